@@ -1,0 +1,38 @@
+# `make run` and `make test` prepare whatever they need.
+PYTHON ?= $(shell scripts/find_python.sh)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench clean
+
+help:  ## List the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.ready: requirements.txt requirements-dev.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: none was found."; exit 1; }
+	@echo "Preparing $(VENV) with $(PYTHON) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+run: $(VENV)/.ready  ## Simulator, broker and a demonstration check on this machine; Ctrl-C ends it.
+	@$(BIN)/python -m local run
+
+check: $(VENV)/.ready  ## Formatter, linter and types.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: check  ## Everything that can be tested on this machine.
+	$(BIN)/pytest
+
+format: $(VENV)/.ready  ## Lay the code out.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.ready  ## Measure the broker against bare peers.
+	$(BIN)/python -m benchmarks
+
+clean:  ## Remove what the other targets made.
+	rm -rf .venv* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,120 @@
+"""What the broker means by a liveness session, whatever version of Azure Face stands behind it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class LivenessMode(StrEnum):
+    """What the person is asked to do."""
+
+    PASSIVE = "Passive"
+    PASSIVE_ACTIVE = "PassiveActive"
+
+
+class SessionStatus(StrEnum):
+    """Where a session stands; `ResultAvailable` and `Expired` are final."""
+
+    NOT_STARTED = "NotStarted"
+    STARTED = "Started"
+    RESULT_AVAILABLE = "ResultAvailable"
+    EXPIRED = "Expired"
+
+
+class LivenessDecision(StrEnum):
+    """Face's verdict; only `realface` can be a pass."""
+
+    REALFACE = "realface"
+    SPOOFFACE = "spoofface"
+    UNCERTAIN = "uncertain"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSpec:
+    """What a session is created with; `device_id` is None where the client sets it, lifetime is in seconds."""
+
+    mode: LivenessMode
+    device_id: str | None
+    token_lifetime: int
+    send_results_to_client: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedSession:
+    """A session as Face made it; the token is what the phone's SDK talks to Face with."""
+
+    session_id: str
+    auth_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt ended without a decision."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResult:
+    """What Face says of a session now.
+
+    `decision`, `digest` and `failure` are those of the attempt with the highest id, and are set only where the status is
+    `RESULT_AVAILABLE`; a result has either a decision or a failure.
+    `attempts` is how many attempts the answer shows. `request_id` is Face's own id of the attempt's or this call.
+    """
+
+    status: SessionStatus
+    attempts: int = 0
+    decision: LivenessDecision | None = None
+    digest: str | None = None
+    failure: Failure | None = None
+    request_id: str | None = None
+
+
+class Face(Protocol):
+    """The upstream, as the use-cases see it; each method raises an `UpstreamError` or `KeyUnavailable`."""
+
+    @property
+    def modes(self) -> tuple[LivenessMode, ...]:
+        """The operation modes of this API version."""
+        ...
+
+    @property
+    def can_send_results_to_client(self) -> bool:
+        """Whether this API version can hand the decision to the phone itself."""
+        ...
+
+    @property
+    def api_version(self) -> str:
+        """The version of the Face API that is spoken."""
+        ...
+
+    async def create(self, spec: SessionSpec, request_id: str) -> CreatedSession:
+        """Create a session; never repeated where it is unclear whether Face made one."""
+        ...
+
+    async def result(self, session_id: str, request_id: str) -> SessionResult:
+        """Read what is known of a session; raises `UpstreamSessionGone`."""
+        ...
+
+    async def delete(self, session_id: str, request_id: str) -> None:
+        """Delete a session and stop its token; one that is gone already is fine."""
+        ...
+
+    async def check(self, request_id: str) -> None:
+        """Make sure that endpoint and credential fit, by asking for a session that cannot exist."""
+        ...
+
+
+class FaceCredential(Protocol):
+    """What proves to Face that the call is ours."""
+
+    async def headers(self) -> Mapping[str, str]:
+        """The header fields to send; raises `KeyUnavailable`."""
+        ...
+
+    async def renew(self, refused: Mapping[str, str]) -> bool:
+        """After Face refused these header fields (401): get newer ones; True where a replay is worth it."""
+        ...

@@ -1,0 +1,1 @@
+"""The entity store: where everything that outlives a request is kept."""

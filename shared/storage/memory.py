@@ -1,0 +1,76 @@
+"""The entity store of one process: for tests and for a laptop. Nothing in it outlives the process."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from itertools import count
+
+from shared.errors import EntityChanged, EntityExists
+from shared.storage.port import Entity, Table
+
+
+class MemoryStore:
+    """An `EntityStore` in dictionaries; its rules about etags are those of Table Storage."""
+
+    def __init__(self) -> None:
+        self._tables: dict[Table, dict[str, Entity]] = {table: {} for table in Table}
+        self._etags = count(1)
+
+    async def get(self, table: Table, key: str) -> Entity | None:
+        """Read one entity."""
+        return self._tables[table].get(key)
+
+    async def insert(self, table: Table, entity: Entity) -> Entity:
+        """Store a new entity."""
+        if entity.key in self._tables[table]:
+            raise EntityExists
+        return self._put(table, entity)
+
+    async def replace(self, table: Table, entity: Entity) -> Entity:
+        """Replace the entity that was read with this etag."""
+        self._require_unchanged(table, entity.key, entity.etag)
+        return self._put(table, entity)
+
+    async def write_together(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
+        """Insert or replace all of them, or none."""
+        for entity in entities:
+            self._require_unchanged(table, entity.key, entity.etag)
+        return [self._put(table, entity) for entity in entities]
+
+    async def delete(self, table: Table, key: str, etag: str | None = None) -> None:
+        """Delete an entity, whether or not it is there."""
+        if etag is not None and key in self._tables[table]:
+            self._require_unchanged(table, key, etag)
+        self._tables[table].pop(key, None)
+
+    async def delete_together(self, table: Table, entities: Sequence[Entity]) -> int:
+        """Delete those that are still as they were read."""
+        rows = self._tables[table]
+        unchanged = [entity.key for entity in entities if self._etag(table, entity.key) == entity.etag]
+        for key in unchanged:
+            del rows[key]
+        return len(unchanged)
+
+    async def expired(self, table: Table, before: int) -> AsyncIterator[Entity]:
+        """Go through the entities that mean nothing any more."""
+        for entity in list(self._tables[table].values()):
+            if entity.expires_at < before:
+                yield entity
+
+    async def check(self) -> None:
+        """Be there."""
+
+    async def aclose(self) -> None:
+        """Hold nothing that would have to be closed."""
+
+    def _etag(self, table: Table, key: str) -> str:
+        stored = self._tables[table].get(key)
+        return stored.etag if stored else ""
+
+    def _require_unchanged(self, table: Table, key: str, etag: str) -> None:
+        if self._etag(table, key) != etag:
+            raise EntityChanged
+
+    def _put(self, table: Table, entity: Entity) -> Entity:
+        stored = replace(entity, values=dict(entity.values), etag=f"m{next(self._etags)}")
+        self._tables[table][entity.key] = stored
+        return stored

@@ -1,0 +1,74 @@
+"""What the broker asks of a store: entities under keys, replaced only by who has read them last."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+Value = str | int | float | bool
+"""What one property of an entity holds: what Table Storage can store without loss."""
+
+
+class Table(Enum):
+    """The tables, by the names that they have in the storage account."""
+
+    SESSIONS = "sessions"
+    THROTTLE = "throttle"
+    IDEMPOTENCY = "idempotency"
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One row.
+
+    `key` is up to 128 characters of `0-9 a-z -`. `expires_at` (unix milliseconds) is when the row stops meaning
+    anything, and may be deleted by the retention job. `etag` is what the store gave with it; empty: not stored yet.
+    """
+
+    key: str
+    values: Mapping[str, Value]
+    expires_at: int
+    etag: str = field(default="", compare=False)
+
+
+class EntityStore(Protocol):
+    """Stored entities; each method raises `StorageUnavailable` where the store does not answer usably in time."""
+
+    async def get(self, table: Table, key: str) -> Entity | None:
+        """Read one entity, or None where there is none."""
+        ...
+
+    async def insert(self, table: Table, entity: Entity) -> Entity:
+        """Store a new entity and return it with its etag; raises `EntityExists`."""
+        ...
+
+    async def replace(self, table: Table, entity: Entity) -> Entity:
+        """Replace the entity that was read with this etag and return it with the new one; raises `EntityChanged`."""
+        ...
+
+    async def write_together(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
+        """Insert (no etag) or replace (etag) all of them or none; raises `EntityChanged` for any lost race.
+
+        At most 100 entities with different keys, in a table whose rows share a partition.
+        """
+        ...
+
+    async def delete(self, table: Table, key: str, etag: str | None = None) -> None:
+        """Delete an entity, only as it was read where an etag is given (`EntityChanged`); none there is fine."""
+        ...
+
+    async def delete_together(self, table: Table, entities: Sequence[Entity]) -> int:
+        """Delete those of the entities that are still as they were read; return how many went."""
+        ...
+
+    def expired(self, table: Table, before: int) -> AsyncIterator[Entity]:
+        """Go through the entities whose `expires_at` lies before a time in unix milliseconds."""
+        ...
+
+    async def check(self) -> None:
+        """Ask the store for a sign of life."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of connections."""
+        ...
