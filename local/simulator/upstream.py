@@ -142,7 +142,7 @@ class Upstream:
         self._deleted.append(replace(session, deleted=True))
 
     def holder(self, auth_token: str | None) -> Session:
-        """Answer the session of a token; an unknown or expired one, or one of a canceled session, is Refused."""
+        """Answer the session of a token; one that is unknown, expired or of a canceled session is Refused."""
         self._forget_expired()
         session = self._stored.get(self._id_by_token.get(auth_token or "", ""))
         if session is None or session.canceled or session.token_expired(self._clock()):
