@@ -1,0 +1,135 @@
+"""Turns a request into what a function takes, and what it returns into a response."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+from aiohttp import HttpVersion11, web
+from azure.functions.http import HttpRequest, HttpResponseConverter
+from multidict import CIMultiDict
+
+from local.host.routing import Match
+
+__all__ = ["Refusal", "bare", "read_body", "read_headers", "read_query", "render", "to_function"]
+
+# Kestrel's defaults: MaxRequestHeadersTotalSize and MaxRequestHeaderCount.
+_HEADERS_TOTAL_SIZE = 32 * 1024
+_HEADER_COUNT = 100
+
+_TEXT = "text/plain; charset=utf-8"
+_FIELD_VALUE = re.compile(r"[\t\x20-\x7e]*")
+
+
+class Refusal(Exception):  # noqa: N818 - It is an answer, not an error.
+    """The host answers by itself, with a status and nothing else."""
+
+    def __init__(self, status: int, *, close: bool = False) -> None:
+        super().__init__(status)
+        self.status = status
+        self.close = close
+
+
+def bare(status: int, *, close: bool = False) -> web.Response:
+    """Return a response without a body, as the host itself gives it."""
+    response = web.Response(status=status, headers={"Server": "Kestrel"})
+    if close:
+        response.force_close()
+    return response
+
+
+def read_headers(request: web.BaseRequest) -> dict[str, str]:
+    """Return the headers: names in lower case, repeats joined with a comma.
+
+    Raises `Refusal`: 431 for too much of them, 400 for a value that is not ASCII.
+    """
+    size = sum(len(name) + len(value) + len(": \r\n") for name, value in request.raw_headers)
+    if size > _HEADERS_TOTAL_SIZE or len(request.raw_headers) > _HEADER_COUNT:
+        raise Refusal(431, close=True)
+    if not all(value.isascii() for _, value in request.raw_headers):
+        raise Refusal(400, close=True)
+    return _joined([(name.decode().lower(), value.decode()) for name, value in request.raw_headers])
+
+
+def read_query(request: web.BaseRequest) -> dict[str, str]:
+    """Return the query: repeats joined with a comma, and no parameter whose value is empty."""
+    pairs = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)
+    return {name: value for name, value in _joined(pairs).items() if value}
+
+
+async def read_body(request: web.BaseRequest, limit: int) -> bytes:
+    """Return the body, which is empty where no Content-Length announces one.
+
+    Observed: the host hands a chunked body over as an empty one, without an error, and answers a body that is
+    too large with an empty 500, not 413. Raises that as a `Refusal`.
+    """
+    length = request.content_length or 0
+    if length > limit:
+        raise Refusal(500, close=True)
+    if length and request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+    return await request.content.read() if length else b""
+
+
+def to_function(
+    request: web.BaseRequest,
+    path: str,
+    match: Match,
+    headers: Mapping[str, str],
+    query: Mapping[str, str],
+    body: bytes,
+) -> HttpRequest:
+    """Return the request as the worker builds it; the URL is absolute, and its path the resolved one."""
+    raw_query = request.rel_url.raw_query_string
+    target = quote(path, safe="/%:@!$&'()*+,;=~") + (f"?{raw_query}" if raw_query else "")
+    return HttpRequest(
+        request.method,
+        f"http://{headers.get('host', '')}{target}",
+        headers=headers,
+        params=query,
+        route_params=match.route_params,
+        body_type="bytes",
+        body=body,
+    )
+
+
+def render(result: object, request: web.BaseRequest) -> web.Response:
+    """Return the response for what a function returned.
+
+    Raises `NotImplementedError` for anything but an `HttpResponse` or a str (None and dict, for example), and
+    `ValueError` for a header value that is not printable ASCII: both are a 500.
+    """
+    # The worker's own converter: it sets the content type, and takes the cookies out of the headers.
+    datum = HttpResponseConverter.encode(result, expected_type=None)
+    if datum.type == "string":
+        status, headers, body = 200, CIMultiDict({"Content-Type": _TEXT}), datum.value.encode()
+    else:
+        status, headers = int(datum.value["status_code"].value), _response_headers(datum.value)
+        body = datum.value["body"].value
+    headers.setdefault("Server", "Kestrel")
+    response = web.Response(status=status, headers=headers, body=body)
+    if "Content-Length" not in headers and request.version == HttpVersion11:
+        response.enable_chunked_encoding()
+    return response
+
+
+def _joined(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in pairs:
+        joined[name] = f"{joined[name]},{value}" if name in joined else value
+    return joined
+
+
+def _response_headers(http: Mapping[str, Any]) -> CIMultiDict[str]:
+    headers: CIMultiDict[str] = CIMultiDict()
+    # Observed: of a repeated name only the last value arrives, except for cookies.
+    for name, value in http["headers"].items():
+        headers[name] = value.value
+    for cookie in http["cookies"] or ():
+        for morsel in cookie.values():
+            headers.add("Set-Cookie", morsel.OutputString())
+    for name, value in headers.items():
+        if not _FIELD_VALUE.fullmatch(value):
+            raise ValueError(f"The response header {name} is not printable ASCII.")
+    return headers

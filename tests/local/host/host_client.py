@@ -1,0 +1,117 @@
+"""Speaks HTTP/1.1 over a raw socket, because a client library would normalise what these tests send."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import azure.functions as func
+from aiohttp import web
+
+from local.host import DEFAULT_BODY_LIMIT, Host
+
+Headers = list[tuple[str, str]]
+
+
+class Serve(Protocol):
+    """Starts a host for an app; it is stopped after the test."""
+
+    async def __call__(
+        self,
+        app: func.FunctionApp,
+        host_json: Mapping[str, Any] | None = None,
+        *,
+        body_limit: int = DEFAULT_BODY_LIMIT,
+        extra_routes: Sequence[web.RouteDef] = (),
+    ) -> Host: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response as it came: headers in order, with their case, and the body without its chunks."""
+
+    version: str
+    status: int
+    headers: Headers
+    body: bytes
+
+    def json(self) -> Any:  # noqa: ANN401 - Whatever was echoed.
+        """Return the parsed body."""
+        return json.loads(self.body)
+
+    def all(self, name: str) -> list[str]:
+        """Return every value of a header."""
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+    def one(self, name: str) -> str | None:
+        """Return the value of a header that must not be there twice."""
+        values = self.all(name)
+        assert len(values) < 2, values
+        return values[0] if values else None
+
+
+def anonymous_app() -> func.FunctionApp:
+    """Return an app whose functions need no key."""
+    return func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+
+def echo(req: func.HttpRequest) -> func.HttpResponse:
+    """Tell what a function was handed."""
+    seen = {
+        "method": req.method,
+        "url": req.url,
+        "headers": dict(req.headers),
+        "params": dict(req.params),
+        "route_params": dict(req.route_params),
+        "body": req.get_body().decode(),
+    }
+    return func.HttpResponse(json.dumps(seen), mimetype="application/json")
+
+
+async def ask(
+    url: str,
+    method: str,
+    target: str,
+    headers: Headers | None = None,
+    body: bytes | None = None,
+) -> Answer:
+    """Send one request with a Content-Length where there is a body, and read until the connection closes."""
+    head = [("Host", "broker.test"), ("Connection", "close"), *(headers or [])]
+    if body is not None:
+        head.append(("Content-Length", str(len(body))))
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in head), "", ""]
+    return await exchange(url, "\r\n".join(lines).encode() + (body or b""))
+
+
+async def exchange(url: str, request: bytes) -> Answer:
+    """Send bytes, and read the answer until the other side closes the connection."""
+    address = urlsplit(url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        writer.write(request)
+        return _parse(await reader.read())
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+def _parse(raw: bytes) -> Answer:
+    head, _, body = raw.partition(b"\r\n\r\n")
+    status_line, *lines = head.decode("latin-1").split("\r\n")
+    version, status, *_ = status_line.split(" ")
+    headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+    if ("transfer-encoding", "chunked") in [(name.lower(), value) for name, value in headers] and body:
+        body = _without_chunks(body)
+    return Answer(version, int(status), headers, body)
+
+
+def _without_chunks(body: bytes) -> bytes:
+    joined = b""
+    while True:
+        size, _, rest = body.partition(b"\r\n")
+        length = int(size, 16)
+        if length == 0:
+            return joined
+        joined, body = joined + rest[:length], rest[length + 2 :]
