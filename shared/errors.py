@@ -222,7 +222,7 @@ class UpstreamTimeout(UpstreamError):
     code = "UpstreamTimeout"
 
 
-class Outcome(Exception):  # noqa: N818 - an expected answer, not an error of the program.
+class Outcome(Exception):
     """An answer that the caller of a port expects."""
 
 

@@ -1,0 +1,160 @@
+"""Creating a session: one admission, one upstream session, one record; or none of them."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shared.bootstrap import App
+from shared.callers import Caller
+from shared.errors import (
+    BrokerError,
+    EntityChanged,
+    IdempotencyInProgress,
+    KeyUnavailable,
+    Outcome,
+    StorageUnavailable,
+    UpstreamError,
+)
+from shared.face.model import CreatedSession, SessionSpec
+from shared.idempotency import LEASE_MS, Claim, StoredAnswer
+from shared.sessions.record import SessionRecord, Step, token_hash
+from shared.throttle import Admission, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCommand:
+    """What is asked for; `fingerprint` is all of the request that makes it this one and no other."""
+
+    spec: SessionSpec
+    device_id: str
+    client_reference: str | None
+    caller: Caller
+    idempotency_key: str | None
+    fingerprint: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What the phone is given; `expires_at` in unix milliseconds."""
+
+    session_id: str
+    auth_token: str = field(repr=False)
+    expires_at: int
+    rate_limit: Mapping[str, str]
+
+
+async def create_session(app: App, command: CreateCommand) -> Created:
+    """Create a session, or give the answer again that was given under the same idempotency key.
+
+    Raises what throttles, the upstream or the store say. Whatever fails, no session is left that somebody could use
+    without a record of it, and the idempotency key is free to be tried again.
+    """
+    device = await app.pseudonyms.of("device", command.device_id)
+    subjects = await app.limits.of_create(device, command.caller)
+    claim = await _claim(app, command, subjects)
+    if isinstance(claim, Created):
+        return claim
+    try:
+        return await _create(app, command, device, subjects, claim)
+    except BrokerError:
+        if claim:
+            await app.idempotency.abandon(claim)
+        raise
+
+
+async def _claim(app: App, command: CreateCommand, subjects: list[Subject]) -> Claim | Created | None:
+    if command.idempotency_key is None:
+        return None
+    key = (command.caller.principal or "", command.idempotency_key, command.fingerprint)
+    try:
+        app.limiter.require_not_refused(subjects)
+    except BrokerError:
+        # A flood of refused requests must not write; but who was answered before is answered again.
+        found: StoredAnswer | Claim | None = await app.idempotency.find(*key)
+        if found is None:
+            raise
+    else:
+        found = await app.idempotency.begin(*key)
+    return await _replay(app, found) if isinstance(found, StoredAnswer) else found
+
+
+async def _replay(app: App, answer: StoredAnswer) -> Created:
+    """The stored answer, if the record of its session is there as well: both are written at the same time."""
+    if await app.sessions.get(answer.session_id) is None:
+        if app.clock() - answer.completed_at > LEASE_MS:
+            await app.idempotency.abandon(answer)
+        raise IdempotencyInProgress
+    return Created(**json.loads(answer.content))
+
+
+async def _create(
+    app: App, command: CreateCommand, device: str, subjects: list[Subject], claim: Claim | None
+) -> Created:
+    admission = await app.limiter.admit(subjects)
+    now = app.clock()
+    made = await _create_upstream(app, command, admission)
+    record = SessionRecord(
+        session_id=made.session_id,
+        token_hash=token_hash(made.auth_token),
+        device=device,
+        created_at=now,
+        token_expires_at=now + command.spec.token_lifetime * 1000,
+        principal=command.caller.principal,
+        client_reference=command.client_reference,
+    ).noted(Step.CREATED, now)
+    created = Created(made.session_id, made.auth_token, record.token_expires_at, admission.rate_limit)
+    await _keep(app, command, record, created, claim)
+    return created
+
+
+async def _create_upstream(app: App, command: CreateCommand, admission: Admission) -> CreatedSession:
+    try:
+        return await app.face.create(command.spec, command.request_id)
+    except (UpstreamError, KeyUnavailable) as error:
+        # Only what provably never left has used nothing up.
+        if not getattr(error, "request_sent", False):
+            await app.limiter.refund(admission)
+        raise
+
+
+async def _keep(
+    app: App, command: CreateCommand, record: SessionRecord, created: Created, claim: Claim | None
+) -> None:
+    """Write record and answer side by side; where one fails, undo it all before anybody hears of the session."""
+    writes = [app.sessions.add(record)]
+    if claim:
+        writes.append(
+            app.idempotency.complete(claim, created.session_id, _content(created), created.expires_at)
+        )
+    failures = [fault for fault in await asyncio.gather(*writes, return_exceptions=True) if fault is not None]
+    if not failures:
+        return
+    await _undo(app, command, created)
+    for fault in failures:
+        if not isinstance(fault, BrokerError | Outcome):
+            raise fault
+    if any(isinstance(fault, EntityChanged) for fault in failures):
+        raise IdempotencyInProgress("the key was taken over") from failures[0]
+    raise StorageUnavailable("the session could not be recorded") from failures[0]
+
+
+async def _undo(app: App, command: CreateCommand, created: Created) -> None:
+    """Best effort: what stays behind was never disclosed, and ends with its token."""
+    await asyncio.gather(
+        app.face.delete(created.session_id, command.request_id),
+        app.sessions.remove(created.session_id),
+        return_exceptions=True,
+    )
+
+
+def _content(created: Created) -> bytes:
+    return json.dumps(
+        {
+            "session_id": created.session_id,
+            "auth_token": created.auth_token,
+            "expires_at": created.expires_at,
+            "rate_limit": dict(created.rate_limit),
+        }
+    ).encode()

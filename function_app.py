@@ -1,0 +1,20 @@
+"""The app as the Functions host indexes it: one blueprint per function package."""
+
+import azure.functions as func
+
+from create_session import create_session_bp
+from get_result import get_result_bp
+from health import health_bp
+from revoke_session import revoke_session_bp
+from shared.bootstrap import require_settings
+from unknown_route import unknown_route_bp
+
+# Bad settings stop the start, and say so, rather than fail each request.
+require_settings()
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+app.register_functions(create_session_bp)
+app.register_functions(get_result_bp)
+app.register_functions(revoke_session_bp)
+app.register_functions(health_bp)
+app.register_functions(unknown_route_bp)

@@ -1,0 +1,5 @@
+"""GET /api/sessions/{sessionId}: read what became of a session."""
+
+from get_result.trigger import get_result_bp
+
+__all__ = ["get_result_bp"]

@@ -1,0 +1,59 @@
+"""The trigger: parse, look, render."""
+
+from http import HTTPStatus
+from typing import Any
+
+import azure.functions as func
+
+from get_result.use_case import ResultQuery, ResultState, get_result
+from shared.times import rfc3339
+from shared.web.callers import caller_of
+from shared.web.catalogue import whole_seconds
+from shared.web.endpoint import Call, respond
+from shared.web.requests import header
+from shared.web.responses import Reply
+from shared.web.routes import GET_RESULT
+
+get_result_bp = func.Blueprint()
+
+
+@get_result_bp.function_name("get_result")
+@get_result_bp.route(route=GET_RESULT.path, methods=[GET_RESULT.method], auth_level=func.AuthLevel.ANONYMOUS)
+async def trigger(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer GET /api/sessions/{sessionId}."""
+    return await respond(req, "get_result", _get)
+
+
+async def _get(call: Call) -> Reply:
+    query = ResultQuery(
+        session_id=call.request.route_params.get("sessionId", ""),
+        auth_token=header(call.request, "X-Session-Token"),
+        caller=caller_of(call),
+        request_id=call.request_id,
+    )
+    state = await get_result(call.app, query)
+    headers = {}
+    if state.retry_after_ms is not None:
+        headers["Retry-After"] = str(whole_seconds(state.retry_after_ms / 1000))
+    return Reply(HTTPStatus.OK, _body(call, state), headers)
+
+
+def _body(call: Call, state: ResultState) -> dict[str, Any]:
+    record = state.record
+    shown: dict[str, Any] = {
+        "sessionId": record.session_id,
+        "status": record.status_at(call.app.clock()),
+        "createdDateTime": rfc3339(record.created_at),
+        "expiresAt": rfc3339(record.token_expires_at),
+    }
+    if call.app.settings.result_visibility == "status":
+        return shown
+    digest = header(call.request, "X-Client-Digest")
+    failure = record.failure
+    return shown | {
+        "livenessDecision": record.decision,
+        "passed": record.passed(digest),
+        "digestMatches": record.matches_digest(digest),
+        "attempts": record.attempts,
+        "failure": {"code": failure.code, "message": failure.message} if failure else None,
+    }

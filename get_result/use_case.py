@@ -1,0 +1,69 @@
+"""Reading a result: from the record once it is final, else from the upstream, and not too often."""
+
+from dataclasses import dataclass, replace
+
+from shared.bootstrap import App
+from shared.callers import Caller
+from shared.errors import EntityChanged, SessionNotFound, UpstreamSessionGone
+from shared.sessions.access import find_held
+from shared.sessions.record import SessionRecord
+from shared.sessions.store import Stored
+
+POLL_MS = 2_000
+"""When to ask again for a result that is not there: a passive check takes some twelve seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResultQuery:
+    """Which session is asked for, and what proves that the caller was given it."""
+
+    session_id: str
+    auth_token: str | None
+    caller: Caller
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResultState:
+    """The session as it is known now, and in how many milliseconds it is worth asking again (None: it is final)."""
+
+    record: SessionRecord
+    retry_after_ms: int | None
+
+
+async def get_result(app: App, query: ResultQuery) -> ResultState:
+    """Answer what is known of a session; raises `SessionNotFound` and what the upstream and the store say."""
+    stored = await find_held(app, query.session_id, query.auth_token, query.caller)
+    if not stored.record.final:
+        stored = await _refreshed(app, stored, query.request_id)
+    record = stored.record
+    if record.revoked:
+        raise SessionNotFound
+    return ResultState(record, None if record.final else _wait(app, record))
+
+
+async def _refreshed(app: App, stored: Stored, request_id: str) -> Stored:
+    """The record after the upstream was asked, if it may be asked now; whoever else wrote it meanwhile comes first."""
+    policy, record, now = app.settings.throttle_result, stored.record, app.clock()
+    try:
+        if policy.windows:
+            if not policy.check(record.reads, now).allowed:
+                return stored
+            stored = await app.sessions.replace(
+                stored, replace(record, reads=policy.admit(record.reads, now))
+            )
+        return await app.sessions.replace(stored, await _asked(app, stored.record, request_id))
+    except EntityChanged:
+        return await app.sessions.reload(record.session_id)
+
+
+async def _asked(app: App, record: SessionRecord, request_id: str) -> SessionRecord:
+    try:
+        result = await app.face.result(record.session_id, request_id)
+    except UpstreamSessionGone:
+        return record.expired(app.clock())
+    return record.with_result(result, app.clock())
+
+
+def _wait(app: App, record: SessionRecord) -> int:
+    return max(POLL_MS, app.settings.throttle_result.check(record.reads, app.clock()).retry_after_ms)

@@ -1,0 +1,48 @@
+"""The triggers: ask, render."""
+
+from http import HTTPStatus
+
+import azure.functions as func
+
+from health.use_case import check_dependencies
+from shared.web.endpoint import Call, respond
+from shared.web.responses import Reply
+from shared.web.routes import HEALTH, READY
+
+health_bp = func.Blueprint()
+
+
+@health_bp.function_name("health")
+@health_bp.route(route=HEALTH.path, methods=[HEALTH.method], auth_level=func.AuthLevel.ANONYMOUS)
+async def health(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer GET /api/health: the app was loaded and its settings are good; nothing is asked."""
+    return await respond(req, "health", _health)
+
+
+@health_bp.function_name("ready")
+@health_bp.route(route=READY.path, methods=[READY.method], auth_level=func.AuthLevel.FUNCTION)
+async def ready(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer GET /api/ready, for operators: each dependency and its state."""
+    return await respond(req, "ready", _ready)
+
+
+async def _health(call: Call) -> Reply:
+    return Reply(HTTPStatus.OK, {"status": "healthy"})
+
+
+async def _ready(call: Call) -> Reply:
+    dependencies = await check_dependencies(call.app, call.request_id)
+    is_ready = all(dependency.problem is None for dependency in dependencies)
+    body = {
+        "status": "ready" if is_ready else "notReady",
+        "faceApiVersion": call.app.face.api_version,
+        "dependencies": [
+            {
+                "name": dependency.name,
+                "state": "available" if dependency.problem is None else "unavailable",
+                "problem": dependency.problem,
+            }
+            for dependency in dependencies
+        ],
+    }
+    return Reply(HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE, body)

@@ -1,0 +1,34 @@
+"""The trigger: parse, revoke, answer."""
+
+from http import HTTPStatus
+
+import azure.functions as func
+
+from revoke_session.use_case import revoke_session
+from shared.web.callers import caller_of
+from shared.web.endpoint import Call, respond
+from shared.web.requests import header
+from shared.web.responses import Reply
+from shared.web.routes import REVOKE_SESSION
+
+revoke_session_bp = func.Blueprint()
+
+
+@revoke_session_bp.function_name("revoke_session")
+@revoke_session_bp.route(
+    route=REVOKE_SESSION.path, methods=[REVOKE_SESSION.method], auth_level=func.AuthLevel.ANONYMOUS
+)
+async def trigger(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer DELETE /api/sessions/{sessionId}."""
+    return await respond(req, "revoke_session", _revoke)
+
+
+async def _revoke(call: Call) -> Reply:
+    await revoke_session(
+        call.app,
+        call.request.route_params.get("sessionId", ""),
+        header(call.request, "X-Session-Token"),
+        caller_of(call),
+        call.request_id,
+    )
+    return Reply(HTTPStatus.NO_CONTENT)

@@ -1,0 +1,161 @@
+"""Idempotency keys: a create that is sent twice makes one session and gets one answer.
+
+After draft-ietf-httpapi-idempotency-key-header: insert-if-absent is the lock; whoever holds it has a lease, so that a
+process that dies in between blocks its caller for no longer than that.
+"""
+
+import base64
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hmac import compare_digest
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from shared.clock import Clock
+from shared.errors import (
+    EntityChanged,
+    EntityExists,
+    IdempotencyInProgress,
+    IdempotencyKeyReused,
+    InvalidIdempotencyKey,
+    StorageUnavailable,
+)
+from shared.pseudonyms import Pseudonyms
+from shared.storage.port import Entity, EntityStore, Table
+
+LEASE_MS = 30_000
+"""Longer than a create can take: 8 s upstream, and a few calls of the store at 2 s each."""
+
+_NONCE_BYTES = 12
+_POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run the request of an idempotency key, as long as nobody took it over."""
+
+    entity: Entity
+    sealing_key: bytes
+
+    def __repr__(self) -> str:
+        return f"Claim({self.entity.key[:8]})"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """What the first request was answered, and when (unix milliseconds)."""
+
+    session_id: str
+    content: bytes
+    completed_at: int
+    entity: Entity
+
+    def __repr__(self) -> str:
+        return f"StoredAnswer({self.session_id})"
+
+
+def parse_key(value: str) -> str:
+    """Read the header field: 16 to 128 of `A-Za-z0-9_-`, bare or quoted; raises `InvalidIdempotencyKey`."""
+    found = re.fullmatch('"([A-Za-z0-9_-]{16,128})"|([A-Za-z0-9_-]{16,128})', value)
+    if not found:
+        raise InvalidIdempotencyKey
+    return found[1] or found[2]
+
+
+class Idempotency:
+    """The stored answers, under the hash of principal and key, sealed with a key derived from the client's key."""
+
+    def __init__(
+        self,
+        store: EntityStore,
+        pseudonyms: Pseudonyms,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._store = store
+        self._pseudonyms = pseudonyms
+        self._clock = clock
+        self._random_bytes = random_bytes
+
+    async def find(self, principal: str, key: str, request: str) -> StoredAnswer | None:
+        """Look for the answer without claiming the key; raises as `begin` does."""
+        row_key, sealing_key, fingerprint = await self._derive(principal, key, request)
+        stored = await self._store.get(Table.IDEMPOTENCY, row_key)
+        return self._read(stored, sealing_key, fingerprint) if stored else None
+
+    async def begin(self, principal: str, key: str, request: str) -> Claim | StoredAnswer:
+        """Claim the key, or get what its first request was answered.
+
+        `request` is all of the request that makes it this one. Raises `IdempotencyKeyReused` for another one,
+        `IdempotencyInProgress` while the first one runs.
+        """
+        row_key, sealing_key, fingerprint = await self._derive(principal, key, request)
+        fresh = Entity(row_key, {"fingerprint": fingerprint}, self._clock() + LEASE_MS)
+        try:
+            return Claim(await self._store.insert(Table.IDEMPOTENCY, fresh), sealing_key)
+        except EntityExists:
+            stored = await self._store.get(Table.IDEMPOTENCY, row_key)
+        answer = self._read(stored, sealing_key, fingerprint) if stored else None
+        if answer:
+            return answer
+        # The lease is over (its process died), or the answer's token is: the key is free again.
+        return await self._take(fresh, stored, sealing_key)
+
+    async def complete(self, claim: Claim, session_id: str, content: bytes, expires_at: int) -> None:
+        """Store the answer until `expires_at`; raises `EntityChanged` where the claim was taken over meanwhile."""
+        nonce = self._random_bytes(_NONCE_BYTES)
+        sealed = nonce + AESGCM(claim.sealing_key).encrypt(nonce, content, claim.entity.key.encode())
+        values = {
+            **claim.entity.values,
+            "session": session_id,
+            "completed_at": self._clock(),
+            "answer": base64.b64encode(sealed).decode(),
+        }
+        await self._store.replace(
+            Table.IDEMPOTENCY, replace(claim.entity, values=values, expires_at=expires_at)
+        )
+
+    async def abandon(self, claim: Claim | StoredAnswer) -> None:
+        """Give the key free, so that the request can be sent again; a store that fails here leaves the lease to end."""
+        try:
+            await self._store.delete(Table.IDEMPOTENCY, claim.entity.key, claim.entity.etag)
+        except (EntityChanged, StorageUnavailable):
+            return
+
+    async def _derive(self, principal: str, key: str, request: str) -> tuple[str, bytes, str]:
+        row_key = await self._pseudonyms.of("idempotency", principal, key)
+        # Under the pepper too: a stolen table alone cannot be opened by guessing a weak key.
+        sealing_key = await self._pseudonyms.digest("idempotency-seal", principal, key)
+        return row_key, sealing_key, await self._pseudonyms.of("idempotency-request", key, request)
+
+    def _read(self, stored: Entity, sealing_key: bytes, fingerprint: str) -> StoredAnswer | None:
+        """The answer in a row, or None where the row means nothing any more."""
+        remaining = stored.expires_at - self._clock()
+        if remaining <= 0:
+            return None
+        if not compare_digest(str(stored.values.get("fingerprint")).encode(), fingerprint.encode()):
+            raise IdempotencyKeyReused
+        if "answer" not in stored.values:
+            raise IdempotencyInProgress(retry_after=min(_POLL_SECONDS, remaining / 1000))
+        sealed = base64.b64decode(str(stored.values["answer"]))
+        try:
+            content = AESGCM(sealing_key).decrypt(
+                sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], stored.key.encode()
+            )
+        except InvalidTag as fault:
+            raise StorageUnavailable("a stored answer cannot be opened") from fault
+        return StoredAnswer(
+            str(stored.values["session"]), content, int(stored.values["completed_at"]), stored
+        )
+
+    async def _take(self, fresh: Entity, stored: Entity | None, sealing_key: bytes) -> Claim:
+        try:
+            if stored is None:
+                return Claim(await self._store.insert(Table.IDEMPOTENCY, fresh), sealing_key)
+            mine = replace(fresh, etag=stored.etag)
+            return Claim(await self._store.replace(Table.IDEMPOTENCY, mine), sealing_key)
+        except (EntityExists, EntityChanged) as lost:
+            raise IdempotencyInProgress(retry_after=_POLL_SECONDS) from lost

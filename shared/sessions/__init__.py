@@ -1,0 +1,1 @@
+"""The session record: who was given a session, and what became of it."""

@@ -1,0 +1,124 @@
+"""What is kept of a session, and the rules by which it changes. Nothing here does I/O."""
+
+import hmac
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from hashlib import sha256
+
+from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
+from shared.throttle.policy import Log
+
+EXPIRY_GRACE_MS = 120_000
+"""How long after its token's end a session may still bring the result of a check that was under way."""
+
+FINAL = (SessionStatus.RESULT_AVAILABLE, SessionStatus.EXPIRED)
+
+
+class Step(StrEnum):
+    """What happened to a session, as its history names it."""
+
+    CREATED = "created"
+    STARTED = "started"
+    COMPLETED = "completed"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    DELETED_UPSTREAM = "deletedUpstream"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """One session. Times are unix milliseconds; no image, no auth token and no raw device id is in here.
+
+    `token_hash` is the SHA-256 of the auth token; `device` a pseudonym; `reads` the times of the upstream reads that
+    count against `THROTTLE_RESULT`. A record whose status is final never changes its result again.
+    """
+
+    session_id: str
+    token_hash: str
+    device: str
+    created_at: int
+    token_expires_at: int
+    principal: str | None = None
+    client_reference: str | None = None
+    status: SessionStatus = SessionStatus.NOT_STARTED
+    decision: LivenessDecision | None = None
+    digest: str | None = None
+    attempts: int = 0
+    failure: Failure | None = None
+    completed_at: int | None = None
+    upstream_request_id: str | None = None
+    revoked: bool = False
+    deleted_upstream: bool = False
+    reads: Log = ()
+    history: tuple[tuple[int, Step], ...] = ()
+
+    @property
+    def final(self) -> bool:
+        """Whether the result is settled for good."""
+        return self.status in FINAL
+
+    def is_held_by(self, auth_token: str, principal: str | None) -> bool:
+        """Whether this caller was given the session: compares in constant time."""
+        same_token = hmac.compare_digest(self.token_hash.encode(), token_hash(auth_token).encode())
+        return same_token and self.principal == principal
+
+    def matches_digest(self, sent: str | None) -> bool | None:
+        """Whether the phone's digest is the result's; None where it sent none, or there is no result yet.
+
+        Where the two differ, somebody stood between phone and Face: such a result is not to be trusted
+        (azure-ai-vision-sdk, flutter sample, step 3.7).
+        """
+        if sent is None or self.status is not SessionStatus.RESULT_AVAILABLE:
+            return None
+        return hmac.compare_digest(
+            (self.digest or "").lower().encode(), sent.lower().encode("utf-8", "replace")
+        )
+
+    def passed(self, sent_digest: str | None) -> bool:
+        """Whether a live person was shown: only a successful attempt with `realface` and no digest that differs."""
+        is_real = self.decision is LivenessDecision.REALFACE and self.failure is None
+        return is_real and self.matches_digest(sent_digest) is not False
+
+    def status_at(self, now: int) -> SessionStatus:
+        """The status to show: a check that nobody can finish any more has expired, settled or not."""
+        return SessionStatus.EXPIRED if not self.final and self._is_over(now) else self.status
+
+    def noted(self, step: Step, now: int) -> "SessionRecord":
+        """The record with one more line of history."""
+        return replace(self, history=(*self.history, (now, step)))
+
+    def with_result(self, result: SessionResult, now: int) -> "SessionRecord":
+        """The record after Face was asked; what is final stays as it is."""
+        if self.final:
+            return self
+        if result.status is SessionStatus.RESULT_AVAILABLE:
+            return replace(
+                self,
+                status=SessionStatus.RESULT_AVAILABLE,
+                decision=result.decision,
+                digest=result.digest,
+                attempts=result.attempts,
+                failure=result.failure,
+                completed_at=now,
+                upstream_request_id=result.request_id,
+            ).noted(Step.COMPLETED, now)
+        if result.status is not SessionStatus.STARTED and self._is_over(now):
+            return self.expired(now)
+        started = SessionStatus.STARTED in (self.status, result.status)
+        status = SessionStatus.STARTED if started else SessionStatus.NOT_STARTED
+        moved = replace(self, status=status, attempts=max(self.attempts, result.attempts))
+        return moved.noted(Step.STARTED, now) if status is not self.status else moved
+
+    def expired(self, now: int) -> "SessionRecord":
+        """The record of a session that ended without a result."""
+        if self.final:
+            return self
+        return replace(self, status=SessionStatus.EXPIRED, completed_at=now).noted(Step.EXPIRED, now)
+
+    def _is_over(self, now: int) -> bool:
+        return now > self.token_expires_at + EXPIRY_GRACE_MS
+
+
+def token_hash(auth_token: str) -> str:
+    """What is kept of an auth token: enough to know it again."""
+    return sha256(auth_token.encode("utf-8", "replace")).hexdigest()

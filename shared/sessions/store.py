@@ -1,0 +1,127 @@
+"""Session records in the entity store."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from shared.errors import EntityChanged, SessionNotFound, StorageUnavailable
+from shared.face.model import Failure, LivenessDecision, SessionStatus
+from shared.sessions.record import SessionRecord, Step
+from shared.storage.port import Entity, EntityStore, Table, Value
+
+_DAY_MS = 86_400_000
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record as it was read, with what a replacement has to show."""
+
+    record: SessionRecord
+    etag: str
+
+
+class Sessions:
+    """Reads and writes session records, which are kept for some days after they were made."""
+
+    def __init__(self, store: EntityStore, retention_days: int) -> None:
+        self._store = store
+        self._retention_ms = retention_days * _DAY_MS
+
+    async def get(self, session_id: str) -> Stored | None:
+        """Read the record of a session, or None."""
+        entity = await self._store.get(Table.SESSIONS, session_id)
+        return _from_entity(entity) if entity else None
+
+    async def add(self, record: SessionRecord) -> None:
+        """Keep the record of a new session; raises `EntityExists`."""
+        await self._store.insert(Table.SESSIONS, self._to_entity(record, ""))
+
+    async def replace(self, stored: Stored, record: SessionRecord) -> Stored:
+        """Put a record in the place of the one that was read; raises `EntityChanged`."""
+        if record == stored.record:
+            return stored
+        written = await self._store.replace(Table.SESSIONS, self._to_entity(record, stored.etag))
+        return Stored(record, written.etag)
+
+    async def remove(self, session_id: str) -> None:
+        """Forget a session."""
+        await self._store.delete(Table.SESSIONS, session_id)
+
+    async def reload(self, session_id: str) -> Stored:
+        """Read a record that was there a moment ago; raises `SessionNotFound` where it is gone."""
+        stored = await self.get(session_id)
+        if stored is None:
+            raise SessionNotFound
+        return stored
+
+    async def change(self, stored: Stored, change: Callable[[SessionRecord], SessionRecord]) -> Stored:
+        """Apply a change to the record as it is now, whoever else writes it at the same time."""
+        for _ in range(_TRIES):
+            try:
+                return await self.replace(stored, change(stored.record))
+            except EntityChanged:
+                stored = await self.reload(stored.record.session_id)
+        raise StorageUnavailable("a session record is too busy")
+
+    def _to_entity(self, record: SessionRecord, etag: str) -> Entity:
+        return Entity(record.session_id, _to_values(record), record.created_at + self._retention_ms, etag)
+
+
+def _to_values(record: SessionRecord) -> dict[str, Value]:
+    values: dict[str, Value | None] = {
+        "token_hash": record.token_hash,
+        "device": record.device,
+        "created_at": record.created_at,
+        "token_expires_at": record.token_expires_at,
+        "principal": record.principal,
+        "client_reference": record.client_reference,
+        "status": record.status.value,
+        "decision": record.decision.value if record.decision else None,
+        "digest": record.digest,
+        "attempts": record.attempts,
+        "failure_code": record.failure.code if record.failure else None,
+        "failure_message": record.failure.message if record.failure else None,
+        "completed_at": record.completed_at,
+        "upstream_request_id": record.upstream_request_id,
+        "revoked": record.revoked,
+        "deleted_upstream": record.deleted_upstream,
+        "reads": json.dumps(record.reads),
+        "history": json.dumps(record.history),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _from_entity(entity: Entity) -> Stored:
+    try:
+        return Stored(_to_record(entity.key, dict(entity.values)), entity.etag)
+    except (KeyError, TypeError, ValueError) as fault:
+        raise StorageUnavailable("a session record cannot be read") from fault
+
+
+def _to_record(session_id: str, values: dict[str, Value]) -> SessionRecord:
+    decision = values.get("decision")
+    failure_code = values.get("failure_code")
+    return SessionRecord(
+        session_id=session_id,
+        token_hash=str(values["token_hash"]),
+        device=str(values["device"]),
+        created_at=int(values["created_at"]),
+        token_expires_at=int(values["token_expires_at"]),
+        principal=cast("str | None", values.get("principal")),
+        client_reference=cast("str | None", values.get("client_reference")),
+        status=SessionStatus(str(values["status"])),
+        decision=LivenessDecision(str(decision)) if decision is not None else None,
+        digest=cast("str | None", values.get("digest")),
+        attempts=int(values["attempts"]),
+        failure=Failure(str(failure_code), str(values["failure_message"]))
+        if failure_code is not None
+        else None,
+        completed_at=cast("int | None", values.get("completed_at")),
+        upstream_request_id=cast("str | None", values.get("upstream_request_id")),
+        revoked=bool(values["revoked"]),
+        deleted_upstream=bool(values["deleted_upstream"]),
+        reads=tuple(json.loads(str(values["reads"]))),
+        history=tuple((int(at), Step(step)) for at, step in json.loads(str(values["history"]))),
+    )

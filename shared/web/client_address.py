@@ -1,0 +1,55 @@
+"""Whose address a request comes from, believed only as far as the platform vouches for it."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from hmac import compare_digest
+from ipaddress import IPv6Address, ip_address, ip_network
+
+
+class AddressSource(StrEnum):
+    """What stands in front of the app, and so which header field is the platform's own."""
+
+    NONE = "none"
+    APP_SERVICE = "appservice"
+    FRONT_DOOR = "frontdoor"
+
+
+def client_network(
+    headers: Mapping[str, str], source: AddressSource, front_door_id: str | None = None
+) -> str | None:
+    """The caller's network as text: an IPv4 address, or the /64 of an IPv6 address; None where nothing vouches for one.
+
+    App Service overwrites `client-ip` with the peer that it saw, port included
+    (Azure/app-service-linux-docs, headers.md). Behind Front Door that peer is Front Door; there `X-Azure-SocketIP` is
+    the TCP peer, while `X-Azure-ClientIP` can come from a header that the caller wrote; both count only together with
+    the id of the operator's own Front Door. `X-Forwarded-For` is never read: its left part is the caller's.
+    """
+    match source:
+        case AddressSource.NONE:
+            return None
+        case AddressSource.APP_SERVICE:
+            return network(headers.get("client-ip", ""))
+        case AddressSource.FRONT_DOOR:
+            sent = headers.get("x-azure-fdid", "").lower().encode("utf-8", "replace")
+            if not front_door_id or not compare_digest(sent, front_door_id.lower().encode()):
+                return None
+            return network(headers.get("x-azure-socketip", ""))
+
+
+def network(text: str) -> str | None:
+    """Read `a.b.c.d`, `a.b.c.d:port`, `v6` or `[v6]:port` down to what a limit counts by, or None."""
+    try:
+        address = ip_address(_without_port(text.strip()))
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address):
+        # A mapped IPv4 address masked as IPv6 would put all of IPv4 into one bucket (CVE-2026-30827).
+        mapped = address.ipv4_mapped
+        return str(mapped) if mapped else str(ip_network((int(address) >> 64 << 64, 64)))
+    return str(address)
+
+
+def _without_port(text: str) -> str:
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text

@@ -1,0 +1,31 @@
+"""The paths of the public contract, relative to the route prefix `api`."""
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One function's path and methods, as the Functions host is told."""
+
+    path: str
+    method: str
+
+    def matches(self, path: str) -> bool:
+        """Whether a concrete path belongs to this route; the host compares without regard to case."""
+        pattern = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(self.path))
+        return re.fullmatch(pattern, path.strip("/"), re.IGNORECASE) is not None
+
+
+CREATE_SESSION = Route("sessions", "POST")
+GET_RESULT = Route("sessions/{sessionId}", "GET")
+REVOKE_SESSION = Route("sessions/{sessionId}", "DELETE")
+HEALTH = Route("health", "GET")
+READY = Route("ready", "GET")
+
+ROUTES = (CREATE_SESSION, GET_RESULT, REVOKE_SESSION, HEALTH, READY)
+
+
+def allowed_methods(path: str) -> tuple[str, ...]:
+    """The methods that a concrete path has, sorted; none where there is nothing at the path."""
+    return tuple(sorted({route.method for route in ROUTES if route.matches(path)}))
