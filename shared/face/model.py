@@ -32,7 +32,7 @@ class LivenessDecision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionSpec:
-    """What a session is created with; `device_id` is None where the client sets it, lifetime is in seconds."""
+    """What a session is created with: no `device_id` where the client sets it; the lifetime is in seconds."""
 
     mode: LivenessMode
     device_id: str | None
@@ -60,9 +60,9 @@ class Failure:
 class SessionResult:
     """What Face says of a session now.
 
-    `decision`, `digest` and `failure` are those of the attempt with the highest id, and are set only where the status is
-    `RESULT_AVAILABLE`; a result has either a decision or a failure.
-    `attempts` is how many attempts the answer shows. `request_id` is Face's own id of the attempt's or this call.
+    `decision`, `digest` and `failure` are those of the attempt with the highest id, and are set only where
+    the status is `RESULT_AVAILABLE`; a result has either a decision or a failure. `attempts` is how many
+    attempts the answer shows. `request_id` is Face's own id of the attempt's call, or of this one.
     """
 
     status: SessionStatus
@@ -112,7 +112,7 @@ class FaceCredential(Protocol):
     """What proves to Face that the call is ours."""
 
     async def headers(self) -> Mapping[str, str]:
-        """The header fields to send; raises `KeyUnavailable`."""
+        """Answer the header fields to send; raises `KeyUnavailable`."""
         ...
 
     async def renew(self, refused: Mapping[str, str]) -> bool:

@@ -1,0 +1,45 @@
+"""Where Face is: a region of the table, a custom subdomain, or this machine (a simulator); nothing else."""
+
+import re
+from dataclasses import dataclass
+
+from shared.face.regions import REGION_HOSTS
+
+_CUSTOM_SUBDOMAIN = re.compile(r"https://[a-z0-9][a-z0-9-]{0,62}[a-z0-9]\.cognitiveservices\.azure\.com")
+_LOOPBACK = re.compile(r"https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::([1-9][0-9]{0,4}))?")
+_HIGHEST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A base URL without a path, and whether it takes Entra tokens.
+
+    Keys work everywhere; "regional endpoints do not support Microsoft Entra authentication":
+    https://learn.microsoft.com/azure/ai-services/authentication
+    """
+
+    base_url: str
+    takes_entra_tokens: bool
+
+
+def regional_endpoint(region: str) -> Endpoint:
+    """Answer the endpoint of a region such as `westeurope`; raises `ValueError` for one that has none."""
+    if region not in REGION_HOSTS:
+        raise ValueError("must be the name of an Azure region that has Face, in the form westeurope")
+    return Endpoint(f"https://{REGION_HOSTS[region]}", takes_entra_tokens=False)
+
+
+def custom_endpoint(url: str) -> Endpoint:
+    """Check the URL of a custom subdomain or of this machine; raises `ValueError`, never with the URL."""
+    base_url = url.removesuffix("/")
+    if _CUSTOM_SUBDOMAIN.fullmatch(base_url) or _is_loopback(base_url):
+        return Endpoint(base_url, takes_entra_tokens=True)
+    raise ValueError(
+        "must be https://NAME.cognitiveservices.azure.com (NAME: 2 to 64 of a-z, 0-9 and - inside), "
+        "or http or https to 127.0.0.1, localhost or [::1] with a port; nothing may follow"
+    )
+
+
+def _is_loopback(base_url: str) -> bool:
+    match = _LOOPBACK.fullmatch(base_url)
+    return match is not None and int(match[1] or 1) <= _HIGHEST_PORT

@@ -1,0 +1,118 @@
+"""What Face's error answers mean.
+
+Sources: the vendor's page of the create operation, v1.1-preview.1, and
+https://learn.microsoft.com/azure/ai-services/face/reference-face-error-codes
+"""
+
+import re
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+
+from shared.errors import (
+    UpstreamError,
+    UpstreamFailure,
+    UpstreamQuotaExceeded,
+    UpstreamSessionGone,
+    UpstreamThrottled,
+    UpstreamUnauthorized,
+)
+from shared.face.wire import UpstreamResponse, identifier, strict_json
+
+LONGEST_WAIT = 86_400.0
+"""A day, in seconds: nobody is told to come back later than that."""
+
+_WAIT_UNTOLD = 1.0
+_QUOTA_WAIT_UNTOLD = 3_600.0
+
+_UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+_IN_UNITS = re.compile(
+    r"\b(?:try again|retry|replenished) (?:in|after) ([0-9]{1,9}(?:\.[0-9]{1,9})?) (second|minute|hour|day)",
+    re.IGNORECASE,
+)
+# The gateway's other way: https://learn.microsoft.com/azure/api-management/api-management-error-handling-policies
+_AS_CLOCK = re.compile(r"\breplenished in (?:([0-9]{1,4})\.)?([0-9]{2}):([0-9]{2}):([0-9]{2})", re.IGNORECASE)
+_SECONDS = re.compile(r"[0-9]{1,12}")
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorText:
+    """The code and message of an error body, or nothing; the code can only be an identifier."""
+
+    code: str = ""
+    message: str = ""
+
+
+def refusal(response: UpstreamResponse) -> UpstreamError | UpstreamSessionGone:
+    """Turn an answer that is not a success into what the broker calls it."""
+    text = _error_of(response)
+    if response.status == 404 and text.code == "SessionNotFound":
+        return UpstreamSessionGone()
+    kind, wait_untold = _kind(response.status, text)
+    wait = waiting_time(response) if wait_untold is not None else None
+    return kind(
+        " ".join(filter(None, (f"Face answered {response.status}", text.code))),
+        retry_after=wait_untold if wait is None else wait,
+        upstream_request_id=response.request_id,
+    )
+
+
+def waiting_time(response: UpstreamResponse) -> float | None:
+    """Answer how many seconds Face asks to wait, by its header or else in its English: at most a day, or None."""
+    told = _in_header(response)
+    wait = _in_prose(_error_of(response).message) if told is None else told
+    return None if wait is None else min(wait, LONGEST_WAIT)
+
+
+def error_text(content: object) -> ErrorText:
+    """Read a parsed error body in any of its shapes; never raises.
+
+    They are `{"error": {"code", "message"}}`, `{"error": {"statusCode", "message"}}`, and the gateway's own
+    `{"statusCode", "message"}`.
+    """
+    error = content.get("error", content) if isinstance(content, dict) else None
+    if not isinstance(error, dict):
+        return ErrorText()
+    code, message = error.get("code"), error.get("message")
+    return ErrorText(
+        (identifier(code) or "") if isinstance(code, str) else "",
+        message if isinstance(message, str) else "",
+    )
+
+
+def _error_of(response: UpstreamResponse) -> ErrorText:
+    try:
+        text = error_text(strict_json(response.body))
+    except (ValueError, RecursionError):
+        text = ErrorText()
+    return replace(text, code=text.code or identifier(response.headers.get("x-ms-error-code")) or "")
+
+
+def _kind(status: int, text: ErrorText) -> tuple[type[UpstreamError], float | None]:
+    if status in (429, 503):
+        return UpstreamThrottled, _WAIT_UNTOLD
+    if status == 403 and "quota" in text.message.lower():
+        return UpstreamQuotaExceeded, _QUOTA_WAIT_UNTOLD
+    if status in (401, 403):
+        return UpstreamUnauthorized, None
+    return UpstreamFailure, None
+
+
+def _in_header(response: UpstreamResponse) -> float | None:
+    value = response.headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    try:
+        # Against the sender's own clock: neither this machine's, nor its skew, matters.
+        wait = parsedate_to_datetime(value) - parsedate_to_datetime(response.headers.get("date", ""))
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return max(0.0, wait.total_seconds())
+
+
+def _in_prose(message: str) -> float | None:
+    if match := _IN_UNITS.search(message):
+        return float(match[1]) * _UNITS[match[2].lower()]
+    if match := _AS_CLOCK.search(message):
+        days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+        return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+    return None

@@ -1,0 +1,38 @@
+"""The regions that have Face: the list on the vendor's page of the create operation, v1.1-preview.1."""
+
+REGION_NAMES = (
+    "australiaeast",
+    "brazilsouth",
+    "canadacentral",
+    "centralindia",
+    "centralus",
+    "eastasia",
+    "eastus",
+    "eastus2",
+    "francecentral",
+    "germanywestcentral",
+    "italynorth",
+    "japaneast",
+    "japanwest",
+    "jioindiawest",
+    "koreacentral",
+    "northcentralus",
+    "northeurope",
+    "norwayeast",
+    "qatarcentral",
+    "southafricanorth",
+    "southcentralus",
+    "southeastasia",
+    "swedencentral",
+    "switzerlandnorth",
+    "switzerlandwest",
+    "uaenorth",
+    "uksouth",
+    "westcentralus",
+    "westeurope",
+    "westus",
+    "westus2",
+    "westus3",
+)
+
+REGION_HOSTS = {name: f"{name}.api.cognitive.microsoft.com" for name in REGION_NAMES}
