@@ -10,7 +10,7 @@ from http import HTTPStatus
 from local.simulator.messages import Answer, error_answer, json_answer
 
 
-class Refused(Exception):  # noqa: N818 - it carries an answer; the request is at fault, not the program.
+class Refused(Exception):
     """A request that gets `answer` in place of what it asked for."""
 
     def __init__(self, answer: Answer) -> None:
