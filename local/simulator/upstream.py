@@ -14,9 +14,6 @@ from local.simulator.scenarios import Outcome, Scenario
 SESSION_LIFE_MS = 48 * 3600 * 1000
 """A session expires 48 hours after it was created (the page of the create operation)."""
 
-DELETED_REMEMBERED = 10_000
-"""How many deleted sessions are kept for the simulator's own listing."""
-
 Status = Literal["NotStarted", "Started", "ResultAvailable"]
 
 
@@ -90,14 +87,14 @@ class Session:
 
 
 class Upstream:
-    """The sessions of one Face resource."""
+    """The sessions of one Face resource; the latest `deleted_remembered` that were deleted are kept for a listing."""
 
-    def __init__(self, clock: Clock, identifiers: Identifiers) -> None:
+    def __init__(self, clock: Clock, identifiers: Identifiers, *, deleted_remembered: int = 10_000) -> None:
         self._clock = clock
         self._identifiers = identifiers
         self._stored: dict[str, Session] = {}
         self._id_by_token: dict[str, str] = {}
-        self._deleted: deque[Session] = deque(maxlen=DELETED_REMEMBERED)
+        self._deleted: deque[Session] = deque(maxlen=deleted_remembered)
         self._entry_ids = itertools.count(1)
 
     @property

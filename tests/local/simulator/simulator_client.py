@@ -1,5 +1,6 @@
 """A plain HTTP client of the simulator, and the clock and sleep of its tests."""
 
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,7 +53,9 @@ class FaceClient:
     """Calls the simulator as a broker, as a phone, and as somebody who watches."""
 
     def __init__(self, url: str) -> None:
-        self.http = httpx.AsyncClient(base_url=url, trust_env=False)
+        # Everything is plain http: reading the certificates of this machine would only take time.
+        no_certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.http = httpx.AsyncClient(base_url=url, trust_env=False, verify=no_certificates)
 
     async def aclose(self) -> None:
         await self.http.aclose()

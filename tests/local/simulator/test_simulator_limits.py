@@ -1,0 +1,89 @@
+"""The rate limit of the resource."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local.simulator import FaceSimulator
+from local.simulator.bucket import TokenBucket
+from tests.local.simulator.simulator_client import KEY, FaceClient, FixedClock
+
+
+@pytest.fixture
+async def limited(clock: FixedClock) -> AsyncIterator[FaceClient]:
+    """A client of a resource that takes two calls a second."""
+    simulator = FaceSimulator(key=KEY, clock=clock, tps=2)
+    await simulator.start()
+    face = FaceClient(simulator.url)
+    yield face
+    await face.aclose()
+    await simulator.stop()
+
+
+async def test_call_above_the_rate_is_refused_until_there_is_room(
+    limited: FaceClient, clock: FixedClock
+) -> None:
+    """A burst of one second's calls is taken, the next gets the documented 429 without a header."""
+    statuses = [(await limited.get("none")).status_code for _ in range(2)]
+    refused = await limited.get("none")
+    clock.advance(0.5)
+    statuses += [(await limited.get("none")).status_code for _ in range(2)]
+    assert statuses == [404, 404, 404, 429]
+    body = {"error": {"statusCode": 429, "message": "Rate limit is exceeded. Try again in 1 seconds."}}
+    assert (refused.status_code, refused.json()) == (429, body)
+    assert "retry-after" not in refused.headers
+
+
+async def test_call_with_a_bad_key_costs_nothing(limited: FaceClient) -> None:
+    """What is not admitted does not use the limit up."""
+    for _ in range(5):
+        assert (
+            await limited.call("GET", "/face/v1.2/detectLiveness-sessions/x", key="bad")
+        ).status_code == 401
+    assert (await limited.get("none")).status_code == 404
+
+
+async def test_check_of_a_phone_uses_three_calls(limited: FaceClient, clock: FixedClock) -> None:
+    """A check counts as start, attempt and end, and is told off like any other call."""
+    token = (await limited.create())["authToken"]
+    clock.advance(0.5)
+    await limited.perform(token)
+    refused = await limited.phone("perform", token)
+    message = "Rate limit is exceeded. Try again in 1 seconds."
+    assert (refused.status_code, refused.json()["error"]["message"]) == (429, message)
+    clock.advance(0.999)
+    assert (await limited.get("none")).status_code == 429
+    clock.advance(0.001)
+    assert (await limited.get("none")).status_code == 404
+
+
+async def test_start_of_a_phone_uses_one_call(limited: FaceClient) -> None:
+    """A start without an attempt counts once."""
+    token = (await limited.create())["authToken"]
+    assert (await limited.phone("start", token)).status_code == 200
+    assert (await limited.phone("start", token)).status_code == 429
+
+
+@given(
+    rate=st.sampled_from([0.5, 1, 2, 10]),
+    steps=st.lists(st.integers(min_value=0, max_value=3000), min_size=1, max_size=60),
+)
+def test_bucket_admits_no_more_than_burst_and_rate(rate: float, steps: list[int]) -> None:
+    """From any admitted call on, there are never more than the burst and what the rate adds; a wait is the truth."""
+    clock = FixedClock()
+    bucket = TokenBucket(rate, clock)
+    admitted: list[int] = []
+    for step in steps:
+        clock.now_ms += step
+        wait_s = bucket.take()
+        if wait_s == 0:
+            admitted.append(clock.now_ms)
+        else:
+            clock.advance(wait_s + 0.001)
+            assert bucket.take() == 0
+            admitted.append(clock.now_ms)
+    for first, since_ms in enumerate(admitted):
+        for count, at_ms in enumerate(admitted[first:], start=1):
+            assert count <= max(rate, 1) + (at_ms - since_ms) / 1000 * rate + 1e-6

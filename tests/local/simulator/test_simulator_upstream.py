@@ -1,0 +1,139 @@
+"""The state machine of the upstream against a simple model of it."""
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
+from local.simulator.errors import Refused
+from local.simulator.identifiers import RandomIdentifiers
+from local.simulator.scenarios import REALFACE
+from local.simulator.upstream import SESSION_LIFE_MS, NewSession, PhoneCall, Session, Upstream
+from tests.local.simulator.simulator_client import START_MS, FixedClock
+
+CALL = PhoneCall("request", "client-request", "phone/1", "127.0.0.1", START_MS)
+
+
+class Model:
+    """What is known of one session."""
+
+    def __init__(self, created_ms: int, lifetime_s: int) -> None:
+        self.created_ms = created_ms
+        self.lifetime_s = lifetime_s
+        self.started = False
+        self.attempts = 0
+        self.deleted = False
+
+    def exists(self, now_ms: int) -> bool:
+        return not self.deleted and now_ms < self.created_ms + SESSION_LIFE_MS
+
+    def admits(self, now_ms: int) -> bool:
+        return self.exists(now_ms) and now_ms < self.created_ms + self.lifetime_s * 1000
+
+
+class UpstreamMachine(RuleBasedStateMachine):
+    """Creates, starts, tries, deletes, and lets time pass, in any order."""
+
+    created: Bundle[Session] = Bundle("created")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = FixedClock()
+        self.upstream = Upstream(self.clock, RandomIdentifiers())
+        self.models: dict[str, Model] = {}
+
+    @rule(target=created, lifetime_s=st.sampled_from([60, 600, 86400]))
+    def create(self, lifetime_s: int) -> Session:
+        session = self.upstream.create(NewSession("v1.2", "device", lifetime_s=lifetime_s))
+        self.models[session.session_id] = Model(self.clock.now_ms, lifetime_s)
+        return session
+
+    @rule(seconds=st.sampled_from([0.001, 59.999, 60, 600, 86400, 2 * 86400]))
+    def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule(session=created)
+    def start(self, session: Session) -> None:
+        model = self.models[session.session_id]
+        if not model.admits(self.clock.now_ms):
+            self._refused(401, session)
+            return
+        self.upstream.begin(self.upstream.holder(session.auth_token))
+        model.started = True
+
+    @rule(session=created)
+    def attempt(self, session: Session) -> None:
+        model = self.models[session.session_id]
+        if not model.admits(self.clock.now_ms):
+            self._refused(401, session)
+        elif model.attempts == 3:
+            with pytest.raises(Refused) as refused:
+                self.upstream.attempt(self.upstream.holder(session.auth_token), REALFACE, CALL)
+            assert refused.value.answer.status == 403
+        else:
+            holder = self.upstream.begin(self.upstream.holder(session.auth_token))
+            attempt = self.upstream.attempt(holder, REALFACE, CALL)
+            model.started, model.attempts = True, model.attempts + 1
+            assert attempt.attempt_id == model.attempts
+
+    @rule(session=created)
+    def delete(self, session: Session) -> None:
+        model = self.models[session.session_id]
+        if not model.exists(self.clock.now_ms):
+            with pytest.raises(Refused) as refused:
+                self.upstream.find(session.session_id)
+            assert refused.value.answer.status == 404
+            return
+        self.upstream.delete(self.upstream.find(session.session_id))
+        model.deleted = True
+
+    @invariant()
+    def holds_what_the_model_holds(self) -> None:
+        now_ms = self.clock.now_ms
+        expected = {
+            session_id: (model.attempts, _status(model))
+            for session_id, model in self.models.items()
+            if model.exists(now_ms)
+        }
+        stored = {each.session_id: (len(each.attempts), each.status) for each in self.upstream.stored}
+        assert stored == expected
+        deleted = {session_id for session_id, model in self.models.items() if model.deleted}
+        assert {each.session_id for each in self.upstream.deleted} == deleted
+
+    def _refused(self, status: int, session: Session) -> None:
+        with pytest.raises(Refused) as refused:
+            self.upstream.holder(session.auth_token)
+        assert refused.value.answer.status == status
+
+
+def _status(model: Model) -> str:
+    if model.attempts:
+        return "ResultAvailable"
+    return "Started" if model.started else "NotStarted"
+
+
+TestUpstreamMachine = UpstreamMachine.TestCase
+TestUpstreamMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_deleted_sessions_are_remembered_up_to_a_number() -> None:
+    """Long runs do not fill the memory with sessions that are gone."""
+    upstream = Upstream(FixedClock(), RandomIdentifiers(), deleted_remembered=2)
+    sessions = [upstream.create(NewSession("v1.2", f"device-{number}")) for number in range(3)]
+    for session in sessions:
+        upstream.delete(session)
+    assert [each.device_id for each in upstream.deleted] == ["device-1", "device-2"]
+    assert upstream.stored == ()
+
+
+def test_token_is_not_in_the_repr() -> None:
+    """A failing test that prints a session does not print its token."""
+    session = Upstream(FixedClock(), RandomIdentifiers()).create(NewSession("v1.2", "device"))
+    assert session.auth_token not in repr(session)
+
+
+def test_tokens_look_like_the_published_one() -> None:
+    """A token is long, of three parts, and begins like the published example."""
+    token = RandomIdentifiers().auth_token()
+    assert token.startswith("eyJhbGciOiJFUzI1NiIsIm")
+    assert (token.count("."), len(token) > 200) == (2, True)
