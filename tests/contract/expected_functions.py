@@ -1,0 +1,44 @@
+"""The functions that the app has to have, in the order of their registration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedFunction:
+    """A function and its raw bindings, trigger first, as the engine has to report them to the host."""
+
+    name: str
+    bindings: tuple[Mapping[str, Any], ...]
+
+    @property
+    def trigger(self) -> Mapping[str, Any]:
+        """What makes it run."""
+        return self.bindings[0]
+
+
+def http(
+    name: str, route: str, *methods: str, auth_level: Literal["ANONYMOUS", "FUNCTION"] = "ANONYMOUS"
+) -> ExpectedFunction:
+    """A function behind a route; without methods it takes any."""
+    trigger: dict[str, Any] = {
+        "direction": "IN",
+        "type": "httpTrigger",
+        "name": "req",
+        "authLevel": auth_level,
+        "route": route,
+    }
+    if methods:
+        trigger["methods"] = list(methods)
+    return ExpectedFunction(name, (trigger, {"direction": "OUT", "type": "http", "name": "$return"}))
+
+
+FUNCTIONS = (
+    http("create_session", "sessions", "POST"),
+    http("get_result", "sessions/{sessionId}", "GET"),
+    http("revoke_session", "sessions/{sessionId}", "DELETE"),
+    http("health", "health", "GET"),
+    http("ready", "ready", "GET", auth_level="FUNCTION"),
+    http("unknown_route", "{*path}"),
+)

@@ -1,0 +1,77 @@
+"""A fake of the port to the upstream: sessions in memory, results and errors as the test says."""
+
+import asyncio
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+from shared.errors import UpstreamSessionGone
+from shared.face.model import CreatedSession, LivenessMode, SessionResult, SessionSpec, SessionStatus
+
+Operation = Literal["create", "result", "delete", "check"]
+
+
+@dataclass
+class FakeFace:
+    """A `Face` that makes sessions with ids and tokens of its own, counted from 1.
+
+    `calls` counts the calls by operation, failed ones too; `specs` holds what each session was created with, `deleted`
+    which ones were deleted, `request_ids` what came along. While `gate` is set to an event, every call waits for it.
+    """
+
+    api_version: str = "v1.1-preview.1"
+    modes: tuple[LivenessMode, ...] = (LivenessMode.PASSIVE,)
+    can_send_results_to_client: bool = True
+    calls: Counter[Operation] = field(default_factory=Counter)
+    specs: dict[str, SessionSpec] = field(default_factory=dict)
+    deleted: list[str] = field(default_factory=list)
+    request_ids: list[str] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+    _results: dict[str, SessionResult] = field(default_factory=dict)
+    _failures: dict[Operation, deque[Exception]] = field(default_factory=dict)
+
+    def fail(self, operation: Operation, *errors: Exception) -> None:
+        """Let the next calls of an operation fail, one with each error; nothing is done by a call that fails."""
+        self._failures.setdefault(operation, deque()).extend(errors)
+
+    def answer(self, session_id: str, result: SessionResult) -> None:
+        """From now on, this is the result of a session."""
+        self._results[session_id] = result
+
+    def forget(self, session_id: str) -> None:
+        """From now on, there is no such session (any more)."""
+        self._results.pop(session_id, None)
+
+    async def create(self, spec: SessionSpec, request_id: str) -> CreatedSession:
+        """Create a session that nobody has started yet."""
+        await self._called("create", request_id)
+        number = len(self.specs) + 1
+        created = CreatedSession(f"{number:08x}-fa4e-4000-8000-000000000000", f"auth-token-{number}")
+        self.specs[created.session_id] = spec
+        self.answer(created.session_id, SessionResult(SessionStatus.NOT_STARTED))
+        return created
+
+    async def result(self, session_id: str, request_id: str) -> SessionResult:
+        """Answer what the test said; raises `UpstreamSessionGone` for what was deleted or forgotten."""
+        await self._called("result", request_id)
+        if session_id not in self._results:
+            raise UpstreamSessionGone
+        return self._results[session_id]
+
+    async def delete(self, session_id: str, request_id: str) -> None:
+        """Delete a session, whether or not there is one."""
+        await self._called("delete", request_id)
+        self.deleted.append(session_id)
+        self.forget(session_id)
+
+    async def check(self, request_id: str) -> None:
+        """Be there."""
+        await self._called("check", request_id)
+
+    async def _called(self, operation: Operation, request_id: str) -> None:
+        self.calls[operation] += 1
+        self.request_ids.append(request_id)
+        if self.gate:
+            await self.gate.wait()
+        if failures := self._failures.get(operation):
+            raise failures.popleft()
