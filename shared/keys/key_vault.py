@@ -1,0 +1,44 @@
+"""Secrets of one Azure Key Vault."""
+
+import asyncio
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from shared.keys.failures import explained_for_vault
+from shared.keys.identity import SDK_OPTIONS, ManagedIdentity
+from shared.keys.secret import Secret, require_usable
+
+if TYPE_CHECKING:
+    from azure.keyvault.secrets.aio import SecretClient
+
+
+class KeyVaultSecrets:
+    """Reads the current versions of secrets, each within `deadline` seconds."""
+
+    def __init__(self, client: "SecretClient", *, deadline: float = 3.0) -> None:
+        self._client = client
+        self._deadline = deadline
+        self._host = urlsplit(client.vault_url).netloc
+
+    async def read(self, name: str) -> Secret:
+        """Fetch the current version; raises `KeyUnavailable`, also for a value that no header can carry."""
+        with explained_for_vault(self._host, name):
+            async with asyncio.timeout(self._deadline):
+                # The SDK's object hides the value in its repr; the plain text gets no name here.
+                fetched = await self._client.get_secret(name)
+        return require_usable(Secret(fetched.value or ""), name)
+
+    async def aclose(self) -> None:
+        """Close the connections to the vault; the identity is closed by who opened it."""
+        await self._client.close()
+
+
+def open_key_vault(vault_url: str, identity: ManagedIdentity) -> KeyVaultSecrets:
+    """Build the client of the vault at `https://NAME.vault.azure.net`.
+
+    The SDK calls over TLS only, and refuses a challenge that names another domain than the vault's own.
+    Imports the SDK, which takes some 0.2 s: call it where the app is put together, once in a process.
+    """
+    from azure.keyvault.secrets.aio import SecretClient
+
+    return KeyVaultSecrets(SecretClient(vault_url, identity, permit_redirects=False, **SDK_OPTIONS))
