@@ -6,6 +6,7 @@ from itertools import count
 
 from shared.errors import EntityChanged, EntityExists
 from shared.storage.port import Entity, Table
+from shared.storage.rules import require_batch, require_key, require_read, require_storable
 
 
 class MemoryStore:
@@ -17,35 +18,44 @@ class MemoryStore:
 
     async def get(self, table: Table, key: str) -> Entity | None:
         """Read one entity."""
+        require_key(key)
         return self._tables[table].get(key)
 
     async def insert(self, table: Table, entity: Entity) -> Entity:
         """Store a new entity."""
+        require_storable(entity)
         if entity.key in self._tables[table]:
             raise EntityExists
         return self._put(table, entity)
 
     async def replace(self, table: Table, entity: Entity) -> Entity:
         """Replace the entity that was read with this etag."""
+        require_read(entity.etag)
+        require_storable(entity)
         self._require_unchanged(table, entity.key, entity.etag)
         return self._put(table, entity)
 
     async def write_together(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
         """Insert or replace all of them, or none."""
+        require_batch(entities)
         for entity in entities:
+            require_storable(entity)
             self._require_unchanged(table, entity.key, entity.etag)
         return [self._put(table, entity) for entity in entities]
 
     async def delete(self, table: Table, key: str, etag: str | None = None) -> None:
         """Delete an entity, whether or not it is there."""
-        if etag is not None and key in self._tables[table]:
+        require_key(key)
+        if etag is not None and require_read(etag) and key in self._tables[table]:
             self._require_unchanged(table, key, etag)
         self._tables[table].pop(key, None)
 
     async def delete_together(self, table: Table, entities: Sequence[Entity]) -> int:
         """Delete those that are still as they were read."""
         rows = self._tables[table]
-        unchanged = [entity.key for entity in entities if self._etag(table, entity.key) == entity.etag]
+        unchanged = {
+            entity.key for entity in entities if entity.etag and entity.etag == self._etag(table, entity.key)
+        }
         for key in unchanged:
             del rows[key]
         return len(unchanged)

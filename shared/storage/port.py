@@ -21,8 +21,9 @@ class Table(Enum):
 class Entity:
     """One row.
 
-    `key` is up to 128 characters of `0-9 a-z -`. `expires_at` (unix milliseconds) is when the row stops meaning
-    anything, and may be deleted by the retention job. `etag` is what the store gave with it; empty: not stored yet.
+    `key` is up to 128 characters of `0-9 a-z -`. `expires_at` (unix milliseconds) is when the row stops
+    meaning anything, and may be deleted by the retention job. `etag` is what the store gave with it; empty:
+    not stored yet. `shared.storage.rules` holds what the values may be; stores raise `ValueError` for others.
     """
 
     key: str
@@ -32,7 +33,12 @@ class Entity:
 
 
 class EntityStore(Protocol):
-    """Stored entities; each method raises `StorageUnavailable` where the store does not answer usably in time."""
+    """Stored entities.
+
+    Each method raises `StorageUnavailable` where the store does not answer usably in time. A write that ends
+    so may have been applied all the same. `EntityExists` and `EntityChanged` are never the answer to a change
+    that the same call made.
+    """
 
     async def get(self, table: Table, key: str) -> Entity | None:
         """Read one entity, or None where there is none."""
@@ -43,7 +49,7 @@ class EntityStore(Protocol):
         ...
 
     async def replace(self, table: Table, entity: Entity) -> Entity:
-        """Replace the entity that was read with this etag and return it with the new one; raises `EntityChanged`."""
+        """Replace the entity read with this etag and return it with the new one; raises `EntityChanged`."""
         ...
 
     async def write_together(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
@@ -54,7 +60,7 @@ class EntityStore(Protocol):
         ...
 
     async def delete(self, table: Table, key: str, etag: str | None = None) -> None:
-        """Delete an entity, only as it was read where an etag is given (`EntityChanged`); none there is fine."""
+        """Delete an entity, with an etag only as it was read (`EntityChanged`); none there is fine."""
         ...
 
     async def delete_together(self, table: Table, entities: Sequence[Entity]) -> int:

@@ -1,0 +1,11 @@
+#!/bin/sh
+# Puts Azurite, the storage emulator, into .tools for the tests that need it. Node and npm have to be there.
+set -eu
+cd "$(dirname "$0")/.."
+version=3.35.0
+installed=.tools/node_modules/azurite/package.json
+if [ -f "$installed" ] && grep -q "\"version\": \"$version\"" "$installed"; then
+    exit 0
+fi
+mkdir -p .tools
+exec npm install --no-save --no-package-lock --no-audit --no-fund --loglevel=error --prefix .tools "azurite@$version"

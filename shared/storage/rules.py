@@ -1,0 +1,84 @@
+"""What an entity may hold, so that every store refuses the same ones, before anything is sent."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from shared.storage.port import Entity, Value
+
+# https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
+MAX_STRING_UNITS: Final = 32_768
+"""The length of a string property in UTF-16 code units (64 KiB)."""
+MAX_VALUES: Final = 251
+"""Values of one entity: of 255 properties three are the service's own, and `expires_at` is one more."""
+MAX_TOGETHER: Final = 100
+"""Entities in one transaction."""
+
+_KEY: Final = re.compile(r"[0-9a-z-]{1,128}")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_RESERVED: Final = frozenset({"PartitionKey", "RowKey", "Timestamp", "expires_at"})
+
+
+def require_key(key: str) -> None:
+    """Raise `ValueError` for a key that is not 1 to 128 characters of `0-9 a-z -`."""
+    if not _KEY.fullmatch(key):
+        raise ValueError("an entity's key is 1 to 128 characters of 0-9, a-z and -")
+
+
+def require_storable(entity: Entity) -> None:
+    """Raise `ValueError`, naming the value, for an entity that Table Storage would refuse or change."""
+    require_key(entity.key)
+    _require_integer("expires_at", entity.expires_at)
+    if len(entity.values) > MAX_VALUES:
+        raise ValueError(f"an entity has at most {MAX_VALUES} values")
+    for name, value in entity.values.items():
+        if not _NAME.fullmatch(name) or name in _RESERVED:
+            raise ValueError("a value's name is an identifier, and not one that the store uses itself")
+        _require_value(name, value)
+
+
+def require_read(etag: str) -> str:
+    """Answer an etag; raises `ValueError` for an empty one: what was never read cannot be unchanged since."""
+    if not etag:
+        raise ValueError("only an entity that came out of the store has an etag")
+    return etag
+
+
+def require_batch(entities: Sequence[Entity]) -> None:
+    """Raise `ValueError` for more entities than one transaction takes, or the same key twice."""
+    if len(entities) > MAX_TOGETHER:
+        raise ValueError(f"at most {MAX_TOGETHER} entities are written together")
+    if len({entity.key for entity in entities}) < len(entities):
+        raise ValueError("entities that are written together have different keys")
+
+
+def _require_value(name: str, value: Value) -> None:
+    # Exact types: an enum or another subclass would come back as something else than what went in.
+    if type(value) is str:
+        _require_text(name, value)
+    elif type(value) is int:
+        _require_integer(name, value)
+    elif type(value) is float:
+        _require_finite(name, value)
+    elif type(value) is not bool:
+        raise ValueError(f"{name}: a value is a str, int, float or bool")
+
+
+def _require_text(name: str, value: str) -> None:
+    try:
+        units = len(value.encode("utf-16-le")) // 2
+    except UnicodeEncodeError:
+        raise ValueError(f"{name}: a string is Unicode text, without lone surrogates") from None
+    if units > MAX_STRING_UNITS:
+        raise ValueError(f"{name}: a string has at most {MAX_STRING_UNITS} UTF-16 code units")
+
+
+def _require_integer(name: str, value: int) -> None:
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"{name}: an integer has at most 64 bits")
+
+
+def _require_finite(name: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise ValueError(f"{name}: a float is a finite number")

@@ -1,0 +1,95 @@
+"""The one seam where errors of the SDK become those of the port."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
+
+from shared.errors import EntityChanged, EntityExists, Outcome, StorageUnavailable
+
+TABLE_NOT_FOUND: Final = "TableNotFound"
+"""The code of an answer that misses the table, and not only the row."""
+
+# https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes
+_OUTCOMES: Final[dict[str, type[Outcome]]] = {
+    "EntityAlreadyExists": EntityExists,
+    "ConditionNotMet": EntityChanged,
+    "EntityNotFound": EntityChanged,
+    "ResourceNotFound": EntityChanged,
+    "UpdateConditionNotSatisfied": EntityChanged,
+}
+_ADVICE: Final = {
+    401: "the app's credential was not accepted",
+    403: (
+        "the app's identity needs the role Storage Table Data Contributor on the storage account, "
+        "and the account's network rules have to admit the app"
+    ),
+}
+_RETRY_AFTER_SECONDS: Final = 1
+_MAX_RETRY_AFTER_SECONDS: Final = 60
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what the SDK raises into `EntityExists`, `EntityChanged` (or gone) or `StorageUnavailable`."""
+    try:
+        yield
+    except HttpResponseError as error:
+        raise _answer(error) from error
+    except TimeoutError as error:
+        raise StorageUnavailable("the table service did not answer in time") from error
+    except Exception as error:
+        # Besides its own errors the SDK raises whatever its parsing stumbles over in an answer that is none, or in
+        # an error that has no answer.
+        if isinstance(error.__context__, HttpResponseError):
+            raise _answer(error.__context__) from error
+        raise StorageUnavailable(
+            f"the request to the table service failed: {type(error).__name__}"
+        ) from error
+
+
+def error_code(error: HttpResponseError) -> str:
+    """Answer the service's code for an error, or an empty string; the SDK decodes most of them, not all."""
+    code = getattr(error, "error_code", None) or _header(error, "x-ms-error-code") or _code_in_body(error)
+    return str(getattr(code, "value", code))
+
+
+def _answer(error: HttpResponseError) -> Outcome | StorageUnavailable:
+    code = error_code(error)
+    if code in _OUTCOMES:
+        return _OUTCOMES[code]()
+    return StorageUnavailable(_detail(error, code), retry_after=_retry_after(error))
+
+
+def _detail(error: HttpResponseError, code: str) -> str:
+    if isinstance(error, ClientAuthenticationError) and not error.response:
+        return f"no token for the table service: {type(error).__name__}"
+    if error.status_code is None:
+        return "the table service's answer cannot be read"
+    what = f"the table service answered {error.status_code} {code}".rstrip()
+    if code == TABLE_NOT_FOUND:
+        return f"{what}: the table is missing, and is to be made by the deployment"
+    advice = _ADVICE.get(error.status_code)
+    return f"{what}: {advice}" if advice else what
+
+
+def _retry_after(error: HttpResponseError) -> int:
+    seconds = _header(error, "Retry-After")
+    if not (seconds.isascii() and seconds.isdigit()):
+        return _RETRY_AFTER_SECONDS
+    return min(max(int(seconds), _RETRY_AFTER_SECONDS), _MAX_RETRY_AFTER_SECONDS)
+
+
+def _header(error: HttpResponseError, name: str) -> str:
+    # The SDK's type for a response does not say that it has headers; each of its classes does.
+    headers: Mapping[str, str] = getattr(error.response, "headers", {})
+    return headers.get(name) or ""
+
+
+def _code_in_body(error: HttpResponseError) -> str:
+    try:
+        return str(json.loads(error.response.text())["odata.error"]["code"]) if error.response else ""
+    except (LookupError, TypeError, ValueError):
+        return ""

@@ -1,0 +1,217 @@
+"""The entity store in Azure Table Storage."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import groupby
+from typing import Any, Final, TypeVar
+
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError, ResourceExistsError
+from azure.data.tables import UpdateMode
+from azure.data.tables.aio import TableClient, TableServiceClient
+
+from shared.errors import EntityChanged, EntityExists
+from shared.storage.port import Entity, Table
+from shared.storage.rules import MAX_TOGETHER, require_batch, require_key, require_read, require_storable
+from shared.storage.tables.failures import TABLE_NOT_FOUND, error_code, translated
+from shared.storage.tables.rows import partition, to_entity, to_row, with_etag
+
+_Answer = TypeVar("_Answer")
+_TABLE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}")
+_WITHOUT_BODY: Final = {"response_preference": "return-no-content"}
+# A query may execute for five seconds before it answers with a page and where to go on
+# (https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination).
+_PAGE_DEADLINES: Final = 5
+
+
+class AzureTableStore:
+    """An `EntityStore` in Azure Table Storage or Azurite.
+
+    Each request to the service has `deadline` seconds, retries included; a page of `expired` has five times
+    that, being on nobody's request path. `delete_together` and `expired` make as many requests as there are
+    batches and pages.
+
+    Reads are repeated once where the connection fails. Writes are never sent twice: `EntityExists` and
+    `EntityChanged` are always somebody else's doing. After `StorageUnavailable` a write may have been applied
+    or be so yet (https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination):
+    who depends on it reads the row again before writing on.
+    """
+
+    def __init__(
+        self, service: TableServiceClient, *, prefix: str, create_tables: bool, deadline: float
+    ) -> None:
+        self._service = service
+        self._tables = {table: service.get_table_client(_table_name(prefix, table)) for table in Table}
+        self._create_tables = create_tables
+        self._deadline = deadline
+        self._page_deadline = _PAGE_DEADLINES * deadline
+
+    async def get(self, table: Table, key: str) -> Entity | None:
+        """Read one entity."""
+        require_key(key)
+        options = _read_options(0.45 * self._deadline)
+
+        async def read(client: TableClient) -> Entity:
+            return to_entity(await client.get_entity(partition(table, key), key, **options))
+
+        try:
+            return await self._ask(table, read)
+        except EntityChanged:
+            return None
+
+    async def insert(self, table: Table, entity: Entity) -> Entity:
+        """Store a new entity."""
+        require_storable(entity)
+        row = to_row(table, entity)
+
+        async def write(client: TableClient) -> Entity:
+            return with_etag(entity, await client.create_entity(row, **_WITHOUT_BODY))
+
+        return await self._ask(table, write)
+
+    async def replace(self, table: Table, entity: Entity) -> Entity:
+        """Replace the entity that was read with this etag."""
+        require_read(entity.etag)
+        require_storable(entity)
+        row, condition = to_row(table, entity), _unchanged(entity.etag)
+
+        async def write(client: TableClient) -> Entity:
+            return with_etag(entity, await client.update_entity(row, mode=UpdateMode.REPLACE, **condition))
+
+        return await self._ask(table, write)
+
+    async def write_together(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
+        """Insert or replace all of them in one transaction."""
+        require_batch(entities)
+        for entity in entities:
+            require_storable(entity)
+        if not entities:
+            return []
+        operations = [_write(table, entity) for entity in entities]
+
+        async def write(client: TableClient) -> list[Entity]:
+            written = await client.submit_transaction(operations)
+            return [with_etag(entity, metadata) for entity, metadata in zip(entities, written, strict=True)]
+
+        try:
+            return await self._ask(table, write)
+        except EntityExists as lost:
+            raise EntityChanged from lost
+
+    async def delete(self, table: Table, key: str, etag: str | None = None) -> None:
+        """Delete an entity, whether or not it is there."""
+        require_key(key)
+        condition = {} if etag is None else _unchanged(require_read(etag))
+        await self._ask(table, lambda client: client.delete_entity(partition(table, key), key, **condition))
+
+    async def delete_together(self, table: Table, entities: Sequence[Entity]) -> int:
+        """Delete those that are still as they were read, up to 100 of one partition in a transaction."""
+        return sum([await self._delete_batch(table, batch) for batch in _batches(table, entities)])
+
+    async def expired(self, table: Table, before: int) -> AsyncIterator[Entity]:
+        """Go through the entities that mean nothing any more; nothing is held between two pages."""
+        options = _read_options(0.45 * self._page_deadline)
+        pages = self._tables[table].query_entities(f"expires_at lt {before}L", **options).by_page()
+
+        async def read(_: TableClient) -> list[Entity] | None:
+            page = await anext(pages, None)
+            return None if page is None else [to_entity(row) async for row in page]
+
+        # A page may be empty and not be the last one.
+        while (page := await self._ask(table, read, self._page_deadline)) is not None:
+            for entity in page:
+                yield entity
+
+    async def check(self) -> None:
+        """Read a row that is never there."""
+        await self.get(Table.SESSIONS, "check")
+
+    async def aclose(self) -> None:
+        """Close the connections; the credential stays its owner's."""
+        await self._service.close()
+
+    async def _delete_batch(self, table: Table, batch: Sequence[Entity]) -> int:
+        operations = [_delete(table, entity) for entity in batch]
+
+        async def remove(client: TableClient) -> int:
+            # An answer with another number of parts is not one to these operations: this raises `ValueError`.
+            return len(list(zip(batch, await client.submit_transaction(operations), strict=True)))
+
+        try:
+            return await self._ask(table, remove)
+        except EntityChanged:
+            if len(batch) == 1:
+                return 0
+            # One row changed, so none was deleted: halving finds it in a few more transactions.
+            half = len(batch) // 2
+            return await self._delete_batch(table, batch[:half]) + await self._delete_batch(
+                table, batch[half:]
+            )
+
+    async def _ask(
+        self,
+        table: Table,
+        send: Callable[[TableClient], Awaitable[_Answer]],
+        deadline: float | None = None,
+    ) -> _Answer:
+        with translated():
+            async with asyncio.timeout(deadline or self._deadline):
+                return await self._send(self._tables[table], send)
+
+    async def _send(self, client: TableClient, send: Callable[[TableClient], Awaitable[_Answer]]) -> _Answer:
+        try:
+            return await send(client)
+        except HttpResponseError as error:
+            if not self._create_tables or error_code(error) != TABLE_NOT_FOUND:
+                raise
+        with suppress(ResourceExistsError):
+            await client.create_table()
+        return await send(client)
+
+
+def _table_name(prefix: str, table: Table) -> str:
+    name = prefix + table.value
+    if not _TABLE_NAME.fullmatch(name):
+        raise ValueError("a table's name is 3 to 63 letters and digits, a letter first")
+    return name
+
+
+def _read_options(read_timeout: float) -> dict[str, Any]:
+    # A refusal (status) is not repeated: the service asks for more patience than a request has.
+    return {
+        "retry_total": 1,
+        "retry_connect": 1,
+        "retry_read": 1,
+        "retry_status": 0,
+        "read_timeout": read_timeout,
+    }
+
+
+def _unchanged(etag: str) -> dict[str, Any]:
+    return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+
+
+def _write(table: Table, entity: Entity) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    row = to_row(table, entity)
+    if entity.etag:
+        return "update", row, {"mode": UpdateMode.REPLACE, **_unchanged(entity.etag)}
+    return "create", row, _WITHOUT_BODY
+
+
+def _delete(table: Table, entity: Entity) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    row = {"PartitionKey": partition(table, entity.key), "RowKey": entity.key}
+    return "delete", row, _unchanged(entity.etag)
+
+
+def _batches(table: Table, entities: Sequence[Entity]) -> Iterator[list[Entity]]:
+    def partition_of(entity: Entity) -> str:
+        return partition(table, entity.key)
+
+    # What has no etag is not in the store, and a transaction takes each row once.
+    stored = {entity.key: entity for entity in entities if entity.etag}
+    for _, rows in groupby(sorted(stored.values(), key=partition_of), partition_of):
+        together = list(rows)
+        for start in range(0, len(together), MAX_TOGETHER):
+            yield together[start : start + MAX_TOGETHER]

@@ -1,0 +1,102 @@
+"""The memory store against Azurite, over operations that nobody thought of."""
+
+import asyncio
+import secrets
+from dataclasses import dataclass, replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.errors import Outcome
+from shared.storage.azure_table import open_table_store
+from shared.storage.memory import MemoryStore
+from shared.storage.port import Entity, EntityStore, Table
+from tests.support.azurite import Azurite
+
+KEYS = ("a", "b-1", "c")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation on `keys`; `fresh` says for each whether it goes by the newest version or by the oldest."""
+
+    verb: str
+    keys: tuple[str, ...]
+    fresh: tuple[bool, ...]
+    number: int
+
+
+steps = st.builds(
+    Step,
+    st.sampled_from(["insert", "replace", "write_together", "delete", "delete_any", "delete_together"]),
+    st.lists(st.sampled_from(KEYS), min_size=1, max_size=3, unique=True).map(tuple),
+    st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    st.integers(-(2**63), 2**63 - 1),
+)
+
+
+class Run:
+    """One store with all versions of its entities that were ever returned."""
+
+    def __init__(self, store: EntityStore) -> None:
+        self.store = store
+        self._versions: dict[str, list[Entity]] = {}
+
+    async def apply(self, step: Step) -> object:
+        """Do a step, and answer what came of it in words that do not depend on the store."""
+        try:
+            return await self._apply(step)
+        except Outcome as outcome:
+            return type(outcome).__name__
+
+    async def rows(self) -> list[Entity]:
+        """Answer all that is stored."""
+        found = [row async for row in self.store.expired(Table.THROTTLE, 2**63 - 1)]
+        return sorted(found, key=lambda row: row.key)
+
+    async def _apply(self, step: Step) -> object:
+        picked = [
+            self._pick(key, fresh, step.number) for key, fresh in zip(step.keys, step.fresh, strict=False)
+        ]
+        one = picked[0]
+        match step.verb:
+            case "insert":
+                return self._remember([await self.store.insert(Table.THROTTLE, replace(one, etag=""))])
+            case "replace" if one.etag:
+                return self._remember([await self.store.replace(Table.THROTTLE, one)])
+            case "write_together":
+                return self._remember(await self.store.write_together(Table.THROTTLE, picked))
+            case "delete" if one.etag:
+                await self.store.delete(Table.THROTTLE, one.key, one.etag)
+            case "delete_any":
+                await self.store.delete(Table.THROTTLE, one.key)
+            case "delete_together":
+                return await self.store.delete_together(Table.THROTTLE, picked)
+        return None
+
+    def _pick(self, key: str, fresh: bool, number: int) -> Entity:
+        versions = self._versions.get(key, [])
+        etag = versions[-1 if fresh else 0].etag if versions else ""
+        return Entity(key, {"number": number}, number, etag)
+
+    def _remember(self, entities: list[Entity]) -> list[Entity]:
+        for entity in entities:
+            self._versions.setdefault(entity.key, []).append(entity)
+        return entities
+
+
+@settings(max_examples=30, deadline=None)
+@given(plan=st.lists(steps, min_size=1, max_size=12))
+def test_any_operations_end_the_same_in_both_stores(azurite: Azurite, plan: list[Step]) -> None:
+    """Each step has the same answer or error, and the same rows are left."""
+
+    async def compare() -> None:
+        prefix = f"t{secrets.token_hex(6)}"
+        memory = Run(MemoryStore())
+        table = Run(open_table_store(azurite.connection_string, prefix=prefix, create_tables=True))
+        for step in plan:
+            assert await table.apply(step) == await memory.apply(step)
+        assert await table.rows() == await memory.rows()
+        await table.store.aclose()
+
+    asyncio.run(compare())

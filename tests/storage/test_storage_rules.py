@@ -1,0 +1,98 @@
+"""What an entity may hold."""
+
+from enum import StrEnum
+from typing import Any
+
+import pytest
+
+from shared.storage.port import Entity
+from shared.storage.rules import require_batch, require_key, require_read, require_storable
+
+
+class Word(StrEnum):
+    """A string that is more than one."""
+
+    ONE = "one"
+
+
+@pytest.mark.parametrize("key", ["", "A", "a_b", "a/b", "a b", "ä", "a\n", "x" * 129, "../a", "\u0661"])
+def test_key_of_other_characters_is_refused(key: str) -> None:
+    """A key is part of a URL, and of a filter: nothing in it has to be escaped."""
+    with pytest.raises(ValueError, match="key"):
+        require_key(key)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("x" * 32_769, id="long-string"),
+        pytest.param("\U0001f642" * 16_385, id="long-string-of-surrogate-pairs"),
+        pytest.param("\ud800", id="lone-surrogate"),
+        pytest.param(2**63, id="large-integer"),
+        pytest.param(-(2**63) - 1, id="small-integer"),
+        pytest.param(float("nan"), id="nan"),
+        pytest.param(float("inf"), id="infinity"),
+        pytest.param(None, id="none"),
+        pytest.param(b"x", id="bytes"),
+        pytest.param([1], id="list"),
+        pytest.param(Word.ONE, id="enum"),
+    ],
+)
+def test_value_that_would_not_come_back_is_refused_by_name(value: Any) -> None:  # noqa: ANN401
+    """The message names the value, and does not hold it."""
+    with pytest.raises(ValueError, match=r"^value: ") as raised:
+        require_storable(Entity("a", {"value": value}, 1))
+
+    assert "x" * 10 not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PartitionKey",
+        "RowKey",
+        "Timestamp",
+        "expires_at",
+        "",
+        "a-b",
+        "1a",
+        "a.b",
+        "a@odata.type",
+        "ä",
+        "x" * 256,
+    ],
+)
+def test_name_that_means_something_to_the_service_is_refused(name: str) -> None:
+    """The names of values are identifiers, and none of those that a row has anyway."""
+    with pytest.raises(ValueError, match="name"):
+        require_storable(Entity("a", {name: 1}, 1))
+
+
+def test_more_values_than_a_row_has_room_for_are_refused() -> None:
+    """251 values fit beside what a row has anyway."""
+    values = {f"value_{number}": number for number in range(251)}
+    require_storable(Entity("a", values, 1))
+
+    with pytest.raises(ValueError, match="at most 251"):
+        require_storable(Entity("a", values | {"one_more": 1}, 1))
+
+
+def test_end_beyond_64_bits_is_refused() -> None:
+    """The end of an entity is an integer like others."""
+    with pytest.raises(ValueError, match="expires_at"):
+        require_storable(Entity("a", {}, 2**63))
+
+
+def test_batch_of_too_many_or_the_same_is_refused() -> None:
+    """A transaction has at most a hundred entities, each once."""
+    with pytest.raises(ValueError, match="at most 100"):
+        require_batch([Entity(f"{number}", {}, 1) for number in range(101)])
+    with pytest.raises(ValueError, match="different keys"):
+        require_batch([Entity("a", {}, 1), Entity("a", {}, 2)])
+
+
+def test_etag_that_was_never_given_is_refused() -> None:
+    """An empty etag is that of an entity which was never stored."""
+    assert require_read("m1") == "m1"
+    with pytest.raises(ValueError, match="etag"):
+        require_read("")
