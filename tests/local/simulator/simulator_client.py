@@ -15,6 +15,9 @@ ROOTS = {
 VERSIONS = tuple(ROOTS)
 OLD, NEW, NEWEST = VERSIONS
 
+CUT_OFF = (httpx.RemoteProtocolError, httpx.NetworkError)
+"""What a caller sees of a connection that ends without an answer; a timeout is not among them."""
+
 START_MS = 1_709_636_848_540
 """2024-03-05T11:07:28.540Z."""
 

@@ -8,6 +8,7 @@ import pytest
 from local.simulator import SCENARIOS, FaceSimulator
 from local.simulator.scenarios import of_device
 from tests.local.simulator.simulator_client import (
+    CUT_OFF,
     NEW,
     OLD,
     SESSION_NOT_FOUND,
@@ -247,7 +248,7 @@ async def test_slow_call_takes_effect_after_a_delay(face: FaceClient, sleeper: S
 
 async def test_lost_create_leaves_a_session(face: FaceClient, simulator: FaceSimulator) -> None:
     """The caller gets no answer, yet there is a session."""
-    with pytest.raises(httpx.TransportError):
+    with pytest.raises(CUT_OFF):
         await _call(face, "create", "lost")
     assert [session.device_id for session in simulator.sessions] == ["sim-create-lost"]
 
