@@ -123,15 +123,14 @@ async def _keep(
     app: App, command: CreateCommand, record: SessionRecord, created: Created, claim: Claim | None
 ) -> None:
     """Write record and answer side by side; where one fails, undo it all before anybody hears of the session."""
-    writes = [app.sessions.add(record)]
-    if claim:
-        writes.append(
-            app.idempotency.complete(claim, created.session_id, _content(created), created.expires_at)
-        )
-    failures = [fault for fault in await asyncio.gather(*writes, return_exceptions=True) if fault is not None]
+    written = await asyncio.gather(
+        app.sessions.add(record), _keep_answer(app, claim, created), return_exceptions=True
+    )
+    failures = [outcome for outcome in written if isinstance(outcome, BaseException)]
     if not failures:
         return
-    await _undo(app, command, created)
+    answered = written[1]
+    await _undo(app, command, created, answered if isinstance(answered, Claim) else None)
     for fault in failures:
         if not isinstance(fault, BrokerError | Outcome):
             raise fault
@@ -140,11 +139,18 @@ async def _keep(
     raise StorageUnavailable("the session could not be recorded") from failures[0]
 
 
-async def _undo(app: App, command: CreateCommand, created: Created) -> None:
+async def _keep_answer(app: App, claim: Claim | None, created: Created) -> Claim | None:
+    if claim is None:
+        return None
+    return await app.idempotency.complete(claim, created.session_id, _content(created), created.expires_at)
+
+
+async def _undo(app: App, command: CreateCommand, created: Created, answered: Claim | None) -> None:
     """Best effort: what stays behind was never disclosed, and ends with its token."""
     await asyncio.gather(
         app.face.delete(created.session_id, command.request_id),
         app.sessions.remove(created.session_id),
+        *([app.idempotency.abandon(answered)] if answered else []),
         return_exceptions=True,
     )
 

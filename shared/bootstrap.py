@@ -3,7 +3,6 @@
 import asyncio
 import random
 import secrets
-import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
@@ -161,7 +160,7 @@ def _face(settings: Settings, secrets_of: _Secrets, clock: Clock, resources: Asy
         settings.endpoint.base_url,
         API_VERSIONS[settings.face_api_version],
         _credential(settings, secrets_of, clock, resources),
-        Budget(settings.face_max_tps, clock=time.monotonic, sleep=asyncio.sleep),
+        Budget(settings.face_max_tps),
     )
 
 

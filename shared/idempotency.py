@@ -104,8 +104,11 @@ class Idempotency:
         # The lease is over (its process died), or the answer's token is: the key is free again.
         return await self._take(fresh, stored, sealing_key)
 
-    async def complete(self, claim: Claim, session_id: str, content: bytes, expires_at: int) -> None:
-        """Store the answer until `expires_at`; raises `EntityChanged` where the claim was taken over meanwhile."""
+    async def complete(self, claim: Claim, session_id: str, content: bytes, expires_at: int) -> Claim:
+        """Store the answer until `expires_at` and return the claim with it.
+
+        Raises `EntityChanged` where the claim was taken over meanwhile.
+        """
         nonce = self._random_bytes(_NONCE_BYTES)
         sealed = nonce + AESGCM(claim.sealing_key).encrypt(nonce, content, claim.entity.key.encode())
         values = {
@@ -114,9 +117,8 @@ class Idempotency:
             "completed_at": self._clock(),
             "answer": base64.b64encode(sealed).decode(),
         }
-        await self._store.replace(
-            Table.IDEMPOTENCY, replace(claim.entity, values=values, expires_at=expires_at)
-        )
+        answered = replace(claim.entity, values=values, expires_at=expires_at)
+        return replace(claim, entity=await self._store.replace(Table.IDEMPOTENCY, answered))
 
     async def abandon(self, claim: Claim | StoredAnswer) -> None:
         """Give the key free, so that the request can be sent again; a store that fails here leaves the lease to end."""

@@ -1,0 +1,1 @@
+"""What a laptop needs in place of Azure: a functions host, a Face simulator, a console page."""

@@ -1,0 +1,29 @@
+"""The entry point: `python -m local run`."""
+
+import argparse
+import asyncio
+import sys
+
+from local.run import RunOptions, run
+
+
+def main() -> int:
+    """Read the command line and do what it says; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run_parser = commands.add_parser("run", help="start broker and simulator, and show a check")
+    run_parser.add_argument("--port", type=int, default=7071, help="of the broker (default: %(default)s)")
+    run_parser.add_argument(
+        "--simulator-port", type=int, default=7072, help="of the Face simulator (default: %(default)s)"
+    )
+    run_parser.add_argument("--once", action="store_true", help="end after the demonstration check")
+    arguments = parser.parse_args()
+    options = RunOptions(arguments.port, arguments.simulator_port, arguments.once)
+    try:
+        return asyncio.run(run(options))
+    except KeyboardInterrupt:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

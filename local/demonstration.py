@@ -1,0 +1,78 @@
+"""One check from end to end, told step by step."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+
+async def demonstrate(broker_url: str, simulator_url: str) -> bool:
+    """Create a session, let the simulated phone perform the check, read the result; answer whether all went well."""
+    async with (
+        httpx.AsyncClient(base_url=broker_url, trust_env=False) as broker,
+        httpx.AsyncClient(base_url=simulator_url, trust_env=False) as phone,
+    ):
+        try:
+            return await _check(broker, phone)
+        except httpx.HTTPStatusError as error:
+            print(f"\n  This went wrong: HTTP {error.response.status_code}\n  {error.response.text}")
+            return False
+
+
+async def _check(broker: httpx.AsyncClient, phone: httpx.AsyncClient) -> bool:
+    print("A demonstration check\n")
+    session = await _create(broker)
+    digest = await _perform(phone, session)
+    result = await _read(broker, session, digest)
+    refused = await _read_with_wrong_token(broker, session)
+    return bool(result["passed"]) and refused == httpx.codes.NOT_FOUND
+
+
+async def _create(broker: httpx.AsyncClient) -> dict[str, Any]:
+    _tell("1. The phone asks the broker for a session: POST /api/sessions")
+    body = {
+        "livenessOperationMode": "Passive",
+        "deviceCorrelationId": "demonstration-device",
+        "clientReference": "demonstration:1",
+    }
+    answer = (await broker.post("/api/sessions", json=body)).raise_for_status()
+    session: dict[str, Any] = answer.json()
+    _show("session", session["sessionId"])
+    _show("expires", session["expiresAt"])
+    _show("limit", answer.headers.get("RateLimit", "none"))
+    return session
+
+
+async def _perform(phone: httpx.AsyncClient, session: Mapping[str, Any]) -> str:
+    _tell("2. The phone performs the check with Face itself (simulated), with the session's token")
+    token = {"Authorization": f"Bearer {session['authToken']}"}
+    answer = (await phone.post("/simulator/perform", headers=token)).raise_for_status()
+    digest = str(answer.json()["digest"])
+    _show("digest", f"{digest[:16]}...")
+    return digest
+
+
+async def _read(broker: httpx.AsyncClient, session: Mapping[str, Any], digest: str) -> dict[str, Any]:
+    _tell("3. The phone reads the result at the broker: GET /api/sessions/{sessionId}")
+    headers = {"X-Session-Token": session["authToken"], "X-Client-Digest": digest}
+    answer = (await broker.get(f"/api/sessions/{session['sessionId']}", headers=headers)).raise_for_status()
+    result: dict[str, Any] = answer.json()
+    for name in ("status", "livenessDecision", "digestMatches", "passed"):
+        _show(name, result.get(name))
+    return result
+
+
+async def _read_with_wrong_token(broker: httpx.AsyncClient, session: Mapping[str, Any]) -> int:
+    _tell("4. Somebody else tries to read it, without the right token")
+    headers = {"X-Session-Token": "a-guess"}
+    answer = await broker.get(f"/api/sessions/{session['sessionId']}", headers=headers)
+    _show(str(answer.status_code), answer.json()["error"]["message"])
+    return answer.status_code
+
+
+def _tell(step: str) -> None:
+    print(f"  {step}")
+
+
+def _show(name: str, value: object) -> None:
+    print(f"       {name:<17} {value}")

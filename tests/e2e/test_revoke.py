@@ -1,0 +1,59 @@
+"""Revoking a session, through HTTP."""
+
+from tests.support.broker import Broker
+
+
+async def test_revoked_session_is_gone_everywhere(broker: Broker) -> None:
+    """After a DELETE nobody reads the session here, and its token does not work at Face."""
+    session = await broker.created()
+
+    answer = await broker.revoke(session)
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["x-ms-request-id"]
+    assert (await broker.result(session)).status_code == 404
+    assert broker.simulator.sessions[0].deleted
+    token = {"Authorization": f"Bearer {session['authToken']}"}
+    assert (await broker.phone.post("/simulator/perform", headers=token)).status_code == 401
+
+
+async def test_repeated_revocation_is_the_same_answer_at_no_cost(broker: Broker) -> None:
+    """Once it is deleted upstream, a repeat asks nobody."""
+    session = await broker.created()
+
+    answers = [(await broker.revoke(session)).status_code for _ in range(3)]
+
+    assert answers == [204, 204, 204]
+    assert broker.simulator.calls["delete"] == 1
+
+
+async def test_finished_session_can_be_revoked(broker: Broker) -> None:
+    """A result that was read can be withdrawn from the phone."""
+    session = await broker.created()
+    await broker.perform(session)
+    await broker.result(session)
+
+    assert (await broker.revoke(session)).status_code == 204
+    assert (await broker.result(session)).status_code == 404
+
+
+async def test_upstream_fails_session_is_closed_here_and_deleted_by_the_next_call(broker: Broker) -> None:
+    """The record comes first; the same call again does what is left."""
+    session = await broker.created()
+    broker.simulator.fail(500)
+    failed = await broker.revoke(session)
+    closed = await broker.result(session)
+    broker.simulator.recover()
+
+    again = await broker.revoke(session)
+
+    assert (failed.status_code, closed.status_code, again.status_code) == (502, 404, 204)
+    assert broker.simulator.sessions[0].deleted
+
+
+async def test_session_gone_upstream_is_revoked(broker: Broker) -> None:
+    """There is nothing left to delete: that is what was asked for."""
+    session = await broker.created()
+    broker.clock.advance(48 * 3600 + 1)
+
+    assert (await broker.revoke(session)).status_code == 204
