@@ -84,7 +84,7 @@ def _refused(error: "HttpResponseError") -> str:
             f"the managed identity is missing or not assigned to the app{status}: "
             "assign it, and compare the configured client id"
         )
-    return f"the managed identity endpoint failed ({error.status_code})"
+    return f"the managed identity endpoint answered {error.status_code} without a token"
 
 
 def _cause(error: "AzureError | TimeoutError | KeyError | ValueError") -> str:

@@ -29,7 +29,7 @@ class ManagedIdentity:
     The SDK's credential inside keeps tokens in memory, and renews them long before their end.
     """
 
-    def __init__(self, credential: "AsyncTokenCredential", *, deadline: float = 3.0) -> None:
+    def __init__(self, credential: "AsyncTokenCredential", *, deadline: float) -> None:
         self._credential = credential
         self._deadline = deadline
 
@@ -64,11 +64,12 @@ class ManagedIdentity:
         await self.close()
 
 
-def open_identity(client_id: str | None = None) -> ManagedIdentity:
+def open_identity(client_id: str | None = None, *, deadline: float = 3.0) -> ManagedIdentity:
     """Build the credential of the system-assigned identity, or of the user-assigned one with this client id.
 
     Imports the SDK, which takes some 0.3 s: call it where the app is put together, once in a process.
     """
     from azure.identity.aio import ManagedIdentityCredential
 
-    return ManagedIdentity(ManagedIdentityCredential(client_id=client_id, **SDK_OPTIONS))
+    credential = ManagedIdentityCredential(client_id=client_id, **SDK_OPTIONS)
+    return ManagedIdentity(credential, deadline=deadline)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class KeyVaultSecrets:
     """Reads the current versions of secrets, each within `deadline` seconds."""
 
-    def __init__(self, client: "SecretClient", *, deadline: float = 3.0) -> None:
+    def __init__(self, client: "SecretClient", *, deadline: float) -> None:
         self._client = client
         self._deadline = deadline
         self._host = urlsplit(client.vault_url).netloc
@@ -33,7 +33,7 @@ class KeyVaultSecrets:
         await self._client.close()
 
 
-def open_key_vault(vault_url: str, identity: ManagedIdentity) -> KeyVaultSecrets:
+def open_key_vault(vault_url: str, identity: ManagedIdentity, *, deadline: float = 3.0) -> KeyVaultSecrets:
     """Build the client of the vault at `https://NAME.vault.azure.net`.
 
     The SDK calls over TLS only, and refuses a challenge that names another domain than the vault's own.
@@ -41,4 +41,5 @@ def open_key_vault(vault_url: str, identity: ManagedIdentity) -> KeyVaultSecrets
     """
     from azure.keyvault.secrets.aio import SecretClient
 
-    return KeyVaultSecrets(SecretClient(vault_url, identity, permit_redirects=False, **SDK_OPTIONS))
+    client = SecretClient(vault_url, identity, permit_redirects=False, **SDK_OPTIONS)
+    return KeyVaultSecrets(client, deadline=deadline)

@@ -30,8 +30,9 @@ def key_vault_error(status: int, code: str, inner: str = "") -> web.Response:
 
 @dataclass
 class FakeIdentity:
-    """The endpoint that App Service gives an app; https://learn.microsoft.com/azure/app-service/overview-managed-identity.
+    """The endpoint that App Service gives an app.
 
+    https://learn.microsoft.com/azure/app-service/overview-managed-identity
     `fresh` makes each call answer a new token; the platform itself keeps one for hours.
     """
 
@@ -107,6 +108,7 @@ class FakeVault:
     hung_up: int = 0
     hang_up: bool = False
     open: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.open.set()
@@ -126,6 +128,7 @@ class FakeVault:
             self.challenges += 1
             return self._challenge()
         self.reads += 1
+        self.asked.set()
         await self.open.wait()
         return self._answer(request.match_info["name"])
 
