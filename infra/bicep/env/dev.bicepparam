@@ -1,0 +1,18 @@
+// One region, small, thrown away and made again: the vault can be purged, events land in a queue to look at.
+using '../main.bicep'
+
+param environmentName = 'dev'
+param owner = readEnvironmentVariable('BROKER_OWNER', 'unknown')
+param commit = readEnvironmentVariable('BROKER_COMMIT', '')
+
+param regions = [
+  { name: 'westeurope', code: 'weu', faceSku: 'F0' }
+]
+
+param broker = {
+  clientAuth: 'none'
+  authTokenTtlMaxSeconds: 3600
+}
+
+param purgeProtection = false
+param exampleSubscription = true

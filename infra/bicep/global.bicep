@@ -1,0 +1,241 @@
+metadata description = 'What the regions share, where anything: the routes of Front Door to them, and its firewall.'
+
+@description('Required. The Front Door profile.')
+param profileName string
+
+@description('Required. Tags.')
+param tags resourceInput<'Microsoft.Network/FrontDoorWebApplicationFirewallPolicies@2025-11-01'>.tags
+
+@description('Required. The tier of the profile.')
+param tier ('Standard' | 'Premium')
+
+@description('Required. The name of the firewall policy: letters and digits.')
+param firewallName string
+
+@description('Required. Requests a minute that one address may make.')
+@minValue(10)
+param rateLimitPerMinute int
+
+@description('Required. The endpoint for new sessions.')
+param sharedEndpointName string
+
+@description('Required. The endpoints of all regions, deployed now or not: the firewall covers every one.')
+param regionEndpointNames string[]
+
+@description('Required. The regions that are deployed now: the endpoint of each, its host, its share of new sessions.')
+param regions originType[]
+
+type originType = {
+  @description('Letters and digits that stand for the region.')
+  code: string
+  @description('The endpoint of the region.')
+  endpointName: string
+  @description('The host name of its app.')
+  hostName: string
+  @description('Its share of new sessions, 1 to 1000.')
+  weight: int
+}
+
+var probe = {
+  probePath: '/api/health'
+  probeProtocol: 'Https'
+  // The functions know no HEAD, which is the default.
+  probeRequestType: 'GET'
+  probeIntervalInSeconds: 30
+}
+var loadBalancing = {
+  sampleSize: 4
+  successfulSamplesRequired: 3
+  additionalLatencyInMilliseconds: 50
+}
+
+resource profile 'Microsoft.Cdn/profiles@2025-06-01' existing = {
+  name: profileName
+
+  resource sharedEndpoint 'afdEndpoints' existing = {
+    name: sharedEndpointName
+  }
+}
+
+resource regionEndpoint 'Microsoft.Cdn/profiles/afdEndpoints@2025-06-01' existing = [
+  for region in regions: {
+    parent: profile
+    name: region.endpointName
+  }
+]
+
+resource allRegions 'Microsoft.Cdn/profiles/originGroups@2025-06-01' = {
+  parent: profile
+  name: 'all-regions'
+  properties: {
+    healthProbeSettings: probe
+    loadBalancingSettings: loadBalancing
+    sessionAffinityState: 'Disabled'
+  }
+}
+
+resource allRegions_origin 'Microsoft.Cdn/profiles/originGroups/origins@2025-06-01' = [
+  for region in regions: {
+    parent: allRegions
+    name: region.code
+    properties: {
+      hostName: region.hostName
+      originHostHeader: region.hostName
+      enforceCertificateNameCheck: true
+      httpsPort: 443
+      priority: 1
+      weight: region.weight
+      enabledState: 'Enabled'
+    }
+  }
+]
+
+resource oneRegion 'Microsoft.Cdn/profiles/originGroups@2025-06-01' = [
+  for region in regions: {
+    parent: profile
+    name: 'region-${region.code}'
+    properties: {
+      healthProbeSettings: probe
+      loadBalancingSettings: loadBalancing
+      sessionAffinityState: 'Disabled'
+    }
+  }
+]
+
+resource oneRegion_origin 'Microsoft.Cdn/profiles/originGroups/origins@2025-06-01' = [
+  for (region, i) in regions: {
+    parent: oneRegion[i]
+    name: region.code
+    properties: {
+      hostName: region.hostName
+      originHostHeader: region.hostName
+      enforceCertificateNameCheck: true
+      httpsPort: 443
+      priority: 1
+      weight: 1000
+      enabledState: 'Enabled'
+    }
+  }
+]
+
+// New sessions alone: the result of one is asked for where it was made.
+resource sharedRoute 'Microsoft.Cdn/profiles/afdEndpoints/routes@2025-06-01' = {
+  parent: profile::sharedEndpoint
+  name: 'new-sessions'
+  properties: {
+    originGroup: { id: allRegions.id }
+    patternsToMatch: ['/api/sessions', '/api/health']
+    supportedProtocols: ['Https']
+    httpsRedirect: 'Disabled'
+    forwardingProtocol: 'HttpsOnly'
+    linkToDefaultDomain: 'Enabled'
+    enabledState: 'Enabled'
+  }
+  dependsOn: [allRegions_origin]
+}
+
+resource regionRoute 'Microsoft.Cdn/profiles/afdEndpoints/routes@2025-06-01' = [
+  for (region, i) in regions: {
+    parent: regionEndpoint[i]
+    name: 'region-${region.code}'
+    properties: {
+      originGroup: { id: oneRegion[i].id }
+      patternsToMatch: ['/api/*']
+      supportedProtocols: ['Https']
+      httpsRedirect: 'Disabled'
+      forwardingProtocol: 'HttpsOnly'
+      linkToDefaultDomain: 'Enabled'
+      enabledState: 'Enabled'
+    }
+    dependsOn: [oneRegion_origin[i]]
+  }
+]
+
+resource firewall 'Microsoft.Network/FrontDoorWebApplicationFirewallPolicies@2025-11-01' = {
+  name: firewallName
+  location: 'global'
+  tags: tags
+  sku: { name: '${tier}_AzureFrontDoor' }
+  properties: {
+    policySettings: {
+      enabledState: 'Enabled'
+      mode: 'Prevention'
+      requestBodyCheck: 'Enabled'
+      logScrubbing: {
+        state: 'Enabled'
+        scrubbingRules: [
+          { matchVariable: 'RequestIPAddress', selectorMatchOperator: 'EqualsAny', state: 'Enabled' }
+          { matchVariable: 'RequestUri', selectorMatchOperator: 'EqualsAny', state: 'Enabled' }
+        ]
+      }
+    }
+    customRules: {
+      rules: [
+        {
+          name: 'OtherMethods'
+          priority: 10
+          enabledState: 'Enabled'
+          ruleType: 'MatchRule'
+          action: 'Block'
+          matchConditions: [
+            {
+              matchVariable: 'RequestMethod'
+              operator: 'Equal'
+              negateCondition: true
+              matchValue: ['GET', 'POST', 'DELETE']
+            }
+          ]
+        }
+        {
+          name: 'RateLimit'
+          priority: 20
+          enabledState: 'Enabled'
+          ruleType: 'RateLimitRule'
+          action: 'Block'
+          rateLimitDurationInMinutes: 1
+          rateLimitThreshold: rateLimitPerMinute
+          // The peer's own address: the other variable believes what a caller writes into X-Forwarded-For.
+          groupBy: [{ variableName: 'SocketAddr' }]
+          matchConditions: [
+            {
+              matchVariable: 'RequestUri'
+              operator: 'Contains'
+              matchValue: ['/api/']
+            }
+          ]
+        }
+      ]
+    }
+    managedRules: {
+      managedRuleSets: tier == 'Standard'
+        ? []
+        : [
+            { ruleSetType: 'Microsoft_DefaultRuleSet', ruleSetVersion: '2.1', ruleSetAction: 'Block' }
+            { ruleSetType: 'Microsoft_BotManagerRuleSet', ruleSetVersion: '1.1' }
+          ]
+    }
+  }
+}
+
+resource protection 'Microsoft.Cdn/profiles/securityPolicies@2025-06-01' = {
+  parent: profile
+  name: 'firewall'
+  properties: {
+    parameters: {
+      type: 'WebApplicationFirewall'
+      wafPolicy: { id: firewall.id }
+      associations: [
+        {
+          patternsToMatch: ['/*']
+          domains: concat(
+            [{ id: profile::sharedEndpoint.id }],
+            map(
+              regionEndpointNames,
+              endpointName => { id: resourceId('Microsoft.Cdn/profiles/afdEndpoints', profileName, endpointName) }
+            )
+          )
+        }
+      ]
+    }
+  }
+}

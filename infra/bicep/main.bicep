@@ -1,0 +1,168 @@
+metadata description = 'The broker in one or more regions of a subscription, and Front Door before them where that is wanted.'
+
+targetScope = 'subscription'
+
+import { brokerType, easyAuthType, frontDoorType, monitoringType, regionType } from 'types.bicep'
+import { stampNames } from 'names.bicep'
+
+@description('Required. The environment, such as `dev` or `prod`: part of every name.')
+@minLength(2)
+@maxLength(7)
+param environmentName string
+
+@description('Required. The regions.')
+@minLength(1)
+param regions regionType[]
+
+@description('Optional. The codes of the regions to deploy now; all by default. Those left out stay as they are.')
+param only string[] = []
+
+@description('Required. Who answers for these resources.')
+param owner string
+
+@description('Optional. The commit that is deployed.')
+param commit string = ''
+
+@description('Optional. Part of the hash in names: another one escapes names that deleted resources still hold.')
+param nameSalt string = ''
+
+@description('Required. How the broker behaves.')
+param broker brokerType
+
+@description('Optional. Easy Auth in front of the apps. None by default.')
+param easyAuth easyAuthType?
+
+@description('Optional. Front Door in front of the regions. None by default.')
+param frontDoor frontDoorType?
+
+@description('Optional. Logs and alerts.')
+param monitoring monitoringType = {}
+
+@description('Optional. Whether storage, vault and topics are reached through private endpoints alone. Default false.')
+param isolated bool = false
+
+@description('Optional. Whether vaults cannot be purged before their time. Only for throw-away environments false.')
+param purgeProtection bool = true
+
+@description('Optional. Whether to bring back deleted Face accounts of the same names. Default false.')
+param restoreFace bool = false
+
+@description('Optional. Whether to make the example of a subscription to the results. Default false.')
+param exampleSubscription bool = false
+
+@description('Optional. The Python version of the apps. Default 3.13.')
+param pythonVersion ('3.11' | '3.12' | '3.13') = '3.13'
+
+@description('Optional. The service of azure.yaml that azd deploys; with azd there is one region.')
+param azdServiceName string = ''
+
+var codes = map(regions, region => region.code)
+var chosen = filter(regions, region => empty(only) || contains(only, region.code))
+var tags = {
+  application: 'face-liveness-broker'
+  environment: environmentName
+  owner: owner
+  commit: commit
+  'data-class': 'biometric'
+}
+var frontDoorNames = {
+  resourceGroup: 'rg-liveness-${environmentName}-global'
+  profile: 'afd-liveness-${environmentName}'
+  firewall: 'waf${environmentName}${uniqueString(subscription().subscriptionId, environmentName, nameSalt)}'
+  endpoint: 'liveness-${environmentName}'
+}
+
+var regionEndpointNames = map(codes, code => '${frontDoorNames.endpoint}-${code}')
+
+resource resourceGroups 'Microsoft.Resources/resourceGroups@2025-04-01' = [
+  for region in chosen: {
+    name: stampNames(subscription().subscriptionId, environmentName, region.code, nameSalt).resourceGroup
+    location: region.name
+    tags: union(tags, { region: region.name })
+  }
+]
+
+// The region of this group holds what Azure itself keeps about it; Front Door is everywhere.
+resource globalResourceGroup 'Microsoft.Resources/resourceGroups@2025-04-01' = if (frontDoor != null) {
+  name: frontDoorNames.resourceGroup
+  location: regions[0].name
+  tags: tags
+}
+
+// Comes first, because the apps let in only a Front Door of this id.
+module profile 'modules/front-door.bicep' = if (frontDoor != null) {
+  scope: globalResourceGroup
+  params: {
+    name: frontDoorNames.profile
+    tags: tags
+    tier: frontDoor!.tier
+    sharedEndpointName: frontDoorNames.endpoint
+    regionEndpointNames: regionEndpointNames
+  }
+}
+
+module stamps 'region.bicep' = [
+  for (region, i) in chosen: {
+    scope: resourceGroups[i]
+    params: {
+      environmentName: environmentName
+      region: region
+      tags: union(tags, { region: region.name })
+      nameSalt: nameSalt
+      pythonVersion: pythonVersion
+      broker: broker
+      easyAuth: easyAuth
+      monitoring: monitoring
+      isolated: isolated
+      purgeProtection: purgeProtection
+      restoreFace: restoreFace
+      exampleSubscription: exampleSubscription
+      azdServiceName: azdServiceName
+      frontDoorId: profile.?outputs.frontDoorId ?? ''
+      frontDoorHostName: profile.?outputs.regionHostNames[indexOf(codes, region.code)] ?? ''
+    }
+  }
+]
+
+module global 'global.bicep' = if (frontDoor != null) {
+  scope: globalResourceGroup
+  params: {
+    profileName: frontDoorNames.profile
+    tags: tags
+    tier: frontDoor!.tier
+    firewallName: frontDoorNames.firewall
+    rateLimitPerMinute: frontDoor!.?rateLimitPerMinute ?? 300
+    sharedEndpointName: frontDoorNames.endpoint
+    regionEndpointNames: regionEndpointNames
+    regions: [
+      for (region, i) in chosen: {
+        code: region.code
+        endpointName: '${frontDoorNames.endpoint}-${region.code}'
+        hostName: stamps[i].outputs.hostName
+        weight: region.?weight ?? 500
+      }
+    ]
+  }
+}
+
+@description('What was deployed where, and what phones call.')
+output stamps stampType[] = [
+  for (region, i) in chosen: {
+    region: region.name
+    code: region.code
+    resourceGroup: resourceGroups[i].name
+    functionAppName: stamps[i].outputs.functionAppName
+    baseUrl: 'https://${profile.?outputs.regionHostNames[indexOf(codes, region.code)] ?? stamps[i].outputs.hostName}'
+  }
+]
+
+@description('What phones call for new sessions where Front Door is used; empty otherwise.')
+output sharedBaseUrl string = frontDoor == null ? '' : 'https://${profile!.outputs.sharedHostName}'
+
+type stampType = {
+  region: string
+  code: string
+  resourceGroup: string
+  functionAppName: string
+  baseUrl: string
+}

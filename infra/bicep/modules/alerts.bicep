@@ -1,0 +1,164 @@
+metadata description = 'What wakes somebody up: one query over the logs for each, which answers rows when something is wrong.'
+
+@description('Required. The region.')
+param location string
+
+@description('Required. Tags.')
+param tags resourceInput<'Microsoft.Insights/scheduledQueryRules@2026-03-01'>.tags
+
+@description('Required. The workspace.')
+param workspaceName string
+
+@description('Required. The topic.')
+param topicName string
+
+@description('Required. The name of the group of people who hear of alerts.')
+param actionGroupName string
+
+@description('Required. Their addresses.')
+param emails string[]
+
+@description('Required. The longest lifetime of a token, in seconds.')
+param longestTokenLifetime int
+
+// A severity of 1 is for somebody to look at now, 2 for today.
+var queries = [
+  {
+    name: 'poison-queue'
+    title: 'Messages are in the poison queue'
+    severity: 1
+    minutes: 15
+    lookBack: 'P2D'
+    query: loadTextContent('../alerts/poison-queue.kql')
+  }
+  {
+    name: 'upstream-quota'
+    title: 'The call volume of Face is used up'
+    severity: 1
+    minutes: 15
+    lookBack: null
+    query: loadTextContent('../alerts/upstream-quota.kql')
+  }
+  {
+    name: 'key-unavailable'
+    title: 'A secret cannot be fetched'
+    severity: 1
+    minutes: 15
+    lookBack: null
+    query: loadTextContent('../alerts/key-unavailable.kql')
+  }
+  {
+    name: 'server-errors'
+    title: 'Many answers are server errors'
+    severity: 1
+    minutes: 15
+    lookBack: null
+    query: loadTextContent('../alerts/server-errors.kql')
+  }
+  {
+    name: 'throttling'
+    title: 'More creates than usual are refused'
+    severity: 2
+    minutes: 30
+    lookBack: 'P2D'
+    query: loadTextContent('../alerts/throttling.kql')
+  }
+  {
+    name: 'no-events'
+    title: 'Sessions are created, and no events arrive'
+    severity: 1
+    minutes: 60
+    lookBack: 'P2D'
+    query: replace(
+      loadTextContent('../alerts/no-events.kql'),
+      '{longestTokenLifetime}',
+      string(longestTokenLifetime)
+    )
+  }
+]
+
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' existing = {
+  name: workspaceName
+}
+
+resource topic 'Microsoft.EventGrid/topics@2025-02-15' existing = {
+  name: topicName
+}
+
+resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = {
+  name: actionGroupName
+  location: 'global'
+  tags: tags
+  properties: {
+    groupShortName: 'liveness'
+    enabled: true
+    emailReceivers: [
+      for (email, i) in emails: {
+        name: 'email-${i}'
+        emailAddress: email
+        useCommonAlertSchema: true
+      }
+    ]
+  }
+}
+
+resource rule 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
+  for query in queries: {
+    name: query.name
+    location: location
+    tags: tags
+    kind: 'LogAlert'
+    properties: {
+      displayName: query.title
+      description: 'docs/deploy.md says what to do.'
+      severity: query.severity
+      enabled: true
+      scopes: [workspace.id]
+      evaluationFrequency: 'PT${query.minutes == 60 ? '1H' : '${query.minutes}M'}'
+      windowSize: 'PT${query.minutes == 60 ? '1H' : '${query.minutes}M'}'
+      overrideQueryTimeRange: query.lookBack
+      criteria: {
+        allOf: [
+          {
+            query: query.query
+            timeAggregation: 'Count'
+            operator: 'GreaterThan'
+            threshold: 0
+          }
+        ]
+      }
+      autoMitigate: true
+      // Tables of logs exist when the first line has arrived, after this.
+      skipQueryValidation: true
+      actions: { actionGroups: [actionGroup.id] }
+    }
+  }
+]
+
+resource deadLetters 'Microsoft.Insights/metricAlerts@2026-01-01' = {
+  name: 'dead-letters'
+  location: 'global'
+  tags: tags
+  properties: {
+    description: 'Events could not be delivered to a subscriber. docs/deploy.md says what to do.'
+    severity: 1
+    enabled: true
+    scopes: [topic.id]
+    evaluationFrequency: 'PT5M'
+    windowSize: 'PT15M'
+    criteria: {
+      'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
+      allOf: [
+        {
+          criterionType: 'StaticThresholdCriterion'
+          name: 'dead-lettered'
+          metricName: 'DeadLetteredCount'
+          timeAggregation: 'Total'
+          operator: 'GreaterThan'
+          threshold: 0
+        }
+      ]
+    }
+    actions: [{ actionGroupId: actionGroup.id }]
+  }
+}

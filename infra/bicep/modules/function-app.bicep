@@ -1,0 +1,218 @@
+metadata description = 'The app of one region on Flex Consumption, and its settings.'
+
+import { brokerType, easyAuthType } from '../types.bicep'
+
+@description('Required. The name; its first 32 characters are the id of the host.')
+@maxLength(32)
+param name string
+
+@description('Required. The name of the plan, which holds this app alone.')
+param planName string
+
+@description('Required. The region.')
+param location string
+
+@description('Required. Tags.')
+param tags resourceInput<'Microsoft.Web/sites@2025-03-01'>.tags
+
+@description('Required. The Python version.')
+param pythonVersion ('3.11' | '3.12' | '3.13')
+
+@description('Required. Instances for HTTP that are kept warm.')
+param alwaysReadyInstances int
+
+@description('Required. Whether the instances are spread over zones.')
+param zoneRedundant bool
+
+@description('Required. The identity that the app runs as.')
+param identityName string
+
+@description('Required. The storage account.')
+param storageAccountName string
+
+@description('Required. Where the secrets are.')
+param keyVaultUri string
+
+@description('Required. Where Face is.')
+param faceEndpoint string
+
+@description('Required. Where telemetry goes.')
+param applicationInsightsConnectionString string
+
+@description('Optional. The subnet that the app calls out from; none: straight to the internet.')
+param subnetResourceId string = ''
+
+@description('Required. How the broker behaves.')
+param broker brokerType
+
+@description('Optional. What phones reach this region at; none: the name of the app.')
+param publicBaseUrl string = ''
+
+@description('Optional. The id of the Front Door that alone may call the app; none: anybody may.')
+param frontDoorId string = ''
+
+@description('Optional. Easy Auth in front of the app.')
+param easyAuth easyAuthType?
+
+var behindFrontDoor = !empty(frontDoorId)
+
+var platformSettings = {
+  AzureWebJobsStorage__accountName: account.name
+  AzureWebJobsStorage__clientId: identity.properties.clientId
+  AzureWebJobsStorage__credential: 'managedidentity'
+  AzureWebJobsDisableHomepage: 'true'
+  FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '65536'
+  APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnectionString
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
+}
+
+var brokerSettings = {
+  AZURE_CLIENT_ID: identity.properties.clientId
+  AUTH_TOKEN_TTL_MAX_SECONDS: string(broker.?authTokenTtlMaxSeconds ?? 86400)
+  CLIENT_ADDRESS: behindFrontDoor ? 'frontdoor' : 'appservice'
+  CLIENT_AUTH: broker.clientAuth
+  FACE_API_VERSION: broker.?faceApiVersion ?? 'v1.1-preview.1'
+  FACE_AUTH: broker.?faceAuth ?? 'key'
+  FACE_ENDPOINT: faceEndpoint
+  FACE_MAX_TPS: string(broker.?faceMaxTps ?? 10)
+  KEY_VAULT_URL: keyVaultUri
+  RECORD_RETENTION_DAYS: string(broker.?recordRetentionDays ?? 30)
+  RESULT_VISIBILITY: broker.?resultVisibility ?? 'decision'
+  THROTTLE_CLIENT: broker.?throttleClient ?? '60/10m'
+  THROTTLE_DEVICE: broker.?throttleDevice ?? '5/10m, 20/d'
+  THROTTLE_PRINCIPAL: broker.?throttlePrincipal ?? '10/10m'
+  THROTTLE_RESULT: broker.?throttleResult ?? '1/s'
+}
+
+var frontDoorSettings = behindFrontDoor
+  ? {
+      FRONT_DOOR_ID: frontDoorId
+      PUBLIC_BASE_URL: publicBaseUrl
+    }
+  : {}
+
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: identityName
+}
+
+resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
+  name: storageAccountName
+}
+
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
+  name: planName
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: { name: 'FC1', tier: 'FlexConsumption' }
+  properties: {
+    reserved: true
+    zoneRedundant: zoneRedundant
+  }
+}
+
+resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
+  name: name
+  location: location
+  tags: tags
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: { '${identity.id}': {} }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    publicNetworkAccess: 'Enabled'
+    virtualNetworkSubnetId: empty(subnetResourceId) ? null : subnetResourceId
+    functionAppConfig: {
+      runtime: { name: 'python', version: pythonVersion }
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: '${account.properties.primaryEndpoints.blob}packages'
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identity.id
+          }
+        }
+      }
+      scaleAndConcurrency: {
+        instanceMemoryMB: 2048
+        maximumInstanceCount: 40
+        alwaysReady: alwaysReadyInstances == 0 ? [] : [{ name: 'http', instanceCount: alwaysReadyInstances }]
+        // For Python the platform's own default is one request at a time on each instance.
+        triggers: { http: { perInstanceConcurrency: 16 } }
+      }
+    }
+    // Flex Consumption refuses ftpsState and linuxFxVersion here.
+    siteConfig: {
+      minTlsVersion: '1.2'
+      http20Enabled: true
+      ipSecurityRestrictionsDefaultAction: behindFrontDoor ? 'Deny' : 'Allow'
+      ipSecurityRestrictions: behindFrontDoor
+        ? [
+            {
+              name: 'front-door'
+              priority: 100
+              action: 'Allow'
+              tag: 'ServiceTag'
+              ipAddress: 'AzureFrontDoor.Backend'
+              headers: { 'x-azure-fdid': [frontDoorId] }
+            }
+          ]
+        : []
+    }
+  }
+
+  resource settings 'config' = {
+    name: 'appsettings'
+    properties: union(platformSettings, brokerSettings, frontDoorSettings)
+  }
+
+  // Written without Easy Auth as well: left out, a switch that was on would stay on.
+  resource authentication 'config' = {
+    name: 'authsettingsV2'
+    properties: easyAuth == null
+      ? { platform: { enabled: false } }
+      : {
+          platform: { enabled: true }
+          globalValidation: {
+            requireAuthentication: true
+            unauthenticatedClientAction: 'Return401'
+            excludedPaths: ['/api/health']
+          }
+          httpSettings: { requireHttps: true }
+          identityProviders: {
+            azureActiveDirectory: {
+              enabled: true
+              registration: {
+                clientId: easyAuth!.clientId
+                openIdIssuer: easyAuth!.openIdIssuer
+              }
+              validation: {
+                allowedAudiences: easyAuth!.allowedAudiences
+                defaultAuthorizationPolicy: {
+                  allowedApplications: easyAuth!.?allowedApplications ?? []
+                }
+              }
+            }
+          }
+          login: { tokenStore: { enabled: false } }
+        }
+  }
+
+  // Packages are published with Entra tokens; passwords for that would be one more secret.
+  resource ftpPassword 'basicPublishingCredentialsPolicies' = {
+    name: 'ftp'
+    properties: { allow: false }
+  }
+
+  resource scmPassword 'basicPublishingCredentialsPolicies' = {
+    name: 'scm'
+    properties: { allow: false }
+  }
+}
+
+@description('The host name of the app.')
+output hostName string = functionApp.properties.defaultHostName

@@ -1,0 +1,88 @@
+metadata description = 'A network for one region: the app in one subnet, private endpoints of what it needs in another.'
+
+@description('Required. The name.')
+param name string
+
+@description('Required. The region.')
+param location string
+
+@description('Required. Tags.')
+param tags resourceInput<'Microsoft.Network/virtualNetworks@2025-01-01'>.tags
+
+@description('Required. The storage account.')
+param storageAccountName string
+
+@description('Required. The vault.')
+param keyVaultName string
+
+@description('Required. The topic.')
+param topicName string
+
+var accountId = resourceId('Microsoft.Storage/storageAccounts', storageAccountName)
+var targets = [
+  { groupId: 'blob', resourceId: accountId, zone: 'privatelink.blob.${environment().suffixes.storage}' }
+  { groupId: 'queue', resourceId: accountId, zone: 'privatelink.queue.${environment().suffixes.storage}' }
+  { groupId: 'table', resourceId: accountId, zone: 'privatelink.table.${environment().suffixes.storage}' }
+  {
+    groupId: 'vault'
+    resourceId: resourceId('Microsoft.KeyVault/vaults', keyVaultName)
+    zone: 'privatelink.vaultcore.azure.net'
+  }
+  {
+    groupId: 'topic'
+    resourceId: resourceId('Microsoft.EventGrid/topics', topicName)
+    zone: 'privatelink.eventgrid.azure.net'
+  }
+]
+
+resource network 'Microsoft.Network/virtualNetworks@2025-01-01' = {
+  name: name
+  location: location
+  tags: tags
+  properties: {
+    addressSpace: { addressPrefixes: ['10.0.0.0/24'] }
+    subnets: [
+      {
+        name: 'app'
+        properties: {
+          addressPrefix: '10.0.0.0/26'
+          delegations: [
+            {
+              name: 'flex-consumption'
+              properties: { serviceName: 'Microsoft.App/environments' }
+            }
+          ]
+        }
+      }
+      {
+        name: 'private-endpoints'
+        properties: {
+          addressPrefix: '10.0.0.64/26'
+          defaultOutboundAccess: false
+        }
+      }
+    ]
+  }
+
+  resource app 'subnets' existing = {
+    name: 'app'
+  }
+}
+
+module privateEndpoints 'private-endpoint.bicep' = [
+  for target in targets: {
+    params: {
+      name: 'pep-${name}-${target.groupId}'
+      location: location
+      tags: tags
+      networkName: network.name
+      subnetName: 'private-endpoints'
+      targetResourceId: target.resourceId
+      groupId: target.groupId
+      zoneName: target.zone
+    }
+  }
+]
+
+@description('The subnet of the app.')
+output appSubnetResourceId string = network::app.id

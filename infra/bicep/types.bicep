@@ -1,0 +1,155 @@
+metadata description = 'The types that the parameter files are written in.'
+
+@export()
+@description('One region: where it stands and how large it is.')
+type regionType = {
+  @description('Required. The Azure region, such as `westeurope`.')
+  name: string
+
+  @description('Required. Letters and digits that stand for the region in resource names, such as `weu`.')
+  @minLength(2)
+  @maxLength(5)
+  code: string
+
+  @description('Optional. Where Face stands. Only for regions without Face: biometric data then leaves the region.')
+  faceLocation: string?
+
+  @description('Optional. `S0` (default), or `F0`: one a subscription, 20 calls a minute.')
+  faceSku: ('F0' | 'S0')?
+
+  @description('Optional. `Standard_ZRS` (default), or `Standard_LRS` where the region has no zones. Never copied elsewhere.')
+  storageSku: ('Standard_ZRS' | 'Standard_LRS')?
+
+  @description('Optional. Instances for HTTP that are kept warm, and paid for. Default 0.')
+  @minValue(0)
+  @maxValue(1000)
+  alwaysReadyInstances: int?
+
+  @description('Optional. Spread over zones; keeps at least two always-ready instances, which are paid for. Default false.')
+  zoneRedundant: bool?
+
+  @description('Optional. The share of new sessions that Front Door sends here, 1 to 1000. Default 500.')
+  @minValue(1)
+  @maxValue(1000)
+  weight: int?
+}
+
+@export()
+@description('How the broker behaves: app settings, the same in every region. `shared/settings.py` says what each may hold.')
+@sealed()
+type brokerType = {
+  @description('Required. How callers are authenticated. There is no default: `none` has to be said.')
+  clientAuth: 'none'
+
+  @description('Optional. Default `v1.1-preview.1`.')
+  faceApiVersion: ('v1.1-preview.1' | 'v1.2' | 'v1.3-preview.1')?
+
+  @description('Optional. `key` (default: from Key Vault) or `identity` (Entra token; the Face account then takes no keys).')
+  faceAuth: ('key' | 'identity')?
+
+  @description('Optional. Which of the two keys of the Face account the vault holds. Default `key1`; see docs/deploy.md, rotation.')
+  activeFaceKey: ('key1' | 'key2')?
+
+  @description('Optional. Calls a second that one instance may make to Face. Default 10.')
+  @minValue(1)
+  @maxValue(1000)
+  faceMaxTps: int?
+
+  @description('Optional. The longest token lifetime a phone may ask for. Default 86400.')
+  @minValue(60)
+  @maxValue(86400)
+  authTokenTtlMaxSeconds: int?
+
+  @description('Optional. `decision` (default), or `status` to keep decisions from phones.')
+  resultVisibility: ('decision' | 'status')?
+
+  @description('Optional. Days that session records are kept. Default 30.')
+  @minValue(2)
+  @maxValue(3650)
+  recordRetentionDays: int?
+
+  @description('Optional. Limits per device. Default `5/10m, 20/d`; `off` for none, as for the next ones.')
+  throttleDevice: string?
+
+  @description('Optional. Limits per authenticated caller. Default `10/10m`.')
+  throttlePrincipal: string?
+
+  @description('Optional. Limits per client address. Default `60/10m`.')
+  throttleClient: string?
+
+  @description('Optional. Limits of upstream reads per session. Default `1/s`.')
+  throttleResult: string?
+}
+
+@export()
+@description('Easy Auth in front of the app: who holds no token of this registration gets no further than the platform.')
+type easyAuthType = {
+  @description('Required. The client id of the app registration.')
+  clientId: string
+
+  @description('Required. Its issuer, ending in `/v2.0`.')
+  openIdIssuer: string
+
+  @description('Required. The audiences that are let in.')
+  @minLength(1)
+  allowedAudiences: string[]
+
+  @description('Optional. The client ids of the applications that are let in; any of the tenant by default.')
+  allowedApplications: string[]?
+}
+
+@export()
+@description('Front Door with its firewall, in front of all regions.')
+type frontDoorType = {
+  @description('Required. `Premium` adds the managed rule sets.')
+  tier: 'Standard' | 'Premium'
+
+  @description('Optional. Requests a minute that one address may make before the firewall refuses it. Default 300.')
+  @minValue(10)
+  rateLimitPerMinute: int?
+}
+
+@export()
+@description('Where a region writes its logs, how long and how much of them, and who hears of alerts.')
+type monitoringType = {
+  @description('Optional. Days that logs are kept. Default 30.')
+  @minValue(30)
+  @maxValue(730)
+  retentionInDays: int?
+
+  @description('Optional. Gigabytes a day after which no more logs are taken. Default 1.')
+  @minValue(1)
+  dailyQuotaGb: int?
+
+  @description('Optional. Addresses that alerts are mailed to; without any, alerts show in the portal alone.')
+  alertEmails: string[]?
+}
+
+@export()
+@description('What every resource of one region is called.')
+type stampNamesType = {
+  @description('The resource group.')
+  resourceGroup: string
+  @description('The identity of the app.')
+  identity: string
+  @description('The Log Analytics workspace.')
+  workspace: string
+  @description('The Application Insights component.')
+  applicationInsights: string
+  @description('The group of people who hear of alerts.')
+  actionGroup: string
+  @description('The storage account.')
+  storageAccount: string
+  @description('The vault.')
+  keyVault: string
+  @description('The Face account, and its custom subdomain.')
+  face: string
+  @description('The Event Grid topic.')
+  topic: string
+  @description('The virtual network, where the region is isolated.')
+  network: string
+  @description('The Flex Consumption plan.')
+  plan: string
+  @description('The function app.')
+  functionApp: string
+}
