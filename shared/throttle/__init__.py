@@ -1,0 +1,18 @@
+"""Limits on how often somebody may ask, exact over all instances together."""
+
+from shared.throttle.limiter import Limiter
+from shared.throttle.model import Admission, Charge, Limit, Subject
+from shared.throttle.policy import Log, Policy, Verdict, Window, WindowState
+
+__all__ = [
+    "Admission",
+    "Charge",
+    "Limit",
+    "Limiter",
+    "Log",
+    "Policy",
+    "Subject",
+    "Verdict",
+    "Window",
+    "WindowState",
+]

@@ -1,0 +1,121 @@
+"""The limiter: whether a request is admitted, over all instances at once."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from shared.clock import Clock, Sleep
+from shared.errors import StorageUnavailable, Throttled
+from shared.storage.port import EntityStore
+from shared.telemetry import log_event
+from shared.throttle.coalescing import Coalescer
+from shared.throttle.decision import Admit, Enter, Refusal, Refused, TakeBack
+from shared.throttle.headers import policy_fields, state_fields
+from shared.throttle.ledger import Ledger
+from shared.throttle.model import Admission, Limit, Subject
+from shared.throttle.refusals import Refusals
+
+_JITTER: Final = 0.1
+_MAX_JITTER_MS: Final = 5_000
+
+_log = logging.getLogger(__name__)
+
+
+class Limiter:
+    """Admits requests under the limits of their subjects, exactly, whichever instances they come to.
+
+    The only state that counts is in the store: a row per subject, replaced under its etag. Exact means as the
+    clocks of the instances agree: there is no other clock that all of them can ask.
+
+    `random` answers numbers from 0 to below 1. `known` rows are remembered with their etags, and `refused`
+    subjects until their refusals end. `tries` is how often one decision is made while others are faster.
+    """
+
+    def __init__(
+        self,
+        store: EntityStore,
+        clock: Clock,
+        *,
+        random: Callable[[], float],
+        sleep: Sleep = asyncio.sleep,
+        known: int = 10_000,
+        refused: int = 10_000,
+        tries: int = 12,
+    ) -> None:
+        ledger = Ledger(store, clock, random=random, sleep=sleep, known=known, tries=tries)
+        self._coalescer = Coalescer(ledger.settle)
+        self._refusals = Refusals(refused)
+        self._clock = clock
+        self._random = random
+
+    async def admit(self, subjects: Sequence[Subject]) -> Admission:
+        """Charge a request to all its subjects, or to none of them.
+
+        Raises the refusal of the limit with the longest wait: `retry_after` (seconds) is when the request
+        would be admitted if nobody else came before, plus up to a tenth and at most 5 s, so that not all
+        come back at once. A refusal given before is given again until it ends, without a look at the store.
+        `StorageUnavailable` means that nobody knows: where a write failed, the charge may be stored.
+
+        A caller that is cancelled while its charge is written stays charged. Raises `ValueError` where two
+        subjects have one key.
+        """
+        limited = [subject for subject in subjects if subject.limits]
+        if len({subject.key for subject in limited}) != len(limited):
+            raise ValueError("expected subjects with different keys")
+        if not limited:
+            return Admission()
+        self.require_not_refused(limited)
+        outcome = await self._coalescer.submit(Admit(limited))
+        if isinstance(outcome, Admission):
+            return outcome
+        self._remember(outcome)
+        raise self._refusal(limited, outcome.refusals, outcome.now)
+
+    def require_not_refused(self, subjects: Sequence[Subject]) -> None:
+        """Raise the refusal that was given before and has not ended; ask nobody, charge nothing."""
+        now = self._clock()
+        if remembered := self._refusals.of(subjects, now):
+            raise self._refusal(subjects, remembered, now)
+
+    async def refund(self, admission: Admission) -> None:
+        """Take exactly this charge back; only where the upstream was provably never reached, and only once.
+
+        Best effort: a store that fails is logged, not raised. Refusals that other instances remember stay.
+        """
+        if not admission.charges:
+            return
+        try:
+            await self._coalescer.submit(TakeBack(admission.charges))
+        except StorageUnavailable as error:
+            log_event(_log, logging.WARNING, "throttle_refund_failed", detail=error.detail)
+        for charge in admission.charges:
+            self._refusals.forget(charge.key)
+
+    async def charge(self, key: str, limit: Limit) -> None:
+        """Enter one more in a limit's log, whatever the log says; raises `StorageUnavailable`."""
+        if not limit.policy.windows:
+            return
+        await self._coalescer.submit(Enter(key, limit))
+        self._refusals.forget(key)
+
+    def _remember(self, refused: Refused) -> None:
+        for refusal in refused.refusals:
+            self._refusals.remember(refusal, refused.now)
+
+    def _refusal(self, subjects: Sequence[Subject], refusals: Sequence[Refusal], now: int) -> Throttled:
+        longest = max(refusals, key=lambda refusal: refusal.until)
+        wait = longest.until - now
+        jitter = min(wait * _JITTER, _MAX_JITTER_MS) * self._random()
+        return longest.subject.refusal(
+            f"limit {longest.limit.name}",
+            retry_after=(wait + jitter) / 1000,
+            rate_limit=_fields(subjects, longest, now),
+        )
+
+
+def _fields(subjects: Sequence[Subject], refusal: Refusal, now: int) -> dict[str, str]:
+    # Who is refused by a shared limit was not counted, and could go on asking for the state of any device.
+    if published := refusal.subject.published:
+        return state_fields(published, refusal.row.logs, now, refusal.until - now)
+    return policy_fields([limit for subject in subjects for limit in subject.published])

@@ -1,0 +1,146 @@
+"""How many in how long: the arithmetic of limits over a log of admission times. Nothing here does I/O."""
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Final, Self
+
+Log = tuple[int, ...]
+"""When something was admitted, in unix milliseconds, sorted."""
+
+MAX_LIMIT: Final = 1000
+MAX_WINDOWS: Final = 4
+
+_UNITS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000}
+_MIN_PERIOD_MS: Final = _UNITS["s"]
+_MAX_PERIOD_MS: Final = 31 * _UNITS["d"]
+_WINDOW: Final = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,6})?([dhms])")
+_EXPECTED: Final = (
+    f"expected limits like '5/10m, 20/d': 1 to {MAX_LIMIT} in 1s to 31d (s, m, h or d), "
+    f"at most {MAX_WINDOWS} with different periods, or 'off'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most `limit` in any half-open stretch of `period_ms` milliseconds, wherever it begins.
+
+    Raises `ValueError` unless the limit is 1 to 1000 and the period whole seconds, from one to 31 days.
+    """
+
+    limit: int
+    period_ms: int
+
+    def __post_init__(self) -> None:
+        in_bounds = 1 <= self.limit <= MAX_LIMIT and _MIN_PERIOD_MS <= self.period_ms <= _MAX_PERIOD_MS
+        if not in_bounds or self.period_ms % _UNITS["s"]:
+            raise ValueError(_EXPECTED)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `5/10m` or `20/d`; raises `ValueError`."""
+        found = _WINDOW.fullmatch(text)
+        if found is None:
+            raise ValueError(_EXPECTED)
+        limit, count, unit = found.groups()
+        return cls(int(limit), int(count or 1) * _UNITS[unit])
+
+    @property
+    def period(self) -> str:
+        """The period in its largest whole unit: `10m`, `1d`."""
+        unit = next(unit for unit, size in _UNITS.items() if self.period_ms % size == 0)
+        return f"{self.period_ms // _UNITS[unit]}{unit}"
+
+    def __str__(self) -> str:
+        period = self.period
+        return f"{self.limit}/{period[1:] if period[:-1] == '1' else period}"
+
+    def state(self, log: Log, now: int) -> "WindowState":
+        """Answer what is left of this window at a time."""
+        used = len(log) - bisect_right(log, now - self.period_ms)
+        first_to_go = min(used, self.limit)
+        reset = log[-first_to_go] + self.period_ms - now if used else 0
+        return WindowState(self, self.limit - first_to_go, reset)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowState:
+    """What is left of a window, and in how many milliseconds the next unit comes back (0: none is out)."""
+
+    window: Window
+    remaining: int
+    reset_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether one more is admitted; else in how many milliseconds it is, if nobody else comes before."""
+
+    allowed: bool
+    retry_after_ms: int
+    windows: tuple[WindowState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Windows that hold together, from the shortest to the longest period; none at all: off.
+
+    Exact both ways, as far as the log goes: in no period whatever are more admitted than its limit, and
+    none is refused while fewer were. Entries ahead of `now` (another instance's clock is) count as within
+    the window.
+    """
+
+    windows: tuple[Window, ...]
+
+    def __post_init__(self) -> None:
+        periods = [window.period_ms for window in self.windows]
+        if len(periods) > MAX_WINDOWS or sorted(set(periods)) != periods:
+            raise ValueError(_EXPECTED)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `5/10m, 20/d`, in any order, or `off`; raises a `ValueError` that does not repeat the text."""
+        if text.strip() == "off":
+            return cls(())
+        windows = [Window.parse(part.strip()) for part in text.split(",")]
+        return cls(tuple(sorted(windows, key=lambda window: window.period_ms)))
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.windows)) or "off"
+
+    @property
+    def longest_ms(self) -> int:
+        """For how long an entry can matter, in milliseconds."""
+        return self.windows[-1].period_ms if self.windows else 0
+
+    def opens_at(self, log: Log) -> int:
+        """Answer from when on one more is admitted, in unix milliseconds (0: it always is)."""
+        entries, opens = len(log), 0
+        for window in self.windows:
+            if entries >= window.limit:
+                opens = max(opens, log[-window.limit] + window.period_ms)
+        return opens
+
+    def check(self, log: Log, now: int) -> Verdict:
+        """Answer whether one more is admitted, and what is left of each window before it is."""
+        wait = max(0, self.opens_at(log) - now)
+        return Verdict(wait == 0, wait, tuple(window.state(log, now) for window in self.windows))
+
+    def admit(self, log: Log, now: int) -> Log:
+        """Add one admission, whatever `check` says, and leave out what cannot matter any more.
+
+        It is stamped like the newest entry where the clock runs behind that, so the log stays sorted; the
+        stamp is the last entry of the log returned. No entry is as old as the longest period, and there are
+        no more than the largest limit: others decide nothing.
+        """
+        if not self.windows:
+            return ()
+        stamp = max(now, log[-1]) if log else now
+        recent = log[bisect_right(log, now - self.longest_ms) :]
+        return (*recent, stamp)[-max(window.limit for window in self.windows) :]
+
+    @staticmethod
+    def refund(log: Log, stamp: int) -> Log:
+        """Take one admission with this stamp back; a log without one stays as it is."""
+        place = bisect_right(log, stamp) - 1
+        return log[:place] + log[place + 1 :] if place >= 0 and log[place] == stamp else log
