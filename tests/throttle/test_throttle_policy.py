@@ -1,0 +1,237 @@
+"""The arithmetic of limits, against arbitrary patterns of times and a naive reference."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.throttle.policy import Log, Policy, Window, WindowState
+
+MINUTE = 60_000
+DAY = 86_400_000
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    """Draw some windows of a few seconds with small limits."""
+    seconds = draw(st.lists(st.integers(1, 9), min_size=1, max_size=4, unique=True))
+    limits = draw(st.lists(st.integers(1, 6), min_size=4, max_size=4))
+    windows = [Window(limit, 1000 * period) for limit, period in zip(limits, sorted(seconds), strict=False)]
+    return Policy(tuple(windows))
+
+
+steps = st.one_of(
+    st.integers(0, 4000),
+    st.sampled_from([0, 0, 1, 999, 1000, 1001, 2999, 3000, 3001, 9000]),
+)
+backward_steps = st.one_of(steps, st.integers(-5000, 0))
+
+
+def times(gaps: list[int]) -> list[int]:
+    """Turn steps of a clock into its readings."""
+    now, readings = 100_000, []
+    for gap in gaps:
+        now += gap
+        readings.append(now)
+    return readings
+
+
+def naive_allows(policy: Policy, history: list[int], now: int) -> bool:
+    """Count, in each window, all that was ever admitted."""
+    return all(
+        sum(1 for stamp in history if stamp > now - window.period_ms) < window.limit
+        for window in policy.windows
+    )
+
+
+def run(policy: Policy, readings: list[int]) -> tuple[Log, list[int], list[bool], list[bool]]:
+    """Admit whatever is allowed; answer the log, all stamps, the answers, and those of the naive model."""
+    log: Log = ()
+    history: list[int] = []
+    answers, expected = [], []
+    for now in readings:
+        expected.append(naive_allows(policy, history, now))
+        answers.append(policy.check(log, now).allowed)
+        if answers[-1]:
+            log = policy.admit(log, now)
+            history.append(log[-1])
+    return log, history, answers, expected
+
+
+def filled(policy: Policy, readings: list[int]) -> tuple[Log, int]:
+    """Answer the log that a pattern of calls leaves, and the time of the last."""
+    return run(policy, readings)[0], readings[-1] if readings else 100_000
+
+
+@given(policies(), st.lists(steps, max_size=60))
+def test_any_pattern_of_times_is_decided_like_a_naive_count(policy: Policy, gaps: list[int]) -> None:
+    """With a clock that never goes back, the trimmed log decides like the whole history."""
+    _, _, answers, expected = run(policy, times(gaps))
+    assert answers == expected
+
+
+@given(policies(), st.lists(backward_steps, max_size=60))
+def test_any_pattern_of_times_stays_under_the_ceiling_of_every_window(
+    policy: Policy, gaps: list[int]
+) -> None:
+    """No stretch as long as a period holds more than its limit, even when the clock runs backwards."""
+    _, history, _, _ = run(policy, times(gaps))
+    for window in policy.windows:
+        for begin in history:
+            assert sum(begin <= stamp < begin + window.period_ms for stamp in history) <= window.limit
+
+
+@given(policies(), st.lists(backward_steps, max_size=60))
+def test_clock_running_backwards_refuses_only_where_a_window_is_full(policy: Policy, gaps: list[int]) -> None:
+    """Whatever is refused, a count of the whole history refuses too."""
+    _, _, answers, expected = run(policy, times(gaps))
+    assert all(allowed or not naive for allowed, naive in zip(answers, expected, strict=True))
+
+
+@given(policies(), st.lists(backward_steps, max_size=60))
+def test_log_stays_sorted_and_bounded(policy: Policy, gaps: list[int]) -> None:
+    """It holds no more than the largest limit, whatever was entered."""
+    log: Log = ()
+    for now in times(gaps):
+        log = policy.admit(log, now)
+        assert list(log) == sorted(log)
+        assert len(log) <= max(window.limit for window in policy.windows)
+        assert log[0] > now - policy.longest_ms
+
+
+@given(policies(), st.lists(backward_steps, max_size=40), backward_steps)
+def test_retry_after_is_exact(policy: Policy, gaps: list[int], later: int) -> None:
+    """After the wait the call is admitted, and one millisecond earlier it is refused."""
+    log, now = filled(policy, times(gaps))
+    verdict = policy.check(log, now + later)
+    ready = now + later + verdict.retry_after_ms
+    assert policy.check(log, ready).allowed
+    assert verdict.allowed == (verdict.retry_after_ms == 0)
+    assert verdict.allowed or not policy.check(log, ready - 1).allowed
+
+
+@given(policies(), st.lists(backward_steps, max_size=40), steps)
+def test_reset_is_when_the_next_unit_comes_back(policy: Policy, gaps: list[int], later: int) -> None:
+    """Each window has one unit more at its reset, and not one millisecond before."""
+    log, now = filled(policy, times(gaps))
+    for window in policy.windows:
+        state = window.state(log, now + later)
+        at_reset = window.state(log, now + later + state.reset_ms).remaining
+        if state.reset_ms == 0:
+            assert state.remaining == window.limit
+        else:
+            assert at_reset > state.remaining
+            assert window.state(log, now + later + state.reset_ms - 1).remaining == state.remaining
+
+
+@given(policies(), st.lists(steps, max_size=40), st.lists(steps, max_size=5), steps)
+def test_refund_restores_what_was_left(
+    policy: Policy, gaps: list[int], others: list[int], later: int
+) -> None:
+    """An admission taken back leaves no trace in any later verdict, whoever was admitted in between."""
+    log, now = filled(policy, times(gaps))
+    if not policy.check(log, now).allowed:
+        return
+    charged, stamp = policy.admit(log, now), now
+    for gap in others:
+        now += gap
+        if policy.check(charged, now).allowed:
+            charged, log = policy.admit(charged, now), policy.admit(log, now)
+    refunded = Policy.refund(charged, stamp)
+    assert policy.check(refunded, now + later) == policy.check(log, now + later)
+
+
+def test_refund_of_an_unknown_stamp_changes_nothing() -> None:
+    """What is not in the log cannot be taken from it."""
+    assert Policy.refund((1, 3, 3, 5), 4) == (1, 3, 3, 5)
+    assert Policy.refund((), 4) == ()
+
+
+def test_refund_among_equal_stamps_takes_one() -> None:
+    """Two admissions of one millisecond are two."""
+    assert Policy.refund((1, 3, 3, 5), 3) == (1, 3, 5)
+
+
+def test_verdict_tells_what_is_left_of_each_window() -> None:
+    """Remaining and reset are those before the call."""
+    policy = Policy.parse("2/10s, 3/1m")
+    verdict = policy.check((1_000, 52_000, 55_000), 58_000)
+    assert verdict.retry_after_ms == 4_000
+    assert verdict.windows == (
+        WindowState(policy.windows[0], 0, 4_000),
+        WindowState(policy.windows[1], 0, 3_000),
+    )
+
+
+def test_entry_ahead_of_the_clock_counts() -> None:
+    """Another instance's clock may be ahead: what it admitted is within the window."""
+    policy = Policy.parse("1/10s")
+    assert policy.check((5_000,), 1_000).retry_after_ms == 14_000
+    assert Policy.parse("2/10s").admit((5_000,), 1_000) == (5_000, 5_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("5/10m, 20/d", "5/10m, 20/d"),
+        ("20/d,5/600s", "5/10m, 20/d"),
+        (" 1/s ", "1/s"),
+        ("3/90s", "3/90s"),
+        ("3/24h", "3/d"),
+        ("1000/31d", "1000/31d"),
+        ("7/1h,8/2h,9/3h,10/4h", "7/h, 8/2h, 9/3h, 10/4h"),
+        ("off", "off"),
+        (" off ", "off"),
+    ],
+)
+def test_text_of_a_policy_gives_its_canonical_text(text: str, canonical: str) -> None:
+    """Order, spaces and units do not matter."""
+    assert str(Policy.parse(text)) == canonical
+
+
+@given(policies())
+def test_canonical_text_gives_the_policy_back(policy: Policy) -> None:
+    """Nothing is lost in the text."""
+    assert Policy.parse(str(policy)) == policy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", ",", "5", "5/", "/m", "5/10", "5/m,", "0/m", "1001/m", "5/0m", "5/32d", "5/2678401s", "-5/m",
+        "5/-1m", "5/10M", "5 /m", "5/1.5m", "05/m", "5/010m", "\u0665/m", "5/m\n6/h", "none", "OFF",
+        "off, 5/m", "5/10m, 6/600s", "1/s, 1/m, 1/h, 1/d, 1/2d", "99999999999/d", "5/99999999999d",
+    ],
+)  # fmt: skip
+def test_text_that_is_no_policy_is_refused(text: str) -> None:
+    """The error says what is expected, and does not repeat the value."""
+    with pytest.raises(ValueError, match=r"^expected limits like '5/10m, 20/d'") as caught:
+        Policy.parse(text)
+    assert str(caught.value) == (
+        "expected limits like '5/10m, 20/d': 1 to 1000 in 1s to 31d (s, m, h or d), "
+        "at most 4 with different periods, or 'off'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "period_ms"),
+    [(0, 1000), (1001, 1000), (1, 999), (1, 1500), (1, 31 * DAY + 1000)],
+    ids=["no-limit", "large-limit", "short", "broken-second", "long"],
+)
+def test_window_out_of_bounds_is_refused(limit: int, period_ms: int) -> None:
+    """There is no such window, however it is made."""
+    with pytest.raises(ValueError, match="expected limits like"):
+        Window(limit, period_ms)
+
+
+def test_windows_out_of_order_are_refused() -> None:
+    """A policy has one form only."""
+    with pytest.raises(ValueError, match="expected limits like"):
+        Policy((Window(20, DAY), Window(5, 10 * MINUTE)))
+
+
+def test_policy_that_is_off_admits_without_a_log() -> None:
+    """It refuses nothing and keeps nothing."""
+    off = Policy.parse("off")
+    assert off.check((1, 2, 3), 3).allowed
+    assert off.admit((1, 2, 3), 3) == ()
+    assert off.longest_ms == 0
