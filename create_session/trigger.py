@@ -56,7 +56,7 @@ def _command(call: Call) -> CreateCommand:
         client_reference=body.client_reference,
         caller=caller_of(call),
         idempotency_key=parse_key(key) if key is not None else None,
-        fingerprint=json.dumps([fields, device_id], sort_keys=True),
+        fingerprint=json.dumps([fields, device_id], sort_keys=True) if key is not None else "",
         request_id=call.request_id,
     )
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 
 from shared.bootstrap import App
@@ -123,26 +123,26 @@ async def _keep(
     app: App, command: CreateCommand, record: SessionRecord, created: Created, claim: Claim | None
 ) -> None:
     """Write record and answer side by side; where one fails, undo it all before anybody hears of the session."""
-    written = await asyncio.gather(
-        app.sessions.add(record), _keep_answer(app, claim, created), return_exceptions=True
-    )
-    failures = [outcome for outcome in written if isinstance(outcome, BaseException)]
+    if claim is None:
+        written: list[object] = [await _outcome(app.sessions.add(record))]
+    else:
+        answer = app.idempotency.complete(claim, created.session_id, _content(created), created.expires_at)
+        written = list(await asyncio.gather(_outcome(app.sessions.add(record)), _outcome(answer)))
+    failures = [outcome for outcome in written if isinstance(outcome, BrokerError | Outcome)]
     if not failures:
         return
-    answered = written[1]
-    await _undo(app, command, created, answered if isinstance(answered, Claim) else None)
-    for fault in failures:
-        if not isinstance(fault, BrokerError | Outcome):
-            raise fault
+    await _undo(app, command, created, next((done for done in written if isinstance(done, Claim)), None))
     if any(isinstance(fault, EntityChanged) for fault in failures):
         raise IdempotencyInProgress("the key was taken over") from failures[0]
     raise StorageUnavailable("the session could not be recorded") from failures[0]
 
 
-async def _keep_answer(app: App, claim: Claim | None, created: Created) -> Claim | None:
-    if claim is None:
-        return None
-    return await app.idempotency.complete(claim, created.session_id, _content(created), created.expires_at)
+async def _outcome(write: Awaitable[object]) -> object:
+    """What a write answered, or how it failed: both writes are to end before it is judged."""
+    try:
+        return await write
+    except (BrokerError, Outcome) as failure:
+        return failure
 
 
 async def _undo(app: App, command: CreateCommand, created: Created, answered: Claim | None) -> None:

@@ -11,9 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hmac import compare_digest
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from shared.clock import Clock
 from shared.errors import (
     EntityChanged,
@@ -24,12 +21,12 @@ from shared.errors import (
     StorageUnavailable,
 )
 from shared.pseudonyms import Pseudonyms
+from shared.sealing import NONCE_BYTES, seal, unseal
 from shared.storage.port import Entity, EntityStore, Table
 
 LEASE_MS = 30_000
 """Longer than a create can take: 8 s upstream, and a few calls of the store at 2 s each."""
 
-_NONCE_BYTES = 12
 _POLL_SECONDS = 1.0
 
 
@@ -109,8 +106,8 @@ class Idempotency:
 
         Raises `EntityChanged` where the claim was taken over meanwhile.
         """
-        nonce = self._random_bytes(_NONCE_BYTES)
-        sealed = nonce + AESGCM(claim.sealing_key).encrypt(nonce, content, claim.entity.key.encode())
+        nonce = self._random_bytes(NONCE_BYTES)
+        sealed = seal(claim.sealing_key, nonce, content, claim.entity.key.encode())
         values = {
             **claim.entity.values,
             "session": session_id,
@@ -143,12 +140,9 @@ class Idempotency:
         if "answer" not in stored.values:
             raise IdempotencyInProgress(retry_after=min(_POLL_SECONDS, remaining / 1000))
         sealed = base64.b64decode(str(stored.values["answer"]))
-        try:
-            content = AESGCM(sealing_key).decrypt(
-                sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], stored.key.encode()
-            )
-        except InvalidTag as fault:
-            raise StorageUnavailable("a stored answer cannot be opened") from fault
+        content = unseal(sealing_key, sealed, stored.key.encode())
+        if content is None:
+            raise StorageUnavailable("a stored answer cannot be opened")
         return StoredAnswer(
             str(stored.values["session"]), content, int(stored.values["completed_at"]), stored
         )

@@ -1,0 +1,1 @@
+"""What the broker costs beside bare peers; figures are ratios within one run."""

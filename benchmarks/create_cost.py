@@ -1,0 +1,81 @@
+"""CPU and latency per create: our handler over a bare pass-through, called in turn in one process."""
+
+import json
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from statistics import median
+from unittest.mock import patch
+
+import azure.functions as func
+
+from benchmarks.peers import environment, forward
+from shared.bootstrap import build, install
+from shared.face.client import make_http_client
+from shared.settings import Settings
+
+ROUNDS = 15
+CALLS = 100
+
+Handle = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one call: CPU time of this process and time until the answer, both in microseconds."""
+
+    cpu: float
+    latency: float
+
+
+async def measure(simulator_url: str) -> tuple[Cost, Cost, Cost]:
+    """The medians over all rounds of our handler and of the bare one, and the median of the rounds' ratios."""
+    settings = environment(simulator_url)
+    app = build(Settings.from_mapping(settings))
+    install(app)
+    bare_http = make_http_client()
+    with patch.dict("os.environ", settings):
+        from create_session.trigger import trigger
+
+    async def bare(request: func.HttpRequest) -> func.HttpResponse:
+        return await forward(bare_http, simulator_url, request)
+
+    ours, peers = [], []
+    await _round(trigger_of(trigger))
+    await _round(bare)
+    for _ in range(ROUNDS):
+        ours.append(await _round(trigger_of(trigger)))
+        peers.append(await _round(bare))
+    await bare_http.aclose()
+    await app.aclose()
+    ratios = [Cost(a.cpu / b.cpu, a.latency / b.latency) for a, b in zip(ours, peers, strict=True)]
+    return _median(ours), _median(peers), _median(ratios)
+
+
+def trigger_of(decorated: object) -> Handle:
+    """The plain function under the decorators of the v2 programming model."""
+    return decorated._function.get_user_function()  # type: ignore[attr-defined,no-any-return]
+
+
+async def _round(handle: Handle) -> Cost:
+    requests = [_request() for _ in range(CALLS)]
+    latencies = []
+    cpu = time.process_time()
+    for request in requests:
+        started = time.perf_counter()
+        response = await handle(request)
+        latencies.append(time.perf_counter() - started)
+        assert response.status_code == 200, response.get_body()
+    return Cost((time.process_time() - cpu) / CALLS * 1e6, median(latencies) * 1e6)
+
+
+def _request() -> func.HttpRequest:
+    # Each one from a device of its own, so that the throttle decides and admits.
+    body = json.dumps({"livenessOperationMode": "Passive", "deviceCorrelationId": str(uuid.uuid4())}).encode()
+    headers = {"content-type": "application/json", "content-length": str(len(body))}
+    return func.HttpRequest("POST", "http://localhost/api/sessions", headers=headers, body=body)
+
+
+def _median(costs: list[Cost]) -> Cost:
+    return Cost(median(cost.cpu for cost in costs), median(cost.latency for cost in costs))
