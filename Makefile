@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench clean
+.PHONY: help run test check test-oldest tools reference format bench clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,8 +24,15 @@ check: $(VENV)/.ready  ## Formatter, linter and types.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: check  ## Everything that can be tested on this machine.
+test: check tools  ## Everything that can be tested on this machine.
 	$(BIN)/pytest
+
+tools:
+	@if command -v npm >/dev/null; then scripts/azurite.sh; else echo "No npm: tests over Azurite are left out."; fi
+
+reference: $(VENV)/.ready  ## Write the pages that are made from code.
+	$(BIN)/python scripts/write_reference.py
+	$(BIN)/python -m local.simulator.docs
 
 format: $(VENV)/.ready  ## Lay the code out.
 	$(BIN)/ruff format .

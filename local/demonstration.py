@@ -1,5 +1,6 @@
 """One check from end to end, told step by step."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,4 +76,4 @@ def _tell(step: str) -> None:
 
 
 def _show(name: str, value: object) -> None:
-    print(f"       {name:<17} {value}")
+    print(f"       {name:<17} {value if isinstance(value, str) else json.dumps(value)}")

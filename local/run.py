@@ -41,6 +41,11 @@ class Running:
     function_key: str
     settings: Settings
 
+    @property
+    def simulated(self) -> bool:
+        """Whether Face is the simulator, rather than what the environment names."""
+        return self.settings.endpoint.base_url == self.simulator_url
+
 
 async def run(options: RunOptions) -> int:
     """Start everything, show a check, and wait for Ctrl-C; returns the exit status."""
@@ -49,7 +54,7 @@ async def run(options: RunOptions) -> int:
     try:
         async with _started(options) as running:
             _introduce(running)
-            passed = await demonstrate(running.broker_url, running.simulator_url)
+            passed = not running.simulated or await demonstrate(running.broker_url, running.simulator_url)
             if not options.once:
                 _invite(running)
                 await ended.wait()
@@ -116,7 +121,10 @@ def _introduce(running: Running) -> None:
     settings = running.settings
     print("Face Liveness Broker, on this machine only\n")
     print(f"  broker     {running.broker_url}/api")
-    print(f"  simulator  {running.simulator_url} (stands in for Azure Face, {settings.face_api_version})")
+    if running.simulated:
+        print(f"  simulator  {running.simulator_url} (stands in for Azure Face, {settings.face_api_version})")
+    else:
+        print(f"  Face       {settings.endpoint.base_url} (the real one, {settings.face_api_version})")
     print("  state      in memory: it is gone when this ends\n")
 
 

@@ -1,0 +1,87 @@
+"""Writes the reference pages that are made from code: docs/errors.md and docs/settings.md."""
+
+import sys
+from pathlib import Path
+
+from pydantic_core import PydanticUndefined
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from shared.settings import Settings, setting_name  # noqa: E402 - the path has to be there first.
+from shared.web.catalogue import CATALOGUE, INTERNAL_ERROR, INTERNAL_MESSAGE  # noqa: E402
+
+MADE_BY = "<!-- Made by `make reference`; the source is {}. -->"
+
+
+def errors_page() -> str:
+    """The error catalogue as a page for who writes the app on the phone."""
+    rows = [
+        (str(int(row.status)), f"`{row.code}`", _message(row.message), row.what_to_do)
+        for row in sorted(CATALOGUE, key=lambda row: int(row.status))
+    ]
+    rows.append(("500", f"`{INTERNAL_ERROR}`", INTERNAL_MESSAGE, "Try again later; quote the request id."))
+    return "\n".join(
+        [
+            "# Errors",
+            "",
+            MADE_BY.format("shared/web/catalogue.py"),
+            "",
+            "Every error has the same shape, its code again in the header `x-ms-error-code`, and the request id again in",
+            "`x-ms-request-id`:",
+            "",
+            "```json",
+            '{"error": {"code": "SessionNotFound", "message": "...", "requestId": "..."}}',
+            "```",
+            "",
+            "`DeviceThrottled` and `ClientThrottled` also hold `retryAfterSeconds`. Where waiting helps, the header",
+            "`Retry-After` says how many seconds. Decide by the code; messages are for people.",
+            "",
+            *_table(("status", "code", "message", "what the phone does"), rows),
+            "",
+        ]
+    )
+
+
+def settings_page() -> str:
+    """The app settings as a page for who runs the service."""
+    rows = [
+        (f"`{setting_name(name)}`", _default(name), str(field.description))
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(
+        [
+            "# Settings",
+            "",
+            MADE_BY.format("shared/settings.py"),
+            "",
+            "The app reads these app settings (environment variables) once, when it starts. A bad one stops the start, with",
+            "one line for each that names the setting and what is expected, and never its value. An empty one counts as not",
+            "set.",
+            "",
+            *_table(("setting", "default", "expected"), rows),
+            "",
+        ]
+    )
+
+
+def _message(message: str) -> str:
+    return message.replace("{seconds}", "N").replace("{maximum}", "86400").replace("{modes}", "'Passive'")
+
+
+def _default(name: str) -> str:
+    default = Settings.model_fields[name].default
+    return "" if default is None or default is PydanticUndefined else f"`{default}`"
+
+
+def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    lines = [heads, tuple("---" for _ in heads), *rows]
+    return [f"| {' | '.join(cell for cell in line)} |" for line in lines]
+
+
+PAGES = {"docs/errors.md": errors_page, "docs/settings.md": settings_page}
+
+if __name__ == "__main__":
+    for path, page in PAGES.items():
+        (ROOT / path).write_text(page())
+        print(path)
