@@ -28,6 +28,23 @@ async def keys_in(store: EntityStore, table: Table) -> list[str]:
     return sorted([found.key async for found in store.expired(table, 2**62)])
 
 
+async def _exists(store: EntityStore) -> Entity:
+    await store.insert(Table.THROTTLE, entity("lost"))
+    return entity("lost", mine=True)
+
+
+async def _was_replaced(store: EntityStore) -> Entity:
+    old = await store.insert(Table.THROTTLE, entity("lost"))
+    await changed(store, Table.THROTTLE, old)
+    return old
+
+
+async def _was_deleted(store: EntityStore) -> Entity:
+    old = await store.insert(Table.THROTTLE, entity("lost"))
+    await store.delete(Table.THROTTLE, "lost")
+    return old
+
+
 @pytest.mark.parametrize("table", Table, ids=lambda table: table.value)
 async def test_key_without_an_entity_reads_as_none(store: EntityStore, table: Table) -> None:
     """Reading what is not there is an answer, also where the table itself is not there yet."""
@@ -182,6 +199,28 @@ async def test_write_together_inserts_and_replaces_in_one_go(store: EntityStore)
         assert found.etag == one.etag
 
 
+@pytest.mark.parametrize("lose", [_exists, _was_replaced, _was_deleted], ids=lambda lose: lose.__name__[1:])
+async def test_write_together_of_one_entity_loses_like_others(
+    store: EntityStore, lose: Callable[[EntityStore], Awaitable[Entity]]
+) -> None:
+    """One entity is a transaction too: whatever race it loses, it is told as a change."""
+    lost = await lose(store)
+    before = await store.get(Table.THROTTLE, "lost")
+
+    with pytest.raises(EntityChanged):
+        await store.write_together(Table.THROTTLE, [lost])
+
+    assert await store.get(Table.THROTTLE, "lost") == before
+
+
+async def test_write_together_of_one_entity_inserts_and_replaces(store: EntityStore) -> None:
+    """One entity is written as it would be among others."""
+    [first] = await store.write_together(Table.THROTTLE, [entity("a", number=1)])
+    [second] = await store.write_together(Table.THROTTLE, [replace(first, values={"number": 2})])
+
+    assert await store.get(Table.THROTTLE, "a") == second == entity("a", number=2)
+
+
 async def test_write_together_takes_a_hundred_and_none(store: EntityStore) -> None:
     """A transaction may be as large as the service allows, or empty."""
     many = [entity(f"row-{number}") for number in range(100)]
@@ -190,23 +229,6 @@ async def test_write_together_takes_a_hundred_and_none(store: EntityStore) -> No
     assert await store.write_together(Table.THROTTLE, many) == many
 
     assert len(await keys_in(store, Table.THROTTLE)) == 100
-
-
-async def _exists(store: EntityStore) -> Entity:
-    await store.insert(Table.THROTTLE, entity("lost"))
-    return entity("lost", mine=True)
-
-
-async def _was_replaced(store: EntityStore) -> Entity:
-    old = await store.insert(Table.THROTTLE, entity("lost"))
-    await changed(store, Table.THROTTLE, old)
-    return old
-
-
-async def _was_deleted(store: EntityStore) -> Entity:
-    old = await store.insert(Table.THROTTLE, entity("lost"))
-    await store.delete(Table.THROTTLE, "lost")
-    return old
 
 
 @pytest.mark.parametrize("lose", [_exists, _was_replaced, _was_deleted], ids=lambda lose: lose.__name__[1:])

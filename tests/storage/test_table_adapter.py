@@ -47,7 +47,8 @@ READS: dict[str, Operation] = {
 WRITES: dict[str, Operation] = {
     "insert": lambda store: store.insert(Table.SESSIONS, NEW),
     "replace": lambda store: store.replace(Table.SESSIONS, READ),
-    "write-together": lambda store: store.write_together(Table.THROTTLE, [NEW]),
+    "write-one": lambda store: store.write_together(Table.THROTTLE, [NEW]),
+    "write-together": lambda store: store.write_together(Table.THROTTLE, [READ, Entity("b", {}, 1)]),
     "delete": lambda store: store.delete(Table.SESSIONS, "a"),
     "delete-together": lambda store: store.delete_together(Table.SESSIONS, [READ]),
 }
@@ -317,6 +318,17 @@ async def test_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     async with RawServer([A_ROW]) as server, store_at(server) as store:
         assert await store.get(Table.SESSIONS, "a") == Entity("a", {}, 1)
+
+
+async def test_empty_page_is_not_the_end() -> None:
+    """The service answers with an empty page when its five seconds are over, and says where to go on."""
+    go_on = {"x-ms-continuation-NextPartitionKey": "ca", "x-ms-continuation-NextRowKey": "a"}
+    row = {"PartitionKey": "ca", "RowKey": "a", "expires_at": 0, "odata.etag": "an etag"}
+    pages = [answer(200, '{"value": []}', go_on), answer(200, json.dumps({"value": [row]}))]
+    async with RawServer(pages) as server, store_at(server) as store:
+        assert await go_through_expired(store) == [Entity("a", {}, 0)]
+
+    assert "NextPartitionKey=ca&NextRowKey=a" in server.received[1].path
 
 
 async def test_redirect_is_not_followed() -> None:
