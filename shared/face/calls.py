@@ -139,7 +139,7 @@ def _log(call: Call, attempt: int, outcome: UpstreamResponse | Trouble, seconds:
         attempt=attempt,
         status=outcome.status,
         error=type(error).__name__ if error else None,
-        detail=str(error) if error else None,
+        detail=(str(error) or None) if error else None,
         duration_ms=round(seconds * 1000),
         request_id=call.request_id,
         upstream_request_id=outcome.request_id,

@@ -24,6 +24,7 @@ _SEAM: tuple[tuple[type[Exception], type[UpstreamError], bool], ...] = (
     (httpx.PoolTimeout, UpstreamTimeout, False),
     (httpx.ConnectError, UpstreamFailure, False),
     (httpx.UnsupportedProtocol, UpstreamFailure, False),
+    (httpx.InvalidURL, UpstreamFailure, False),
     (httpx.TimeoutException, UpstreamTimeout, True),
     (TimeoutError, UpstreamTimeout, True),
     (httpx.HTTPError, UpstreamFailure, True),
@@ -45,8 +46,8 @@ async def exchange(
     """
     if not all(map(_FIELD_VALUE.fullmatch, headers.values())):
         raise KeyUnavailable("the credential has characters that a header field cannot carry")
-    outgoing = _build(http, base_url, request, headers)
     with _errors_made_ours():
+        outgoing = _build(http, base_url, request, headers)
         async with asyncio.timeout(within):
             response = await http.send(outgoing, stream=True, follow_redirects=False)
             try:

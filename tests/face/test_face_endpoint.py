@@ -1,0 +1,93 @@
+import pytest
+
+from shared.face.endpoint import Endpoint, custom_endpoint, regional_endpoint
+
+SUBDOMAIN = ".cognitiveservices.azure.com"
+
+
+def test_known_region_gives_its_host_without_entra() -> None:
+    """A region of the table is reached at its host, which takes keys alone."""
+    expected = Endpoint("https://westeurope.api.cognitive.microsoft.com", takes_entra_tokens=False)
+    assert expected == regional_endpoint("westeurope")
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        "",
+        "westmars",
+        "WestEurope",
+        "westeurope\n",
+        " westeurope",
+        "westeurope.evil.example/",
+        "../westeurope",
+    ],
+)
+def test_unknown_region_is_refused_without_its_value(region: str) -> None:
+    """Only the exact names of the table are regions, and the refusal is the same whatever was given."""
+    with pytest.raises(ValueError, match="name of an Azure region") as refusal:
+        regional_endpoint(region)
+    assert str(refusal.value) == "must be the name of an Azure region that has Face, in the form westeurope"
+
+
+@pytest.mark.parametrize(
+    ("url", "base_url"),
+    [
+        (f"https://contoso{SUBDOMAIN}", f"https://contoso{SUBDOMAIN}"),
+        (f"https://my-face-2{SUBDOMAIN}/", f"https://my-face-2{SUBDOMAIN}"),
+        (f"https://ab{SUBDOMAIN}", f"https://ab{SUBDOMAIN}"),
+        (f"https://{'a' * 64}{SUBDOMAIN}", f"https://{'a' * 64}{SUBDOMAIN}"),
+        ("http://127.0.0.1:7071", "http://127.0.0.1:7071"),
+        ("http://localhost:1/", "http://localhost:1"),
+        ("https://[::1]:65535", "https://[::1]:65535"),
+        ("http://localhost", "http://localhost"),
+    ],
+)
+def test_custom_subdomain_or_loopback_is_taken_with_entra(url: str, base_url: str) -> None:
+    """A custom subdomain and this machine are taken, without a trailing slash, and accept Entra tokens."""
+    assert Endpoint(base_url, takes_entra_tokens=True) == custom_endpoint(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        f"http://contoso{SUBDOMAIN}",
+        f"https://a{SUBDOMAIN}",
+        f"https://{'a' * 65}{SUBDOMAIN}",
+        f"https://-contoso{SUBDOMAIN}",
+        f"https://Contoso{SUBDOMAIN}",
+        f"https://con.toso{SUBDOMAIN}",
+        f"https://ünïcode{SUBDOMAIN}",
+        f"https://contoso{SUBDOMAIN}.evil.example",
+        f"https://contoso{SUBDOMAIN}:8443",
+        f"https://contoso{SUBDOMAIN}//",
+        f"https://contoso{SUBDOMAIN}/face",
+        f"https://contoso{SUBDOMAIN}?a=b",
+        f"https://contoso{SUBDOMAIN}#a",
+        f"https://contoso{SUBDOMAIN}\n",
+        f"https://contoso{SUBDOMAIN}\\@evil.example",
+        f"https://evil.example/contoso{SUBDOMAIN}",
+        f"https://evil.example#contoso{SUBDOMAIN}",
+        f"https://user:password@contoso{SUBDOMAIN}",
+        "https://westeurope.api.cognitive.microsoft.com",
+        "https://169.254.169.254",
+        "http://127.0.0.2:80",
+        "http://127.1:80",
+        "http://2130706433",
+        "http://localhost.evil.example",
+        "http://user@localhost:80",
+        "http://localhost:0",
+        "http://localhost:65536",
+        "http://localhost:80/path",
+        "http://localhost:8\N{FULLWIDTH DIGIT ZERO}",
+        "http://[::2]:80",
+        "ftp://localhost:80",
+        "file:///etc/passwd",
+    ],
+)
+def test_any_other_url_is_refused_without_its_value(url: str) -> None:
+    """No other host, scheme, port, path, query or user is taken, and the refusal does not repeat the URL."""
+    with pytest.raises(ValueError, match=r"^must be https://NAME") as refusal:
+        custom_endpoint(url)
+    assert not url or url not in str(refusal.value)
