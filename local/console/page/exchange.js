@@ -1,0 +1,56 @@
+// Sends a request and reads its answer; writes it as a curl command.
+
+// Resolves in any case: with `failure` in place of a status where there is no answer.
+export async function send(request) {
+  const started = performance.now();
+  try {
+    const response = await fetch(request.url, {
+      method: request.method,
+      headers: request.headers,
+      body: request.body,
+      cache: "no-store",
+      credentials: "omit",
+    });
+    const text = await response.text();
+    const { status, statusText, headers } = response;
+    return { status, statusText, headers, text, json: parsed(text), milliseconds: since(started) };
+  } catch (error) {
+    return { failure: error.message, text: "", milliseconds: since(started) };
+  }
+}
+
+export function curl(request) {
+  const lines = [`curl -i -X ${request.method} ${quoted(request.url)}`];
+  for (const [name, value] of Object.entries(request.headers)) {
+    lines.push(`-H ${quoted(`${name}: ${value}`)}`);
+  }
+  if (request.body !== undefined) lines.push(`--data-raw ${quoted(request.body)}`);
+  return lines.join(" \\\n  ");
+}
+
+// One sentence on an answer that is not what was asked for.
+export function trouble(answer) {
+  if (answer.failure) return `Not sent, or not answered: ${answer.failure}`;
+  const error = answer.json?.error;
+  if (!error) return answer.statusText;
+  const wait = answer.headers.get("Retry-After");
+  // Where the message says how long to wait, the error holds it as a number too.
+  const advice = wait && error.retryAfterSeconds === undefined ? ` Retry-After: ${wait} s.` : "";
+  return `${error.code}: ${error.message}${advice}`;
+}
+
+function quoted(text) {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function since(started) {
+  return Math.round(performance.now() - started);
+}

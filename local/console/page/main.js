@@ -1,0 +1,131 @@
+// The page: which button sends what, and where its answer shows. The session lives in this tab alone.
+
+import { badge, call, clearCalls, kindOf } from "./calls.js";
+import { byId, withCode } from "./dom.js";
+import { followEvents } from "./events.js";
+import { send, trouble } from "./exchange.js";
+import {
+  createSession,
+  newIdempotencyKey,
+  otherDigest,
+  performCheck,
+  readResult,
+  revokeSession,
+  WRONG_TOKEN,
+} from "./requests.js";
+import { offerScenarios } from "./scenarios.js";
+import { ofCheck, ofCreate, ofResult, ofRevocation } from "./verdicts.js";
+
+const NEED_SESSION = ["perform", "read", "read-wrong-digest", "read-wrong-token", "revoke"];
+
+let simulatorUrl = "";
+let latestCreate = null;
+let session = null;
+
+async function start() {
+  byId("broker-url").textContent = location.origin;
+  listen();
+  const config = await send({ method: "GET", url: "/console/config.json", headers: {} });
+  simulatorUrl = config.json?.simulatorUrl ?? "";
+  byId("simulator-url").textContent = simulatorUrl;
+  followEvents(config.json?.eventsConnected === true);
+  const listing = await send({ method: "GET", url: `${simulatorUrl}/simulator/scenarios`, headers: {} });
+  const scenarios = Array.isArray(listing.json) ? listing.json : [];
+  offerScenarios(scenarios);
+  if (scenarios.length === 0) warn(`The simulator's scenarios cannot be read. ${trouble(listing)}`);
+}
+
+function listen() {
+  onSubmit("create-form", create);
+  onClick("repeat", () => sendCreate("Repeat with the same key", latestCreate));
+  onSubmit("perform-form", perform);
+  onClick("read", () => read("Read the result", session.authToken, session.digest));
+  onClick("read-wrong-digest", () =>
+    read("Read with a wrong digest", session.authToken, otherDigest(session.digest)),
+  );
+  onClick("read-wrong-token", () => read("Read with a wrong token", WRONG_TOKEN, session.digest));
+  onClick("revoke", () => ask("revoke", "Revoke the session", revokeSession(session), ofRevocation));
+  onClick("clear-calls", clearCalls);
+}
+
+async function create() {
+  const fields = {
+    mode: byId("mode").value,
+    deviceId: byId("device-id").value,
+    lifetime: byId("lifetime").value,
+    clientReference: byId("client-reference").value,
+    setInClient: byId("set-in-client").checked,
+    sendResults: byId("send-results").checked,
+  };
+  latestCreate = { fields, request: createSession(fields, newIdempotencyKey()) };
+  byId("repeat").disabled = false;
+  await sendCreate("Create a session", latestCreate);
+}
+
+async function sendCreate(title, { fields, request }) {
+  const answer = await call(title, request);
+  const isSame = session !== null && session.sessionId === answer.json?.sessionId;
+  if (answer.status === 200 && !isSame) hold({ ...answer.json, ...fields, digest: null });
+  conclude("create", answer, ...ofCreate(answer, isSame));
+}
+
+function perform() {
+  const request = performCheck(simulatorUrl, session, byId("outcome").value);
+  return ask("perform", "Perform the check", request, (answer) => {
+    if (answer.status === 200) showDigest(answer.json.digest);
+    return ofCheck(answer);
+  });
+}
+
+function read(title, token, digest) {
+  return ask("read", title, readResult(session, token, digest), ofResult);
+}
+
+// Sends what concerns the current session; the step shows the answer unless another session came meanwhile.
+async function ask(step, title, request, judge) {
+  const asked = session;
+  const answer = await call(title, request);
+  if (session === asked) conclude(step, answer, ...judge(answer));
+}
+
+function hold(created) {
+  session = created;
+  byId("session").hidden = false;
+  byId("session-id").textContent = session.sessionId;
+  byId("session-device").textContent = session.deviceId;
+  byId("session-expires").textContent = new Date(session.expiresAt).toLocaleString();
+  for (const id of NEED_SESSION) byId(id).disabled = false;
+  for (const step of ["perform", "read", "revoke"]) byId(`${step}-outcome`).hidden = true;
+  showDigest(null);
+}
+
+function showDigest(digest) {
+  session.digest = digest;
+  byId("digest").textContent = digest ?? "The phone was told none yet.";
+}
+
+// `kind` colours the sentence; without it, the answer's own status does.
+function conclude(step, answer, sentence, kind = kindOf(answer)) {
+  const line = byId(`${step}-outcome`);
+  line.className = `outcome ${kind}`;
+  line.replaceChildren(badge(answer), " ", ...withCode(sentence));
+  line.hidden = false;
+}
+
+function warn(sentence) {
+  byId("trouble").textContent = sentence;
+  byId("trouble").hidden = false;
+}
+
+function onClick(id, act) {
+  byId(id).addEventListener("click", act);
+}
+
+function onSubmit(id, act) {
+  byId(id).addEventListener("submit", (event) => {
+    event.preventDefault();
+    act();
+  });
+}
+
+start();

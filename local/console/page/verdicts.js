@@ -1,0 +1,43 @@
+// What an answer means: one sentence, and how to colour it where its status alone does not say.
+
+import { trouble } from "./exchange.js";
+
+export function ofCreate(answer, isSame) {
+  if (answer.status === 200) {
+    return [isSame ? "The same answer again: no other session was created." : "The session is created."];
+  }
+  const throttled = answer.json?.error?.code === "DeviceThrottled";
+  return [trouble(answer) + (throttled ? " Or take another device." : "")];
+}
+
+export function ofCheck(answer) {
+  if (answer.status !== 200) return [trouble(answer)];
+  const { digest, error, livenessDecision } = answer.json;
+  if (error) return [`${error.code}: ${error.message}`, "warn"];
+  if (!digest) return ["There was no attempt.", "warn"];
+  const decision = livenessDecision ? ` The decision is \`${livenessDecision}\`.` : "";
+  return [`The phone was told a digest.${decision}`];
+}
+
+export function ofResult(answer) {
+  if (answer.status !== 200) return [trouble(answer)];
+  const { headers, json } = answer;
+  if (headers.has("Retry-After")) {
+    return [`No result yet: \`${json.status}\`. Ask again in ${headers.get("Retry-After")} s.`, "warn"];
+  }
+  if (json.passed === undefined) return [`\`${json.status}\`: the broker keeps the decision from phones.`];
+  const verdict = json.passed ? "Passed" : "Not passed";
+  return [`${verdict}: ${reasons(json).join(", ")}.`, json.passed ? "good" : "bad"];
+}
+
+export function ofRevocation(answer) {
+  return [answer.status === 204 ? "Nobody reads it any more, and its token stops working." : trouble(answer)];
+}
+
+function reasons({ status, livenessDecision, failure, digestMatches }) {
+  const found = [`\`${status}\``];
+  if (livenessDecision) found.push(`decision \`${livenessDecision}\``);
+  if (failure) found.push(`\`${failure.code}\``);
+  if (digestMatches !== null) found.push(digestMatches ? "the digest matches" : "the digest differs");
+  return found;
+}
