@@ -23,7 +23,12 @@ class CreateBody(BaseModel):
     """The fields by their upstream names; types are taken strictly, values are judged by the rules below."""
 
     model_config = ConfigDict(
-        strict=True, extra="forbid", alias_generator=to_camel, frozen=True, hide_input_in_errors=True
+        strict=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        frozen=True,
+        hide_input_in_errors=True,
+        defer_build=True,  # By the first create: the other functions start without it.
     )
 
     liveness_operation_mode: str | None = None

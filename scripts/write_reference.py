@@ -1,14 +1,13 @@
 """Writes the reference pages that are made from code: docs/errors.md and docs/settings.md."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-
-from pydantic_core import PydanticUndefined
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from shared.settings import Settings, setting_name  # noqa: E402 - the path has to be there first.
+from shared.settings import SETTINGS  # noqa: E402 - the path has to be there first.
 from shared.web.catalogue import CATALOGUE, INTERNAL_ERROR, INTERNAL_MESSAGE  # noqa: E402
 
 MADE_BY = "<!-- Made by `make reference`; the source is {}. -->"
@@ -27,8 +26,8 @@ def errors_page() -> str:
             "",
             MADE_BY.format("shared/web/catalogue.py"),
             "",
-            "Every error has the same shape, its code again in the header `x-ms-error-code`, and the request id again in",
-            "`x-ms-request-id`:",
+            "Every error has the same shape, its code again in the header `x-ms-error-code`, and the request id",
+            "again in `x-ms-request-id`:",
             "",
             "```json",
             '{"error": {"code": "SessionNotFound", "message": "...", "requestId": "..."}}',
@@ -46,8 +45,8 @@ def errors_page() -> str:
 def settings_page() -> str:
     """The app settings as a page for who runs the service."""
     rows = [
-        (f"`{setting_name(name)}`", _default(name), str(field.description))
-        for name, field in Settings.model_fields.items()
+        (f"`{setting.name}`", "" if setting.default is None else f"`{setting.default}`", setting.expected)
+        for setting in SETTINGS
     ]
     return "\n".join(
         [
@@ -55,9 +54,9 @@ def settings_page() -> str:
             "",
             MADE_BY.format("shared/settings.py"),
             "",
-            "The app reads these app settings (environment variables) once, when it starts. A bad one stops the start, with",
-            "one line for each that names the setting and what is expected, and never its value. An empty one counts as not",
-            "set.",
+            "The app reads these app settings (environment variables) when it starts. A bad one stops the start, with",
+            "one line for each that names the setting and what is expected, and never its value. An empty one counts",
+            "as not set.",
             "",
             *_table(("setting", "default", "expected"), rows),
             "",
@@ -69,12 +68,7 @@ def _message(message: str) -> str:
     return message.replace("{seconds}", "N").replace("{maximum}", "86400").replace("{modes}", "'Passive'")
 
 
-def _default(name: str) -> str:
-    default = Settings.model_fields[name].default
-    return "" if default is None or default is PydanticUndefined else f"`{default}`"
-
-
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     lines = [heads, tuple("---" for _ in heads), *rows]
     return [f"| {' | '.join(cell for cell in line)} |" for line in lines]
 

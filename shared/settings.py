@@ -3,9 +3,8 @@
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, Self
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
 
 from shared.errors import SettingsError
 from shared.face.endpoint import Endpoint, custom_endpoint, regional_endpoint
@@ -13,114 +12,130 @@ from shared.keys.secret import Secret
 from shared.throttle.policy import Policy
 from shared.web.client_address import AddressSource
 
-_LIMITS = "limits such as `5/10m, 20/d`, or `off`"
-# The Functions host's own names for its storage, which is the app's as well.
-_PLATFORM_NAMES = {
-    "storage_account": "AzureWebJobsStorage__accountName",
-    "storage_connection": "AzureWebJobsStorage",
-}
 _AZURE_DOMAINS = (".cognitiveservices.azure.com", ".api.cognitive.microsoft.com")
-_SECRET_NAME = r"[0-9A-Za-z-]{1,127}"  # noqa: S105 - the pattern of a name.
+_GUID = "[0-9A-Fa-f-]{36}"
+_SECRET_NAME = "[0-9A-Za-z-]{1,127}"  # noqa: S105 - the pattern of a name.
 
 
-def _matching(pattern: str) -> BeforeValidator:
-    def check(text: str) -> str:
+def _setting(
+    parse: Callable[[str], object], expected: str, default: object = None, name: str | None = None
+) -> Any:  # noqa: ANN401 - what dataclasses.field returns.
+    return field(default=default, metadata={"parse": parse, "expected": expected, "name": name})
+
+
+def _matching(pattern: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
         if not re.fullmatch(pattern, text):
             raise ValueError
         return text
 
-    return BeforeValidator(check)
+    return parse
 
 
-def _policy(default: str, what: str) -> Any:  # noqa: ANN401 - what pydantic's Field returns.
-    return Field(default=Policy.parse(default), description=f"{_LIMITS}; {what}")
+def _one_of(*values: str) -> Callable[[str], str]:
+    return _matching("|".join(map(re.escape, values)))
 
 
-_Policy = Annotated[Policy, BeforeValidator(Policy.parse)]
-_Secret = Annotated[Secret, BeforeValidator(Secret)]
+def _number_within(
+    lowest: float, highest: float, kind: type[int] | type[float] = int
+) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        number = kind(text)
+        if not lowest <= number <= highest:
+            raise ValueError
+        return number
+
+    return parse
 
 
-class Settings(BaseModel):
-    """How this app is set up; field names in capitals are the names of the app settings.
+def _policy(default: str, what: str) -> Any:  # noqa: ANN401 - what dataclasses.field returns.
+    return _setting(Policy.parse, f"limits such as `5/10m, 20/d`, or `off`; {what}", Policy.parse(default))
 
-    Each description says what a setting is expected to be: it is the text of the error, and of the documentation.
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How this app is set up; the app setting of a field has its name in capitals, unless another one is given.
+
+    What is said to be expected of a setting is the text of its error, and of its documentation.
     """
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-        arbitrary_types_allowed=True,
-        validate_default=False,
+    face_region: str | None = _setting(
+        str, "the region of the Face resource, one of the 32 such as `westeurope`"
+    )
+    face_endpoint: str | None = _setting(
+        str, "`https://NAME.cognitiveservices.azure.com`; plain http only to loopback"
+    )
+    face_api_version: str = _setting(
+        _one_of("v1.1-preview.1", "v1.2", "v1.3-preview.1"),
+        "`v1.1-preview.1`, `v1.2` or `v1.3-preview.1`",
+        "v1.1-preview.1",
+    )
+    face_auth: str = _setting(
+        _one_of("key", "identity"),
+        "`key` (from Key Vault) or `identity` (Entra token; custom subdomain only)",
+        "key",
+    )
+    face_key: Secret | None = _setting(Secret, "the Face key, for local runs only")
+    face_max_tps: float = _setting(
+        _number_within(0.1, 1000, float),
+        "calls a second that this instance may make to Face, 0.1 to 1000",
+        10.0,
+    )
+    key_vault_url: str | None = _setting(
+        _matching(r"https://[a-z0-9.-]+(:[0-9]{1,5})?/?"),
+        "the vault with the secrets, such as `https://NAME.vault.azure.net`",
+    )
+    face_key_secret: str = _setting(
+        _matching(_SECRET_NAME), "the name of the secret with the Face key", "face-key"
+    )
+    pepper_secret: str = _setting(
+        _matching(_SECRET_NAME), "the name of the secret that ids are hashed with", "id-pepper"
+    )
+    id_pepper: Secret | None = _setting(Secret, "what ids are hashed with, for local runs only")
+    azure_client_id: str | None = _setting(
+        _matching(_GUID), "the client id (a GUID) of the app's user-assigned identity"
     )
 
-    face_region: str | None = Field(
-        None, description="the region of the Face resource, one of the 32 such as `westeurope`"
+    auth_token_ttl_max_seconds: int = _setting(
+        _number_within(60, 86_400), "the longest token lifetime a phone may ask for, 60 to 86400 s", 86_400
     )
-    face_endpoint: str | None = Field(
-        None, description="`https://NAME.cognitiveservices.azure.com`; plain http only to loopback"
+    result_visibility: str = _setting(
+        _one_of("decision", "status"), "`decision`, or `status` to keep decisions from phones", "decision"
     )
-    face_api_version: Literal["v1.1-preview.1", "v1.2", "v1.3-preview.1"] = Field(
-        "v1.1-preview.1", description="`v1.1-preview.1`, `v1.2` or `v1.3-preview.1`"
+    record_retention_days: int = _setting(
+        _number_within(2, 3650), "days that session records are kept, 2 to 3650", 30
     )
-    face_auth: Literal["key", "identity"] = Field(
-        "key", description="`key` (from Key Vault) or `identity` (Entra token; custom subdomain only)"
-    )
-    face_key: _Secret | None = Field(None, description="the Face key, for local runs only")
-    face_max_tps: float = Field(
-        10, ge=0.1, le=1000, description="calls a second that this instance may make to Face, 0.1 to 1000"
-    )
-    key_vault_url: Annotated[str, _matching(r"https://[a-z0-9.-]+(:[0-9]{1,5})?/?")] | None = Field(
-        None, description="the vault with the secrets, such as `https://NAME.vault.azure.net`"
-    )
-    face_key_secret: Annotated[str, _matching(_SECRET_NAME)] = Field(
-        "face-key", description="the name of the secret with the Face key"
-    )
-    pepper_secret: Annotated[str, _matching(_SECRET_NAME)] = Field(
-        "id-pepper", description="the name of the secret that ids are hashed with"
-    )
-    id_pepper: _Secret | None = Field(None, description="what ids are hashed with, for local runs only")
-    azure_client_id: Annotated[str, _matching("[0-9A-Fa-f-]{36}")] | None = Field(
-        None, description="the client id (a GUID) of the app's user-assigned identity"
+    public_base_url: str | None = _setting(
+        _matching(r"https?://[A-Za-z0-9.:\[\]-]+"), "the URL that phones reach this region at, without a path"
     )
 
-    auth_token_ttl_max_seconds: int = Field(
-        86_400, ge=60, le=86_400, description="the longest token lifetime a phone may ask for, 60 to 86400 s"
-    )
-    result_visibility: Literal["decision", "status"] = Field(
-        "decision", description="`decision`, or `status` to keep decisions from phones"
-    )
-    record_retention_days: int = Field(
-        30, ge=2, le=3650, description="days that session records are kept, 2 to 3650"
-    )
-    public_base_url: Annotated[str, _matching(r"https?://[A-Za-z0-9.:\[\]-]+")] | None = Field(
-        None, description="the URL that phones reach this region at, without a path"
-    )
-
-    throttle_device: _Policy = _policy("5/10m, 20/d", "sessions per device")
-    throttle_principal: _Policy = _policy("10/10m", "sessions per authenticated caller")
-    throttle_client: _Policy = _policy("60/10m", "sessions and failed look-ups per client address")
-    throttle_result: _Policy = _policy("1/s", "upstream reads of the result per session")
-    client_address: AddressSource = Field(
+    throttle_device: Policy = _policy("5/10m, 20/d", "sessions per device")
+    throttle_principal: Policy = _policy("10/10m", "sessions per authenticated caller")
+    throttle_client: Policy = _policy("60/10m", "sessions and failed look-ups per client address")
+    throttle_result: Policy = _policy("1/s", "upstream reads of the result per session")
+    client_address: AddressSource = _setting(
+        AddressSource,
+        "`none`, `appservice` or `frontdoor`: whose word for the client's address counts",
         AddressSource.NONE,
-        description="`none`, `appservice` or `frontdoor`: whose word for the client's address counts",
     )
-    front_door_id: Annotated[str, _matching("[0-9A-Fa-f-]{36}")] | None = Field(
-        None, description="the id (a GUID) of the operator's own Front Door"
-    )
-    client_auth: Literal["none"] | None = Field(
-        None, description="`none` (callers are not authenticated); in Azure it has to be said"
+    front_door_id: str | None = _setting(_matching(_GUID), "the id (a GUID) of the operator's own Front Door")
+    client_auth: str | None = _setting(
+        _one_of("none"), "`none` (callers are not authenticated); in Azure it has to be said"
     )
 
-    storage_account: Annotated[str, _matching("[a-z0-9]{3,24}")] | None = Field(
-        None, description="the name of the app's storage account, reached with the app's identity"
+    # The Functions host's own names for its storage, which is the app's as well.
+    storage_account: str | None = _setting(
+        _matching("[a-z0-9]{3,24}"),
+        "the name of the app's storage account, reached with the app's identity",
+        name="AzureWebJobsStorage__accountName",
     )
-    storage_connection: str | None = Field(
-        None, description="a storage connection string, for local runs (Azurite) only", repr=False
+    storage_connection: Secret | None = _setting(
+        Secret,
+        "a storage connection string, for local runs (Azurite) only",
+        name="AzureWebJobsStorage",
     )
-
-    website_site_name: str | None = Field(None, description="set by the platform: the app's name")
-    website_hostname: str | None = Field(None, description="set by the platform: the app's host name")
+    website_site_name: str | None = _setting(str, "set by the platform: the app's name")
+    website_hostname: str | None = _setting(str, "set by the platform: the app's host name")
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -129,13 +144,17 @@ class Settings(BaseModel):
 
     @classmethod
     def from_mapping(cls, environment: Mapping[str, str]) -> Self:
-        """Read settings by their names in capitals; an empty one counts as not set. Raises `SettingsError`."""
-        given = {name: environment.get(setting_name(name), "") for name in cls.model_fields}
-        try:
-            settings = cls.model_validate({name: text for name, text in given.items() if text})
-        except ValidationError as error:
-            wrong = sorted({str(problem["loc"][0]) for problem in error.errors(include_input=False)})
-            raise SettingsError([_expected(name) for name in wrong]) from None
+        """Read settings by their names; an empty one counts as not set. Raises `SettingsError`."""
+        values, wrong = {}, []
+        for setting in SETTINGS:
+            if text := environment.get(setting.name):
+                try:
+                    values[setting.field] = setting.parse(text)
+                except ValueError:
+                    wrong.append(setting.refusal)
+        if wrong:
+            raise SettingsError(wrong)
+        settings = cls(**values)
         if conflicts := [line for rule in _RULES if (line := rule(settings))]:
             raise SettingsError(conflicts)
         return settings
@@ -158,13 +177,40 @@ class Settings(BaseModel):
         return f"https://{self.website_hostname}" if self.in_azure else None
 
 
-def setting_name(field: str) -> str:
-    """The app setting that a field is read from."""
-    return _PLATFORM_NAMES.get(field, field.upper())
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One app setting: its name in the environment, the field that it fills, and what it is expected to be."""
+
+    name: str
+    field: str
+    parse: Callable[[str], Any]
+    expected: str
+    default: object
+
+    @property
+    def refusal(self) -> str:
+        """What is said of a bad value, without the value."""
+        return f"{self.name}: expected {self.expected}"
+
+
+SETTINGS: tuple[Setting, ...] = tuple(
+    Setting(
+        entry.metadata["name"] or entry.name.upper(),
+        entry.name,
+        entry.metadata["parse"],
+        entry.metadata["expected"],
+        entry.default,
+    )
+    for entry in fields(Settings)
+)
+
+
+def _setting_of(name: str) -> Setting:
+    return next(setting for setting in SETTINGS if setting.field == name)
 
 
 def _expected(name: str) -> str:
-    return f"{setting_name(name)}: expected {Settings.model_fields[name].description}"
+    return _setting_of(name).refusal
 
 
 def _endpoint(settings: Settings) -> Endpoint:
@@ -190,7 +236,9 @@ def _one_endpoint(settings: Settings) -> str | None:
 def _no_local_secrets_in_azure(settings: Settings) -> str | None:
     for name in ("face_key", "id_pepper", "storage_connection"):
         if settings.in_azure and getattr(settings, name) is not None:
-            return f"{setting_name(name)}: expected to be absent in Azure, where no secret is an app setting"
+            return (
+                f"{_setting_of(name).name}: expected to be absent in Azure, where no secret is an app setting"
+            )
     return None
 
 

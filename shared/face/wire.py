@@ -43,9 +43,15 @@ class UpstreamResponse:
 class Part(BaseModel):
     """A part of an answer: the fields named are read strictly, all others are not looked at."""
 
-    # Without the input, because an error's text ends in the log and the input can be a token.
+    # Without the input, because an error's text ends in the log and the input can be a token. Built when it is first
+    # used: an app speaks one version, and its start does not wait for the others.
     model_config = ConfigDict(
-        strict=True, extra="ignore", frozen=True, alias_generator=to_camel, hide_input_in_errors=True
+        strict=True,
+        extra="ignore",
+        frozen=True,
+        alias_generator=to_camel,
+        hide_input_in_errors=True,
+        defer_build=True,
     )
 
 

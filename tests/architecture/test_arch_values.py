@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from shared.settings import Settings, setting_name
+from shared.settings import SETTINGS
 from tests.architecture.constants import impure_values
 from tests.architecture.source_tree import Module, modules
 
@@ -16,8 +16,8 @@ DEPLOYED = [module for module in modules() if module.deployed]
 @pytest.mark.parametrize("module", DEPLOYED, ids=lambda module: module.name)
 def test_module_holds_nothing_but_constants(module: Module, monkeypatch: pytest.MonkeyPatch) -> None:
     """No client, lock or cache is made by an import; the app keeps its state in what `build` returns."""
-    for field in Settings.model_fields:
-        monkeypatch.delenv(setting_name(field), raising=False)
+    for setting in SETTINGS:
+        monkeypatch.delenv(setting.name, raising=False)
     monkeypatch.setenv("FACE_REGION", "westeurope")
     monkeypatch.setenv("FACE_KEY", "a-key-of-the-tests")
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 
 from shared.bootstrap import App, build, install
-from shared.settings import Settings, setting_name
+from shared.settings import SETTINGS, Settings
 from tests.contract.decorated import Decorated, read_decorated
 from tests.support.clock import FakeClock
 from tests.support.engine import Engine, start_engine
@@ -17,8 +17,8 @@ from tests.support.fake_face import FakeFace
 def environment(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
     """Good settings, and no others, in the environment; `function_app` is to be imported anew."""
     settings = {"FACE_REGION": "westeurope", "FACE_KEY": "a-key-of-the-tests"}
-    for field in Settings.model_fields:
-        monkeypatch.delenv(setting_name(field), raising=False)
+    for setting in SETTINGS:
+        monkeypatch.delenv(setting.name, raising=False)
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delitem(sys.modules, "function_app", raising=False)
