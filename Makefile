@@ -16,8 +16,11 @@ $(VENV)/.ready: requirements.txt requirements-dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-run: $(VENV)/.ready  ## Simulator, broker and a demonstration check on this machine; Ctrl-C ends it.
-	@$(BIN)/python -m local run
+STORAGE ?= memory
+
+run: $(VENV)/.ready  ## Simulator, broker and a demonstration check; Ctrl-C ends it. STORAGE=azurite keeps state in tables.
+	@if [ "$(STORAGE)" = azurite ]; then scripts/azurite.sh; fi
+	@$(BIN)/python -m local run --storage $(STORAGE)
 
 check: $(VENV)/.ready  ## Formatter, linter and types.
 	$(BIN)/ruff format --check .

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 
-from local.run import RunOptions, run
+from local.run import RunOptions, run, serve
 
 
 def main() -> int:
@@ -16,13 +16,22 @@ def main() -> int:
     run_parser.add_argument(
         "--simulator-port", type=int, default=7072, help="of the Face simulator (default: %(default)s)"
     )
+    run_parser.add_argument(
+        "--storage",
+        choices=["memory", "azurite"],
+        default="memory",
+        help="where state is kept (default: %(default)s)",
+    )
     run_parser.add_argument("--once", action="store_true", help="end after the demonstration check")
+    serve_parser = commands.add_parser(
+        "serve", help="start the broker alone, with the settings of the environment"
+    )
+    serve_parser.add_argument("--port", type=int, default=7071, help="(default: %(default)s; 0: a free one)")
     arguments = parser.parse_args()
-    options = RunOptions(arguments.port, arguments.simulator_port, arguments.once)
-    try:
-        return asyncio.run(run(options))
-    except KeyboardInterrupt:
-        return 0
+    if arguments.command == "serve":
+        return asyncio.run(serve(arguments.port))
+    options = RunOptions(arguments.port, arguments.simulator_port, arguments.storage, arguments.once)
+    return asyncio.run(run(options))
 
 
 if __name__ == "__main__":

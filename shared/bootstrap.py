@@ -29,8 +29,10 @@ from shared.limits import Limits
 from shared.pseudonyms import Pseudonyms
 from shared.sessions.store import Sessions
 from shared.settings import Settings
+from shared.storage.azure_table import TableAccount, open_table_store
 from shared.storage.memory import MemoryStore
 from shared.storage.port import EntityStore
+from shared.storage.store_time import StoreTime
 from shared.telemetry import quiet_libraries
 from shared.throttle import Limiter
 
@@ -60,15 +62,20 @@ class App:
 def build(
     settings: Settings,
     *,
-    clock: Clock = system_clock,
+    clock: Clock | None = None,
     face: Face | None = None,
     store: EntityStore | None = None,
 ) -> App:
-    """Put the app together; what is given takes the place of what the settings would make. Nothing is called yet."""
+    """Put the app together; what is given takes the place of what the settings would make. Nothing is called yet.
+
+    Without a clock, the app goes by the store's time, on which all instances agree.
+    """
     quiet_libraries()
     resources = AsyncExitStack()
+    store_time = StoreTime(system_clock)
+    clock = clock or store_time.now
     secrets_of = _Secrets(settings, clock, resources)
-    store = store or _store(settings, secrets_of, resources)
+    store = store or _store(settings, secrets_of, store_time, resources)
     pseudonyms = _pseudonyms(secrets_of)
     return App(
         settings=settings,
@@ -174,8 +181,20 @@ def _credential(
     return credential
 
 
-def _store(settings: Settings, secrets_of: _Secrets, resources: AsyncExitStack) -> EntityStore:
-    return MemoryStore()
+def _store(
+    settings: Settings, secrets_of: _Secrets, store_time: StoreTime, resources: AsyncExitStack
+) -> EntityStore:
+    account: TableAccount | str
+    if settings.storage_account is not None:
+        endpoint = f"https://{settings.storage_account}.table.core.windows.net"
+        account = TableAccount(endpoint, secrets_of.identity())
+    elif settings.storage_connection is not None:
+        account = settings.storage_connection.reveal()
+    else:
+        return MemoryStore()
+    store = open_table_store(account, create_tables=not settings.in_azure, store_time=store_time)
+    resources.push_async_callback(store.aclose)
+    return store
 
 
 def _pseudonyms(secrets_of: _Secrets) -> Pseudonyms:

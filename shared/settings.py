@@ -13,6 +13,14 @@ from shared.throttle.policy import Policy
 from shared.web.client_address import AddressSource
 
 _AZURE_DOMAINS = (".cognitiveservices.azure.com", ".api.cognitive.microsoft.com")
+# Azurite's own account, which is the same everywhere: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
+_DEVELOPMENT_STORAGE = (
+    "AccountName=devstoreaccount1;"
+    "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
+    "BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;"
+    "QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;"
+    "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1"
+)
 _GUID = "[0-9A-Fa-f-]{36}"
 _SECRET_NAME = "[0-9A-Za-z-]{1,127}"  # noqa: S105 - the pattern of a name.
 
@@ -46,6 +54,14 @@ def _number_within(
         return number
 
     return parse
+
+
+def _connection_string(text: str) -> Secret:
+    if text.strip().rstrip(";").lower() == "usedevelopmentstorage=true":
+        return Secret(_DEVELOPMENT_STORAGE)
+    if not re.search(r"(^|;)(AccountName|TableEndpoint)=[^;]+", text, re.IGNORECASE):
+        raise ValueError
+    return Secret(text)
 
 
 def _policy(default: str, what: str) -> Any:  # noqa: ANN401 - what dataclasses.field returns.
@@ -130,8 +146,8 @@ class Settings:
         name="AzureWebJobsStorage__accountName",
     )
     storage_connection: Secret | None = _setting(
-        Secret,
-        "a storage connection string, for local runs (Azurite) only",
+        _connection_string,
+        "a storage connection string or `UseDevelopmentStorage=true`, for local runs (Azurite) only",
         name="AzureWebJobsStorage",
     )
     website_site_name: str | None = _setting(str, "set by the platform: the app's name")

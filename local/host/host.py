@@ -93,9 +93,7 @@ class Host:
         if function is None:
             raise LookupError(f"No queue function is named {function_name!r}.")
         # What the worker makes: `func.QueueMessage` has no dequeue count. (It comes without annotations.)
-        message = QueueMessage(  # type: ignore[no-untyped-call]
-            id=message_id, body=message_text, dequeue_count=dequeue_count
-        )
+        message = QueueMessage(id=message_id, body=message_text, dequeue_count=dequeue_count)
         await self._invoker.call(function, message)
 
     async def _set_up(self, runner: web.BaseRunner) -> None:

@@ -21,7 +21,7 @@ _TEXT = "text/plain; charset=utf-8"
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
-class Refusal(Exception):  # noqa: N818 - It is an answer, not an error.
+class Refusal(Exception):
     """The host answers by itself, with a status and nothing else."""
 
     def __init__(self, status: int, *, close: bool = False) -> None:

@@ -8,9 +8,7 @@ import pytest
 from shared.storage.azure_table import TableAccount, open_table_store
 from shared.storage.memory import MemoryStore
 from shared.storage.port import EntityStore
-from tests.support.azurite import Azurite, StubCredential, azurite, azurite_with_oauth
-
-__all__ = ["azurite", "azurite_with_oauth"]
+from tests.support.azurite import Azurite, StubCredential
 
 
 @pytest.fixture

@@ -3,29 +3,18 @@
 import base64
 import json
 import os
-import re
-import shutil
-import signal
 import ssl
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import pytest
 import trustme
 from azure.core.credentials import AccessToken
 
-_INSTALLED: Final = Path(__file__).parents[2] / ".tools/node_modules/.bin/azurite"
-_ACCOUNT: Final = "tests"
-_ACCOUNT_KEY: Final = base64.b64encode(b"a key for tests alone").decode()
-_SERVICES: Final = ("blob", "queue", "table")
-_LISTENING: Final = re.compile(r"Azurite (\w+) service is successfully listening at \w+://[^:]+:(\d+)")
+from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
 
 
 @pytest.fixture(scope="session")
@@ -42,13 +31,10 @@ def azurite_with_oauth() -> Iterator["Azurite"]:
         yield running
 
 
-def find_azurite(installed: Path, environ: Mapping[str, str]) -> str:
-    """Answer the program; where there is none, skip the test, or fail it where `CI` says that all has to run."""
-    found = str(installed) if installed.exists() else shutil.which("azurite", path=environ["PATH"])
-    if not found:
-        (pytest.fail if environ.get("CI") == "true" else pytest.skip)(
-            "Azurite is not installed: run scripts/azurite.sh"
-        )
+def require_azurite(found: str | None, environ: Mapping[str, str]) -> str:
+    """Hand the program back; where there is none, skip the test, or fail it where `CI` says that all has to run."""
+    if found is None:
+        (pytest.fail if environ.get("CI") == "true" else pytest.skip)(HOW_TO_GET_IT)
     return found
 
 
@@ -77,76 +63,13 @@ class Tls:
         return ["--cert", str(chain), "--key", str(key), "--oauth", "basic"]
 
 
-class Azurite:
-    """Azurite on free ports of loopback, kept over a restart; skips the test where it is not installed.
-
-    With `keep` its data outlives a restart. `stop` and `start` make an outage, `hanging` a store that does not answer.
-    """
+class Azurite(AzuriteProcess):
+    """Azurite for a test, which is skipped where there is none."""
 
     def __init__(self, *, keep: bool = False, tls: Tls | None = None) -> None:
+        program = require_azurite(find_azurite(), os.environ)
+        super().__init__(program, keep=keep, tls_options=tls.options if tls else None)
         self.tls = tls
-        self._program = find_azurite(_INSTALLED, os.environ)
-        self._keep = keep
-        self._folder = Path(tempfile.mkdtemp(prefix="azurite-"))
-        self._ports: Mapping[str, int] = dict.fromkeys(_SERVICES, 0)
-        self._process: subprocess.Popen[str] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-        shutil.rmtree(self._folder)
-
-    def start(self) -> None:
-        """Start it and wait until each service listens."""
-        self._process = subprocess.Popen(  # noqa: S603 - the program is a path of this repository.
-            [self._program, *self._options()],
-            cwd=self._folder,
-            env={"PATH": os.environ["PATH"], "AZURITE_ACCOUNTS": f"{_ACCOUNT}:{_ACCOUNT_KEY}"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._ports = _ports_when_ready(self._process)
-
-    def stop(self) -> None:
-        """End it by its process id; nothing listens on its ports then."""
-        if self._process:
-            self._process.terminate()
-            self._process.communicate()
-            self._process = None
-
-    @contextmanager
-    def hanging(self) -> Iterator[None]:
-        """Stop the process in its tracks: connections are still accepted (by the system), nothing is answered."""
-        if not self._process:
-            raise RuntimeError("Azurite does not run")
-        self._process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._process.send_signal(signal.SIGCONT)
-
-    def endpoint(self, service: str) -> str:
-        """Answer the URL of `blob`, `queue` or `table`."""
-        scheme = "https" if self.tls else "http"
-        return f"{scheme}://127.0.0.1:{self._ports[service]}/{_ACCOUNT}"
-
-    @property
-    def connection_string(self) -> str:
-        """What `AzureWebJobsStorage` would hold."""
-        endpoints = (f"{name.capitalize()}Endpoint={self.endpoint(name)}" for name in _SERVICES)
-        return ";".join([f"AccountName={_ACCOUNT}", f"AccountKey={_ACCOUNT_KEY}", *endpoints])
-
-    def _options(self) -> list[str]:
-        ports = [part for name in _SERVICES for part in (f"--{name}Port", str(self._ports[name]))]
-        data = ["--location", str(self._folder)] if self._keep else ["--inMemoryPersistence"]
-        tls = self.tls.options(self._folder) if self.tls else []
-        return [*ports, *data, *tls, "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
 
 
 @dataclass
@@ -170,19 +93,6 @@ class StubCredential:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-def _ports_when_ready(process: subprocess.Popen[str]) -> dict[str, int]:
-    ports: dict[str, int] = {}
-    seen: list[str] = []
-    while len(ports) < len(_SERVICES):
-        line = process.stdout.readline() if process.stdout else ""
-        if not line:
-            raise RuntimeError("Azurite did not start: " + "".join(seen))
-        seen.append(line)
-        if found := _LISTENING.match(line):
-            ports[found[1].lower()] = int(found[2])
-    return ports
 
 
 def _unsigned(claims: Mapping[str, object]) -> str:

@@ -87,6 +87,7 @@ def test_environment_of_the_process_is_read(monkeypatch: pytest.MonkeyPatch) -> 
         ("FRONT_DOOR_ID", CANARY),
         ("CLIENT_AUTH", CANARY),
         ("AzureWebJobsStorage__accountName", "Not An Account"),
+        ("AzureWebJobsStorage", CANARY),
     ],
 )
 def test_bad_value_is_refused_by_name_and_not_repeated(name: str, value: str) -> None:
@@ -147,7 +148,9 @@ def test_endpoint_that_is_not_face_is_refused(endpoint: str) -> None:
         pytest.param(AZURE | {"FACE_KEY": "k"}, "FACE_KEY", id="key in Azure"),
         pytest.param(AZURE | {"ID_PEPPER": "p"}, "ID_PEPPER", id="pepper in Azure"),
         pytest.param(
-            AZURE | {"AzureWebJobsStorage": "x"}, "AzureWebJobsStorage", id="connection string in Azure"
+            AZURE | {"AzureWebJobsStorage": "AccountName=x"},
+            "AzureWebJobsStorage",
+            id="connection string in Azure",
         ),
         pytest.param(AZURE | {"CLIENT_AUTH": ""}, "CLIENT_AUTH", id="nobody said who may call"),
         pytest.param(AZURE | {"KEY_VAULT_URL": ""}, "KEY_VAULT_URL", id="no vault in Azure"),
@@ -173,11 +176,26 @@ def test_settings_that_do_not_go_together_are_refused(environment: Mapping[str, 
 def test_secrets_do_not_show_in_the_repr() -> None:
     """Settings are printed by mistake sooner or later."""
     settings = Settings.from_mapping(
-        LOCAL | {"FACE_KEY": CANARY, "ID_PEPPER": CANARY, "AzureWebJobsStorage": CANARY}
+        LOCAL
+        | {
+            "FACE_KEY": CANARY,
+            "ID_PEPPER": CANARY,
+            "AzureWebJobsStorage": f"AccountName=x;AccountKey={CANARY}",
+        }
     )
 
     assert CANARY not in repr(settings)
     assert CANARY not in str(settings)
+
+
+def test_development_storage_is_azurites_own_account() -> None:
+    """What the Functions tools call the emulator is understood."""
+    settings = Settings.from_mapping(
+        LOCAL | {"ID_PEPPER": "p", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+    )
+
+    assert settings.storage_connection is not None
+    assert "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1" in settings.storage_connection.reveal()
 
 
 def test_every_setting_has_its_own_name_and_says_what_is_expected() -> None:
