@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
@@ -89,7 +89,7 @@ def broken(response: UpstreamResponse, what: str) -> UpstreamFailure:
 def strict_json(body: bytes) -> Any:  # noqa: ANN401 - JSON can be anything; models narrow it.
     """Parse UTF-8 JSON with unique names and no NaN or half character; or `ValueError`, `RecursionError`."""
     content = _DECODER.decode(body.decode("utf-8"))
-    # A lone surrogate or an endless number written out passes the parser, and fails only here.
+    # Lone surrogates written as escapes, NaN and endless numbers pass the parser, and fail only here.
     json.dumps(content, ensure_ascii=False, allow_nan=False).encode("utf-8")
     return content
 
@@ -111,8 +111,4 @@ def _unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique_names, parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_names)

@@ -1,6 +1,7 @@
 """What the client is tested with: a credential, a client with short deadlines, and answers of Face."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -33,6 +34,39 @@ NOT_FOUND = {
 created = answer_json(200, CREATED)
 not_started = answer_json(200, NOT_STARTED)
 not_found = answer_json(404, NOT_FOUND)
+
+NOT_IDS = [
+    "",
+    ".",
+    "..",
+    "../../../face/v1.0/largepersongroups",
+    "%2e%2e",
+    "%2e%2e%2f",
+    SESSION.upper(),
+    SESSION.replace("-", ""),
+    f"{{{SESSION}}}",
+    f"urn:uuid:{SESSION}",
+    f"{SESSION}\n",
+    f"\n{SESSION}",
+    f"{SESSION} ",
+    f"{SESSION}/",
+    f"{SESSION}/audit",
+    f"{SESSION}/..",
+    f"{SESSION}?top=1",
+    f"{SESSION}#",
+    f"{SESSION};x",
+    f"{SESSION}\\..",
+    f"{SESSION}\r\nX: y",
+    f"{SESSION}\0",
+    SESSION.replace("1", "\N{FULLWIDTH DIGIT ONE}"),
+    SESSION.replace("1", "\N{ARABIC-INDIC DIGIT ONE}"),
+    SESSION.replace("-", "\N{HYPHEN}"),
+    f"b12e033ebda7-4b83-a211-e721c661f30e{'-'}",
+    SESSION[:-1],
+    SESSION + "0",
+    SESSION * 300,
+]
+"""What a lenient reader might take for a session id, and what would lead a URL elsewhere."""
 
 SHORT = Patience(total=1.0, per_try=0.15)
 """Deadlines that tests can wait for."""
@@ -67,6 +101,11 @@ class RecordedSleep:
         await asyncio.sleep(0)
 
 
+def plain_http_client() -> httpx.AsyncClient:
+    """Make the client of production without reading the certificates of this machine, which takes time."""
+    return make_http_client(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+
 @asynccontextmanager
 async def face_client(
     base_url: str,
@@ -79,7 +118,7 @@ async def face_client(
     http: httpx.AsyncClient | None = None,
 ) -> AsyncIterator[FaceClient]:
     """Make a client that is closed in the end, with the longest jitter; patience None: as in production."""
-    async with http or make_http_client() as opened:
+    async with http or plain_http_client() as opened:
         yield FaceClient(
             opened,
             base_url,

@@ -1,9 +1,13 @@
-"""JSON that is nearly what Face answers."""
+"""What property tests of the upstream share: JSON that is nearly what Face answers, and time on a busy machine."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Lets a property test take its time where a machine is shared."""
 
 _NAMES = (
     "id",

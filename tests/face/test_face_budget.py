@@ -2,11 +2,12 @@ import asyncio
 from typing import Self
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import UpstreamThrottled
 from shared.face.budget import LONGEST_PAUSE, Budget, Lane
+from tests.face.json_values import unhurried
 from tests.face.virtual_time import run_in_virtual_time
 
 LONG = 60.0
@@ -308,7 +309,7 @@ async def _play(rate: float, steps: list[tuple[float, str, int]]) -> _Traffic:
     return await _Traffic(rate).play(steps)
 
 
-@settings(deadline=None)
+@unhurried
 @given(rate=st.floats(0.1, 50), steps=_STEPS)
 def test_no_window_admits_more_than_rate_and_burst(rate: float, steps: list[tuple[float, str, int]]) -> None:
     """Whatever comes when, no window of T seconds has more than rate * T + burst calls, and no wait exceeds 2 s."""
@@ -320,7 +321,7 @@ def test_no_window_admits_more_than_rate_and_burst(rate: float, steps: list[tupl
     assert all(refusal.retry_after and not refusal.request_sent for refusal in traffic.refusals)
 
 
-@settings(deadline=None)
+@unhurried
 @given(rate=st.floats(1, 50), reads=st.integers(1, 30))
 def test_create_is_never_refused_because_of_reads(rate: float, reads: int) -> None:
     """However many reads came before, a create finds the part of the burst that is kept for it."""

@@ -14,6 +14,7 @@ from shared.errors import (
 )
 from shared.face.refusals import LONGEST_WAIT, refusal, waiting_time
 from tests.face.doubles import NOT_FOUND, response
+from tests.face.json_values import unhurried
 
 DAY = 86_400.0
 GATEWAY_429 = (
@@ -198,6 +199,7 @@ def test_header_counts_before_prose_where_it_can_be_read(headers: dict[str, str]
     assert waiting_time(response(429, body, headers)) == seconds
 
 
+@unhurried
 @given(
     status=st.integers(300, 599),
     body=st.one_of(st.binary(), st.text().map(str.encode)),
@@ -225,6 +227,7 @@ _JSON = st.recursive(
 )
 
 
+@unhurried
 @given(status=st.sampled_from([400, 401, 403, 404, 429, 500, 503]), content=_JSON)
 def test_any_json_gives_a_failure(status: int, content: object) -> None:
     """JSON of any other shape than the documented ones is no reason for another exception."""

@@ -22,6 +22,7 @@ from tests.face.doubles import (
     SPEC,
     FakeCredential,
     face_client,
+    plain_http_client,
 )
 from tests.face.fault_server import (
     Behaviour,
@@ -37,6 +38,7 @@ from tests.face.fault_server import (
     silent,
     then_endless,
 )
+from tests.face.json_values import unhurried
 
 GET = UpstreamRequest("GET", "/sessions")
 POST = UpstreamRequest("POST", "/sessions", {"a": 1})
@@ -72,7 +74,7 @@ async def send(
     headers: dict[str, str] | None = None,
     within: float = 2.0,
 ) -> UpstreamResponse:
-    async with http or make_http_client() as opened:
+    async with http or plain_http_client() as opened:
         return await exchange(opened, url, request, headers or HEADERS, within=within)
 
 
@@ -209,7 +211,7 @@ async def test_redirect_is_not_followed(status: int, request_: UpstreamRequest) 
     async with FaultServer(answer(200, b"{}")) as canary:
         moved = answer(status, b"", {"Location": f"{canary.url}/elsewhere"})
         async with FaultServer(moved) as server:
-            for http in (make_http_client(), httpx.AsyncClient(follow_redirects=True)):
+            for http in (plain_http_client(), httpx.AsyncClient(follow_redirects=True)):
                 response = await send(server.url, request_, http=http)
                 assert response.status == status
     assert canary.connections == 0
@@ -235,7 +237,7 @@ async def test_proxy_and_password_of_the_environment_are_not_used(
 async def test_cookies_are_not_kept() -> None:
     """A cookie of one answer is not sent with the next request."""
     cookie = answer(200, b"{}", {"Set-Cookie": "affinity=canary; Path=/"})
-    async with FaultServer(cookie) as server, make_http_client() as http:
+    async with FaultServer(cookie) as server, plain_http_client() as http:
         for _ in range(2):
             await exchange(http, server.url, GET, HEADERS, within=2.0)
         assert not http.cookies
@@ -312,7 +314,7 @@ def _gzip_bomb() -> bytes:
 )
 async def test_compressed_or_oversized_answer_is_not_read(behaviour: Behaviour) -> None:
     """A body that is compressed or too large counts as empty, and takes next to no memory."""
-    async with FaultServer(behaviour) as server, make_http_client() as http:
+    async with FaultServer(behaviour) as server, plain_http_client() as http:
         tracemalloc.start()
         try:
             response = await exchange(http, server.url, GET, HEADERS, within=5.0)
@@ -355,7 +357,7 @@ async def test_connection_is_used_again_and_a_closed_one_is_not() -> None:
 
 async def test_kept_connection_that_closes_on_a_request_is_ambiguous() -> None:
     """A request that meets a connection which is closing may have been read: that is not certain."""
-    async with FaultServer(answer(200, b"{}"), close) as server, make_http_client() as http:
+    async with FaultServer(answer(200, b"{}"), close) as server, plain_http_client() as http:
         await exchange(http, server.url, POST, HEADERS, within=2.0)
         with pytest.raises(UpstreamFailure) as failure:
             await exchange(http, server.url, POST, HEADERS, within=2.0)
@@ -382,7 +384,7 @@ async def test_cancelled_requests_give_their_connections_back(pause: float) -> N
 _HEADS = st.sampled_from([b"", b"HTTP/1.1 200 OK\r\n", OK, OK + b"Content-Length: 2\r\n\r\n", b"HTTP/1.1 "])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(unhurried, max_examples=60)
 @given(head=_HEADS, rest=st.one_of(st.binary(max_size=200), st.text(max_size=100).map(str.encode)))
 def test_any_bytes_are_an_answer_or_an_upstream_error(head: bytes, rest: bytes) -> None:
     """Whatever comes back over the connection, no foreign exception gets through."""

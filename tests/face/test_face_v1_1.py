@@ -18,7 +18,7 @@ from shared.face.model import (
 )
 from shared.face.wire import UpstreamRequest, UpstreamResponse
 from tests.face.doubles import SESSION, TOKEN, response
-from tests.face.json_values import json_objects
+from tests.face.json_values import json_objects, unhurried
 
 ROOT = "/face/v1.1-preview.1/detectLiveness/singleModal/sessions"
 DIGEST = "1CC98BA83EAF1D0FF7F566FAEFCCCC787819FFA01251E2D9299143F7AD6651DB"
@@ -271,6 +271,7 @@ def test_answer_that_is_not_the_contract_is_an_upstream_failure(content: object)
         read(content)
 
 
+@unhurried
 @given(json_objects({"id": SESSION, "status": "ResultAvailable", "response": {"statusCode": 200}}))
 def test_any_json_is_a_result_or_an_upstream_failure(content: object) -> None:
     """Whatever Face answers is understood, or is an upstream failure."""
@@ -283,6 +284,7 @@ def test_any_json_is_a_result_or_an_upstream_failure(content: object) -> None:
     assert final == ((result.decision is None) != (result.failure is None))
 
 
+@unhurried
 @given(st.text())
 def test_any_decision_that_passes_is_realface(text: str) -> None:
     """No text but `realface`, in whatever case, is read as the decision that can pass."""

@@ -19,7 +19,7 @@ from shared.face.model import (
 from shared.face.versions import API_VERSIONS, ApiVersion
 from shared.face.wire import UpstreamRequest, UpstreamResponse
 from tests.face.doubles import SESSION, TOKEN, response
-from tests.face.json_values import json_objects
+from tests.face.json_values import json_objects, unhurried
 
 DIGEST = "B0A803BB7B26F3C8F29CD36030F8E63ED3FAF955FEEF8E01C88AB8FD89CCF761"
 MASK = {
@@ -239,6 +239,7 @@ def test_answer_that_is_not_the_contract_is_an_upstream_failure(content: object)
         read(content)
 
 
+@unhurried
 @given(json_objects({"sessionId": SESSION, "status": "Succeeded"}))
 def test_any_json_is_a_result_or_an_upstream_failure(content: object) -> None:
     """Whatever Face answers is understood, or is an upstream failure."""

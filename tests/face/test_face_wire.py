@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from shared.errors import UpstreamFailure
 from shared.face.wire import Part, UpstreamRequest, UpstreamResponse, identifier, printable, read
 from tests.face.doubles import response
+from tests.face.json_values import unhurried
 
 
 class Sample(Part):
@@ -124,6 +125,7 @@ def test_text_is_an_identifier_only_of_safe_characters(text: str | None, expecte
     assert identifier(text) == expected
 
 
+@unhurried
 @given(st.text())
 def test_any_text_made_printable_is_one_bounded_line(text: str) -> None:
     """Whatever a message holds, what is passed on is one line of at most the length asked for."""
