@@ -227,13 +227,11 @@ resource protection 'Microsoft.Cdn/profiles/securityPolicies@2025-06-01' = {
       associations: [
         {
           patternsToMatch: ['/*']
-          domains: concat(
-            [{ id: profile::sharedEndpoint.id }],
-            map(
-              regionEndpointNames,
-              endpointName => { id: resourceId('Microsoft.Cdn/profiles/afdEndpoints', profileName, endpointName) }
-            )
-          )
+          domains: [
+            for endpointName in concat([sharedEndpointName], regionEndpointNames): {
+              id: resourceId('Microsoft.Cdn/profiles/afdEndpoints', profileName, endpointName)
+            }
+          ]
         }
       ]
     }

@@ -118,8 +118,11 @@ module stamps 'region.bicep' = [
       restoreFace: restoreFace
       exampleSubscription: exampleSubscription
       azdServiceName: azdServiceName
-      frontDoorId: profile.?outputs.frontDoorId ?? ''
-      frontDoorHostName: profile.?outputs.regionHostNames[indexOf(codes, region.code)] ?? ''
+      behindFrontDoor: frontDoor != null
+      frontDoorId: frontDoor == null ? '' : profile!.outputs.frontDoorId
+      frontDoorHostName: frontDoor == null
+        ? ''
+        : profile!.outputs.regionHostNames[indexOf(codes, region.code)]
     }
   }
 ]
@@ -152,17 +155,19 @@ output stamps stampType[] = [
     code: region.code
     resourceGroup: resourceGroups[i].name
     functionAppName: stamps[i].outputs.functionAppName
-    baseUrl: 'https://${profile.?outputs.regionHostNames[indexOf(codes, region.code)] ?? stamps[i].outputs.hostName}'
+    hostName: frontDoor == null
+      ? stamps[i].outputs.hostName
+      : profile!.outputs.regionHostNames[indexOf(codes, region.code)]
   }
 ]
 
 @description('What phones call for new sessions where Front Door is used; empty otherwise.')
-output sharedBaseUrl string = frontDoor == null ? '' : 'https://${profile!.outputs.sharedHostName}'
+output sharedHostName string = frontDoor == null ? '' : profile!.outputs.sharedHostName
 
 type stampType = {
   region: string
   code: string
   resourceGroup: string
   functionAppName: string
-  baseUrl: string
+  hostName: string
 }

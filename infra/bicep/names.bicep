@@ -4,16 +4,8 @@ import { stampNamesType } from 'types.bicep'
 
 @export()
 @description('The names of one region. The salt escapes names that a deleted vault or Face account still holds.')
-func stampNames(
-  subscriptionId string,
-  environmentName string,
-  code string,
-  nameSalt string
-) stampNamesType => namesOf(
-  '${environmentName}-${code}',
-  code,
-  uniqueString(subscriptionId, environmentName, code, nameSalt)
-)
+func stampNames(subscriptionId string, environmentName string, code string, nameSalt string) stampNamesType =>
+  namesOf('${environmentName}-${code}', code, uniqueString(subscriptionId, environmentName, code, nameSalt))
 
 @description('Limits: storage account 24 of letters and digits, vault 24, function app 32 (its name is the host id).')
 func namesOf(stamp string, code string, token string) stampNamesType => {

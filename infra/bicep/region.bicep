@@ -42,11 +42,14 @@ param exampleSubscription bool
 @description('Required. The service of azure.yaml that azd deploys here; empty where azd is not used.')
 param azdServiceName string
 
-@description('Required. The id of the Front Door that alone may call the app; empty for none.')
-param frontDoorId string
+@description('Required. Whether Front Door alone may call the app.')
+param behindFrontDoor bool
 
-@description('Required. The host name that phones reach this region at through Front Door; empty for none.')
-param frontDoorHostName string
+@description('Optional. The id of that Front Door.')
+param frontDoorId string = ''
+
+@description('Optional. The host name that phones reach this region at through it.')
+param frontDoorHostName string = ''
 
 var names = stampNames(subscription().subscriptionId, environmentName, region.code, nameSalt)
 var faceTakesKeys = (broker.?faceAuth ?? 'key') == 'key'
@@ -168,10 +171,11 @@ module functionApp 'modules/function-app.bicep' = {
     keyVaultUri: keyVault.outputs.uri
     faceEndpoint: face.outputs.endpoint
     applicationInsightsConnectionString: logs.outputs.connectionString
-    subnetResourceId: network.?outputs.appSubnetResourceId ?? ''
+    subnetResourceId: isolated ? network!.outputs.appSubnetResourceId : null
     broker: broker
-    publicBaseUrl: empty(frontDoorHostName) ? '' : 'https://${frontDoorHostName}'
+    behindFrontDoor: behindFrontDoor
     frontDoorId: frontDoorId
+    publicBaseUrl: behindFrontDoor ? 'https://${frontDoorHostName}' : ''
     easyAuth: easyAuth
   }
   dependsOn: [roles, secrets, storage]

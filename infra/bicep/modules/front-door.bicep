@@ -59,4 +59,6 @@ output frontDoorId string = profile.properties.frontDoorId
 output sharedHostName string = sharedEndpoint.properties.hostName
 
 @description('The host names of the regions, in the order that they were given in.')
-output regionHostNames string[] = [for (endpointName, i) in regionEndpointNames: regionEndpoint[i].properties.hostName]
+output regionHostNames string[] = [
+  for (endpointName, i) in regionEndpointNames: regionEndpoint[i].properties.hostName
+]

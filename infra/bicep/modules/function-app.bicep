@@ -40,56 +40,22 @@ param faceEndpoint string
 param applicationInsightsConnectionString string
 
 @description('Optional. The subnet that the app calls out from; none: straight to the internet.')
-param subnetResourceId string = ''
+param subnetResourceId string?
 
 @description('Required. How the broker behaves.')
 param broker brokerType
 
+@description('Required. Whether Front Door alone may call the app.')
+param behindFrontDoor bool
+
+@description('Optional. The id of that Front Door.')
+param frontDoorId string = ''
+
 @description('Optional. What phones reach this region at; none: the name of the app.')
 param publicBaseUrl string = ''
 
-@description('Optional. The id of the Front Door that alone may call the app; none: anybody may.')
-param frontDoorId string = ''
-
 @description('Optional. Easy Auth in front of the app.')
 param easyAuth easyAuthType?
-
-var behindFrontDoor = !empty(frontDoorId)
-
-var platformSettings = {
-  AzureWebJobsStorage__accountName: account.name
-  AzureWebJobsStorage__clientId: identity.properties.clientId
-  AzureWebJobsStorage__credential: 'managedidentity'
-  AzureWebJobsDisableHomepage: 'true'
-  FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '65536'
-  APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnectionString
-  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
-}
-
-var brokerSettings = {
-  AZURE_CLIENT_ID: identity.properties.clientId
-  AUTH_TOKEN_TTL_MAX_SECONDS: string(broker.?authTokenTtlMaxSeconds ?? 86400)
-  CLIENT_ADDRESS: behindFrontDoor ? 'frontdoor' : 'appservice'
-  CLIENT_AUTH: broker.clientAuth
-  FACE_API_VERSION: broker.?faceApiVersion ?? 'v1.1-preview.1'
-  FACE_AUTH: broker.?faceAuth ?? 'key'
-  FACE_ENDPOINT: faceEndpoint
-  FACE_MAX_TPS: string(broker.?faceMaxTps ?? 10)
-  KEY_VAULT_URL: keyVaultUri
-  RECORD_RETENTION_DAYS: string(broker.?recordRetentionDays ?? 30)
-  RESULT_VISIBILITY: broker.?resultVisibility ?? 'decision'
-  THROTTLE_CLIENT: broker.?throttleClient ?? '60/10m'
-  THROTTLE_DEVICE: broker.?throttleDevice ?? '5/10m, 20/d'
-  THROTTLE_PRINCIPAL: broker.?throttlePrincipal ?? '10/10m'
-  THROTTLE_RESULT: broker.?throttleResult ?? '1/s'
-}
-
-var frontDoorSettings = behindFrontDoor
-  ? {
-      FRONT_DOOR_ID: frontDoorId
-      PUBLIC_BASE_URL: publicBaseUrl
-    }
-  : {}
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
   name: identityName
@@ -124,7 +90,7 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
     serverFarmId: plan.id
     httpsOnly: true
     publicNetworkAccess: 'Enabled'
-    virtualNetworkSubnetId: empty(subnetResourceId) ? null : subnetResourceId
+    virtualNetworkSubnetId: subnetResourceId
     functionAppConfig: {
       runtime: { name: 'python', version: pythonVersion }
       deployment: {
@@ -167,7 +133,34 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
 
   resource settings 'config' = {
     name: 'appsettings'
-    properties: union(platformSettings, brokerSettings, frontDoorSettings)
+    properties: {
+      // Read by the host.
+      APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
+      APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnectionString
+      AzureWebJobsDisableHomepage: 'true'
+      AzureWebJobsStorage__clientId: identity.properties.clientId
+      AzureWebJobsStorage__credential: 'managedidentity'
+      FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '65536'
+      // Read by shared/settings.py, where an empty one counts as not set.
+      AUTH_TOKEN_TTL_MAX_SECONDS: string(broker.?authTokenTtlMaxSeconds ?? 86400)
+      AZURE_CLIENT_ID: identity.properties.clientId
+      AzureWebJobsStorage__accountName: account.name
+      CLIENT_ADDRESS: behindFrontDoor ? 'frontdoor' : 'appservice'
+      CLIENT_AUTH: broker.clientAuth
+      FACE_API_VERSION: broker.?faceApiVersion ?? 'v1.1-preview.1'
+      FACE_AUTH: broker.?faceAuth ?? 'key'
+      FACE_ENDPOINT: faceEndpoint
+      FACE_MAX_TPS: string(broker.?faceMaxTps ?? 10)
+      FRONT_DOOR_ID: frontDoorId
+      KEY_VAULT_URL: keyVaultUri
+      PUBLIC_BASE_URL: publicBaseUrl
+      RECORD_RETENTION_DAYS: string(broker.?recordRetentionDays ?? 30)
+      RESULT_VISIBILITY: broker.?resultVisibility ?? 'decision'
+      THROTTLE_CLIENT: broker.?throttleClient ?? '60/10m'
+      THROTTLE_DEVICE: broker.?throttleDevice ?? '5/10m, 20/d'
+      THROTTLE_PRINCIPAL: broker.?throttlePrincipal ?? '10/10m'
+      THROTTLE_RESULT: broker.?throttleResult ?? '1/s'
+    }
   }
 
   // Written without Easy Auth as well: left out, a switch that was on would stay on.
@@ -193,7 +186,7 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
               validation: {
                 allowedAudiences: easyAuth!.allowedAudiences
                 defaultAuthorizationPolicy: {
-                  allowedApplications: easyAuth!.?allowedApplications ?? []
+                  allowedApplications: easyAuth!.?allowedApplications
                 }
               }
             }

@@ -1,0 +1,121 @@
+"""A snapshot: the resources of one environment, modules and loops expanded, as the compiler predicts them."""
+
+import copy
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Resource = dict[str, Any]
+Value = Any  # Whatever JSON holds.
+
+ABSENT: Value = object()
+"""What a property is that is not there; one that is null is not there either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The resources and outputs of one environment."""
+
+    environment: str
+    resources: tuple[Resource, ...]
+    outputs: Mapping[str, Value]
+
+    @classmethod
+    def parse(cls, environment: str, content: Mapping[str, Any]) -> "Snapshot":
+        """Read what the compiler wrote."""
+        return cls(environment, tuple(content["predictedResources"]), content.get("outputs", {}))
+
+    @classmethod
+    def load(cls, path: Path) -> "Snapshot":
+        """Read `ENVIRONMENT.snapshot.json`."""
+        return cls.parse(path.name.split(".")[0], json.loads(path.read_text("utf-8")))
+
+    def lines(self) -> list[str]:
+        """As text, to be compared."""
+        content = {"predictedResources": self.resources, "outputs": self.outputs}
+        return json.dumps(content, indent=2, sort_keys=True).splitlines()
+
+    def copy(self) -> "Snapshot":
+        """The same, to be changed."""
+        return copy.deepcopy(self)
+
+    def stamps(self) -> list[str]:
+        """The resource groups of the regions."""
+        groups = self.find("Microsoft.Resources/resourceGroups")
+        return [group["name"] for group in groups if not group["name"].endswith("-global")]
+
+    def find(self, resource: str, group: str | None = None) -> list[Resource]:
+        """The resources of a type, or `type:name` with the last part of the name; of one resource group, or all."""
+        kind, _, name = resource.partition(":")
+        return [
+            found
+            for found in self.resources
+            if found["type"] == kind
+            and (not name or found["name"].split("/")[-1] == name)
+            and (group is None or group_of(found) == group)
+        ]
+
+    def texts(self) -> Iterator[tuple[Resource, str]]:
+        """Each text anywhere in a resource."""
+        for resource in self.resources:
+            for text in texts_in(resource):
+                yield resource, text
+
+
+def group_of(resource: Resource) -> str:
+    """The resource group that a resource is in."""
+    match = re.search(r"/resourceGroups/([^/]+)|^\[resourceId\('[^']+', '([^']+)'", resource["id"])
+    if match is None:
+        raise ValueError(f"no resource group in {resource['id']}")
+    return match[1] or match[2]
+
+
+def read(resource: Resource, path: str) -> Value:
+    """A property by its path; a segment may be the number of an element, or `"a.b"` in quotes."""
+    value: Value = resource
+    for segment in _segments(path):
+        value = _step(value, segment)
+        if value is None or value is ABSENT:
+            return ABSENT
+    return value
+
+
+def write(resource: Resource, path: str, value: Value) -> None:
+    """Set a property by its path, with what has to be there above it; `ABSENT` takes it away."""
+    *above, last = _segments(path)
+    holder: Value = resource
+    for segment in above:
+        holder = holder[int(segment)] if isinstance(holder, list) else holder.setdefault(segment, {})
+    key = int(last) if isinstance(holder, list) else last
+    if value is ABSENT:
+        del holder[key]
+    else:
+        holder[key] = value
+
+
+def texts_in(value: Value) -> Iterator[str]:
+    """Each text anywhere in a value, names of properties included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield name
+            yield from texts_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts_in(inner)
+
+
+def _segments(path: str) -> list[str]:
+    return [segment.strip('"') for segment in re.findall(r'"[^"]+"|[^.]+', path)]
+
+
+def _step(value: Value, segment: str) -> Value:
+    if isinstance(value, Mapping):
+        return value.get(segment, ABSENT)
+    if isinstance(value, list) and int(segment) < len(value):
+        return value[int(segment)]
+    return ABSENT

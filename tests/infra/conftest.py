@@ -1,0 +1,41 @@
+"""The compiler and what it makes of the infrastructure, once for all tests of the run."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.infra.arm_snapshot import Snapshot
+from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, Bicep, Compiled, require_bicep
+
+SUMMARY = pytest.StashKey[list[str]]()
+"""What is printed when the run has ended."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what a test had to tell: a comparison is no failure."""
+    for line in config.stash.get(SUMMARY, []):
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def bicep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bicep]:
+    with require_bicep(tmp_path_factory.mktemp("bicep")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def templates(bicep: Bicep) -> Mapping[str, Compiled]:
+    """Every file of the infrastructure, compiled, by its path."""
+    return {name_of(path): bicep.compile(path) for path in sorted(INFRA.rglob("*.bicep"))}
+
+
+@pytest.fixture(scope="session")
+def snapshots() -> Mapping[str, Snapshot]:
+    """What each environment would deploy, as it is committed; needs no compiler."""
+    return {name: Snapshot.load(INFRA / f"env/{name}.snapshot.json") for name in ENVIRONMENTS}
+
+
+def name_of(path: Path) -> str:
+    """A file's path inside of the infrastructure."""
+    return path.relative_to(INFRA).as_posix()

@@ -1,0 +1,97 @@
+"""The alerts, and whether what they look for is what the app writes."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from shared import errors
+from tests.infra.arm_snapshot import Snapshot
+from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, ROOT
+from tests.infra.infra_rules import ALERTS
+
+QUERIES = {path.stem: path.read_text("utf-8") for path in sorted((INFRA / "alerts").glob("*.kql"))}
+_ALERT = "Microsoft.Insights/scheduledQueryRules"
+
+
+def test_there_is_a_query_for_each_alert() -> None:
+    """The files and the alerts are the same."""
+    assert set(QUERIES) == set(ALERTS)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("name", ALERTS)
+def test_each_region_asks_each_query(snapshots: Mapping[str, Snapshot], environment: str, name: str) -> None:
+    """Each region has each alert over its own workspace, with the text of its file, what was left open filled in."""
+    snapshot = snapshots[environment]
+    filled_in = QUERIES[name].replace("{longestTokenLifetime}", "3600")
+
+    for stamp in snapshot.stamps():
+        [alert] = snapshot.find(f"{_ALERT}:{name}", stamp)
+        [workspace] = snapshot.find("Microsoft.OperationalInsights/workspaces", stamp)
+        assert alert["properties"]["criteria"]["allOf"][0]["query"] == filled_in
+        assert alert["properties"]["scopes"] == [workspace["id"]]
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_events_that_a_query_looks_for_are_written(name: str) -> None:
+    """A query names only events that some code logs: a renamed one would never be seen again."""
+    events = set(re.findall(r'(?:Event\.event\)|\bName) == "([^"]+)"', QUERIES[name]))
+
+    assert events <= set(_logged_events())
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_codes_that_a_query_looks_for_exist(name: str) -> None:
+    """A query names only error codes of the catalogue."""
+    lists = re.findall(r'Code in \(([^)]+)\)|Event\.code\) == ("[^"]+")', QUERIES[name])
+    codes = {code for group in lists for code in re.findall(r'"([^"]+)"', " ".join(group))}
+
+    assert codes <= {getattr(kind, "code", None) for kind in vars(errors).values()}
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_functions_that_a_query_looks_for_exist(name: str) -> None:
+    """A query names only functions that are there: each has a package of its name."""
+    functions = set(re.findall(r'OperationName == "([a-z_]+)"', QUERIES[name]))
+
+    assert functions <= {path.parent.name for path in ROOT.glob("*/trigger.py")}
+
+
+def test_queries_are_about_something() -> None:
+    """The three tests before this one find what they look for in the queries."""
+    everything = " ".join(QUERIES.values())
+
+    assert {"secret_read_failed", "dependency_failed"} <= set(re.findall(r'"([a-z_]+)"', everything))
+    assert {"UpstreamQuotaExceeded", "KeyUnavailable"} <= set(re.findall(r'"([A-Za-z]+)"', everything))
+    assert "create_session" in everything
+
+
+def test_the_poison_queue_is_the_one_that_is_watched(snapshots: Mapping[str, Snapshot]) -> None:
+    """The query looks at the queue that the deployment makes, whose changes are logged to the workspace."""
+    [queue] = snapshots["dev"].find(
+        "Microsoft.Storage/storageAccounts/queueServices/queues:liveness-results-poison"
+    )
+    logged = [
+        category["category"]
+        for setting in snapshots["dev"].find("Microsoft.Insights/diagnosticSettings")
+        if "queueServices" in setting["id"]
+        for category in setting["properties"]["logs"]
+    ]
+
+    assert f'"/{queue["name"].split("/")[-1]}/"' in QUERIES["poison-queue"]
+    assert logged == ["StorageWrite", "StorageDelete"]
+
+
+def _logged_events() -> Iterator[str]:
+    folders = (ROOT / "shared", *(path.parent for path in ROOT.glob("*/trigger.py")))
+    for path in (path for folder in folders for path in folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "log_event":
+                yield from (
+                    constant.value
+                    for argument in node.args
+                    for constant in ast.walk(argument)
+                    if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
+                )

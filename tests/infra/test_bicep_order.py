@@ -1,0 +1,41 @@
+"""The order in which a region comes into being."""
+
+from collections.abc import Mapping
+
+from tests.infra.bicep_compiler import Compiled
+from tests.infra.template_order import nested, resources_of, roles_not_before_the_app
+
+
+def test_all_roles_are_assigned_before_the_app_is_made(templates: Mapping[str, Compiled]) -> None:
+    """The app never starts, nor is a package published to it, without the roles that it needs."""
+    assert roles_not_before_the_app(templates["region.bicep"].template) == []
+
+
+def test_the_app_waits_for_its_secrets(templates: Mapping[str, Compiled]) -> None:
+    """The key and the pepper are in the vault when the app first asks."""
+    parts = templates["region.bicep"].template["resources"]
+
+    assert {"roles", "secrets", "storage"} <= set(parts["functionApp"]["dependsOn"])
+
+
+def test_the_pepper_is_written_once(templates: Mapping[str, Compiled]) -> None:
+    """A redeployment keeps the pepper: with another one each device would be a new device, without its limits."""
+    secrets = templates["modules/secrets.bicep"].template["resources"]
+
+    assert secrets["keyVault::idPepper"]["@options"] == {"onlyIfNotExists": []}
+    assert "@options" not in secrets["keyVault::faceKey"], "a new key has to get there"
+
+
+def test_names_of_role_assignments_hold_their_principal(templates: Mapping[str, Compiled]) -> None:
+    """An identity that was made anew gets assignments of its own; the old names would be refused."""
+    roles = resources_of(templates["modules/roles.bicep"].template)
+    names = [role["name"] for role in roles if role["type"].endswith("roleAssignments")]
+
+    assert len(names) == 7
+    assert all("PrincipalId')" in name for name in names)
+
+
+def test_no_module_takes_from_another_region(templates: Mapping[str, Compiled]) -> None:
+    """What a region's template refers to is in its own resource group."""
+    for template in nested(templates["region.bicep"].template):
+        assert "resourceGroup" not in str(template.get("resources")).replace("resourceGroup()", "")
