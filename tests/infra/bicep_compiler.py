@@ -132,6 +132,11 @@ def require_bicep(scratch: Path) -> Bicep:
     return Bicep(program, scratch)
 
 
+def name_of(path: Path) -> str:
+    """A file's path inside of the infrastructure."""
+    return path.relative_to(INFRA).as_posix()
+
+
 def _environment(scratch: Path) -> dict[str, str]:
     # Nothing else: the parameter files read variables, and a snapshot has to be the same for everybody.
     return {

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.infra.arm_snapshot import Resource, Snapshot
+from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import ROOT
+
+SUMMARY = pytest.StashKey[list[str]]()
+"""What is printed when the run has ended: a comparison is no failure, and has to be seen all the same."""
 
 _INSTALLED = ROOT / ".venv-checkov/bin/checkov"
 _MISSING = "checkov is not installed: run `make .venv-checkov/.ready`; it has an environment of its own, being large."
@@ -73,15 +77,13 @@ def scan(program: str, snapshots: Iterable[Snapshot], folder: Path) -> Scan:
 
 
 def _template(snapshot: Snapshot) -> Mapping[str, object]:
-    resources = [_resource(resource) for resource in snapshot.resources]
+    # checkov takes resources of the same type and name for one, wherever they are: alerts of each region.
+    times = Counter((resource["type"], resource["name"]) for resource in snapshot.resources)
+    resources = [
+        {**resource, "name": resource["id"]} if times[resource["type"], resource["name"]] > 1 else resource
+        for resource in snapshot.resources
+    ]
     return {"$schema": _SCHEMA, "contentVersion": "1.0.0.0", "resources": resources}
-
-
-def _resource(resource: Resource) -> Resource:
-    # checkov takes resources of the same type and name for one: diagnostic settings, of which each resource has one.
-    return (
-        {**resource, "name": resource["id"]} if resource["type"].endswith("diagnosticSettings") else resource
-    )
 
 
 def _read(report: Mapping[str, Any]) -> Scan:

@@ -1,15 +1,12 @@
 """The compiler and what it makes of the infrastructure, once for all tests of the run."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import pytest
 
 from tests.infra.arm_snapshot import Snapshot
-from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, Bicep, Compiled, require_bicep
-
-SUMMARY = pytest.StashKey[list[str]]()
-"""What is printed when the run has ended."""
+from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, Bicep, Compiled, name_of, require_bicep
+from tests.infra.checkov_scan import SUMMARY
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -34,8 +31,3 @@ def templates(bicep: Bicep) -> Mapping[str, Compiled]:
 def snapshots() -> Mapping[str, Snapshot]:
     """What each environment would deploy, as it is committed; needs no compiler."""
     return {name: Snapshot.load(INFRA / f"env/{name}.snapshot.json") for name in ENVIRONMENTS}
-
-
-def name_of(path: Path) -> str:
-    """A file's path inside of the infrastructure."""
-    return path.relative_to(INFRA).as_posix()

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.infra.arm_snapshot import Snapshot
-from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, Bicep, Compiled
-from tests.infra.conftest import name_of
+from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, Bicep, Compiled, name_of
 
 FILES = sorted(INFRA.rglob("*.bicep"))
 PARAMETER_FILES = sorted(INFRA.rglob("*.bicepparam"))
