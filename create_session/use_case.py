@@ -103,7 +103,8 @@ async def _create(
         token_expires_at=now + command.spec.token_lifetime * 1000,
         principal=command.caller.principal,
         client_reference=command.client_reference,
-    ).noted(Step.CREATED, now)
+        history=((now, Step.CREATED),),
+    )
     created = Created(made.session_id, made.auth_token, record.token_expires_at, admission.rate_limit)
     await _keep(app, command, record, created, claim)
     return created

@@ -37,7 +37,7 @@ class AzuriteProcess:
     """
 
     def __init__(self, program: str, *, keep: bool = False, tls_options: TlsOptions | None = None) -> None:
-        self._program = program
+        self.program = program
         self._keep = keep
         self._tls_options = tls_options
         self._folder = Path(tempfile.mkdtemp(prefix="azurite-"))
@@ -57,7 +57,7 @@ class AzuriteProcess:
     def start(self) -> None:
         """Start it and wait until each service listens."""
         self._process = subprocess.Popen(  # noqa: S603 - the program that was found.
-            [self._program, *self._options()],
+            [self.program, *self._options()],
             cwd=self._folder,
             env={"PATH": os.environ["PATH"], "AZURITE_ACCOUNTS": f"{_ACCOUNT}:{_ACCOUNT_KEY}"},
             stdout=subprocess.PIPE,

@@ -11,7 +11,7 @@ from shared.clock import Clock, system_clock
 from shared.face.budget import Budget
 from shared.face.client import FaceClient, make_http_client
 from shared.face.model import Face, FaceCredential
-from shared.face.versions import API_VERSIONS
+from shared.face.versions import load_version
 from shared.idempotency import Idempotency
 from shared.keys import (
     CachedSecret,
@@ -165,7 +165,7 @@ def _face(settings: Settings, secrets_of: _Secrets, clock: Clock, resources: Asy
     return FaceClient(
         http,
         settings.endpoint.base_url,
-        API_VERSIONS[settings.face_api_version],
+        load_version(settings.face_api_version),
         _credential(settings, secrets_of, clock, resources),
         Budget(settings.face_max_tps),
     )

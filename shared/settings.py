@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from shared.errors import SettingsError
 from shared.face.endpoint import Endpoint, custom_endpoint, regional_endpoint
+from shared.face.versions import API_VERSIONS
 from shared.keys.secret import Secret
 from shared.throttle.policy import Policy
 from shared.web.client_address import AddressSource
@@ -82,7 +83,7 @@ class Settings:
         str, "`https://NAME.cognitiveservices.azure.com`; plain http only to loopback"
     )
     face_api_version: str = _setting(
-        _one_of("v1.1-preview.1", "v1.2", "v1.3-preview.1"),
+        _one_of(*API_VERSIONS),
         "`v1.1-preview.1`, `v1.2` or `v1.3-preview.1`",
         "v1.1-preview.1",
     )

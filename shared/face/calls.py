@@ -60,7 +60,8 @@ class Caller:
         random: Callable[[], float],
     ) -> None:
         self._http = http
-        self._base_url = base_url
+        # As httpx writes it, which leaves out the default port: each URL is compared with what was meant.
+        self._base_url = str(httpx.URL(base_url)).removesuffix("/")
         self._credential = credential
         self._budget = budget
         self._sleep = sleep

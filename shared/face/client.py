@@ -27,7 +27,6 @@ def make_http_client(verify: ssl.SSLContext | bool = True) -> httpx.AsyncClient:
         trust_env=False,
         follow_redirects=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        headers={"User-Agent": "face-liveness-broker"},
         timeout=httpx.Timeout(connect=1.5, pool=1.0, read=5.0, write=5.0),
         # The shortest time that servers commonly keep an idle connection is 5 s. This side closes before that: a
         # create that meets a connection which Face is closing is lost, because it must not be repeated.

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 
+from shared import strict_json
 from shared.errors import (
     UpstreamError,
     UpstreamFailure,
@@ -16,7 +17,7 @@ from shared.errors import (
     UpstreamThrottled,
     UpstreamUnauthorized,
 )
-from shared.face.wire import UpstreamResponse, identifier, strict_json
+from shared.face.wire import UpstreamResponse, identifier
 
 LONGEST_WAIT = 86_400.0
 """A day, in seconds: nobody is told to come back later than that."""
@@ -81,8 +82,8 @@ def error_text(content: object) -> ErrorText:
 
 def _error_of(response: UpstreamResponse) -> ErrorText:
     try:
-        text = error_text(strict_json(response.body))
-    except (ValueError, RecursionError):
+        text = error_text(strict_json.parse(response.body))
+    except ValueError:
         text = ErrorText()
     return replace(text, code=text.code or identifier(response.headers.get("x-ms-error-code")) or "")
 

@@ -31,6 +31,14 @@ _SEAM: tuple[tuple[type[Exception], type[UpstreamError], bool], ...] = (
 )
 
 
+_ALWAYS = {
+    "User-Agent": "face-liveness-broker",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+}
+_WITH_CONTENT = {**_ALWAYS, "Content-Type": "application/json"}
+
+
 async def exchange(
     http: httpx.AsyncClient,
     base_url: str,
@@ -60,29 +68,19 @@ async def exchange(
 def _build(
     http: httpx.AsyncClient, base_url: str, request: UpstreamRequest, headers: Mapping[str, str]
 ) -> httpx.Request:
+    # Not by `http.build_request`, which merges what the client was made with, at a tenth of a create's CPU time.
     content = None if request.json is None else json.dumps(request.json).encode()
-    outgoing = http.build_request(
+    outgoing = httpx.Request(
         request.method,
         base_url + request.path,
         content=content,
-        headers={
-            **({} if content is None else {"Content-Type": "application/json"}),
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            **headers,
-        },
+        headers={**(_ALWAYS if content is None else _WITH_CONTENT), **headers},
+        extensions={"timeout": http.timeout.as_dict()},
     )
-    # httpx resolves `..` and merges what its client was made with: only what was meant may leave, with our key.
-    if (_origin(outgoing.url), outgoing.url.raw_path) != (
-        _origin(httpx.URL(base_url)),
-        request.path.encode(),
-    ):
+    # httpx resolves `..` and drops fragments: only what was meant may leave, with our key.
+    if str(outgoing.url) != base_url + request.path or outgoing.url.raw_path != request.path.encode():
         raise UpstreamFailure("the URL is not the one that was meant", request_sent=False)
     return outgoing
-
-
-def _origin(url: httpx.URL) -> tuple[str, bytes, str, int | None]:
-    return url.scheme, url.userinfo, url.host, url.port
 
 
 @contextmanager

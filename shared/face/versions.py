@@ -1,9 +1,7 @@
 """The versions of the Face API that the broker speaks, by the name that the setting has."""
 
-from collections.abc import Mapping
 from typing import Protocol
 
-from shared.face import v1_1_preview_1, v1_2, v1_3_preview_1
 from shared.face.model import CreatedSession, LivenessMode, SessionResult, SessionSpec
 from shared.face.wire import UpstreamRequest, UpstreamResponse
 
@@ -36,8 +34,22 @@ class ApiVersion(Protocol):
         ...
 
 
-API_VERSIONS: Mapping[str, ApiVersion] = {
-    v1_1_preview_1.API_VERSION: v1_1_preview_1,
-    v1_2.API_VERSION: v1_2,
-    v1_3_preview_1.API_VERSION: v1_3_preview_1,
-}
+API_VERSIONS = ("v1.1-preview.1", "v1.2", "v1.3-preview.1")
+
+
+def load_version(name: str) -> ApiVersion:
+    """Import the version that is asked for: an app speaks one, and its start does not wait for the others."""
+    match name:
+        case "v1.1-preview.1":
+            from shared.face import v1_1_preview_1
+
+            return v1_1_preview_1
+        case "v1.2":
+            from shared.face import v1_2
+
+            return v1_2
+        case "v1.3-preview.1":
+            from shared.face import v1_3_preview_1
+
+            return v1_3_preview_1
+    raise ValueError("no such version of the Face API")

@@ -1,14 +1,14 @@
 """What goes to Face and what comes back, as plain values; and how an answer's JSON is read."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
+from shared import strict_json
 from shared.errors import UpstreamFailure
 
 _IDENTIFIER = re.compile(r"[0-9A-Za-z._:-]{1,128}")
@@ -65,8 +65,8 @@ def read(model: type[_P], response: UpstreamResponse) -> _P:
     if response.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise broken(response, "not announced as JSON")
     try:
-        content = strict_json(response.body)
-    except (ValueError, RecursionError) as problem:
+        content = strict_json.parse(response.body)
+    except ValueError as problem:
         raise broken(response, f"not strict JSON: {type(problem).__name__}") from problem
     return read_part(model, content, response)
 
@@ -86,14 +86,6 @@ def broken(response: UpstreamResponse, what: str) -> UpstreamFailure:
     return UpstreamFailure(f"not Face's contract: {what}", upstream_request_id=response.request_id)
 
 
-def strict_json(body: bytes) -> Any:  # noqa: ANN401 - JSON can be anything; models narrow it.
-    """Parse UTF-8 JSON with unique names and no NaN or half character; or `ValueError`, `RecursionError`."""
-    content = _DECODER.decode(body.decode("utf-8"))
-    # Lone surrogates written as escapes, NaN and endless numbers pass the parser, and fail only here.
-    json.dumps(content, ensure_ascii=False, allow_nan=False).encode("utf-8")
-    return content
-
-
 def identifier(text: str | None) -> str | None:
     """Answer `text` where it can only be an identifier, so that it may stand in logs and events."""
     return text if text and _IDENTIFIER.fullmatch(text) else None
@@ -102,13 +94,3 @@ def identifier(text: str | None) -> str | None:
 def printable(text: str, length: int = 256) -> str:
     """Answer at most `length` characters of `text` on one line, without control and direction characters."""
     return "".join(character if character.isprintable() else " " for character in text[:length])
-
-
-def _unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("duplicate names")
-    return found
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique_names)

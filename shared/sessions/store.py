@@ -87,7 +87,7 @@ def _to_values(record: SessionRecord) -> dict[str, Value]:
         "upstream_request_id": record.upstream_request_id,
         "revoked": record.revoked,
         "deleted_upstream": record.deleted_upstream,
-        "reads": json.dumps(record.reads),
+        "reads": json.dumps(record.reads) if record.reads else None,
         "history": json.dumps(record.history),
     }
     return {name: value for name, value in values.items() if value is not None}
@@ -122,6 +122,6 @@ def _to_record(session_id: str, values: dict[str, Value]) -> SessionRecord:
         upstream_request_id=cast("str | None", values.get("upstream_request_id")),
         revoked=bool(values["revoked"]),
         deleted_upstream=bool(values["deleted_upstream"]),
-        reads=tuple(json.loads(str(values["reads"]))),
+        reads=tuple(json.loads(str(values.get("reads", "[]")))),
         history=tuple((int(at), Step(step)) for at, step in json.loads(str(values["history"]))),
     )

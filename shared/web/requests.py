@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import azure.functions as func
 
-from shared.errors import InvalidMediaType, LengthRequired, RequestTooLarge
-from shared.web.strict_json import parse_object
+from shared import strict_json
+from shared.errors import InvalidMediaType, InvalidRequestBody, LengthRequired, RequestTooLarge
 
 MAX_BODY_BYTES = 4096
 
@@ -29,6 +29,17 @@ def json_body(request: func.HttpRequest) -> dict[str, Any]:
     if len(body) > MAX_BODY_BYTES:
         raise RequestTooLarge
     return parse_object(body)
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Read one JSON object; raises `InvalidRequestBody`, whatever is in there."""
+    try:
+        parsed = strict_json.parse(body)
+    except ValueError as problem:
+        raise InvalidRequestBody(f"not strict JSON: {type(problem).__name__}") from problem
+    if not isinstance(parsed, dict):
+        raise InvalidRequestBody("not an object")
+    return parsed
 
 
 def _require_length(request: func.HttpRequest) -> None:

@@ -93,7 +93,6 @@ async def test_request_is_sent_as_it_was_meant() -> None:
     assert (received.method, received.target, received.json) == ("POST", "/sessions", {"a": 1})
     assert received.headers == {
         "host": server.url.removeprefix("http://"),
-        "connection": "keep-alive",
         "user-agent": "face-liveness-broker",
         "accept": "application/json",
         "accept-encoding": "identity",
@@ -274,9 +273,8 @@ async def test_client_with_a_base_of_its_own_does_not_change_the_target() -> Non
     """A base URL or parameters of the HTTP client do not get into the request."""
     async with FaultServer(answer(200, b"{}")) as server:
         await send(server.url, http=httpx.AsyncClient(base_url="http://127.0.0.1:1/other"))
-        with pytest.raises(UpstreamFailure):
-            await send(server.url, http=httpx.AsyncClient(params={"top": "5"}))
-    assert [received.target for received in server.received] == ["/sessions"]
+        await send(server.url, http=httpx.AsyncClient(params={"top": "5"}))
+    assert [received.target for received in server.received] == ["/sessions", "/sessions"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from shared.face.model import (
     SessionSpec,
     SessionStatus,
 )
-from shared.face.versions import API_VERSIONS, ApiVersion
+from shared.face.versions import API_VERSIONS, ApiVersion, load_version
 from shared.face.wire import UpstreamRequest, UpstreamResponse
 from tests.face.doubles import SESSION, TOKEN, response
 from tests.face.json_values import json_objects, unhurried
@@ -261,6 +261,6 @@ def test_table_of_versions_names_each_as_it_names_itself() -> None:
         "v1.3-preview.1": ("v1.3-preview.1", both, False),
     }
     assert expected == {
-        name: (version.API_VERSION, version.MODES, version.CAN_SEND_RESULTS_TO_CLIENT)
-        for name, version in API_VERSIONS.items()
+        version.API_VERSION: (version.API_VERSION, version.MODES, version.CAN_SEND_RESULTS_TO_CLIENT)
+        for version in map(load_version, API_VERSIONS)
     }

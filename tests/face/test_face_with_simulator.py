@@ -13,7 +13,7 @@ from shared.errors import (
     UpstreamUnauthorized,
 )
 from shared.face.model import CreatedSession, LivenessDecision, LivenessMode, SessionSpec, SessionStatus
-from shared.face.versions import API_VERSIONS
+from shared.face.versions import API_VERSIONS, load_version
 from tests.face.doubles import KEY, REQUEST_ID, FakeCredential, face_client
 
 each_version = pytest.mark.parametrize("version", list(API_VERSIONS))
@@ -59,7 +59,7 @@ async def test_check_of_a_phone_ends_in_its_result(
     failure: str | None,
 ) -> None:
     """In every version a session is made, checked, read and deleted, and its result means the same."""
-    async with face_client(simulator.url, version=API_VERSIONS[version]) as face:
+    async with face_client(simulator.url, version=load_version(version)) as face:
         session = await face.create(spec(device_id), REQUEST_ID)
         before = await face.result(session.session_id, REQUEST_ID)
         await perform(simulator, session)
@@ -96,7 +96,7 @@ async def test_failed_create_is_told_and_not_repeated(
     retry_after: float | None,
 ) -> None:
     """In every version each documented failure of a create has its kind and wait, after one request."""
-    async with face_client(simulator.url, version=API_VERSIONS[version]) as face:
+    async with face_client(simulator.url, version=load_version(version)) as face:
         with pytest.raises(kind) as failure:
             await face.create(spec(device_id), REQUEST_ID)
     assert failure.value.retry_after == retry_after
@@ -106,7 +106,7 @@ async def test_failed_create_is_told_and_not_repeated(
 @each_version
 async def test_flaky_read_succeeds_within_its_tries(simulator: FaceSimulator, version: str) -> None:
     """In every version two failures of a read are got over."""
-    async with face_client(simulator.url, version=API_VERSIONS[version]) as face:
+    async with face_client(simulator.url, version=load_version(version)) as face:
         session = await face.create(spec("sim-realface"), REQUEST_ID)
         simulator.fail(502, 2)
         assert (await face.result(session.session_id, REQUEST_ID)).status is SessionStatus.NOT_STARTED
@@ -117,9 +117,9 @@ async def test_flaky_read_succeeds_within_its_tries(simulator: FaceSimulator, ve
 @each_version
 async def test_check_tells_a_good_setup_from_a_bad_key(simulator: FaceSimulator, version: str) -> None:
     """In every version the check passes with the right key, and names a wrong one."""
-    async with face_client(simulator.url, version=API_VERSIONS[version]) as face:
+    async with face_client(simulator.url, version=load_version(version)) as face:
         await face.check(REQUEST_ID)
     wrong = FakeCredential("wrong-key")
-    async with face_client(simulator.url, version=API_VERSIONS[version], credential=wrong) as face:
+    async with face_client(simulator.url, version=load_version(version), credential=wrong) as face:
         with pytest.raises(UpstreamUnauthorized):
             await face.check(REQUEST_ID)

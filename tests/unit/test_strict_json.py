@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InvalidRequestBody
-from shared.web.strict_json import parse_object
+from shared.web.requests import parse_object
 
 scalars = (
     st.none()
