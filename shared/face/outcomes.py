@@ -8,7 +8,8 @@ from pydantic import Field
 
 from shared.face import session_ids
 from shared.face.model import CreatedSession, Failure, LivenessDecision, SessionResult, SessionStatus
-from shared.face.wire import Part, UpstreamResponse, broken, identifier, printable, read
+from shared.face.reading import Part, read
+from shared.face.wire import UpstreamResponse, broken, identifier, printable
 from shared.telemetry import log_event
 
 _logger = logging.getLogger(__name__)

@@ -6,7 +6,6 @@ https://learn.microsoft.com/azure/ai-services/face/reference-face-error-codes
 
 import re
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 
 from shared import strict_json
 from shared.errors import (
@@ -18,6 +17,7 @@ from shared.errors import (
     UpstreamUnauthorized,
 )
 from shared.face.wire import UpstreamResponse, identifier
+from shared.times import from_http_date
 
 LONGEST_WAIT = 86_400.0
 """A day, in seconds: nobody is told to come back later than that."""
@@ -102,12 +102,9 @@ def _in_header(response: UpstreamResponse) -> float | None:
     value = response.headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(value):
         return float(value)
-    try:
-        # Against the sender's own clock: neither this machine's, nor its skew, matters.
-        wait = parsedate_to_datetime(value) - parsedate_to_datetime(response.headers.get("date", ""))
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return max(0.0, wait.total_seconds())
+    # Against the sender's own clock: neither this machine's, nor its skew, matters.
+    until, now = from_http_date(value), from_http_date(response.headers.get("date"))
+    return None if until is None or now is None else max(0.0, (until - now) / 1000)
 
 
 def _in_prose(message: str) -> float | None:

@@ -13,8 +13,9 @@ from shared.face.model import (
     SessionStatus,
 )
 from shared.face.outcomes import Digest, ended, failure, read_created, require_session, status_of, verdict
+from shared.face.reading import Part, read, read_part
 from shared.face.refusals import error_text
-from shared.face.wire import Part, UpstreamRequest, UpstreamResponse, broken, identifier, read, read_part
+from shared.face.wire import UpstreamRequest, UpstreamResponse, broken, identifier
 
 __all__ = [
     "API_VERSION",

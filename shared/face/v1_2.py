@@ -15,7 +15,8 @@ from shared.face.model import (
     SessionStatus,
 )
 from shared.face.outcomes import Digest, ended, failure, read_created, require_session, status_of, verdict
-from shared.face.wire import Part, UpstreamRequest, UpstreamResponse, broken, read
+from shared.face.reading import Part, read
+from shared.face.wire import UpstreamRequest, UpstreamResponse, broken
 
 __all__ = [
     "API_VERSION",

@@ -1,9 +1,9 @@
 """The store's time, learned from its answers: instances whose clocks differ agree on it."""
 
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from shared.clock import Clock
+from shared.times import from_http_date
 
 _RESOLUTION_MS: Final = 1000
 _UNKNOWN_MS: Final = 2**62
@@ -34,7 +34,7 @@ class StoreTime:
 
     def observe(self, sent: int, received: int, date: str | None) -> None:
         """Learn from an answer: when it was asked for and came by the local clock, and its `Date`."""
-        stamp = _unix_ms(date)
+        stamp = from_http_date(date)
         if stamp is None or received < sent:
             return
         low, high = stamp - received, stamp + _RESOLUTION_MS - 1 - sent
@@ -43,10 +43,3 @@ class StoreTime:
             self._low, self._high = low, high
         else:
             self._low, self._high = max(low, self._low), min(high, self._high)
-
-
-def _unix_ms(date: str | None) -> int | None:
-    try:
-        return int(parsedate_to_datetime(date or "").timestamp()) * 1000
-    except (TypeError, ValueError, OverflowError):
-        return None

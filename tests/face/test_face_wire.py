@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import UpstreamFailure
-from shared.face.wire import Part, UpstreamRequest, UpstreamResponse, identifier, printable, read
+from shared.face.reading import Part, read
+from shared.face.wire import UpstreamRequest, UpstreamResponse, identifier, printable
 from tests.face.doubles import response
 from tests.face.json_values import unhurried
 
