@@ -78,7 +78,11 @@ resource resourceGroups 'Microsoft.Resources/resourceGroups@2025-04-01' = [
   for region in chosen: {
     name: stampNames(subscription().subscriptionId, environmentName, region.code, nameSalt).resourceGroup
     location: region.name
-    tags: union(tags, { region: region.name })
+    tags: union(
+      tags,
+      { region: region.name },
+      empty(azdServiceName) ? {} : { 'azd-env-name': environmentName }
+    )
   }
 ]
 
@@ -160,6 +164,9 @@ output stamps stampType[] = [
       : profile!.outputs.regionHostNames[indexOf(codes, region.code)]
   }
 ]
+
+@description('Where the first of these regions answers. azd hands outputs to its hooks as variables of the same names.')
+output BROKER_URL string = 'https://${stamps[0].outputs.hostName}'
 
 @description('What phones call for new sessions where Front Door is used; empty otherwise.')
 output sharedHostName string = frontDoor == null ? '' : profile!.outputs.sharedHostName

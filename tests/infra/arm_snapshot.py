@@ -17,30 +17,32 @@ ABSENT: Value = object()
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The resources and outputs of one environment."""
+    """All resources and outputs of one environment."""
 
-    environment: str
     resources: tuple[Resource, ...]
     outputs: Mapping[str, Value]
 
     @classmethod
-    def parse(cls, environment: str, content: Mapping[str, Any]) -> "Snapshot":
+    def parse(cls, content: Mapping[str, Any]) -> "Snapshot":
         """Read what the compiler wrote."""
-        return cls(environment, tuple(content["predictedResources"]), content.get("outputs", {}))
+        return cls(tuple(content["predictedResources"]), content.get("outputs", {}))
 
     @classmethod
     def load(cls, path: Path) -> "Snapshot":
-        """Read `ENVIRONMENT.snapshot.json`."""
-        return cls.parse(path.name.split(".")[0], json.loads(path.read_text("utf-8")))
+        """Read a file."""
+        return cls.parse(json.loads(path.read_text("utf-8")))
 
     def lines(self) -> list[str]:
         """As text, to be compared."""
         content = {"predictedResources": self.resources, "outputs": self.outputs}
         return json.dumps(content, indent=2, sort_keys=True).splitlines()
 
-    def copy(self) -> "Snapshot":
-        """The same, to be changed."""
-        return copy.deepcopy(self)
+    def changed(self, index: int, path: str, value: Value) -> "Snapshot":
+        """The same, but for one property of one resource."""
+        resources = list(self.resources)
+        resources[index] = copy.deepcopy(resources[index])
+        write(resources[index], path, value)
+        return Snapshot(tuple(resources), self.outputs)
 
     def stamps(self) -> list[str]:
         """The resource groups of the regions."""

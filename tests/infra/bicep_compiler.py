@@ -19,7 +19,8 @@ from tests.infra.arm_snapshot import Snapshot
 
 ROOT = Path(__file__).parents[2]
 INFRA = ROOT / "infra/bicep"
-ENVIRONMENTS = ("dev", "prod")
+ENVIRONMENTS = ("dev", "prod", "azd")
+THROWN_AWAY = ("dev", "azd")
 
 _MISSING = "The Bicep compiler is not on the PATH: get it with `az bicep install`, or from the releases of Azure/bicep."
 # Made up, so that the names in the committed snapshots are the same everywhere; scripts/snapshots.sh has them too.
@@ -95,7 +96,7 @@ class Bicep:
     def snapshot(self, path: Path) -> Snapshot:
         """What a parameter file would deploy."""
         answer = self._call("bicep/getSnapshot", path, metadata=_SNAPSHOT_SCOPE, externalInputs=[])
-        return Snapshot.parse(path.stem, json.loads(answer["snapshot"]))
+        return Snapshot.parse(json.loads(answer["snapshot"]))
 
     def parameters(self, path: Path) -> list[str]:
         """The names of the parameters of a template."""
@@ -130,6 +131,16 @@ def require_bicep(scratch: Path) -> Bicep:
     if program is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(_MISSING)
     return Bicep(program, scratch)
+
+
+def parameters_of(environment: str) -> Path:
+    """The parameter file of an environment; azd looks for one beside the template."""
+    return INFRA / ("main.bicepparam" if environment == "azd" else f"env/{environment}.bicepparam")
+
+
+def snapshot_of(environment: str) -> Path:
+    """The snapshot of an environment, beside its parameter file."""
+    return parameters_of(environment).with_suffix(".snapshot.json")
 
 
 def name_of(path: Path) -> str:

@@ -58,14 +58,14 @@ def require_checkov() -> str:
     return found
 
 
-def scan(program: str, snapshots: Iterable[Snapshot], folder: Path) -> Scan:
+def scan(program: str, snapshots: Mapping[str, Snapshot], folder: Path) -> Scan:
     """Let checkov read the snapshots as templates.
 
     It does not see into modules, nor read resources with symbolic names: of the compiled main template it looks at
     nothing, and finds nothing. In a snapshot every resource is written out, with its values.
     """
-    for snapshot in snapshots:
-        (folder / f"{snapshot.environment}.json").write_text(json.dumps(_template(snapshot)), "utf-8")
+    for name, snapshot in snapshots.items():
+        (folder / f"{name}.json").write_text(json.dumps(_template(snapshot)), "utf-8")
     run = subprocess.run(  # noqa: S603 - the program is the one that was looked up.
         [program, "--directory", str(folder), "--framework", "arm", "--skip-download", "--output", "json"],
         env={"PATH": os.environ["PATH"], "HOME": str(folder), "LOG_LEVEL": "ERROR"},

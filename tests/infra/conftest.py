@@ -5,7 +5,15 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from tests.infra.arm_snapshot import Snapshot
-from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, Bicep, Compiled, name_of, require_bicep
+from tests.infra.bicep_compiler import (
+    ENVIRONMENTS,
+    INFRA,
+    Bicep,
+    Compiled,
+    name_of,
+    require_bicep,
+    snapshot_of,
+)
 from tests.infra.checkov_scan import SUMMARY
 
 
@@ -30,4 +38,4 @@ def templates(bicep: Bicep) -> Mapping[str, Compiled]:
 @pytest.fixture(scope="session")
 def snapshots() -> Mapping[str, Snapshot]:
     """What each environment would deploy, as it is committed; needs no compiler."""
-    return {name: Snapshot.load(INFRA / f"env/{name}.snapshot.json") for name in ENVIRONMENTS}
+    return {name: Snapshot.load(snapshot_of(name)) for name in ENVIRONMENTS}

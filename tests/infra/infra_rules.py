@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from tests.infra.arm_snapshot import ABSENT, Snapshot, Value, read
-from tests.infra.bicep_compiler import ENVIRONMENTS
+from tests.infra.bicep_compiler import ENVIRONMENTS, THROWN_AWAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,6 @@ class Rule:
 
     def broken(self, snapshot: Snapshot) -> list[str]:
         """Where the rule does not hold: at resources, or in regions that have no such resource."""
-        if snapshot.environment not in self.environments:
-            return []
         return [line for stamp in snapshot.stamps() for line in self._broken_in(snapshot, stamp)]
 
     def _broken_in(self, snapshot: Snapshot, stamp: str) -> list[str]:
@@ -226,10 +224,14 @@ RULES: tuple[Rule, ...] = (
     Rule(_VAULT, "properties.enableSoftDelete", equal(True), "a key that is gone takes the service with it"),
     Rule(_VAULT, "properties.enablePurgeProtection", equal(True), "nobody deletes it for good", ("prod",)),
     Rule(
-        _VAULT, "properties.enablePurgeProtection", absent(), "false is refused; dev is thrown away", ("dev",)
+        _VAULT,
+        "properties.enablePurgeProtection",
+        absent(),
+        "false is refused; it is thrown away",
+        THROWN_AWAY,
     ),
     Rule(_VAULT, "properties.softDeleteRetentionInDays", equal(90), "time to notice", ("prod",)),
-    Rule(_VAULT, "properties.softDeleteRetentionInDays", equal(7), "names are free again soon", ("dev",)),
+    Rule(_VAULT, "properties.softDeleteRetentionInDays", equal(7), "names are free again soon", THROWN_AWAY),
     Rule(_VAULT, "properties.enabledForTemplateDeployment", equal(False), "no template reads secrets"),
     Rule(_VAULT, "properties.publicNetworkAccess", equal("Disabled"), _PRIVATE, ("prod",)),
     Rule(_VAULT, "properties.networkAcls.defaultAction", equal("Deny"), _PRIVATE, ("prod",)),
@@ -265,21 +267,21 @@ RULES: tuple[Rule, ...] = (
         "properties.deadLetterWithResourceIdentity.deadLetterDestination.properties.blobContainerName",
         equal("dead-letters"),
         "off by default: events would be dropped",
-        ("dev",),
+        THROWN_AWAY,
     ),
     Rule(
         _SUBSCRIPTION,
         "properties.eventDeliverySchema",
         equal("CloudEventSchemaV1_0"),
         "as it was published",
-        ("dev",),
+        THROWN_AWAY,
     ),
     Rule(
         _SUBSCRIPTION,
         "properties.deliveryWithResourceIdentity.destination.properties.queueName",
         equal("liveness-events"),
         "an example to look at",
-        ("dev",),
+        THROWN_AWAY,
     ),
     # Logs.
     Rule(_INSIGHTS, "properties.DisableLocalAuth", equal(True), _NO_KEYS),
@@ -316,7 +318,7 @@ RULES: tuple[Rule, ...] = (
     Rule(_ALERTS, "properties.criteria.allOf.0.threshold", equal(0), "a row of the query is an alert"),
     Rule("Microsoft.Insights/metricAlerts:dead-letters", "properties.enabled", equal(True), "as above"),
     # Switches.
-    Rule(_EASY_AUTH, "properties.platform.enabled", equal(False), "off, and said so", ("dev",)),
+    Rule(_EASY_AUTH, "properties.platform.enabled", equal(False), "off, and said so", THROWN_AWAY),
     Rule(_EASY_AUTH, "properties.platform.enabled", equal(True), "the switch is on", ("prod",)),
     Rule(
         _EASY_AUTH,
@@ -333,7 +335,7 @@ RULES: tuple[Rule, ...] = (
         ("prod",),
     ),
     Rule(_SITE, "properties.virtualNetworkSubnetId", present(), _PRIVATE, ("prod",)),
-    Rule(_SITE, "properties.virtualNetworkSubnetId", absent(), "no network is paid for", ("dev",)),
+    Rule(_SITE, "properties.virtualNetworkSubnetId", absent(), "no network is paid for", THROWN_AWAY),
     Rule(
         "Microsoft.Network/virtualNetworks",
         "properties.subnets.0.properties.delegations.0.properties.serviceName",
@@ -357,7 +359,7 @@ RULES: tuple[Rule, ...] = (
         ("prod",),
     ),
     Rule(_SETTINGS, "properties.CLIENT_ADDRESS", equal("frontdoor"), "the peer is Front Door", ("prod",)),
-    Rule(_SETTINGS, "properties.CLIENT_ADDRESS", equal("appservice"), "the peer is the phone", ("dev",)),
+    Rule(_SETTINGS, "properties.CLIENT_ADDRESS", equal("appservice"), "the peer is the phone", THROWN_AWAY),
     Rule(
         _SETTINGS,
         "properties.PUBLIC_BASE_URL",

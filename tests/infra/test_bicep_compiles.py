@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.infra.arm_snapshot import Snapshot
-from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, Bicep, Compiled, name_of
+from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, Bicep, Compiled, name_of, parameters_of
 
 FILES = sorted(INFRA.rglob("*.bicep"))
 PARAMETER_FILES = sorted(INFRA.rglob("*.bicepparam"))
@@ -43,7 +43,7 @@ def test_snapshot_is_what_would_be_deployed(
     bicep: Bicep, snapshots: Mapping[str, Snapshot], environment: str
 ) -> None:
     """A change of what gets deployed is a change of a committed file, and so shows in a review."""
-    now = bicep.snapshot(INFRA / f"env/{environment}.bicepparam")
+    now = bicep.snapshot(parameters_of(environment))
     difference = difflib.unified_diff(snapshots[environment].lines(), now.lines(), n=6, lineterm="")
 
     assert (changes := "\n".join(difference)) == "", f"{changes}\nIf that is meant: scripts/snapshots.sh"

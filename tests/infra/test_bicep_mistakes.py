@@ -10,6 +10,7 @@ from tests.infra.bicep_compiler import INFRA, Bicep
 from tests.infra.infra_rules import RULES
 from tests.infra.template_order import roles_not_before_the_app
 
+_RULES = [rule for rule in RULES if "dev" in rule.environments]
 Edit = Callable[[str, str, str], Path]
 
 
@@ -116,7 +117,7 @@ def test_the_compiler_finds(bicep: Bicep, edit: Edit, file: str, old: str, new: 
 def test_the_table_finds(bicep: Bicep, edit: Edit, file: str, old: str, new: str, message: str) -> None:
     """What the compiler lets through, and Azure or a reviewer would not, breaks a line of the table."""
     snapshot = bicep.snapshot(edit(file, old, new) / "env/dev.bicepparam")
-    broken = [line for rule in RULES for line in rule.broken(snapshot)]
+    broken = [line for rule in _RULES for line in rule.broken(snapshot)]
 
     assert len(broken) == 1
     assert message in broken[0]
@@ -137,4 +138,4 @@ def test_nothing_is_found_without_a_mistake(bicep: Bicep, edit: Edit) -> None:
     snapshot = bicep.snapshot(copy / "env/dev.bicepparam")
 
     assert bicep.compile(copy / "main.bicep").wrong == []
-    assert [line for rule in RULES for line in rule.broken(snapshot)] == []
+    assert [line for rule in _RULES for line in rule.broken(snapshot)] == []

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Writes down what each environment would deploy, for review: the files *.snapshot.json. Needs no login.
+set -eu
+cd "$(dirname "$0")/../infra/bicep"
+for parameters in env/*.bicepparam main.bicepparam; do
+    # Without the variables that the parameter files read. The ids are made up; the tests have the same.
+    env -u AZURE_ENV_NAME -u AZURE_LOCATION -u BROKER_OWNER -u BROKER_COMMIT -u BROKER_REGIONS \
+        -u BROKER_AUTH_CLIENT_ID -u BROKER_AUTH_ISSUER -u BROKER_ALERT_EMAIL \
+        bicep snapshot "$parameters" --mode overwrite \
+        --subscription-id 00000000-0000-0000-0000-000000000001 \
+        --tenant-id 00000000-0000-0000-0000-000000000002 \
+        --location westeurope
+done
