@@ -6,7 +6,7 @@ from typing import Generic, Protocol, TypeVar
 
 from shared.throttle.headers import state_fields
 from shared.throttle.model import Admission, Charge, Limit, Subject
-from shared.throttle.policy import Policy
+from shared.throttle.policy import Log, Policy
 from shared.throttle.rows import Row
 
 T_co = TypeVar("T_co", covariant=True)
@@ -95,19 +95,23 @@ class Admit:
 
 
 class Enter:
-    """Enter one more admission in a log, whatever the log says."""
+    """Enter something that happened at a time in a log, once, whatever the log says."""
 
-    __slots__ = ("keys", "limit")
+    __slots__ = ("at", "keys", "limit")
     makes_room = False
 
-    def __init__(self, key: str, limit: Limit) -> None:
+    def __init__(self, key: str, limit: Limit, at: int) -> None:
         self.keys = (key,)
         self.limit = limit
+        self.at = at
 
     def decide(self, rows: Rows, now: int) -> Answer[None]:
-        """Enter it."""
-        row = _entered(rows[self.keys[0]], self.limit, now)
-        return Answer(None, (row,), self.keys)
+        """Enter it, unless it is there."""
+        row = rows[self.keys[0]]
+        log = self.limit.policy.enter(row.log(self.limit.log), self.at, now)
+        if log == row.log(self.limit.log):
+            return Answer(None, (), self.keys)
+        return Answer(None, (_with_log(row, self.limit, log),), self.keys)
 
 
 class TakeBack:
@@ -140,5 +144,8 @@ def _charge(subject: Subject, row: Row, now: int, charges: list[Charge]) -> Row:
 
 
 def _entered(row: Row, limit: Limit, now: int) -> Row:
-    log = limit.policy.admit(row.log(limit.log), now)
+    return _with_log(row, limit, limit.policy.admit(row.log(limit.log), now))
+
+
+def _with_log(row: Row, limit: Limit, log: Log) -> Row:
     return row.with_log(limit.log, log, expires_at=log[-1] + limit.policy.longest_ms)

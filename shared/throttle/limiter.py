@@ -92,11 +92,14 @@ class Limiter:
         for charge in admission.charges:
             self._refusals.forget(charge.key)
 
-    async def charge(self, key: str, limit: Limit) -> None:
-        """Enter one more in a limit's log, whatever the log says; raises `StorageUnavailable`."""
+    async def charge(self, key: str, limit: Limit, at: int) -> None:
+        """Enter what happened at a time (unix milliseconds) in a limit's log, whatever the log says.
+
+        The same time counts once, so that it may be said again. Raises `StorageUnavailable`.
+        """
         if not limit.policy.windows:
             return
-        await self._coalescer.submit(Enter(key, limit))
+        await self._coalescer.submit(Enter(key, limit, at))
         self._refusals.forget(key)
 
     def _remember(self, refused: Refused) -> None:

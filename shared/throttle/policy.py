@@ -139,6 +139,13 @@ class Policy:
         recent = log[bisect_right(log, now - self.longest_ms) :]
         return (*recent, stamp)[-max(window.limit for window in self.windows) :]
 
+    def enter(self, log: Log, at: int, now: int) -> Log:
+        """Add an entry of its own time, once: one with that time that is there already stays alone."""
+        if at in log or at <= now - self.longest_ms:
+            return log
+        recent = sorted((*log[bisect_right(log, now - self.longest_ms) :], at))
+        return tuple(recent)[-max(window.limit for window in self.windows) :]
+
     @staticmethod
     def refund(log: Log, stamp: int) -> Log:
         """Take one admission with this stamp back; a log without one stays as it is."""

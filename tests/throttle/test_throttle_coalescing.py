@@ -281,7 +281,8 @@ async def test_loop_ends_without_anything_left_behind(others: int) -> None:
     """After the last answer no task of the limiter is left."""
     store, time = FakeStore(), VirtualTime()
     throttle = limiter(store, time)
-    await asyncio.gather(*(throttle.charge("device-a", device().limits[1]) for _ in range(1 + others)))
+    limits = device().limits[1]
+    await asyncio.gather(*(throttle.charge("device-a", limits, time.now + n) for n in range(1 + others)))
     await turns(2)
     assert asyncio.all_tasks() == {asyncio.current_task()}
 

@@ -154,7 +154,7 @@ async def test_failures_are_entered_whatever_the_log_says_and_refuse_a_create() 
     throttle = limiter(store, time)
     for _ in range(6):
         time.now += 1000
-        await throttle.charge("device-a", FAILURES)
+        await throttle.charge("device-a", FAILURES, time.now)
     assert store.log("device-a", "failed") == tuple(START + 1000 * step for step in range(2, 7))
     with pytest.raises(DeviceThrottled) as caught:
         await throttle.admit([device()])
@@ -163,10 +163,26 @@ async def test_failures_are_entered_whatever_the_log_says_and_refuse_a_create() 
     assert store.log("device-a") == ()
 
 
+async def test_failure_that_is_told_twice_is_entered_once() -> None:
+    """A message that is delivered again, in any order, charges nothing again, and the log stays sorted."""
+    store, time = FakeStore(), VirtualTime()
+    throttle = limiter(store, time)
+    for at in (START, START - 5000, START, START - 5000, START - 1):
+        await throttle.charge("device-a", FAILURES, at)
+    assert store.log("device-a", "failed") == (START - 5000, START - 1, START)
+
+
+async def test_failure_of_long_ago_leaves_no_row() -> None:
+    """What cannot matter any more is not entered."""
+    store = FakeStore()
+    await limiter(store, VirtualTime()).charge("device-a", FAILURES, START - 1_800_000)
+    assert store.content == {}
+
+
 async def test_failure_of_a_limit_that_is_off_is_not_entered() -> None:
     """Nothing is stored for what nobody asks."""
     store = FakeStore()
-    await limiter(store, VirtualTime()).charge("device-a", limit("off"))
+    await limiter(store, VirtualTime()).charge("device-a", limit("off"), START)
     assert store.calls == 0
 
 
@@ -175,7 +191,7 @@ async def test_row_expires_with_the_last_log_that_means_something() -> None:
     store, time = FakeStore(), VirtualTime()
     throttle = limiter(store, time)
     await throttle.admit([device()])
-    await throttle.charge("device-a", FAILURES)
+    await throttle.charge("device-a", FAILURES, time.now)
     row, _ = store.content["device-a"]
     assert row.expires_at == START + 86_400_000
 
@@ -184,10 +200,10 @@ async def test_limit_that_is_only_looked_at_is_read_afresh() -> None:
     """What another instance entered counts, though this one knows the row and writes nothing to it."""
     store, time = FakeStore(), VirtualTime()
     here, there = limiter(store, time), limiter(store, time)
-    await there.charge("device-a", FAILURES)
+    await there.charge("device-a", FAILURES, START)
     assert (await here.admit([device("a", FAILURES)])).charges == ()
-    for _ in range(4):
-        await there.charge("device-a", FAILURES)
+    for number in range(1, 5):
+        await there.charge("device-a", FAILURES, START - number)
     with pytest.raises(DeviceThrottled):
         await here.admit([device("a", FAILURES)])
 

@@ -86,10 +86,10 @@ async def test_failure_entered_here_is_told_in_the_next_refusal() -> None:
     store, time = FakeStore(), VirtualTime()
     throttle = limiter(store, time)
     failures = limit("1/m", "failures", "failed", charged=False)
-    await throttle.charge("device-a", failures)
+    await throttle.charge("device-a", failures, time.now)
     time.now += 10_000
     assert isinstance(await attempt(throttle, device("a", failures)), DeviceThrottled)
-    await throttle.charge("device-a", failures)
+    await throttle.charge("device-a", failures, time.now)
     refusal = await attempt(throttle, device("a", failures))
     assert isinstance(refusal, DeviceThrottled)
     assert refusal.retry_after == 60.0
