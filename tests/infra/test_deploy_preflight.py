@@ -1,0 +1,259 @@
+"""What the preflight says, over a made-up Azure."""
+
+import asyncio
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from scripts.azure_cli import AskFailed
+from scripts.deployment_plan import Plan, parameter_file, plan_of
+from scripts.preflight import broker_findings, main
+from scripts.preflight_checks import CHECKS, Account, Finding, run_checks
+from scripts.smoke import Service
+from tests.infra.arm_snapshot import Snapshot
+from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, ROOT, Bicep, parameters_of
+from tests.support.broker import FUNCTION_KEY, Broker, running_broker
+
+ACCOUNT = Account(
+    "00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002", "deployer@example.com"
+)
+REGIONS = ("westeurope", "northeurope", "swedencentral")
+# A subscription in which nothing stands in the way: answers by the first words of what is asked.
+GOOD: Mapping[str, Any] = {
+    "account show": {"id": ACCOUNT.subscription, "tenantId": ACCOUNT.tenant, "user": {"name": ACCOUNT.user}},
+    "provider list": [
+        {"namespace": f"Microsoft.{name}", "registrationState": "Registered"}
+        for name in (
+            *("App", "Authorization", "Cdn", "CognitiveServices", "EventGrid", "Insights", "KeyVault"),
+            *("ManagedIdentity", "Network", "OperationalInsights", "Resources", "Storage", "Web"),
+        )
+    ],
+    "functionapp list-flexconsumption-locations": [
+        {"name": "West Europe"},
+        {"name": "northeurope"},
+        {"name": REGIONS[2]},
+    ],
+    "cognitiveservices account list-skus": [{"name": "F0"}, {"name": "S0"}],
+    "cognitiveservices account list-deleted": [],
+    "cognitiveservices account list": [{"name": "another", "kind": "Face", "sku": {"name": "S0"}}],
+    "cognitiveservices usage list": [{"name": {"value": "Face.S0"}, "currentValue": 1, "limit": 10}],
+    "keyvault list-deleted": [{"name": "kv-of-somebody"}],
+    "storage account show-usage": {"currentValue": 3, "limit": 250},
+    "role assignment list": [{"roleDefinitionName": "Owner"}],
+}
+
+
+class FakeAzure:
+    """Answers by the longest beginning of what is asked that it knows; an exception is raised."""
+
+    def __init__(self, **changed: object) -> None:
+        self.answers = {
+            **GOOD,
+            **{question.replace("_", " "): answer for question, answer in changed.items()},
+        }
+
+    def ask(self, *arguments: str) -> Any:  # noqa: ANN401 - whatever JSON it answers.
+        asked = " ".join(arguments)
+        known = max((question for question in self.answers if asked.startswith(question)), key=len)
+        if isinstance(answer := self.answers[known], Exception):
+            raise answer
+        return deepcopy(answer)
+
+
+@pytest.fixture
+def plan() -> Plan:
+    """What dev would deploy."""
+    return Plan(Snapshot.load(INFRA / "env/dev.snapshot.json").resources)
+
+
+def test_nothing_is_found_where_nothing_stands_in_the_way(plan: Plan) -> None:
+    """A subscription that is ready gets no advice."""
+    assert run_checks(FakeAzure(), ACCOUNT, plan) == []
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "what", "to_do"),
+    [
+        (
+            "role assignment list",
+            [{"roleDefinitionName": "Contributor"}],
+            "may not assign roles",
+            "Role Based Access",
+        ),
+        ("role assignment list", [], "may not make resources", "Contributor, Owner"),
+        (
+            "provider list",
+            [],
+            "provider Microsoft.Web is NotRegistered",
+            "az provider register --wait --namespace",
+        ),
+        ("functionapp list-flexconsumption-locations", [], "westeurope does not offer Flex", "choose one of"),
+        ("cognitiveservices account list-skus", [{"name": "S0"}], "does not offer Face F0", "faceLocation"),
+        (
+            "cognitiveservices account list",
+            [{"name": "x", "kind": "Face", "sku": {"name": "F0"}}],
+            "one Face account of tier F0, and x has it",
+            "set faceSku to S0",
+        ),
+        (
+            "keyvault list-deleted",
+            [{"name": "kv-weu-loabhfyl5emtk"}],
+            "the deleted vault",
+            "az keyvault recover",
+        ),
+        (
+            "cognitiveservices account list-deleted",
+            [{"name": "face-weu-loabhfyl5emtk"}],
+            "the deleted Face account",
+            "restoreFace",
+        ),
+        (
+            "storage account show-usage",
+            {"currentValue": 250, "limit": 250},
+            "no storage account is left",
+            "quota",
+        ),
+        (
+            "cognitiveservices usage list",
+            [{"name": {"value": "Face.S0"}, "currentValue": 10, "limit": 10}],
+            "the quota Face.S0 is used up in westeurope",
+            "higher quota",
+        ),
+    ],
+    ids=lambda part: part if isinstance(part, str) else "",
+)
+def test_what_stands_in_the_way_is_said_with_what_to_do(
+    plan: Plan, question: str, answer: object, what: str, to_do: str
+) -> None:
+    """Each thing that would fail later blocks, is named, and has an advice."""
+    findings = run_checks(FakeAzure(**{question: answer}), ACCOUNT, plan)
+
+    assert any(
+        finding.blocking and what in finding.what and to_do in finding.to_do for finding in findings
+    ), findings
+
+
+def test_no_face_account_is_no_proof(plan: Plan) -> None:
+    """Whether the terms are accepted cannot be asked: it is said, and does not block."""
+    [finding] = run_checks(FakeAzure(**{"cognitiveservices account list": []}), ACCOUNT, plan)
+
+    assert not finding.blocking
+    assert "make one in the portal" in finding.to_do
+
+
+@pytest.mark.parametrize("question", [question for question in GOOD if question != "account show"])
+def test_what_cannot_be_looked_up_does_not_block(plan: Plan, question: str) -> None:
+    """A question that Azure does not answer is told, and the other checks go on."""
+    findings = run_checks(FakeAzure(**{question: AskFailed("AuthorizationFailed")}), ACCOUNT, plan)
+
+    assert findings
+    assert all(not finding.blocking and "AuthorizationFailed" in finding.what for finding in findings)
+
+
+def test_who_is_not_signed_in_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first question decides whether there is anybody to ask for."""
+    code = main(["dev"], FakeAzure(**{"account show": AskFailed("Please run 'az login'")}))
+
+    assert code == 1
+    assert "az login, and az account set" in capsys.readouterr().out
+
+
+def test_isolated_regions_need_one_more_provider() -> None:
+    """The subnet of the app is delegated to a provider that no resource of the plan belongs to."""
+    prod = Plan(Snapshot.load(INFRA / "env/prod.snapshot.json").resources)
+
+    assert "Microsoft.App" in prod.providers
+    assert prod.regions == sorted(REGIONS)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_each_environment_has_its_parameter_file(environment: str) -> None:
+    """Preflight and tests mean the same files."""
+    assert parameter_file(INFRA, environment) == parameters_of(environment)
+    assert parameter_file(INFRA, environment).exists()
+
+
+def test_the_plan_is_that_of_the_subscription(bicep: Bicep, plan: Plan) -> None:
+    """The names in question are those that this subscription would get; the committed snapshot stays as it is."""
+    before = (INFRA / "env/dev.snapshot.json").read_bytes()
+    another = plan_of("dev", "00000000-0000-0000-0000-000000000009", ACCOUNT.tenant)
+
+    assert len(another.resources) == len(plan.resources)
+    assert another.vaults != plan.vaults
+    assert (INFRA / "env/dev.snapshot.json").read_bytes() == before
+
+
+def test_the_command_asks_the_azure_cli(bicep: Bicep, tmp_path: Path) -> None:
+    """From the command line it runs `az`, prints each finding, and ends with 1 where one blocks."""
+    answers = {**GOOD, "provider list": []}
+    (tmp_path / "az").write_text(_AZ.format(python=sys.executable, answers=answers), "utf-8")
+    (tmp_path / "az").chmod(0o755)
+    compiler = shutil.which("bicep")
+    assert compiler
+    run = subprocess.run(
+        [sys.executable, "-m", "scripts.preflight", "dev"],
+        cwd=ROOT,
+        env={
+            "PATH": f"{tmp_path}:{Path(compiler).parent}:/usr/bin:/bin",
+            "HOME": str(tmp_path),
+            "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 1, run.stderr
+    assert "BLOCKS  provider Microsoft.KeyVault is NotRegistered" in run.stdout
+    assert "az provider register --wait --namespace Microsoft.KeyVault" in run.stdout
+
+
+@pytest_asyncio.fixture
+async def broker() -> AsyncIterator[Broker]:
+    async with running_broker() as running:
+        yield running
+
+
+async def test_a_local_broker_that_is_ready_has_no_findings(broker: Broker) -> None:
+    """The same command asks a running broker, on a laptop as in Azure."""
+    assert await asyncio.to_thread(main, ["--url", broker.host.url, "--key", FUNCTION_KEY]) == 0
+
+
+async def test_what_a_broker_lacks_is_said_with_what_to_do(broker: Broker) -> None:
+    """A wrong subscription key shows as what it is."""
+    broker.simulator.keys = {"another-key"}
+
+    [finding] = await asyncio.to_thread(_findings, broker.host.url)
+    assert finding.what.startswith("face: UpstreamUnauthorized")
+    assert finding.to_do.startswith("does the key in the vault belong to this Face account")
+
+
+async def test_a_wrong_function_key_is_told(broker: Broker) -> None:
+    """Without the key nothing is known, which is not nothing found."""
+    [finding] = await asyncio.to_thread(lambda: list(broker_findings(Service(broker.host.url), "wrong")))
+
+    assert "readiness was not told: 401" in finding.what
+
+
+def test_every_check_is_described() -> None:
+    """The name of a check is what is said where it could not be made."""
+    assert all("_" in check.__name__ and check.__doc__ for check in CHECKS)
+
+
+def _findings(url: str) -> list[Finding]:
+    return list(broker_findings(Service(url), FUNCTION_KEY))
+
+
+_AZ = """#!{python}
+import json, sys
+answers = {answers!r}
+asked = " ".join(sys.argv[1:])
+print(json.dumps(answers[max((known for known in answers if asked.startswith(known)), key=len)]))
+"""
