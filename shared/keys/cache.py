@@ -1,39 +1,22 @@
 """A secret kept in memory: fetched once for all who wait, refreshed in the background, kept in an outage."""
 
-import asyncio
 import logging
 import random as random_numbers
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from shared.clock import Clock
 from shared.errors import KeyUnavailable
+from shared.keys.flight import Flight
+from shared.keys.lifetimes import Lifetimes
 from shared.keys.secret import Secret
-from shared.telemetry import log_event
+from shared.telemetry import Field, log_event
 
 _LOGGER = logging.getLogger(__name__)
 
 Read = Callable[[], Awaitable[Secret]]
 """Fetches the secret from where it is kept, within a deadline of its own; raises `KeyUnavailable`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lifetimes:
-    """How long what is known stays good, in milliseconds.
-
-    soft      a value this old is served, and refreshed in the background; spread by a tenth either way, so
-              that the instances of an app do not all ask at once
-    hard      a value this old is served no more
-    retry     the pause after a refresh that failed, while there is a value to serve
-    negative  the pause after a fetch that failed while there is none
-    forced    the pause between two refreshes that refused values asked for
-    """
-
-    soft: int = 15 * 60_000
-    hard: int = 24 * 60 * 60_000
-    retry: int = 30_000
-    negative: int = 5_000
-    forced: int = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +57,16 @@ class CachedSecret:
         self._random = random
         self._held: _Held | None = None
         self._failure: _Failure | None = None
-        self._reported: str | None = None
+        self._reported: dict[str, Field] | None = None
         self._forced_at: int | None = None
-        self._flight: asyncio.Task[None] | None = None
+        self._flight = Flight(f"read {name}")
 
     async def get(self) -> Secret:
         """Answer the value in memory at once, else the one that is fetched; raises `KeyUnavailable`."""
         if self._usable() is None:
             if not self._failed_within(self._lifetimes.negative):
                 self._start(self._read)
-            await self._landed()
+            await self._flight.landed()
         elif self._due():
             self._start(self._read)
         return self._require()
@@ -93,17 +76,15 @@ class CachedSecret:
 
         Answers the value in memory where that is another one already, and where there is no newer to be had.
         """
-        await self._landed()
+        await self._flight.landed()
         if self._holds(refused):
             self._force()
-            await self._landed()
+            await self._flight.landed()
         return await self.get()
 
     async def aclose(self) -> None:
-        """End a refresh that is under way."""
-        if self._flight is not None:
-            self._flight.cancel()
-            await self._landed()
+        """End a read that is under way."""
+        await self._flight.aclose()
 
     def _usable(self) -> Secret | None:
         held, now = self._held, self._clock()
@@ -134,13 +115,7 @@ class CachedSecret:
             self._start(self._reread)
 
     def _start(self, read: Read) -> None:
-        if self._flight is None or self._flight.done():
-            self._flight = asyncio.create_task(self._fly(read), name=f"read {self._name}")
-
-    async def _landed(self) -> None:
-        # Unlike awaiting the task, this does not end it where the waiter is cancelled.
-        if self._flight is not None and not self._flight.done():
-            await asyncio.wait((self._flight,))
+        self._flight.start(partial(self._fly, read))
 
     async def _fly(self, read: Read) -> None:
         started = self._clock()
@@ -165,17 +140,10 @@ class CachedSecret:
 
     def _failed(self, detail: str) -> None:
         self._failure = _Failure(detail, self._clock())
-        if detail != self._reported:
-            self._reported = detail
-            stale = self._usable() is not None
-            log_event(
-                _LOGGER,
-                logging.WARNING,
-                "secret_read_failed",
-                secret=self._name,
-                detail=detail,
-                serving_stale=stale,
-            )
+        report: dict[str, Field] = {"detail": detail, "serving_stale": self._usable() is not None}
+        if report != self._reported:
+            self._reported = report
+            log_event(_LOGGER, logging.WARNING, "secret_read_failed", secret=self._name, **report)
 
     def _require(self) -> Secret:
         secret = self._usable()

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from shared.clock import Clock
-from shared.keys.cache import CachedSecret, Lifetimes
+from shared.keys.cache import CachedSecret
+from shared.keys.lifetimes import Lifetimes
 from shared.keys.secret import Secret
 from shared.keys.source import SecretSource
 

@@ -1,14 +1,17 @@
 """The app's managed identity: tokens for our own calls and for the Azure SDK clients."""
 
 import asyncio
+import json
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from shared.errors import KeyUnavailable
 from shared.keys.failures import explained_for_identity
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
     from azure.core.credentials_async import AsyncTokenCredential
+    from azure.core.pipeline import PipelineResponse
 
 SDK_OPTIONS: Final[dict[str, Any]] = {
     # Seconds; the SDKs' own are 300 for each.
@@ -71,5 +74,22 @@ def open_identity(client_id: str | None = None, *, deadline: float = 3.0) -> Man
     """
     from azure.identity.aio import ManagedIdentityCredential
 
-    credential = ManagedIdentityCredential(client_id=client_id, **SDK_OPTIONS)
+    credential = ManagedIdentityCredential(
+        client_id=client_id, raw_response_hook=_require_token, **SDK_OPTIONS
+    )
     return ManagedIdentity(credential, deadline=deadline)
+
+
+def _require_token(response: "PipelineResponse[Any, Any]") -> None:
+    # The SDK logs an answer that it cannot use, body and token included, as a warning: none gets that far.
+    http = response.http_response
+    if http.status_code == 200 and not _has_token(http.text()):
+        raise KeyUnavailable("the managed identity endpoint answered 200 without a token")
+
+
+def _has_token(body: str) -> bool:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(answer, dict) and {"access_token", "expires_on", "resource"} <= answer.keys()

@@ -364,7 +364,7 @@ async def test_an_identity_that_is_not_assigned_is_told_instead_of_the_vault(
         ),
         pytest.param(
             (200, '{"access_token":"CANARY","expires_on":"4102444800"}'),
-            "the managed identity endpoint answered no token (KeyError)",
+            "the managed identity endpoint answered 200 without a token",
             id="no-resource",
         ),
     ],

@@ -32,7 +32,7 @@ UNUSABLE = [
         pytest.param(str, id="str"),
         pytest.param(ascii, id="ascii"),
         pytest.param("{}".format, id="format"),
-        pytest.param("{!r:>40}".format, id="format-with-a-width"),
+        pytest.param("{:>40}".format, id="format-with-a-width"),
         pytest.param(lambda secret: "%s %r" % (secret, [secret]), id="percent"),  # noqa: UP031
     ],
 )

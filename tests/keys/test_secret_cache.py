@@ -121,7 +121,7 @@ async def test_a_failing_refresh_is_repeated_every_half_minute_at_most(
 async def test_an_outage_is_reported_once_and_its_end_too(
     cache: CachedSecret, keeper: FakeKeeper, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log has one warning for an outage, another where its cause changes, and one line at its end."""
+    """The log has one warning for an outage, another where its cause or effect changes, and a line at its end."""
     caplog.set_level(logging.INFO)
     await cache.get()
     for detail in ["the vault is down", "the vault is down", "the vault refuses"]:
@@ -129,15 +129,18 @@ async def test_an_outage_is_reported_once_and_its_end_too(
         clock.advance(15 * MINUTE)
         await cache.get()
         await settle()
+    clock.advance(24 * HOUR)
+    with pytest.raises(KeyUnavailable):
+        await cache.get()
     keeper.recover()
     keeper.value = "key-2"
     clock.advance(MINUTE)
     await cache.get()
-    await settle()
     failed = {"event": "secret_read_failed", "secret": "face-key", "serving_stale": True}
     assert events(caplog) == [
         failed | {"detail": "the vault is down"},
         failed | {"detail": "the vault refuses"},
+        failed | {"detail": "the vault refuses", "serving_stale": False},
         {"event": "secret_changed", "secret": "face-key"},
         {"event": "secret_read_recovered", "secret": "face-key"},
     ]
