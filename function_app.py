@@ -2,6 +2,7 @@
 
 import azure.functions as func
 
+from collect_result import collect_result_bp
 from create_session import create_session_bp
 from get_result import get_result_bp
 from health import health_bp
@@ -17,4 +18,5 @@ app.register_functions(create_session_bp)
 app.register_functions(get_result_bp)
 app.register_functions(revoke_session_bp)
 app.register_functions(health_bp)
+app.register_functions(collect_result_bp)
 app.register_functions(unknown_route_bp)

@@ -9,6 +9,7 @@ from create_session.body import device_id_of, parse_body, spec_of
 from create_session.use_case import CreateCommand, create_session
 from shared.idempotency import parse_key
 from shared.times import rfc3339
+from shared.tracing import continued
 from shared.web.callers import caller_of
 from shared.web.endpoint import Call, respond
 from shared.web.requests import header, json_body, origin
@@ -58,6 +59,7 @@ def _command(call: Call) -> CreateCommand:
         idempotency_key=parse_key(key) if key is not None else None,
         fingerprint=json.dumps([fields, device_id], sort_keys=True) if key is not None else "",
         request_id=call.request_id,
+        traceparent=continued(header(call.request, "traceparent")),
     )
 
 

@@ -18,8 +18,12 @@ from shared.errors import (
 )
 from shared.face.model import CreatedSession, SessionSpec
 from shared.idempotency import LEASE_MS, Claim, StoredAnswer
-from shared.sessions.record import SessionRecord, Step, token_hash
+from shared.queues.message import CollectMessage, Reason
+from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord, Step, token_hash
 from shared.throttle import Admission, Subject
+
+SWEEP_AFTER_SECONDS = EXPIRY_GRACE_MS // 1000 + 5
+"""How long after the token's end the sweep looks at a session: when the record can be settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class CreateCommand:
     idempotency_key: str | None
     fingerprint: str
     request_id: str
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,8 @@ async def _create(
         token_expires_at=now + command.spec.token_lifetime * 1000,
         principal=command.caller.principal,
         client_reference=command.client_reference,
+        face_api_version=app.face.api_version,
+        traceparent=command.traceparent,
         history=((now, Step.CREATED),),
     )
     created = Created(made.session_id, made.auth_token, record.token_expires_at, admission.rate_limit)
@@ -123,12 +130,17 @@ async def _create_upstream(app: App, command: CreateCommand, admission: Admissio
 async def _keep(
     app: App, command: CreateCommand, record: SessionRecord, created: Created, claim: Claim | None
 ) -> None:
-    """Write record and answer side by side; where one fails, undo it all before anybody hears of the session."""
-    if claim is None:
-        written: list[object] = [await _outcome(app.sessions.add(record))]
-    else:
-        answer = app.idempotency.complete(claim, created.session_id, _content(created), created.expires_at)
-        written = list(await asyncio.gather(_outcome(app.sessions.add(record)), _outcome(answer)))
+    """Write record, sweep message and answer side by side; where one fails, undo it all before anybody hears of it."""
+    sweep = CollectMessage(record.session_id, Reason.SWEEP, traceparent=record.traceparent)
+    writes: list[Awaitable[object]] = [
+        app.sessions.add(record),
+        app.queue.send(sweep.to_text(), command.spec.token_lifetime + SWEEP_AFTER_SECONDS),
+    ]
+    if claim:
+        writes.append(
+            app.idempotency.complete(claim, created.session_id, _content(created), created.expires_at)
+        )
+    written = await asyncio.gather(*map(_outcome, writes))
     failures = [outcome for outcome in written if isinstance(outcome, BrokerError | Outcome)]
     if not failures:
         return
@@ -139,7 +151,7 @@ async def _keep(
 
 
 async def _outcome(write: Awaitable[object]) -> object:
-    """What a write answered, or how it failed: both writes are to end before it is judged."""
+    """What a write answered, or how it failed: all of them are to end before any is judged."""
     try:
         return await write
     except (BrokerError, Outcome) as failure:

@@ -1,13 +1,18 @@
 """Reading a result: from the record once it is final, else from the upstream, and not too often."""
 
+import logging
 from dataclasses import dataclass, replace
 
 from shared.bootstrap import App
 from shared.callers import Caller
-from shared.errors import EntityChanged, SessionNotFound, UpstreamSessionGone
+from shared.errors import EntityChanged, SessionNotFound, StorageUnavailable, UpstreamSessionGone
+from shared.queues.message import CollectMessage, Reason
 from shared.sessions.access import find_held
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Stored
+from shared.telemetry import log_event
+
+_log = logging.getLogger(__name__)
 
 POLL_MS = 2_000
 """When to ask again for a result that is not there: a passive check takes some twelve seconds."""
@@ -52,9 +57,21 @@ async def _refreshed(app: App, stored: Stored, request_id: str) -> Stored:
             stored = await app.sessions.replace(
                 stored, replace(record, reads=policy.admit(record.reads, now))
             )
-        return await app.sessions.replace(stored, await _asked(app, stored.record, request_id))
+        stored = await app.sessions.replace(stored, await _asked(app, stored.record, request_id))
     except EntityChanged:
         return await app.sessions.reload(record.session_id)
+    if stored.record.final:
+        await _hasten(app, stored.record)
+    return stored
+
+
+async def _hasten(app: App, record: SessionRecord) -> None:
+    """Have the event published now rather than when the sweep comes; which it does, whatever happens here."""
+    message = CollectMessage(record.session_id, Reason.POLL, traceparent=record.traceparent)
+    try:
+        await app.queue.send(message.to_text(), 0)
+    except StorageUnavailable as fault:
+        log_event(_log, logging.WARNING, "event_not_hastened", detail=fault.detail)
 
 
 async def _asked(app: App, record: SessionRecord, request_id: str) -> SessionRecord:

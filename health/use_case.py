@@ -21,6 +21,7 @@ async def check_dependencies(app: App, request_id: str) -> list[Dependency]:
     checks: dict[str, Callable[[], Awaitable[object]]] = {
         "face": lambda: app.face.check(request_id),
         "storage": app.store.check,
+        "queue": app.queue.check,
         "secrets": lambda: app.pseudonyms.of("check"),
     }
     return list(await asyncio.gather(*(_check(name, check) for name, check in checks.items())))

@@ -5,9 +5,12 @@ import random
 import secrets
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from shared.clock import Clock, system_clock
+from shared.events.event_grid import open_topic
+from shared.events.publisher import FilePublisher, MemoryPublisher, Publisher
 from shared.face.budget import Budget
 from shared.face.client import FaceClient, make_http_client
 from shared.face.model import Face, FaceCredential
@@ -27,6 +30,9 @@ from shared.keys import (
 )
 from shared.limits import Limits
 from shared.pseudonyms import Pseudonyms
+from shared.queues.azure_queue import QueueAccount, open_queue
+from shared.queues.memory import MemoryQueue
+from shared.queues.port import RESULTS_QUEUE, MessageQueue
 from shared.sessions.store import Sessions
 from shared.settings import Settings
 from shared.storage.azure_table import TableAccount, open_table_store
@@ -52,6 +58,8 @@ class App:
     limiter: Limiter
     limits: Limits
     pseudonyms: Pseudonyms
+    queue: MessageQueue
+    publisher: Publisher
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def aclose(self) -> None:
@@ -65,6 +73,8 @@ def build(
     clock: Clock | None = None,
     face: Face | None = None,
     store: EntityStore | None = None,
+    queue: MessageQueue | None = None,
+    publisher: Publisher | None = None,
 ) -> App:
     """Put the app together; what is given takes the place of what the settings would make. Nothing is called yet.
 
@@ -87,6 +97,8 @@ def build(
         limiter=Limiter(store, clock, random=random.random),
         limits=Limits(settings, pseudonyms),
         pseudonyms=pseudonyms,
+        queue=queue or _queue(settings, secrets_of, clock, resources),
+        publisher=publisher or _publisher(settings, secrets_of, resources),
         resources=resources,
     )
 
@@ -195,6 +207,28 @@ def _store(
     store = open_table_store(account, create_tables=not settings.in_azure, store_time=store_time)
     resources.push_async_callback(store.aclose)
     return store
+
+
+def _queue(settings: Settings, secrets_of: _Secrets, clock: Clock, resources: AsyncExitStack) -> MessageQueue:
+    account: QueueAccount | str
+    if settings.storage_account is not None:
+        endpoint = f"https://{settings.storage_account}.queue.core.windows.net"
+        account = QueueAccount(endpoint, secrets_of.identity())
+    elif settings.storage_connection is not None:
+        account = settings.storage_connection.reveal()
+    else:
+        return MemoryQueue(clock)
+    queue = open_queue(account, RESULTS_QUEUE, create=not settings.in_azure)
+    resources.push_async_callback(queue.aclose)
+    return queue
+
+
+def _publisher(settings: Settings, secrets_of: _Secrets, resources: AsyncExitStack) -> Publisher:
+    if settings.event_grid_topic_endpoint is not None:
+        topic = open_topic(settings.event_grid_topic_endpoint, secrets_of.identity())
+        resources.push_async_callback(topic.aclose)
+        return topic
+    return FilePublisher(Path(settings.events_file)) if settings.events_file else MemoryPublisher()
 
 
 def _pseudonyms(secrets_of: _Secrets) -> Pseudonyms:

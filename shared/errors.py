@@ -15,6 +15,7 @@ BrokerError                       what a caller is told about; `code` is the err
 Outcome                           an answer that the code asking for it expects and turns into something else
 ├── EntityExists, EntityChanged   a lost race for a stored entity
 └── UpstreamSessionGone           Face has no such session (any more)
+EventsUnavailable                 an event could not be published; only the collector hears of it
 SettingsError                     the app cannot start as it is configured
 """
 
@@ -169,6 +170,15 @@ class KeyUnavailable(ComeBackLater):
     """A secret or token could not be had, and none is in memory."""
 
     code = "KeyUnavailable"
+
+
+class EventsUnavailable(Exception):
+    """The event was not certainly taken; nobody but the collector hears of it. `retry_after` in seconds."""
+
+    def __init__(self, detail: str, *, retry_after: float = 1.0) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after = retry_after
 
 
 class UpstreamError(BrokerError):

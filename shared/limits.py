@@ -12,7 +12,8 @@ class Limits:
 
     def __init__(self, settings: Settings, pseudonyms: Pseudonyms) -> None:
         self._pseudonyms = pseudonyms
-        self._device = (Limit("device", settings.throttle_device, "created", charged=True),)
+        self._failures = Limit("failures", settings.throttle_failures, "failed", charged=False)
+        self._device = (Limit("device", settings.throttle_device, "created", charged=True), self._failures)
         self._principal = (Limit("principal", settings.throttle_principal, "created", charged=True),)
         self._client = (Limit("client", settings.throttle_client, "called", charged=True),)
 
@@ -23,6 +24,10 @@ class Limits:
             principal = await self._pseudonyms.of("principal", caller.principal)
             subjects.append(Subject(f"principal-{principal}", self._principal, ClientThrottled))
         return subjects + await self.of_miss(caller)
+
+    def of_failure(self, device: str) -> tuple[str, Limit]:
+        """Where a check that did not pass is entered: the row and the limit of the device's pseudonym."""
+        return f"device-{device}", self._failures
 
     async def of_miss(self, caller: Caller) -> list[Subject]:
         """What asking with an unknown session or a wrong token counts against."""

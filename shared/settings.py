@@ -57,6 +57,10 @@ def _number_within(
     return parse
 
 
+def _boolean(text: str) -> bool:
+    return {"true": True, "false": False}[_one_of("true", "false")(text.lower())]
+
+
 def _connection_string(text: str) -> Secret:
     if text.strip().rstrip(";").lower() == "usedevelopmentstorage=true":
         return Secret(_DEVELOPMENT_STORAGE)
@@ -122,11 +126,27 @@ class Settings:
     record_retention_days: int = _setting(
         _number_within(2, 3650), "days that session records are kept, 2 to 3650", 30
     )
+    broker_region: str | None = _setting(
+        _matching("[a-z0-9-]{1,32}"), "the region's name in events; `FACE_REGION` where it is not set"
+    )
+    event_grid_topic_endpoint: str | None = _setting(
+        _matching(r"https://[a-z0-9.-]+\.eventgrid\.azure\.net/api/events"),
+        "the topic that takes events, `https://NAME.REGION-1.eventgrid.azure.net/api/events`",
+    )
+    events_file: str | None = _setting(
+        str, "a file that takes events, one JSON line each; for local runs only"
+    )
+    delete_after_result: bool = _setting(
+        _boolean, "`true` to delete the session at Face once its event is published, or `false`", True
+    )
     public_base_url: str | None = _setting(
         _matching(r"https?://[A-Za-z0-9.:\[\]-]+"), "the URL that phones reach this region at, without a path"
     )
 
     throttle_device: Policy = _policy("5/10m, 20/d", "sessions per device")
+    throttle_failures: Policy = _policy(
+        "5/30m", "checks per device that did not pass, before no session is made"
+    )
     throttle_principal: Policy = _policy("10/10m", "sessions per authenticated caller")
     throttle_client: Policy = _policy("60/10m", "sessions and failed look-ups per client address")
     throttle_result: Policy = _policy("1/s", "upstream reads of the result per session")
@@ -185,6 +205,11 @@ class Settings:
     def endpoint(self) -> Endpoint:
         """Where Face is called."""
         return _endpoint(self)
+
+    @property
+    def region(self) -> str:
+        """The region's name, as events tell it."""
+        return self.broker_region or self.face_region or "local"
 
     @property
     def base_url(self) -> str | None:
@@ -251,7 +276,7 @@ def _one_endpoint(settings: Settings) -> str | None:
 
 
 def _no_local_secrets_in_azure(settings: Settings) -> str | None:
-    for name in ("face_key", "id_pepper", "storage_connection"):
+    for name in ("face_key", "id_pepper", "storage_connection", "events_file"):
         if settings.in_azure and getattr(settings, name) is not None:
             return (
                 f"{_setting_of(name).name}: expected to be absent in Azure, where no secret is an app setting"
@@ -262,6 +287,12 @@ def _no_local_secrets_in_azure(settings: Settings) -> str | None:
 def _a_store(settings: Settings) -> str | None:
     if settings.in_azure and settings.storage_account is None:
         return f"{_expected('storage_account')}: memory does not outlive an instance"
+    return None
+
+
+def _a_topic(settings: Settings) -> str | None:
+    if settings.in_azure and settings.event_grid_topic_endpoint is None:
+        return _expected("event_grid_topic_endpoint")
     return None
 
 
@@ -298,6 +329,7 @@ _RULES: tuple[Callable[[Settings], str | None], ...] = (
     _no_local_secrets_in_azure,
     _a_key,
     _a_store,
+    _a_topic,
     _a_pepper,
     _said_who_may_call,
     _front_door,

@@ -22,6 +22,7 @@ class Step(StrEnum):
     COMPLETED = "completed"
     EXPIRED = "expired"
     REVOKED = "revoked"
+    PUBLISHED = "published"
     DELETED_UPSTREAM = "deletedUpstream"
 
 
@@ -40,6 +41,8 @@ class SessionRecord:
     token_expires_at: int
     principal: str | None = None
     client_reference: str | None = None
+    face_api_version: str = ""
+    traceparent: str | None = None
     status: SessionStatus = SessionStatus.NOT_STARTED
     decision: LivenessDecision | None = None
     digest: str | None = None
@@ -48,6 +51,7 @@ class SessionRecord:
     completed_at: int | None = None
     upstream_request_id: str | None = None
     revoked: bool = False
+    published_at: int | None = None
     deleted_upstream: bool = False
     reads: Log = ()
     history: tuple[tuple[int, Step], ...] = ()
@@ -88,8 +92,8 @@ class SessionRecord:
         return replace(self, history=(*self.history, (now, step)))
 
     def with_result(self, result: SessionResult, now: int) -> "SessionRecord":
-        """The record after Face was asked; what is final stays as it is."""
-        if self.final:
+        """The record after Face was asked; what is final, or was revoked before it was, stays as it is."""
+        if self.final or self.revoked:
             return self
         if result.status is SessionStatus.RESULT_AVAILABLE:
             return replace(
@@ -111,9 +115,23 @@ class SessionRecord:
 
     def expired(self, now: int) -> "SessionRecord":
         """The record of a session that ended without a result."""
-        if self.final:
+        if self.final or self.revoked:
             return self
         return replace(self, status=SessionStatus.EXPIRED, completed_at=now).noted(Step.EXPIRED, now)
+
+    def as_published(self, now: int) -> "SessionRecord":
+        """The record of a session whose event was taken."""
+        return self if self.published_at else replace(self, published_at=now).noted(Step.PUBLISHED, now)
+
+    def as_revoked(self, now: int) -> "SessionRecord":
+        """The record of a session that its phone ended."""
+        return self if self.revoked else replace(self, revoked=True).noted(Step.REVOKED, now)
+
+    def as_deleted_upstream(self, now: int) -> "SessionRecord":
+        """The record of a session that Face was told to forget."""
+        if self.deleted_upstream:
+            return self
+        return replace(self, deleted_upstream=True).noted(Step.DELETED_UPSTREAM, now)
 
     def _is_over(self, now: int) -> bool:
         return now > self.token_expires_at + EXPIRY_GRACE_MS

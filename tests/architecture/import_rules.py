@@ -14,6 +14,10 @@ ADAPTERS = {
     "Face": ("shared.face",),
     "keys": ("shared.keys",),
     "memory": ("shared.storage.memory",),
+    "Event Grid": ("shared.events.event_grid",),
+    "local events": ("shared.events.publisher",),
+    "Azure Queue": ("shared.queues.azure_queue",),
+    "memory queue": ("shared.queues.memory",),
     "Azure Table": ("shared.storage.azure_table", "shared.storage.store_time", "shared.storage.tables"),
 }
 """What is behind the ports, by what it talks to."""
@@ -22,11 +26,15 @@ PORTS = ("shared.face.model",)
 """What adapters may know of each other's packages; `shared.storage.port` is in no adapter's package."""
 
 IO_MODULES = (
+    "shared.events.event_grid",
+    "shared.events.publisher",
     "shared.face.calls",
     "shared.face.client",
     "shared.face.transport",
     "shared.keys.identity",
     "shared.keys.key_vault",
+    "shared.queues.azure_queue",
+    "shared.queues.memory",
     "shared.storage.azure_table",
     "shared.storage.memory",
     "shared.storage.tables",

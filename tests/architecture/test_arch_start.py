@@ -21,6 +21,7 @@ SLOW = (
 LOCAL = {"FACE_REGION": "westeurope", "FACE_KEY": "a-key-of-the-tests"}
 IN_AZURE = {
     "AzureWebJobsStorage__accountName": "brokerstorage",
+    "EVENT_GRID_TOPIC_ENDPOINT": "https://broker.westeurope-1.eventgrid.azure.net/api/events",
     "CLIENT_AUTH": "none",
     "FACE_AUTH": "identity",
     "FACE_ENDPOINT": "https://a-face.cognitiveservices.azure.com",

@@ -34,11 +34,24 @@ def http(
     return ExpectedFunction(name, (trigger, {"direction": "OUT", "type": "http", "name": "$return"}))
 
 
+def queue(name: str, queue_name: str) -> ExpectedFunction:
+    """A function that takes the messages of a queue of the app's own storage account."""
+    trigger = {
+        "direction": "IN",
+        "type": "queueTrigger",
+        "name": "message",
+        "queueName": queue_name,
+        "connection": "AzureWebJobsStorage",
+    }
+    return ExpectedFunction(name, (trigger,))
+
+
 FUNCTIONS = (
     http("create_session", "sessions", "POST"),
     http("get_result", "sessions/{sessionId}", "GET"),
     http("revoke_session", "sessions/{sessionId}", "DELETE"),
     http("health", "health", "GET"),
     http("ready", "ready", "GET", auth_level="FUNCTION"),
+    queue("collect_result", "liveness-results"),
     http("unknown_route", "{*path}"),
 )

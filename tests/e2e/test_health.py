@@ -25,6 +25,7 @@ async def test_ready_names_each_dependency(broker: Broker) -> None:
         "dependencies": [
             {"name": "face", "state": "available", "problem": None},
             {"name": "storage", "state": "available", "problem": None},
+            {"name": "queue", "state": "available", "problem": None},
             {"name": "secrets", "state": "available", "problem": None},
         ],
     }

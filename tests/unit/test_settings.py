@@ -14,6 +14,7 @@ AZURE = {
     "KEY_VAULT_URL": "https://kv-example.vault.azure.net",
     "AzureWebJobsStorage__accountName": "stexample",
     "CLIENT_AUTH": "none",
+    "EVENT_GRID_TOPIC_ENDPOINT": "https://evgt-example.westeurope-1.eventgrid.azure.net/api/events",
     "WEBSITE_SITE_NAME": "func-example",
     "WEBSITE_HOSTNAME": "func-example.azurewebsites.net",
 }
@@ -85,6 +86,10 @@ def test_environment_of_the_process_is_read(monkeypatch: pytest.MonkeyPatch) -> 
         ("THROTTLE_RESULT", "1/x"),
         ("CLIENT_ADDRESS", CANARY),
         ("FRONT_DOOR_ID", CANARY),
+        ("BROKER_REGION", f"{CANARY} X"),
+        ("DELETE_AFTER_RESULT", "yes"),
+        ("THROTTLE_FAILURES", "x"),
+        ("EVENT_GRID_TOPIC_ENDPOINT", "https://evil.example/api/events"),
         ("CLIENT_AUTH", CANARY),
         ("AzureWebJobsStorage__accountName", "Not An Account"),
         ("AzureWebJobsStorage", CANARY),
@@ -152,6 +157,8 @@ def test_endpoint_that_is_not_face_is_refused(endpoint: str) -> None:
             "AzureWebJobsStorage",
             id="connection string in Azure",
         ),
+        pytest.param(AZURE | {"EVENTS_FILE": "x"}, "EVENTS_FILE", id="events file in Azure"),
+        pytest.param(AZURE | {"EVENT_GRID_TOPIC_ENDPOINT": ""}, "EVENT_GRID_TOPIC_ENDPOINT", id="no topic"),
         pytest.param(AZURE | {"CLIENT_AUTH": ""}, "CLIENT_AUTH", id="nobody said who may call"),
         pytest.param(AZURE | {"KEY_VAULT_URL": ""}, "KEY_VAULT_URL", id="no vault in Azure"),
         pytest.param(

@@ -1,0 +1,5 @@
+"""Queue trigger: end a session with its event, whether or not its phone comes back."""
+
+from collect_result.trigger import collect_result_bp
+
+__all__ = ["collect_result_bp"]

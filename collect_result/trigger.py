@@ -1,0 +1,36 @@
+"""The trigger: parse, collect."""
+
+import logging
+
+import azure.functions as func
+
+from collect_result.use_case import collect_result
+from shared.bootstrap import current_app
+from shared.queues.message import CollectMessage
+from shared.queues.port import RESULTS_QUEUE
+from shared.telemetry import log_event
+
+_log = logging.getLogger(__name__)
+
+collect_result_bp = func.Blueprint()
+
+
+@collect_result_bp.function_name("collect_result")
+@collect_result_bp.queue_trigger(
+    arg_name="message", queue_name=RESULTS_QUEUE, connection="AzureWebJobsStorage"
+)
+async def trigger(message: func.QueueMessage) -> None:
+    """Take one message; one that raises is delivered again some times, and then kept in the poison queue."""
+    try:
+        parsed = CollectMessage.from_text(message.get_body().decode("utf-8", "replace"))
+    except ValueError as fault:
+        log_event(
+            _log,
+            logging.ERROR,
+            "message_unusable",
+            messageId=message.id,
+            dequeueCount=message.dequeue_count,
+            reason=str(fault),
+        )
+        raise
+    await collect_result(current_app(), parsed)

@@ -1,0 +1,127 @@
+"""Collecting a result, as a state machine over the session record.
+
+read the upstream -> write the outcome -> charge a failure -> publish -> mark published -> delete upstream -> mark that
+
+The process may die between any two steps: the message is still there, and the next run goes on where the record says.
+What is done twice is the same: an outcome once written stays, a failure is entered by its own time, a published event
+has one id, a deletion of what is gone is fine.
+"""
+
+import logging
+import uuid
+
+from collect_result.delays import after_trouble, until_next_look
+from shared.bootstrap import App
+from shared.errors import BrokerError, EventsUnavailable, UpstreamError, UpstreamSessionGone
+from shared.events.cloud_event import event_of
+from shared.face.model import SessionStatus
+from shared.queues.message import CollectMessage
+from shared.sessions.record import SessionRecord
+from shared.sessions.store import Stored
+from shared.telemetry import log_event
+
+DEADLINE_MS = 47 * 3_600_000
+"""When a session that brought no result has expired: an hour before Face forgets it."""
+
+_log = logging.getLogger(__name__)
+
+
+async def collect_result(app: App, message: CollectMessage) -> None:
+    """Bring a session to its end, or put the message back for later.
+
+    Raises `StorageUnavailable` only where not even that was possible: then the host delivers the message again.
+    """
+    try:
+        delay = await _collect(app, message)
+    except (BrokerError, EventsUnavailable) as trouble:
+        delay = after_trouble(message.attempt, getattr(trouble, "retry_after", None) or 0.0)
+        log_event(
+            _log,
+            logging.WARNING,
+            "collect_failed",
+            sessionId=message.session_id,
+            attempt=message.attempt,
+            error=type(trouble).__name__,
+            detail=trouble.detail or None,
+        )
+    if delay is not None:
+        await app.queue.send(message.again().to_text(), delay)
+
+
+async def _collect(app: App, message: CollectMessage) -> float | None:
+    """Go as far as possible; answer in how many seconds to look again, or None where all is done."""
+    stored = await app.sessions.get(message.session_id)
+    if stored is None:
+        # It was undone before anybody heard of it, or is older than records are kept.
+        log_event(_log, logging.WARNING, "collect_unknown_session", sessionId=message.session_id)
+        return None
+    stored = await _settled(app, stored)
+    record = stored.record
+    if not record.final and not record.revoked:
+        return until_next_look(message.attempt, (_deadline(record) - app.clock()) / 1000)
+    if record.final:
+        stored = await _published(app, stored)
+    await _deleted_upstream(app, stored)
+    return None
+
+
+async def _settled(app: App, stored: Stored) -> Stored:
+    """The record with its outcome, if there is one by now."""
+    record = stored.record
+    if record.final or record.revoked:
+        return stored
+    try:
+        result = await app.face.result(record.session_id, _request_id())
+    except UpstreamSessionGone:
+        return await app.sessions.change(stored, lambda record: record.expired(app.clock()))
+    except UpstreamError:
+        if app.clock() < _deadline(record):
+            raise
+    else:
+        stored = await app.sessions.change(stored, lambda record: record.with_result(result, app.clock()))
+    if app.clock() >= _deadline(record):
+        stored = await app.sessions.change(stored, lambda record: record.expired(app.clock()))
+    return stored
+
+
+async def _published(app: App, stored: Stored) -> Stored:
+    """The record after its event was taken."""
+    record = stored.record
+    if record.published_at is not None:
+        return stored
+    await _charge_failure(app, record)
+    event = event_of(record, app.settings.region)
+    await app.publisher.publish(event)
+    log_event(
+        _log,
+        logging.INFO,
+        "event_published",
+        eventType=event["type"],
+        eventId=event["id"],
+        sessionId=record.session_id,
+    )
+    return await app.sessions.change(stored, lambda record: record.as_published(app.clock()))
+
+
+async def _charge_failure(app: App, record: SessionRecord) -> None:
+    """Enter a check that did not pass; one that was never made counts for nothing."""
+    if record.status is SessionStatus.RESULT_AVAILABLE and not record.passed(None):
+        key, limit = app.limits.of_failure(record.device)
+        await app.limiter.charge(key, limit, record.completed_at or record.created_at)
+
+
+async def _deleted_upstream(app: App, stored: Stored) -> None:
+    """Have Face forget the session, its image included; it does so by itself after 48 hours."""
+    record = stored.record
+    if record.deleted_upstream or not (app.settings.delete_after_result or record.revoked):
+        return
+    await app.face.delete(record.session_id, _request_id())
+    await app.sessions.change(stored, lambda record: record.as_deleted_upstream(app.clock()))
+
+
+def _deadline(record: SessionRecord) -> int:
+    return record.created_at + DEADLINE_MS
+
+
+def _request_id() -> str:
+    return str(uuid.uuid4())

@@ -1,0 +1,60 @@
+"""The terminal event of a session, as a CloudEvent: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md.
+
+It is made from the record alone, so that publishing it again gives the same event, to the letter.
+"""
+
+import uuid
+from typing import Any
+
+from shared.face.model import SessionStatus
+from shared.sessions.record import SessionRecord
+from shared.times import rfc3339
+
+COMPLETED = "liveness.session.completed"
+EXPIRED = "liveness.session.expired"
+
+_SCHEMAS = "https://face-liveness-broker.example/events"
+# Made once for this project, and never changed: it makes the ids of events the same for ever.
+_NAMESPACE = "5b6d6c5e-7a0d-5f0e-9d0a-2f6f0c1b7e44"
+
+
+def event_of(record: SessionRecord, region: str) -> dict[str, Any]:
+    """The event of a session whose result is final, in the JSON format of CloudEvents 1.0."""
+    kind = COMPLETED if record.status is SessionStatus.RESULT_AVAILABLE else EXPIRED
+    completed_at = rfc3339(record.completed_at or record.token_expires_at)
+    event = {
+        "specversion": "1.0",
+        "type": kind,
+        "source": f"/face-liveness-broker/{region}",
+        "id": event_id(record.session_id, kind),
+        "subject": record.session_id,
+        "time": completed_at,
+        "datacontenttype": "application/json",
+        "dataschema": f"{_SCHEMAS}/{kind}.v1.schema.json",
+        "data": {
+            "sessionId": record.session_id,
+            "region": region,
+            "clientReference": record.client_reference,
+            "principal": record.principal,
+            "passed": record.passed(None),
+            "livenessDecision": record.decision,
+            "attempts": record.attempts,
+            "failure": _failure(record),
+            "digest": record.digest,
+            "createdDateTime": rfc3339(record.created_at),
+            "completedDateTime": completed_at,
+            "faceApiVersion": record.face_api_version,
+            "upstreamRequestId": record.upstream_request_id,
+        },
+    }
+    return event if record.traceparent is None else {**event, "traceparent": record.traceparent}
+
+
+def event_id(session_id: str, kind: str) -> str:
+    """The id under which a session's event of a type is always published: consumers tell duplicates by it."""
+    return str(uuid.uuid5(uuid.UUID(_NAMESPACE), f"{session_id} {kind}"))
+
+
+def _failure(record: SessionRecord) -> dict[str, str] | None:
+    failure = record.failure
+    return None if failure is None else {"code": failure.code, "message": failure.message}
