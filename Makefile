@@ -1,6 +1,9 @@
 # `make run` and `make test` prepare whatever they need.
 PYTHON ?= $(shell scripts/find_python.sh)
 VENV := .venv
+# The oldest Python that the code runs on is tested as well, where it is not the only one.
+OLDEST := $(filter-out $(PYTHON),$(shell scripts/find_python.sh 3.11))
+OLDEST_VENV := .venv-3.11
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -9,12 +12,20 @@ BIN := $(VENV)/bin
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(VENV)/.ready: requirements.txt requirements-dev.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: none was found."; exit 1; }
-	@echo "Preparing $(VENV) with $(PYTHON) ..."
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+# One environment per Python: $(1) its folder, $(2) the interpreter.
+define environment
+	@test -n "$(2)" || { echo "Python 3.11 or newer is needed: none was found."; exit 1; }
+	@echo "Preparing $(1) with $(2) ..."
+	@$(2) -m venv $(1)
+	@$(1)/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
+endef
+
+$(VENV)/.ready: requirements.txt requirements-dev.txt
+	$(call environment,$(VENV),$(PYTHON))
+
+$(OLDEST_VENV)/.ready: requirements.txt requirements-dev.txt
+	$(call environment,$(OLDEST_VENV),$(OLDEST))
 
 STORAGE ?= memory
 
@@ -27,8 +38,12 @@ check: $(VENV)/.ready  ## Formatter, linter and types.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: check tools  ## Everything that can be tested on this machine.
+test: check tools $(if $(OLDEST),test-oldest)  ## Everything that can be tested on this machine.
 	$(BIN)/pytest
+
+# What does not depend on the version of Python is tested once.
+test-oldest: check tools $(OLDEST_VENV)/.ready
+	$(OLDEST_VENV)/bin/pytest --ignore=tests/infra --ignore=tests/architecture
 
 tools:
 	@if command -v npm >/dev/null; then scripts/azurite.sh; else echo "No npm: tests over Azurite are left out."; fi
