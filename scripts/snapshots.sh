@@ -10,4 +10,8 @@ for parameters in env/*.bicepparam main.bicepparam; do
         --subscription-id 00000000-0000-0000-0000-000000000001 \
         --tenant-id 00000000-0000-0000-0000-000000000002 \
         --location westeurope
+    snapshot="${parameters%.bicepparam}.snapshot.json"
+    # The compiler writes some names in any order.
+    python3 -m json.tool --sort-keys "$snapshot" "$snapshot.sorted"
+    mv "$snapshot.sorted" "$snapshot"
 done

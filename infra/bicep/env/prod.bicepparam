@@ -19,15 +19,14 @@ param broker = {
   authTokenTtlMaxSeconds: 3600
 }
 
+// Nobody's registration by default, so that nobody gets in.
+var nobody = '00000000-0000-0000-0000-000000000000'
+var authClientId = readEnvironmentVariable('BROKER_AUTH_CLIENT_ID', '')
+var authIssuer = readEnvironmentVariable('BROKER_AUTH_ISSUER', '')
 param easyAuth = {
-  clientId: readEnvironmentVariable('BROKER_AUTH_CLIENT_ID', '00000000-0000-0000-0000-000000000000')
-  openIdIssuer: readEnvironmentVariable(
-    'BROKER_AUTH_ISSUER',
-    'https://login.microsoftonline.com/00000000-0000-0000-0000-000000000000/v2.0'
-  )
-  allowedAudiences: [
-    'api://${readEnvironmentVariable('BROKER_AUTH_CLIENT_ID', '00000000-0000-0000-0000-000000000000')}'
-  ]
+  clientId: empty(authClientId) ? nobody : authClientId
+  openIdIssuer: empty(authIssuer) ? 'https://login.microsoftonline.com/${nobody}/v2.0' : authIssuer
+  allowedAudiences: ['api://${empty(authClientId) ? nobody : authClientId}']
 }
 
 param frontDoor = { tier: 'Standard' }
@@ -35,7 +34,7 @@ param frontDoor = { tier: 'Standard' }
 param monitoring = {
   retentionInDays: 90
   dailyQuotaGb: 5
-  alertEmails: [readEnvironmentVariable('BROKER_ALERT_EMAIL', 'liveness-operations@example.com')]
+  alertEmails: filter(split(readEnvironmentVariable('BROKER_ALERT_EMAIL', ''), ','), email => !empty(email))
 }
 
 param isolated = true

@@ -1,5 +1,7 @@
 metadata description = 'Who may do what in one region. The names hold the principal: a new identity gets new assignments.'
 
+import { roleIds } from '../role-ids.bicep'
+
 @description('Required. The principal of the app.')
 param appPrincipalId string
 
@@ -24,24 +26,11 @@ param topicName string
 @description('Required. The Application Insights component.')
 param applicationInsightsName string
 
-// https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
-var roles = {
-  cognitiveServicesUser: 'a97b65f3-24c7-4388-baec-2e87135dc908'
-  eventGridDataSender: 'd5a91429-5739-47e2-a06b-3470a27159e7'
-  keyVaultSecretsUser: '4633458b-17de-408a-b874-0445c86b69e6'
-  monitoringMetricsPublisher: '3913510d-42f4-4e42-8a64-420c390055eb'
-  storageBlobDataContributor: 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
-  storageBlobDataOwner: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
-  storageQueueDataContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
-  storageQueueDataMessageSender: 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
-  storageTableDataContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
-}
-
 // The host keeps its own state in blobs; the trigger updates and moves messages, which a reader may not.
 var appStorageRoles = [
-  roles.storageBlobDataOwner
-  roles.storageQueueDataContributor
-  roles.storageTableDataContributor
+  roleIds.storageBlobDataOwner
+  roleIds.storageQueueDataContributor
+  roleIds.storageTableDataContributor
 ]
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
@@ -93,79 +82,79 @@ resource account_app 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
 ]
 
 resource keyVault_app 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(keyVault.id, appPrincipalId, roles.keyVaultSecretsUser)
+  name: guid(keyVault.id, appPrincipalId, roleIds.keyVaultSecretsUser)
   scope: keyVault
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId(
       'Microsoft.Authorization/roleDefinitions',
-      roles.keyVaultSecretsUser
+      roleIds.keyVaultSecretsUser
     )
   }
 }
 
 resource face_app 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (callsFaceAsItself) {
-  name: guid(face.id, appPrincipalId, roles.cognitiveServicesUser)
+  name: guid(face.id, appPrincipalId, roleIds.cognitiveServicesUser)
   scope: face
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId(
       'Microsoft.Authorization/roleDefinitions',
-      roles.cognitiveServicesUser
+      roleIds.cognitiveServicesUser
     )
   }
 }
 
 resource topic_app 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(topic.id, appPrincipalId, roles.eventGridDataSender)
+  name: guid(topic.id, appPrincipalId, roleIds.eventGridDataSender)
   scope: topic
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId(
       'Microsoft.Authorization/roleDefinitions',
-      roles.eventGridDataSender
+      roleIds.eventGridDataSender
     )
   }
 }
 
 resource applicationInsights_app 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(applicationInsights.id, appPrincipalId, roles.monitoringMetricsPublisher)
+  name: guid(applicationInsights.id, appPrincipalId, roleIds.monitoringMetricsPublisher)
   scope: applicationInsights
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId(
       'Microsoft.Authorization/roleDefinitions',
-      roles.monitoringMetricsPublisher
+      roleIds.monitoringMetricsPublisher
     )
   }
 }
 
 resource deadLetters_topic 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(account::blobs::deadLetters.id, topicPrincipalId, roles.storageBlobDataContributor)
+  name: guid(account::blobs::deadLetters.id, topicPrincipalId, roleIds.storageBlobDataContributor)
   scope: account::blobs::deadLetters
   properties: {
     principalId: topicPrincipalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId(
       'Microsoft.Authorization/roleDefinitions',
-      roles.storageBlobDataContributor
+      roleIds.storageBlobDataContributor
     )
   }
 }
 
 resource events_topic 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(account::queues::events.id, topicPrincipalId, roles.storageQueueDataMessageSender)
+  name: guid(account::queues::events.id, topicPrincipalId, roleIds.storageQueueDataMessageSender)
   scope: account::queues::events
   properties: {
     principalId: topicPrincipalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId(
       'Microsoft.Authorization/roleDefinitions',
-      roles.storageQueueDataMessageSender
+      roleIds.storageQueueDataMessageSender
     )
   }
 }

@@ -1,0 +1,109 @@
+metadata description = 'Once for each subscription, by an owner: the identities that the pipelines of a repository deploy as.'
+
+targetScope = 'subscription'
+
+import { roleIds } from '../role-ids.bicep'
+
+@description('Required. The repository, such as `example/face-liveness-broker`.')
+param repository string
+
+@description('Required. The region of the identities.')
+param location string
+
+@description('Optional. The environments of the repository whose jobs may deploy to this subscription.')
+param environments string[] = ['dev', 'prod-first', 'prod-rest']
+
+@description('Optional. The environment whose jobs may look and compute what would change, and nothing else.')
+param lookingEnvironment string = 'what-if'
+
+var contributorId = 'b24988ac-6180-42a0-ab88-20f7382dd24c'
+var roleAdministratorId = 'f58310d9-a9f6-439a-9e8d-f62e7b41a168'
+var allowedRoles = join(map(items(roleIds), role => role.value), ', ')
+
+// https://learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-examples
+var onlyRolesOfTheTemplate = '''
+((!(ActionMatches{'Microsoft.Authorization/roleAssignments/write'}))
+ OR (@Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {ROLES}
+  AND @Request[Microsoft.Authorization/roleAssignments:PrincipalType] ForAnyOfAnyValues:StringEqualsIgnoreCase {'ServicePrincipal'}))
+AND
+((!(ActionMatches{'Microsoft.Authorization/roleAssignments/delete'}))
+ OR (@Resource[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {ROLES}))
+'''
+
+resource resourceGroup 'Microsoft.Resources/resourceGroups@2025-04-01' = {
+  name: 'rg-liveness-deployers'
+  location: location
+}
+
+module deployers 'deployer.bicep' = [
+  for environment in environments: {
+    scope: resourceGroup
+    params: {
+      environment: environment
+      repository: repository
+      location: location
+    }
+  }
+]
+
+module looker 'deployer.bicep' = {
+  scope: resourceGroup
+  params: {
+    environment: lookingEnvironment
+    repository: repository
+    location: location
+  }
+}
+
+module contributors 'assignment.bicep' = [
+  for (environment, i) in environments: {
+    params: {
+      principalId: deployers[i].outputs.principalId
+      roleId: contributorId
+    }
+  }
+]
+
+module roleAdministrators 'assignment.bicep' = [
+  for (environment, i) in environments: {
+    params: {
+      principalId: deployers[i].outputs.principalId
+      roleId: roleAdministratorId
+      condition: replace(onlyRolesOfTheTemplate, 'ROLES', allowedRoles)
+    }
+  }
+]
+
+resource whatIf 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(subscription().id, 'liveness-what-if')
+  properties: {
+    roleName: 'Liveness broker what-if'
+    description: 'Reads resources, no data and no keys, and computes what a deployment would change.'
+    type: 'CustomRole'
+    assignableScopes: [subscription().id]
+    permissions: [
+      {
+        actions: [
+          '*/read'
+          'Microsoft.Resources/deployments/validate/action'
+          'Microsoft.Resources/deployments/whatIf/action'
+        ]
+      }
+    ]
+  }
+}
+
+module looking 'assignment.bicep' = {
+  params: {
+    principalId: looker.outputs.principalId
+    roleId: whatIf.name
+  }
+}
+
+@description('What to set as the variable AZURE_CLIENT_ID of each environment of the repository.')
+output clientIds string[] = [
+  for (environment, i) in environments: '${environment}: ${deployers[i].outputs.clientId}'
+]
+
+@description('The same for the environment that only looks.')
+output lookingClientId string = '${lookingEnvironment}: ${looker.outputs.clientId}'

@@ -1,0 +1,151 @@
+"""The pipelines."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.infra.arm_snapshot import Snapshot
+from tests.infra.bicep_compiler import INFRA, ROOT
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+DEPLOY = (ROOT / ".github/workflows/deploy.yml").read_text("utf-8")
+
+
+def test_zizmor_finds_nothing() -> None:
+    """No workflow lets a stranger run code, keeps a token for longer than needed, or trusts a name that can move."""
+    run = _run("zizmor", "--offline", "--quiet", "--config", ".github/zizmor.yml", ".github/workflows")
+
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_workflows_are_what_github_understands() -> None:
+    """Each file fits the schema of workflows."""
+    paths = [str(path) for path in WORKFLOWS]
+    run = _run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *paths)
+
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_rings_are_the_regions_of_production(snapshots: Mapping[str, Snapshot]) -> None:
+    """Each region of the parameter file is deployed once, the first one first, and under its own name."""
+    groups = {
+        group["name"].split("-")[-1]: group["location"]
+        for group in snapshots["prod"].find("Microsoft.Resources/resourceGroups")
+        if not group["name"].endswith("-global")
+    }
+    prod = DEPLOY[DEPLOY.index("prod-first:") :]
+
+    assert re.findall(r"code: (\w+)\n +location: (\w+)", prod) == list(groups.items())
+
+
+def test_each_ring_waits_for_the_one_before() -> None:
+    """Nothing reaches all regions at once."""
+    order = re.findall(r"^  ([a-z-]+):\n(?:.*\n)??    needs: ([a-z-]+)$", DEPLOY, re.MULTILINE)
+
+    assert order == [("dev", "package"), ("prod-first", "dev"), ("prod-rest", "prod-first")]
+    assert "max-parallel: 1" in DEPLOY
+
+
+def test_the_package_is_built_once() -> None:
+    """Every region gets the same package: no job but the first builds one."""
+    built = [path.name for path in WORKFLOWS if "scripts.package" in path.read_text("utf-8")]
+
+    assert built == ["deploy.yml"]
+    assert DEPLOY.count("scripts.package") == 1
+
+
+def test_identities_belong_to_the_environments_that_jobs_run_in() -> None:
+    """Whatever signs in has an identity that the bootstrap template makes for its environment."""
+    bootstrap = (INFRA / "bootstrap/main.bicep").read_text("utf-8")
+    made = set(re.findall(r"'([a-z-]+)'", bootstrap[: bootstrap.index("var contributorId")])) & {
+        *re.findall(r"ring: ([a-z-]+)", DEPLOY),
+        "what-if",
+    }
+
+    assert made == {"dev", "prod-first", "prod-rest", "what-if"}
+
+
+def test_one_version_of_the_compiler() -> None:
+    """What was tested is what is deployed with."""
+    versions = {
+        version
+        for path in WORKFLOWS
+        for version in re.findall("BICEP_VERSION: (v.+)", path.read_text("utf-8"))
+    }
+
+    assert versions == {"v0.49.2"}
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, ROOT / "azure.yaml"], ids=lambda path: path.name)
+def test_what_is_called_exists(path: Path) -> None:
+    """Scripts, modules and parameter files that a pipeline names are there."""
+    text = path.read_text("utf-8")
+
+    for module in re.findall(r"-m (scripts\.\w+)", text):
+        assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
+    for script in re.findall(r"scripts/\w+\.sh", text):
+        assert os.access(ROOT / script, os.X_OK), script
+    for workflow in re.findall(r"uses: \./(\S+)", text):
+        assert (ROOT / workflow).exists(), workflow
+
+
+def test_azd_finds_the_template() -> None:
+    """Azd is sent to the folder with the template and the parameters that are meant for it."""
+    text = (ROOT / "azure.yaml").read_text("utf-8")
+    found = re.search(r"path: (\S+)\n +module: (\S+)", text)
+
+    assert found is not None
+    assert (ROOT / found[1] / f"{found[2]}.bicep").exists()
+    assert (ROOT / found[1] / f"{found[2]}.bicepparam").exists()
+
+
+def test_publishing_is_tried_again(tmp_path: Path) -> None:
+    """A refusal because a role is not known yet does not end a roll-out; one that lasts does."""
+    az = tmp_path / "az"
+    az.write_text('#!/bin/sh\necho "$@" >> "$0.log"\n[ "$(wc -l < "$0.log")" -ge 3 ]\n', "utf-8")
+    az.chmod(0o755)
+    run = subprocess.run(  # noqa: S603 - a script of this repository.
+        [str(ROOT / "scripts/publish.sh"), "a-group", "an-app", "a.zip"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PAUSE": "0"},
+        check=False,
+    )
+    asked = (tmp_path / "az.log").read_text("utf-8").splitlines()
+
+    assert run.returncode == 0
+    assert len(asked) == 3
+    assert all(
+        "--resource-group a-group --name an-app --src a.zip --build-remote false" in line for line in asked
+    )
+
+
+def test_publishing_ends_some_time(tmp_path: Path) -> None:
+    """What never works is a failure, and is said."""
+    (tmp_path / "az").write_text("#!/bin/sh\nexit 1\n", "utf-8")
+    (tmp_path / "az").chmod(0o755)
+    run = subprocess.run(  # noqa: S603 - a script of this repository.
+        [str(ROOT / "scripts/publish.sh"), "a-group", "an-app", "a.zip"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PAUSE": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 1
+    assert "could not be published to an-app" in run.stderr
+
+
+def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    found = shutil.which(program, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if found is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
+            f"{program} is not installed: see requirements-dev.txt."
+        )
+    return subprocess.run(  # noqa: S603 - the program that was looked up.
+        [found, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
