@@ -170,6 +170,7 @@ module functionApp 'modules/function-app.bicep' = {
     storageAccountName: names.storageAccount
     keyVaultUri: keyVault.outputs.uri
     faceEndpoint: face.outputs.endpoint
+    topicEndpoint: topic.outputs.endpoint
     applicationInsightsConnectionString: logs.outputs.connectionString
     subnetResourceId: isolated ? network!.outputs.appSubnetResourceId : null
     broker: broker

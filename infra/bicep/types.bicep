@@ -68,8 +68,14 @@ type brokerType = {
   @maxValue(3650)
   recordRetentionDays: int?
 
+  @description('Optional. Whether a session is deleted at Face once its event is published. Default true.')
+  deleteAfterResult: bool?
+
   @description('Optional. Limits per device. Default `5/10m, 20/d`; `off` for none, as for the next ones.')
   throttleDevice: string?
+
+  @description('Optional. Checks per device that did not pass, before no session is made. Default `5/30m`.')
+  throttleFailures: string?
 
   @description('Optional. Limits per authenticated caller. Default `10/10m`.')
   throttlePrincipal: string?

@@ -193,6 +193,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(_SETTINGS, "properties.APPLICATIONINSIGHTS_CONNECTION_STRING", present(), "no telemetry without it"),
     *(Rule(_SETTINGS, f"properties.{name}", absent(), _FLEX_REFUSES) for name in _REFUSED_SETTINGS),
+    Rule(_SETTINGS, "properties.EVENT_GRID_TOPIC_ENDPOINT", matching("'topic-"), "the region's own topic"),
     # Storage.
     Rule(_ACCOUNT, "sku.name", equal("Standard_ZRS"), f"outlives a zone, and {_RESIDENCY}"),
     Rule(_ACCOUNT, "properties.allowSharedKeyAccess", equal(False), _NO_KEYS),

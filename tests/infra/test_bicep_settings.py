@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from shared.face.endpoint import custom_endpoint
+from shared.queues.port import RESULTS_QUEUE
 from shared.settings import SETTINGS, Settings
 from shared.storage.port import Table
 from tests.infra.arm_snapshot import Resource, Snapshot
@@ -21,6 +22,7 @@ READ_BY_THE_HOST = {
 }
 NOT_DEPLOYED = {
     "AzureWebJobsStorage": "for local runs: it would win over the identity",
+    "EVENTS_FILE": "for local runs: refused in Azure",
     "FACE_KEY": "for local runs: refused in Azure",
     "ID_PEPPER": "for local runs: refused in Azure",
     "FACE_REGION": "FACE_ENDPOINT names the account itself, and works with Entra tokens too",
@@ -31,8 +33,10 @@ NOT_DEPLOYED = {
 }
 # What is known only when it is deployed.
 _AT_DEPLOYMENT = {
+    # The topic's, and the Face account's: both come from an output `endpoint`.
+    "topic-": "https://evgt-weu-abc.westeurope-1.eventgrid.azure.net/api/events",
+    "face-": "https://face-weu-abc.cognitiveservices.azure.com/",
     "clientId": "11111111-2222-3333-4444-555555555555",
-    "endpoint": "https://face-weu-abc.cognitiveservices.azure.com/",
     "uri": "https://kv-weu-abc.vault.azure.net/",
     "frontDoorId": "66666666-7777-8888-9999-000000000000",
     "regionHostNames": "liveness-prod-weu-abc.z01.azurefd.net",
@@ -68,7 +72,7 @@ def test_the_app_starts_with_the_deployed_settings(
         settings = Settings.from_mapping(_resolved(deployed))
 
         assert settings.in_azure
-        assert settings.endpoint == custom_endpoint(_AT_DEPLOYMENT["endpoint"])
+        assert settings.endpoint == custom_endpoint(_AT_DEPLOYMENT["face-"])
 
 
 def test_defaults_are_those_of_the_app(snapshots: Mapping[str, Snapshot]) -> None:
@@ -108,6 +112,18 @@ def test_each_region_has_the_tables_of_the_app(snapshots: Mapping[str, Snapshot]
         assert {table["name"].split("/")[-1] for table in tables} == {table.value for table in Table}
 
 
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_each_region_has_the_queue_of_the_app(snapshots: Mapping[str, Snapshot], environment: str) -> None:
+    """The trigger's queue is there before the first message, and so is the one for messages that fail."""
+    snapshot = snapshots[environment]
+
+    for stamp in snapshot.stamps():
+        queues = snapshot.find("Microsoft.Storage/storageAccounts/queueServices/queues", stamp)
+        assert {RESULTS_QUEUE, f"{RESULTS_QUEUE}-poison"} <= {
+            queue["name"].split("/")[-1] for queue in queues
+        }
+
+
 def _deployed(snapshot: Snapshot) -> list[Mapping[str, str]]:
     found: list[Resource] = snapshot.find("Microsoft.Web/sites/config:appsettings")
     return [resource["properties"] for resource in found]
@@ -120,7 +136,8 @@ def _resolved(settings: Mapping[str, str]) -> dict[str, str]:
 def _value(text: str) -> str:
     if not text.startswith("["):
         return text
-    known = re.search("|".join(rf"\.({name})\b" for name in _AT_DEPLOYMENT), text)
-    value = _AT_DEPLOYMENT[known[0][1:]] if known else "known when it is deployed"
+    # The last part of a reference says what it is; an output `endpoint` is told apart by the module that has it.
+    known = re.search("|".join(rf"\.({name})\b|'({name})\{{0\}}'" for name in _AT_DEPLOYMENT), text)
+    value = _AT_DEPLOYMENT[known[0].strip(".'").removesuffix("{0}")] if known else "known when it is deployed"
     form = re.match(r"\[format\('([^']*)'", text)
     return form[1].replace("{0}", value) if form and not text.startswith("[reference") else value

@@ -36,6 +36,9 @@ param keyVaultUri string
 @description('Required. Where Face is.')
 param faceEndpoint string
 
+@description('Required. Where events are published.')
+param topicEndpoint string
+
 @description('Required. Where telemetry goes.')
 param applicationInsightsConnectionString string
 
@@ -145,8 +148,11 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
       AUTH_TOKEN_TTL_MAX_SECONDS: string(broker.?authTokenTtlMaxSeconds ?? 86400)
       AZURE_CLIENT_ID: identity.properties.clientId
       AzureWebJobsStorage__accountName: account.name
+      BROKER_REGION: location
       CLIENT_ADDRESS: behindFrontDoor ? 'frontdoor' : 'appservice'
       CLIENT_AUTH: broker.clientAuth
+      DELETE_AFTER_RESULT: (broker.?deleteAfterResult ?? true) ? 'true' : 'false'
+      EVENT_GRID_TOPIC_ENDPOINT: topicEndpoint
       FACE_API_VERSION: broker.?faceApiVersion ?? 'v1.1-preview.1'
       FACE_AUTH: broker.?faceAuth ?? 'key'
       FACE_ENDPOINT: faceEndpoint
@@ -158,6 +164,7 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
       RESULT_VISIBILITY: broker.?resultVisibility ?? 'decision'
       THROTTLE_CLIENT: broker.?throttleClient ?? '60/10m'
       THROTTLE_DEVICE: broker.?throttleDevice ?? '5/10m, 20/d'
+      THROTTLE_FAILURES: broker.?throttleFailures ?? '5/30m'
       THROTTLE_PRINCIPAL: broker.?throttlePrincipal ?? '10/10m'
       THROTTLE_RESULT: broker.?throttleResult ?? '1/s'
     }
