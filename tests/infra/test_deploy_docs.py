@@ -1,0 +1,133 @@
+"""The page about deploying, and whether what it says is there."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+
+import pytest
+
+from tests.infra.arm_snapshot import Snapshot
+from tests.infra.bicep_compiler import INFRA, ROOT, Bicep, Compiled
+from tests.infra.infra_rules import ALERTS
+
+PAGE = (ROOT / "docs/deploy.md").read_text("utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+COMMANDS = [
+    line.strip() for block in BLOCKS for line in block.replace("\\\n", " ").splitlines() if line.strip()
+]
+IN_LINE = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", PAGE)
+# Names of our own variables; those that the page leaves to the reader are in capitals without an underscore before.
+_VARIABLE = re.compile(r"\bBROKER_[A-Z_]+\b")
+
+
+def test_every_file_that_is_named_exists() -> None:
+    """Paths in text and commands are those of the repository."""
+    named = {
+        path.rstrip(".,;")
+        for text in (*COMMANDS, *IN_LINE)
+        for path in re.findall(r"(?<![\w/:.-])((?:infra|scripts|docs|tests|shared|\.github)/[\w./-]+)", text)
+    }
+
+    assert {"infra/bicep/env/prod.bicepparam", "scripts/publish.sh", ".github/workflows/deploy.yml"} <= named
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_every_link_leads_somewhere() -> None:
+    """Links to other pages and to headings of this one have a target."""
+    headings = {re.sub(r"[^\w -]", "", line.lower()).strip().replace(" ", "-") for line in _headings()}
+
+    for target in re.findall(r"\]\(([^)]+)\)", PAGE):
+        if target.startswith("#"):
+            assert target[1:] in headings, target
+        elif not target.startswith("https://"):
+            assert (ROOT / "docs" / target).exists(), target
+
+
+def test_all_parameters_are_described_and_no_others(bicep: Bicep) -> None:
+    """The table has each parameter of the main template, in its order."""
+    section = PAGE[PAGE.index("## Parameters") : PAGE.index("A region: ")]
+
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == bicep.parameters(INFRA / "main.bicep")
+
+
+@pytest.mark.parametrize(
+    ("kind", "start", "end"),
+    [("regionType", "A region: ", "The broker: "), ("brokerType", "The broker: ", "`faceMaxTps` counts")],
+)
+def test_all_parts_of_a_parameter_are_named(
+    templates: Mapping[str, Compiled], kind: str, start: str, end: str
+) -> None:
+    """What a region, and the broker, may be told is named in the paragraph about it."""
+    properties = templates["types.bicep"].template["definitions"][kind]["properties"]
+    paragraph = PAGE[PAGE.index(start) : PAGE.index(end)]
+
+    assert set(properties) <= set(re.findall(r"`(\w+)`", paragraph))
+
+
+def test_all_alerts_are_explained() -> None:
+    """Whoever is woken up finds what to do."""
+    section = PAGE[PAGE.index("## When an alert comes") : PAGE.index("## What it costs")]
+
+    assert set(re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)) == {*ALERTS, "dead-letters"}
+
+
+def test_variables_are_read_by_something() -> None:
+    """Each variable of the page is read by a parameter file or set by a pipeline, and none is left out."""
+    files = [*INFRA.rglob("*.bicepparam"), *(ROOT / ".github/workflows").glob("*.yml"), ROOT / "azure.yaml"]
+    # azd's hooks read an output of the template.
+    used = {name for path in files for name in _VARIABLE.findall(path.read_text("utf-8"))} - {"BROKER_URL"}
+
+    assert set(_VARIABLE.findall(PAGE)) == used
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if "-m scripts." in line])
+def test_commands_have_the_options_that_are_shown(command: str) -> None:
+    """Our own commands take what the page gives them."""
+    found = re.search(r"-m (scripts\.\w+)", command)
+    assert found is not None
+    shown = subprocess.run(  # noqa: S603 - this Python.
+        [sys.executable, "-m", found[1], "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+    assert [option for option in re.findall(r"(--\w[\w-]*)", command) if option not in shown] == []
+
+
+def test_what_a_deployment_prints_is_what_is_used(templates: Mapping[str, Compiled]) -> None:
+    """The names in the text are those of the outputs."""
+    definitions = templates["main.bicep"].template["definitions"]
+
+    assert set(definitions["stampType"]["properties"]) >= {"resourceGroup", "functionAppName", "hostName"}
+    assert all(f"`{name}`" in PAGE for name in ("resourceGroup", "functionAppName", "hostName"))
+    assert "stamps" in templates["main.bicep"].template["outputs"]
+
+
+def test_what_commands_ask_of_templates_is_there(bicep: Bicep, snapshots: Mapping[str, Snapshot]) -> None:
+    """Parameters that are given on a command line exist, and so do resource groups that are named."""
+    bootstrap = next(line for line in COMMANDS if "bootstrap/main.bicep" in line)
+    given = re.findall(r"(\w+)=\S+", bootstrap[bootstrap.index("--parameters") :])
+    groups = {group for text in COMMANDS for group in re.findall(r"\brg-[\w-]+", text)}
+
+    assert set(given) <= set(bicep.parameters(INFRA / "bootstrap/main.bicep"))
+    assert groups == {"rg-liveness-dev-weu"}
+    assert groups <= set(snapshots["dev"].stamps())
+
+
+def test_scripts_can_be_run_as_they_are_shown() -> None:
+    """What is called without an interpreter is executable."""
+    for script in {word for line in COMMANDS for word in line.split() if word.startswith("scripts/")}:
+        assert os.access(ROOT / script, os.X_OK), script
+
+
+def test_targets_of_make_exist() -> None:
+    """What `make` is asked for is there."""
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+
+    assert {
+        target for text in (*IN_LINE, *COMMANDS) for target in re.findall(r"\bmake ([a-z-]+)", text)
+    } <= set(targets)
+
+
+def _headings() -> list[str]:
+    return re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
