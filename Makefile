@@ -4,10 +4,11 @@ VENV := .venv
 # The oldest Python that the code runs on is tested as well, where it is not the only one.
 OLDEST := $(filter-out $(PYTHON),$(shell scripts/find_python.sh 3.11))
 OLDEST_VENV := .venv-3.11
+CHECKOV_VENV := .venv-checkov
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check test-oldest tools reference format bench clean
+.PHONY: help run test check test-oldest tools reference format package bench clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +28,12 @@ $(VENV)/.ready: requirements.txt requirements-dev.txt
 $(OLDEST_VENV)/.ready: requirements.txt requirements-dev.txt
 	$(call environment,$(OLDEST_VENV),$(OLDEST))
 
+# checkov is large, and wants versions of its own.
+$(CHECKOV_VENV)/.ready:
+	@$(PYTHON) -m venv $(CHECKOV_VENV)
+	@$(CHECKOV_VENV)/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
+	@touch $@
+
 STORAGE ?= memory
 
 run: $(VENV)/.ready  ## Simulator, broker and a demonstration check; Ctrl-C ends it. STORAGE=azurite keeps state in tables.
@@ -38,7 +45,7 @@ check: $(VENV)/.ready  ## Formatter, linter and types.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: check tools $(if $(OLDEST),test-oldest)  ## Everything that can be tested on this machine.
+test: check tools $(CHECKOV_VENV)/.ready $(if $(OLDEST),test-oldest)  ## Everything that can be tested on this machine.
 	$(BIN)/pytest
 
 # What does not depend on the version of Python is tested once.
@@ -55,6 +62,9 @@ reference: $(VENV)/.ready  ## Write the pages that are made from code.
 format: $(VENV)/.ready  ## Lay the code out.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+package: $(VENV)/.ready  ## Build dist/broker.zip.
+	@$(BIN)/python -m scripts.package
 
 bench: $(VENV)/.ready  ## Measure the broker against bare peers.
 	$(BIN)/python -m benchmarks
