@@ -10,7 +10,7 @@ from tests.local.host.host_client import anonymous_app, echo
 
 def test_blueprint_functions_of_every_kind_are_read() -> None:
     """Functions of a blueprint are found with their triggers, whatever their kind."""
-    blueprint = func.Blueprint()  # type: ignore[no-untyped-call]  # It comes without annotations.
+    blueprint = func.Blueprint()
 
     @blueprint.route("sessions/{sessionId}", methods=["get", "DELETE"], auth_level="function")
     async def session(req: func.HttpRequest) -> str:
