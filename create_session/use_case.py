@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from shared.bootstrap import App
@@ -10,6 +11,7 @@ from shared.callers import Caller
 from shared.errors import (
     BrokerError,
     EntityChanged,
+    EntityExists,
     IdempotencyInProgress,
     KeyUnavailable,
     Outcome,
@@ -17,7 +19,7 @@ from shared.errors import (
     UpstreamError,
 )
 from shared.face.model import CreatedSession, SessionSpec
-from shared.idempotency import LEASE_MS, Claim, StoredAnswer
+from shared.idempotency import Claim, StoredAnswer
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord, Step, token_hash
 from shared.throttle import Admission, Subject
@@ -54,22 +56,17 @@ async def create_session(app: App, command: CreateCommand) -> Created:
     """Create a session, or give the answer again that was given under the same idempotency key.
 
     Raises what throttles, the upstream or the store say. Whatever fails, no session is left that somebody could use
-    without a record of it, and the idempotency key is free to be tried again.
+    without a record of it, and the idempotency key can be tried again.
     """
     device = await app.pseudonyms.of("device", command.device_id)
     subjects = await app.limits.of_create(device, command.caller)
-    claim = await _claim(app, command, subjects)
-    if isinstance(claim, Created):
-        return claim
-    try:
-        return await _create(app, command, device, subjects, claim)
-    except BrokerError:
-        if claim:
-            await app.idempotency.abandon(claim)
-        raise
+    found = await _claim(app, command, subjects)
+    if isinstance(found, StoredAnswer):
+        return await _replay(app, command, device, found)
+    return await _create(app, command, device, subjects, found)
 
 
-async def _claim(app: App, command: CreateCommand, subjects: list[Subject]) -> Claim | Created | None:
+async def _claim(app: App, command: CreateCommand, subjects: list[Subject]) -> Claim | StoredAnswer | None:
     if command.idempotency_key is None:
         return None
     key = (command.caller.principal or "", command.idempotency_key, command.fingerprint)
@@ -77,43 +74,39 @@ async def _claim(app: App, command: CreateCommand, subjects: list[Subject]) -> C
         app.limiter.require_not_refused(subjects)
     except BrokerError:
         # A flood of refused requests must not write; but who was answered before is answered again.
-        found: StoredAnswer | Claim | None = await app.idempotency.find(*key)
+        found = await app.idempotency.find(*key)
         if found is None:
             raise
-    else:
-        found = await app.idempotency.begin(*key)
-    return await _replay(app, found) if isinstance(found, StoredAnswer) else found
+        return found
+    return await app.idempotency.begin(*key)
 
 
-async def _replay(app: App, answer: StoredAnswer) -> Created:
-    """The stored answer, if the record of its session is there as well: both are written at the same time."""
-    if await app.sessions.get(answer.session_id) is None:
-        if app.clock() - answer.completed_at > LEASE_MS:
-            await app.idempotency.abandon(answer)
-        raise IdempotencyInProgress
-    return Created(**json.loads(answer.content))
+async def _replay(app: App, command: CreateCommand, device: str, answer: StoredAnswer) -> Created:
+    """The stored answer; who stored it may have ended before it wrote the rest, which is then written here."""
+    created = Created(**json.loads(answer.content))
+    if not answer.repeated:
+        await _send_sweep(app, command, created)
+        await app.idempotency.repeat(answer)
+    if await app.sessions.get(created.session_id) is None:
+        with suppress(EntityExists):
+            await app.sessions.add(_record(app, command, device, created))
+    return created
 
 
 async def _create(
     app: App, command: CreateCommand, device: str, subjects: list[Subject], claim: Claim | None
 ) -> Created:
-    admission = await app.limiter.admit(subjects)
-    now = app.clock()
-    made = await _create_upstream(app, command, admission)
-    record = SessionRecord(
-        session_id=made.session_id,
-        token_hash=token_hash(made.auth_token),
-        device=device,
-        created_at=now,
-        token_expires_at=now + command.spec.token_lifetime * 1000,
-        principal=command.caller.principal,
-        client_reference=command.client_reference,
-        face_api_version=app.face.api_version,
-        traceparent=command.traceparent,
-        history=((now, Step.CREATED),),
-    )
-    created = Created(made.session_id, made.auth_token, record.token_expires_at, admission.rate_limit)
-    await _keep(app, command, record, created, claim)
+    try:
+        admission = await app.limiter.admit(subjects)
+        now = app.clock()
+        made = await _create_upstream(app, command, admission)
+    except BrokerError:
+        if claim:
+            await app.idempotency.withdraw(claim)
+        raise
+    expires_at = now + command.spec.token_lifetime * 1000
+    created = Created(made.session_id, made.auth_token, expires_at, admission.rate_limit)
+    await _keep(app, command, device, created, claim)
     return created
 
 
@@ -127,25 +120,24 @@ async def _create_upstream(app: App, command: CreateCommand, admission: Admissio
         raise
 
 
-async def _keep(
-    app: App, command: CreateCommand, record: SessionRecord, created: Created, claim: Claim | None
-) -> None:
-    """Write record, sweep message and answer side by side; where one fails, undo it all before anybody hears of it."""
-    sweep = CollectMessage(record.session_id, Reason.SWEEP, traceparent=record.traceparent)
+async def _keep(app: App, command: CreateCommand, device: str, created: Created, claim: Claim | None) -> None:
+    """Write record, sweep message and answer side by side; where one fails, undo it all if nobody can hear of it."""
     writes: list[Awaitable[object]] = [
-        app.sessions.add(record),
-        app.queue.send(sweep.to_text(), command.spec.token_lifetime + SWEEP_AFTER_SECONDS),
+        app.sessions.add(_record(app, command, device, created)),
+        _send_sweep(app, command, created),
     ]
     if claim:
-        writes.append(
-            app.idempotency.complete(claim, created.session_id, _content(created), created.expires_at)
-        )
+        writes.append(app.idempotency.complete(claim, _content(created), created.expires_at))
     written = await asyncio.gather(*map(_outcome, writes))
     failures = [outcome for outcome in written if isinstance(outcome, BrokerError | Outcome)]
+    if claim:
+        # A replay was faster, and wrote the same record.
+        failures = [failure for failure in failures if not isinstance(failure, EntityExists)]
     if not failures:
         return
-    await _undo(app, command, created, next((done for done in written if isinstance(done, Claim)), None))
-    if any(isinstance(fault, EntityChanged) for fault in failures):
+    if claim is None or await _withdrawn(app, claim, written[-1]):
+        await _undo(app, command, created)
+    if any(isinstance(failure, EntityChanged) for failure in failures):
         raise IdempotencyInProgress("the key was taken over") from failures[0]
     raise StorageUnavailable("the session could not be recorded") from failures[0]
 
@@ -158,13 +150,40 @@ async def _outcome(write: Awaitable[object]) -> object:
         return failure
 
 
-async def _undo(app: App, command: CreateCommand, created: Created, answered: Claim | None) -> None:
+async def _withdrawn(app: App, claim: Claim, answered: object) -> bool:
+    """Whether it is certain that no replay has handed the session out, or will; else it has to stay."""
+    if isinstance(answered, EntityChanged):
+        return True
+    return await app.idempotency.withdraw(answered if isinstance(answered, Claim) else claim)
+
+
+async def _undo(app: App, command: CreateCommand, created: Created) -> None:
     """Best effort: what stays behind was never disclosed, and ends with its token."""
     await asyncio.gather(
         app.face.delete(created.session_id, command.request_id),
         app.sessions.remove(created.session_id),
-        *([app.idempotency.abandon(answered)] if answered else []),
         return_exceptions=True,
+    )
+
+
+async def _send_sweep(app: App, command: CreateCommand, created: Created) -> None:
+    message = CollectMessage(created.session_id, Reason.SWEEP, traceparent=command.traceparent)
+    await app.queue.send(message.to_text(), command.spec.token_lifetime + SWEEP_AFTER_SECONDS)
+
+
+def _record(app: App, command: CreateCommand, device: str, created: Created) -> SessionRecord:
+    created_at = created.expires_at - command.spec.token_lifetime * 1000
+    return SessionRecord(
+        session_id=created.session_id,
+        token_hash=token_hash(created.auth_token),
+        device=device,
+        created_at=created_at,
+        token_expires_at=created.expires_at,
+        principal=command.caller.principal,
+        client_reference=command.client_reference,
+        face_api_version=app.face.api_version,
+        traceparent=command.traceparent,
+        history=((created_at, Step.CREATED),),
     )
 
 

@@ -1,7 +1,8 @@
 """Idempotency keys: a create that is sent twice makes one session and gets one answer.
 
 After draft-ietf-httpapi-idempotency-key-header: insert-if-absent is the lock; whoever holds it has a lease, so that a
-process that dies in between blocks its caller for no longer than that.
+process that dies in between blocks its caller for no longer than that. From the moment that an answer is stored until
+it expires, it is the only one of its key; whoever stored it may withdraw it only as long as nobody has repeated it.
 """
 
 import base64
@@ -43,15 +44,18 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """What the first request was answered, and when (unix milliseconds)."""
+    """What the first request was answered, or was about to be; `repeated` once `Idempotency.repeat` was called."""
 
-    session_id: str
     content: bytes
-    completed_at: int
     entity: Entity
 
+    @property
+    def repeated(self) -> bool:
+        """Whether the answer stays."""
+        return "repeated" in self.entity.values
+
     def __repr__(self) -> str:
-        return f"StoredAnswer({self.session_id})"
+        return f"StoredAnswer({self.entity.key[:8]})"
 
 
 def parse_key(value: str) -> str:
@@ -101,28 +105,38 @@ class Idempotency:
         # The lease is over (its process died), or the answer's token is: the key is free again.
         return await self._take(fresh, stored, sealing_key)
 
-    async def complete(self, claim: Claim, session_id: str, content: bytes, expires_at: int) -> Claim:
+    async def complete(self, claim: Claim, content: bytes, expires_at: int) -> Claim:
         """Store the answer until `expires_at` and return the claim with it.
 
-        Raises `EntityChanged` where the claim was taken over meanwhile.
+        Raises `EntityChanged` where the claim was taken over meanwhile: then the answer is not stored.
         """
         nonce = self._random_bytes(NONCE_BYTES)
         sealed = seal(claim.sealing_key, nonce, content, claim.entity.key.encode())
-        values = {
-            **claim.entity.values,
-            "session": session_id,
-            "completed_at": self._clock(),
-            "answer": base64.b64encode(sealed).decode(),
-        }
+        values = {**claim.entity.values, "answer": base64.b64encode(sealed).decode()}
         answered = replace(claim.entity, values=values, expires_at=expires_at)
         return replace(claim, entity=await self._store.replace(Table.IDEMPOTENCY, answered))
 
-    async def abandon(self, claim: Claim | StoredAnswer) -> None:
-        """Give the key free, so that the request can be sent again; a store that fails here leaves the lease to end."""
+    async def repeat(self, answer: StoredAnswer) -> None:
+        """Make sure that an answer stays, before it is given again.
+
+        Raises `IdempotencyInProgress` where another request was faster to do so, or to withdraw the answer.
+        """
+        repeated = replace(answer.entity, values={**answer.entity.values, "repeated": True})
+        try:
+            await self._store.replace(Table.IDEMPOTENCY, repeated)
+        except EntityChanged as lost:
+            raise IdempotencyInProgress(retry_after=_POLL_SECONDS) from lost
+
+    async def withdraw(self, claim: Claim) -> bool:
+        """Give the key free, with the answer of this claim; whether it is certain that nobody is given that.
+
+        It is not where the answer was repeated, or the store fails: that leaves an unanswered claim's lease to end.
+        """
         try:
             await self._store.delete(Table.IDEMPOTENCY, claim.entity.key, claim.entity.etag)
         except (EntityChanged, StorageUnavailable):
-            return
+            return False
+        return True
 
     async def _derive(self, principal: str, key: str, request: str) -> tuple[str, bytes, str]:
         row_key = await self._pseudonyms.of("idempotency", principal, key)
@@ -143,9 +157,7 @@ class Idempotency:
         content = unseal(sealing_key, sealed, stored.key.encode())
         if content is None:
             raise StorageUnavailable("a stored answer cannot be opened")
-        return StoredAnswer(
-            str(stored.values["session"]), content, int(stored.values["completed_at"]), stored
-        )
+        return StoredAnswer(content, stored)
 
     async def _take(self, fresh: Entity, stored: Entity | None, sealing_key: bytes) -> Claim:
         try:

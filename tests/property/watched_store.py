@@ -1,0 +1,42 @@
+"""A memory store that keeps every version of every row, and finds what must never be written."""
+
+import base64
+import binascii
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+
+from shared.storage.memory import MemoryStore
+from shared.storage.port import Entity, Table, Value
+
+
+class WatchedStore(MemoryStore):
+    """`versions` are the rows under a key, oldest first; `leaks` the secrets that any of them ever held."""
+
+    def __init__(self, secrets: Collection[str]) -> None:
+        super().__init__()
+        self.versions: dict[tuple[Table, str], list[Mapping[str, Value]]] = defaultdict(list)
+        self.leaks: list[str] = []
+        self._secrets = tuple(secrets)
+
+    def has(self, table: Table, key: str) -> bool:
+        """Whether there is a row now."""
+        return key in self._tables[table]
+
+    def _put(self, table: Table, entity: Entity) -> Entity:
+        self.versions[table, entity.key].append(entity.values)
+        self.leaks += leaks(self._secrets, [entity.key, *entity.values.values()])
+        return super()._put(table, entity)
+
+
+def leaks(secrets: Collection[str], values: Collection[object]) -> list[str]:
+    """Answer the secrets that are in any of the values, as they are or in base64."""
+    texts = [text for value in values for text in _texts(str(value))]
+    return [secret for secret in secrets if any(secret in text for text in texts)]
+
+
+def _texts(text: str) -> Iterator[str]:
+    yield text
+    try:
+        yield base64.b64decode(text, validate=True).decode("latin-1")
+    except (binascii.Error, ValueError):
+        return
