@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from shared.bootstrap import App
 from shared.callers import Caller
+from shared.concurrency import side_by_side
 from shared.errors import (
     BrokerError,
     EntityChanged,
@@ -128,7 +129,7 @@ async def _keep(app: App, command: CreateCommand, device: str, created: Created,
     ]
     if claim:
         writes.append(app.idempotency.complete(claim, _content(created), created.expires_at))
-    written = await asyncio.gather(*map(_outcome, writes))
+    written = await side_by_side(map(_outcome, writes))
     failures = [outcome for outcome in written if isinstance(outcome, BrokerError | Outcome)]
     if claim:
         # A replay was faster, and wrote the same record.
