@@ -32,7 +32,7 @@ class Sessions:
     async def get(self, session_id: str) -> Stored | None:
         """Read the record of a session, or None."""
         entity = await self._store.get(Table.SESSIONS, session_id)
-        return _from_entity(entity) if entity else None
+        return from_entity(entity) if entity else None
 
     async def add(self, record: SessionRecord) -> None:
         """Keep the record of a new session; raises `EntityExists`."""
@@ -69,6 +69,14 @@ class Sessions:
         return Entity(record.session_id, _to_values(record), record.created_at + self._retention_ms, etag)
 
 
+def from_entity(entity: Entity) -> Stored:
+    """Read a record; raises `StorageUnavailable` for a row that is none."""
+    try:
+        return Stored(_to_record(entity.key, dict(entity.values)), entity.etag)
+    except (KeyError, TypeError, ValueError) as fault:
+        raise StorageUnavailable("a session record cannot be read") from fault
+
+
 def _to_values(record: SessionRecord) -> dict[str, Value]:
     values: dict[str, Value | None] = {
         "token_hash": record.token_hash,
@@ -94,13 +102,6 @@ def _to_values(record: SessionRecord) -> dict[str, Value]:
         "history": json.dumps(record.history),
     }
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _from_entity(entity: Entity) -> Stored:
-    try:
-        return Stored(_to_record(entity.key, dict(entity.values)), entity.etag)
-    except (KeyError, TypeError, ValueError) as fault:
-        raise StorageUnavailable("a session record cannot be read") from fault
 
 
 def _to_record(session_id: str, values: dict[str, Value]) -> SessionRecord:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shared.clock import system_clock
-from shared.storage.port import EntityStore
+from shared.storage.port import SearchableStore
 from shared.storage.store_time import StoreTime
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def open_table_store(
     deadline: float = 2.0,
     store_time: StoreTime | None = None,
     ssl_context: ssl.SSLContext | None = None,
-) -> EntityStore:
+) -> SearchableStore:
     """Make the store of one process; nothing is sent yet, and no event loop is needed.
 
     `account` may be a connection string (Azurite). Table names start with `prefix` (letters and digits, a

@@ -66,6 +66,13 @@ class MemoryStore:
             if entity.expires_at < before:
                 yield entity
 
+    async def between(self, table: Table, name: str, low: int, high: int) -> AsyncIterator[Entity]:
+        """Go through the entities with an integer value in a range."""
+        for entity in list(self._tables[table].values()):
+            value = entity.values.get(name)
+            if type(value) is int and low <= value < high:
+                yield entity
+
     async def check(self) -> None:
         """Be there."""
 

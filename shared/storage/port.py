@@ -78,3 +78,11 @@ class EntityStore(Protocol):
     async def aclose(self) -> None:
         """Let go of connections."""
         ...
+
+
+class SearchableStore(EntityStore, Protocol):
+    """An `EntityStore` that an operator may search; no request does, because a search reads a whole table."""
+
+    def between(self, table: Table, name: str, low: int, high: int) -> AsyncIterator[Entity]:
+        """Go through the entities whose integer value `name` is at least `low`, and less than `high`."""
+        ...

@@ -29,8 +29,8 @@ _PAGE_DEADLINES: Final = 5
 class AzureTableStore:
     """An `EntityStore` in Azure Table Storage or Azurite.
 
-    Each request to the service has `deadline` seconds, retries included; a page of `expired` has five times
-    that, being on nobody's request path. `delete_together` and `expired` make as many requests as there are
+    Each request to the service has `deadline` seconds, retries included; a page of `expired` or `between` has five
+    times that, being on nobody's request path. `delete_together` and `expired` make as many requests as there are
     batches and pages.
 
     Reads are repeated once where the connection fails. Writes are never sent twice: `EntityExists` and
@@ -102,10 +102,25 @@ class AzureTableStore:
         """Delete those that are still as they were read, up to 100 of one partition in a transaction."""
         return sum([await self._delete_batch(table, batch) for batch in _batches(table, entities)])
 
-    async def expired(self, table: Table, before: int) -> AsyncIterator[Entity]:
+    def expired(self, table: Table, before: int) -> AsyncIterator[Entity]:
         """Go through the entities that mean nothing any more; nothing is held between two pages."""
+        return self._query(table, f"expires_at lt {before}L")
+
+    def between(self, table: Table, name: str, low: int, high: int) -> AsyncIterator[Entity]:
+        """Go through the entities with an integer value in a range; nothing is held between two pages."""
+        return self._query(table, f"{name} ge {low}L and {name} lt {high}L")
+
+    async def check(self) -> None:
+        """Read a row that is never there."""
+        await self.get(Table.SESSIONS, "check")
+
+    async def aclose(self) -> None:
+        """Close the connections; the credential stays its owner's."""
+        await self._service.close()
+
+    async def _query(self, table: Table, condition: str) -> AsyncIterator[Entity]:
         options = _read_options(0.45 * self._page_deadline)
-        pages = self._tables[table].query_entities(f"expires_at lt {before}L", **options).by_page()
+        pages = self._tables[table].query_entities(condition, **options).by_page()
 
         async def read(_: TableClient) -> list[Entity] | None:
             page = await anext(pages, None)
@@ -115,14 +130,6 @@ class AzureTableStore:
         while (page := await self._ask(table, read, self._page_deadline)) is not None:
             for entity in page:
                 yield entity
-
-    async def check(self) -> None:
-        """Read a row that is never there."""
-        await self.get(Table.SESSIONS, "check")
-
-    async def aclose(self) -> None:
-        """Close the connections; the credential stays its owner's."""
-        await self._service.close()
 
     async def _write_all(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
         if len(entities) < 2:

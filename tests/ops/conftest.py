@@ -1,0 +1,32 @@
+"""What the operator's commands are tried on: real storage, and sessions in it."""
+
+import secrets
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shared.storage.azure_table import TableAccount, open_table_store
+from shared.storage.memory import MemoryStore
+from shared.storage.port import SearchableStore
+from tests.support.azurite import Azurite, StubCredential
+
+
+@pytest.fixture(params=["memory", "connection-string", "oauth"])
+async def searchable(request: pytest.FixtureRequest) -> AsyncIterator[SearchableStore]:
+    """Each store in turn, empty."""
+    store = _open(request, f"t{secrets.token_hex(6)}")
+    yield store
+    await store.aclose()
+
+
+def _open(request: pytest.FixtureRequest, prefix: str) -> SearchableStore:
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "connection-string":
+        plain: Azurite = request.getfixturevalue("azurite")
+        return open_table_store(plain.connection_string, prefix=prefix, create_tables=True)
+    secured: Azurite = request.getfixturevalue("azurite_with_oauth")
+    assert secured.tls
+    account = TableAccount(secured.endpoint("table"), StubCredential())
+    context = secured.tls.client_context()
+    return open_table_store(account, prefix=prefix, create_tables=True, ssl_context=context)
