@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -28,43 +28,40 @@ async def running_processes(
     Nothing of this process's environment reaches them. Raises `RuntimeError` for one that does not start, or does
     not end in order.
     """
+    processes: list[Process] = []
     async with AsyncExitStack() as resources:
-        processes = [await resources.enter_async_context(_process(environment)) for _ in range(count)]
-        # All at once: they need not wait for each other's end.
-        resources.callback(_terminate, *processes)
+        resources.push_async_callback(_end_all, processes)
+        for _ in range(count):
+            # One by one: those that were started are ended, whatever comes of the next.
+            processes.append(await _started(environment))  # noqa: PERF401
         yield [
             await resources.enter_async_context(_client(await _url(process, environment)))
             for process in processes
         ]
 
 
-@asynccontextmanager
-async def _process(environment: Mapping[str, str]) -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "local", "serve", "--port", "0"), cwd=_ROOT, env=environment, stdout=PIPE
-    )
-    try:
-        yield process
-    finally:
-        await _end(process)
+async def _started(environment: Mapping[str, str]) -> Process:
+    command = (sys.executable, "-m", "local", "serve", "--port", "0")
+    return await asyncio.create_subprocess_exec(*command, cwd=_ROOT, env=environment, stdout=PIPE)
 
 
-def _terminate(*processes: Process) -> None:
-    for process in processes:
-        if process.returncode is None:
-            process.terminate()
+async def _end_all(processes: Sequence[Process]) -> None:
+    statuses = await asyncio.gather(*map(_end, processes))
+    if any(statuses):
+        raise RuntimeError(f"brokers ended with {statuses}")
 
 
-async def _end(process: Process) -> None:
-    _terminate(process)
+async def _end(process: Process) -> int | None:
+    # Once only: a second signal would meet a process that has let go of its handlers.
+    if process.returncode is None:
+        process.terminate()
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             await process.communicate()
     except TimeoutError:
         process.kill()
         await process.communicate()
-    if process.returncode:
-        raise RuntimeError(f"a broker ended with {process.returncode}")
+    return process.returncode
 
 
 async def _url(process: Process, environment: Mapping[str, str]) -> str:
