@@ -1,6 +1,5 @@
 """Idempotency keys under crashes, lost answers, late writes and slow processes, in every order that is found."""
 
-import asyncio
 from dataclasses import dataclass
 
 from hypothesis import HealthCheck, settings
@@ -9,7 +8,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from create_session.use_case import CreateCommand, Created, create_session
 from revoke_session.use_case import revoke_session
-from shared.bootstrap import App, build
 from shared.callers import Caller
 from shared.errors import (
     DeviceThrottled,
@@ -20,27 +18,17 @@ from shared.errors import (
 )
 from shared.face.model import LivenessMode, SessionSpec
 from shared.idempotency import LEASE_MS
-from shared.queues.memory import MemoryQueue
 from shared.sessions.record import token_hash
-from shared.settings import Settings
 from shared.storage.port import Table
-from tests.property.stage import ACTOR, Call, Instance, Stage
-from tests.property.virtual_loop import VirtualLoop
-from tests.property.watched_store import WatchedStore, leaks
-from tests.support.broker import environment
-from tests.support.clock import FakeClock
-from tests.support.fake_face import FakeFace
+from tests.property.stage import Call
+from tests.property.watched_store import leaks
+from tests.property.world import TOKENS, Request, World
+from tests.support.processes import SOAK
 
 KEYS = ("key-of-the-first-kind", "key-of-the-other-kind")
 DEVICES = ("phone-of-anna", "phone-of-bert")
 LIFETIMES = (600, 60)
-TOKENS = "auth-token-"
-"""How every token of the fake Face begins."""
-SECRETS = (*KEYS, *DEVICES, TOKENS)
 
-SETTINGS = Settings.from_mapping(
-    environment("http://127.0.0.1:9", ID_PEPPER="pepper-of-the-tests", THROTTLE_DEVICE="6/10m")
-)
 EXPECTED = (
     DeviceThrottled,
     IdempotencyInProgress,
@@ -51,205 +39,166 @@ EXPECTED = (
 
 INDEX = st.integers(0, 7)
 PLACE = st.integers(0, 1)
+EITHER = st.integers(0, 1)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Request:
+@dataclass(frozen=True, slots=True)
+class Create:
     """A create under way."""
 
     command: CreateCommand
-    instance: Instance
-    task: asyncio.Task[Created]
+    request: Request
+
+
+def command_of(key: int = 0, device: int = 0, lifetime: int = 0) -> CreateCommand:
+    """Make a command; the key is not part of what makes it this one and no other."""
+    return CreateCommand(
+        spec=SessionSpec(LivenessMode.PASSIVE, DEVICES[device], LIFETIMES[lifetime]),
+        device_id=DEVICES[device],
+        client_reference=None,
+        caller=Caller(),
+        idempotency_key=KEYS[key],
+        fingerprint=f"{device} {lifetime}",
+        request_id="a-request",
+    )
 
 
 class IdempotencyMachine(RuleBasedStateMachine):
-    """Requests with idempotency keys on two instances over one store, and one Face.
+    """Requests with idempotency keys on two instances over one store and queue, and one Face.
 
     A session is live while its token would be taken: the `expiresAt` that was disclosed with it has not come, and
-    Face has not deleted it. What holds, whatever crashes, fails, comes late or is slow for however long:
+    Face has not deleted it. What holds, whatever crashes, fails, comes late, or is slow for however long:
 
-    - Of all sessions that were ever disclosed under one key, at most one is live at any time. (A session that was
-      made and never disclosed may live beside it until its token ends: nobody has the token.)
-    - What is disclosed is a session of the very request, has a record that its token opens, and stays so, and stays
-      at Face, until its phone revokes it; it is disclosed in the same words each time.
+    - Of all sessions that were ever disclosed under one key, at most one is live at any time. (One that was made
+      and never disclosed may live beside it until its token ends: nobody has that token.)
+    - What is disclosed is a session of the very request, in the same words each time. It has a record that its
+      token opens, and a message that ends in its event; it keeps these and stays at Face until its phone revokes it.
     - A key that was claimed and not answered is blocked for at most `LEASE_MS` from the claim: the next request
       after that is not told to wait.
-    - No row of any table ever holds a token, an idempotency key or a device id.
+    - No row of any table and no message ever holds a token, an idempotency key or a device id.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = VirtualLoop()
-        self.clock = FakeClock()
-        self.store = WatchedStore(SECRETS)
-        self.face = FakeFace()
-        self.queue = MemoryQueue(self.clock)
-        self.stage = Stage()
-        self.instances: list[tuple[Instance, App]] = [self.new_instance(), self.new_instance()]
-        self.requests: list[Request] = []
-        self.numbers = 0
+        self.world = World((*KEYS, *DEVICES), THROTTLE_DEVICE="6/10m")
+        self.creates: list[Create] = []
         self.claimed_at: dict[str, int] = {}
         self.disclosed: dict[str, dict[str, Created]] = {key: {} for key in KEYS}
         self.revoked: set[str] = set()
 
     def teardown(self) -> None:
-        for instance, _ in self.instances:
-            instance.alive = False
-        self.loop.close()
+        self.world.close()
 
-    def new_instance(self) -> tuple[Instance, App]:
-        instance = Instance(self.stage, self.store, self.face, self.queue)
-        app = build(
-            SETTINGS, clock=self.clock, face=instance.face, store=instance.store, queue=instance.queue
-        )
-        return instance, app
+    @property
+    def calls(self) -> list[Call]:
+        """The calls on the stage."""
+        return self.world.stage.calls
 
-    def undisturbed_app(self) -> App:
-        return build(SETTINGS, clock=self.clock, face=self.face, store=self.store, queue=self.queue)
+    def call(self, index: int) -> Call:
+        return self.calls[index % len(self.calls)]
 
-    def settle(self) -> None:
-        self.loop.settle()
-        for request in [request for request in self.requests if request.task.done()]:
-            self.requests.remove(request)
-            self.judge(request)
-
-    def judge(self, request: Request) -> None:
-        if request.task.cancelled():
-            return
-        error = request.task.exception()
-        if error is None:
-            self.note(request.command, request.task.result())
-        elif not isinstance(error, EXPECTED):
-            raise error
+    def send(self, command: CreateCommand, place: int) -> None:
+        self.claimed_at[command.idempotency_key or ""] = self.world.clock()
+        self.creates.append(Create(command, self.world.send(place, lambda app: create_session(app, command))))
 
     def note(self, command: CreateCommand, created: Created) -> None:
-        spec = self.face.specs[created.session_id]
+        spec = self.world.face.specs[created.session_id]
         assert spec == command.spec, "disclosed a session of another request"
         before = self.disclosed[command.idempotency_key or ""].setdefault(created.session_id, created)
         assert before == created, "disclosed one session in two ways"
 
-    def command(self, key: int, device: int, lifetime: int) -> CreateCommand:
-        spec = SessionSpec(LivenessMode.PASSIVE, DEVICES[device], LIFETIMES[lifetime])
-        return CreateCommand(
-            spec, DEVICES[device], None, Caller(), KEYS[key], f"{device} {lifetime}", "a-request"
-        )
-
-    def send(self, command: CreateCommand, place: int) -> None:
-        instance, app = self.instances[place]
-        self.claimed_at[command.idempotency_key or ""] = self.clock()
-        self.numbers += 1
-        self.requests.append(
-            Request(command, instance, self.loop.start(self.numbered(self.numbers, app, command)))
-        )
-        self.settle()
-
-    @staticmethod
-    async def numbered(number: int, app: App, command: CreateCommand) -> Created:
-        ACTOR.set(number)
-        return await create_session(app, command)
-
-    @precondition(lambda self: len(self.requests) < 4)
+    @precondition(lambda self: len(self.creates) < 4)
     @rule(place=PLACE)
     def a_request_comes(self, place: int) -> None:
-        self.send(self.command(0, 0, 0), place)
+        self.send(command_of(), place)
 
-    @precondition(lambda self: len(self.requests) < 4)
-    @rule(key=st.integers(0, 1), device=st.integers(0, 1), lifetime=st.integers(0, 1), place=PLACE)
+    @precondition(lambda self: len(self.creates) < 4)
+    @rule(key=EITHER, device=EITHER, lifetime=EITHER, place=PLACE)
     def another_request_comes(self, key: int, device: int, lifetime: int, place: int) -> None:
-        self.send(self.command(key, device, lifetime), place)
+        self.send(command_of(key, device, lifetime), place)
 
-    @precondition(lambda self: len(self.requests) < 3)
+    @precondition(lambda self: len(self.creates) < 3)
     @rule()
     def a_concurrent_pair_comes(self) -> None:
         for place in (0, 1):
-            self.send(self.command(0, 0, 0), place)
+            self.send(command_of(), place)
 
-    @precondition(lambda self: self.stage.calls)
+    @precondition(lambda self: self.calls)
     @rule(index=INDEX)
     def a_call_goes_on(self, index: int) -> None:
-        self.stage.go_on(self.call(index))
-        self.settle()
+        self.world.go_on(self.call(index))
 
-    @precondition(lambda self: self.stage.calls)
-    @rule(index=INDEX, turns=st.integers(1, 16))
+    @precondition(lambda self: self.calls)
+    @rule(index=INDEX, turns=st.integers(1, 20))
     def a_request_goes_on(self, index: int, turns: int) -> None:
-        actor = self.call(index).actor
-        for _ in range(turns):
-            if call := next((call for call in self.stage.calls if call.actor == actor), None):
-                self.stage.go_on(call)
-                self.settle()
+        self.world.follow(self.call(index), turns)
 
-    @precondition(lambda self: self.stage.calls)
+    @precondition(lambda self: self.calls)
     @rule()
     def everything_goes_on(self) -> None:
-        while self.stage.calls:
-            for call in list(self.stage.calls):
-                self.stage.go_on(call)
-            self.settle()
+        self.world.finish()
 
-    @precondition(lambda self: self.stage.calls)
+    @precondition(lambda self: self.calls)
     @rule(index=INDEX, late=st.booleans())
     def a_call_fails(self, index: int, late: bool) -> None:
-        self.stage.fail(self.call(index), late=late)
-        self.settle()
+        self.world.fail(self.call(index), late=late)
 
-    @precondition(lambda self: self.stage.late)
+    @precondition(lambda self: self.world.stage.late)
     @rule(index=INDEX)
     def a_late_effect_arrives(self, index: int) -> None:
-        late = self.stage.late
-        self.loop.run(self.stage.arrive(late[index % len(late)]))
+        self.world.arrive(index)
 
-    @precondition(lambda self: self.stage.calls)
+    @precondition(lambda self: self.calls)
     @rule(trouble=st.sampled_from(["crash", "outage", "hang up"]), place=PLACE, late=st.booleans())
     def trouble_comes(self, trouble: str, place: int, late: bool) -> None:
         if trouble == "crash":
-            self.crash(place, late)
+            ended = self.world.crash(place, late=late)
+            for create in self.creates:
+                if create.request.instance is ended:
+                    create.request.task.cancel()
         elif trouble == "outage":
-            for call in self.stage.calls:
-                self.stage.fail(call, late=late)
-        else:
-            self.requests[place % len(self.requests)].task.cancel()
-        self.settle()
-
-    def crash(self, place: int, late: bool) -> None:
-        instance, _ = self.instances[place]
-        self.stage.crash(instance, late=late)
-        for request in self.requests:
-            if request.instance is instance:
-                request.task.cancel()
-        self.instances[place] = self.new_instance()
+            self.world.fail(*self.calls, late=late)
+        elif self.creates:
+            self.creates[place % len(self.creates)].request.task.cancel()
+        self.world.loop.settle()
 
     @rule(seconds=st.sampled_from([1, LEASE_MS // 1000 - 1, LEASE_MS // 1000, 60, 600]))
     def time_passes(self, seconds: int) -> None:
-        self.clock.advance(seconds)
+        self.world.clock.advance(seconds)
 
     @precondition(lambda self: any(self.disclosed.values()))
-    @rule(key=st.integers(0, 1), index=INDEX)
+    @rule(key=EITHER, index=INDEX)
     def a_phone_revokes_its_session(self, key: int, index: int) -> None:
         if sessions := list(self.disclosed[KEYS[key]].values()):
             session = sessions[index % len(sessions)]
-            self.loop.run(
-                revoke_session(
-                    self.undisturbed_app(), session.session_id, session.auth_token, Caller(), "a-request"
-                )
-            )
+            app = self.world.undisturbed()
+            self.world.run(revoke_session(app, session.session_id, session.auth_token, Caller(), "a-request"))
             self.revoked.add(session.session_id)
 
     @precondition(lambda self: self.claimed_at)
-    @rule(key=st.integers(0, 1), device=st.integers(0, 1))
-    def nobody_waits_after_the_lease(self, key: int, device: int) -> None:
-        if self.clock() - self.claimed_at.get(KEYS[key], 0) < LEASE_MS:
+    @rule(key=EITHER, device=EITHER)
+    def nobody_is_told_to_wait_after_the_lease(self, key: int, device: int) -> None:
+        if self.world.clock() - self.claimed_at.get(KEYS[key], 0) < LEASE_MS:
             return
-        command = self.command(key, device, 0)
-        self.claimed_at[KEYS[key]] = self.clock()
+        command = command_of(key, device)
+        self.claimed_at[KEYS[key]] = self.world.clock()
         try:
-            created = self.loop.run(create_session(self.undisturbed_app(), command))
+            created = self.world.run(create_session(self.world.undisturbed(), command))
         except (DeviceThrottled, IdempotencyKeyReused):
             return
         self.note(command, created)
 
-    def call(self, index: int) -> Call:
-        return self.stage.calls[index % len(self.stage.calls)]
+    @invariant()
+    def requests_end_as_they_may(self) -> None:
+        for create in [create for create in self.creates if create.request.task.done()]:
+            self.creates.remove(create)
+            if create.request.task.cancelled():
+                continue
+            error = create.request.task.exception()
+            if error is None:
+                self.note(create.command, create.request.task.result())
+            elif not isinstance(error, EXPECTED):
+                raise error
 
     @invariant()
     def at_most_one_disclosed_session_of_a_key_is_live(self) -> None:
@@ -258,25 +207,30 @@ class IdempotencyMachine(RuleBasedStateMachine):
 
     @invariant()
     def disclosed_sessions_stay_until_they_are_revoked(self) -> None:
-        for session in (session for sessions in self.disclosed.values() for session in sessions.values()):
-            record = self.store.versions[Table.SESSIONS, session.session_id][-1]
-            assert self.store.has(Table.SESSIONS, session.session_id)
+        for session in [session for sessions in self.disclosed.values() for session in sessions.values()]:
+            record = self.world.store.now(Table.SESSIONS, session.session_id)
+            assert record is not None
             assert record["token_hash"] == token_hash(session.auth_token)
             assert record["token_expires_at"] == session.expires_at
             assert record["revoked"] == (session.session_id in self.revoked)
-            assert (session.session_id in self.face.deleted) == (session.session_id in self.revoked)
-            assert any(session.session_id in message.text for message in self.queue.messages)
+            assert (session.session_id in self.world.face.deleted) == (session.session_id in self.revoked)
+            assert any(session.session_id in message.text for message in self.world.queue.messages)
 
     @invariant()
     def nothing_secret_was_ever_written(self) -> None:
-        assert self.store.leaks == []
-        assert leaks(SECRETS, [message.text for message in self.queue.messages]) == []
+        assert self.world.store.leaks == []
+        texts = [message.text for message in self.world.queue.messages]
+        assert leaks((*KEYS, *DEVICES, TOKENS), texts) == []
 
     def is_live(self, session: Created) -> bool:
-        return session.expires_at > self.clock() and session.session_id not in self.face.deleted
+        expired = session.expires_at <= self.world.clock()
+        return not expired and session.session_id not in self.world.face.deleted
 
 
 TestIdempotencyMachine = IdempotencyMachine.TestCase
 TestIdempotencyMachine.settings = settings(
-    max_examples=200, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=20_000 if SOAK else 300,
+    stateful_step_count=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )

@@ -18,9 +18,10 @@ class WatchedStore(MemoryStore):
         self.leaks: list[str] = []
         self._secrets = tuple(secrets)
 
-    def has(self, table: Table, key: str) -> bool:
-        """Whether there is a row now."""
-        return key in self._tables[table]
+    def now(self, table: Table, key: str) -> Mapping[str, Value] | None:
+        """Answer the values of a row as it is now, or None where there is none."""
+        entity = self._tables[table].get(key)
+        return entity.values if entity else None
 
     def _put(self, table: Table, entity: Entity) -> Entity:
         self.versions[table, entity.key].append(entity.values)
