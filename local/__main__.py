@@ -27,9 +27,12 @@ def main() -> int:
         "serve", help="start the broker alone, with the settings of the environment"
     )
     serve_parser.add_argument("--port", type=int, default=7071, help="(default: %(default)s; 0: a free one)")
+    serve_parser.add_argument(
+        "--lease", type=float, help="seconds that a queue message is hidden while it is worked on (default: 600)"
+    )
     arguments = parser.parse_args()
     if arguments.command == "serve":
-        return asyncio.run(serve(arguments.port))
+        return asyncio.run(serve(arguments.port, lease_seconds=arguments.lease))
     options = RunOptions(arguments.port, arguments.simulator_port, arguments.storage, arguments.once)
     return asyncio.run(run(options))
 

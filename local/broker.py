@@ -3,13 +3,14 @@
 import json
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 
 from local.host import Host
+from local.queues import queue_pump
 
 _ROOT = Path(__file__).parents[1]
 _BODY_LIMIT = 65_536
@@ -25,25 +26,33 @@ class LocalBroker:
 
 @asynccontextmanager
 async def running_broker(
-    port: int = 0, extra_routes: Sequence[web.RouteDef] = ()
+    port: int = 0, extra_routes: Sequence[web.RouteDef] = (), *, lease_seconds: float | None = None
 ) -> AsyncIterator[LocalBroker]:
-    """Serve on loopback until the block ends; raises `SettingsError`, and `OSError` where the port is taken."""
+    """Serve on loopback and feed the queue function until the block ends.
+
+    Raises `SettingsError`, and `OSError` where the port is taken. `lease_seconds` is for how long a message is hidden
+    that was taken from the queue; None for as long as the real host does it.
+    """
     # Only now: the app reads its settings when it is imported, as it does in Azure.
-    from function_app import app
+    from function_app import app as functions
     from shared.bootstrap import current_app
 
+    host_json = json.loads((_ROOT / "host.json").read_text())
     function_key = secrets.token_urlsafe(16)
-    host = Host(
-        app,
-        json.loads((_ROOT / "host.json").read_text()),
-        function_key=function_key,
-        master_key=secrets.token_urlsafe(16),
-        body_limit=_BODY_LIMIT,
-        extra_routes=extra_routes,
-    )
-    await host.start(port=port)
-    try:
+    async with AsyncExitStack() as resources:
+        app = current_app()
+        resources.push_async_callback(app.aclose)
+        host = Host(
+            functions,
+            host_json,
+            function_key=function_key,
+            master_key=secrets.token_urlsafe(16),
+            body_limit=_BODY_LIMIT,
+            extra_routes=extra_routes,
+        )
+        resources.push_async_callback(host.stop)
+        pump = queue_pump(app, host, host_json, lease_seconds=lease_seconds)
+        resources.push_async_callback(pump.stop)
+        await host.start(port=port)
+        pump.start()
         yield LocalBroker(host.url, function_key)
-    finally:
-        await host.stop()
-        await current_app().aclose()

@@ -48,9 +48,12 @@ async def run(options: RunOptions) -> int:
     return await _reporting(_run(options))
 
 
-async def serve(port: int) -> int:
-    """Serve the broker alone, as the environment sets it up, until Ctrl-C; prints its URL as the first line."""
-    return await _reporting(_serve(port))
+async def serve(port: int, *, lease_seconds: float | None = None) -> int:
+    """Serve the broker alone, as the environment sets it up, until Ctrl-C; prints its URL as the first line.
+
+    It takes messages of the queue as well, each for `lease_seconds` (None: as long as the real host does it).
+    """
+    return await _reporting(_serve(port, lease_seconds))
 
 
 async def _run(options: RunOptions) -> bool:
@@ -65,9 +68,9 @@ async def _run(options: RunOptions) -> bool:
     return passed
 
 
-async def _serve(port: int) -> bool:
+async def _serve(port: int, lease_seconds: float | None) -> bool:
     ended = _ended_by_signal()
-    async with running_broker(port) as broker:
+    async with running_broker(port, lease_seconds=lease_seconds) as broker:
         print(broker.url, flush=True)
         await ended.wait()
     return True

@@ -40,19 +40,20 @@ def open_queue(account: QueueAccount | str, name: str, *, create: bool = False) 
     return AzureQueue(queue_client(account, name), create=create)
 
 
-def queue_client(account: QueueAccount | str, name: str) -> "QueueClient":
+def queue_client(account: QueueAccount | str, name: str, *, encoded: bool = True) -> "QueueClient":
     """The SDK's client of a queue, whose texts are base64 on the wire, as the Functions host expects them.
 
     https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue#host-json
+    Without `encoded` it hands texts over as they are on the wire.
     """
     from azure.storage.queue import TextBase64DecodePolicy, TextBase64EncodePolicy
     from azure.storage.queue.aio import QueueClient
 
-    options = {
-        **_OPTIONS,
+    policies = {
         "message_encode_policy": TextBase64EncodePolicy(),
         "message_decode_policy": TextBase64DecodePolicy(),
     }
+    options = {**_OPTIONS, **(policies if encoded else {})}
     if isinstance(account, str):
         return QueueClient.from_connection_string(account, name, **options)
     return QueueClient(account.endpoint, name, credential=account.credential, **options)

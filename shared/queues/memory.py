@@ -1,5 +1,6 @@
 """The queue of one process: for tests and for a laptop. Nothing in it outlives the process."""
 
+import uuid
 from dataclasses import dataclass, field
 
 from shared.clock import Clock
@@ -12,6 +13,7 @@ class QueuedMessage:
     text: str
     visible_at: int
     dequeue_count: int = 0
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
 @dataclass(slots=True)
