@@ -5,6 +5,8 @@ read the upstream -> write the outcome -> charge a failure -> publish -> mark pu
 The process may die between any two steps: the message is still there, and the next run goes on where the record says.
 What is done twice is the same: an outcome once written stays, a failure is entered by its own time, a published event
 has one id, a deletion of what is gone is fine.
+
+A session that was revoked before its outcome was written has none, and no event: it is only deleted upstream.
 """
 
 import logging
@@ -12,16 +14,19 @@ import uuid
 
 from collect_result.delays import after_trouble, until_next_look
 from shared.bootstrap import App
-from shared.errors import BrokerError, EventsUnavailable, UpstreamError, UpstreamSessionGone
+from shared.errors import BrokerError, EventsUnavailable, KeyUnavailable, UpstreamError, UpstreamSessionGone
 from shared.events.cloud_event import event_of
 from shared.face.model import SessionStatus
-from shared.queues.message import CollectMessage
+from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Stored
 from shared.telemetry import log_event
 
 DEADLINE_MS = 47 * 3_600_000
 """When a session that brought no result has expired: an hour before Face forgets it."""
+
+FORGOTTEN_MS = 48 * 3_600_000
+"""When Face forgets a session by itself: its page of the create operation, v1.1-preview.1."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,10 +60,13 @@ async def _collect(app: App, message: CollectMessage) -> float | None:
         # It was undone before anybody heard of it, or is older than records are kept.
         log_event(_log, logging.WARNING, "collect_unknown_session", sessionId=message.session_id)
         return None
+    if message.reason is Reason.REPLAY and stored.record.published_at is not None:
+        await _publish(app, stored.record)
+        return None
     stored = await _settled(app, stored)
     record = stored.record
     if not record.final and not record.revoked:
-        return until_next_look(message.attempt, (_deadline(record) - app.clock()) / 1000)
+        return until_next_look(message.attempt, _remaining(app, record))
     if record.final:
         stored = await _published(app, stored)
     await _deleted_upstream(app, stored)
@@ -74,12 +82,14 @@ async def _settled(app: App, stored: Stored) -> Stored:
         result = await app.face.result(record.session_id, _request_id())
     except UpstreamSessionGone:
         return await app.sessions.change(stored, lambda record: record.expired(app.clock()))
-    except UpstreamError:
-        if app.clock() < _deadline(record):
+    except (UpstreamError, KeyUnavailable) as trouble:
+        if (remaining := _remaining(app, record)) > 0:
+            # However long Face wants to be left alone: once more it is asked while it still knows the session.
+            trouble.retry_after = min(trouble.retry_after or 0.0, remaining)
             raise
     else:
         stored = await app.sessions.change(stored, lambda record: record.with_result(result, app.clock()))
-    if app.clock() >= _deadline(record):
+    if _remaining(app, record) <= 0:
         stored = await app.sessions.change(stored, lambda record: record.expired(app.clock()))
     return stored
 
@@ -90,6 +100,11 @@ async def _published(app: App, stored: Stored) -> Stored:
     if record.published_at is not None:
         return stored
     await _charge_failure(app, record)
+    await _publish(app, record)
+    return await app.sessions.change(stored, lambda record: record.as_published(app.clock()))
+
+
+async def _publish(app: App, record: SessionRecord) -> None:
     event = event_of(record, app.settings.region)
     await app.publisher.publish(event)
     log_event(
@@ -100,7 +115,6 @@ async def _published(app: App, stored: Stored) -> Stored:
         eventId=event["id"],
         sessionId=record.session_id,
     )
-    return await app.sessions.change(stored, lambda record: record.as_published(app.clock()))
 
 
 async def _charge_failure(app: App, record: SessionRecord) -> None:
@@ -111,16 +125,19 @@ async def _charge_failure(app: App, record: SessionRecord) -> None:
 
 
 async def _deleted_upstream(app: App, stored: Stored) -> None:
-    """Have Face forget the session, its image included; it does so by itself after 48 hours."""
+    """Have Face forget the session, its image included, unless it has done so by itself."""
     record = stored.record
     if record.deleted_upstream or not (app.settings.delete_after_result or record.revoked):
+        return
+    if app.clock() >= record.created_at + FORGOTTEN_MS:
         return
     await app.face.delete(record.session_id, _request_id())
     await app.sessions.change(stored, lambda record: record.as_deleted_upstream(app.clock()))
 
 
-def _deadline(record: SessionRecord) -> int:
-    return record.created_at + DEADLINE_MS
+def _remaining(app: App, record: SessionRecord) -> float:
+    """Seconds until the deadline."""
+    return (record.created_at + DEADLINE_MS - app.clock()) / 1000
 
 
 def _request_id() -> str:

@@ -48,4 +48,7 @@ class CollectMessage:
         attempt, traceparent = content.get("attempt", 0), content.get("traceparent")
         if type(attempt) is not int or attempt < 0 or not isinstance(traceparent, str | None):
             raise ValueError("the message has a field of another type")
-        return cls(session_id, Reason(str(content.get("reason"))), attempt, traceparent)
+        # Not with the value, which ends in the log.
+        if content.get("reason") not in tuple(Reason):
+            raise ValueError("the message has no reason that is known")
+        return cls(session_id, Reason(content["reason"]), attempt, traceparent)

@@ -1,0 +1,215 @@
+"""What the collector does when Face, the store, the queue or the topic fails."""
+
+import json
+import logging
+
+import pytest
+
+from collect_result.use_case import DEADLINE_MS
+from shared.errors import (
+    EventsUnavailable,
+    KeyUnavailable,
+    StorageUnavailable,
+    UpstreamError,
+    UpstreamFailure,
+    UpstreamQuotaExceeded,
+    UpstreamThrottled,
+    UpstreamTimeout,
+    UpstreamUnauthorized,
+)
+from shared.events.cloud_event import COMPLETED, EXPIRED
+from shared.queues.message import CollectMessage, Reason
+from tests.collect.workshop import REAL, Workshop
+
+HOUR = 3_600
+DAY = 24 * HOUR
+
+FAILURES = [
+    pytest.param(UpstreamFailure("down"), id="failure"),
+    pytest.param(UpstreamTimeout("slow"), id="timeout"),
+    pytest.param(UpstreamUnauthorized("wrong key"), id="unauthorized"),
+    pytest.param(UpstreamThrottled("busy", retry_after=26.0), id="throttled"),
+    pytest.param(UpstreamQuotaExceeded("used up", retry_after=DAY), id="quota"),
+    pytest.param(KeyUnavailable("the vault is down", retry_after=1.0), id="key"),
+]
+
+
+@pytest.mark.parametrize("error", FAILURES)
+async def test_face_fails_message_goes_back(
+    workshop: Workshop, error: UpstreamError | KeyUnavailable, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is raised, so that no dequeue is used up: the message is sent again, and says how often."""
+    session_id = await workshop.created()
+    workshop.face.answer(session_id, REAL)
+    workshop.face.fail("result", error)
+
+    with caplog.at_level(logging.WARNING):
+        await workshop.collect(session_id)
+    [waiting] = workshop.waiting()
+    await workshop.run_queue()
+
+    assert waiting.message == CollectMessage(session_id, Reason.SWEEP, 1)
+    assert waiting.seconds == max(5.0, error.retry_after or 0.0)
+    assert json.loads(caplog.records[0].message) == {
+        "event": "collect_failed",
+        "sessionId": session_id,
+        "attempt": 0,
+        "error": type(error).__name__,
+        "detail": error.detail,
+    }
+    assert [event["type"] for event in workshop.publisher.events] == [COMPLETED]
+
+
+@pytest.mark.parametrize(
+    ("attempt", "delay"), [(0, 5), (1, 15), (2, 60), (3, 300), (4, 900), (5, HOUR), (6, HOUR)]
+)
+async def test_trouble_that_lasts_is_met_later_and_later(
+    workshop: Workshop, attempt: int, delay: float
+) -> None:
+    """Each try waits for longer than the one before."""
+    session_id = await workshop.created()
+    workshop.face.fail("result", UpstreamFailure("down"))
+
+    await workshop.collect(session_id, attempt)
+
+    assert [waiting.seconds for waiting in workshop.waiting()] == [delay]
+
+
+async def test_face_asks_for_a_longer_wait_than_there_is_time_the_last_look_still_comes(
+    workshop: Workshop,
+) -> None:
+    """A quota that is out for days must not carry the message past the hour in which Face still knows."""
+    session_id = await workshop.created()
+    workshop.clock.advance(30 * HOUR)
+    workshop.face.answer(session_id, REAL)
+    workshop.face.fail("result", UpstreamQuotaExceeded("used up", retry_after=DAY))
+
+    await workshop.collect(session_id)
+
+    assert [waiting.seconds for waiting in workshop.waiting()] == [17 * HOUR]
+
+
+@pytest.mark.parametrize("error", FAILURES)
+async def test_face_fails_past_the_deadline_session_expires(
+    workshop: Workshop, error: UpstreamError | KeyUnavailable
+) -> None:
+    """The business hears of the session in time, even where Face cannot be asked at all."""
+    session_id = await workshop.created()
+    workshop.clock.now += DEADLINE_MS
+    workshop.face.fail("result", error)
+
+    await workshop.collect(session_id)
+
+    assert [event["type"] for event in workshop.publisher.events] == [EXPIRED]
+
+
+@pytest.mark.parametrize("calls", range(6))
+async def test_store_fails_at_any_call_session_still_ends_with_one_content(
+    workshop: Workshop, calls: int
+) -> None:
+    """Wherever the store goes down, the message goes back, and the next run goes on from the record."""
+    session_id = await workshop.created()
+    workshop.face.answer(session_id, REAL)
+    workshop.store.calls_left = calls
+
+    await workshop.collect(session_id)
+    workshop.store.calls_left = None
+    await workshop.run_queue()
+
+    assert workshop.publisher.events
+    assert all(event == workshop.publisher.events[0] for event in workshop.publisher.events)
+    assert workshop.face.deleted
+
+
+async def test_store_and_queue_are_down_host_delivers_again(workshop: Workshop) -> None:
+    """Only where the message cannot be put back either is the failure handed to the host."""
+    session_id = await workshop.created()
+    workshop.store.calls_left = 0
+    workshop.queue.down = True
+
+    with pytest.raises(StorageUnavailable):
+        await workshop.collect(session_id)
+
+
+async def test_queue_is_down_nothing_to_put_back_nothing_raised(workshop: Workshop) -> None:
+    """A session that ends in this run needs no queue."""
+    session_id = await workshop.created()
+    workshop.face.answer(session_id, REAL)
+    workshop.queue.down = True
+
+    await workshop.collect(session_id)
+
+    assert len(workshop.publisher.events) == 1
+
+
+async def test_topic_is_down_session_is_kept_upstream_until_its_event_is_taken(workshop: Workshop) -> None:
+    """The result is recorded, nothing is deleted, and the event comes as soon as it can."""
+    session_id = await workshop.created()
+    workshop.face.answer(session_id, REAL)
+    workshop.publisher.failures.append(EventsUnavailable("the topic is down", retry_after=40.0))
+
+    await workshop.collect(session_id)
+    deleted_early = list(workshop.face.deleted)
+    [waiting] = workshop.waiting()
+    await workshop.run_queue()
+
+    assert (waiting.message.attempt, waiting.seconds, deleted_early) == (1, 40.0, [])
+    assert [event["type"] for event in workshop.publisher.events] == [COMPLETED]
+    assert (workshop.face.calls["result"], workshop.face.deleted) == (1, [session_id])
+
+
+async def test_deletion_fails_event_is_not_published_again(workshop: Workshop) -> None:
+    """What comes back is only there to delete."""
+    session_id = await workshop.created()
+    workshop.face.answer(session_id, REAL)
+    workshop.face.fail("delete", UpstreamFailure("down"))
+
+    await workshop.collect(session_id)
+    [waiting] = workshop.waiting()
+    await workshop.run_queue()
+
+    assert waiting.message.attempt == 1
+    assert len(workshop.publisher.events) == 1
+    assert (workshop.face.calls["result"], workshop.face.deleted) == (1, [session_id])
+
+
+async def test_revoked_session_cannot_be_deleted_it_is_tried_again(workshop: Workshop) -> None:
+    """A session that its phone called off does not stay at Face."""
+    session_id = await workshop.created()
+    await workshop.change(session_id, lambda record: record.as_revoked(workshop.clock()))
+    workshop.face.fail("delete", UpstreamTimeout("slow"), UpstreamThrottled("busy", retry_after=26.0))
+
+    await workshop.collect(session_id)
+    await workshop.run_queue()
+
+    assert workshop.face.deleted == [session_id]
+    assert workshop.publisher.events == []
+
+
+async def test_deletion_fails_until_face_forgets_message_ends(workshop: Workshop) -> None:
+    """After 48 hours there is nothing left to delete: a Face resource that is gone leaves no message behind."""
+    session_id = await workshop.created()
+    created_at = workshop.clock()
+    workshop.face.answer(session_id, REAL)
+    workshop.face.fail("delete", *[UpstreamUnauthorized("no such resource")] * 100)
+
+    await workshop.collect(session_id)
+    await workshop.run_queue()
+
+    assert created_at + 48 * HOUR * 1000 <= workshop.clock() < created_at + 49 * HOUR * 1000
+    assert len(workshop.publisher.events) == 1
+    assert workshop.face.deleted == []
+
+
+async def test_record_is_purged_during_a_run_message_ends(workshop: Workshop) -> None:
+    """A session whose record went is let go, not looked for over and over."""
+    session_id = await workshop.created()
+    workshop.face.answer(session_id, REAL)
+    stored = await workshop.stored(session_id)
+    workshop.publisher.failures.append(EventsUnavailable("the topic is down"))
+    await workshop.collect(session_id)
+    await workshop.app.sessions.remove(stored.record.session_id)
+
+    await workshop.run_queue()
+
+    assert workshop.waiting() == []
