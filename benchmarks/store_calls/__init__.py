@@ -1,0 +1,1 @@
+"""What creates and polls ask of the store, beside one bare read of a row."""
