@@ -1,9 +1,10 @@
-"""The entry point: `python -m local run`."""
+"""The entry point: `python -m local run`, `serve` or `ops`."""
 
 import argparse
 import asyncio
 import sys
 
+from local.ops.command_line import add_ops, run_ops
 from local.run import RunOptions, run, serve
 
 
@@ -30,7 +31,10 @@ def main() -> int:
     serve_parser.add_argument(
         "--lease", type=float, help="seconds that a queue message is hidden while it is worked on (default: 600)"
     )
+    add_ops(commands)
     arguments = parser.parse_args()
+    if arguments.command == "ops":
+        return run_ops(arguments)
     if arguments.command == "serve":
         return asyncio.run(serve(arguments.port, lease_seconds=arguments.lease))
     options = RunOptions(arguments.port, arguments.simulator_port, arguments.storage, arguments.once)

@@ -1,0 +1,87 @@
+"""What the commands reach, opened when it is asked for and closed together."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from local.ops.credentials import EVENT_GRID, STORAGE, OperatorCredential, open_credential
+from local.ops.poison_queue import PoisonQueue, raw_client
+from local.ops.settings import OpsSettings
+from shared.events.event_grid import open_topic
+from shared.events.publisher import FilePublisher, Publisher
+from shared.queues.azure_queue import QueueAccount
+from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE
+from shared.storage.azure_table import TableAccount, open_table_store
+from shared.storage.port import SearchableStore
+
+_DEADLINE_SECONDS = 10.0
+
+
+class Outside:
+    """Storage and events, with the credential of who runs the command; raises `Failure` where there is no token."""
+
+    def __init__(self, settings: OpsSettings, environment: Mapping[str, str]) -> None:
+        self.settings = settings
+        self._environment = environment
+        self._resources = AsyncExitStack()
+        self._credential: OperatorCredential | None = None
+
+    async def store(self) -> SearchableStore:
+        """The tables of the account."""
+        store = open_table_store(
+            await self._table_account(), create_tables=self._is_local, deadline=_DEADLINE_SECONDS
+        )
+        self._resources.push_async_callback(store.aclose)
+        return store
+
+    async def poison(self) -> PoisonQueue:
+        """The queue of the messages that failed, and the one that they came from."""
+        account = await self._queue_account()
+        poison = raw_client(account, POISON_QUEUE)
+        self._resources.push_async_callback(poison.close)
+        results = raw_client(account, RESULTS_QUEUE)
+        self._resources.push_async_callback(results.close)
+        return PoisonQueue(poison, results)
+
+    async def publisher(self) -> Publisher:
+        """Who takes events, chosen as the app does."""
+        self.settings.require_sink()
+        endpoint = self.settings.event_grid_topic_endpoint
+        if endpoint is None:
+            return FilePublisher(Path(self.settings.events_file or ""))
+        topic = open_topic(endpoint, await self._identity(EVENT_GRID))
+        self._resources.push_async_callback(topic.aclose)
+        return topic
+
+    async def aclose(self) -> None:
+        """Close everything, the last opened first."""
+        await self._resources.aclose()
+
+    @property
+    def _is_local(self) -> bool:
+        return self.settings.storage_account is None
+
+    async def _table_account(self) -> TableAccount | str:
+        name = self.settings.storage_account
+        if name is None:
+            return self._connection_string()
+        return TableAccount(f"https://{name}.table.core.windows.net", await self._identity(STORAGE))
+
+    async def _queue_account(self) -> QueueAccount | str:
+        name = self.settings.storage_account
+        if name is None:
+            return self._connection_string()
+        return QueueAccount(f"https://{name}.queue.core.windows.net", await self._identity(STORAGE))
+
+    def _connection_string(self) -> str:
+        self.settings.require_storage()
+        connection = self.settings.storage_connection
+        return connection.reveal() if connection else ""
+
+    async def _identity(self, scope: str) -> OperatorCredential:
+        if self._credential is None:
+            self._credential = open_credential(self._environment, self.settings.azure_client_id)
+            self._resources.push_async_callback(self._credential.close)
+        # Asked for here, where there is time, and where a failure is told as such.
+        await self._credential.get_token(scope)
+        return self._credential

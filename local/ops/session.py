@@ -1,0 +1,71 @@
+"""`ops session show`: what is kept of one session, without what could be used to read it."""
+
+from local.ops.failures import TABLE_READER, Failure, explained
+from local.ops.output import JsonValue, Output, shown
+from shared.events.cloud_event import event_of
+from shared.sessions.record import SessionRecord
+from shared.sessions.store import from_entity
+from shared.storage.port import EntityStore, Table
+from shared.times import rfc3339
+
+
+async def show_session(store: EntityStore, out: Output, session_id: str) -> None:
+    """Show the record of a session; raises `Failure` where there is none. Face is not asked."""
+    with explained("the sessions", TABLE_READER):
+        entity = await store.get(Table.SESSIONS, session_id)
+        if entity is None:
+            raise Failure(
+                f"session {session_id}: there is no record: never made here, undone, or older than kept"
+            )
+        record = from_entity(entity).record
+    fields = _fields(record, entity.expires_at)
+    out.tell("\n".join(_lines(fields, record)), **fields)
+
+
+def _fields(record: SessionRecord, expires_at: int) -> dict[str, JsonValue]:
+    """By an allow-list: the token's hash is not for anybody, and a field that is new is not shown unless added here."""
+    failure = record.failure
+    return {
+        "sessionId": record.session_id,
+        "status": record.status.value,
+        "livenessDecision": record.decision.value if record.decision else None,
+        "passed": record.passed(None) if record.final else None,
+        "attempts": record.attempts,
+        "failure": {"code": failure.code, "message": failure.message} if failure else None,
+        "revoked": record.revoked,
+        "clientReference": record.client_reference,
+        "principal": record.principal,
+        "device": record.device,
+        "digest": record.digest,
+        "faceApiVersion": record.face_api_version,
+        "upstreamRequestId": record.upstream_request_id,
+        "traceparent": record.traceparent,
+        "createdDateTime": rfc3339(record.created_at),
+        "tokenExpiresDateTime": rfc3339(record.token_expires_at),
+        "completedDateTime": _time(record.completed_at),
+        "publishedDateTime": _time(record.published_at),
+        "deletedAtFace": record.deleted_upstream,
+        "keptUntil": rfc3339(expires_at),
+        # The region is no part of an event's id.
+        "eventId": event_of(record, "")["id"] if record.final else None,
+        "history": [{"time": rfc3339(at), "step": step.value} for at, step in record.history],
+    }
+
+
+def _lines(fields: dict[str, JsonValue], record: SessionRecord) -> list[str]:
+    plain = [f"{name:<22}{_text(value)}" for name, value in fields.items() if name != "history"]
+    return [*plain, "history", *(f"  {rfc3339(at)}  {step.value}" for at, step in record.history)]
+
+
+def _text(value: JsonValue) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return shown(f"{value['code']}: {value['message']}")
+    return shown(str(value))
+
+
+def _time(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else rfc3339(milliseconds)
