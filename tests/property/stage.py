@@ -1,12 +1,13 @@
 """A stage on which requests move only as a test directs: every call of a port waits for its turn, twice."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
-from shared.errors import Outcome, StorageUnavailable, UpstreamFailure, UpstreamTimeout
+from shared.errors import EventsUnavailable, Outcome, StorageUnavailable, UpstreamFailure, UpstreamTimeout
+from shared.events.publisher import MemoryPublisher
 from shared.face.model import CreatedSession, LivenessMode, SessionResult, SessionSpec
 from shared.queues.memory import MemoryQueue
 from shared.storage.memory import MemoryStore
@@ -85,11 +86,19 @@ class Stage:
 class Instance:
     """A process of the broker: what it calls through its ports waits on the stage."""
 
-    def __init__(self, stage: Stage, store: MemoryStore, face: FakeFace, queue: MemoryQueue) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        store: MemoryStore,
+        face: FakeFace,
+        queue: MemoryQueue,
+        publisher: MemoryPublisher,
+    ) -> None:
         self.alive = True
         self.store = StagedStore(stage, self, store)
         self.face = StagedFace(stage, self, face)
         self.queue = StagedQueue(stage, self, queue)
+        self.publisher = StagedPublisher(stage, self, publisher)
 
 
 class StagedStore:
@@ -152,6 +161,22 @@ class StagedQueue:
 
     async def check(self) -> None:
         """Be there."""
+
+    async def aclose(self) -> None:
+        """Hold nothing."""
+
+
+class StagedPublisher:
+    """A `Publisher` over another one, whose calls wait on the stage."""
+
+    def __init__(self, stage: Stage, instance: Instance, publisher: MemoryPublisher) -> None:
+        self._stage = stage
+        self._instance = instance
+        self._publisher = publisher
+
+    async def publish(self, event: Mapping[str, Any]) -> None:
+        call = Call("publish", self._instance, lambda: self._publisher.publish(event))
+        await self._stage.perform(call, EventsUnavailable("not sent"), EventsUnavailable("lost"))
 
     async def aclose(self) -> None:
         """Hold nothing."""

@@ -1,10 +1,7 @@
 """Idempotency keys under crashes, lost answers, late writes and slow processes, in every order that is found."""
 
-from dataclasses import dataclass
-
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from create_session.use_case import CreateCommand, Created, create_session
 from revoke_session.use_case import revoke_session
@@ -20,10 +17,9 @@ from shared.face.model import LivenessMode, SessionSpec
 from shared.idempotency import LEASE_MS
 from shared.sessions.record import token_hash
 from shared.storage.port import Table
-from tests.property.stage import Call
+from tests.property.staged_machine import FORM, INDEX, PLACE, StagedMachine
 from tests.property.watched_store import leaks
 from tests.property.world import TOKENS, Request, World
-from tests.support.processes import SOAK
 
 KEYS = ("key-of-the-first-kind", "key-of-the-other-kind")
 DEVICES = ("phone-of-anna", "phone-of-bert")
@@ -37,17 +33,7 @@ EXPECTED = (
     UpstreamError,
 )
 
-INDEX = st.integers(0, 7)
-PLACE = st.integers(0, 1)
 EITHER = st.integers(0, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Create:
-    """A create under way."""
-
-    command: CreateCommand
-    request: Request
 
 
 def command_of(key: int = 0, device: int = 0, lifetime: int = 0) -> CreateCommand:
@@ -63,7 +49,7 @@ def command_of(key: int = 0, device: int = 0, lifetime: int = 0) -> CreateComman
     )
 
 
-class IdempotencyMachine(RuleBasedStateMachine):
+class IdempotencyMachine(StagedMachine):
     """Requests with idempotency keys on two instances over one store and queue, and one Face.
 
     A session is live while its token would be taken: the `expiresAt` that was disclosed with it has not come, and
@@ -81,25 +67,15 @@ class IdempotencyMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World((*KEYS, *DEVICES), THROTTLE_DEVICE="6/10m")
-        self.creates: list[Create] = []
+        self.creates: dict[Request, CreateCommand] = {}
         self.claimed_at: dict[str, int] = {}
         self.disclosed: dict[str, dict[str, Created]] = {key: {} for key in KEYS}
         self.revoked: set[str] = set()
 
-    def teardown(self) -> None:
-        self.world.close()
-
-    @property
-    def calls(self) -> list[Call]:
-        """The calls on the stage."""
-        return self.world.stage.calls
-
-    def call(self, index: int) -> Call:
-        return self.calls[index % len(self.calls)]
-
     def send(self, command: CreateCommand, place: int) -> None:
         self.claimed_at[command.idempotency_key or ""] = self.world.clock()
-        self.creates.append(Create(command, self.world.send(place, lambda app: create_session(app, command))))
+        request = self.world.send(place, lambda app: create_session(app, command))
+        self.creates[request] = command
 
     def note(self, command: CreateCommand, created: Created) -> None:
         spec = self.world.face.specs[created.session_id]
@@ -122,45 +98,6 @@ class IdempotencyMachine(RuleBasedStateMachine):
     def a_concurrent_pair_comes(self) -> None:
         for place in (0, 1):
             self.send(command_of(), place)
-
-    @precondition(lambda self: self.calls)
-    @rule(index=INDEX)
-    def a_call_goes_on(self, index: int) -> None:
-        self.world.go_on(self.call(index))
-
-    @precondition(lambda self: self.calls)
-    @rule(index=INDEX, turns=st.integers(1, 20))
-    def a_request_goes_on(self, index: int, turns: int) -> None:
-        self.world.follow(self.call(index), turns)
-
-    @precondition(lambda self: self.calls)
-    @rule()
-    def everything_goes_on(self) -> None:
-        self.world.finish()
-
-    @precondition(lambda self: self.calls)
-    @rule(index=INDEX, late=st.booleans())
-    def a_call_fails(self, index: int, late: bool) -> None:
-        self.world.fail(self.call(index), late=late)
-
-    @precondition(lambda self: self.world.stage.late)
-    @rule(index=INDEX)
-    def a_late_effect_arrives(self, index: int) -> None:
-        self.world.arrive(index)
-
-    @precondition(lambda self: self.calls)
-    @rule(trouble=st.sampled_from(["crash", "outage", "hang up"]), place=PLACE, late=st.booleans())
-    def trouble_comes(self, trouble: str, place: int, late: bool) -> None:
-        if trouble == "crash":
-            ended = self.world.crash(place, late=late)
-            for create in self.creates:
-                if create.request.instance is ended:
-                    create.request.task.cancel()
-        elif trouble == "outage":
-            self.world.fail(*self.calls, late=late)
-        elif self.creates:
-            self.creates[place % len(self.creates)].request.task.cancel()
-        self.world.loop.settle()
 
     @rule(seconds=st.sampled_from([1, LEASE_MS // 1000 - 1, LEASE_MS // 1000, 60, 600]))
     def time_passes(self, seconds: int) -> None:
@@ -190,13 +127,13 @@ class IdempotencyMachine(RuleBasedStateMachine):
 
     @invariant()
     def requests_end_as_they_may(self) -> None:
-        for create in [create for create in self.creates if create.request.task.done()]:
-            self.creates.remove(create)
-            if create.request.task.cancelled():
+        for request in self.world.ended():
+            command = self.creates.pop(request)
+            if request.task.cancelled():
                 continue
-            error = create.request.task.exception()
+            error = request.task.exception()
             if error is None:
-                self.note(create.command, create.request.task.result())
+                self.note(command, request.task.result())
             elif not isinstance(error, EXPECTED):
                 raise error
 
@@ -228,9 +165,4 @@ class IdempotencyMachine(RuleBasedStateMachine):
 
 
 TestIdempotencyMachine = IdempotencyMachine.TestCase
-TestIdempotencyMachine.settings = settings(
-    max_examples=20_000 if SOAK else 300,
-    stateful_step_count=50,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+TestIdempotencyMachine.settings = FORM

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from shared.bootstrap import App, build
+from shared.events.publisher import MemoryPublisher
 from shared.queues.memory import MemoryQueue
 from shared.settings import Settings
 from tests.property.stage import ACTOR, Call, Instance, Stage
@@ -30,7 +31,10 @@ class Request:
 
 
 class World:
-    """Two instances, the store, queue and Face that they share, and a clock; `secrets` must never be stored."""
+    """Two instances, the store, queue, Face and publisher that they share, and a clock.
+
+    `requests` are those that were sent and not taken back by `ended`; `secrets` must never be stored.
+    """
 
     def __init__(self, secrets: Collection[str] = (), **settings: str) -> None:
         self.loop = VirtualLoop()
@@ -38,16 +42,25 @@ class World:
         self.store = WatchedStore((*secrets, TOKENS))
         self.queue = MemoryQueue(self.clock)
         self.face = FakeFace()
+        self.publisher = MemoryPublisher()
         self.stage = Stage()
+        self.requests: list[Request] = []
         self._settings = Settings.from_mapping(
             environment("http://127.0.0.1:9", ID_PEPPER="pepper-of-the-tests", **settings)
         )
         self._instances = [self._new_instance(), self._new_instance()]
-        self._requests = 0
+        self._sent = 0
 
     def undisturbed(self) -> App:
         """Make an instance that is not on the stage: what it calls happens at once."""
-        return build(self._settings, clock=self.clock, face=self.face, store=self.store, queue=self.queue)
+        return build(
+            self._settings,
+            clock=self.clock,
+            face=self.face,
+            store=self.store,
+            queue=self.queue,
+            publisher=self.publisher,
+        )
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run what waits for nobody on the stage."""
@@ -56,10 +69,17 @@ class World:
     def send(self, place: int, ask: Callable[[App], Coroutine[Any, Any, T]]) -> Request:
         """Have an instance begin with a request."""
         instance, app = self._instances[place]
-        self._requests += 1
-        request = Request(instance, self.loop.start(_numbered(self._requests, ask(app))))
+        self._sent += 1
+        request = Request(instance, self.loop.start(_numbered(self._sent, ask(app))))
+        self.requests.append(request)
         self.loop.settle()
         return request
+
+    def ended(self) -> list[Request]:
+        """Take the requests that have ended, one way or another."""
+        ended = [request for request in self.requests if request.task.done()]
+        self.requests = [request for request in self.requests if request not in ended]
+        return ended
 
     def go_on(self, *calls: Call) -> None:
         """Let calls have their effects; or their answers, where they had these."""
@@ -89,13 +109,20 @@ class World:
         """Let one of the late effects happen."""
         self.run(self.stage.arrive(self.stage.late[index % len(self.stage.late)]))
 
-    def crash(self, place: int, *, late: bool) -> Instance:
-        """End an instance where it is and start another in its place; answers the one that ended."""
+    def crash(self, place: int, *, late: bool) -> None:
+        """End an instance where it is, with all its requests, and start another in its place."""
         ended, _ = self._instances[place]
         self.stage.crash(ended, late=late)
+        for request in self.requests:
+            if request.instance is ended:
+                request.task.cancel()
         self._instances[place] = self._new_instance()
         self.loop.settle()
-        return ended
+
+    def hang_up(self, index: int) -> None:
+        """Cancel a request, as the host does when its phone has gone."""
+        self.requests[index % len(self.requests)].task.cancel()
+        self.loop.settle()
 
     def close(self) -> None:
         """End everything."""
@@ -104,13 +131,14 @@ class World:
         self.loop.close()
 
     def _new_instance(self) -> tuple[Instance, App]:
-        instance = Instance(self.stage, self.store, self.face, self.queue)
+        instance = Instance(self.stage, self.store, self.face, self.queue, self.publisher)
         app = build(
             self._settings,
             clock=self.clock,
             face=instance.face,
             store=instance.store,
             queue=instance.queue,
+            publisher=instance.publisher,
         )
         return instance, app
 
