@@ -29,7 +29,9 @@ def main() -> int:
     )
     serve_parser.add_argument("--port", type=int, default=7071, help="(default: %(default)s; 0: a free one)")
     serve_parser.add_argument(
-        "--lease", type=float, help="seconds that a queue message is hidden while it is worked on (default: 600)"
+        "--lease",
+        type=float,
+        help="seconds that a queue message is hidden while it is worked on (default: 600)",
     )
     add_ops(commands)
     arguments = parser.parse_args()

@@ -1,32 +1,46 @@
 """One check from end to end, told step by step."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import httpx
 
+from local.event_log import EventLog
 
-async def demonstrate(broker_url: str, simulator_url: str) -> bool:
-    """Create a session, let the simulated phone perform the check, read the result; answer whether all went well."""
+_REFERENCE = "demonstration:1"
+_EVENT_SECONDS = 30.0
+
+
+async def demonstrate(
+    broker_url: str, simulator_url: str, events: EventLog, *, patience: float = _EVENT_SECONDS
+) -> bool:
+    """Create a session, let the simulated phone perform the check, read the result, and wait for the event.
+
+    Answers whether all of that went well, the event within `patience` seconds.
+    """
     async with (
         httpx.AsyncClient(base_url=broker_url, trust_env=False) as broker,
         httpx.AsyncClient(base_url=simulator_url, trust_env=False) as phone,
     ):
         try:
-            return await _check(broker, phone)
+            return await _check(broker, phone, events, patience)
         except httpx.HTTPStatusError as error:
             print(f"\n  This went wrong: HTTP {error.response.status_code}\n  {error.response.text}")
             return False
 
 
-async def _check(broker: httpx.AsyncClient, phone: httpx.AsyncClient) -> bool:
+async def _check(
+    broker: httpx.AsyncClient, phone: httpx.AsyncClient, events: EventLog, patience: float
+) -> bool:
     print("A demonstration check\n")
     session = await _create(broker)
     digest = await _perform(phone, session)
     result = await _read(broker, session, digest)
     refused = await _read_with_wrong_token(broker, session)
-    return bool(result["passed"]) and refused == httpx.codes.NOT_FOUND
+    told = await _wait_for_event(events, session, patience)
+    return bool(result["passed"]) and refused == httpx.codes.NOT_FOUND and told
 
 
 async def _create(broker: httpx.AsyncClient) -> dict[str, Any]:
@@ -34,7 +48,7 @@ async def _create(broker: httpx.AsyncClient) -> dict[str, Any]:
     body = {
         "livenessOperationMode": "Passive",
         "deviceCorrelationId": "demonstration-device",
-        "clientReference": "demonstration:1",
+        "clientReference": _REFERENCE,
     }
     answer = (await broker.post("/api/sessions", json=body)).raise_for_status()
     session: dict[str, Any] = answer.json()
@@ -69,6 +83,22 @@ async def _read_with_wrong_token(broker: httpx.AsyncClient, session: Mapping[str
     answer = await broker.get(f"/api/sessions/{session['sessionId']}", headers=headers)
     _show(str(answer.status_code), answer.json()["error"]["message"])
     return answer.status_code
+
+
+async def _wait_for_event(events: EventLog, session: Mapping[str, Any], patience: float) -> bool:
+    _tell("5. The business behind it is told by an event, whether or not the phone comes back")
+    try:
+        async with asyncio.timeout(patience):
+            event = await events.event_of(session["sessionId"])
+    except TimeoutError:
+        _tell(f"   This went wrong: none came within {patience:.0f} seconds")
+        return False
+    data = event["data"]
+    _show("type", event["type"])
+    _show("id", event["id"])
+    for name in ("clientReference", "livenessDecision", "passed"):
+        _show(name, data[name])
+    return bool(data["passed"]) and data["clientReference"] == _REFERENCE
 
 
 def _tell(step: str) -> None:

@@ -8,15 +8,19 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
 from local.broker import LocalBroker, running_broker
 from local.console import console_routes
 from local.demonstration import demonstrate
+from local.event_log import Event, EventLog
 from local.simulator import FaceSimulator
+from shared.bootstrap import build, install
 from shared.errors import SettingsError
 from shared.settings import Settings
+
+_EVENTS_FILE = ".local/events.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Running:
     broker: LocalBroker
     simulator_url: str
     settings: Settings
+    events: EventLog
 
     @property
     def simulated(self) -> bool:
@@ -60,9 +65,12 @@ async def _run(options: RunOptions) -> bool:
     ended = _ended_by_signal()
     async with _started(options) as running:
         _introduce(running, options.storage)
-        passed = not running.simulated or await demonstrate(running.broker.url, running.simulator_url)
+        passed = not running.simulated or await demonstrate(
+            running.broker.url, running.simulator_url, running.events
+        )
         if not options.once:
             _invite(running)
+            running.events.follow(_announce)
             await ended.wait()
             print("\nEnding.")
     return passed
@@ -110,11 +118,21 @@ async def _started(options: RunOptions) -> AsyncIterator[Running]:
         if options.storage == "azurite":
             azurite = resources.enter_context(_azurite())
             _set_environment({"AzureWebJobsStorage": azurite.connection_string, "ID_PEPPER": key})
+        _set_environment({"EVENTS_FILE": _EVENTS_FILE})
         settings = Settings.from_environment()
+        events = _install_app(settings)
         broker = await resources.enter_async_context(
-            running_broker(options.port, console_routes(simulator.url))
+            running_broker(options.port, console_routes(simulator.url, events=events.latest))
         )
-        yield Running(broker, simulator.url, settings)
+        yield Running(broker, simulator.url, settings, events)
+
+
+def _install_app(settings: Settings) -> EventLog:
+    """Build the app that the functions find, and listen in on its events."""
+    app = build(settings)
+    events = EventLog(app.publisher)
+    install(replace(app, publisher=events))
+    return events
 
 
 def _azurite() -> AzuriteProcess:
@@ -139,9 +157,10 @@ def _introduce(running: Running, storage: str) -> None:
     else:
         print(f"  Face       {settings.endpoint.base_url} (the real one, {settings.face_api_version})")
     if storage == "azurite":
-        print("  state      in Azurite's tables, as in Azure: it is gone when this ends\n")
+        print("  state      in Azurite's tables and queue, as in Azure: it is gone when this ends")
     else:
-        print("  state      in memory: it is gone when this ends\n")
+        print("  state      in memory: it is gone when this ends")
+    print(f"  events     {_events_go_to(settings)}\n")
 
 
 def _invite(running: Running) -> None:
@@ -150,4 +169,20 @@ def _invite(running: Running) -> None:
     print(f"  console    {url}/console")
     print(f"  readiness  curl -H 'x-functions-key: {key}' {url}/api/ready")
     print("  outcomes   docs/simulator.md lists the device ids that choose one")
+    print("  events     come here and to the console, as each session ends")
     print("Ctrl-C ends them.", flush=True)
+
+
+def _events_go_to(settings: Settings) -> str:
+    if settings.event_grid_topic_endpoint:
+        return f"to {settings.event_grid_topic_endpoint}"
+    return f"added to {settings.events_file}, a line each: those of earlier runs stay"
+
+
+def _announce(event: Event) -> None:
+    data = event["data"]
+    passed = "passed" if data["passed"] else "not passed"
+    print(
+        f"  event      {event['type']} {event['subject']} {passed} {data['clientReference'] or ''}",
+        flush=True,
+    )

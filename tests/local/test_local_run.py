@@ -1,16 +1,22 @@
 """`make run` and its siblings, as processes."""
 
+import asyncio
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from local.azurite import AzuriteProcess
+from local.simulator import FaceSimulator
 from tests.support.azurite import Azurite
 
 ROOT = Path(__file__).parents[2]
@@ -21,11 +27,11 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "local", *arguments]
 
 
-def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+def run(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, in a folder where it may leave its events."""
     return subprocess.run(  # noqa: S603 - our own module.
         command(*arguments),
-        cwd=ROOT,
+        cwd=cwd,
         env=environment(**settings),
         capture_output=True,
         text=True,
@@ -34,69 +40,139 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def started(*arguments: str, cwd: Path, **settings: str) -> subprocess.Popen[str]:
+    """Start a command; it is the caller's to end."""
+    return subprocess.Popen(  # noqa: S603 - our own module.
+        command(*arguments),
+        cwd=cwd,
+        env=environment(**settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def environment(**settings: str) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **settings}
+    names = ("PATH", "HOME")
+    return {name: os.environ[name] for name in names} | {"PYTHONPATH": str(ROOT)} | settings
 
 
-def test_run_shows_a_check_that_passes() -> None:
-    """The demonstration tells each step, and ends well."""
-    ended = run("run", "--once", *FREE_PORTS)
+def shown(output: str, name: str) -> list[str]:
+    """What the lines of that name say."""
+    return [line.split()[1] for line in output.splitlines() if line.split()[:1] == [name]]
+
+
+def events_in(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_run_shows_a_check_that_passes(tmp_path: Path) -> None:
+    """The demonstration tells each step, and ends well; its last step is the event, which is in the file as well."""
+    ended = run("run", "--once", *FREE_PORTS, cwd=tmp_path)
 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "in memory: it is gone when this ends" in ended.stdout
-    assert [line.split()[1] for line in ended.stdout.splitlines() if line.split()[:1] == ["passed"]] == [
-        "true"
-    ]
+    assert "added to .local/events.jsonl" in ended.stdout
+    assert shown(ended.stdout, "passed") == ["true", "true"]
+    [event] = events_in(tmp_path / ".local/events.jsonl")
+    assert [event["id"]] == shown(ended.stdout, "id")
+    assert [event["type"]] == shown(ended.stdout, "type") == ["liveness.session.completed"]
+    assert [event["data"]["clientReference"]] == shown(ended.stdout, "clientReference") == ["demonstration:1"]
+    assert [event["subject"]] == shown(ended.stdout, "session")
 
 
-def test_run_over_azurite_says_so(azurite: Azurite) -> None:
-    """With Azurite the same check passes, and the output says where state is kept."""
-    ended = run("run", "--once", "--storage", "azurite", *FREE_PORTS)
+def test_run_over_azurite_says_so(azurite: Azurite, tmp_path: Path) -> None:
+    """With Azurite the same check passes, over its queue as well, and the output says where state is kept."""
+    path = tmp_path / "events"
+    path.write_text('{"type": "of an earlier run"}\n')
+
+    ended = run("run", "--once", "--storage", "azurite", *FREE_PORTS, cwd=tmp_path, EVENTS_FILE=str(path))
 
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert "in Azurite's tables" in ended.stdout
+    assert "in Azurite's tables and queue" in ended.stdout
+    assert f"added to {path}" in ended.stdout
+    assert [event["type"] for event in events_in(path)] == ["of an earlier run", "liveness.session.completed"]
 
 
 @pytest.mark.parametrize("version", ["v1.2", "v1.3-preview.1"])
-def test_run_keeps_what_the_environment_says(version: str) -> None:
+def test_run_keeps_what_the_environment_says(version: str, tmp_path: Path) -> None:
     """A setting given with the command is the one that is used."""
-    ended = run("run", "--once", *FREE_PORTS, FACE_API_VERSION=version)
+    ended = run("run", "--once", *FREE_PORTS, cwd=tmp_path, FACE_API_VERSION=version)
 
     assert ended.returncode == 0
     assert f"stands in for Azure Face, {version}" in ended.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_run_stays_up_until_it_is_ended(number: signal.Signals) -> None:
-    """After the demonstration broker and console answer; Ctrl-C ends it cleanly."""
-    process = subprocess.Popen(  # noqa: S603 - our own module.
-        command("run", *FREE_PORTS),
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@contextmanager
+def staying_up(cwd: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run until the demonstration is over; what was printed by then comes along."""
+    process = started("run", *FREE_PORTS, cwd=cwd)
+    with process:
+        try:
+            yield process, _introduction(process)
+        finally:
+            process.kill()
+
+
+def _introduction(process: subprocess.Popen[str]) -> str:
     assert process.stdout
-    url = ""
+    lines: list[str] = []
     for line in process.stdout:
-        if line.split()[:1] == ["console"]:
-            url = line.split()[1]
+        lines.append(line)
         if line.startswith("Ctrl-C"):
             break
-    with httpx.Client(trust_env=False) as http:
+    return "".join(lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_run_stays_up_until_it_is_ended(number: signal.Signals, tmp_path: Path) -> None:
+    """After the demonstration broker and console answer; Ctrl-C ends it cleanly."""
+    with staying_up(tmp_path) as (process, introduction), httpx.Client(trust_env=False) as http:
+        [url] = shown(introduction, "console")
         assert http.get(url).status_code == 200
         assert http.get(url.replace("/console", "/api/health")).status_code == 200
 
-    process.send_signal(number)
-    rest, errors = process.communicate(timeout=20)
+        process.send_signal(number)
+        rest, errors = process.communicate(timeout=20)
 
     assert (process.returncode, rest.strip(), errors) == (0, "Ending.", "")
 
 
-def test_bad_settings_stop_the_start_with_a_line_each() -> None:
+def test_event_of_a_later_check_is_told_everywhere(tmp_path: Path) -> None:
+    """While it stays up, each event is printed, listed for the console page, and written to the file."""
+    with staying_up(tmp_path) as (process, introduction), httpx.Client(trust_env=False) as http:
+        [broker], [phone] = shown(introduction, "broker"), shown(introduction, "simulator")
+        session_id = check(http, broker, phone, "sim-spoofface", "order:42")
+        assert process.stdout
+        told = process.stdout.readline()
+        listed = http.get(broker.replace("/api", "/console/events")).json()
+
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+    assert told.split(maxsplit=1)[1] == f"liveness.session.completed {session_id} not passed order:42\n"
+    assert [event["data"]["clientReference"] for event in listed] == ["demonstration:1", "order:42"]
+    assert events_in(tmp_path / ".local/events.jsonl") == listed
+
+
+def check(http: httpx.Client, broker: str, phone: str, device: str, reference: str) -> str:
+    """Have a check made and its result read."""
+    body = {
+        "livenessOperationMode": "Passive",
+        "deviceCorrelationId": device,
+        "clientReference": reference,
+    }
+    session = http.post(f"{broker}/sessions", json=body).raise_for_status().json()
+    token = session["authToken"]
+    http.post(f"{phone}/simulator/perform", headers={"Authorization": f"Bearer {token}"}).raise_for_status()
+    url = f"{broker}/sessions/{session['sessionId']}"
+    http.get(url, headers={"X-Session-Token": token}).raise_for_status()
+    return str(session["sessionId"])
+
+
+def test_bad_settings_stop_the_start_with_a_line_each(tmp_path: Path) -> None:
     """Each line names a setting and what is expected, without the value; there is no traceback."""
-    ended = run("run", "--once", *FREE_PORTS, FACE_MAX_TPS="canary", THROTTLE_DEVICE="canary")
+    ended = run("run", "--once", *FREE_PORTS, cwd=tmp_path, FACE_MAX_TPS="canary", THROTTLE_DEVICE="canary")
 
     assert ended.returncode == 1
     assert [line.partition(": expected")[0] for line in ended.stderr.splitlines()] == [
@@ -106,24 +182,78 @@ def test_bad_settings_stop_the_start_with_a_line_each() -> None:
     assert "canary" not in ended.stderr + ended.stdout
 
 
-def test_taken_port_is_told_in_one_line() -> None:
+def test_taken_port_is_told_in_one_line(tmp_path: Path) -> None:
     """Somebody else on the port is no reason for a traceback."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        ended = run("run", "--once", "--port", str(taken.getsockname()[1]), "--simulator-port", "0")
+        port = str(taken.getsockname()[1])
+        ended = run("run", "--once", "--port", port, "--simulator-port", "0", cwd=tmp_path)
 
     assert ended.returncode == 1
     [line] = ended.stderr.splitlines()
     assert line.startswith("Cannot listen: ")
 
 
-def test_serve_needs_settings_of_its_own() -> None:
+def test_serve_needs_settings_of_its_own(tmp_path: Path) -> None:
     """The broker alone has no simulator to fall back to."""
-    ended = run("serve", "--port", "0")
+    ended = run("serve", "--port", "0", cwd=tmp_path)
 
     assert ended.returncode == 1
     assert ended.stderr.startswith("FACE_REGION: expected ")
+
+
+def test_serve_with_the_queue_of_an_account_in_azure_does_not_start(tmp_path: Path) -> None:
+    """Only in Azure does the app have an identity to reach it with."""
+    settings = {
+        "FACE_REGION": "westeurope",
+        "FACE_KEY": "a-key",
+        "KEY_VAULT_URL": "https://kv.vault.azure.net",
+    }
+    ended = run("serve", "--port", "0", cwd=tmp_path, AzureWebJobsStorage__accountName="broker", **settings)
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("AzureWebJobsStorage: expected a connection string")
+
+
+async def test_serve_feeds_the_queue_function_too(azurite: Azurite, tmp_path: Path) -> None:
+    """The broker alone ends its sessions with their events, in the file that the environment names."""
+    os.mkfifo(tmp_path / "events")
+    simulator = FaceSimulator(key="a-key")
+    await simulator.start()
+    settings = {
+        "FACE_ENDPOINT": simulator.url,
+        "FACE_KEY": "a-key",
+        "ID_PEPPER": "a-pepper",
+        "AzureWebJobsStorage": azurite.connection_string,
+        "EVENTS_FILE": str(tmp_path / "events"),
+    }
+    with serving(tmp_path, settings) as (process, url):
+        session_id = await asyncio.to_thread(checked, f"{url}/api", simulator.url)
+        # Waits for the writer, and then for the line.
+        event = json.loads(await asyncio.to_thread((tmp_path / "events").read_text))
+        process.terminate()
+        _, errors = await asyncio.to_thread(process.communicate)
+    await simulator.stop()
+
+    assert event["subject"] == session_id
+    assert (process.returncode, errors) == (0, "")
+
+
+@contextmanager
+def serving(cwd: Path, settings: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    process = started("serve", "--port", "0", "--lease", "5", cwd=cwd, **settings)
+    with process:
+        try:
+            assert process.stdout
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def checked(broker: str, phone: str) -> str:
+    with httpx.Client(trust_env=False) as http:
+        return check(http, broker, phone, "a-device", "order:1")
 
 
 def test_azurite_ends_with_who_started_it(azurite: Azurite) -> None:

@@ -1,0 +1,53 @@
+"""The events of a local run, for who wants to see them come."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from shared.events.publisher import Publisher
+
+Event = Mapping[str, Any]
+
+_MOST_EVENTS = 100
+
+
+class EventLog:
+    """A `Publisher` that hands events on to another one, and keeps the latest of those that it took."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._latest: deque[Event] = deque(maxlen=_MOST_EVENTS)
+        self._arrival = asyncio.Condition()
+        self._followers: list[Callable[[Event], None]] = []
+
+    def latest(self) -> Sequence[Event]:
+        """The events so far, the oldest first."""
+        return list(self._latest)
+
+    def follow(self, tell: Callable[[Event], None]) -> None:
+        """Have each event from now on told."""
+        self._followers.append(tell)
+
+    async def event_of(self, session_id: str) -> Event:
+        """The event of a session, as soon as it is there."""
+        async with self._arrival:
+            while (found := self._find(session_id)) is None:
+                await self._arrival.wait()
+        return found
+
+    async def publish(self, event: Event) -> None:
+        """Hand the event on; raises `EventsUnavailable`."""
+        await self._publisher.publish(event)
+        async with self._arrival:
+            self._latest.append(event)
+            self._arrival.notify_all()
+        for tell in self._followers:
+            tell(event)
+
+    async def aclose(self) -> None:
+        """Close what events are handed to."""
+        await self._publisher.aclose()
+
+    def _find(self, session_id: str) -> Event | None:
+        return next((event for event in self._latest if event["subject"] == session_id), None)
