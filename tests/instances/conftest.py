@@ -1,0 +1,17 @@
+"""What the tests of several instances share: one Face for all of them."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from local.simulator import FaceSimulator
+from tests.support.broker import FACE_KEY
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def simulator() -> AsyncIterator[FaceSimulator]:
+    """The upstream, in this process and in real time."""
+    running = FaceSimulator(key=FACE_KEY)
+    await running.start()
+    yield running
+    await running.stop()
