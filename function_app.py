@@ -2,6 +2,7 @@
 
 import azure.functions as func
 
+from audit_session import audit_session_bp
 from collect_result import collect_result_bp
 from create_session import create_session_bp
 from get_result import get_result_bp
@@ -17,6 +18,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 app.register_functions(create_session_bp)
 app.register_functions(get_result_bp)
 app.register_functions(revoke_session_bp)
+app.register_functions(audit_session_bp)
 app.register_functions(health_bp)
 app.register_functions(collect_result_bp)
 app.register_functions(unknown_route_bp)

@@ -3,7 +3,7 @@
 BrokerError                       what a caller is told about; `code` is the error code of the answer
 ├── RequestRefused                the caller has to change something
 │   ├── InvalidRequestBody, InvalidTokenLifetime, InvalidLivenessOperationMode,
-│   │   InvalidDeviceCorrelationId, InvalidIdempotencyKey
+│   │   InvalidDeviceCorrelationId, InvalidIdempotencyKey, InvalidStart, InvalidTop
 │   ├── LengthRequired, RequestTooLarge, InvalidMediaType, MethodNotAllowed, RouteNotFound
 │   ├── SessionNotFound           unknown, foreign, revoked and purged sessions alike
 │   └── IdempotencyKeyReused
@@ -76,6 +76,18 @@ class InvalidIdempotencyKey(RequestRefused):
     """The header `Idempotency-Key` is not 16 to 128 characters of `A-Za-z0-9_-`."""
 
     code = "InvalidIdempotencyKey"
+
+
+class InvalidStart(RequestRefused):
+    """The query's `start` is not the id of an entry."""
+
+    code = "InvalidStart"
+
+
+class InvalidTop(RequestRefused):
+    """The query's `top` is not within 1 to 1000."""
+
+    code = "InvalidTop"
 
 
 class LengthRequired(RequestRefused):

@@ -13,10 +13,18 @@ from shared.clock import Sleep
 from shared.errors import UpstreamSessionGone
 from shared.face.budget import Budget, Lane
 from shared.face.calls import Call, Caller
-from shared.face.model import CreatedSession, FaceCredential, LivenessMode, SessionResult, SessionSpec
+from shared.face.model import (
+    AuditEntry,
+    AuditPage,
+    CreatedSession,
+    FaceCredential,
+    LivenessMode,
+    SessionResult,
+    SessionSpec,
+)
 from shared.face.retries import CREATE_PATIENCE, READ_PATIENCE, Patience
 from shared.face.session_ids import NO_SESSION
-from shared.face.versions import ApiVersion
+from shared.face.versions import ApiVersion, AuditedVersion
 from shared.face.wire import broken
 
 
@@ -35,7 +43,7 @@ def make_http_client(verify: ssl.SSLContext | bool = True) -> httpx.AsyncClient:
 
 
 class FaceClient:
-    """Azure Face over HTTP; implements `shared.face.model.Face`. `random` answers a number from 0 to 1."""
+    """Azure Face over HTTP; implements `Face` and `AuditedFace`. `random` answers a number from 0 to 1."""
 
     def __init__(
         self,
@@ -92,6 +100,14 @@ class FaceClient:
             return
         if response.status not in (200, 204):
             raise broken(response, f"unexpected status {response.status}")
+
+    async def audit(self, session_id: str, page: AuditPage, request_id: str) -> tuple[AuditEntry, ...] | None:
+        """Read a session's attempts, or None where the version enters none; raises `UpstreamSessionGone`."""
+        if not isinstance(self._version, AuditedVersion):
+            return None
+        request = self._version.audit_request(session_id, page)
+        call = Call("audit", request, request_id, Lane.READ, self._read_patience)
+        return self._version.read_audit(await self._caller.perform(call), session_id)
 
     async def check(self, request_id: str) -> None:
         """Make sure that endpoint and credential fit, by asking for a session that cannot exist."""

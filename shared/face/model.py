@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class LivenessMode(StrEnum):
@@ -73,6 +73,35 @@ class SessionResult:
     request_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """Which entries of an audit are asked for: at most `top` (1 to 1000), after the one whose id is `start`."""
+
+    start: int = 0
+    top: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One event of a session: an attempt as Face entered it, or a step of the broker's own record.
+
+    `at` is in unix milliseconds, `latency` in milliseconds; None is what is not known, or cannot be passed on.
+    """
+
+    id: int
+    at: int
+    event: str = "attempt"
+    request_id: str | None = None
+    client_request_id: str | None = None
+    method: str | None = None
+    path: str | None = None
+    status_code: int | None = None
+    latency: int | None = None
+    decision: LivenessDecision | None = None
+    failure: Failure | None = None
+    digest: str | None = None
+
+
 class Face(Protocol):
     """The upstream, as the use-cases see it; each method raises an `UpstreamError` or `KeyUnavailable`."""
 
@@ -105,6 +134,18 @@ class Face(Protocol):
 
     async def check(self, request_id: str) -> None:
         """Make sure that endpoint and credential fit, by asking for a session that cannot exist."""
+        ...
+
+
+@runtime_checkable
+class AuditedFace(Protocol):
+    """What an upstream that can be audited has besides `Face`; it raises what the methods of that raise."""
+
+    async def audit(self, session_id: str, page: AuditPage, request_id: str) -> tuple[AuditEntry, ...] | None:
+        """Read a session's attempts, the oldest first, or None where the API version enters none.
+
+        Raises `UpstreamSessionGone`.
+        """
         ...
 
 

@@ -29,15 +29,15 @@ _P = TypeVar("_P", bound=Part)
 
 def read(model: type[_P], response: UpstreamResponse) -> _P:
     """Read a successful answer; raises `UpstreamFailure` for whatever is not in the contract."""
-    if response.status not in (200, 201):
-        raise broken(response, f"unexpected status {response.status}")
-    if response.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise broken(response, "not announced as JSON")
-    try:
-        content = strict_json.parse(response.body)
-    except ValueError as problem:
-        raise broken(response, f"not strict JSON: {type(problem).__name__}") from problem
-    return read_part(model, content, response)
+    return read_part(model, _content(response), response)
+
+
+def read_all(model: type[_P], response: UpstreamResponse) -> list[_P]:
+    """Read a successful answer that is an array, as `read` does."""
+    content = _content(response)
+    if not isinstance(content, list):
+        raise broken(response, "not an array")
+    return [read_part(model, part, response) for part in content]
 
 
 def read_part(model: type[_P], content: object, response: UpstreamResponse) -> _P:
@@ -48,3 +48,15 @@ def read_part(model: type[_P], content: object, response: UpstreamResponse) -> _
         first = problem.errors(include_input=False, include_url=False, include_context=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise broken(response, f"{first['type']} at {place or 'the top'}") from problem
+
+
+def _content(response: UpstreamResponse) -> object:
+    if response.status not in (200, 201):
+        raise broken(response, f"unexpected status {response.status}")
+    if response.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise broken(response, "not announced as JSON")
+    try:
+        content: object = strict_json.parse(response.body)
+    except ValueError as problem:
+        raise broken(response, f"not strict JSON: {type(problem).__name__}") from problem
+    return content

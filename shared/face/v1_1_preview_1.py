@@ -3,8 +3,15 @@
 https://github.com/Azure/azure-rest-api-specs, specification/ai/data-plane/Face/preview/v1.1-preview.1
 """
 
+import re
+from datetime import UTC, datetime, timedelta
+
+from pydantic import Field
+
 from shared.face import session_ids
 from shared.face.model import (
+    AuditEntry,
+    AuditPage,
     Failure,
     LivenessDecision,
     LivenessMode,
@@ -13,7 +20,7 @@ from shared.face.model import (
     SessionStatus,
 )
 from shared.face.outcomes import Digest, ended, failure, read_created, require_session, status_of, verdict
-from shared.face.reading import Part, read, read_part
+from shared.face.reading import Part, read, read_all, read_part
 from shared.face.refusals import error_text
 from shared.face.wire import UpstreamRequest, UpstreamResponse, broken, identifier
 
@@ -21,8 +28,10 @@ __all__ = [
     "API_VERSION",
     "CAN_SEND_RESULTS_TO_CLIENT",
     "MODES",
+    "audit_request",
     "create_request",
     "delete_request",
+    "read_audit",
     "read_created",
     "read_result",
     "result_request",
@@ -44,6 +53,11 @@ _STATUS = {
 # The entry holds "the HTTP status code returned to the client": a 204 where `sendResultsToClient` is false.
 _SUCCEEDED = (200, 204)
 
+# What phones write is passed on only where it can be nothing else than it should: no token fits either.
+_GUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_OPERATION = re.compile(r"/face/v[0-9]\.[0-9](?:-preview\.[0-9])?(?:/[A-Za-z]{1,32}){1,4}")
+_METHOD = re.compile(r"[A-Z]{1,16}")
+
 
 class _Response(Part):
     status_code: int
@@ -55,6 +69,23 @@ class _Attempt(Part):
     request_id: str | None = None
     response: _Response
     digest: Digest | None = None
+
+
+class _Request(Part):
+    url: str = ""
+    method: str = ""
+
+
+class _TimedResponse(_Response):
+    latency_in_milliseconds: int | None = None
+
+
+class _Entry(_Attempt):
+    id: int
+    client_request_id: str = ""
+    received_date_time: str
+    request: _Request = Field(default_factory=_Request)
+    response: _TimedResponse
 
 
 class _Session(Part):
@@ -109,6 +140,20 @@ def read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
     return SessionResult(status, request_id=response.request_id)
 
 
+def audit_request(session_id: str, page: AuditPage) -> UpstreamRequest:
+    """Ask for a session's attempts; raises `UpstreamSessionGone` for an id that no session can have."""
+    path = session_ids.path_below(_SESSIONS, session_id)
+    return UpstreamRequest("GET", f"{path}/audit?start={page.start}&top={page.top}")
+
+
+def read_audit(response: UpstreamResponse, session_id: str) -> tuple[AuditEntry, ...]:
+    """Read a session's attempts, the oldest first; raises `UpstreamFailure`."""
+    entries = read_all(_Entry, response)
+    for entry in entries:
+        require_session(entry.session_id, session_id, response)
+    return tuple(_audited(entry, response) for entry in sorted(entries, key=lambda entry: entry.id))
+
+
 def _ended(attempt: _Attempt, response: UpstreamResponse) -> SessionResult:
     return ended(
         _outcome(attempt.response, response),
@@ -124,3 +169,33 @@ def _outcome(answered: _Response, response: UpstreamResponse) -> LivenessDecisio
         return failure(text.code, text.message, f"status {answered.status_code}")
     body = {} if answered.body is None else answered.body
     return verdict(read_part(_Verdict, body, response).liveness_decision)
+
+
+def _audited(entry: _Entry, response: UpstreamResponse) -> AuditEntry:
+    outcome = _outcome(entry.response, response)
+    return AuditEntry(
+        id=entry.id,
+        at=_milliseconds(entry.received_date_time, response),
+        request_id=identifier(entry.request_id),
+        client_request_id=_matching(_GUID, entry.client_request_id),
+        method=_matching(_METHOD, entry.request.method),
+        path=_matching(_OPERATION, entry.request.url.partition("?")[0]),
+        status_code=entry.response.status_code,
+        latency=entry.response.latency_in_milliseconds,
+        decision=outcome if isinstance(outcome, LivenessDecision) else None,
+        failure=outcome if isinstance(outcome, Failure) else None,
+        digest=entry.digest,
+    )
+
+
+def _matching(pattern: re.Pattern[str], text: str) -> str | None:
+    return text if pattern.fullmatch(text) else None
+
+
+def _milliseconds(text: str, response: UpstreamResponse) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+        utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as problem:
+        raise broken(response, "a time that is none") from problem
+    return (utc - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)

@@ -1,8 +1,8 @@
 """The versions of the Face API that the broker speaks, by the name that the setting has."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from shared.face.model import CreatedSession, LivenessMode, SessionResult, SessionSpec
+from shared.face.model import AuditEntry, AuditPage, CreatedSession, LivenessMode, SessionResult, SessionSpec
 from shared.face.wire import UpstreamRequest, UpstreamResponse
 
 
@@ -31,6 +31,19 @@ class ApiVersion(Protocol):
 
     def delete_request(self, session_id: str) -> UpstreamRequest:
         """Build the request to delete; raises `UpstreamSessionGone` for an id that no session can have."""
+        ...
+
+
+@runtime_checkable
+class AuditedVersion(Protocol):
+    """What a version that enters attempts in an audit has besides `ApiVersion`."""
+
+    def audit_request(self, session_id: str, page: AuditPage) -> UpstreamRequest:
+        """Build the request for entries; raises `UpstreamSessionGone` for an id that no session can have."""
+        ...
+
+    def read_audit(self, response: UpstreamResponse, session_id: str) -> tuple[AuditEntry, ...]:
+        """Read the entries of the session that was asked for."""
         ...
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 
-from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
+from shared.face.model import AuditEntry, Failure, LivenessDecision, SessionResult, SessionStatus
 from shared.throttle.policy import Log
 
 EXPIRY_GRACE_MS = 120_000
@@ -91,6 +91,10 @@ class SessionRecord:
         """The record with one more line of history."""
         return replace(self, history=(*self.history, (now, step)))
 
+    def audit(self) -> tuple[AuditEntry, ...]:
+        """The history as the entries of an audit, with the outcome where it came; ids count from 1."""
+        return tuple(self._audited(number, at, step) for number, (at, step) in enumerate(self.history, 1))
+
     def with_result(self, result: SessionResult, now: int) -> "SessionRecord":
         """The record after Face was asked; what is final, or was revoked before it was, stays as it is."""
         if self.final or self.revoked:
@@ -132,6 +136,19 @@ class SessionRecord:
         if self.deleted_upstream:
             return self
         return replace(self, deleted_upstream=True).noted(Step.DELETED_UPSTREAM, now)
+
+    def _audited(self, number: int, at: int, step: Step) -> AuditEntry:
+        if step is not Step.COMPLETED:
+            return AuditEntry(number, at, step.value)
+        return AuditEntry(
+            number,
+            at,
+            step.value,
+            request_id=self.upstream_request_id,
+            decision=self.decision,
+            failure=self.failure,
+            digest=self.digest,
+        )
 
     def _is_over(self, now: int) -> bool:
         return now > self.token_expires_at + EXPIRY_GRACE_MS

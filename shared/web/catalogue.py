@@ -16,7 +16,9 @@ from shared.errors import (
     InvalidLivenessOperationMode,
     InvalidMediaType,
     InvalidRequestBody,
+    InvalidStart,
     InvalidTokenLifetime,
+    InvalidTop,
     KeyUnavailable,
     LengthRequired,
     MethodNotAllowed,
@@ -118,6 +120,20 @@ CATALOGUE: tuple[Row, ...] = (
         InvalidIdempotencyKey,
         HTTPStatus.BAD_REQUEST,
         "Invalid Idempotency-Key specified. Must be 16 to 128 characters of A-Z, a-z, 0-9, underscore and hyphen.",
+        _FIX,
+    ),
+    # The wording of these two: https://learn.microsoft.com/azure/ai-services/face/reference-face-error-codes
+    Row(
+        InvalidStart,
+        HTTPStatus.BAD_REQUEST,
+        "Start parameter is invalid. "
+        "Please specify the 'Id' field of the last entry to continue the listing process.",
+        _FIX,
+    ),
+    Row(
+        InvalidTop,
+        HTTPStatus.BAD_REQUEST,
+        "Top parameter is invalid. Valid range is between 1 and 1000 inclusive.",
         _FIX,
     ),
     Row(

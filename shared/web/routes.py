@@ -20,10 +20,11 @@ class Route:
 CREATE_SESSION = Route("sessions", "POST")
 GET_RESULT = Route("sessions/{sessionId}", "GET")
 REVOKE_SESSION = Route("sessions/{sessionId}", "DELETE")
+AUDIT_SESSION = Route("sessions/{sessionId}/audit", "GET")
 HEALTH = Route("health", "GET")
 READY = Route("ready", "GET")
 
-ROUTES = (CREATE_SESSION, GET_RESULT, REVOKE_SESSION, HEALTH, READY)
+ROUTES = (CREATE_SESSION, GET_RESULT, REVOKE_SESSION, AUDIT_SESSION, HEALTH, READY)
 
 
 def allowed_methods(path: str) -> tuple[str, ...]:

@@ -5,7 +5,15 @@ import pytest
 from tests.architecture.repository import deployed, tracked
 from tests.architecture.source_tree import FUNCTION_PACKAGES, NOT_DEPLOYED, ROOT
 
-PACKAGES = ("collect_result", "create_session", "get_result", "health", "revoke_session", "unknown_route")
+PACKAGES = (
+    "audit_session",
+    "collect_result",
+    "create_session",
+    "get_result",
+    "health",
+    "revoke_session",
+    "unknown_route",
+)
 FILES = ("function_app.py", "host.json", "requirements.txt")
 
 LEFT_IN_THE_WORKING_DIRECTORY = (

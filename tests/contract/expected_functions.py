@@ -50,6 +50,7 @@ FUNCTIONS = (
     http("create_session", "sessions", "POST"),
     http("get_result", "sessions/{sessionId}", "GET"),
     http("revoke_session", "sessions/{sessionId}", "DELETE"),
+    http("audit_session", "sessions/{sessionId}/audit", "GET", auth_level="FUNCTION"),
     http("health", "health", "GET"),
     http("ready", "ready", "GET", auth_level="FUNCTION"),
     queue("collect_result", "liveness-results"),

@@ -8,8 +8,9 @@ import pytest
 from local.simulator import FaceSimulator
 from shared.bootstrap import build
 from shared.errors import UpstreamSessionGone, UpstreamTimeout
-from shared.face.model import Face, LivenessMode, SessionSpec, SessionStatus
+from shared.face.model import AuditedFace, AuditPage, Face, LivenessMode, SessionSpec, SessionStatus
 from shared.face.session_ids import parse
+from shared.face.versions import API_VERSIONS
 from shared.settings import Settings
 from tests.support.fake_face import FakeFace
 
@@ -65,6 +66,17 @@ async def test_unknown_session_is_gone(port: Face) -> None:
     """A session that never was has no result."""
     with pytest.raises(UpstreamSessionGone):
         await port.result("00000000-0000-4000-8000-000000000000", REQUEST_ID)
+
+
+@pytest.mark.parametrize("version", API_VERSIONS)
+async def test_only_the_first_version_enters_attempts_in_an_audit(version: str) -> None:
+    """Later versions of the API have no audit: the client says so without a call."""
+    async with real_client(version) as port:
+        session_id = (await port.create(SPEC, REQUEST_ID)).session_id
+        assert isinstance(port, AuditedFace)
+        audit = await port.audit(session_id, AuditPage(), REQUEST_ID)
+
+    assert audit == (() if version == API_VERSIONS[0] else None)
 
 
 async def test_check_passes_where_endpoint_and_credential_fit(port: Face) -> None:

@@ -133,6 +133,38 @@ async def test_revoke_answers_without_a_body_and_ends_the_session(engine: Engine
     require_error(await with_token(engine, "get_result", session), 404, "SessionNotFound")
 
 
+async def audit(engine: Engine, session_id: str, **query: str) -> EngineResponse:
+    """Ask for the audit of a session, with a key that the host has looked at."""
+    return await engine.http(
+        "audit_session",
+        "GET",
+        f"{BASE}/sessions/{session_id}/audit",
+        params=query,
+        route_params={"sessionId": session_id},
+    )
+
+
+async def test_audit_tells_the_history_of_a_session(engine: Engine) -> None:
+    """An upstream without an audit leaves the record to tell what happened, a page at a time."""
+    session_id = (await create(engine)).json()["sessionId"]
+
+    answer = await audit(engine, session_id, start="0", top="1")
+
+    require_contract_fields(answer)
+    assert (answer.status, answer.json()["source"]) == (200, "record")
+    assert [entry["event"] for entry in answer.json()["entries"]] == ["created"]
+    assert (await audit(engine, session_id, start="1")).json()["entries"] == []
+
+
+async def test_audit_that_cannot_be_is_refused(engine: Engine) -> None:
+    """A session that is not of this broker is not found; a page that there cannot be is refused."""
+    session_id = (await create(engine)).json()["sessionId"]
+
+    require_error(await audit(engine, str(uuid.UUID(int=1))), 404, "SessionNotFound")
+    require_error(await audit(engine, session_id, start="x"), 400, "InvalidStart")
+    require_error(await audit(engine, session_id, top="0"), 400, "InvalidTop")
+
+
 async def test_health_asks_nobody(engine: Engine, face: FakeFace) -> None:
     """The app is healthy when it runs, whatever the upstream does."""
     answer = await engine.http("health", "GET", f"{BASE}/health")
@@ -246,6 +278,7 @@ async def test_path_that_does_not_exist_is_not_found(engine: Engine, path: str) 
     [
         pytest.param("GET", "sessions", "POST", id="sessions"),
         pytest.param("PUT", f"sessions/{uuid.UUID(int=1)}", "DELETE, GET", id="one session"),
+        pytest.param("POST", f"sessions/{uuid.UUID(int=1)}/audit", "GET", id="audit"),
         pytest.param("POST", "health", "GET", id="health"),
         pytest.param("BREW", "READY/", "GET", id="made-up method"),
     ],

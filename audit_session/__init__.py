@@ -1,0 +1,5 @@
+"""GET /api/sessions/{sessionId}/audit: what happened to a session, for servers."""
+
+from audit_session.trigger import audit_session_bp
+
+__all__ = ["audit_session_bp"]

@@ -1,0 +1,71 @@
+"""The trigger: parse, look, render."""
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import azure.functions as func
+
+from audit_session.use_case import audit_session
+from shared.errors import InvalidStart, InvalidTop
+from shared.face.model import AuditEntry, AuditPage
+from shared.times import rfc3339
+from shared.web.endpoint import Call, respond
+from shared.web.responses import Reply
+from shared.web.routes import AUDIT_SESSION
+
+# Ids are 64-bit integers: https://github.com/Azure/azure-rest-api-specs, Face, preview/v1.1-preview.1.
+_LARGEST_ID = 2**63 - 1
+
+audit_session_bp = func.Blueprint()
+
+
+@audit_session_bp.function_name("audit_session")
+@audit_session_bp.route(
+    route=AUDIT_SESSION.path, methods=[AUDIT_SESSION.method], auth_level=func.AuthLevel.FUNCTION
+)
+async def trigger(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer GET /api/sessions/{sessionId}/audit, for servers."""
+    return await respond(req, "audit_session", _audit)
+
+
+async def _audit(call: Call) -> Reply:
+    page = _page(call.request.params)
+    session_id = call.request.route_params.get("sessionId", "")
+    audit = await audit_session(call.app, session_id, page, call.request_id)
+    body = {
+        "sessionId": audit.session_id,
+        "source": audit.source,
+        "entries": [_shown(entry) for entry in audit.entries],
+    }
+    return Reply(HTTPStatus.OK, body)
+
+
+def _page(query: Mapping[str, str]) -> AuditPage:
+    start, top = _number(query.get("start", "0")), _number(query.get("top", "1000"))
+    if start is None or start > _LARGEST_ID:
+        raise InvalidStart
+    if top is None or not 1 <= top <= 1000:
+        raise InvalidTop
+    return AuditPage(start, top)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if re.fullmatch("[0-9]{1,64}", text) else None
+
+
+def _shown(entry: AuditEntry) -> dict[str, Any]:
+    failure = entry.failure
+    return {
+        "id": entry.id,
+        "event": entry.event,
+        "receivedDateTime": rfc3339(entry.at),
+        "requestId": entry.request_id,
+        "clientRequestId": entry.client_request_id,
+        "request": {"method": entry.method, "url": entry.path},
+        "response": {"statusCode": entry.status_code, "latencyInMilliseconds": entry.latency},
+        "livenessDecision": entry.decision,
+        "failure": {"code": failure.code, "message": failure.message} if failure else None,
+        "digest": entry.digest,
+    }
