@@ -57,11 +57,7 @@ async def _collect(app: App, message: CollectMessage) -> float | None:
     """Go as far as possible; answer in how many seconds to look again, or None where all is done."""
     stored = await app.sessions.get(message.session_id)
     if stored is None:
-        # It was undone before anybody heard of it, or is older than records are kept.
-        log_event(_log, logging.WARNING, "collect_unknown_session", sessionId=message.session_id)
-        return None
-    if message.reason is Reason.REPLAY and stored.record.published_at is not None:
-        await _publish(app, stored.record)
+        await _undone(app, message)
         return None
     stored = await _settled(app, stored)
     record = stored.record
@@ -71,6 +67,15 @@ async def _collect(app: App, message: CollectMessage) -> float | None:
         stored = await _published(app, stored)
     await _deleted_upstream(app, stored)
     return None
+
+
+async def _undone(app: App, message: CollectMessage) -> None:
+    """End a session that nobody has heard of: its create was undone, or died before there was a record.
+
+    Or it is older than records are kept: Face has forgotten it then, and says that it is gone.
+    """
+    log_event(_log, logging.WARNING, "collect_unknown_session", sessionId=message.session_id)
+    await app.face.delete(message.session_id, _request_id())
 
 
 async def _settled(app: App, stored: Stored) -> Stored:
@@ -100,11 +105,6 @@ async def _published(app: App, stored: Stored) -> Stored:
     if record.published_at is not None:
         return stored
     await _charge_failure(app, record)
-    await _publish(app, record)
-    return await app.sessions.change(stored, lambda record: record.as_published(app.clock()))
-
-
-async def _publish(app: App, record: SessionRecord) -> None:
     event = event_of(record, app.settings.region)
     await app.publisher.publish(event)
     log_event(
@@ -115,6 +115,7 @@ async def _publish(app: App, record: SessionRecord) -> None:
         eventId=event["id"],
         sessionId=record.session_id,
     )
+    return await app.sessions.change(stored, lambda record: record.as_published(app.clock()))
 
 
 async def _charge_failure(app: App, record: SessionRecord) -> None:

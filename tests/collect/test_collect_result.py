@@ -6,7 +6,6 @@ import logging
 import pytest
 
 from collect_result.use_case import DEADLINE_MS
-from shared.errors import EventsUnavailable
 from shared.events.cloud_event import COMPLETED, EXPIRED
 from shared.face.model import SessionResult, SessionStatus
 from shared.queues.message import CollectMessage, Reason
@@ -206,7 +205,7 @@ async def test_session_revoked_after_its_result_has_its_event(workshop: Workshop
 async def test_unknown_session_is_logged_and_let_go(
     workshop: Workshop, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """There is nothing to bring to an end: the message does not come back."""
+    """Its create was undone, or died: it is deleted upstream, and the message does not come back."""
     with caplog.at_level(logging.WARNING):
         await workshop.collect("b12e033e-bda7-4b83-a211-e721c661f30e")
 
@@ -214,58 +213,34 @@ async def test_unknown_session_is_logged_and_let_go(
     assert [json.loads(record.message) for record in caplog.records] == [
         {"event": "collect_unknown_session", "sessionId": "b12e033e-bda7-4b83-a211-e721c661f30e"}
     ]
-    assert not workshop.face.calls
+    assert workshop.face.deleted == ["b12e033e-bda7-4b83-a211-e721c661f30e"]
 
 
-async def test_replay_publishes_the_same_event_again(workshop: Workshop) -> None:
-    """An operator who asks for a published event gets it once more, to the letter, at no upstream call."""
-    session_id = await workshop.created()
-    workshop.face.answer(session_id, REAL)
-    await workshop.collect(session_id)
-    before = workshop.face.calls.copy()
-    workshop.clock.advance(HOUR)
-
-    await workshop.collect(session_id, reason=Reason.REPLAY)
-
-    first, second = workshop.publisher.events
-    assert first == second
-    assert (workshop.face.calls, workshop.waiting()) == (before, [])
-
-
-async def test_replay_that_cannot_be_published_comes_back_as_replay(workshop: Workshop) -> None:
-    """It is not mistaken for a sweep, which would find the event published and do nothing."""
-    session_id = await workshop.created()
-    workshop.face.answer(session_id, REAL)
-    await workshop.collect(session_id)
-    workshop.publisher.failures.append(EventsUnavailable("the topic is down"))
-
-    await workshop.collect(session_id, reason=Reason.REPLAY)
-    [waiting] = workshop.waiting()
-    await workshop.run_queue()
-
-    assert waiting.message == CollectMessage(session_id, Reason.REPLAY, 1)
-    assert len(workshop.publisher.events) == 2
-
-
-async def test_replay_of_a_session_that_has_not_ended_waits_for_its_end(workshop: Workshop) -> None:
-    """It is brought to its end as by any other message; there is nothing to publish before."""
-    session_id = await workshop.created()
-
-    await workshop.collect(session_id, reason=Reason.REPLAY)
-
-    assert workshop.publisher.events == []
-    assert [waiting.message.attempt for waiting in workshop.waiting()] == [1]
-
-
-async def test_replay_after_a_deletion_that_failed_does_not_publish_over_and_over(workshop: Workshop) -> None:
-    """What is left to delete is the matter of the message that failed at it."""
+@pytest.mark.parametrize("reason", Reason)
+async def test_session_that_is_only_not_deleted_yet_is_deleted_and_no_more(
+    workshop: Workshop, reason: Reason
+) -> None:
+    """Whoever asks for it, what is done is not done again: a replay goes on where the message failed."""
     session_id = await workshop.created()
     await workshop.change(
         session_id,
         lambda record: record.with_result(REAL, workshop.clock()).as_published(workshop.clock()),
     )
 
-    await workshop.collect(session_id, reason=Reason.REPLAY)
+    await workshop.collect(session_id, reason=reason)
 
-    assert len(workshop.publisher.events) == 1
-    assert (workshop.face.calls["delete"], workshop.waiting()) == (0, [])
+    assert workshop.publisher.events == []
+    assert (workshop.face.deleted, workshop.waiting()) == ([session_id], [])
+
+
+@pytest.mark.parametrize("reason", Reason)
+async def test_message_that_comes_too_early_waits_and_keeps_its_reason(
+    workshop: Workshop, reason: Reason
+) -> None:
+    """While the token works the session can still begin: nothing is decided before."""
+    session_id = await workshop.created()
+
+    await workshop.collect(session_id, reason=reason)
+
+    assert workshop.publisher.events == []
+    assert [waiting.message for waiting in workshop.waiting()] == [CollectMessage(session_id, reason, 1)]
