@@ -83,10 +83,9 @@ async def _claim(app: App, command: CreateCommand, subjects: list[Subject]) -> C
 
 
 async def _replay(app: App, command: CreateCommand, device: str, answer: StoredAnswer) -> Created:
-    """The stored answer; who stored it may have ended before it wrote the rest, which is then written here."""
+    """The stored answer; who stored it may have ended before it wrote the record, which is then written here."""
     created = Created(**json.loads(answer.content))
     if not answer.repeated:
-        await _send_sweep(app, command, created)
         await app.idempotency.repeat(answer)
     if await app.sessions.get(created.session_id) is None:
         with suppress(EntityExists):
@@ -122,14 +121,16 @@ async def _create_upstream(app: App, command: CreateCommand, admission: Admissio
 
 
 async def _keep(app: App, command: CreateCommand, device: str, created: Created, claim: Claim | None) -> None:
-    """Write record, sweep message and answer side by side; where one fails, undo it all if nobody can hear of it."""
-    writes: list[Awaitable[object]] = [
-        app.sessions.add(_record(app, command, device, created)),
-        _send_sweep(app, command, created),
-    ]
-    if claim:
-        writes.append(app.idempotency.complete(claim, _content(created), created.expires_at))
-    written = await side_by_side(map(_outcome, writes))
+    """Send the sweep, then write record and answer; where one fails, undo it all if nobody can hear of it.
+
+    The sweep comes first: whatever else is there when the process dies, the session's end is on its way.
+    """
+    written = [await _outcome(_send_sweep(app, command, created))]
+    if not isinstance(written[0], BrokerError):
+        writes: list[Awaitable[object]] = [app.sessions.add(_record(app, command, device, created))]
+        if claim:
+            writes.append(app.idempotency.complete(claim, _content(created), created.expires_at))
+        written = await side_by_side(map(_outcome, writes))
     failures = [outcome for outcome in written if isinstance(outcome, BrokerError | Outcome)]
     if claim:
         # A replay was faster, and wrote the same record.
@@ -159,7 +160,7 @@ async def _withdrawn(app: App, claim: Claim, answered: object) -> bool:
 
 
 async def _undo(app: App, command: CreateCommand, created: Created) -> None:
-    """Best effort: what stays behind was never disclosed, and ends with its token."""
+    """Best effort: what stays behind was never disclosed, and is ended by the sweep."""
     await asyncio.gather(
         app.face.delete(created.session_id, command.request_id),
         app.sessions.remove(created.session_id),

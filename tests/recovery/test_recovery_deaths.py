@@ -1,0 +1,185 @@
+"""A worker process is killed between any two steps: each session ends with its event all the same."""
+
+import secrets
+import signal
+from collections.abc import Mapping
+from itertools import product
+
+import pytest
+from _pytest.mark.structures import ParameterSet
+
+from shared.idempotency import LEASE_MS
+from shared.sessions.record import SessionRecord
+from tests.recovery.deaths import Death, Moment
+from tests.recovery.scene import Scene
+from tests.support.processes import SOAK
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+KILLED = -signal.SIGKILL
+TIMES = 10 if SOAK else 1
+MOMENTS: tuple[Moment, ...] = ("after", "before") if SOAK else ("after",)
+
+# The steps of each task, in their order: what has happened when this call (and which one of that name) has ended.
+COLLECTING = {
+    "message taken": ("message.take", 1),
+    "record read": ("sessions.get", 1),
+    "upstream read": ("face.result", 1),
+    "outcome written": ("sessions.replace", 1),
+    "failure charged": ("throttle.write_together", 1),
+    "event published": ("publisher.publish", 1),
+    "publication marked": ("sessions.replace", 2),
+    "upstream deleted": ("face.delete", 1),
+    "deletion marked": ("sessions.replace", 3),
+    "message removed": ("message.remove", 1),
+}
+CREATING = {
+    "key claimed": Death("after", "idempotency.insert"),
+    "device charged": Death("after", "throttle.write_together"),
+    "upstream session created": Death("after", "face.create"),
+    "message sent, nothing else": Death(
+        "after", "queue.send", held=("sessions.insert", "idempotency.replace")
+    ),
+    "record written, answer not": Death("after", "sessions.insert", held=("idempotency.replace",)),
+    "answer stored, record not": Death("after", "idempotency.replace", held=("sessions.insert",)),
+}
+POLLING = {
+    "read noted": ("sessions.replace", 1),
+    "upstream read": ("face.result", 1),
+    "outcome written": ("sessions.replace", 2),
+    "message sent": ("queue.send", 1),
+}
+REVOKING = {
+    "revocation written": ("sessions.replace", 1),
+    "upstream deleted": ("face.delete", 1),
+    "deletion marked": ("sessions.replace", 2),
+}
+PUTTING_BACK = {
+    "started noted": ("sessions.replace", 1),
+    "message sent again": ("queue.send", 1),
+    "old message removed": ("message.remove", 1),
+}
+OUTCOMES = {
+    "sim-spoofface": "spoofface",
+    "sim-realface": "realface",
+    "sim-uncertain": "uncertain",
+    "sim-mask": None,
+}
+FAILED = ("sim-spoofface", "sim-uncertain", "sim-mask")
+
+
+def deaths(steps: Mapping[str, tuple[str, int]]) -> list[ParameterSet]:
+    """Make the parameters of a test: death after each step, and in the long form before each as well, and often."""
+    return [
+        pytest.param(Death(moment, call, number), id=f"{moment} {name}")
+        for (name, (call, number)), moment, _ in product(steps.items(), MOMENTS, range(TIMES))
+    ]
+
+
+@pytest.mark.parametrize("death", deaths(COLLECTING))
+async def test_worker_killed_while_it_collects_session_ends_with_one_event_id(
+    scene: Scene, death: Death
+) -> None:
+    """Whatever was done before the death is not undone, changed or done differently by the next worker."""
+    device_id = a_device("sim-spoofface")
+    session = await scene.created(device_id)
+    assert await scene.perform(session)
+
+    assert await scene.run("collect", death) == KILLED
+    between = await scene.record(session.session_id)
+    # Face would now say something else, where it still knows the session.
+    performed = await scene.perform(session, "realface")
+    assert await scene.run("collect") == 0
+
+    settled = between is not None and between.final
+    decision = "realface" if performed and not settled else "spoofface"
+    record = await scene.require_ended(session.session_id, decision)
+    assert between is not None
+    assert_kept(between, record)
+    assert await scene.failures_charged(device_id) == (decision == "spoofface")
+    assert await scene.messages() == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "death"), [pytest.param(name, death, id=name) for name, death in CREATING.items()] * TIMES
+)
+async def test_broker_killed_in_a_create_leaves_nothing_behind(scene: Scene, name: str, death: Death) -> None:
+    """The phone asks again and is given a session; one that it was never told of ends as well.
+
+    Only of a session that Face had made when the process died, before anything could be written, does nobody know:
+    it cannot be used, and Face forgets it after 48 hours.
+    """
+    device_id, key = a_device("sim-realface"), secrets.token_hex(16)
+
+    assert await scene.run("create", death, device_id, key) == KILLED
+    scene.clock.advance(LEASE_MS / 1000 + 1)
+    session = await scene.created(device_id, key)
+    assert await scene.perform(session)
+    scene.let_tokens_end()
+    assert await scene.run("collect") == 0
+
+    await scene.require_ended(session.session_id, "realface")
+    for other in scene.simulator.sessions:
+        if await scene.record(other.session_id) and other.session_id != session.session_id:
+            await scene.require_ended(other.session_id, None)
+    left = [upstream for upstream in scene.simulator.sessions if not upstream.deleted]
+    assert len(left) == (name == "upstream session created")
+    assert await scene.messages() == (0, 0)
+
+
+@pytest.mark.parametrize("death", deaths(POLLING))
+async def test_broker_killed_in_a_poll_session_ends_with_its_event(scene: Scene, death: Death) -> None:
+    """The phone got no answer and never asks again; the sweep does what the poll would have."""
+    session = await scene.created(a_device("sim-spoofface"))
+    assert await scene.perform(session)
+
+    assert await scene.run("poll", death, session.session_id, session.auth_token) == KILLED
+    between = await scene.record(session.session_id)
+    assert await scene.run("collect") == 0
+
+    record = await scene.require_ended(session.session_id, "spoofface")
+    assert between is not None
+    assert_kept(between, record)
+    assert await scene.messages() == (0, 0)
+
+
+@pytest.mark.parametrize("death", deaths(PUTTING_BACK))
+async def test_worker_killed_while_it_puts_a_message_back_session_ends_once(
+    scene: Scene, death: Death
+) -> None:
+    """A message that is there twice, or was about to be, leads to the same end as one."""
+    session = await scene.created(a_device("sim-abandoned"))
+    assert await scene.perform(session)
+
+    assert await scene.run("collect", death) == KILLED
+    assert await scene.perform(session, "uncertain")
+    assert await scene.run("collect") == 0
+
+    await scene.require_ended(session.session_id, "uncertain")
+    assert await scene.messages() == (0, 0)
+
+
+@pytest.mark.parametrize("death", deaths(REVOKING))
+async def test_broker_killed_in_a_revocation_upstream_session_is_deleted(scene: Scene, death: Death) -> None:
+    """From the moment that the record says so the session is revoked, and Face is told so by whoever comes next."""
+    session = await scene.created(a_device("sim-realface"))
+
+    assert await scene.run("revoke", death, session.session_id, session.auth_token) == KILLED
+    scene.let_tokens_end()
+    assert await scene.run("collect") == 0
+
+    [upstream] = scene.simulator.sessions
+    assert upstream.deleted
+    assert await scene.messages() == (0, 0)
+
+
+def a_device(scenario: str) -> str:
+    """Make up a device that nothing is known of, for a scenario of the simulator."""
+    return f"{scenario}.{secrets.token_hex(4)}"
+
+
+def assert_kept(before: SessionRecord, after: SessionRecord) -> None:
+    """What a record said once it was final is what it says for ever."""
+    if before.final:
+        assert (before.status, before.decision, before.digest) == (after.status, after.decision, after.digest)
+        assert (before.completed_at, before.failure) == (after.completed_at, after.failure)
