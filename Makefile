@@ -8,7 +8,7 @@ CHECKOV_VENV := .venv-checkov
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check test-oldest tools reference format package bench clean
+.PHONY: help run test check test-oldest tools reference format package bench fleet clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -68,6 +68,14 @@ package: $(VENV)/.ready  ## Build dist/broker.zip.
 
 bench: $(VENV)/.ready  ## Measure the broker against bare peers.
 	$(BIN)/python -m benchmarks
+
+# What draws the plot is too large for everybody who runs the tests.
+$(VENV)/.plots: $(VENV)/.ready requirements-plots.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-plots.txt
+	@touch $@
+
+fleet: $(VENV)/.plots  ## Simulate a fleet under attack: tables for docs/throttling.md, and its plot.
+	@$(BIN)/python -m benchmarks.fleet --plot docs/throttling.png
 
 clean:  ## Remove what the other targets made.
 	rm -rf .venv* .mypy_cache .pytest_cache .ruff_cache .hypothesis

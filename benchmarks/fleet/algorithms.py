@@ -30,8 +30,8 @@ class ExactLog:
         self._log: Log = ()
 
     def wait(self, now: int) -> int:
-        """Ask the policy."""
-        return self._policy.check(self._log, now).retry_after_ms
+        """Ask the policy, as the limiter does."""
+        return max(0, self._policy.opens_at(self._log) - now)
 
     def take(self, now: int) -> None:
         """Enter it in the log."""
