@@ -1,6 +1,6 @@
 """Instances of the broker over one store, and what a phone asks of them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -31,11 +31,20 @@ class Fleet:
         given = {name: value for name, value in headers.items() if value is not None}
         return await self.instances[instance].post("/api/sessions", json=body, headers=given)
 
-    async def result(self, instance: int, session: dict[str, Any]) -> httpx.Response:
+    async def perform(self, session: Mapping[str, Any], **fields: str) -> None:
+        """Let the phone perform the check."""
+        url, headers = (
+            f"{self.simulator.url}/simulator/perform",
+            {"Authorization": f"Bearer {session['authToken']}"},
+        )
+        async with httpx.AsyncClient(trust_env=False) as phone:
+            (await phone.post(url, headers=headers, json=fields)).raise_for_status()
+
+    async def result(self, instance: int, session: Mapping[str, Any]) -> httpx.Response:
         """Ask an instance for the result, as who was given the session."""
         return await self.instances[instance].get(_path(session), headers=_token(session))
 
-    async def revoke(self, instance: int, session: dict[str, Any]) -> httpx.Response:
+    async def revoke(self, instance: int, session: Mapping[str, Any]) -> httpx.Response:
         """Have an instance end the session, as who was given it."""
         return await self.instances[instance].delete(_path(session), headers=_token(session))
 
@@ -65,9 +74,9 @@ async def running_fleet_of_strangers(
         yield Fleet(instances, simulator)
 
 
-def _path(session: dict[str, Any]) -> str:
+def _path(session: Mapping[str, Any]) -> str:
     return f"/api/sessions/{session['sessionId']}"
 
 
-def _token(session: dict[str, Any]) -> dict[str, str]:
+def _token(session: Mapping[str, Any]) -> dict[str, str]:
     return {"X-Session-Token": str(session["authToken"])}
