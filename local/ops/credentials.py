@@ -74,7 +74,7 @@ class OperatorCredential:
             raise Failure(f"no token: {fault.detail}") from fault
         except AzureError as fault:
             raise Failure(
-                f"no token: no managed identity here, and of `az login`: {_first_line(fault)}"
+                f"no token: there is no managed identity here, and the Azure CLI says: {_first_line(fault)}"
             ) from fault
 
 

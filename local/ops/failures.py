@@ -32,19 +32,26 @@ def explained(what: str, role: str) -> Iterator[None]:
     try:
         yield
     except StorageUnavailable as fault:
-        raise Failure(_said(fault.__cause__, what, role) or f"{what}: {fault.detail}") from fault
+        raise Failure(_said(fault, what, role) or f"{what}: {fault.detail}") from fault
     except AzureError as fault:
         raise Failure(_said(fault, what, role) or f"{what}: {_named(fault)}") from fault
     except TimeoutError as fault:
         raise Failure(f"{what}: no answer in time") from fault
 
 
-def _said(fault: BaseException | None, what: str, role: str) -> str | None:
-    if getattr(fault, "status_code", None) not in (401, 403):
+def _said(fault: Exception, what: str, role: str) -> str | None:
+    if not {401, 403} & {getattr(cause, "status_code", None) for cause in _chain(fault)}:
         return None
     return (
         f"{what}: not let in: it takes the role {role} on the storage account, and a network that it admits"
     )
+
+
+def _chain(fault: BaseException | None) -> Iterator[BaseException]:
+    """The failure and what it came from: the SDK stumbles over some refusals, which are then only the context."""
+    while fault is not None:
+        yield fault
+        fault = fault.__cause__ or fault.__context__
 
 
 def _named(fault: Exception) -> str:

@@ -33,3 +33,8 @@ def shown(text: str, at_most: int = 160) -> str:
     """Make a text of unknown origin safe for a terminal: printable ASCII, cut off."""
     escaped = text.encode("unicode_escape").decode("ascii")
     return escaped if len(escaped) <= at_most else f"{escaped[:at_most]}..."
+
+
+def counted(number: int, noun: str) -> str:
+    """Write how many there are: `1 event`, `2 events`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

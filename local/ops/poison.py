@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from local.ops.failures import Failure
-from local.ops.output import Output, complain, shown
+from local.ops.output import Output, complain, counted, shown
 from local.ops.poison_queue import PEEKED_AT_MOST, PoisonMessage, PoisonQueue
 from shared.queues.message import CollectMessage, Reason
 from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE
@@ -81,7 +81,7 @@ class _Tally:
                 f"message {shown(message_id)}: not in {POISON_QUEUE} (or somebody else has taken it just now)"
             )
         if failed := len(self.refused) + len(missing):
-            raise Failure(f"{failed} of the messages were left")
+            raise Failure(f"{counted(failed, 'message')} left")
 
 
 def _as_replay(content: CollectMessage) -> CollectMessage:

@@ -24,7 +24,11 @@ PEEKED_AT_MOST: Final = 32
 
 _HIDDEN_SECONDS: Final = 300
 _OPTIONS: Final[dict[str, Any]] = {
-    "retry_total": 2,
+    # Once more, soon; the SDK's own wait is fifteen seconds.
+    "retry_total": 1,
+    "initial_backoff": 1,
+    "increment_base": 1,
+    "random_jitter_range": 0,
     "connection_timeout": 5,
     "read_timeout": 10,
     "use_env_settings": False,

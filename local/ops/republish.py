@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from local.ops.failures import TABLE_READER, TABLE_WRITER, Failure, explained
-from local.ops.output import Output, complain
+from local.ops.output import Output, complain, counted
 from shared.clock import Clock
 from shared.errors import BrokerError, EventsUnavailable
 from shared.events.cloud_event import event_of
@@ -60,9 +60,9 @@ class Republication:
                     stopped = "; it goes no further: nothing gets through"
                     break
         would = "would be published" if self.publisher is None else "published"
-        self.out.summarise(f"{done} events {would}, {first} of them for the first time")
+        self.out.summarise(f"{counted(done, 'event')} {would}, {first} for the first time")
         if failed:
-            raise Failure(f"{failed} events failed{stopped}; they are named above, and may be tried again")
+            raise Failure(f"{counted(failed, 'event')} failed{stopped}; see above, and try again")
 
     async def _publish(self, entity: Entity) -> bool | None:
         """Answer whether it was for the first time, or None where it failed."""

@@ -2,13 +2,23 @@
 
 import secrets
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from shared.storage.azure_table import TableAccount, open_table_store
 from shared.storage.memory import MemoryStore
 from shared.storage.port import SearchableStore
+from tests.ops.depot import Depot
 from tests.support.azurite import Azurite, StubCredential
+
+
+@pytest.fixture
+def depot(azurite: Azurite, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Depot:
+    """A storage account with empty queues."""
+    made = Depot(azurite.connection_string, tmp_path, capsys)
+    made.clear()
+    return made
 
 
 @pytest.fixture(params=["memory", "connection-string", "oauth"])

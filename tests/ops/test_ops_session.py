@@ -1,0 +1,90 @@
+"""`ops session show`: what is kept of a session, over Azurite."""
+
+from dataclasses import fields
+
+import pytest
+
+from shared.events.cloud_event import event_of
+from shared.face.model import Failure, SessionStatus
+from shared.sessions.record import SessionRecord, Step
+from shared.times import rfc3339
+from tests.ops.depot import TOKEN_HASH, Depot
+
+SECRET = {"token_hash"}
+INTERNAL = {"reads"}
+
+
+def test_record_is_shown_with_readable_times_and_history(depot: Depot) -> None:
+    """A person sees what happened, and when."""
+    at = depot.began_at
+    record = depot.add(history=((at - 5_000, Step.CREATED), (at, Step.COMPLETED)))
+
+    ended = depot.ops("session", "show", record.session_id)
+
+    assert (ended.status, ended.errors) == (0, [])
+    assert ended.lines[0] == f"sessionId             {record.session_id}"
+    assert "passed                yes" in ended.lines
+    assert "failure               -" in ended.lines
+    assert f"completedDateTime     {rfc3339(at)}" in ended.lines
+    assert ended.lines[-3:] == [
+        "history",
+        f"  {rfc3339(at - 5_000)}  created",
+        f"  {rfc3339(at)}  completed",
+    ]
+
+
+def test_record_as_json_is_one_object(depot: Depot) -> None:
+    """A script finds the fields by the names that events and answers have."""
+    record = depot.add(failure=Failure("FaceWithMaskDetected", "Mask detected."), decision=None)
+
+    [shown] = depot.ops("session", "show", record.session_id, "--json").objects
+
+    assert shown["failure"] == {"code": "FaceWithMaskDetected", "message": "Mask detected."}
+    assert shown["passed"] is False
+    assert shown["eventId"] == event_of(record, "anywhere")["id"]
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
+def test_token_hash_is_never_shown(depot: Depot, form: list[str]) -> None:
+    """Nothing is shown that could help to read the result as its phone does."""
+    record = depot.add()
+
+    ended = depot.ops("session", "show", record.session_id, *form)
+
+    assert TOKEN_HASH not in "".join(ended.lines)
+    assert not any("token_hash" in line or "tokenHash" in line for line in ended.lines)
+
+
+def test_each_field_of_a_record_is_shown_or_left_out_on_purpose(depot: Depot) -> None:
+    """A field that is added to the record is not forgotten here."""
+    record = depot.add()
+    [shown] = depot.ops("session", "show", record.session_id, "--json").objects
+
+    names = {field.name for field in fields(SessionRecord)} - SECRET - INTERNAL
+
+    # `passed`, `eventId` and `keptUntil` are worked out.
+    assert len(shown) == len(names) + 3
+
+
+def test_session_that_has_not_ended_has_neither_verdict_nor_event(depot: Depot) -> None:
+    """An open session is shown as such."""
+    record = depot.add(status=SessionStatus.STARTED, decision=None, completed_at=None, published_at=None)
+
+    [shown] = depot.ops("session", "show", record.session_id, "--json").objects
+
+    assert (shown["status"], shown["passed"], shown["eventId"]) == ("Started", None, None)
+
+
+def test_id_may_be_in_capitals(depot: Depot) -> None:
+    """Other tools write ids so."""
+    record = depot.add()
+
+    assert depot.ops("session", "show", record.session_id.upper()).status == 0
+
+
+def test_unknown_session_fails_in_one_line(depot: Depot) -> None:
+    """It says what that may mean."""
+    ended = depot.ops("session", "show", "00000000-0000-4000-8000-000000000000")
+
+    assert (ended.status, ended.lines, len(ended.errors)) == (1, [], 1)
+    assert "there is no record" in ended.errors[0]

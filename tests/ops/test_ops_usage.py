@@ -1,0 +1,222 @@
+"""What `ops` says where it cannot do what it was asked, and the process around it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.times import rfc3339
+from tests.ops.depot import Depot, collect_message
+
+ROOT = Path(__file__).parents[2]
+SESSION = "00000000-0000-4000-8000-000000000000"
+
+
+def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command as an operator does."""
+    return subprocess.run(  # noqa: S603 - our own module.
+        [sys.executable, "-m", "local", "ops", *words],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ("", "required: subject"),
+        ("poison", "required: verb"),
+        ("poison replay", "one of the arguments --all ID is required"),
+        ("poison replay --all an-id", "not allowed with argument"),
+        ("poison drop", "required: ID"),
+        ("poison list --max 33", "expected 1 to 32"),
+        ("poison list --max 0", "expected 1 to 32"),
+        ("poison list --max ²", "expected 1 to 32"),
+        ("session show", "required: ID"),
+        ("session show ../x", "expected a session id"),
+        ("events republish --from 2026-11-23 --to 2026-11-24", "expected a time with its zone"),
+        ("events republish --from 2026-11-23T10:00:00 --to now", "expected a time with its zone"),
+        ("events republish --topic x --events-file y", "not allowed with argument"),
+        ("events forget", "invalid choice"),
+    ],
+)
+def test_bad_arguments_give_usage(depot: Depot, words: str, what: str) -> None:
+    """The last line says what is wrong, after how the command is used; the exit status is 2."""
+    ended = depot.ops(*words.split())
+
+    assert (ended.status, ended.lines) == (2, [])
+    assert ended.errors[0].startswith("usage: python -m local ops")
+    assert what in ended.errors[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ("", "expected either --session, or --from and --to"),
+        ("--from 2026-11-23T10:00:00Z", "expected either --session, or --from and --to"),
+        (f"--session {SESSION} --to 2026-11-23T10:00:00Z", "expected either --session, or --from and --to"),
+        (
+            "--from 2026-11-23T10:00:00Z --to 2026-11-23T11:00:00+01:00",
+            "expected --from to be before --to",
+        ),
+        (f"--session {SESSION} --topic http://x", "EVENT_GRID_TOPIC_ENDPOINT: expected the topic"),
+        (f"--session {SESSION} --account UPPER", "AzureWebJobsStorage__accountName: expected the name"),
+    ],
+)
+def test_arguments_that_do_not_fit_together_are_told_in_one_line(depot: Depot, words: str, what: str) -> None:
+    """Nothing is asked or sent."""
+    ended = depot.ops("events", "republish", *words.split())
+
+    assert (ended.status, len(ended.errors)) == (2, 1)
+    assert what in ended.errors[0]
+
+
+@pytest.mark.parametrize(
+    "words", ["poison list", f"session show {SESSION}", f"events republish --session {SESSION}"]
+)
+def test_no_storage_is_told_in_one_line_with_what_to_set(depot: Depot, words: str) -> None:
+    """An operator learns the names of the settings."""
+    depot.extra["AzureWebJobsStorage"] = ""
+
+    ended = depot.ops(*words.split())
+
+    assert (ended.status, ended.lines, len(ended.errors)) == (2, [], 1)
+    for name in ("AzureWebJobsStorage__accountName", "--account", "AzureWebJobsStorage"):
+        assert name in ended.errors[0]
+
+
+def test_nobody_to_publish_to_is_told_before_anything_is_read(depot: Depot) -> None:
+    """An operator learns the names of the settings."""
+    depot.extra["EVENTS_FILE"] = ""
+
+    ended = depot.ops("events", "republish", "--session", SESSION)
+
+    assert (ended.status, len(ended.errors)) == (2, 1)
+    assert "EVENT_GRID_TOPIC_ENDPOINT or EVENTS_FILE" in ended.errors[0]
+
+
+def test_region_has_to_be_said_for_a_real_account(depot: Depot) -> None:
+    """An event with another region would not be the same one."""
+    depot.extra["BROKER_REGION"] = ""
+
+    ended = depot.ops("events", "republish", "--session", SESSION, "--account", "anaccount")
+
+    assert (ended.status, len(ended.errors)) == (2, 1)
+    assert "BROKER_REGION" in ended.errors[0]
+
+
+def test_file_on_the_command_line_counts_more_than_the_environments_topic(depot: Depot) -> None:
+    """What is said last and by name is meant."""
+    record = depot.add()
+    depot.extra["EVENT_GRID_TOPIC_ENDPOINT"] = "https://t.westeurope-1.eventgrid.azure.net/api/events"
+    other = depot.folder / "other.jsonl"
+
+    ended = depot.ops("events", "republish", "--session", record.session_id, "--events-file", str(other))
+
+    assert ended.status == 0
+    assert len(other.read_text().splitlines()) == 1
+
+
+def test_bad_connection_string_is_not_shown(depot: Depot) -> None:
+    """The line names the setting and what is expected, and not the value."""
+    depot.extra["AzureWebJobsStorage"] = "a-secret-that-slipped"
+
+    ended = depot.ops("poison", "list")
+
+    assert (ended.status, len(ended.errors)) == (2, 1)
+    assert ended.errors[0].startswith("ops: AzureWebJobsStorage: expected")
+    assert "slipped" not in ended.errors[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "role"),
+    [
+        ("poison list", "Storage Queue Data Reader"),
+        ("poison replay --all", "Storage Queue Data Reader"),
+        (f"session show {SESSION}", "Storage Table Data Reader"),
+        (f"events republish --session {SESSION}", "Storage Table Data Reader"),
+    ],
+)
+def test_refused_operator_is_told_which_role_is_missing(depot: Depot, words: str, role: str) -> None:
+    """One line; here Azurite refuses a wrong key as Azure refuses an identity without the role."""
+    depot.extra["AzureWebJobsStorage"] = depot.connection_string.replace("AccountKey=", "AccountKey=AAAA")
+
+    ended = depot.ops(*words.split())
+
+    assert (ended.status, len(ended.errors)) == (1, 1)
+    assert f"it takes the role {role}" in ended.errors[0]
+
+
+@pytest.mark.parametrize("words", ["poison list", f"session show {SESSION}"])
+def test_storage_that_is_not_there_is_told_in_one_line(depot: Depot, words: str) -> None:
+    """No traceback."""
+    nowhere = "http://127.0.0.1:1/local"
+    depot.extra["AzureWebJobsStorage"] = (
+        f"AccountName=local;AccountKey=AAAA;QueueEndpoint={nowhere};TableEndpoint={nowhere}"
+    )
+
+    ended = depot.ops(*words.split())
+
+    assert (ended.status, len(ended.errors)) == (1, 1)
+
+
+def test_commands_work_as_a_process(depot: Depot) -> None:
+    """`python -m local ops` with the app's settings in the environment, all three in turn."""
+    record = depot.add(published_at=None)
+    depot.poison(collect_message(record.session_id))
+
+    listed = run("poison", "list", "--json", **depot.environment)
+    published = run(
+        *("events", "republish", "--from", rfc3339(depot.began_at), "--to", rfc3339(depot.began_at + 1)),
+        **depot.environment,
+    )
+    shown = run("session", "show", record.session_id, "--json", **depot.environment)
+
+    assert [(ended.returncode, ended.stderr) for ended in (listed, published, shown)] == [(0, "")] * 3
+    assert json.loads(listed.stdout)["sessionId"] == record.session_id
+    assert published.stdout.endswith("1 event published, 1 for the first time\n")
+    assert json.loads(shown.stdout)["publishedDateTime"]
+
+
+@pytest.mark.parametrize(
+    ("az", "what"),
+    [
+        pytest.param(None, "Azure CLI not found on path", id="no-az"),
+        pytest.param(
+            "echo \"Please run 'az login' to setup account.\" >&2; exit 1", "az login", id="no-login"
+        ),
+    ],
+)
+def test_no_login_is_told_in_one_line(tmp_path: Path, az: str | None, what: str) -> None:
+    """With neither a managed identity nor `az login` nothing is asked of Azure, and the line says what to do."""
+    if az is not None:
+        program = tmp_path / "az"
+        program.write_text(f"#!/bin/sh\n{az}\n")
+        program.chmod(0o755)
+
+    ended = run("session", "show", SESSION, "--account", "anaccount", PATH=f"{tmp_path}")
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith("ops: no token: ")
+    assert what in ended.stderr
+
+
+def test_unusable_managed_identity_is_told_in_one_line() -> None:
+    """Where the platform names an identity endpoint it is that which is asked, and not `az`."""
+    ended = run(
+        *("session", "show", SESSION, "--account", "anaccount"),
+        IDENTITY_ENDPOINT="http://127.0.0.1:1/token",
+        IDENTITY_HEADER="a-header",
+    )
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith("ops: no token: the managed identity")
