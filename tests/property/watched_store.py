@@ -23,6 +23,14 @@ class WatchedStore(MemoryStore):
         entity = self._tables[table].get(key)
         return entity.values if entity else None
 
+    def rows(self) -> dict[tuple[Table, str], tuple[Entity, str]]:
+        """Answer every row of every table, with its etag."""
+        return {
+            (table, key): (entity, entity.etag)
+            for table, entities in self._tables.items()
+            for key, entity in entities.items()
+        }
+
     def _put(self, table: Table, entity: Entity) -> Entity:
         self.versions[table, entity.key].append(entity.values)
         self.leaks += leaks(self._secrets, [entity.key, *entity.values.values()])
