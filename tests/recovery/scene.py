@@ -13,8 +13,10 @@ from typing import Any, Self
 import httpx
 
 from create_session.use_case import Created, create_session
-from local.simulator import FaceSimulator, Session
+from get_result.use_case import ResultQuery, get_result
+from local.simulator import FaceSimulator
 from shared.bootstrap import App, build
+from shared.callers import Caller
 from shared.queues.azure_queue import queue_client
 from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE
 from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord
@@ -22,7 +24,15 @@ from shared.settings import Settings
 from shared.storage.port import Table
 from shared.throttle.rows import Row
 from tests.recovery.deaths import Death
-from tests.recovery.orders import TOKEN_SECONDS, Order, PromptQueue, Task, command_of, messages_left
+from tests.recovery.orders import (
+    REQUEST_ID,
+    TOKEN_SECONDS,
+    Order,
+    PromptQueue,
+    Task,
+    command_of,
+    messages_left,
+)
 from tests.support.azurite import Azurite
 from tests.support.broker import FACE_KEY, environment
 from tests.support.clock import FakeClock
@@ -80,6 +90,11 @@ class Scene:
             body = {"outcome": outcome} if outcome else {}
             return (await phone.post("/simulator/perform", headers=headers, json=body)).is_success
 
+    async def poll(self, created: Created) -> None:
+        """Ask for the result, undisturbed."""
+        query = ResultQuery(created.session_id, created.auth_token, Caller(), REQUEST_ID)
+        await get_result(self.app, query)
+
     def let_tokens_end(self) -> None:
         """Let so much time pass that a session without a result has expired."""
         self.clock.advance(TOKEN_SECONDS + EXPIRY_GRACE_MS / 1000 + 1)
@@ -99,10 +114,6 @@ class Scene:
         """Answer the events of a session, duplicates and all."""
         lines = self.events_file.read_text().splitlines() if self.events_file.exists() else []
         return [event for line in lines if (event := json.loads(line))["subject"] == session_id]
-
-    def upstream(self, device_id: str) -> list[Session]:
-        """Answer the sessions that Face ever made for a device."""
-        return [session for session in self.simulator.sessions if session.device_id == device_id]
 
     async def failures_charged(self, device_id: str) -> int:
         """Count what is entered of a device's checks that did not pass."""

@@ -1,5 +1,6 @@
 """A worker process is killed between any two steps: each session ends with its event all the same."""
 
+import random
 import secrets
 import signal
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from _pytest.mark.structures import ParameterSet
 
 from shared.idempotency import LEASE_MS
 from shared.sessions.record import SessionRecord
-from tests.recovery.deaths import Death, Moment
+from tests.recovery.deaths import ANY_CALL, Death, Moment
 from tests.recovery.scene import Scene
 from tests.support.processes import SOAK
 
@@ -23,7 +24,6 @@ MOMENTS: tuple[Moment, ...] = ("after", "before") if SOAK else ("after",)
 # The steps of each task, in their order: what has happened when this call (and which one of that name) has ended.
 COLLECTING = {
     "message taken": ("message.take", 1),
-    "record read": ("sessions.get", 1),
     "upstream read": ("face.result", 1),
     "outcome written": ("sessions.replace", 1),
     "failure charged": ("throttle.write_together", 1),
@@ -59,13 +59,17 @@ PUTTING_BACK = {
     "message sent again": ("queue.send", 1),
     "old message removed": ("message.remove", 1),
 }
-OUTCOMES = {
-    "sim-spoofface": "spoofface",
+DECISIONS = {
     "sim-realface": "realface",
+    "sim-spoofface": "spoofface",
     "sim-uncertain": "uncertain",
     "sim-mask": None,
+    "sim-no-attempt": None,
 }
+OUTCOMES = tuple(DECISIONS)
 FAILED = ("sim-spoofface", "sim-uncertain", "sim-mask")
+DEATHS = 7 if SOAK else 2
+"""One less than the deliveries after which the host gives a message up."""
 
 
 def deaths(steps: Mapping[str, tuple[str, int]]) -> list[ParameterSet]:
@@ -170,6 +174,40 @@ async def test_broker_killed_in_a_revocation_upstream_session_is_deleted(scene: 
 
     [upstream] = scene.simulator.sessions
     assert upstream.deleted
+    assert await scene.messages() == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(30 if SOAK else 1))
+async def test_worker_killed_again_and_again_at_any_call_every_session_ends(scene: Scene, seed: int) -> None:
+    """Sessions of all outcomes side by side, some with two messages: what was decided once stays, and is told."""
+    chance = random.Random(seed)  # noqa: S311 - which case is tried, and nothing secret.
+    sessions = {
+        (device_id := a_device(scenario)): await scene.created(device_id) for scenario in OUTCOMES * 2
+    }
+    for session in sessions.values():
+        await scene.perform(session)
+    for session in chance.sample(list(sessions.values()), 5):
+        await scene.poll(session)
+    scene.let_tokens_end()
+
+    decided: dict[str, SessionRecord] = {}
+    for number in range(DEATHS):
+        # The first one certainly comes before the work is done.
+        death = Death(chance.choice(("before", "after")), ANY_CALL, chance.randint(1, 60 if number else 30))
+        ended = await scene.run("collect", death)
+        assert ended == KILLED if number == 0 else ended in (KILLED, 0)
+        for device_id, session in sessions.items():
+            record = await scene.record(session.session_id)
+            assert record
+            assert_kept(decided.get(device_id, record), record)
+            decided[device_id] = record
+    assert await scene.run("collect") == 0
+
+    for device_id, session in sessions.items():
+        scenario = device_id.partition(".")[0]
+        record = await scene.require_ended(session.session_id, DECISIONS[scenario])
+        assert_kept(decided[device_id], record)
+        assert await scene.failures_charged(device_id) == (scenario in FAILED)
     assert await scene.messages() == (0, 0)
 
 
