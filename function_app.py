@@ -7,6 +7,7 @@ from collect_result import collect_result_bp
 from create_session import create_session_bp
 from get_result import get_result_bp
 from health import health_bp
+from purge_expired import purge_expired_bp
 from revoke_session import revoke_session_bp
 from shared.bootstrap import require_settings
 from unknown_route import unknown_route_bp
@@ -21,4 +22,5 @@ app.register_functions(revoke_session_bp)
 app.register_functions(audit_session_bp)
 app.register_functions(health_bp)
 app.register_functions(collect_result_bp)
+app.register_functions(purge_expired_bp)
 app.register_functions(unknown_route_bp)

@@ -7,6 +7,7 @@ import azure.functions as func
 from aiohttp import web
 from azure.functions.queue import QueueMessage
 
+from local.host.admin import Admin
 from local.host.connection import KestrelServer
 from local.host.indexing import index
 from local.host.invoking import Invoker
@@ -25,6 +26,8 @@ _SHUTDOWN_SECONDS = 2.0
 
 class Host:
     """Serves the functions of an app as Azure's host does, and hands messages to its queue functions.
+
+    Timers do not fire: `POST /admin/functions/NAME` with the master key runs one.
 
     `host_json` is the parsed `host.json`. `extra_routes` are aiohttp's, for addresses outside the route
     prefix (a console page); they are asked first, and what they do not match goes on to the functions.
@@ -47,11 +50,13 @@ class Host:
         self.queues = found.queues
         self.timers = found.timers
         self._invoker = Invoker(options.function_timeout)
+        self._admin = Admin(found.timers, self._invoker)
         self._front = Front(
             Router(found.http, options.route_prefix),
             AccessKeys(function_key, master_key),
             self._invoker,
             Gate(options.max_concurrent, options.max_outstanding),
+            self._admin,
             body_limit,
         )
         self._extra_routes = extra_routes
@@ -80,6 +85,7 @@ class Host:
         """Stop listening, and give calls under way a few seconds."""
         while self._runners:
             await self._runners.pop().cleanup()
+        await self._admin.finish()
 
     async def invoke_queue(
         self, function_name: str, message_text: str, *, dequeue_count: int, message_id: str

@@ -20,6 +20,7 @@ from contextlib import asynccontextmanager
 import azure.functions as func
 from aiohttp import web
 
+from local.host.admin import Admin
 from local.host.indexing import HttpFunction
 from local.host.invoking import Invoker
 from local.host.keys import AccessKeys
@@ -59,12 +60,19 @@ class Front:
     """Takes every request: the host's own addresses, then the functions, then the home page."""
 
     def __init__(
-        self, router: Router, keys: AccessKeys, invoker: Invoker, gate: Gate, body_limit: int
+        self,
+        router: Router,
+        keys: AccessKeys,
+        invoker: Invoker,
+        gate: Gate,
+        admin: Admin,
+        body_limit: int,
     ) -> None:
         self._router = router
         self._keys = keys
         self._invoker = invoker
         self._gate = gate
+        self._admin = admin
         self._body_limit = body_limit
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -81,7 +89,7 @@ class Front:
         path = resolve_path(request.rel_url.raw_path)
         if path.lower().startswith(_OWN_PREFIXES):
             opened = self._keys.opens(func.AuthLevel.ADMIN, headers, query)
-            return _own(path.lower().rstrip("/"), opened)
+            return await self._own(request, path.lower().rstrip("/"), opened)
         match = self._router.find(request.method, path)
         if match is None:
             # The home page is off (AzureWebJobsDisableHomepage=true). A wrong method is 404 too, never 405.
@@ -106,8 +114,9 @@ class Front:
             logger.exception("Executed 'Functions.%s' (Failed)", function.name)
             return bare(500)
 
-
-def _own(path: str, opened: bool) -> web.Response:
-    if path in _OPEN_TO_ANYBODY:
-        return bare(200)
-    return bare(404 if opened else 401)
+    async def _own(self, request: web.BaseRequest, path: str, opened: bool) -> web.Response:
+        if path in _OPEN_TO_ANYBODY:
+            return bare(200)
+        if not opened:
+            return bare(401)
+        return bare(self._admin.answer(request.method, path, await read_body(request, self._body_limit)))

@@ -61,6 +61,11 @@ class SessionRecord:
         """Whether the result is settled for good."""
         return self.status in FINAL
 
+    @property
+    def owes_event(self) -> bool:
+        """Whether the terminal event is still to come; a session that was revoked before its end has none."""
+        return self.published_at is None and (self.final or not self.revoked)
+
     def is_held_by(self, auth_token: str, principal: str | None) -> bool:
         """Whether this caller was given the session: compares in constant time."""
         same_token = hmac.compare_digest(self.token_hash.encode(), token_hash(auth_token).encode())

@@ -11,6 +11,7 @@ from shared.sessions.record import SessionRecord, Step
 from shared.storage.port import Entity, EntityStore, Table, Value
 
 _DAY_MS = 86_400_000
+_TIMES_WHILE_OWED = 2
 _TRIES = 5
 
 
@@ -23,7 +24,11 @@ class Stored:
 
 
 class Sessions:
-    """Reads and writes session records, which are kept for some days after they were made."""
+    """Reads and writes session records, which are kept for some days after they were made.
+
+    One whose event is not published is kept for twice as long: whoever mends what stands in the way finds it, and it
+    goes in the end all the same.
+    """
 
     def __init__(self, store: EntityStore, retention_days: int) -> None:
         self._store = store
@@ -49,6 +54,17 @@ class Sessions:
         """Forget a session."""
         await self._store.delete(Table.SESSIONS, session_id)
 
+    async def put_off(self, stored: Stored, due: int) -> bool:
+        """Whether a record is to be kept for longer than until `due`, the date that its row was written with.
+
+        That is so where more days are kept now than then; the row is written anew. Raises `EntityChanged`.
+        """
+        renewed = self._to_entity(stored.record, stored.etag)
+        if renewed.expires_at <= due:
+            return False
+        await self._store.replace(Table.SESSIONS, renewed)
+        return True
+
     async def reload(self, session_id: str) -> Stored:
         """Read a record that was there a moment ago; raises `SessionNotFound` where it is gone."""
         stored = await self.get(session_id)
@@ -66,7 +82,8 @@ class Sessions:
         raise StorageUnavailable("a session record is too busy")
 
     def _to_entity(self, record: SessionRecord, etag: str) -> Entity:
-        return Entity(record.session_id, _to_values(record), record.created_at + self._retention_ms, etag)
+        kept_for = self._retention_ms * (_TIMES_WHILE_OWED if record.owes_event else 1)
+        return Entity(record.session_id, _to_values(record), record.created_at + kept_for, etag)
 
 
 def from_entity(entity: Entity) -> Stored:

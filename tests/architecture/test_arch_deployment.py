@@ -11,6 +11,7 @@ PACKAGES = (
     "create_session",
     "get_result",
     "health",
+    "purge_expired",
     "revoke_session",
     "unknown_route",
 )

@@ -46,6 +46,19 @@ def queue(name: str, queue_name: str) -> ExpectedFunction:
     return ExpectedFunction(name, (trigger,))
 
 
+def timer(name: str, schedule: str) -> ExpectedFunction:
+    """A function that runs on a schedule, not when an instance starts, and for a run that was missed."""
+    trigger = {
+        "direction": "IN",
+        "type": "timerTrigger",
+        "name": "timer",
+        "schedule": schedule,
+        "runOnStartup": False,
+        "useMonitor": True,
+    }
+    return ExpectedFunction(name, (trigger,))
+
+
 FUNCTIONS = (
     http("create_session", "sessions", "POST"),
     http("get_result", "sessions/{sessionId}", "GET"),
@@ -54,5 +67,6 @@ FUNCTIONS = (
     http("health", "health", "GET"),
     http("ready", "ready", "GET", auth_level="FUNCTION"),
     queue("collect_result", "liveness-results"),
+    timer("purge_expired", "0 17 * * * *"),
     http("unknown_route", "{*path}"),
 )

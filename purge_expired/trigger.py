@@ -1,0 +1,18 @@
+"""The trigger: purge."""
+
+import azure.functions as func
+
+from purge_expired.use_case import purge_expired
+from shared.bootstrap import current_app
+
+purge_expired_bp = func.Blueprint()
+
+
+# At a minute when few other jobs of the world run. With the monitor, a run that was missed is made up for.
+@purge_expired_bp.function_name("purge_expired")
+@purge_expired_bp.timer_trigger(
+    arg_name="timer", schedule="0 17 * * * *", run_on_startup=False, use_monitor=True
+)
+async def trigger(timer: func.TimerRequest) -> None:
+    """Run once an hour, on one instance."""
+    await purge_expired(current_app())
