@@ -8,6 +8,7 @@ from benchmarks.fleet.deliberate import ALGORITHMS, worst_case
 from benchmarks.fleet.plot import draw
 from benchmarks.fleet.report import deliberate_table, fleet_tables, setup_line
 from benchmarks.fleet.scenarios import SCENARIOS, THROTTLES, Setup, simulate
+from shared.errors import SettingsError
 
 
 def main() -> None:
@@ -35,9 +36,24 @@ def _arguments() -> tuple[Setup, Path | None]:
     parser.add_argument("--devices", type=int, default=default.devices, help="honest ones")
     parser.add_argument("--ceiling", type=float, default=default.ceiling, help="calls a second at Face")
     parser.add_argument("--plot", type=Path, help="draw the deliberate caller into this PNG")
+    parser.add_argument(
+        "--set", action="append", default=[], type=_limit, metavar="THROTTLE_...=LIMITS", help="repeatable"
+    )
     given = parser.parse_args()
-    setup = Setup(given.seed, given.minutes, given.instances, given.devices, given.ceiling)
+    limits = tuple(given.set)
+    setup = Setup(given.seed, given.minutes, given.instances, given.devices, given.ceiling, limits)
+    try:
+        setup.make_settings()
+    except SettingsError as error:
+        parser.error(str(error))
     return setup, given.plot
+
+
+def _limit(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    if not (name.startswith("THROTTLE_") and value):
+        raise argparse.ArgumentTypeError("expected a limit such as THROTTLE_CLIENT=60/10m")
+    return name, value
 
 
 if __name__ == "__main__":

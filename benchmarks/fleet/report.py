@@ -17,7 +17,8 @@ def setup_line(setup: Setup) -> str:
     """Say what was run."""
     return (
         f"{setup.minutes:g} minutes, {setup.instances} instances, {setup.devices:,} honest devices, attacks of "
-        f"{ATTACK_PER_SECOND:g} requests a second, Face takes {setup.ceiling:g} a second, seed {setup.seed}."
+        f"{ATTACK_PER_SECOND:g} requests a second, Face takes {setup.ceiling:g} a second, "
+        f"{_limits(setup)}, seed {setup.seed}."
     )
 
 
@@ -36,12 +37,16 @@ def fleet_tables(results: Results) -> str:
     return "\n\n".join(
         (
             _measure("honest requests served", results, lambda result: _share(result.honest)),
-            _measure("of these, behind the attacker's own address", results, _neighbours),
+            _measure("honest requests served, behind the attacker's own address", results, _neighbours),
             _measure("requests of attack or crowd that reached Face", results, _others),
             _measure("store calls per request", results, lambda result: f"{result.store_calls:.2f}"),
             _measure("most let through in one second", results, lambda result: str(result.busiest_second)),
         )
     )
+
+
+def _limits(setup: Setup) -> str:
+    return ", ".join(f"`{name}={value}`" for name, value in setup.limits) or "limits as by default"
 
 
 def _measure(title: str, results: Results, cell: Callable[[Result], str]) -> str:

@@ -13,16 +13,26 @@ from benchmarks.fleet.people import Attack, Kind
 from benchmarks.fleet.throttles import BrokerThrottle, PeerThrottle, Throttle
 from shared.settings import Settings
 
+_SETTINGS: Final = {"FACE_REGION": "westeurope", "FACE_KEY": "none is called"}
+
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """How large the fleet is: `ceiling` is what the upstream takes, in calls per second."""
+    """How large the fleet is: `ceiling` is what the upstream takes, in calls per second.
+
+    `limits` are settings that are not left at their defaults, by name.
+    """
 
     seed: int = 1
     minutes: float = 12.0
     instances: int = 4
     devices: int = 1_200
     ceiling: float = 10.0
+    limits: tuple[tuple[str, str], ...] = ()
+
+    def make_settings(self) -> Settings:
+        """Make the settings of the instances; raises a `SettingsError` for a limit that is none."""
+        return Settings.from_mapping(_SETTINGS | dict(self.limits))
 
     @property
     def seconds(self) -> float:
@@ -70,8 +80,6 @@ SCENARIOS: Final = (
     ),
 )
 
-_SETTINGS: Final = {"FACE_REGION": "westeurope", "FACE_KEY": "none is called"}
-
 MakeThrottle = Callable[[Settings, Setup, Random], Throttle]
 
 
@@ -114,7 +122,7 @@ def simulate(scenario: Scenario, make_throttle: MakeThrottle, setup: Setup) -> R
 async def _simulate(scenario: Scenario, make_throttle: MakeThrottle, setup: Setup) -> Result:
     # One source of chance for each part, so that all throttles meet the same people.
     chances = [Random(f"{setup.seed} {part}") for part in ("people", "attack", "fleet", "throttle")]  # noqa: S311
-    throttle = make_throttle(Settings.from_mapping(_SETTINGS), setup, chances[3])
+    throttle = make_throttle(setup.make_settings(), setup, chances[3])
     fleet = Fleet(throttle, instances=setup.instances, ceiling=setup.ceiling, chance=chances[2])
     visits = [
         *people.honest_visits(chances[0], setup.seconds, setup.devices, signed_in=scenario.signed_in),

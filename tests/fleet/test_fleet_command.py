@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.fleet import people
+from benchmarks.fleet.__main__ import main
 from benchmarks.fleet.report import fleet_tables, setup_line
 from benchmarks.fleet.scenarios import SCENARIOS, THROTTLES, Result, Scenario, Setup, simulate
 
@@ -88,5 +89,26 @@ def test_the_setup_is_told_with_the_tables() -> None:
     """Who reads the tables can run the same again."""
     assert setup_line(SMALL) == (
         "0.4 minutes, 3 instances, 30 honest devices, attacks of 30 requests a second, "
-        "Face takes 10 a second, seed 3."
+        "Face takes 10 a second, limits as by default, seed 3."
     )
+
+
+def test_limits_that_were_chosen_hold_for_all_throttles_and_are_told() -> None:
+    """With one create in ten minutes, a hammering device has one; the setup says so."""
+    setup = Setup(minutes=0.4, devices=0, limits=(("THROTTLE_DEVICE", "1/10m"),))
+    results = [simulate(SCENARIOS[1], make, setup).others_reached for make in THROTTLES.values()]
+    assert results == [1] * len(THROTTLES)
+    assert "`THROTTLE_DEVICE=1/10m`" in setup_line(setup)
+
+
+@pytest.mark.parametrize("limit", ["THROTTLE_DEVICE=often", "FACE_MAX_TPS=1", "THROTTLE_DEVICE"])
+def test_a_limit_that_is_none_ends_the_command_with_what_is_expected(
+    limit: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The usage is shown, nothing is run."""
+    monkeypatch.setattr(sys, "argv", ["fleet", "--minutes", "0", "--devices", "0", "--set", limit])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    told = capsys.readouterr()
+    assert "expected" in told.err
+    assert not told.out
