@@ -12,11 +12,10 @@ from shared.errors import BrokerError, EventsUnavailable
 from shared.events.cloud_event import event_of
 from shared.events.publisher import Publisher
 from shared.sessions.record import SessionRecord
-from shared.sessions.store import Sessions, Stored, from_entity
+from shared.sessions.store import Sessions, Stored, from_entity, retention_days_of
 from shared.storage.port import Entity, SearchableStore, Table
 
 _TOGETHER: Final = 16
-_DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +86,9 @@ class Republication:
         return record.published_at is None
 
     async def _mark(self, entity: Entity, stored: Stored) -> None:
-        """Write down that the event was taken, with all else, and for how long it is kept, as the app wrote it."""
-        kept_days = (entity.expires_at - stored.record.created_at) // _DAY_MS
+        """Write down that the event was taken; the record is kept for as long as the app says, not this machine."""
         with explained("the event was published, and the session is not marked", TABLE_WRITER):
-            await Sessions(self.store, kept_days).change(
+            await Sessions(self.store, retention_days_of(entity)).change(
                 stored, lambda record: record.as_published(self.clock())
             )
 

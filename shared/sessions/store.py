@@ -82,7 +82,7 @@ class Sessions:
         raise StorageUnavailable("a session record is too busy")
 
     def _to_entity(self, record: SessionRecord, etag: str) -> Entity:
-        kept_for = self._retention_ms * (_TIMES_WHILE_OWED if record.owes_event else 1)
+        kept_for = self._retention_ms * _times_kept(record)
         return Entity(record.session_id, _to_values(record), record.created_at + kept_for, etag)
 
 
@@ -92,6 +92,16 @@ def from_entity(entity: Entity) -> Stored:
         return Stored(_to_record(entity.key, dict(entity.values)), entity.etag)
     except (KeyError, TypeError, ValueError) as fault:
         raise StorageUnavailable("a session record cannot be read") from fault
+
+
+def retention_days_of(entity: Entity) -> int:
+    """For how many days records are kept by whoever wrote this one; raises `StorageUnavailable`."""
+    record = from_entity(entity).record
+    return (entity.expires_at - record.created_at) // (_DAY_MS * _times_kept(record))
+
+
+def _times_kept(record: SessionRecord) -> int:
+    return _TIMES_WHILE_OWED if record.owes_event else 1
 
 
 def _to_values(record: SessionRecord) -> dict[str, Value]:

@@ -209,6 +209,22 @@ def test_no_login_is_told_in_one_line(tmp_path: Path, az: str | None, what: str)
     assert what in ended.stderr
 
 
+def test_topic_without_a_login_is_told_before_anything_is_read(depot: Depot, tmp_path: Path) -> None:
+    """Event Grid is asked as an identity also where storage is Azurite."""
+    record = depot.add(published_at=None)
+    topic = "https://t.westeurope-1.eventgrid.azure.net/api/events"
+
+    ended = run(
+        *("events", "republish", "--session", record.session_id, "--topic", topic),
+        **depot.environment | {"PATH": f"{tmp_path}"},
+    )
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith("ops: no token: ")
+    assert depot.stored(record.session_id).record == record
+
+
 def test_unusable_managed_identity_is_told_in_one_line() -> None:
     """Where the platform names an identity endpoint it is that which is asked, and not `az`."""
     ended = run(
