@@ -1,0 +1,67 @@
+"""The pump between the broker's own queue and its own function."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.queues import MemorySource, QueuePump, queue_pump
+from shared.events.publisher import MemoryPublisher
+from shared.queues.memory import MemoryQueue
+from tests.support.broker import Broker, running_broker
+
+HOST_JSON: dict[str, Any] = json.loads((Path(__file__).parents[3] / "host.json").read_text())
+RETRY_SECONDS = 30
+
+
+def pump_of(broker: Broker) -> tuple[QueuePump, MemorySource]:
+    assert isinstance(broker.app.queue, MemoryQueue)
+    source = MemorySource(broker.app.queue)
+    return queue_pump(broker.app, broker.host, HOST_JSON, source=source), source
+
+
+async def test_result_that_a_phone_has_seen_is_published_at_once() -> None:
+    """The message that the phone's poll sent reaches the function, which publishes the event."""
+    async with running_broker() as broker:
+        pump = queue_pump(broker.app, broker.host, HOST_JSON)
+        session = await broker.created(clientReference="order:1")
+        await broker.perform(session)
+        await broker.result(session)
+
+        assert await pump.drain() == 1
+        assert isinstance(broker.app.publisher, MemoryPublisher)
+        [event] = broker.app.publisher.events
+        assert event["data"]["clientReference"] == "order:1"
+
+
+async def test_session_that_nobody_asks_for_ends_with_its_sweep() -> None:
+    """The message that the create sent shows when the token has expired, and not before."""
+    async with running_broker() as broker:
+        pump, _ = pump_of(broker)
+        session = await broker.created(authTokenTimeToLiveInSeconds=60)
+        await broker.perform(session)
+        assert await pump.drain() == 0
+
+        broker.clock.advance(600)
+
+        assert await pump.drain() == 1
+        assert isinstance(broker.app.publisher, MemoryPublisher)
+        assert [event["subject"] for event in broker.app.publisher.events] == [session["sessionId"]]
+
+
+async def test_message_that_nobody_can_read_is_poison_as_host_json_says(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Eight deliveries, half a minute apart, then it is in the poison queue."""
+    async with running_broker() as broker:
+        pump, source = pump_of(broker)
+        await broker.app.queue.send("{}", 0)
+        deliveries = []
+        for _ in range(9):
+            deliveries.append(await pump.drain())
+            broker.clock.advance(RETRY_SECONDS)
+
+    assert deliveries == [1] * 8 + [0]
+    assert [message.text for message in source.poisoned.messages] == ["{}"]
+    assert "goes to liveness-results-poison" in caplog.text
