@@ -42,23 +42,32 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """An attack; `nearby`: it comes from an address that honest devices share, `signed_in`: callers have accounts."""
+    """An attack, or a crowd.
+
+    `nearby`: it comes from an address that honest devices share; `signed_in`: callers have accounts; `returning`: who
+    was refused comes back when told to.
+    """
 
     title: str
     attack: Attack
     nearby: bool = False
     signed_in: bool = False
+    returning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a run; `neighbours` is the share served of honest devices behind the attacker's address."""
+    """What came of a run.
+
+    `neighbours` is the share served of honest devices behind the attacker's address, `busiest_second` the most that
+    were let through in one second; None where that says nothing of the throttle.
+    """
 
     honest: float
     neighbours: float | None
     others_asked: int
     others_reached: int
-    busiest_second: int
+    busiest_second: int | None
     store_calls: float
 
 
@@ -77,6 +86,7 @@ SCENARIOS: Final = (
     Scenario(
         f"Crowd: {people.CROWD} phones, {people.CROWD_ADDRESSES} addresses",
         people.crowd,
+        returning=True,
     ),
 )
 
@@ -137,6 +147,6 @@ def _result(scenario: Scenario, tally: Tally, throttle: Throttle) -> Result:
         neighbours=tally.served(Kind.NEIGHBOUR) if scenario.nearby else None,
         others_asked=tally.asked[Kind.OTHER],
         others_reached=tally.reached[Kind.OTHER],
-        busiest_second=tally.busiest_second,
+        busiest_second=tally.busiest_second if scenario.returning else None,
         store_calls=throttle.store_calls / max(1, tally.asked.total()),
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.fleet.algorithms import (
@@ -24,6 +24,8 @@ Make = Callable[[Window], Algorithm]
 every_algorithm = pytest.mark.parametrize(
     "make", [ExactLog, FixedWindow, SlidingCounter, TokenBucket, HalfBucket]
 )
+# A loaded machine takes its time.
+unhurried = settings(deadline=None, max_examples=60)
 pauses = st.lists(st.sampled_from([0, 1, 40, 900, 2_499, 2_500, 5_000, 9_999, PERIOD]), max_size=40)
 
 
@@ -42,6 +44,7 @@ def before(admitted: Sequence[int], now: int) -> int:
     return sum(now - PERIOD < at <= now for at in admitted)
 
 
+@unhurried
 @given(pauses)
 def test_any_pattern_against_the_log_is_admitted_exactly_while_there_is_room(steps: list[int]) -> None:
     """The broker's policy admits a call if, and only if, fewer than the limit were admitted in the window before."""
@@ -53,6 +56,7 @@ def test_any_pattern_against_the_log_is_admitted_exactly_while_there_is_room(ste
         admitted += ask(log, [now])
 
 
+@unhurried
 @given(pauses)
 def test_any_pattern_against_the_half_bucket_stays_within_the_limit(steps: list[int]) -> None:
     """A bucket half as deep, refilled more slowly, never admits more than the limit in any window."""
@@ -61,6 +65,7 @@ def test_any_pattern_against_the_half_bucket_stays_within_the_limit(steps: list[
 
 
 @every_algorithm
+@unhurried
 @given(steps=pauses)
 def test_any_pattern_never_gets_more_than_twice_the_limit(make: Make, steps: list[int]) -> None:
     """No peer is so badly made that it admits more than its kind is known to."""
@@ -69,6 +74,7 @@ def test_any_pattern_never_gets_more_than_twice_the_limit(make: Make, steps: lis
 
 
 @every_algorithm
+@unhurried
 @given(steps=pauses)
 def test_a_refusal_names_the_first_time_at_which_a_call_is_admitted(make: Make, steps: list[int]) -> None:
     """Whatever came before, the wait ends when it says, and not a millisecond earlier."""
@@ -81,6 +87,7 @@ def test_a_refusal_names_the_first_time_at_which_a_call_is_admitted(make: Make, 
 
 
 @every_algorithm
+@unhurried
 @given(steps=pauses)
 def test_a_charge_taken_back_leaves_the_state_as_it_was(make: Make, steps: list[int]) -> None:
     """Taking one and giving it back changes no later answer."""

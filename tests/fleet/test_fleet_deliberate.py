@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -15,6 +16,7 @@ from benchmarks.fleet.throttles import BrokerThrottle
 from shared.errors import Throttled
 from shared.settings import Settings
 
+ROOT = Path(__file__).parents[2]
 INSTANCES = 4
 PERIOD_SECONDS = WINDOW.period_ms // 1000
 MINUTE = 60_000
@@ -73,6 +75,11 @@ def test_the_number_in_a_window_leaves_out_what_is_one_period_old() -> None:
 def test_the_plotted_line_rises_with_each_call_and_falls_one_window_later() -> None:
     """Two calls, one minute apart, are seen for ten minutes each."""
     assert steps((MINUTE, 2 * MINUTE)) == [Step(0, 0), Step(1, 1), Step(2, 2), Step(11, 1), Step(12, 0)]
+
+
+def test_the_page_about_limits_shows_the_table_as_it_is_now(cases: dict[str, Worst]) -> None:
+    """What operators read is what the command prints."""
+    assert deliberate_table(cases) in (ROOT / "docs" / "throttling.md").read_text("utf-8")
 
 
 def test_the_table_has_a_row_for_each_algorithm() -> None:
