@@ -125,12 +125,18 @@ async def _keep(app: App, command: CreateCommand, device: str, created: Created,
 
     The sweep comes first: whatever else is there when the process dies, the session's end is on its way.
     """
-    written = [await _outcome(_send_sweep(app, command, created))]
-    if not isinstance(written[0], BrokerError):
-        writes: list[Awaitable[object]] = [app.sessions.add(_record(app, command, device, created))]
+    try:
+        await _send_sweep(app, command, created)
+    except StorageUnavailable as failure:
+        # No answer is stored: nobody can hear of the session, even where the key cannot be given free.
+        await _undo(app, command, created)
         if claim:
-            writes.append(app.idempotency.complete(claim, _content(created), created.expires_at))
-        written = await side_by_side(map(_outcome, writes))
+            await app.idempotency.withdraw(claim)
+        raise StorageUnavailable("the session could not be recorded") from failure
+    writes: list[Awaitable[object]] = [app.sessions.add(_record(app, command, device, created))]
+    if claim:
+        writes.append(app.idempotency.complete(claim, _content(created), created.expires_at))
+    written = await side_by_side(map(_outcome, writes))
     failures = [outcome for outcome in written if isinstance(outcome, BrokerError | Outcome)]
     if claim:
         # A replay was faster, and wrote the same record.
