@@ -1,5 +1,6 @@
 """The audit of a session through HTTP, over the simulator, in each version of the upstream."""
 
+import logging
 import uuid
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from collect_result.use_case import collect_result
 from shared.face.versions import API_VERSIONS
 from shared.queues.message import CollectMessage, Reason
-from tests.support.broker import FUNCTION_KEY, Broker, running_broker
+from tests.support.broker import FACE_KEY, FUNCTION_KEY, Broker, running_broker
 
 OLD, *NEWER = API_VERSIONS
 KEY = {"x-functions-key": FUNCTION_KEY}
@@ -273,3 +274,32 @@ async def test_upstream_trouble_is_told_by_the_catalogue(status: int, answered: 
         broker.simulator.fail(status, count=5)
 
         require_error(await audit(broker, session), answered, code)
+
+
+async def test_canaries_of_phone_and_face_show_in_no_answer_and_no_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Token, key, device id, and what the phone writes into its own calls: an auditor is told none of them."""
+    caplog.set_level(logging.DEBUG)
+    async with running_broker() as broker:
+        session = await broker.created("canary-device")
+        headers = {
+            "Authorization": f"Bearer {session['authToken']}",
+            "User-Agent": "canary-agent",
+            "client-request-id": "canary-client-request",
+        }
+        performed = await broker.phone.post("/simulator/perform", headers=headers, json={})
+        path = f"{broker.simulator.url}/face/{OLD}/detectLiveness/singleModal/sessions"
+        upstream = await broker.phone.get(
+            f"{path}/{session['sessionId']}/audit", headers={"Ocp-Apim-Subscription-Key": FACE_KEY}
+        )
+        answer = await audit(broker, session)
+
+    ours = [r.getMessage() for r in caplog.records if r.name.startswith(("audit_session", "shared"))]
+    assert performed.status_code == answer.status_code == 200
+    assert "canary-agent" in upstream.text
+    assert "canary-client-request" in upstream.text
+    assert len(answer.json()["entries"]) == 1
+    assert ours
+    for secret in ("canary", session["authToken"], FACE_KEY):
+        assert secret not in f"{answer.headers} {answer.text} {ours}"

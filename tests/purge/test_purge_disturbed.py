@@ -1,14 +1,16 @@
 """Runs that meet other runs, renewals, trouble and the end of their time, over a store that the test disturbs."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from purge_expired.use_case import MARGIN_MS, Bounds, purge_expired
+from purge_expired.use_case import BOUNDS, MARGIN_MS, Bounds, purge_expired
 from shared.errors import EntityChanged, StorageUnavailable
 from shared.storage.memory import MemoryStore
 from shared.storage.port import Entity, Table
@@ -146,6 +148,15 @@ async def test_time_that_is_up_ends_the_run_and_is_shared_by_the_tables(clock: F
     assert (throttle.deleted, throttle.unfinished) == (7, True)
     assert not tallies[Table.SESSIONS].unfinished
     await app.aclose()
+
+
+def test_run_ends_before_the_host_ends_it() -> None:
+    """All tables' time is less than the run's, and that is less than `functionTimeout`, after which a worker dies."""
+    host_json = json.loads((Path(__file__).parents[2] / "host.json").read_text())
+    hours, minutes, seconds = map(int, host_json["functionTimeout"].split(":"))
+
+    assert len(Table) * BOUNDS.milliseconds / 1000 < BOUNDS.seconds
+    assert BOUNDS.seconds < (hours * 60 + minutes) * 60 + seconds
 
 
 async def test_run_that_hangs_is_ended_and_logged(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
