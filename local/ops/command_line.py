@@ -46,9 +46,14 @@ def run_ops(arguments: argparse.Namespace, environment: Mapping[str, str] | None
 
 def main(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Run `ops` with the words after it; raises `SystemExit` where they mean nothing."""
+    return run_ops(parse_ops(arguments), environment)
+
+
+def parse_ops(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the words after `ops`; raises `SystemExit` where they mean nothing."""
     parser = argparse.ArgumentParser(prog="python -m local")
     add_ops(parser.add_subparsers(dest="command", required=True))
-    return run_ops(parser.parse_args(["ops", *arguments]), environment)
+    return parser.parse_args(["ops", *arguments])
 
 
 def _add_poison(parser: argparse.ArgumentParser) -> None:

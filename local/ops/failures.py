@@ -40,6 +40,10 @@ def explained(what: str, role: str) -> Iterator[None]:
 
 
 def _said(fault: Exception, what: str, role: str) -> str | None:
+    for cause in _chain(fault):
+        if isinstance(cause, Failure):
+            # Of the credential, while a request was made.
+            return f"{what}: {cause}"
     if not {401, 403} & {getattr(cause, "status_code", None) for cause in _chain(fault)}:
         return None
     return (

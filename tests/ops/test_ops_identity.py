@@ -126,3 +126,15 @@ async def test_failure_to_log_in_is_one_printable_line() -> None:
         await OperatorCredential(inner).get_token(STORAGE)
 
     assert str(caught.value).endswith("the Azure CLI says: AADSTS1: ?[2J log in")
+
+
+async def test_login_that_ends_meanwhile_is_told_as_such(azurite_with_oauth: Azurite) -> None:
+    """A token that cannot be renewed while a request is made is not taken for a fault of the tables."""
+    assert azurite_with_oauth.tls
+    failing = CountingCredential(failure=ClientAuthenticationError(message="log in again"))
+    account = TableAccount(azurite_with_oauth.endpoint("table"), OperatorCredential(failing))
+    store = open_table_store(account, ssl_context=azurite_with_oauth.tls.client_context())
+
+    with pytest.raises(Failure, match=r"^the sessions: no token: .* says: log in again$"):
+        await show_session(store, Output(as_json=False), str(uuid.uuid4()))
+    await store.aclose()

@@ -86,7 +86,7 @@ def test_expired_session_has_its_own_event(depot: Depot) -> None:
 
 
 def test_event_that_was_never_published_is_published_and_marked(depot: Depot) -> None:
-    """The record says so from then on, and is kept for as long as the app keeps others; the next time is a repetition."""
+    """The record says so, and is kept for as long as the app keeps others; the next time is a repetition."""
     record = depot.add(published_at=None)
 
     first = depot.ops("events", "republish", "--session", record.session_id)
