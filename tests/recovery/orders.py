@@ -8,8 +8,7 @@ from typing import Literal, Self
 from create_session.use_case import CreateCommand
 from shared.callers import Caller
 from shared.face.model import LivenessMode, SessionSpec
-from shared.queues.azure_queue import queue_client
-from shared.queues.port import RESULTS_QUEUE, MessageQueue
+from shared.queues.port import MessageQueue
 from tests.recovery.deaths import Death
 
 Task = Literal["collect", "create", "poll", "revoke"]
@@ -77,14 +76,3 @@ def command_of(device_id: str, idempotency_key: str | None) -> CreateCommand:
         fingerprint=device_id,
         request_id=REQUEST_ID,
     )
-
-
-async def messages_left(connection_string: str, queue_name: str = RESULTS_QUEUE) -> int:
-    """Count the messages in a queue, hidden ones too; Azurite's count is exact."""
-    from azure.core.exceptions import ResourceNotFoundError
-
-    async with queue_client(connection_string, queue_name) as queue:
-        try:
-            return int((await queue.get_queue_properties()).approximate_message_count or 0)
-        except ResourceNotFoundError:
-            return 0

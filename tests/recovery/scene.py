@@ -24,6 +24,7 @@ from shared.settings import Settings
 from shared.storage.port import Table
 from shared.throttle.rows import Row
 from tests.recovery.deaths import Death
+from tests.recovery.depth import counted
 from tests.recovery.orders import (
     REQUEST_ID,
     TOKEN_SECONDS,
@@ -31,7 +32,6 @@ from tests.recovery.orders import (
     PromptQueue,
     Task,
     command_of,
-    messages_left,
 )
 from tests.support.azurite import Azurite
 from tests.support.broker import FACE_KEY, environment
@@ -121,10 +121,9 @@ class Scene:
         entity = await self.app.store.get(Table.THROTTLE, f"device-{device}")
         return len(Row.of(entity).log("failed")) if entity else 0
 
-    async def messages(self) -> tuple[int, int]:
+    async def messages(self) -> tuple[int, ...]:
         """Count the messages that are left, and those that are poison."""
-        connection_string = self.azurite.connection_string
-        return await messages_left(connection_string), await messages_left(connection_string, POISON_QUEUE)
+        return await counted(self.azurite.connection_string, RESULTS_QUEUE, POISON_QUEUE)
 
     async def require_ended(self, session_id: str, decision: str | None) -> SessionRecord:
         """Make sure that a session ended as it should, and left nothing behind; answers its record."""
@@ -168,7 +167,8 @@ async def running_scene(azurite: Azurite, workers: Workers, folder: Path) -> Asy
 
 async def _empty(connection_string: str) -> None:
     """Remove what a test before left behind when it failed."""
-    for name in (RESULTS_QUEUE, POISON_QUEUE):
-        if await messages_left(connection_string, name):
+    names = (RESULTS_QUEUE, POISON_QUEUE)
+    for name, count in zip(names, await counted(connection_string, *names), strict=True):
+        if count:
             async with queue_client(connection_string, name) as queue:
                 await queue.clear_messages()

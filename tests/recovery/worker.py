@@ -29,7 +29,8 @@ from shared.queues.port import RESULTS_QUEUE, MessageQueue
 from shared.settings import Settings
 from shared.storage.port import EntityStore
 from tests.recovery.deaths import Fate, Mortal
-from tests.recovery.orders import LEASE_SECONDS, REQUEST_ID, Order, PromptQueue, command_of, messages_left
+from tests.recovery.depth import Depth
+from tests.recovery.orders import LEASE_SECONDS, REQUEST_ID, Order, PromptQueue, command_of
 from tests.support.clock import FakeClock
 
 _PATIENCE_SECONDS = 60
@@ -95,7 +96,8 @@ async def _collect(app: App, fate: Fate, resources: AsyncExitStack) -> None:
     source = StorageSource(connection_string, RESULTS_QUEUE)
     resources.push_async_callback(source.aclose)
     pump = _pump(app, cast(MessageSource, Mortal("message", source, fate)))
-    while await messages_left(connection_string):
+    depth = await resources.enter_async_context(Depth(connection_string))
+    while await depth.count():
         if not await pump.drain_once():
             await asyncio.sleep(_PAUSE_SECONDS)
 

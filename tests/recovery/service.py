@@ -1,0 +1,123 @@
+"""The whole service on a laptop, over parts that fail for a while, in a time of its own."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from local.host import Host
+from local.queues import QueueOptions, QueuePump, StorageSource
+from local.simulator import FaceSimulator
+from shared.bootstrap import App, build, install
+from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE
+from shared.settings import Settings
+from tests.recovery.depth import Depth, counted
+from tests.recovery.later_queue import LATER_QUEUE, Delivery, LaterQueue
+from tests.recovery.weak_storage import WeakStorage
+from tests.recovery.weak_topic import WeakTopic
+from tests.support.azurite import Azurite
+from tests.support.broker import FACE_KEY, environment, function_app
+from tests.support.clock import FakeClock
+
+_ROOT: Final = Path(__file__).parents[2]
+_PAUSE_SECONDS: Final = 0.05
+_LATE_MS: Final = 20_000
+"""How late messages are delivered: those that are due within so long are dealt with together."""
+
+# The host's own times would be waited for in real time: ten minutes, half a minute, and two seconds.
+_LEASE_SECONDS, _RETRY_SECONDS, _POLL_SECONDS = 3.0, 0.0, 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A broker behind the local host, fed by its pump; `http` calls it, `phone` is the simulated Vision SDK."""
+
+    app: App
+    simulator: FaceSimulator
+    storage: WeakStorage
+    topic: WeakTopic
+    clock: FakeClock
+    http: httpx.AsyncClient
+    phone: httpx.AsyncClient
+    azurite: Azurite
+    delivery: Delivery
+
+    async def let_time_pass(self) -> None:
+        """Go from one message that is due to the next, and let each be dealt with, until there are no more."""
+        await self._all_dealt_with()
+        while (due := await self.delivery.next_due()) is not None:
+            self.clock.now = max(self.clock.now, due + _LATE_MS)
+            await self.delivery.deliver(self.clock.now)
+            await self._all_dealt_with()
+
+    async def messages(self) -> tuple[int, ...]:
+        """Count the messages that are left: to be shown now, later, and never (poison)."""
+        return await counted(self.azurite.connection_string, RESULTS_QUEUE, LATER_QUEUE, POISON_QUEUE)
+
+    async def _all_dealt_with(self) -> None:
+        async with Depth(self.azurite.connection_string) as depth:
+            while await depth.count():  # noqa: ASYNC110 - it is another process that counts.
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+
+@asynccontextmanager
+async def running_service(azurite: Azurite) -> AsyncIterator[Service]:
+    """Start everything on free ports of loopback, and end it."""
+    clock, topic = FakeClock(), WeakTopic()
+    async with AsyncExitStack() as resources:
+        simulator = FaceSimulator(key=FACE_KEY, clock=clock)
+        await simulator.start()
+        resources.push_async_callback(simulator.stop)
+        storage = await resources.enter_async_context(WeakStorage(azurite))
+        settings = environment(
+            simulator.url,
+            AzureWebJobsStorage=storage.connection_string,
+            ID_PEPPER="pepper-of-the-tests",
+            THROTTLE_DEVICE="100/10m",
+        )
+        queue = LaterQueue(storage.connection_string, clock)
+        resources.push_async_callback(queue.aclose)
+        app = build(Settings.from_mapping(settings), clock=clock, queue=queue, publisher=topic)
+        resources.push_async_callback(app.aclose)
+        install(app)
+        host = await _host(settings, resources)
+        await _pump(host, storage, resources)
+        delivery = Delivery(azurite.connection_string)
+        resources.push_async_callback(delivery.aclose)
+        http, phone = [
+            await resources.enter_async_context(httpx.AsyncClient(base_url=url, trust_env=False, timeout=60))
+            for url in (host.url, simulator.url)
+        ]
+        yield Service(app, simulator, storage, topic, clock, http, phone, azurite, delivery)
+
+
+async def _host(settings: dict[str, str], resources: AsyncExitStack) -> Host:
+    host = Host(function_app(settings), _host_json(), function_key="unused", master_key="unused")
+    await host.start()
+    resources.push_async_callback(host.stop)
+    return host
+
+
+async def _pump(host: Host, storage: WeakStorage, resources: AsyncExitStack) -> None:
+    [function] = host.queues
+    options = replace(
+        QueueOptions.parse(_host_json()),
+        retry_after=_RETRY_SECONDS,
+        longest_poll=_POLL_SECONDS,
+        lease=_LEASE_SECONDS,
+    )
+    source = StorageSource(storage.connection_string, RESULTS_QUEUE)
+    pump = QueuePump(source, partial(host.invoke_queue, function.name), options, name=RESULTS_QUEUE)
+    pump.start()
+    resources.push_async_callback(pump.stop)
+
+
+def _host_json() -> dict[str, object]:
+    content: dict[str, object] = json.loads((_ROOT / "host.json").read_text())
+    return content
