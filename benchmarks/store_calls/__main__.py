@@ -11,65 +11,80 @@ from benchmarks.store_calls.cases import CASES
 from benchmarks.store_calls.measure import (
     HERD,
     HERD_TARGET,
+    ROUNDS,
     Calls,
     Cost,
-    Measured,
+    best,
     count_calls,
     count_herd,
     measure,
 )
 from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
+from shared.queues.azure_queue import open_queue
+from shared.queues.port import RESULTS_QUEUE, MessageQueue
 from shared.storage.azure_table import open_table_store
 from shared.storage.port import EntityStore
 
 IN_FLIGHT: Final = (1, 16, 64)
 
 
-async def main(store: EntityStore) -> None:
-    """Count and measure over a store, which is closed in the end."""
-    bench = Bench.over(store)
+async def main(store: EntityStore, queue: MessageQueue) -> None:
+    """Count and measure over a store and a queue, which are closed in the end."""
+    bench = Bench.over(store, queue)
     try:
         await _print_calls(bench)
         await _print_costs(bench)
     finally:
         await store.aclose()
+        await queue.aclose()
 
 
 async def _print_calls(bench: Bench) -> None:
-    _row("one request", "store calls", "round trips one after another", "target")
-    _row(*["---"] * 4)
+    _row(
+        "calls of one request",
+        "of the store",
+        "of the queue",
+        "trips to the store",
+        "trips to both",
+        "target",
+    )
+    _row(*["---"] * 6)
     for case in CASES:
-        _row(case.name, *_counted(await count_calls(bench, case), case.target))
+        _row(case.name, *_counted(await count_calls(bench, case)), _target(case.target, "to the store"))
     herd = await count_herd(bench)
-    _row(f"{HERD} creates of one device at once: the limiter, for all", *_counted(herd, HERD_TARGET))
+    _row(
+        f"{HERD} creates of one device at once, in all", *_counted(herd.all), _target(HERD_TARGET, "to both")
+    )
+    _row("of these, on throttle rows", str(herd.throttle_calls), "", str(herd.throttle_trips), "", "")
     print(flush=True)
 
 
 async def _print_costs(bench: Bench) -> None:
-    print(
-        f"Python {platform.python_version()}, {platform.machine()}; CPU and latency over those of a bare read"
-    )
-    print("with as many in flight; medians of ratios taken round by round.\n")
-    _row("CPU, latency", *[f"{number} in flight" for number in IN_FLIGHT])
+    print(f"Python {platform.python_version()}, {platform.machine()}; best of {ROUNDS} rounds each.\n")
+    _row("CPU, latency over a bare read", *[f"{number} in flight" for number in IN_FLIGHT])
     _row(*["---"] * (1 + len(IN_FLIGHT)))
-    measured: list[Sequence[Measured]] = []
+    bare: list[Sequence[Cost]] = []
     for case in CASES:
-        measured.append([await measure(bench, case, number) for number in IN_FLIGHT])
-        _row(case.name, *[_ratio(each.ratio) for each in measured[-1]])
-    bare = [_median_read([each[place].bare for each in measured]) for place in range(len(IN_FLIGHT))]
-    _row("bare read", *[f"{cost.cpu:.0f} us, {cost.latency:.1f} ms" for cost in bare])
+        if case.timed:
+            measured = [await measure(bench, case, number) for number in IN_FLIGHT]
+            bare.append([each.bare for each in measured])
+            _row(case.name, *[_ratio(each.request.over(each.bare)) for each in measured])
+    _row(
+        "bare read",
+        *[f"{cost.cpu:.0f} us, {cost.latency:.1f} ms" for cost in map(best, zip(*bare, strict=True))],
+    )
 
 
-def _counted(calls: Calls, target: int | None) -> tuple[str, str, str]:
-    return str(calls.total), str(calls.in_sequence), "" if target is None else f"at most {target}"
+def _counted(calls: Calls) -> tuple[str, str, str, str]:
+    return str(calls.of_store), str(calls.messages), str(calls.store_trips), str(calls.trips)
+
+
+def _target(target: int | None, where: str) -> str:
+    return "" if target is None else f"at most {target} {where}"
 
 
 def _ratio(cost: Cost) -> str:
-    return f"{cost.cpu:.2f}, {cost.latency:.2f}"
-
-
-def _median_read(costs: Sequence[Cost]) -> Cost:
-    return sorted(costs, key=lambda cost: cost.latency)[len(costs) // 2]
+    return f"{cost.cpu:.1f}, {cost.latency:.1f}"
 
 
 def _row(*cells: str) -> None:
@@ -83,7 +98,8 @@ def _run() -> None:
     with AzuriteProcess(program) as azurite:
         # Azurite answers 64 at a time in a tenth of a second; nothing here is about a store that fails.
         store = open_table_store(azurite.connection_string, create_tables=True, deadline=10.0)
-        asyncio.run(main(store))
+        queue = open_queue(azurite.connection_string, RESULTS_QUEUE, create=True)
+        asyncio.run(main(store, queue))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Two instances of the app over one store, with a Face that answers at once."""
+"""Two instances of the app over one store and queue, with a Face that answers at once."""
 
 import uuid
 from dataclasses import dataclass, field
 
 from benchmarks.observed_store import ObservedStore
-from benchmarks.store_calls.trips import Trips
+from benchmarks.store_calls.trips import ObservedQueue, Trips
 from create_session.use_case import CreateCommand, Created, create_session
 from get_result.use_case import ResultQuery, ResultState, get_result
 from shared.bootstrap import App, build
@@ -17,6 +17,7 @@ from shared.face.model import (
     SessionSpec,
     SessionStatus,
 )
+from shared.queues.port import MessageQueue
 from shared.settings import Settings
 from shared.storage.port import EntityStore
 from shared.throttle import Subject
@@ -63,14 +64,15 @@ class Bench:
     elsewhere: App
 
     @classmethod
-    def over(cls, store: EntityStore) -> "Bench":
-        """Build both instances; the store stays the caller's to close."""
+    def over(cls, store: EntityStore, queue: MessageQueue) -> "Bench":
+        """Build both instances; store and queue stay the caller's to close."""
         settings, face, trips = Settings.from_mapping(_SETTINGS), InstantFace(), Trips()
 
-        def app(store: EntityStore) -> App:
-            return build(settings, clock=lambda: _NOW, face=face, store=store)
+        def app(store: EntityStore, queue: MessageQueue) -> App:
+            return build(settings, clock=lambda: _NOW, face=face, store=store, queue=queue)
 
-        return cls(store, trips, face, app(ObservedStore(store, trips)), app(store))
+        here = app(ObservedStore(store, trips), ObservedQueue(queue, trips))
+        return cls(store, trips, face, here, app(store, queue))
 
     def device(self) -> str:
         """A device that nobody has seen."""

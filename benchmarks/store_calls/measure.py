@@ -1,4 +1,4 @@
-"""Round trips of one request; CPU and latency of many at a time, over those of a bare read."""
+"""Calls of one request, and of a herd; CPU and latency of many at a time, over those of a bare read."""
 
 import asyncio
 import time
@@ -12,25 +12,40 @@ from benchmarks.store_calls.cases import BARE_READ, Case, Request
 from shared.errors import DeviceThrottled
 from shared.storage.port import Table
 
-ROUNDS: Final = 3
+ROUNDS: Final = 4
 CALLS: Final = 64
 HERD: Final = 64
 HERD_TARGET: Final = 5
+ADMITTED: Final = 5
 
 _PREPARED_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Calls of the store: all of them, and how many came one after another."""
+    """Calls of the store and messages sent.
 
-    total: int
-    in_sequence: int
+    `store_trips` is how many calls of the store came one after another, `trips` how many calls of both did.
+    """
+
+    of_store: int
+    messages: int
+    store_trips: int
+    trips: int
+
+
+@dataclass(frozen=True, slots=True)
+class HerdCalls:
+    """What a herd cost in all; and the calls, in so many round trips, that decided who was admitted."""
+
+    all: Calls
+    throttle_calls: int
+    throttle_trips: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one request: CPU of this process in microseconds, and the median time to the answer in milliseconds."""
+    """Of one request: CPU of this process in microseconds, and the median time to its answer in milliseconds."""
 
     cpu: float
     latency: float
@@ -42,10 +57,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The medians of a bare read, and of the ratios to it, over all rounds."""
+    """The best round of a bare read, and of the request: others load the machine, and only ever slow a round down."""
 
     bare: Cost
-    ratio: Cost
+    request: Cost
 
 
 async def count_calls(bench: Bench, case: Case) -> Calls:
@@ -53,33 +68,42 @@ async def count_calls(bench: Bench, case: Case) -> Calls:
     request = await case.prepare(bench)
     bench.trips.clear()
     await request()
-    return Calls(bench.trips.total(), bench.trips.in_sequence())
+    return _calls(bench)
 
 
-async def count_herd(bench: Bench) -> Calls:
-    """Send many creates of one unknown device at once; answers the calls that the limiter made for all of them."""
+async def count_herd(bench: Bench) -> HerdCalls:
+    """Send many creates of one unknown device at once, of which five are admitted."""
     device = bench.device()
     bench.trips.clear()
     answers = await asyncio.gather(
         *(bench.create(bench.here, device) for _ in range(HERD)), return_exceptions=True
     )
     refused = [answer for answer in answers if isinstance(answer, DeviceThrottled)]
-    if len(refused) != HERD - 5:
-        raise AssertionError(f"expected 5 to be admitted, and not {HERD - len(refused)}")
-    return Calls(bench.trips.total(Table.THROTTLE), bench.trips.in_sequence(Table.THROTTLE))
+    if len(refused) != HERD - ADMITTED:
+        raise AssertionError(f"expected {ADMITTED} to be admitted, and not {HERD - len(refused)}")
+    throttle = Table.THROTTLE
+    return HerdCalls(_calls(bench), bench.trips.total(throttle), bench.trips.in_sequence(throttle))
 
 
 async def measure(bench: Bench, case: Case, in_flight: int) -> Measured:
-    """Send requests of this kind, so many at a time, and bare reads before and after them."""
-    bare, ratios = [], []
+    """Send requests of this kind, so many at a time, in turn with bare reads."""
+    bare, ours = [], []
     for _ in range(ROUNDS):
-        ours, reads = await _prepare(bench, case), await _prepare(bench, BARE_READ)
-        before = await _send(reads, in_flight)
-        cost = await _send(ours, in_flight)
-        after = await _send(reads, in_flight)
-        bare.append(Cost((before.cpu + after.cpu) / 2, (before.latency + after.latency) / 2))
-        ratios.append(cost.over(bare[-1]))
-    return Measured(_median(bare), _median(ratios))
+        requests, reads = await _prepare(bench, case), await _prepare(bench, BARE_READ)
+        bare.append(await _send(reads, in_flight))
+        ours.append(await _send(requests, in_flight))
+        bare.append(await _send(reads, in_flight))
+    return Measured(best(bare), best(ours))
+
+
+def best(costs: Sequence[Cost]) -> Cost:
+    """The lowest of each."""
+    return Cost(min(cost.cpu for cost in costs), min(cost.latency for cost in costs))
+
+
+def _calls(bench: Bench) -> Calls:
+    trips = bench.trips
+    return Calls(trips.total(), trips.messages, trips.in_sequence(*Table), trips.in_sequence())
 
 
 async def _prepare(bench: Bench, case: Case) -> list[Request]:
@@ -101,7 +125,3 @@ async def _caller(left: Iterator[Request], latencies: list[float]) -> None:
         began = time.perf_counter()
         await request()
         latencies.append(time.perf_counter() - began)
-
-
-def _median(costs: Sequence[Cost]) -> Cost:
-    return Cost(median(cost.cpu for cost in costs), median(cost.latency for cost in costs))

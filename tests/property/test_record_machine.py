@@ -27,6 +27,7 @@ from shared.face.model import (
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord
 from shared.storage.port import Table, Value
+from tests.property.stage import Call
 from tests.property.staged_machine import FORM, PLACE, StagedMachine
 from tests.property.world import Request, World
 
@@ -149,6 +150,23 @@ class RecordMachine(StagedMachine):
     def a_concurrent_pair_comes(self, first: Kind, second: Kind) -> None:
         self.send(first, 0)
         self.send(second, 1)
+
+    @precondition(lambda self: self.calls)
+    @rule(name=st.sampled_from(["result", "replace sessions", "publish"]))
+    def all_meet_before(self, name: str) -> None:
+        self.world.meet(name)
+
+    @precondition(lambda self: self.asking)
+    @rule(results=st.permutations(RESULTS))
+    def face_tells_everybody_something_else(self, results: list[SessionResult]) -> None:
+        for call, result in zip(self.asking, results, strict=False):
+            self.world.face.answer(self.session.session_id, result)
+            self.world.go_on(call)
+
+    @property
+    def asking(self) -> list[Call]:
+        """The questions to Face that have not arrived."""
+        return [call for call in self.calls if call.name == "result" and not call.arrived]
 
     @precondition(lambda self: self.session.session_id not in self.world.face.deleted)
     @rule(result=st.sampled_from(RESULTS))

@@ -94,6 +94,11 @@ class World:
             if following := next((one for one in self.stage.calls if one.actor == call.actor), None):
                 self.go_on(following)
 
+    def meet(self, name: str) -> None:
+        """Let everything go on that does not wait for a call of this name to begin."""
+        while others := [call for call in self.stage.calls if call.arrived or call.name != name]:
+            self.go_on(*others)
+
     def finish(self) -> None:
         """Let everything go on to its end."""
         while self.stage.calls:
