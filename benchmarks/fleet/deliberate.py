@@ -29,7 +29,7 @@ ALGORITHMS: Final[dict[str, Callable[[Window], Algorithm]]] = {
 _STEP_MS: Final = 10_000
 """How often the caller asks, once it does not stop any more; all times are multiples of this."""
 
-_GRID_MS: Final = 30_000
+_MINUTE_MS: Final = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,10 @@ def worst_case(make: Callable[[Window], Algorithm], window: Window = WINDOW) -> 
 def patterns(window: Window = WINDOW) -> Iterator[Pattern]:
     """Every number of early calls, at many places in a window of the clock, and pauses of up to a window and a half."""
     for calls in range(1, window.limit + 1):
-        for first in range(0, window.period_ms, 2 * _GRID_MS):
+        for first in range(0, window.period_ms, _MINUTE_MS):
             # The last step before the clock's window ends is what a caller of a fixed window aims at.
-            for begin in (first, first + 2 * _GRID_MS - _STEP_MS):
-                for pause in range(_STEP_MS, window.period_ms * 3 // 2, _GRID_MS):
+            for begin in (first, first + _MINUTE_MS - _STEP_MS):
+                for pause in range(_STEP_MS, window.period_ms * 3 // 2, _MINUTE_MS):
                     yield Pattern(calls, begin, begin + pause)
 
 
