@@ -1,10 +1,11 @@
 """What the commands reach, opened when it is asked for and closed together."""
 
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 from local.ops.credentials import EVENT_GRID, STORAGE, OperatorCredential, open_credential
+from local.ops.failures import Misuse
 from local.ops.poison_queue import PoisonQueue, raw_client
 from local.ops.settings import OpsSettings
 from shared.events.event_grid import open_topic
@@ -28,18 +29,18 @@ class Outside:
 
     async def store(self) -> SearchableStore:
         """The tables of the account."""
-        store = open_table_store(
-            await self._table_account(), create_tables=self._is_local, deadline=_DEADLINE_SECONDS
-        )
+        account = await self._table_account()
+        with _usable():
+            store = open_table_store(account, create_tables=self._is_local, deadline=_DEADLINE_SECONDS)
         self._resources.push_async_callback(store.aclose)
         return store
 
     async def poison(self) -> PoisonQueue:
         """The queue of the messages that failed, and the one that they came from."""
         account = await self._queue_account()
-        poison = raw_client(account, POISON_QUEUE)
+        with _usable():
+            poison, results = raw_client(account, POISON_QUEUE), raw_client(account, RESULTS_QUEUE)
         self._resources.push_async_callback(poison.close)
-        results = raw_client(account, RESULTS_QUEUE)
         self._resources.push_async_callback(results.close)
         return PoisonQueue(poison, results)
 
@@ -85,3 +86,12 @@ class Outside:
         # Asked for here, where there is time, and where a failure is told as such.
         await self._credential.get_token(scope)
         return self._credential
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    """The SDKs' word for a connection string that lacks something is `ValueError`; theirs may quote it."""
+    try:
+        yield
+    except ValueError:
+        raise Misuse("AzureWebJobsStorage: this connection string lacks an endpoint or a key") from None

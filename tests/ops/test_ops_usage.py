@@ -136,6 +136,20 @@ def test_bad_connection_string_is_not_shown(depot: Depot) -> None:
 
 
 @pytest.mark.parametrize(
+    "connection", ["AccountName=x", "TableEndpoint=http://127.0.0.1:1/x", "slipped;AccountName=x"]
+)
+@pytest.mark.parametrize("words", ["poison list", f"session show {SESSION}"])
+def test_incomplete_connection_string_is_told_in_one_line(depot: Depot, words: str, connection: str) -> None:
+    """What only the SDKs find out is told in the same way."""
+    depot.extra["AzureWebJobsStorage"] = connection
+
+    ended = depot.ops(*words.split())
+
+    assert ended.status == 2
+    assert ended.errors == ["ops: AzureWebJobsStorage: this connection string lacks an endpoint or a key"]
+
+
+@pytest.mark.parametrize(
     ("words", "role"),
     [
         ("poison list", "Storage Queue Data Reader"),
