@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 Value = str | int | float | bool
 """What one property of an entity holds: what Table Storage can store without loss."""
@@ -85,4 +85,13 @@ class SearchableStore(EntityStore, Protocol):
 
     def between(self, table: Table, name: str, low: int, high: int) -> AsyncIterator[Entity]:
         """Go through the entities whose integer value `name` is at least `low`, and less than `high`."""
+        ...
+
+
+@runtime_checkable
+class RoundStore(Protocol):
+    """What a store has besides `EntityStore` where a walk through a table may be too long to be finished."""
+
+    def expired_from(self, start: float, table: Table, before: int) -> AsyncIterator[Entity]:
+        """Go through what `expired` does, beginning at a part (0 to 1) of the way and going round to there."""
         ...

@@ -145,7 +145,7 @@ async def test_time_that_is_up_ends_the_run_and_is_shared_by_the_tables(clock: F
 
     idempotency, throttle = tallies[Table.IDEMPOTENCY], tallies[Table.THROTTLE]
     assert (idempotency.deleted, idempotency.unfinished) == (1, False)
-    assert (throttle.deleted, throttle.unfinished) == (7, True)
+    assert (throttle.deleted, throttle.unfinished) == (8, True)
     assert not tallies[Table.SESSIONS].unfinished
     await app.aclose()
 
@@ -159,13 +159,37 @@ def test_run_ends_before_the_host_ends_it() -> None:
     assert BOUNDS.seconds < (hours * 60 + minutes) * 60 + seconds
 
 
+async def test_walk_that_finds_nothing_more_leaves_what_it_found_deleted(clock: FakeClock) -> None:
+    """A store that looks on and on does not keep the rows that it found already, nor the other tables."""
+
+    class Endless(MemoryStore):
+        async def expired(self, table: Table, before: int) -> AsyncIterator[Entity]:
+            """Find what there is, and in one table look on for ever."""
+            async for entity in super().expired(table, before):
+                yield entity
+            if table is Table.IDEMPOTENCY:
+                await asyncio.Event().wait()
+
+    store = Endless()
+    app = app_over(store, clock)
+    for table in Table:
+        await add(store, table, 2, clock() - 2 * MARGIN_MS)
+
+    tallies = await purge_expired(app, Bounds(milliseconds=20))
+
+    assert [tallies[table].deleted for table in Table] == [2, 2, 2]
+    assert [table for table in Table if tallies[table].unfinished] == [Table.IDEMPOTENCY]
+    await app.aclose()
+
+
 async def test_run_that_hangs_is_ended_and_logged(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
     """The host would end the process, and with it the requests of phones: the run ends before."""
 
-    class Hanging(DisturbedStore):
-        async def happen(self) -> None:
+    class Hanging(MemoryStore):
+        async def delete_together(self, table: Table, entities: Sequence[Entity]) -> int:
             """Never come back."""
             await asyncio.Event().wait()
+            return 0
 
     store = Hanging()
     app = app_over(store, clock)
@@ -174,8 +198,8 @@ async def test_run_that_hangs_is_ended_and_logged(clock: FakeClock, caplog: pyte
     with caplog.at_level("INFO"):
         tallies = await purge_expired(app, Bounds(seconds=0.01))
 
-    assert all(tally.unfinished for tally in tallies.values())
-    assert '"unfinished": "idempotency, throttle, sessions"' in caplog.text
+    assert [table for table in Table if tallies[table].unfinished] == [Table.SESSIONS, Table.THROTTLE]
+    assert '"trouble": "idempotency: out of time"' in caplog.text
     await app.aclose()
 
 

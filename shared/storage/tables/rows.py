@@ -9,6 +9,9 @@ from azure.data.tables import EdmType, EntityProperty, TableEntity
 
 from shared.storage.port import Entity, Table, Value
 
+PARTITIONS: Final = 256
+"""How many partitions rows spread over, named by two hexadecimal digits."""
+
 _NOT_VALUES: Final = frozenset({"PartitionKey", "RowKey", "expires_at"})
 
 

@@ -1,0 +1,68 @@
+"""Where a run begins: each somewhere else, so that a table too long for one run is purged all the same."""
+
+import secrets
+from collections.abc import AsyncIterator
+
+import pytest
+
+from purge_expired.use_case import MARGIN_MS, Bounds, purge_expired
+from shared.storage.azure_table import open_table_store
+from shared.storage.memory import MemoryStore
+from shared.storage.port import Entity, RoundStore, SearchableStore, Table
+from shared.storage.tables.rows import partition
+from tests.purge.conftest import app_over
+from tests.purge.test_purge_expired import add, left
+from tests.support.azurite import Azurite
+from tests.support.clock import FakeClock
+
+
+@pytest.fixture
+async def tables(azurite: Azurite) -> AsyncIterator[SearchableStore]:
+    prefix = f"t{secrets.token_hex(6)}"
+    opened = open_table_store(azurite.connection_string, prefix=prefix, create_tables=True)
+    yield opened
+    await opened.aclose()
+
+
+@pytest.mark.parametrize("table", Table)
+@pytest.mark.parametrize("start", [0.0, 0.31, 0.75, 0.9999])
+async def test_walk_begins_where_it_is_told_and_goes_round(
+    tables: SearchableStore, table: Table, start: float
+) -> None:
+    """Every row that is over comes once, those of the partitions from the start on first; no other row comes."""
+    over = await add(tables, table, 40, 1_000)
+    await add(tables, table, 3, 2_000)
+    assert isinstance(tables, RoundStore)
+
+    found = [entity async for entity in tables.expired_from(start, table, 2_000)]
+
+    partitions = [partition(table, entity.key) for entity in found]
+    pivot = f"{int(start * 256):02x}"
+    assert sorted(entity.key for entity in found) == sorted(over)
+    assert partitions == sorted(partitions, key=lambda name: (name < pivot, name))
+
+
+async def test_runs_that_are_never_finished_get_everywhere(clock: FakeClock) -> None:
+    """Where a run has time for a small part of the table, the runs of some days have still seen all of it."""
+
+    class Circle(MemoryStore):
+        """A store whose walk is long: each run ends after a part of the way, found something or not."""
+
+        async def expired_from(self, start: float, table: Table, before: int) -> AsyncIterator[Entity]:
+            """Answer only what lies within a twentieth of the way."""
+            for position in range(20):
+                row = await self.get(table, f"row-{(round(start * 400) + position) % 400}")
+                if row and row.expires_at < before:
+                    yield row
+
+    store = Circle()
+    app = app_over(store, clock)
+    for number in range(400):
+        await store.insert(Table.SESSIONS, Entity(f"row-{number}", {}, clock() - 2 * MARGIN_MS))
+
+    for _ in range(48):
+        clock.advance(3_600)
+        await purge_expired(app, Bounds())
+
+    assert await left(store, Table.SESSIONS) == set()
+    await app.aclose()
