@@ -40,15 +40,17 @@ def explained(what: str, role: str) -> Iterator[None]:
 
 
 def _said(fault: Exception, what: str, role: str) -> str | None:
+    from azure.core.exceptions import ServiceRequestError
+
     for cause in _chain(fault):
         if isinstance(cause, Failure):
             # Of the credential, while a request was made.
             return f"{what}: {cause}"
-    if not {401, 403} & {getattr(cause, "status_code", None) for cause in _chain(fault)}:
-        return None
-    return (
-        f"{what}: not let in: it takes the role {role} on the storage account, and a network that it admits"
-    )
+        if isinstance(cause, ServiceRequestError):
+            return f"{what}: nobody is there: look at the name of the account, and at its network rules"
+        if getattr(cause, "status_code", None) in (401, 403):
+            return f"{what}: not let in: it takes the role {role} on the storage account, and a network that it admits"
+    return None
 
 
 def _chain(fault: BaseException | None) -> Iterator[BaseException]:

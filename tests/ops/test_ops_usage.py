@@ -170,7 +170,7 @@ def test_refused_operator_is_told_which_role_is_missing(depot: Depot, words: str
 
 @pytest.mark.parametrize("words", ["poison list", f"session show {SESSION}"])
 def test_storage_that_is_not_there_is_told_in_one_line(depot: Depot, words: str) -> None:
-    """No traceback."""
+    """Most often the name is not right."""
     nowhere = "http://127.0.0.1:1/local"
     depot.extra["AzureWebJobsStorage"] = (
         f"AccountName=local;AccountKey=AAAA;QueueEndpoint={nowhere};TableEndpoint={nowhere}"
@@ -179,6 +179,7 @@ def test_storage_that_is_not_there_is_told_in_one_line(depot: Depot, words: str)
     ended = depot.ops(*words.split())
 
     assert (ended.status, len(ended.errors)) == (1, 1)
+    assert "nobody is there: look at the name of the account" in ended.errors[0]
 
 
 def test_commands_work_as_a_process(depot: Depot) -> None:
