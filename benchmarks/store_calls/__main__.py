@@ -50,12 +50,12 @@ async def _print_calls(bench: Bench) -> None:
     )
     _row(*["---"] * 6)
     for case in CASES:
-        _row(case.name, *_counted(await count_calls(bench, case)), _target(case.target, "to the store"))
+        _row(case.name, *_counted(await count_calls(bench, case)), _target(case.target))
     herd = await count_herd(bench)
-    _row(
-        f"{HERD} creates of one device at once, in all", *_counted(herd.all), _target(HERD_TARGET, "to both")
-    )
-    _row("of these, on throttle rows", str(herd.throttle_calls), "", str(herd.throttle_trips), "", "")
+    name = f"{HERD} creates of one device at once"
+    _row(f"{name}, in all", str(herd.of_store), str(herd.messages), "", "", "")
+    throttle = str(herd.throttle_calls), "", str(herd.throttle_trips), ""
+    _row(f"{name}, throttle rows", *throttle, f"at most {HERD_TARGET} calls")
     print(flush=True)
 
 
@@ -79,8 +79,8 @@ def _counted(calls: Calls) -> tuple[str, str, str, str]:
     return str(calls.of_store), str(calls.messages), str(calls.store_trips), str(calls.trips)
 
 
-def _target(target: int | None, where: str) -> str:
-    return "" if target is None else f"at most {target} {where}"
+def _target(target: int | None) -> str:
+    return "" if target is None else f"at most {target} to the store"
 
 
 def _ratio(cost: Cost) -> str:

@@ -36,9 +36,13 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class HerdCalls:
-    """What a herd cost in all; and the calls, in so many round trips, that decided who was admitted."""
+    """What a herd cost in all; and the calls, in so many round trips, that decided who was admitted.
 
-    all: Calls
+    There are no trips in all: what one request of the herd does and another one does wait for nothing but the throttle.
+    """
+
+    of_store: int
+    messages: int
     throttle_calls: int
     throttle_trips: int
 
@@ -81,8 +85,8 @@ async def count_herd(bench: Bench) -> HerdCalls:
     refused = [answer for answer in answers if isinstance(answer, DeviceThrottled)]
     if len(refused) != HERD - ADMITTED:
         raise AssertionError(f"expected {ADMITTED} to be admitted, and not {HERD - len(refused)}")
-    throttle = Table.THROTTLE
-    return HerdCalls(_calls(bench), bench.trips.total(throttle), bench.trips.in_sequence(throttle))
+    trips, throttle = bench.trips, Table.THROTTLE
+    return HerdCalls(trips.total(), trips.messages, trips.total(throttle), trips.in_sequence(throttle))
 
 
 async def measure(bench: Bench, case: Case, in_flight: int) -> Measured:
