@@ -8,7 +8,7 @@ CHECKOV_VENV := .venv-checkov
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check test-oldest tools reference format package bench fleet clean
+.PHONY: help run test check test-oldest tools reference format package soak bench fleet clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,10 @@ test: check tools $(CHECKOV_VENV)/.ready $(if $(OLDEST),test-oldest)  ## Everyth
 # What does not depend on the version of Python is tested once.
 test-oldest: check tools $(OLDEST_VENV)/.ready
 	$(OLDEST_VENV)/bin/pytest --ignore=tests/infra --ignore=tests/architecture
+
+# Each test has an hour: the long forms of state machines take their time, and a hang still ends.
+soak: tools $(VENV)/.ready  ## The long forms of the tests over several processes, and of the state machines.
+	SOAK=true $(BIN)/pytest --timeout=3600 tests/instances tests/property
 
 tools:
 	@if command -v npm >/dev/null; then scripts/azurite.sh; else echo "No npm: tests over Azurite are left out."; fi

@@ -17,7 +17,7 @@ from shared.bootstrap import App
 from shared.errors import BrokerError, EventsUnavailable, KeyUnavailable, UpstreamError, UpstreamSessionGone
 from shared.events.cloud_event import event_of
 from shared.face.model import SessionStatus
-from shared.queues.message import CollectMessage, Reason
+from shared.queues.message import CollectMessage
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Stored
 from shared.telemetry import log_event

@@ -102,7 +102,7 @@ async def _wait_for_event(events: EventLog, session: Mapping[str, Any], patience
 
 
 def _tell(step: str) -> None:
-    print(f"  {step}")
+    print(f"  {step}", flush=True)
 
 
 def _show(name: str, value: object) -> None:

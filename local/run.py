@@ -65,15 +65,27 @@ async def _run(options: RunOptions) -> bool:
     ended = _ended_by_signal()
     async with _started(options) as running:
         _introduce(running, options.storage)
-        passed = not running.simulated or await demonstrate(
-            running.broker.url, running.simulator_url, running.events
-        )
-        if not options.once:
+        passed = not running.simulated or await _demonstrated(running, ended)
+        if not options.once and not ended.is_set():
             _invite(running)
             running.events.follow(_announce)
             await ended.wait()
+        if ended.is_set():
             print("\nEnding.")
     return passed
+
+
+async def _demonstrated(running: Running, ended: asyncio.Event) -> bool:
+    """Whether the demonstration went well; one that is cut short did not."""
+    demonstration = asyncio.create_task(
+        demonstrate(running.broker.url, running.simulator_url, running.events)
+    )
+    cut_short = asyncio.create_task(ended.wait())
+    await asyncio.wait((demonstration, cut_short), return_when=asyncio.FIRST_COMPLETED)
+    for task in (demonstration, cut_short):
+        task.cancel()
+    await asyncio.wait((demonstration, cut_short))
+    return not demonstration.cancelled() and demonstration.result()
 
 
 async def _serve(port: int, lease_seconds: float | None) -> bool:

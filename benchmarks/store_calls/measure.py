@@ -9,7 +9,7 @@ from typing import Final
 
 from benchmarks.store_calls.bench import Bench
 from benchmarks.store_calls.cases import BARE_READ, Case, Request
-from shared.errors import DeviceThrottled
+from shared.errors import DeviceThrottled, StorageUnavailable
 from shared.storage.port import Table
 
 ROUNDS: Final = 4
@@ -113,8 +113,16 @@ def _calls(bench: Bench) -> Calls:
 async def _prepare(bench: Bench, case: Case) -> list[Request]:
     requests: list[Request] = []
     while len(requests) < CALLS:
-        requests += await asyncio.gather(*(case.prepare(bench) for _ in range(_PREPARED_AT_ONCE)))
+        requests += await asyncio.gather(*(_prepare_one(bench, case) for _ in range(_PREPARED_AT_ONCE)))
     return requests
+
+
+async def _prepare_one(bench: Bench, case: Case) -> Request:
+    try:
+        return await case.prepare(bench)
+    except StorageUnavailable:
+        # Azurite closes what was idle for five seconds, and a message is sent once: the next connection is a new one.
+        return await case.prepare(bench)
 
 
 async def _send(requests: Sequence[Request], in_flight: int) -> Cost:

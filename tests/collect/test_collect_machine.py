@@ -135,6 +135,33 @@ class CollectMachine(StagedMachine):
         else:
             self.world.fail(*following, late=late)
 
+    @precondition(lambda self: self.world.queue.messages and len(self.world.requests) < 3)
+    @rule(
+        index=INDEX,
+        turns=st.integers(1, 12),
+        rival=st.sampled_from(["collector", "poll", "revocation"]),
+        result=st.sampled_from([None, REAL, SPOOF, MASKED]),
+    )
+    def a_rival_overtakes_a_collector(
+        self, index: int, turns: int, rival: str, result: SessionResult | None
+    ) -> None:
+        """One stops somewhere on its way, the other goes all of it, perhaps with other news from Face."""
+        messages = self.world.queue.messages
+        message = messages[index % len(messages)]
+        position = self.position_of(message)
+        self.deliver(message, 0)
+        overtaken = self.calls[-1]
+        self.world.follow(overtaken, turns)
+        if result:
+            self.a_phone_goes_on(position, result)
+        self.time_passes(1)
+        if rival == "collector":
+            self.deliver(message, 1)
+        else:
+            (self.a_phone_polls if rival == "poll" else self.a_phone_revokes)(position, 1)
+        self.world.follow(self.calls[-1], 40)
+        self.world.follow(overtaken, 40)
+
     @rule(seconds=st.sampled_from([1, RETRY_SECONDS, LEASE_SECONDS, HOUR, 12 * HOUR]))
     def time_passes(self, seconds: int) -> None:
         self.advance_to(self.world.clock() + seconds * 1000)
@@ -162,6 +189,10 @@ class CollectMachine(StagedMachine):
         content = CollectMessage.from_text(message.text)
         request = self.world.send(place, lambda app: collect_result(app, content))
         self.delivered[request] = message
+
+    def position_of(self, message: QueuedMessage) -> int:
+        session_id = CollectMessage.from_text(message.text).session_id
+        return [session.created.session_id for session in self.sessions].index(session_id)
 
     def settle(self, message: QueuedMessage, error: BaseException | None) -> None:
         """Do what the host does with a message after its function has ended."""
@@ -208,6 +239,7 @@ class CollectMachine(StagedMachine):
         assert all(event == event_of(record, "local") for event in events)
         assert self.is_gone(session)
         assert len(self.outcomes(session)) == (1 if record.final else 0)
+        assert not (record.final and self.was_revoked_without_outcome(session))
         if record.status is SessionStatus.RESULT_AVAILABLE:
             assert any(
                 (shown.decision, shown.digest, shown.failure)
@@ -237,6 +269,10 @@ class CollectMachine(StagedMachine):
         return {
             tuple(version.get(name) for name in OUTCOME) for version in versions if version["status"] in FINAL
         }
+
+    def was_revoked_without_outcome(self, session: Session) -> bool:
+        versions = self.world.store.versions[Table.SESSIONS, session.created.session_id]
+        return any(version["revoked"] and version["status"] not in FINAL for version in versions)
 
     def is_open(self, session: Session) -> bool:
         row = self.world.store.now(Table.SESSIONS, session.created.session_id)

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from local.simulator import FaceSimulator
 from tests.support.azurite import Azurite
 
 ROOT = Path(__file__).parents[2]
+# Only guards against a hang: a loaded machine takes its time.
+PATIENCE_SECONDS = 60
 FREE_PORTS = ("--port", "0", "--simulator-port", "0")
 
 
@@ -35,7 +37,7 @@ def run(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProc
         env=environment(**settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 
@@ -114,12 +116,12 @@ def staying_up(cwd: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
             process.kill()
 
 
-def _introduction(process: subprocess.Popen[str]) -> str:
+def _introduction(process: subprocess.Popen[str], last: str = "Ctrl-C") -> str:
     assert process.stdout
     lines: list[str] = []
     for line in process.stdout:
         lines.append(line)
-        if line.startswith("Ctrl-C"):
+        if line.strip().startswith(last):
             break
     return "".join(lines)
 
@@ -127,20 +129,26 @@ def _introduction(process: subprocess.Popen[str]) -> str:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_run_stays_up_until_it_is_ended(number: signal.Signals, tmp_path: Path) -> None:
     """After the demonstration broker and console answer; Ctrl-C ends it cleanly."""
-    with staying_up(tmp_path) as (process, introduction), httpx.Client(trust_env=False) as http:
+    with (
+        staying_up(tmp_path) as (process, introduction),
+        httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS) as http,
+    ):
         [url] = shown(introduction, "console")
         assert http.get(url).status_code == 200
         assert http.get(url.replace("/console", "/api/health")).status_code == 200
 
         process.send_signal(number)
-        rest, errors = process.communicate(timeout=20)
+        rest, errors = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert (process.returncode, rest.strip(), errors) == (0, "Ending.", "")
 
 
 def test_event_of_a_later_check_is_told_everywhere(tmp_path: Path) -> None:
     """While it stays up, each event is printed, listed for the console page, and written to the file."""
-    with staying_up(tmp_path) as (process, introduction), httpx.Client(trust_env=False) as http:
+    with (
+        staying_up(tmp_path) as (process, introduction),
+        httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS) as http,
+    ):
         [broker], [phone] = shown(introduction, "broker"), shown(introduction, "simulator")
         session_id = check(http, broker, phone, "sim-spoofface", "order:42")
         assert process.stdout
@@ -148,11 +156,22 @@ def test_event_of_a_later_check_is_told_everywhere(tmp_path: Path) -> None:
         listed = http.get(broker.replace("/api", "/console/events")).json()
 
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE_SECONDS)
 
     assert told.split(maxsplit=1)[1] == f"liveness.session.completed {session_id} not passed order:42\n"
     assert [event["data"]["clientReference"] for event in listed] == ["demonstration:1", "order:42"]
     assert events_in(tmp_path / ".local/events.jsonl") == listed
+
+
+def test_demonstration_that_waits_for_its_event_can_be_ended(tmp_path: Path) -> None:
+    """Where events cannot be written it says why, and Ctrl-C does not wait until it gives up."""
+    with started("run", *FREE_PORTS, cwd=tmp_path, EVENTS_FILE="/dev/full") as process:
+        _introduction(process, last="5.")
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert (process.returncode, rest.strip()) == (1, "Ending.")
+    assert not errors or "No space left on device" in errors
 
 
 def check(http: httpx.Client, broker: str, phone: str, device: str, reference: str) -> str:
@@ -162,12 +181,21 @@ def check(http: httpx.Client, broker: str, phone: str, device: str, reference: s
         "deviceCorrelationId": device,
         "clientReference": reference,
     }
-    session = http.post(f"{broker}/sessions", json=body).raise_for_status().json()
+    session = patiently(lambda: http.post(f"{broker}/sessions", json=body)).json()
     token = session["authToken"]
     http.post(f"{phone}/simulator/perform", headers={"Authorization": f"Bearer {token}"}).raise_for_status()
     url = f"{broker}/sessions/{session['sessionId']}"
-    http.get(url, headers={"X-Session-Token": token}).raise_for_status()
+    patiently(lambda: http.get(url, headers={"X-Session-Token": token}))
     return str(session["sessionId"])
+
+
+def patiently(call: Callable[[], httpx.Response]) -> httpx.Response:
+    """Call again where the store was late, as phones do: on a loaded machine the emulator may be."""
+    for _ in range(5):
+        response = call()
+        if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+    return response.raise_for_status()
 
 
 def test_bad_settings_stop_the_start_with_a_line_each(tmp_path: Path) -> None:
@@ -216,11 +244,19 @@ def test_serve_with_the_queue_of_an_account_in_azure_does_not_start(tmp_path: Pa
     assert ended.stderr.startswith("AzureWebJobsStorage: expected a connection string")
 
 
-async def test_serve_feeds_the_queue_function_too(azurite: Azurite, tmp_path: Path) -> None:
-    """The broker alone ends its sessions with their events, in the file that the environment names."""
-    os.mkfifo(tmp_path / "events")
+@pytest.fixture
+async def simulator() -> AsyncIterator[FaceSimulator]:
     simulator = FaceSimulator(key="a-key")
     await simulator.start()
+    yield simulator
+    await simulator.stop()
+
+
+async def test_serve_feeds_the_queue_function_too(
+    azurite: Azurite, simulator: FaceSimulator, tmp_path: Path
+) -> None:
+    """The broker alone ends its sessions with their events, in the file that the environment names."""
+    os.mkfifo(tmp_path / "events")
     settings = {
         "FACE_ENDPOINT": simulator.url,
         "FACE_KEY": "a-key",
@@ -234,15 +270,16 @@ async def test_serve_feeds_the_queue_function_too(azurite: Azurite, tmp_path: Pa
         event = json.loads(await asyncio.to_thread((tmp_path / "events").read_text))
         process.terminate()
         _, errors = await asyncio.to_thread(process.communicate)
-    await simulator.stop()
 
     assert event["subject"] == session_id
-    assert (process.returncode, errors) == (0, "")
+    assert process.returncode == 0
+    # Where the machine is so loaded that Azurite is late, a warning says so.
+    assert [line for line in errors.splitlines() if not line.startswith("WARNING")] == []
 
 
 @contextmanager
 def serving(cwd: Path, settings: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    process = started("serve", "--port", "0", "--lease", "5", cwd=cwd, **settings)
+    process = started("serve", "--port", "0", "--lease", "60", cwd=cwd, **settings)
     with process:
         try:
             assert process.stdout
@@ -252,7 +289,7 @@ def serving(cwd: Path, settings: Mapping[str, str]) -> Iterator[tuple[subprocess
 
 
 def checked(broker: str, phone: str) -> str:
-    with httpx.Client(trust_env=False) as http:
+    with httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS) as http:
         return check(http, broker, phone, "a-device", "order:1")
 
 
