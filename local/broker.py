@@ -18,10 +18,11 @@ _BODY_LIMIT = 65_536
 
 @dataclass(frozen=True, slots=True)
 class LocalBroker:
-    """A running broker, and the key that opens what is for operators."""
+    """A running broker, the key that opens what is for operators, and the one that runs a function at once."""
 
     url: str
     function_key: str
+    master_key: str
 
 
 @asynccontextmanager
@@ -38,7 +39,7 @@ async def running_broker(
     from shared.bootstrap import current_app
 
     host_json = json.loads((_ROOT / "host.json").read_text())
-    function_key = secrets.token_urlsafe(16)
+    function_key, master_key = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
     async with AsyncExitStack() as resources:
         app = current_app()
         resources.push_async_callback(app.aclose)
@@ -46,7 +47,7 @@ async def running_broker(
             functions,
             host_json,
             function_key=function_key,
-            master_key=secrets.token_urlsafe(16),
+            master_key=master_key,
             body_limit=_BODY_LIMIT,
             extra_routes=extra_routes,
         )
@@ -55,4 +56,4 @@ async def running_broker(
         resources.push_async_callback(pump.stop)
         await host.start(port=port)
         pump.start()
-        yield LocalBroker(host.url, function_key)
+        yield LocalBroker(host.url, function_key, master_key)

@@ -176,10 +176,13 @@ def _introduce(running: Running, storage: str) -> None:
 
 
 def _invite(running: Running) -> None:
-    url, key = running.broker.url, running.broker.function_key
+    url, key, master_key = running.broker.url, running.broker.function_key, running.broker.master_key
+    purge = f"-H 'x-functions-key: {master_key}' {url}/admin/functions/purge_expired"
     print("\nBoth stay up now.")
     print(f"  console    {url}/console")
     print(f"  readiness  curl -H 'x-functions-key: {key}' {url}/api/ready")
+    print(f"  deletion   curl -d '{{}}' -H 'Content-Type: application/json' {purge}")
+    print("             deletes what has expired now, as a timer does each hour in Azure")
     print("  outcomes   docs/simulator.md lists the device ids that choose one")
     print("  events     come here and to the console, as each session ends")
     print("Ctrl-C ends them.", flush=True)

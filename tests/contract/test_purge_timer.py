@@ -7,7 +7,6 @@ import pytest
 from shared.bootstrap import App
 from shared.storage.port import Entity, Table
 from tests.contract.decorated import Decorated
-from tests.contract.timer_calls import run_timer
 from tests.support.clock import FakeClock
 from tests.support.engine import Engine
 
@@ -20,7 +19,7 @@ async def test_engine_runs_the_purge(engine: Engine, app: App, clock: FakeClock,
     await app.store.insert(Table.THROTTLE, Entity("device-1", {"created": "1"}, clock() - DAY_MS))
     await app.store.insert(Table.THROTTLE, Entity("device-2", {"created": "1"}, clock() + DAY_MS))
 
-    await run_timer(engine, "purge_expired", past_due=past_due)
+    await engine.timer("purge_expired", past_due=past_due)
 
     assert await app.store.get(Table.THROTTLE, "device-1") is None
     assert await app.store.get(Table.THROTTLE, "device-2")

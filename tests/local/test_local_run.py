@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -141,6 +142,24 @@ def test_run_stays_up_until_it_is_ended(number: signal.Signals, tmp_path: Path) 
         rest, errors = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert (process.returncode, rest.strip(), errors) == (0, "Ending.", "")
+
+
+@pytest.mark.parametrize(("name", "status"), [("readiness", 200), ("deletion", 202)])
+def test_command_that_run_prints_works(name: str, status: int, tmp_path: Path) -> None:
+    """What it says to ask with curl is answered, with the keys that it made."""
+    with staying_up(tmp_path) as (process, introduction):
+        [line] = [line for line in introduction.splitlines() if line.split()[:1] == [name]]
+        written = subprocess.run(  # noqa: S603 - the command under test.
+            [*shlex.split(line)[1:], "--silent", "--write-out", "%{http_code}", "--output", os.devnull],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=PATIENCE_SECONDS,
+        ).stdout
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert written == str(status)
 
 
 def test_event_of_a_later_check_is_told_everywhere(tmp_path: Path) -> None:

@@ -107,6 +107,19 @@ class Engine:
         }
         await self._invoke(name, _TypedData(string=text), metadata)
 
+    async def timer(self, name: str, *, past_due: bool = False) -> None:
+        """Run a function with a timer trigger; raises `EngineFailure` where the function raises."""
+        information = {
+            "Schedule": {"AdjustForDST": True},
+            "ScheduleStatus": {
+                "Last": "2026-11-23T13:17:00+00:00",
+                "Next": "2026-11-23T14:17:00+00:00",
+                "LastUpdated": "2026-11-23T13:17:00+00:00",
+            },
+            "IsPastDue": past_due,
+        }
+        await self._invoke(name, _TypedData(json=json.dumps(information)), {})
+
     async def _invoke(self, name: str, data: "_TypedData", metadata: Mapping[str, "_TypedData"]) -> Any:  # noqa: ANN401 - a message.
         function = self.function(name)
         invocation = _Message(
