@@ -8,7 +8,7 @@ CHECKOV_VENV := .venv-checkov
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check test-oldest tools reference format package soak bench fleet clean
+.PHONY: help run test check test-newest test-oldest tools reference format package soak bench fleet clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,16 +45,21 @@ check: $(VENV)/.ready  ## Formatter, linter and types.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: check tools $(CHECKOV_VENV)/.ready $(if $(OLDEST),test-oldest)  ## Everything that can be tested on this machine.
+# The Pythons at the same time: most tests wait for something now and then.
+test: check tools $(CHECKOV_VENV)/.ready $(if $(OLDEST),$(OLDEST_VENV)/.ready)  ## Everything that can be tested on this machine.
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-newest $(if $(OLDEST),test-oldest)
+
+test-newest: $(VENV)/.ready
 	$(BIN)/pytest
 
-# What does not depend on the version of Python is tested once.
-test-oldest: check tools $(OLDEST_VENV)/.ready
-	$(OLDEST_VENV)/bin/pytest --ignore=tests/infra --ignore=tests/architecture
+# What does not depend on the version of Python is tested once, and so are the tests over several processes.
+test-oldest: $(OLDEST_VENV)/.ready
+	$(OLDEST_VENV)/bin/pytest -p no:cacheprovider --ignore=tests/infra --ignore=tests/architecture \
+		--ignore=tests/instances --ignore=tests/recovery --ignore=tests/fleet
 
 # Each test has an hour: the long forms of state machines take their time, and a hang still ends.
 soak: tools $(VENV)/.ready  ## The long forms of the tests over several processes, and of the state machines.
-	SOAK=true $(BIN)/pytest --timeout=3600 tests/instances tests/property
+	SOAK=true $(BIN)/pytest --timeout=3600 tests/instances tests/property tests/collect tests/recovery
 
 tools:
 	@if command -v npm >/dev/null; then scripts/azurite.sh; else echo "No npm: tests over Azurite are left out."; fi

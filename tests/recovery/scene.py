@@ -64,7 +64,8 @@ class Workers:
 
     async def stop(self) -> None:
         """Order nothing more, and wait for the end."""
-        await self._process.communicate()
+        # Python 3.11 closes its input only where it is given something to write.
+        await self._process.communicate(b"")
 
 
 @dataclass(frozen=True, slots=True)
