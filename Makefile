@@ -8,7 +8,7 @@ CHECKOV_VENV := .venv-checkov
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check test-newest test-oldest tools reference format package soak bench fleet clean
+.PHONY: help run test check test-newest test-infra test-oldest tools reference format package soak bench fleet clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,12 +45,15 @@ check: $(VENV)/.ready  ## Formatter, linter and types.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# The Pythons at the same time: most tests wait for something now and then.
+# Two at a time: most tests wait for something now and then.
 test: check tools $(CHECKOV_VENV)/.ready $(if $(OLDEST),$(OLDEST_VENV)/.ready)  ## Everything that can be tested on this machine.
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-newest $(if $(OLDEST),test-oldest)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-newest $(if $(OLDEST),test-oldest) test-infra
 
 test-newest: $(VENV)/.ready
-	$(BIN)/pytest
+	$(BIN)/pytest --ignore=tests/infra
+
+test-infra: $(VENV)/.ready $(CHECKOV_VENV)/.ready
+	$(BIN)/pytest -p no:cacheprovider tests/infra
 
 # What does not depend on the version of Python is tested once, and so are the tests over several processes.
 test-oldest: $(OLDEST_VENV)/.ready
