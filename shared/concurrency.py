@@ -14,6 +14,9 @@ async def side_by_side(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     Each begins at once where Python can do that (3.12), and not a turn of the event loop later: the first bytes
     leave sooner, and what never waits, as the store in memory, takes no turn at all.
     """
+    calls = list(calls)
+    if len(calls) == 1:
+        return [await calls[0]]
     tasks = [_begun(call) for call in calls]
     if all(task.done() for task in tasks):
         return [task.result() for task in tasks]

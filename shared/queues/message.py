@@ -1,7 +1,7 @@
 """The message that asks for a session's result to be collected; there is nothing secret in it."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
 from shared import strict_json
@@ -34,7 +34,8 @@ class CollectMessage:
 
     def to_text(self) -> str:
         """Write it as JSON."""
-        return json.dumps(asdict(self))
+        # Not by `asdict`, which copies deeply: every create sends one.
+        return json.dumps({field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def from_text(cls, text: str) -> "CollectMessage":
