@@ -10,9 +10,8 @@ from unittest.mock import patch
 
 import azure.functions as func
 
-from benchmarks.peers import environment, forward
+from benchmarks.peers import environment, forward, make_http_client
 from shared.bootstrap import build, install
-from shared.face.client import make_http_client
 from shared.settings import Settings
 
 ROUNDS = 15

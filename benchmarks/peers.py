@@ -15,7 +15,7 @@ import httpx
 
 from local.host import Host
 from local.simulator import FaceSimulator
-from shared.face.client import make_http_client
+from shared.face.transport import make_http_transport
 
 KEY = "benchmark-key"
 SESSIONS_PATH = "/face/v1.1-preview.1/detectLiveness/singleModal/sessions"
@@ -38,6 +38,11 @@ def pass_through(http: httpx.AsyncClient, simulator_url: str) -> func.FunctionAp
         return await forward(http, simulator_url, req)
 
     return app
+
+
+def make_http_client() -> httpx.AsyncClient:
+    """The client that such a proxy is written with, over the broker's own connections."""
+    return httpx.AsyncClient(transport=make_http_transport(), trust_env=False)
 
 
 async def forward(

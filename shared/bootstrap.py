@@ -12,8 +12,9 @@ from shared.clock import Clock, system_clock
 from shared.events.event_grid import open_topic
 from shared.events.publisher import FilePublisher, MemoryPublisher, Publisher
 from shared.face.budget import Budget
-from shared.face.client import FaceClient, make_http_client
+from shared.face.client import FaceClient
 from shared.face.model import Face, FaceCredential
+from shared.face.transport import make_http_transport
 from shared.face.versions import load_version
 from shared.idempotency import Idempotency
 from shared.keys import (
@@ -172,7 +173,7 @@ class _Secrets:
 
 
 def _face(settings: Settings, secrets_of: _Secrets, clock: Clock, resources: AsyncExitStack) -> Face:
-    http = make_http_client()
+    http = make_http_transport()
     resources.push_async_callback(http.aclose)
     return FaceClient(
         http,

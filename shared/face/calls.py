@@ -6,15 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import httpx
-
 from shared.clock import Sleep
 from shared.errors import UpstreamError, UpstreamTimeout
 from shared.face.budget import Budget, Lane
 from shared.face.model import FaceCredential
 from shared.face.refusals import refusal
 from shared.face.retries import Patience, Trouble, next_wait
-from shared.face.transport import exchange
+from shared.face.transport import Transport
 from shared.face.wire import UpstreamRequest, UpstreamResponse
 from shared.telemetry import log_event
 
@@ -51,17 +49,14 @@ class Caller:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
-        base_url: str,
+        transport: Transport,
         credential: FaceCredential,
         budget: Budget,
         *,
         sleep: Sleep,
         random: Callable[[], float],
     ) -> None:
-        self._http = http
-        # As httpx writes it, which leaves out the default port: each URL is compared with what was meant.
-        self._base_url = str(httpx.URL(base_url)).removesuffix("/")
+        self._transport = transport
         self._credential = credential
         self._budget = budget
         self._sleep = sleep
@@ -110,9 +105,7 @@ class Caller:
         began, sent_before, call.sent = _now(), call.sent, True
         outcome: UpstreamResponse | Trouble
         try:
-            response = await exchange(
-                self._http, self._base_url, call.request, headers, within=call.patience.per_try
-            )
+            response = await self._transport.exchange(call.request, headers, within=call.patience.per_try)
         except UpstreamError as error:
             call.sent = sent_before or error.request_sent
             outcome = Trouble(error)

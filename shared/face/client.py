@@ -2,10 +2,8 @@
 
 import asyncio
 import random
-import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
@@ -24,22 +22,9 @@ from shared.face.model import (
 )
 from shared.face.retries import CREATE_PATIENCE, READ_PATIENCE, Patience
 from shared.face.session_ids import NO_SESSION
+from shared.face.transport import Transport
 from shared.face.versions import ApiVersion, AuditedVersion
 from shared.face.wire import broken
-
-
-def make_http_client(verify: ssl.SSLContext | bool = True) -> httpx.AsyncClient:
-    """Make the HTTP client for Face: nothing from the environment, no redirects, no cookies, explicit limits."""
-    return httpx.AsyncClient(
-        verify=verify,
-        trust_env=False,
-        follow_redirects=False,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        timeout=httpx.Timeout(connect=1.5, pool=1.0, read=5.0, write=5.0),
-        # The shortest time that servers commonly keep an idle connection is 5 s. This side closes before that: a
-        # create that meets a connection which Face is closing is lost, because it must not be repeated.
-        limits=httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=4.0),
-    )
 
 
 class FaceClient:
@@ -47,7 +32,7 @@ class FaceClient:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        http: httpx.AsyncBaseTransport,
         base_url: str,
         version: ApiVersion,
         credential: FaceCredential,
@@ -59,7 +44,7 @@ class FaceClient:
         read_patience: Patience = READ_PATIENCE,
     ) -> None:
         self._version = version
-        self._caller = Caller(http, base_url, credential, budget, sleep=sleep, random=random)
+        self._caller = Caller(Transport(http, base_url), credential, budget, sleep=sleep, random=random)
         self._create_patience = create_patience
         self._read_patience = read_patience
 

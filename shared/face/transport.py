@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -10,9 +11,15 @@ import httpx
 
 from shared.errors import KeyUnavailable, UpstreamError, UpstreamFailure, UpstreamTimeout
 from shared.face.wire import UpstreamRequest, UpstreamResponse
+from shared.recent import Recent
 
 LARGEST_BODY = 64 * 1024
 """Bytes as they come over the wire; a real answer has a few kilobytes."""
+
+TIMEOUTS = {"connect": 1.5, "pool": 1.0, "read": 5.0, "write": 5.0}
+"""Seconds: for a connection, for a place in the pool, and between two bytes."""
+
+_URLS_REMEMBERED = 16
 
 # What h11 takes as the value of a header field. Its refusal would hold the value, which is the key.
 _FIELD_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
@@ -31,6 +38,21 @@ _SEAM: tuple[tuple[type[Exception], type[UpstreamError], bool], ...] = (
 )
 
 
+def make_http_transport(verify: ssl.SSLContext | bool = True) -> httpx.AsyncHTTPTransport:
+    """Open the HTTP connections to Face: nothing from the environment, explicit limits.
+
+    A transport, and no `httpx.AsyncClient` around it: what that adds are redirects, cookies, and the proxies and
+    passwords of the environment, all of which are unwanted here.
+    """
+    return httpx.AsyncHTTPTransport(
+        verify=verify,
+        trust_env=False,
+        # The shortest time that servers commonly keep an idle connection is 5 s. This side closes before that: a
+        # create that meets a connection which Face is closing is lost, because it must not be repeated.
+        limits=httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=4.0),
+    )
+
+
 _ALWAYS = {
     "User-Agent": "face-liveness-broker",
     "Accept": "application/json",
@@ -39,48 +61,58 @@ _ALWAYS = {
 _WITH_CONTENT = {**_ALWAYS, "Content-Type": "application/json"}
 
 
-async def exchange(
-    http: httpx.AsyncClient,
-    base_url: str,
-    request: UpstreamRequest,
-    headers: Mapping[str, str],
-    *,
-    within: float,
-) -> UpstreamResponse:
-    """Send one request and read the answer within so many seconds, whatever its status is.
+class Transport:
+    """Sends requests to Face at one base URL, over connections that are its caller's to close."""
 
-    Raises `UpstreamFailure` or `UpstreamTimeout`, with `request_sent` false only where that is certain, and
-    `KeyUnavailable` for header fields that cannot be sent.
-    """
-    if not all(map(_FIELD_VALUE.fullmatch, headers.values())):
-        raise KeyUnavailable("the credential has characters that a header field cannot carry")
-    with _errors_made_ours():
-        outgoing = _build(http, base_url, request, headers)
-        async with asyncio.timeout(within):
-            response = await http.send(outgoing, stream=True, follow_redirects=False)
-            try:
-                body = await _read_body(response)
-            finally:
-                await response.aclose()
-    return UpstreamResponse(response.status_code, dict(response.headers), body)
+    def __init__(
+        self, http: httpx.AsyncBaseTransport, base_url: str, *, timeouts: Mapping[str, float] = TIMEOUTS
+    ) -> None:
+        self._http = http
+        # As httpx writes it, which leaves out the default port: each URL is compared with what was meant.
+        self._base_url = str(httpx.URL(base_url)).removesuffix("/")
+        self._extensions = {"timeout": timeouts}
+        # Parsing takes a twentieth of a create's CPU time, and the URL of creates is always the same.
+        self._urls: Recent[str, httpx.URL] = Recent(_URLS_REMEMBERED)
 
+    async def exchange(
+        self, request: UpstreamRequest, headers: Mapping[str, str], *, within: float
+    ) -> UpstreamResponse:
+        """Send one request and read the answer within so many seconds, whatever its status is.
 
-def _build(
-    http: httpx.AsyncClient, base_url: str, request: UpstreamRequest, headers: Mapping[str, str]
-) -> httpx.Request:
-    # Not by `http.build_request`, which merges what the client was made with, at a tenth of a create's CPU time.
-    content = None if request.json is None else json.dumps(request.json).encode()
-    outgoing = httpx.Request(
-        request.method,
-        base_url + request.path,
-        content=content,
-        headers={**(_ALWAYS if content is None else _WITH_CONTENT), **headers},
-        extensions={"timeout": http.timeout.as_dict()},
-    )
-    # httpx resolves `..` and drops fragments: only what was meant may leave, with our key.
-    if str(outgoing.url) != base_url + request.path or outgoing.url.raw_path != request.path.encode():
-        raise UpstreamFailure("the URL is not the one that was meant", request_sent=False)
-    return outgoing
+        Raises `UpstreamFailure` or `UpstreamTimeout`, with `request_sent` false only where that is certain, and
+        `KeyUnavailable` for header fields that cannot be sent.
+        """
+        if not all(map(_FIELD_VALUE.fullmatch, headers.values())):
+            raise KeyUnavailable("the credential has characters that a header field cannot carry")
+        with _errors_made_ours():
+            outgoing = self._build(request, headers)
+            async with asyncio.timeout(within):
+                response = await self._http.handle_async_request(outgoing)
+                try:
+                    body = await _read_body(response)
+                finally:
+                    await response.aclose()
+        return UpstreamResponse(response.status_code, dict(response.headers), body)
+
+    def _build(self, request: UpstreamRequest, headers: Mapping[str, str]) -> httpx.Request:
+        content = None if request.json is None else json.dumps(request.json).encode()
+        return httpx.Request(
+            request.method,
+            self._url(request.path),
+            content=content,
+            headers={**(_ALWAYS if content is None else _WITH_CONTENT), **headers},
+            extensions=self._extensions,
+        )
+
+    def _url(self, path: str) -> httpx.URL:
+        if known := self._urls.get(path):
+            return known
+        url = httpx.URL(self._base_url + path)
+        # httpx resolves `..` and drops fragments: only what was meant may leave, with our key.
+        if str(url) != self._base_url + path or url.raw_path != path.encode():
+            raise UpstreamFailure("the URL is not the one that was meant", request_sent=False)
+        self._urls.put(path, url)
+        return url
 
 
 @contextmanager

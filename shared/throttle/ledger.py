@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from shared.clock import Clock, Sleep
 from shared.errors import EntityChanged, StorageUnavailable
+from shared.recent import Recent
 from shared.storage.port import EntityStore, Table
 from shared.throttle.coalescing import Call
 from shared.throttle.decision import Answer
-from shared.throttle.recent import Recent
 from shared.throttle.rows import Row
 
 _FIRST_PAUSE: Final = 0.01

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from shared.recent import Recent
 from shared.throttle.decision import Refusal
 from shared.throttle.model import Subject
-from shared.throttle.recent import Recent
 
 
 class Refusals:

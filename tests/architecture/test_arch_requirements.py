@@ -8,7 +8,7 @@ import pytest
 
 from tests.architecture.source_tree import DEPLOYED, ROOT, imports, modules
 
-INDIRECT: dict[str, str] = {}
+INDIRECT = {"sniffio": "httpcore looks for it several times a request, and not to find it is slow"}
 """Requirements that no module imports, and why they are there all the same."""
 
 

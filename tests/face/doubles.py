@@ -9,9 +9,10 @@ import httpx
 
 from shared.face import v1_1_preview_1
 from shared.face.budget import Budget
-from shared.face.client import FaceClient, make_http_client
+from shared.face.client import FaceClient
 from shared.face.model import LivenessMode, SessionSpec
 from shared.face.retries import CREATE_PATIENCE, READ_PATIENCE, Patience
+from shared.face.transport import make_http_transport
 from shared.face.versions import ApiVersion
 from shared.face.wire import UpstreamResponse
 from tests.face.fault_server import answer_json
@@ -101,9 +102,9 @@ class RecordedSleep:
         await asyncio.sleep(0)
 
 
-def plain_http_client() -> httpx.AsyncClient:
-    """Make the client of production without reading the certificates of this machine, which takes time."""
-    return make_http_client(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+def plain_http_transport() -> httpx.AsyncHTTPTransport:
+    """Open connections as in production, without reading the certificates of this machine, which takes time."""
+    return make_http_transport(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
 @asynccontextmanager
@@ -115,10 +116,10 @@ async def face_client(
     budget: Budget | None = None,
     sleep: RecordedSleep | None = None,
     patience: Patience | None = SHORT,
-    http: httpx.AsyncClient | None = None,
+    http: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[FaceClient]:
     """Make a client that is closed in the end, with the longest jitter; patience None: as in production."""
-    async with http or plain_http_client() as opened:
+    async with http or plain_http_transport() as opened:
         yield FaceClient(
             opened,
             base_url,

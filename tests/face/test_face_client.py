@@ -555,7 +555,7 @@ async def test_secrets_are_in_no_repr_log_or_error(
 
 def _virtual(handler: Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]) -> FaceClient:
     return FaceClient(
-        httpx.AsyncClient(transport=httpx.MockTransport(handler)),
+        httpx.MockTransport(handler),
         "http://127.0.0.1:1",
         v1_1_preview_1,
         FakeCredential(),

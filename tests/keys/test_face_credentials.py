@@ -12,8 +12,9 @@ from shared.clock import system_clock
 from shared.errors import KeyUnavailable, UpstreamUnauthorized
 from shared.face import v1_1_preview_1
 from shared.face.budget import Budget
-from shared.face.client import FaceClient, make_http_client
+from shared.face.client import FaceClient
 from shared.face.model import FaceCredential, LivenessMode, SessionSpec
+from shared.face.transport import make_http_transport
 from shared.keys import (
     CachedSecret,
     IdentityCredential,
@@ -216,7 +217,7 @@ class RollingFace:
 @asynccontextmanager
 async def face_client(face: RollingFace, credential: FaceCredential) -> AsyncIterator[FaceClient]:
     runner, port = await serve(face.app())
-    async with make_http_client() as http:
+    async with make_http_transport() as http:
         yield FaceClient(http, f"http://127.0.0.1:{port}", v1_1_preview_1, credential, Budget(100_000))
     await runner.cleanup()
 

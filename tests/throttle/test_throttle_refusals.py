@@ -3,9 +3,9 @@
 import pytest
 
 from shared.errors import ClientThrottled, DeviceThrottled
+from shared.recent import Recent
 from shared.throttle import Admission
 from shared.throttle.decision import Refusal
-from shared.throttle.recent import Recent
 from shared.throttle.refusals import Refusals
 from shared.throttle.rows import Row
 from tests.throttle.throttle_doubles import (
