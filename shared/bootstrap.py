@@ -14,6 +14,7 @@ from shared.events.publisher import FilePublisher, MemoryPublisher, Publisher
 from shared.face.budget import Budget
 from shared.face.client import FaceClient
 from shared.face.model import Face, FaceCredential
+from shared.face.shared_budget import SharedBudget
 from shared.face.transport import make_http_transport
 from shared.face.versions import load_version
 from shared.idempotency import Idempotency
@@ -44,6 +45,7 @@ from shared.telemetry import quiet_libraries
 from shared.throttle import Limiter
 
 _PEPPER_BYTES = 32
+_INSTANCE_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def build(
     return App(
         settings=settings,
         clock=clock,
-        face=face or _face(settings, secrets_of, clock, resources),
+        face=face or _face(settings, secrets_of, clock, store, resources),
         store=store,
         sessions=Sessions(store, settings.record_retention_days),
         idempotency=Idempotency(store, pseudonyms, clock),
@@ -172,15 +174,20 @@ class _Secrets:
         return self._vault
 
 
-def _face(settings: Settings, secrets_of: _Secrets, clock: Clock, resources: AsyncExitStack) -> Face:
+def _face(
+    settings: Settings, secrets_of: _Secrets, clock: Clock, store: EntityStore, resources: AsyncExitStack
+) -> Face:
     http = make_http_transport()
     resources.push_async_callback(http.aclose)
+    instance = secrets.token_hex(_INSTANCE_BYTES)
+    budget = SharedBudget(Budget(settings.face_max_tps), store, clock, instance=instance)
+    resources.push_async_callback(budget.aclose)
     return FaceClient(
         http,
         settings.endpoint.base_url,
         load_version(settings.face_api_version),
         _credential(settings, secrets_of, clock, resources),
-        Budget(settings.face_max_tps),
+        budget,
     )
 
 

@@ -99,7 +99,7 @@ class Settings:
     face_key: Secret | None = _setting(Secret, "the Face key, for local runs only")
     face_max_tps: float = _setting(
         _number_within(0.1, 1000, float),
-        "calls a second that this instance may make to Face, 0.1 to 1000",
+        "calls a second that all instances together may make to Face, 0.1 to 1000",
         10.0,
     )
     key_vault_url: str | None = _setting(

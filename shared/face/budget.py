@@ -26,7 +26,7 @@ class Budget:
     """A token bucket in this process: in any T seconds it admits at most `rate` * T + `burst` calls.
 
     Half of the burst is kept for creates, and waiting creates go first, in the order in which they came. `rate` is
-    calls per second, at most what the resource has for all instances together and for the phones' own calls.
+    calls per second.
     """
 
     def __init__(
@@ -36,8 +36,8 @@ class Budget:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self.rate = rate
-        self.burst = max(2.0, rate / 2)
+        self._whole = rate
+        self._have_part_of(1)
         self._monotonic = monotonic
         self._sleep = sleep
         self._tokens = self.burst
@@ -55,6 +55,12 @@ class Budget:
             await self._take_as_create(give_up_at)
         else:
             await self._take_as_read(give_up_at)
+
+    def share_with(self, instances: int) -> None:
+        """Have an equal part of the rate from now on, where so many `instances` (with this one) call Face."""
+        self._fill()
+        self._have_part_of(instances)
+        self._tokens = min(self.burst, self._tokens)
 
     def pause(self, seconds: float) -> None:
         """Admit nobody for `seconds`, after Face said that it has no room."""
@@ -76,10 +82,18 @@ class Budget:
             await self._sleep(self._in_time(wait, give_up_at))
         self._tokens -= 1.0
 
-    def _wait_for(self, level: float) -> float:
+    def _have_part_of(self, instances: int) -> None:
+        self.rate = self._whole / instances
+        self.burst = max(2.0, self.rate / 2)
+
+    def _fill(self) -> float:
         now = self._monotonic()
         self._tokens = min(self.burst, self._tokens + (now - self._filled_at) * self.rate)
         self._filled_at = now
+        return now
+
+    def _wait_for(self, level: float) -> float:
+        now = self._fill()
         missing = level - self._tokens
         return max(0.0, self._paused_until - now, missing / self.rate if missing > _TOLERANCE else 0.0)
 

@@ -5,10 +5,11 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from shared.clock import Sleep
 from shared.errors import UpstreamError, UpstreamTimeout
-from shared.face.budget import Budget, Lane
+from shared.face.budget import Lane
 from shared.face.model import FaceCredential
 from shared.face.refusals import refusal
 from shared.face.retries import Patience, Trouble, next_wait
@@ -44,6 +45,18 @@ class Call:
         return self.deadline - _now()
 
 
+class CallBudget(Protocol):
+    """How many calls may be made."""
+
+    async def take(self, lane: Lane, within: float) -> None:
+        """Wait for leave to make one call, at most `within` seconds; raises `UpstreamThrottled`."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Admit nobody for so many seconds."""
+        ...
+
+
 class Caller:
     """Makes calls; the header fields of the credential are put on each request and kept nowhere."""
 
@@ -51,7 +64,7 @@ class Caller:
         self,
         transport: Transport,
         credential: FaceCredential,
-        budget: Budget,
+        budget: CallBudget,
         *,
         sleep: Sleep,
         random: Callable[[], float],

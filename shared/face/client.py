@@ -9,8 +9,8 @@ import httpx
 
 from shared.clock import Sleep
 from shared.errors import UpstreamSessionGone
-from shared.face.budget import Budget, Lane
-from shared.face.calls import Call, Caller
+from shared.face.budget import Lane
+from shared.face.calls import Call, CallBudget, Caller
 from shared.face.model import (
     AuditEntry,
     AuditPage,
@@ -36,7 +36,7 @@ class FaceClient:
         base_url: str,
         version: ApiVersion,
         credential: FaceCredential,
-        budget: Budget,
+        budget: CallBudget,
         *,
         sleep: Sleep = asyncio.sleep,
         random: Callable[[], float] = random.random,

@@ -8,7 +8,7 @@ from functools import partial
 
 from shared.clock import Clock
 from shared.errors import KeyUnavailable
-from shared.keys.flight import Flight
+from shared.flight import Flight
 from shared.keys.lifetimes import Lifetimes
 from shared.keys.secret import Secret
 from shared.telemetry import Field, log_event

@@ -1,0 +1,127 @@
+"""What all instances together may ask of Face, shared out among those that are asking."""
+
+import json
+import logging
+import random as random_numbers
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from shared.clock import Clock
+from shared.errors import EntityChanged, StorageUnavailable
+from shared.face.budget import LONGEST_PAUSE, Budget, Lane
+from shared.flight import Flight
+from shared.storage.port import Entity, EntityStore, Table
+from shared.telemetry import log_event
+
+BEAT_MS: Final = 10_000
+"""How often an instance says that it is there, as long as it calls Face."""
+
+ALIVE_MS: Final = 3 * BEAT_MS
+"""For how long that counts."""
+
+_RETRY_MS: Final = 1_000
+_KEY: Final = "face-budget"
+
+_logger = logging.getLogger(__name__)
+
+
+class SharedBudget:
+    """A `Budget` of this instance's part: an equal one for each instance that called Face lately.
+
+    They know of each other by one row of the store, which each writes about every ten seconds, beside its calls; only
+    an instance's first call waits for it. Face's pauses are told in the same row, so that one instance's 429 keeps all
+    away. An instance that has just come is known to all others within two beats, one that has gone is forgotten after
+    thirty seconds; until then, and while the store fails, each goes by what it knew last. `instance` is a name of this
+    one alone, `random` answers numbers from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        store: EntityStore,
+        clock: Clock,
+        *,
+        instance: str,
+        random: Callable[[], float] = random_numbers.random,
+    ) -> None:
+        self._budget = budget
+        self._store = store
+        self._clock = clock
+        self._instance = instance
+        self._random = random
+        self._beat_at: int | None = None
+        self._next_after = 0
+        self._paused_until = 0
+        self._told_until = 0
+        self._flight = Flight("share the budget of Face")
+
+    async def take(self, lane: Lane, within: float) -> None:
+        """Wait for leave to make one call, as `Budget.take` does."""
+        if self._beat_at is None:
+            self._flight.start(self._beat)
+            await self._flight.landed()
+        elif self._is_due():
+            self._flight.start(self._beat)
+        await self._budget.take(lane, within)
+
+    def pause(self, seconds: float) -> None:
+        """Admit nobody, on any instance, for `seconds`, after Face said that it has no room."""
+        self._budget.pause(seconds)
+        self._paused_until = max(
+            self._paused_until, self._clock() + round(min(seconds, LONGEST_PAUSE) * 1000)
+        )
+        self._flight.start(self._beat)
+
+    async def aclose(self) -> None:
+        """End what is under way."""
+        await self._flight.aclose()
+
+    def _is_due(self) -> bool:
+        since = self._clock() - (self._beat_at or 0)
+        # A beat that is still to come was stamped before the clock was set back.
+        return not 0 <= since < self._next_after or self._told_until < self._paused_until
+
+    async def _beat(self) -> None:
+        self._beat_at = self._clock()
+        # Not all at the same moment, again and again.
+        self._next_after = round(BEAT_MS * (0.8 + 0.2 * self._random()))
+        try:
+            await self._say(self._beat_at)
+        except EntityChanged:
+            # Another one did so at the same time. What was read counts all the same, and this one says so soon.
+            self._next_after = round(_RETRY_MS * self._random())
+        except StorageUnavailable as fault:
+            log_event(_logger, logging.WARNING, "face_share_unknown", detail=fault.detail)
+
+    async def _say(self, now: int) -> None:
+        """Read who else is there, and write that this one is; raises `EntityChanged` where another did meanwhile."""
+        stored = await self._store.get(Table.THROTTLE, _KEY)
+        values = stored.values if stored else {}
+        present = {**_present(values, now), self._instance: now}
+        until = max(_paused_until(values, now), self._paused_until)
+        self._budget.share_with(len(present))
+        if until > now:
+            self._budget.pause((until - now) / 1000)
+        row = Entity(
+            _KEY,
+            {"instances": json.dumps(present), "paused_until": until},
+            max(now + ALIVE_MS, until),
+            stored.etag if stored else "",
+        )
+        await self._store.write_together(Table.THROTTLE, [row])
+        self._told_until = until
+
+
+def _present(values: Mapping[str, object], now: int) -> dict[str, int]:
+    """Who said lately that it is there; a row that cannot be read says of nobody."""
+    try:
+        said = json.loads(str(values.get("instances", "{}")))
+        return {str(name): int(at) for name, at in said.items() if abs(now - int(at)) < ALIVE_MS}
+    except (AttributeError, OverflowError, TypeError, ValueError):
+        return {}
+
+
+def _paused_until(values: Mapping[str, object], now: int) -> int:
+    until = values.get("paused_until")
+    # Nobody is kept away for longer than the longest pause, whatever the row says.
+    return min(until, now + round(LONGEST_PAUSE * 1000)) if isinstance(until, int) else 0
