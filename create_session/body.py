@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import NoneType
 from typing import Any
 
@@ -34,9 +34,9 @@ class CreateBody:
     """The fields of the contract, with the types that they are to have; values are judged by the rules below."""
 
     liveness_operation_mode: str | None
-    device_correlation_id: str | None
+    device_correlation_id: str | None = field(repr=False)
     device_correlation_id_set_in_client: bool
-    auth_token_time_to_live_in_seconds: int
+    auth_token_time_to_live_in_seconds: int | None
     send_results_to_client: bool
     client_reference: str | None
 
@@ -57,7 +57,7 @@ def parse_body(fields: Mapping[str, Any]) -> CreateBody:
         liveness_operation_mode=fields.get("livenessOperationMode"),
         device_correlation_id=fields.get("deviceCorrelationId"),
         device_correlation_id_set_in_client=fields.get("deviceCorrelationIdSetInClient", False),
-        auth_token_time_to_live_in_seconds=fields.get("authTokenTimeToLiveInSeconds", DEFAULT_TOKEN_LIFETIME),
+        auth_token_time_to_live_in_seconds=fields.get("authTokenTimeToLiveInSeconds"),
         send_results_to_client=fields.get("sendResultsToClient", False),
         client_reference=reference,
     )
@@ -77,13 +77,16 @@ def spec_of(body: CreateBody, face: Face, longest_lifetime: int, *, hides_decisi
     """What to ask the upstream for; raises where its version, or the operator, does not have it."""
     if body.liveness_operation_mode not in face.modes:
         raise InvalidLivenessOperationMode(face.modes)
-    if not MIN_TOKEN_LIFETIME <= body.auth_token_time_to_live_in_seconds <= longest_lifetime:
+    token_lifetime = body.auth_token_time_to_live_in_seconds
+    if token_lifetime is None:
+        token_lifetime = min(DEFAULT_TOKEN_LIFETIME, longest_lifetime)
+    if not MIN_TOKEN_LIFETIME <= token_lifetime <= longest_lifetime:
         raise InvalidTokenLifetime(longest_lifetime)
     if body.send_results_to_client and (hides_decisions or not face.can_send_results_to_client):
         raise InvalidRequestBody("sendResultsToClient is not to be had here")
     return SessionSpec(
         mode=LivenessMode(body.liveness_operation_mode),
         device_id=body.device_correlation_id,
-        token_lifetime=body.auth_token_time_to_live_in_seconds,
+        token_lifetime=token_lifetime,
         send_results_to_client=body.send_results_to_client,
     )

@@ -1,6 +1,7 @@
 """The trigger: parse, create, render."""
 
 import json
+from dataclasses import astuple
 from http import HTTPStatus
 
 import azure.functions as func
@@ -41,8 +42,7 @@ async def _create(call: Call) -> Reply:
 
 def _command(call: Call) -> CreateCommand:
     settings = call.app.settings
-    fields = json_body(call.request)
-    body = parse_body(fields)
+    body = parse_body(json_body(call.request))
     spec = spec_of(
         body,
         call.app.face,
@@ -57,7 +57,8 @@ def _command(call: Call) -> CreateCommand:
         client_reference=body.client_reference,
         caller=caller_of(call),
         idempotency_key=parse_key(key) if key is not None else None,
-        fingerprint=json.dumps([fields, device_id], sort_keys=True) if key is not None else "",
+        # Of what is asked for, not of how it is written: a default may be left out in one of two requests.
+        fingerprint=json.dumps([astuple(spec), device_id, body.client_reference]) if key is not None else "",
         request_id=call.request_id,
         traceparent=continued(header(call.request, "traceparent")),
     )

@@ -34,11 +34,11 @@ class CreateCommand:
     """What is asked for; `fingerprint` is all of the request that makes it this one and no other."""
 
     spec: SessionSpec
-    device_id: str
+    device_id: str = field(repr=False)
     client_reference: str | None
     caller: Caller
-    idempotency_key: str | None
-    fingerprint: str
+    idempotency_key: str | None = field(repr=False)
+    fingerprint: str = field(repr=False)
     request_id: str
     traceparent: str | None = None
 
@@ -115,7 +115,7 @@ async def _create_upstream(app: App, command: CreateCommand, admission: Admissio
         return await app.face.create(command.spec, command.request_id)
     except (UpstreamError, KeyUnavailable) as error:
         # Only what provably never left has used nothing up.
-        if not getattr(error, "request_sent", False):
+        if not error.request_sent:
             await app.limiter.refund(admission)
         raise
 

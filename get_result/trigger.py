@@ -42,7 +42,7 @@ def _body(call: Call, state: ResultState) -> dict[str, Any]:
     record = state.record
     shown: dict[str, Any] = {
         "sessionId": record.session_id,
-        "status": record.status_at(call.app.clock()),
+        "status": record.status,
         "createdDateTime": rfc3339(record.created_at),
         "expiresAt": rfc3339(record.token_expires_at),
     }

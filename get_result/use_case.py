@@ -1,7 +1,7 @@
 """Reading a result: from the record once it is final, else from the upstream, and not too often."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from shared.bootstrap import App
 from shared.callers import Caller
@@ -23,7 +23,7 @@ class ResultQuery:
     """Which session is asked for, and what proves that the caller was given it."""
 
     session_id: str
-    auth_token: str | None
+    auth_token: str | None = field(repr=False)
     caller: Caller
     request_id: str
 

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from shared.settings import SETTINGS  # noqa: E402 - the path has to be there first.
-from shared.web.catalogue import CATALOGUE, INTERNAL_ERROR, INTERNAL_MESSAGE  # noqa: E402
+from shared.web.catalogue import CATALOGUE  # noqa: E402
 
 MADE_BY = "<!-- Made by `make reference`; the source is {}. -->"
 
@@ -19,7 +19,6 @@ def errors_page() -> str:
         (str(int(row.status)), f"`{row.code}`", _message(row.message), row.what_to_do)
         for row in sorted(CATALOGUE, key=lambda row: int(row.status))
     ]
-    rows.append(("500", f"`{INTERNAL_ERROR}`", INTERNAL_MESSAGE, "Try again later; quote the request id."))
     return "\n".join(
         [
             "# Errors",
@@ -44,10 +43,7 @@ def errors_page() -> str:
 
 def settings_page() -> str:
     """The app settings as a page for who runs the service."""
-    rows = [
-        (f"`{setting.name}`", "" if setting.default is None else f"`{setting.default}`", setting.expected)
-        for setting in SETTINGS
-    ]
+    rows = [(f"`{setting.name}`", _default(setting.default), setting.expected) for setting in SETTINGS]
     return "\n".join(
         [
             "# Settings",
@@ -62,6 +58,11 @@ def settings_page() -> str:
             "",
         ]
     )
+
+
+def _default(value: object) -> str:
+    # As it is written in a setting: `true`, not `True`.
+    return "" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def _message(message: str) -> str:

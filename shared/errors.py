@@ -10,8 +10,9 @@ BrokerError                       what a caller is told about; `code` is the err
 ├── ComeBackLater                 the same call may succeed after `retry_after` seconds
 │   ├── DeviceThrottled, ClientThrottled, IdempotencyInProgress
 │   └── StorageUnavailable, KeyUnavailable
-└── UpstreamError                 Azure Face failed; never the phone's fault
-    └── UpstreamFailure, UpstreamUnauthorized, UpstreamThrottled, UpstreamQuotaExceeded, UpstreamTimeout
+├── UpstreamError                 Azure Face failed; never the phone's fault
+│   └── UpstreamFailure, UpstreamUnauthorized, UpstreamThrottled, UpstreamQuotaExceeded, UpstreamTimeout
+└── InternalError                 a fault of the broker's own, whatever it was
 Outcome                           an answer that the code asking for it expects and turns into something else
 ├── EntityExists, EntityChanged   a lost race for a stored entity
 └── UpstreamSessionGone           Face has no such session (any more)
@@ -179,9 +180,16 @@ class StorageUnavailable(ComeBackLater):
 
 
 class KeyUnavailable(ComeBackLater):
-    """A secret or token could not be had, and none is in memory."""
+    """A secret or token could not be had, and none is in memory.
+
+    `request_sent` is true where Face had refused an older one before.
+    """
 
     code = "KeyUnavailable"
+
+    def __init__(self, detail: str = "", *, retry_after: float = 1.0, request_sent: bool = False) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.request_sent = request_sent
 
 
 class EventsUnavailable(Exception):
@@ -242,6 +250,12 @@ class UpstreamTimeout(UpstreamError):
     """Face did not answer within the deadline of the call."""
 
     code = "UpstreamTimeout"
+
+
+class InternalError(BrokerError):
+    """A fault in the broker's own code; what it was is in the log, and never in an answer."""
+
+    code = "InternalError"
 
 
 class Outcome(Exception):

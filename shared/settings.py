@@ -2,14 +2,15 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from shared.errors import SettingsError
 from shared.face.endpoint import Endpoint, custom_endpoint, regional_endpoint
 from shared.face.versions import API_VERSIONS
-from shared.keys.secret import Secret
+from shared.keys.secret import Secret, flaw_of
 from shared.throttle.policy import Policy
 from shared.web.client_address import AddressSource
 
@@ -22,7 +23,8 @@ _DEVELOPMENT_STORAGE = (
     "QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;"
     "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1"
 )
-_GUID = "[0-9A-Fa-f-]{36}"
+_GUID = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _SECRET_NAME = "[0-9A-Za-z-]{1,127}"  # noqa: S105 - the pattern of a name.
 
 
@@ -49,6 +51,9 @@ def _number_within(
     lowest: float, highest: float, kind: type[int] | type[float] = int
 ) -> Callable[[str], float]:
     def parse(text: str) -> float:
+        # Stricter than Python, which takes underscores, blanks and other alphabets' digits.
+        if not _NUMBER.fullmatch(text):
+            raise ValueError
         number = kind(text)
         if not lowest <= number <= highest:
             raise ValueError
@@ -59,6 +64,30 @@ def _number_within(
 
 def _boolean(text: str) -> bool:
     return {"true": True, "false": False}[_one_of("true", "false")(text.lower())]
+
+
+def _secret(text: str) -> Secret:
+    secret = Secret(text)
+    if flaw_of(secret):
+        raise ValueError
+    return secret
+
+
+def _region(text: str) -> str:
+    regional_endpoint(text)
+    return text
+
+
+def _face_endpoint(text: str) -> str:
+    custom_endpoint(text)
+    return text
+
+
+def _base_url(text: str) -> str:
+    url = urlsplit(_matching(r"https?://[A-Za-z0-9.:\[\]-]+")(text))
+    if not url.hostname or url.port == 0:
+        raise ValueError
+    return text
 
 
 def _connection_string(text: str) -> Secret:
@@ -81,10 +110,10 @@ class Settings:
     """
 
     face_region: str | None = _setting(
-        str, "the region of the Face resource, one of the 32 such as `westeurope`"
+        _region, "the region of the Face resource, one of the 32 such as `westeurope`"
     )
     face_endpoint: str | None = _setting(
-        str, "`https://NAME.cognitiveservices.azure.com`; plain http only to loopback"
+        _face_endpoint, "`https://NAME.cognitiveservices.azure.com`; plain http only to loopback"
     )
     face_api_version: str = _setting(
         _one_of(*API_VERSIONS),
@@ -96,7 +125,9 @@ class Settings:
         "`key` (from Key Vault) or `identity` (Entra token; custom subdomain only)",
         "key",
     )
-    face_key: Secret | None = _setting(Secret, "the Face key, for local runs only")
+    face_key: Secret | None = _setting(
+        _secret, "the Face key, for local runs only: printable ASCII without blanks"
+    )
     face_max_tps: float = _setting(
         _number_within(0.1, 1000, float),
         "calls a second that all instances together may make to Face, 0.1 to 1000",
@@ -112,7 +143,9 @@ class Settings:
     pepper_secret: str = _setting(
         _matching(_SECRET_NAME), "the name of the secret that ids are hashed with", "id-pepper"
     )
-    id_pepper: Secret | None = _setting(Secret, "what ids are hashed with, for local runs only")
+    id_pepper: Secret | None = _setting(
+        _secret, "what ids are hashed with, for local runs only: printable ASCII without blanks"
+    )
     azure_client_id: str | None = _setting(
         _matching(_GUID), "the client id (a GUID) of the app's user-assigned identity"
     )
@@ -140,7 +173,7 @@ class Settings:
         _boolean, "`true` to delete the session at Face once its event is published, or `false`", True
     )
     public_base_url: str | None = _setting(
-        _matching(r"https?://[A-Za-z0-9.:\[\]-]+"), "the URL that phones reach this region at, without a path"
+        _base_url, "the URL that phones reach this region at, without a path"
     )
 
     throttle_device: Policy = _policy("5/10m, 20/d", "sessions per device")
@@ -192,7 +225,7 @@ class Settings:
         if wrong:
             raise SettingsError(wrong)
         settings = cls(**values)
-        if conflicts := [line for rule in _RULES if (line := rule(settings))]:
+        if conflicts := [line for rule in _RULES for line in rule(settings)]:
             raise SettingsError(conflicts)
         return settings
 
@@ -204,7 +237,9 @@ class Settings:
     @property
     def endpoint(self) -> Endpoint:
         """Where Face is called."""
-        return _endpoint(self)
+        if self.face_endpoint:
+            return custom_endpoint(self.face_endpoint)
+        return regional_endpoint(self.face_region or "")
 
     @property
     def region(self) -> str:
@@ -255,76 +290,54 @@ def _expected(name: str) -> str:
     return _setting_of(name).refusal
 
 
-def _endpoint(settings: Settings) -> Endpoint:
-    if settings.face_endpoint:
-        return custom_endpoint(settings.face_endpoint)
-    return regional_endpoint(settings.face_region or "")
-
-
-def _one_endpoint(settings: Settings) -> str | None:
+def _one_endpoint(settings: Settings) -> Iterator[str]:
     if (settings.face_region is None) == (settings.face_endpoint is None):
-        return "FACE_REGION: expected either this or FACE_ENDPOINT"
-    try:
-        endpoint = _endpoint(settings)
-    except ValueError:
-        return _expected("face_endpoint" if settings.face_endpoint else "face_region")
-    if settings.in_azure and not endpoint.base_url.endswith(_AZURE_DOMAINS):
-        return "FACE_ENDPOINT: expected an endpoint of Azure where the app runs in Azure"
-    if settings.face_auth == "identity" and not endpoint.takes_entra_tokens:
-        return "FACE_AUTH: expected `key`; `identity` needs a custom subdomain in FACE_ENDPOINT"
-    return None
+        yield "FACE_REGION: expected either this or FACE_ENDPOINT"
+        return
+    if settings.in_azure and not settings.endpoint.base_url.endswith(_AZURE_DOMAINS):
+        yield "FACE_ENDPOINT: expected an endpoint of Azure where the app runs in Azure"
+    if settings.face_auth == "identity" and not settings.endpoint.takes_entra_tokens:
+        yield "FACE_AUTH: expected `key`; `identity` needs a custom subdomain in FACE_ENDPOINT"
 
 
-def _no_local_secrets_in_azure(settings: Settings) -> str | None:
+def _no_local_secrets_in_azure(settings: Settings) -> Iterator[str]:
     for name in ("face_key", "id_pepper", "storage_connection", "events_file"):
         if settings.in_azure and getattr(settings, name) is not None:
-            return (
-                f"{_setting_of(name).name}: expected to be absent in Azure, where no secret is an app setting"
-            )
-    return None
+            yield f"{_setting_of(name).name}: expected to be absent in Azure, where no secret is an app setting"
 
 
-def _a_store(settings: Settings) -> str | None:
+def _a_store(settings: Settings) -> Iterator[str]:
     if settings.in_azure and settings.storage_account is None:
-        return f"{_expected('storage_account')}: memory does not outlive an instance"
-    return None
+        yield f"{_expected('storage_account')}: memory does not outlive an instance"
 
 
-def _a_topic(settings: Settings) -> str | None:
+def _a_topic(settings: Settings) -> Iterator[str]:
     if settings.in_azure and settings.event_grid_topic_endpoint is None:
-        return _expected("event_grid_topic_endpoint")
-    return None
+        yield _expected("event_grid_topic_endpoint")
 
 
-def _a_pepper(settings: Settings) -> str | None:
+def _a_pepper(settings: Settings) -> Iterator[str]:
     if settings.storage_connection and settings.key_vault_url is None and settings.id_pepper is None:
-        return "ID_PEPPER: expected with a store that outlives the process, or KEY_VAULT_URL"
-    return None
+        yield "ID_PEPPER: expected with a store that outlives the process, or KEY_VAULT_URL"
 
 
-def _a_key(settings: Settings) -> str | None:
-    if (
-        settings.key_vault_url is None
-        and (settings.in_azure or settings.face_auth == "key")
-        and not settings.face_key
-    ):
-        return _expected("key_vault_url")
-    return None
+def _a_key(settings: Settings) -> Iterator[str]:
+    needed = settings.in_azure or settings.face_auth == "key"
+    if needed and settings.key_vault_url is None and not settings.face_key:
+        yield _expected("key_vault_url")
 
 
-def _said_who_may_call(settings: Settings) -> str | None:
+def _said_who_may_call(settings: Settings) -> Iterator[str]:
     if settings.in_azure and settings.client_auth is None:
-        return "CLIENT_AUTH: expected `none` to be said where callers are not to be authenticated"
-    return None
+        yield "CLIENT_AUTH: expected `none` to be said where callers are not to be authenticated"
 
 
-def _front_door(settings: Settings) -> str | None:
+def _front_door(settings: Settings) -> Iterator[str]:
     if settings.client_address is AddressSource.FRONT_DOOR and settings.front_door_id is None:
-        return _expected("front_door_id")
-    return None
+        yield _expected("front_door_id")
 
 
-_RULES: tuple[Callable[[Settings], str | None], ...] = (
+_RULES: tuple[Callable[[Settings], Iterator[str]], ...] = (
     _one_endpoint,
     _no_local_secrets_in_azure,
     _a_key,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.clock import Sleep
-from shared.errors import UpstreamError, UpstreamTimeout
+from shared.errors import KeyUnavailable, UpstreamError, UpstreamTimeout
 from shared.face.budget import Lane
 from shared.face.model import FaceCredential
 from shared.face.refusals import refusal
@@ -82,7 +82,7 @@ class Caller:
                 return await self._try_until_answered(call)
         except TimeoutError as error:
             raise UpstreamTimeout("no answer within the deadline", request_sent=call.sent) from error
-        except UpstreamError as error:
+        except (UpstreamError, KeyUnavailable) as error:
             # The last try may never have left, and an earlier one did.
             error.request_sent = call.sent
             raise

@@ -35,7 +35,7 @@ class SessionSpec:
     """What a session is created with: no `device_id` where the client sets it; the lifetime is in seconds."""
 
     mode: LivenessMode
-    device_id: str | None
+    device_id: str | None = field(repr=False)
     token_lifetime: int
     send_results_to_client: bool = False
 

@@ -53,6 +53,8 @@ def read_part(model: type[_P], content: object, response: UpstreamResponse) -> _
 def _content(response: UpstreamResponse) -> object:
     if response.status not in (200, 201):
         raise broken(response, f"unexpected status {response.status}")
+    if response.unread:
+        raise broken(response, "too large, or compressed although that was ruled out")
     if response.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise broken(response, "not announced as JSON")
     try:

@@ -92,7 +92,9 @@ class Transport:
                     body = await _read_body(response)
                 finally:
                     await response.aclose()
-        return UpstreamResponse(response.status_code, dict(response.headers), body)
+        return UpstreamResponse(
+            response.status_code, dict(response.headers), body or b"", unread=body is None
+        )
 
     def _build(self, request: UpstreamRequest, headers: Mapping[str, str]) -> httpx.Request:
         content = None if request.json is None else json.dumps(request.json).encode()
@@ -124,13 +126,13 @@ def _errors_made_ours() -> Iterator[None]:
         raise kind(f"no answer: {type(error).__name__}", request_sent=sent) from error
 
 
-async def _read_body(response: httpx.Response) -> bytes:
-    # A refused body counts as empty: for an error the status says enough, and a success is not read without one.
+async def _read_body(response: httpx.Response) -> bytes | None:
+    """The body, or None for one that is refused: for an error the status says enough, a success is nothing without."""
     if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        return b""
+        return None
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > LARGEST_BODY:
-            return b""
+            return None
     return bytes(body)

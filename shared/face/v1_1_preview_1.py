@@ -165,7 +165,9 @@ def _ended(attempt: _Attempt, response: UpstreamResponse) -> SessionResult:
 
 def _outcome(answered: _Response, response: UpstreamResponse) -> LivenessDecision | Failure:
     text = error_text(answered.body)
-    if text.code or answered.status_code not in _SUCCEEDED:
+    # Whatever else the answer holds: one with an error in it is no decision.
+    has_error = isinstance(answered.body, dict) and answered.body.get("error") is not None
+    if has_error or text.code or answered.status_code not in _SUCCEEDED:
         return failure(text.code, text.message, f"status {answered.status_code}")
     body = {} if answered.body is None else answered.body
     return verdict(read_part(_Verdict, body, response).liveness_decision)

@@ -128,7 +128,8 @@ def _latest(attempts: list[_Attempt], response: UpstreamResponse) -> _Attempt | 
 def _outcome(session_status: str, latest: _Attempt | None) -> LivenessDecision | Failure:
     if latest is None:
         return failure(None, None, session_status)
-    if session_status == latest.attempt_status == _SUCCEEDED:
+    # Whatever else the attempt holds: one with an error in it is no decision.
+    if session_status == latest.attempt_status == _SUCCEEDED and latest.error is None:
         return verdict(latest.result.liveness_decision if latest.result else None)
     ended_as = latest.attempt_status if session_status == _SUCCEEDED else session_status
     error = latest.error or _Error()

@@ -22,12 +22,13 @@ class UpstreamRequest:
 class UpstreamResponse:
     """One answer: the names in `headers` are in lower case; `body` may hold a token, and is in no repr.
 
-    `body` is empty where it was not worth reading: too large, or compressed although that was ruled out.
+    `body` is empty and `unread` true where it was not worth reading: too large, or compressed although ruled out.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    unread: bool = False
 
     @property
     def request_id(self) -> str | None:

@@ -48,12 +48,13 @@ def require_usable(secret: Secret, name: str) -> Secret:
     App Service leaves a reference that it cannot resolve in place, as the literal text of the setting:
     https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
     """
-    if flaw := _flaw(secret):
+    if flaw := flaw_of(secret):
         raise KeyUnavailable(f"secret {name} {flaw}")
     return secret
 
 
-def _flaw(secret: Secret) -> str | None:
+def flaw_of(secret: Secret) -> str | None:
+    """Why a header cannot carry the secret, or None."""
     if not secret.reveal():
         return "is empty"
     if secret.reveal().startswith(_UNRESOLVED_REFERENCE):

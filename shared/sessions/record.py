@@ -88,10 +88,6 @@ class SessionRecord:
         is_real = self.decision is LivenessDecision.REALFACE and self.failure is None
         return is_real and self.matches_digest(sent_digest) is not False
 
-    def status_at(self, now: int) -> SessionStatus:
-        """The status to show: a check that nobody can finish any more has expired, settled or not."""
-        return SessionStatus.EXPIRED if not self.final and self._is_over(now) else self.status
-
     def noted(self, step: Step, now: int) -> "SessionRecord":
         """The record with one more line of history."""
         return replace(self, history=(*self.history, (now, step)))

@@ -11,6 +11,7 @@ from shared.errors import (
     DeviceThrottled,
     IdempotencyInProgress,
     IdempotencyKeyReused,
+    InternalError,
     InvalidDeviceCorrelationId,
     InvalidIdempotencyKey,
     InvalidLivenessOperationMode,
@@ -57,10 +58,6 @@ class Row:
     def render(self, error: BrokerError) -> str:
         """The message for this error."""
         return self.message.format(**self.values(error))
-
-
-INTERNAL_ERROR = "InternalError"
-INTERNAL_MESSAGE = "The service failed. Quote the request id to its operator."
 
 
 def whole_seconds(wait: float) -> int:
@@ -219,6 +216,12 @@ CATALOGUE: tuple[Row, ...] = (
         HTTPStatus.GATEWAY_TIMEOUT,
         "The liveness service did not answer in time.",
         "Try again after a pause; each try with the same Idempotency-Key.",
+    ),
+    Row(
+        InternalError,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "The service failed. Quote the request id to its operator.",
+        "Try again later, and quote the request id to the operator.",
     ),
 )
 

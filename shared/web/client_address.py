@@ -5,6 +5,10 @@ from enum import StrEnum
 from hmac import compare_digest
 from ipaddress import IPv6Address, ip_address, ip_network
 
+UNVOUCHED = "unvouched"
+"""What all callers count by together whose address nobody vouches for, although somebody should: who comes past the
+platform's front must not come past its limit."""
+
 
 class AddressSource(StrEnum):
     """What stands in front of the app, and so which header field is the platform's own."""
@@ -17,23 +21,24 @@ class AddressSource(StrEnum):
 def client_network(
     headers: Mapping[str, str], source: AddressSource, front_door_id: str | None = None
 ) -> str | None:
-    """The caller's network as text: an IPv4 address, or the /64 of an IPv6 address; None where nothing vouches for one.
+    """The caller's network as text: an IPv4 address, or the /64 of an IPv6 address; None where addresses do not count.
 
     App Service overwrites `client-ip` with the peer that it saw, port included
     (Azure/app-service-linux-docs, headers.md). Behind Front Door that peer is Front Door; there `X-Azure-SocketIP` is
     the TCP peer, while `X-Azure-ClientIP` can come from a header that the caller wrote; both count only together with
-    the id of the operator's own Front Door. `X-Forwarded-For` is never read: its left part is the caller's.
+    the id of the operator's own Front Door. `X-Forwarded-For` is never read: its left part is the caller's. A request
+    that lacks what the platform should have written is `UNVOUCHED`.
     """
     match source:
         case AddressSource.NONE:
             return None
         case AddressSource.APP_SERVICE:
-            return network(headers.get("client-ip", ""))
+            return network(headers.get("client-ip", "")) or UNVOUCHED
         case AddressSource.FRONT_DOOR:
             sent = headers.get("x-azure-fdid", "").lower().encode("utf-8", "replace")
             if not front_door_id or not compare_digest(sent, front_door_id.lower().encode()):
-                return None
-            return network(headers.get("x-azure-socketip", ""))
+                return UNVOUCHED
+            return network(headers.get("x-azure-socketip", "")) or UNVOUCHED
 
 
 def network(text: str) -> str | None:

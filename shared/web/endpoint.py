@@ -11,9 +11,9 @@ from pathlib import Path
 import azure.functions as func
 
 from shared.bootstrap import App, current_app
-from shared.errors import BrokerError, RequestRefused, Throttled
+from shared.errors import BrokerError, IdempotencyInProgress, InternalError, RequestRefused, Throttled
 from shared.telemetry import log_event
-from shared.web.responses import Reply, error_reply, internal_error_reply, render
+from shared.web.responses import Reply, error_reply, render
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ async def respond(request: func.HttpRequest, operation: str, handle: Handler) ->
             fault=type(fault).__name__,
             frames=_frames(fault),
         )
-        reply = internal_error_reply(request_id)
+        reply = error_reply(InternalError(), request_id)
     log_event(
         _log,
         logging.INFO,
@@ -63,7 +63,7 @@ async def respond(request: func.HttpRequest, operation: str, handle: Handler) ->
 
 
 def _log_refusal(operation: str, request_id: str, error: BrokerError) -> None:
-    expected = isinstance(error, RequestRefused | Throttled)
+    expected = isinstance(error, RequestRefused | Throttled | IdempotencyInProgress)
     log_event(
         _log,
         logging.INFO if expected else logging.WARNING,

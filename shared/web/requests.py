@@ -15,8 +15,9 @@ _JSON_MEDIA_TYPE = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?', re
 
 
 def header(request: func.HttpRequest, name: str) -> str | None:
-    """One header field, or None where it is absent or empty; repeats arrive joined by commas."""
-    return request.headers.get(name) or None
+    """One header field, or None where it is absent; repeats arrive joined by commas."""
+    value: str | None = request.headers.get(name)
+    return value
 
 
 def json_body(request: func.HttpRequest) -> dict[str, Any]:

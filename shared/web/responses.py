@@ -9,7 +9,7 @@ from typing import Any
 import azure.functions as func
 
 from shared.errors import BrokerError, MethodNotAllowed, Throttled
-from shared.web.catalogue import INTERNAL_ERROR, INTERNAL_MESSAGE, ROW_OF, whole_seconds
+from shared.web.catalogue import ROW_OF, whole_seconds
 
 _ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
@@ -51,21 +51,5 @@ def error_reply(error: BrokerError, request_id: str) -> Reply:
         headers |= error.rate_limit
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
-    return _error(row.status, row.code, row.render(error), request_id, fields, headers)
-
-
-def internal_error_reply(request_id: str) -> Reply:
-    """The answer to a fault of our own: never a text from an exception."""
-    return _error(HTTPStatus.INTERNAL_SERVER_ERROR, INTERNAL_ERROR, INTERNAL_MESSAGE, request_id, {}, {})
-
-
-def _error(
-    status: HTTPStatus,
-    code: str,
-    message: str,
-    request_id: str,
-    fields: Mapping[str, Any],
-    headers: Mapping[str, str],
-) -> Reply:
-    body = {"error": {"code": code, "message": message, "requestId": request_id, **fields}}
-    return Reply(status, body, {"x-ms-error-code": code, **headers})
+    body = {"error": {"code": row.code, "message": row.render(error), "requestId": request_id, **fields}}
+    return Reply(row.status, body, {"x-ms-error-code": row.code, **headers})

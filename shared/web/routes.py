@@ -14,7 +14,7 @@ class Route:
     def matches(self, path: str) -> bool:
         """Whether a concrete path belongs to this route; the host compares without regard to case."""
         pattern = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(self.path))
-        return re.fullmatch(pattern, path.strip("/"), re.IGNORECASE) is not None
+        return re.fullmatch(pattern, path.removesuffix("/"), re.IGNORECASE) is not None
 
 
 CREATE_SESSION = Route("sessions", "POST")

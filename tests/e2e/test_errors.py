@@ -1,9 +1,11 @@
 """Each row of the contract's error table, provoked through HTTP."""
 
+import ast
 import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +13,7 @@ import httpx
 import pytest
 
 from shared.errors import StorageUnavailable
+from shared.face.retries import Patience
 from shared.storage.memory import MemoryStore
 from shared.storage.port import Entity, Table
 from shared.web.catalogue import CATALOGUE
@@ -163,7 +166,9 @@ async def test_results_for_the_phone_where_the_operator_hides_them_are_refused()
         assert_error(await broker.create(sendResultsToClient=True), 400, "InvalidRequestBody")
 
 
-@pytest.mark.parametrize("key", ["short", "x" * 129, "sixteen characters", '"unbalanced-quotes', "a,b" * 8])
+@pytest.mark.parametrize(
+    "key", ["", "short", "x" * 129, "sixteen characters", '"unbalanced-quotes', "a,b" * 8]
+)
 async def test_bad_idempotency_key_is_refused(broker: Broker, key: str) -> None:
     """The key is 16 to 128 of A-Za-z0-9_-, bare or quoted."""
     answer = await post(broker, json.dumps(GOOD).encode(), **{"Idempotency-Key": key})
@@ -468,6 +473,58 @@ async def test_upstream_never_reached_gives_the_charge_back() -> None:
         assert (await broker.create()).status_code == 200
 
 
+@pytest.mark.parametrize("operation", ["create", "result"])
+async def test_upstream_that_does_not_answer_in_time_is_a_timeout(operation: str) -> None:
+    """Face is waited for as long as a call may take, and the phone is told that it was too long."""
+
+    async def forever(_: float) -> None:
+        await asyncio.Event().wait()
+
+    patience = Patience(total=0.3, per_try=0.2, tries=1)
+    async with running_broker(simulator_sleep=forever, patience=patience) as broker:
+        if operation == "create":
+            answer = await broker.create("sim-create-slow")
+        else:
+            answer = await broker.result(await broker.created("sim-result-slow"))
+
+        assert_error(answer, 504, "UpstreamTimeout")
+
+
+@pytest.mark.parametrize(
+    ("source", "headers"),
+    [
+        ("frontdoor", {"x-azure-socketip": "203.0.113.7"}),
+        (
+            "frontdoor",
+            {"x-azure-socketip": "203.0.113.8", "x-azure-fdid": "0f8fad5b-d9cb-469f-a165-70867728950f"},
+        ),
+        ("appservice", {"client-ip": "1.2.3.4, 9.9.9.9"}),
+        ("appservice", {}),
+    ],
+)
+async def test_caller_who_comes_around_the_front_is_limited_with_all_such(
+    source: str, headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without an address that the platform vouches for, guessing is no freer than with one, and it is logged."""
+    door = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    async with running_broker(CLIENT_ADDRESS=source, THROTTLE_CLIENT="2/10m", FRONT_DOOR_ID=door) as broker:
+        session = {"sessionId": UNKNOWN_ID, "authToken": "guess"}
+        answers = [(await broker.result(session, **headers)).status_code for _ in range(3)]
+
+    assert answers == [404, 404, 429]
+    assert "client_address_unvouched" in caplog.text
+
+
+async def test_empty_digest_is_no_match(broker: Broker) -> None:
+    """An app that sends the field without what the SDK should have handed it gets no pass."""
+    session = await broker.created()
+    await broker.perform(session)
+
+    body = (await broker.result(session, **{"X-Client-Digest": ""})).json()
+
+    assert (body["passed"], body["digestMatches"], body["livenessDecision"]) == (False, False, "realface")
+
+
 class BrokenStore(MemoryStore):
     """A store that stops answering when it is told to."""
 
@@ -534,7 +591,17 @@ async def test_fault_of_our_own_tells_nothing() -> None:
         assert "secret" not in answer.text
 
 
-def test_every_error_of_the_catalogue_has_a_distinct_code() -> None:
-    """A code names one failure."""
-    codes = [row.code for row in CATALOGUE]
-    assert len(set(codes)) == len(codes)
+def test_every_error_of_the_catalogue_is_provoked() -> None:
+    """Each code is expected of an answer over HTTP, here or in the tests of the audit."""
+    here = Path(__file__)
+    sources = [here, here.parents[1] / "audit/test_audit_http.py"]
+    texts = {
+        node.value
+        for source in sources
+        for test in ast.walk(ast.parse(source.read_text("utf-8")))
+        if isinstance(test, ast.AsyncFunctionDef) and test.name.startswith("test_")
+        for node in ast.walk(test)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+    assert [row.code for row in CATALOGUE if row.code not in texts] == []

@@ -16,6 +16,13 @@ from local.host import Host
 from local.simulator import FaceSimulator
 from shared.bootstrap import App, build, install
 from shared.clock import Sleep
+from shared.face.budget import Budget
+from shared.face.client import FaceClient
+from shared.face.model import Face
+from shared.face.retries import Patience
+from shared.face.transport import make_http_transport
+from shared.face.versions import load_version
+from shared.keys import KeyCredential, Secret, StaticSecret
 from shared.settings import Settings
 from shared.storage.port import EntityStore
 from tests.support.clock import FakeClock
@@ -77,14 +84,16 @@ async def running_broker(
     store: EntityStore | None = None,
     clock: FakeClock | None = None,
     simulator_sleep: Sleep = asyncio.sleep,
+    patience: Patience | None = None,
     **settings: str,
 ) -> AsyncIterator[Broker]:
-    """Start simulator, app and host on free ports, and end them."""
+    """Start simulator, app and host on free ports, and end them; `patience` None: as in production."""
     clock = clock or FakeClock()
     simulator = FaceSimulator(key=FACE_KEY, clock=clock, sleep=simulator_sleep)
     await simulator.start()
     mapping = environment(simulator.url, **settings)
-    app = build(Settings.from_mapping(mapping), clock=clock, store=store)
+    face = _impatient(simulator.url, patience) if patience else None
+    app = build(Settings.from_mapping(mapping), clock=clock, store=store, face=face)
     install(app)
     host = Host(
         function_app(mapping),
@@ -104,6 +113,18 @@ async def running_broker(
             await host.stop()
             await app.aclose()
             await simulator.stop()
+
+
+def _impatient(url: str, patience: Patience) -> Face:
+    return FaceClient(
+        make_http_transport(),
+        url,
+        load_version("v1.1-preview.1"),
+        KeyCredential(StaticSecret(Secret(FACE_KEY), name="FACE_KEY")),
+        Budget(1000),
+        create_patience=patience,
+        read_patience=patience,
+    )
 
 
 def function_app(mapping: Mapping[str, str]) -> Any:  # noqa: ANN401 - azure.functions' FunctionApp.

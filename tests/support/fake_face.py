@@ -16,7 +16,8 @@ class FakeFace:
     """A `Face` that makes sessions with ids and tokens of its own, counted from 1.
 
     `calls` counts the calls by operation, failed ones too; `specs` holds what each session was created with, `deleted`
-    which ones were deleted, `request_ids` what came along. While `gate` is set to an event, every call waits for it.
+    which ones were deleted, `request_ids` what came along. While `gate` is set to an event, every call sets `arrived`
+    and waits for it.
     """
 
     api_version: str = "v1.1-preview.1"
@@ -27,6 +28,7 @@ class FakeFace:
     deleted: list[str] = field(default_factory=list)
     request_ids: list[str] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _results: dict[str, SessionResult] = field(default_factory=dict)
     _failures: dict[Operation, deque[Exception]] = field(default_factory=dict)
 
@@ -72,6 +74,7 @@ class FakeFace:
         self.calls[operation] += 1
         self.request_ids.append(request_id)
         if self.gate:
+            self.arrived.set()
             await self.gate.wait()
         if failures := self._failures.get(operation):
             raise failures.popleft()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.web.client_address import AddressSource, client_network, network
+from shared.web.client_address import UNVOUCHED, AddressSource, client_network, network
 
 DOOR = "0f8fad5b-d9cb-469f-a165-70867728950e"
 FORGED = {"x-forwarded-for": "198.51.100.1", "x-azure-clientip": "198.51.100.2", "x-real-ip": "198.51.100.3"}
@@ -55,9 +55,12 @@ def test_app_service_forged_fields_do_not_count() -> None:
     assert client_network(headers, AddressSource.APP_SERVICE) == "203.0.113.7"
 
 
-def test_app_service_field_missing_nothing_else_is_believed() -> None:
-    """Without the platform's field there is no address, rather than a forged one."""
-    assert client_network(FORGED, AddressSource.APP_SERVICE) is None
+@pytest.mark.parametrize(
+    "sent", [{}, {"client-ip": ""}, {"client-ip": "1.2.3.4, 9.9.9.9"}, {"client-ip": "x"}]
+)
+def test_app_service_field_missing_nothing_else_is_believed(sent: dict[str, str]) -> None:
+    """Without a readable field of the platform's own, a request counts with all that lack it, never by a forged one."""
+    assert client_network(FORGED | sent, AddressSource.APP_SERVICE) == UNVOUCHED
 
 
 def test_front_door_with_its_id_peer_counts() -> None:
@@ -76,4 +79,10 @@ def test_front_door_of_somebody_else_is_not_believed(door: str | None) -> None:
     """Anybody can have a Front Door: without the operator's own id its fields are the caller's."""
     headers = {"x-azure-socketip": "203.0.113.7"} | ({} if door is None else {"x-azure-fdid": door})
 
-    assert client_network(headers, AddressSource.FRONT_DOOR, DOOR) is None
+    assert client_network(headers, AddressSource.FRONT_DOOR, DOOR) == UNVOUCHED
+
+
+@given(st.text(max_size=60))
+def test_nobody_can_write_the_address_of_the_unvouched(text: str) -> None:
+    """It is no address that a field could hold."""
+    assert network(text) != UNVOUCHED

@@ -1,0 +1,14 @@
+"""An app with everything around it in memory, for use-cases without HTTP."""
+
+from shared.bootstrap import App, build
+from shared.settings import Settings
+from shared.storage.port import EntityStore
+from tests.support.broker import environment
+from tests.support.clock import FakeClock
+from tests.support.fake_face import FakeFace
+
+
+def app_of(*, face: FakeFace | None = None, store: EntityStore | None = None, **settings: str) -> App:
+    """Build the app over fakes; its clock stands still until a test moves it."""
+    mapping = environment("http://127.0.0.1:9", **settings)
+    return build(Settings.from_mapping(mapping), clock=FakeClock(), face=face or FakeFace(), store=store)
