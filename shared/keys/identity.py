@@ -17,9 +17,13 @@ SDK_OPTIONS: Final[dict[str, Any]] = {
     # Seconds; the SDKs' own are 300 for each.
     "connection_timeout": 1,
     "read_timeout": 2,
-    # One more try, at once, where the deadline leaves room for it; the SDKs' own are three, seconds apart.
+    # Without a connection one more try, at once, where the deadline leaves room for it; the SDKs' own are three,
+    # seconds apart.
     "retry_total": 1,
     "retry_read": 0,
+    # A refusal is told at once, and the cache tries again: azure-core would wait out a `Retry-After`, until the
+    # deadline cuts it and nobody knows why.
+    "retry_status": 0,
     # The identity's own secret header goes over plain http on the machine: never through a proxy.
     "use_env_settings": False,
 }

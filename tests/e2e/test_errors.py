@@ -237,7 +237,9 @@ async def test_token_of_another_session_does_not_open_this_one(broker: Broker) -
     assert_error(answer, 404, "SessionNotFound")
 
 
-@pytest.mark.parametrize("path", ["/api/nothing", "/api/sessions/a/b", "/api/", "/api/session"])
+@pytest.mark.parametrize(
+    "path", ["/api/nothing", "/api/sessions/a/b", "/api/", "/api/session", "/api//health", "/api//sessions"]
+)
 @pytest.mark.parametrize("method", ["GET", "POST", "BREW"])
 async def test_path_that_does_not_exist_is_not_found(broker: Broker, method: str, path: str) -> None:
     """A path without a function is a 404 in the contract's shape, whatever the method."""

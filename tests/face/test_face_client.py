@@ -2,7 +2,7 @@ import asyncio
 import json
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Protocol
 
 import httpx
@@ -377,9 +377,24 @@ async def test_key_that_cannot_be_had_is_passed_on() -> None:
             raise KeyUnavailable("the vault is away")
 
     async with FaultServer(created) as server, face_client(server.url, credential=_NoCredential()) as face:
-        with pytest.raises(KeyUnavailable):
+        with pytest.raises(KeyUnavailable) as failure:
             await face.create(SPEC, REQUEST_ID)
+    assert not failure.value.request_sent
     assert server.connections == 0
+
+
+async def test_key_that_is_gone_after_a_refusal_was_sent_before() -> None:
+    """Face got the request with the old key: that it is not known whether anything was used up must not get lost."""
+
+    class _NoNewer(FakeCredential):
+        async def renew(self, refused: Mapping[str, str]) -> bool:
+            raise KeyUnavailable("the vault has none any more")
+
+    async with FaultServer(denied) as server, face_client(server.url, credential=_NoNewer()) as face:
+        with pytest.raises(KeyUnavailable) as unavailable:
+            await face.create(SPEC, REQUEST_ID)
+    assert unavailable.value.request_sent
+    assert len(server.received) == 1
 
 
 async def test_wait_that_is_too_long_is_told_at_once() -> None:

@@ -309,14 +309,22 @@ async def test_compressed_or_oversized_answer_is_not_read(behaviour: Behaviour) 
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert response.body == b""
+    assert (response.body, response.unread) == (b"", True)
     assert peak < 5 * 1024 * 1024
 
 
 async def test_largest_answer_is_read_whole() -> None:
     """An answer of just the size allowed is read."""
     async with FaultServer(answer(200, b" " * LARGEST_BODY)) as server:
-        assert len((await send(server.url)).body) == LARGEST_BODY
+        response = await send(server.url)
+    assert (len(response.body), response.unread) == (LARGEST_BODY, False)
+
+
+async def test_refused_body_is_told_as_such() -> None:
+    """Who looks for the cause is not sent after JSON that was never read."""
+    async with FaultServer(answer(200, b" " * (LARGEST_BODY + 1))) as server, face_client(server.url) as face:
+        with pytest.raises(UpstreamFailure, match="too large, or compressed"):
+            await face.create(SPEC, REQUEST_ID)
 
 
 async def test_status_counts_where_the_body_is_refused() -> None:

@@ -206,6 +206,21 @@ def test_decision_is_read_whatever_its_case(text: str, decision: LivenessDecisio
             200,
             Failure("InvalidFace", "No face."),
         ),
+        (
+            {"error": {"message": "Slow down."}, "livenessDecision": "realface"},
+            200,
+            Failure("Unspecified", "Slow down."),
+        ),
+        (
+            {"error": {}, "livenessDecision": "realface"},
+            200,
+            Failure("Unspecified", "The attempt ended with status 200."),
+        ),
+        (
+            {"error": "trouble", "livenessDecision": "realface"},
+            200,
+            Failure("Unspecified", "The attempt ended with status 200."),
+        ),
         ({"livenessDecision": "realface"}, 400, Failure("Unspecified", "The attempt ended with status 400.")),
         ({"livenessDecision": "realface"}, 0, Failure("Unspecified", "The attempt ended with status 0.")),
         ("text", 500, Failure("Unspecified", "The attempt ended with status 500.")),
@@ -226,6 +241,14 @@ def test_attempt_without_a_good_decision_is_a_failure(
         SessionStatus.RESULT_AVAILABLE,
         None,
         failure,
+    )
+
+
+def test_attempt_whose_error_is_null_passes() -> None:
+    """Where there is no error, a null says no more than leaving it out."""
+    assert (
+        read(with_result({"livenessDecision": "realface", "error": None})).decision
+        is LivenessDecision.REALFACE
     )
 
 

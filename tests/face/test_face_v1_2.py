@@ -198,6 +198,27 @@ def test_end_without_a_good_decision_is_a_failure(content: object, failure: Fail
     )
 
 
+@versions
+@pytest.mark.parametrize(
+    "error",
+    [{}, {"code": None}, {"message": "no code"}, {"code": "FaceWithMaskDetected", "message": "Mask."}],
+)
+def test_attempt_with_a_decision_and_an_error_never_passes(
+    version: ApiVersion, error: dict[str, Any]
+) -> None:
+    """What contradicts itself is no decision, however little the error says."""
+    content = session("Succeeded", REAL | {"error": error})
+    result = version.read_result(response(200, json.dumps(content).encode()), SESSION)
+
+    assert result.decision is None
+    assert result.failure is not None
+
+
+def test_attempt_whose_error_is_null_passes() -> None:
+    """Where there is no error, a null says no more than leaving it out."""
+    assert read(session("Succeeded", REAL | {"error": None})).decision is LivenessDecision.REALFACE
+
+
 def test_token_in_the_answer_is_not_read() -> None:
     """The session's token, which this version repeats with the result, goes nowhere."""
     assert "canary-token" not in repr(read(session("Succeeded", REAL)))

@@ -70,6 +70,20 @@ def test_environment_of_the_process_is_read(monkeypatch: pytest.MonkeyPatch) -> 
         ("FACE_MAX_TPS", "0"),
         ("FACE_MAX_TPS", "inf"),
         ("FACE_MAX_TPS", "nan"),
+        ("FACE_MAX_TPS", "9_00"),
+        ("FACE_MAX_TPS", " 900"),
+        ("FACE_MAX_TPS", "\uff19"),
+        ("FACE_MAX_TPS", "1e2"),
+        ("FACE_MAX_TPS", "-1"),
+        ("AUTH_TOKEN_TTL_MAX_SECONDS", "600.0"),
+        ("FACE_KEY", f"{CANARY}\n"),
+        ("FACE_KEY", f"{CANARY} x"),
+        ("FACE_KEY", f"@Microsoft.KeyVault({CANARY})"),
+        ("ID_PEPPER", f"{CANARY} x"),
+        ("PUBLIC_BASE_URL", "https://[::::]:99999:1"),
+        ("PUBLIC_BASE_URL", "https://host:0"),
+        ("PUBLIC_BASE_URL", "https://:443"),
+        ("FRONT_DOOR_ID", "-" * 36),
         ("KEY_VAULT_URL", f"http://{CANARY}"),
         ("KEY_VAULT_URL", f"https://user@{CANARY}"),
         ("FACE_KEY_SECRET", f"{CANARY}/x"),
@@ -111,6 +125,22 @@ def test_all_bad_values_are_told_at_once() -> None:
     lines = refusal_of(LOCAL | {"FACE_MAX_TPS": "x", "THROTTLE_DEVICE": "y", "CLIENT_ADDRESS": "z"})
 
     assert [line.partition(":")[0] for line in lines] == ["FACE_MAX_TPS", "THROTTLE_DEVICE", "CLIENT_ADDRESS"]
+
+
+def test_regions_are_told_with_the_others() -> None:
+    """A region that does not exist is a bad value like any other."""
+    lines = refusal_of({"FACE_REGION": "nowhere", "FACE_KEY": "x", "FACE_MAX_TPS": "x"})
+
+    assert [line.partition(":")[0] for line in lines] == ["FACE_REGION", "FACE_MAX_TPS"]
+
+
+def test_all_local_secrets_in_azure_are_told_at_once() -> None:
+    """Each of them has to go."""
+    local = {"FACE_KEY": "x", "ID_PEPPER": "x", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+
+    lines = refusal_of(AZURE | local)
+
+    assert [line.partition(":")[0] for line in lines] == ["FACE_KEY", "ID_PEPPER", "AzureWebJobsStorage"]
 
 
 @pytest.mark.parametrize(
