@@ -1,11 +1,11 @@
-"""The entry point: `python -m local run`, `serve` or `ops`."""
+"""The entry point: `python -m local run`, `serve`, `simulate` or `ops`."""
 
 import argparse
 import asyncio
 import sys
 
 from local.ops.command_line import add_ops, run_ops
-from local.run import RunOptions, run, serve
+from local.run import RunOptions, run, serve, simulate
 
 
 def main() -> int:
@@ -33,12 +33,20 @@ def main() -> int:
         type=float,
         help="seconds that a queue message is hidden while it is worked on (default: 600)",
     )
+    simulate_parser = commands.add_parser(
+        "simulate", help="start the Face simulator alone; it takes FACE_KEY"
+    )
+    simulate_parser.add_argument(
+        "--port", type=int, default=7072, help="(default: %(default)s; 0: a free one)"
+    )
     add_ops(commands)
     arguments = parser.parse_args()
     if arguments.command == "ops":
         return run_ops(arguments)
     if arguments.command == "serve":
         return asyncio.run(serve(arguments.port, lease_seconds=arguments.lease))
+    if arguments.command == "simulate":
+        return asyncio.run(simulate(arguments.port))
     options = RunOptions(arguments.port, arguments.simulator_port, arguments.storage, arguments.once)
     return asyncio.run(run(options))
 

@@ -61,6 +61,14 @@ async def serve(port: int, *, lease_seconds: float | None = None) -> int:
     return await _reporting(_serve(port, lease_seconds))
 
 
+async def simulate(port: int) -> int:
+    """Serve the Face simulator alone until Ctrl-C, for a broker that runs elsewhere; prints its URL first.
+
+    It takes the key in `FACE_KEY`, as that broker does.
+    """
+    return await _reporting(_simulate(port))
+
+
 async def _run(options: RunOptions) -> bool:
     ended = _ended_by_signal()
     async with _started(options) as running:
@@ -96,6 +104,18 @@ async def _serve(port: int, lease_seconds: float | None) -> bool:
     return True
 
 
+async def _simulate(port: int) -> bool:
+    if not (key := os.environ.get("FACE_KEY")):
+        raise SettingsError(["FACE_KEY: expected the key that the broker calls with"])
+    ended = _ended_by_signal()
+    simulator = FaceSimulator(key=key)
+    await simulator.start(port=port)
+    print(simulator.url, flush=True)
+    await ended.wait()
+    await simulator.stop()
+    return True
+
+
 async def _reporting(work: Awaitable[bool]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     try:
@@ -121,11 +141,11 @@ def _ended_by_signal() -> asyncio.Event:
 @asynccontextmanager
 async def _started(options: RunOptions) -> AsyncIterator[Running]:
     async with AsyncExitStack() as resources:
-        key = secrets.token_hex(16)
+        key = os.environ.get("FACE_KEY") or secrets.token_hex(16)
         simulator = FaceSimulator(key=key)
         await simulator.start(port=options.simulator_port)
         resources.push_async_callback(simulator.stop)
-        if "FACE_REGION" not in os.environ and "FACE_ENDPOINT" not in os.environ:
+        if not (os.environ.get("FACE_REGION") or os.environ.get("FACE_ENDPOINT")):
             _set_environment({"FACE_ENDPOINT": simulator.url, "FACE_KEY": key})
         if options.storage == "azurite":
             azurite = resources.enter_context(_azurite())
@@ -157,7 +177,8 @@ def _azurite() -> AzuriteProcess:
 def _set_environment(settings: Mapping[str, str]) -> None:
     """Fill in what the environment leaves open: `FACE_API_VERSION=v1.2 make run` keeps its word."""
     for name, value in settings.items():
-        os.environ.setdefault(name, value)
+        # An empty one counts as not set, as for the broker.
+        os.environ[name] = os.environ.get(name) or value
 
 
 def _introduce(running: Running, storage: str) -> None:

@@ -26,6 +26,9 @@ MUTATORS = frozenset(
     }
 )
 
+SECRETS = frozenset({"auth_token", "digest", "fingerprint", "front_door_id", "pepper", "token_hash"})
+"""Names of what a caller must not find out by how long a comparison takes."""
+
 KEPT_BY_LOOP = ("shared/bootstrap.py", "_APPS")
 """The one registry: which app belongs to which event loop."""
 
@@ -44,6 +47,26 @@ def environment_is_read_in_settings(module: Module) -> Iterator[str]:
     """The environment is read in `shared/settings.py` only."""
     if module.path != "shared/settings.py":
         yield from _uses(module, ENVIRONMENT)
+
+
+def secrets_are_compared_in_constant_time(module: Module) -> Iterator[str]:
+    """What proves something is compared by `hmac.compare_digest`, and never with `==`."""
+    comparisons = [node for node in ast.walk(module.tree) if isinstance(node, ast.Compare)]
+    for node in comparisons:
+        tells = any(isinstance(operator, ast.Eq | ast.NotEq | ast.In) for operator in node.ops)
+        named = SECRETS & set(map(_called, (node.left, *node.comparators)))
+        if tells and named:
+            yield f"{module.path}:{node.lineno}: {', '.join(sorted(named))} compared in a time that tells"
+
+
+def _called(node: ast.expr) -> str:
+    """The name that a value goes by: of a variable, an attribute, or what a function makes."""
+    if isinstance(node, ast.Call):
+        return _called(node.func)
+    if isinstance(node, ast.Attribute):
+        # `digest.lower()` is as secret as `digest`.
+        return inner if (inner := _called(node.value)) in SECRETS else node.attr
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def import_machinery_is_left_alone(module: Module) -> Iterator[str]:

@@ -38,4 +38,5 @@ RULES: dict[Rule, Callable[[Module], bool]] = {
     module_rules.module_level_only_defines: deployed,
     module_rules.module_opens_with_a_docstring: all_but_tests,
     module_rules.package_only_exports: all_but_tests,
+    module_rules.secrets_are_compared_in_constant_time: deployed,
 }

@@ -15,6 +15,7 @@ from tests.architecture.source_tree import NOT_DEPLOYED, ROOT
 ACCEPTED = {
     "check_app_insights": "The connection string is an app setting that the Bicep sets, and no file of the project.",
     "check_binding_connection_resolution": "The connection is the host's own storage, reached with an identity.",
+    "check_dev_storage_connection": "Azurite is in the example for a laptop, which is in no package.",
     "check_flex_runtime_config": "The Bicep names linuxFxVersion in a comment, which says that Flex refuses it.",
     "check_native_dependency_risk": "Deployments are built remotely, on the platform's own Linux.",
     "check_programming_model_v2": "It looks for objects named app or bp; ours are named after their packages.",

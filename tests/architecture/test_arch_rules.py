@@ -57,6 +57,7 @@ _UNCHANGED = module_rules.module_level_names_stay_as_they_are
 _DEFINES = module_rules.module_level_only_defines
 _DOCSTRING = module_rules.module_opens_with_a_docstring
 _EXPORTS = module_rules.package_only_exports
+_SECRETS = module_rules.secrets_are_compared_in_constant_time
 
 WRONG = (
     Snippet(_ENVIRONMENT, "shared/a.py", "import os\nx = os.environ['A']"),
@@ -111,6 +112,10 @@ WRONG = (
     Snippet(_EXPORTS, "shared/a/__init__.py", "from a.b import c, d\n__all__ = ['c']"),
     Snippet(_EXPORTS, "shared/a/__init__.py", "import a.b\n__all__ = []"),
     Snippet(_EXPORTS, "shared/a/__init__.py", "def f(): pass"),
+    Snippet(_SECRETS, "shared/a.py", "def f(a, b): return a.token_hash == b"),
+    Snippet(_SECRETS, "shared/a.py", "def f(a, digest): return a != digest.lower()"),
+    Snippet(_SECRETS, "shared/a.py", "def f(a, b): return token_hash(a) == b"),
+    Snippet(_SECRETS, "shared/a.py", "def f(a, known): return a.auth_token in known"),
     Snippet(_RAISED, "shared/a.py", "def f(): raise UpstreamError('x')"),
     Snippet(_RAISED, "shared/a.py", "def f():\n    raise BrokerError"),
 )
@@ -157,6 +162,7 @@ RIGHT = (
         "'''Text.'''\nfrom a.b import c, B as Dee, FF\n__all__ = ['FF', 'Dee', 'c']",
     ),
     Snippet(_EXPORTS, "shared/a.py", "x = 1"),
+    Snippet(_SECRETS, "shared/a.py", "def f(a, digest): return digest is None or a == digest_of(a)"),
     Snippet(_RAISED, "shared/a.py", "def f(): raise UpstreamFailure('x')"),
 )
 

@@ -74,6 +74,9 @@ async def test_canaries_show_in_no_log_answer_or_repr(
     face_key = "canary-face-key-0a1b2c3d"
     monkeypatch.setattr(support, "FACE_KEY", face_key)
     async with running_broker(ID_PEPPER=PEPPER) as broker:
+        for name in ("azure", "httpcore", "httpx", "msal"):
+            # The app has quietened them: an operator can turn them up again.
+            monkeypatch.setattr(logging.getLogger(name), "level", logging.DEBUG)
         *answers, tokens = await _drive(broker)
         stored = [
             repr(entity)

@@ -18,6 +18,7 @@ import pytest
 
 from local.azurite import AzuriteProcess
 from local.simulator import FaceSimulator
+from shared.settings import Settings
 from tests.support.azurite import Azurite
 
 ROOT = Path(__file__).parents[2]
@@ -227,6 +228,53 @@ def test_bad_settings_stop_the_start_with_a_line_each(tmp_path: Path) -> None:
         "THROTTLE_DEVICE",
     ]
     assert "canary" not in ended.stderr + ended.stdout
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"RESULT_VISIBILITY": "status"}, id="decisions kept from phones"),
+        pytest.param({"FACE_KEY": "a-key-of-mine"}, id="a key"),
+        pytest.param({"FACE_REGION": "", "FACE_KEY": "", "EVENTS_FILE": ""}, id="empty ones"),
+        pytest.param({"AUTH_TOKEN_TTL_MAX_SECONDS": "300"}, id="a lower ceiling"),
+    ],
+)
+def test_any_setting_can_be_given(settings: dict[str, str], tmp_path: Path) -> None:
+    """The demonstration goes well however the broker is set up."""
+    ended = run("run", "--once", *FREE_PORTS, cwd=tmp_path, **settings)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_example_of_local_settings_is_one_that_works(tmp_path: Path) -> None:
+    """The app starts with it, and the simulator takes its key."""
+    example = json.loads((ROOT / "local.settings.example.json").read_text())["Values"]
+    settings = Settings.from_mapping(example)
+
+    assert settings.face_key is not None
+    with started("simulate", "--port", "0", cwd=tmp_path, FACE_KEY=settings.face_key.reveal()) as simulator:
+        assert simulator.stdout is not None
+        url = simulator.stdout.readline().strip()
+        path = "/face/v1.1-preview.1/detectLiveness/singleModal/sessions"
+        body = {"livenessOperationMode": "Passive", "deviceCorrelationId": "x"}
+        key = {"Ocp-Apim-Subscription-Key": settings.face_key.reveal()}
+        try:
+            with httpx.Client(trust_env=False) as http:
+                answers = [http.post(url + path, json=body, headers=headers) for headers in (key, {})]
+        finally:
+            simulator.send_signal(signal.SIGINT)
+    assert [answer.status_code for answer in answers] == [200, 401]
+    assert simulator.returncode == 0
+
+
+def test_simulator_alone_needs_a_key(tmp_path: Path) -> None:
+    """Without one, nobody could call it."""
+    ended = run("simulate", "--port", "0", cwd=tmp_path)
+
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "FACE_KEY: expected the key that the broker calls with\n",
+    )
 
 
 def test_taken_port_is_told_in_one_line(tmp_path: Path) -> None:
