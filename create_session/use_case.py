@@ -14,6 +14,7 @@ from shared.errors import (
     EntityChanged,
     EntityExists,
     IdempotencyInProgress,
+    IdempotencyKeyReused,
     KeyUnavailable,
     Outcome,
     StorageUnavailable,
@@ -68,26 +69,44 @@ async def create_session(app: App, command: CreateCommand) -> Created:
 
 
 async def _claim(app: App, command: CreateCommand, subjects: list[Subject]) -> Claim | StoredAnswer | None:
+    """The right to run the request, or the answer that it had; None where it has no idempotency key.
+
+    A request that has no chance is refused here, before it has touched the store: by a refusal that is remembered, or
+    because there is no room at Face.
+    """
     if command.idempotency_key is None:
+        _require_a_chance(app, subjects)
         return None
     key = (command.caller.principal or "", command.idempotency_key, command.fingerprint)
     try:
-        app.limiter.require_not_refused(subjects)
+        _require_a_chance(app, subjects)
     except BrokerError:
-        # A flood of refused requests must not write; but who was answered before is answered again.
-        found = await app.idempotency.find(*key)
+        # A flood of refused requests must not write, and hardly read; but who was answered before is answered again.
+        may_look = app.second_looks.take(subjects[0].key)
+        found = await app.idempotency.find(*key) if may_look else None
         if found is None:
             raise
         return found
     return await app.idempotency.begin(*key)
 
 
+def _require_a_chance(app: App, subjects: list[Subject]) -> None:
+    app.limiter.require_not_refused(subjects)
+    app.face.require_room()
+
+
 async def _replay(app: App, command: CreateCommand, device: str, answer: StoredAnswer) -> Created:
-    """The stored answer; who stored it may have ended before it wrote the record, which is then written here."""
+    """The stored answer; who stored it may have ended before it wrote the record, which is then written here.
+
+    Raises `IdempotencyKeyReused` where the session was revoked since: nobody can use it any more.
+    """
     created = Created(**json.loads(answer.content))
+    stored = await app.sessions.get(created.session_id)
+    if stored and stored.record.revoked:
+        raise IdempotencyKeyReused("its session was revoked")
     if not answer.repeated:
         await app.idempotency.repeat(answer)
-    if await app.sessions.get(created.session_id) is None:
+    if stored is None:
         with suppress(EntityExists):
             await app.sessions.add(_record(app, command, device, created))
     return created

@@ -42,10 +42,12 @@ from shared.storage.memory import MemoryStore
 from shared.storage.port import EntityStore
 from shared.storage.store_time import StoreTime
 from shared.telemetry import quiet_libraries
-from shared.throttle import Limiter
+from shared.throttle import Allowance, Limiter
 
 _PEPPER_BYTES = 32
 _INSTANCE_BYTES = 8
+# An honest phone repeats a create after some seconds, and then perhaps once more.
+_SECOND_LOOK_MS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class App:
     idempotency: Idempotency
     limiter: Limiter
     limits: Limits
+    second_looks: Allowance
     pseudonyms: Pseudonyms
     queue: MessageQueue
     publisher: Publisher
@@ -99,6 +102,7 @@ def build(
         idempotency=Idempotency(store, pseudonyms, clock),
         limiter=Limiter(store, clock, random=random.random),
         limits=Limits(settings, pseudonyms),
+        second_looks=Allowance(clock, every_ms=_SECOND_LOOK_MS),
         pseudonyms=pseudonyms,
         queue=queue or _queue(settings, secrets_of, clock, resources),
         publisher=publisher or _publisher(settings, secrets_of, resources),

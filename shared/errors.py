@@ -132,7 +132,7 @@ class SessionNotFound(RequestRefused):
 
 
 class IdempotencyKeyReused(RequestRefused):
-    """The idempotency key was used before, for another request."""
+    """The idempotency key was used before: for another request, or for a session that was revoked since."""
 
     code = "IdempotencyKeyReused"
 

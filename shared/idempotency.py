@@ -119,13 +119,16 @@ class Idempotency:
     async def repeat(self, answer: StoredAnswer) -> None:
         """Make sure that an answer stays, before it is given again.
 
-        Raises `IdempotencyInProgress` where another request was faster to do so, or to withdraw the answer.
+        Raises `IdempotencyInProgress` where another request was faster to withdraw the answer.
         """
         repeated = replace(answer.entity, values={**answer.entity.values, "repeated": True})
         try:
             await self._store.replace(Table.IDEMPOTENCY, repeated)
         except EntityChanged as lost:
-            raise IdempotencyInProgress(retry_after=_POLL_SECONDS) from lost
+            stored = await self._store.get(Table.IDEMPOTENCY, answer.entity.key)
+            # Another request with the key may have been faster to do the same.
+            if stored is None or stored.values != repeated.values:
+                raise IdempotencyInProgress(retry_after=_POLL_SECONDS) from lost
 
     async def withdraw(self, claim: Claim) -> bool:
         """Give the key free, with the answer of this claim; whether it is certain that nobody is given that.

@@ -22,7 +22,7 @@ from shared.settings import Settings
 from shared.storage.port import EntityStore
 from shared.throttle import Subject
 
-_SETTINGS = {"FACE_REGION": "westeurope", "FACE_KEY": "none is called", "ID_PEPPER": "one-for-both-instances"}
+_SETTINGS = {"FACE_REGION": "westeurope", "FACE_KEY": "none-is-called", "ID_PEPPER": "one-for-both-instances"}
 # Time stands still: what is limited by time is the same in each run, however fast the store is.
 _NOW = 1_800_000_000_000
 
@@ -35,6 +35,9 @@ class InstantFace:
     modes: tuple[LivenessMode, ...] = (LivenessMode.PASSIVE,)
     can_send_results_to_client: bool = False
     api_version: str = "v1.1-preview.1"
+
+    def require_room(self) -> None:
+        """Have room."""
 
     async def create(self, spec: SessionSpec, request_id: str) -> CreatedSession:
         """Make up a session."""

@@ -56,6 +56,10 @@ class Budget:
         else:
             await self._take_as_read(give_up_at)
 
+    def require_room(self) -> None:
+        """Raise `UpstreamThrottled` where a create that came now would be refused; takes nothing."""
+        self._require_turn(self._monotonic() + Lane.CREATE.value)
+
     def share_with(self, instances: int) -> None:
         """Have an equal part of the rate from now on, where so many `instances` (with this one) call Face."""
         self._fill()
@@ -67,7 +71,7 @@ class Budget:
         self._paused_until = max(self._paused_until, self._monotonic() + min(seconds, LONGEST_PAUSE))
 
     async def _take_as_create(self, give_up_at: float) -> None:
-        self._in_time(self._wait_for(1.0 + self._waiting_creates), give_up_at)
+        self._require_turn(give_up_at)
         self._waiting_creates += 1
         try:
             async with self._turn:
@@ -76,6 +80,9 @@ class Budget:
                 self._tokens -= 1.0
         finally:
             self._waiting_creates -= 1
+
+    def _require_turn(self, give_up_at: float) -> None:
+        self._in_time(self._wait_for(1.0 + self._waiting_creates), give_up_at)
 
     async def _take_as_read(self, give_up_at: float) -> None:
         while wait := self._wait_for(1.0 + self.burst / 2 + self._waiting_creates):

@@ -52,6 +52,10 @@ class CallBudget(Protocol):
         """Wait for leave to make one call, at most `within` seconds; raises `UpstreamThrottled`."""
         ...
 
+    def require_room(self) -> None:
+        """Raise `UpstreamThrottled` where a create that came now would be refused."""
+        ...
+
     def pause(self, seconds: float) -> None:
         """Admit nobody for so many seconds."""
         ...

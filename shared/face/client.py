@@ -44,6 +44,7 @@ class FaceClient:
         read_patience: Patience = READ_PATIENCE,
     ) -> None:
         self._version = version
+        self._budget = budget
         self._caller = Caller(Transport(http, base_url), credential, budget, sleep=sleep, random=random)
         self._create_patience = create_patience
         self._read_patience = read_patience
@@ -62,6 +63,10 @@ class FaceClient:
     def api_version(self) -> str:
         """The version of the Face API that is spoken."""
         return self._version.API_VERSION
+
+    def require_room(self) -> None:
+        """Raise `UpstreamThrottled` where a create that came now would find no room; asks nobody."""
+        self._budget.require_room()
 
     async def create(self, spec: SessionSpec, request_id: str) -> CreatedSession:
         """Create a session; repeated only where Face certainly made none."""

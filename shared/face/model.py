@@ -120,6 +120,10 @@ class Face(Protocol):
         """The version of the Face API that is spoken."""
         ...
 
+    def require_room(self) -> None:
+        """Raise `UpstreamThrottled` where a create that came now would find no room; asks nobody, uses nothing up."""
+        ...
+
     async def create(self, spec: SessionSpec, request_id: str) -> CreatedSession:
         """Create a session; never repeated where it is unclear whether Face made one."""
         ...

@@ -64,6 +64,10 @@ class SharedBudget:
             self._flight.start(self._beat)
         await self._budget.take(lane, within)
 
+    def require_room(self) -> None:
+        """Raise `UpstreamThrottled` where a create that came now would be refused, as `Budget.require_room` does."""
+        self._budget.require_room()
+
     def pause(self, seconds: float) -> None:
         """Admit nobody, on any instance, for `seconds`, after Face said that it has no room."""
         self._budget.pause(seconds)

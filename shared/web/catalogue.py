@@ -173,7 +173,7 @@ CATALOGUE: tuple[Row, ...] = (
     Row(
         IdempotencyKeyReused,
         HTTPStatus.UNPROCESSABLE_ENTITY,
-        "This Idempotency-Key was used with another request.",
+        "This Idempotency-Key was used with another request, or for a session that was revoked since.",
         "Make a new key for each new request.",
     ),
     Row(

@@ -334,3 +334,32 @@ def test_create_is_never_refused_because_of_reads(rate: float, reads: int) -> No
         assert now() == asked_at
 
     run_in_virtual_time(scenario())
+
+
+def test_room_is_refused_just_where_a_create_would_be() -> None:
+    """Who asks beforehand hears what a create would, and takes nothing by asking."""
+
+    async def scenario() -> tuple[list[bool], list[bool]]:
+        budget = virtual_budget(10)
+        await drain(budget)
+        waiting: list[asyncio.Future[None]] = []
+        has_room = []
+        for _ in range(22):
+            answers = [_has_room(budget) for _ in range(3)]
+            assert len(set(answers)) == 1
+            has_room.append(answers[0])
+            waiting.append(asyncio.ensure_future(budget.take(Lane.CREATE, LONG)))
+            await asyncio.sleep(0)
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        return has_room, [outcome is None for outcome in outcomes]
+
+    has_room, admitted = run_in_virtual_time(scenario())
+    assert has_room == admitted == [True] * 20 + [False] * 2
+
+
+def _has_room(budget: Budget) -> bool:
+    try:
+        budget.require_room()
+    except UpstreamThrottled:
+        return False
+    return True

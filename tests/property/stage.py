@@ -194,6 +194,9 @@ class StagedFace:
         self._instance = instance
         self._face = face
 
+    def require_room(self) -> None:
+        """Have room."""
+
     async def create(self, spec: SessionSpec, request_id: str) -> CreatedSession:
         made: CreatedSession = await self._perform("create", lambda: self._face.create(spec, request_id))
         return made

@@ -8,7 +8,7 @@ from typing import Literal
 from shared.errors import UpstreamSessionGone
 from shared.face.model import CreatedSession, LivenessMode, SessionResult, SessionSpec, SessionStatus
 
-Operation = Literal["create", "result", "delete", "check"]
+Operation = Literal["create", "result", "delete", "check", "room"]
 
 
 @dataclass
@@ -43,6 +43,11 @@ class FakeFace:
     def forget(self, session_id: str) -> None:
         """From now on, there is no such session (any more)."""
         self._results.pop(session_id, None)
+
+    def require_room(self) -> None:
+        """Have room, unless the test says otherwise."""
+        if failures := self._failures.get("room"):
+            raise failures.popleft()
 
     async def create(self, spec: SessionSpec, request_id: str) -> CreatedSession:
         """Create a session that nobody has started yet."""

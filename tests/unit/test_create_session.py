@@ -1,20 +1,24 @@
 """What a create leaves behind where something goes wrong, and for whom an idempotency key stands."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
 
 from create_session.body import CreateBody, parse_body, spec_of
 from create_session.use_case import CreateCommand, Created, create_session
+from revoke_session.use_case import revoke_session
 from shared.bootstrap import App
 from shared.callers import Caller
 from shared.errors import (
     DeviceThrottled,
+    IdempotencyKeyReused,
     InvalidTokenLifetime,
     KeyUnavailable,
     StorageUnavailable,
     UpstreamError,
     UpstreamFailure,
+    UpstreamThrottled,
     UpstreamTimeout,
 )
 from shared.face.model import LivenessMode, SessionSpec
@@ -144,3 +148,80 @@ def test_no_repr_shows_what_a_caller_sent() -> None:
 
 async def _rows(app: App) -> Sequence[Entity]:
     return [entity async for entity in app.store.expired(Table.IDEMPOTENCY, 2**62)]
+
+
+class CountingStore(MemoryStore):
+    """A store that counts what it is asked."""
+
+    calls = 0
+
+    async def get(self, table: Table, key: str) -> Entity | None:
+        self.calls += 1
+        return await super().get(table, key)
+
+    async def insert(self, table: Table, entity: Entity) -> Entity:
+        self.calls += 1
+        return await super().insert(table, entity)
+
+    async def write_together(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
+        self.calls += 1
+        return await super().write_together(table, entities)
+
+
+async def test_create_without_room_at_face_touches_no_store() -> None:
+    """When Face has no room, whatever is done before it says so would be done for nothing, and taken back."""
+    face, store = FakeFace(), CountingStore()
+    app = app_of(face=face, store=store)
+    face.fail("room", UpstreamThrottled("no room", retry_after=3.0, request_sent=False))
+
+    with pytest.raises(UpstreamThrottled):
+        await create_session(app, command_of())
+
+    assert (store.calls, face.calls["create"]) == (0, 0)
+
+
+async def test_answered_create_is_answered_again_without_room_at_face() -> None:
+    """What was made already needs none."""
+    face = FakeFace()
+    app = app_of(face=face)
+    first = await create_session(app, command_of(key=KEY))
+    face.fail("room", UpstreamThrottled("no room", retry_after=3.0, request_sent=False))
+
+    assert (await create_session(app, command_of(key=KEY))).auth_token == first.auth_token
+
+
+async def test_session_that_was_revoked_is_not_handed_out_again() -> None:
+    """Its token is dead: the phone hears that it needs a new key, rather than fail in the middle of a check."""
+    face = FakeFace()
+    app = app_of(face=face)
+    created = await create_session(app, command_of(key=KEY))
+    await revoke_session(app, created.session_id, created.auth_token, Caller(), "a-request")
+
+    with pytest.raises(IdempotencyKeyReused):
+        await create_session(app, command_of(key=KEY))
+    assert face.calls["create"] == 1
+
+
+async def test_first_replays_at_the_same_time_all_get_the_answer() -> None:
+    """Whichever of them says first that the answer stays, it holds for the others too."""
+    app = app_of()
+    first = await create_session(app, command_of(key=KEY))
+
+    replays = await asyncio.gather(*(create_session(app, command_of(key=KEY)) for _ in range(4)))
+
+    assert {replay.auth_token for replay in replays} == {first.auth_token}
+
+
+async def test_flood_of_refused_creates_with_ever_new_keys_hardly_reads() -> None:
+    """Each might be one that was answered before: the instance looks once a second for each device."""
+    store = CountingStore()
+    app = app_of(store=store, THROTTLE_DEVICE="1/10m")
+    await create_session(app, command_of())
+    with pytest.raises(DeviceThrottled):
+        await create_session(app, command_of())
+    store.calls = 0
+    for number in range(100):
+        with pytest.raises(DeviceThrottled):
+            await create_session(app, command_of(key=f"key-number-{number:08}"))
+
+    assert store.calls == 1

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from shared.errors import StorageUnavailable
-from shared.idempotency import Claim, Idempotency
+from shared.errors import IdempotencyInProgress, StorageUnavailable
+from shared.idempotency import Claim, Idempotency, StoredAnswer
 from shared.pseudonyms import Pseudonyms
 from shared.sealing import unseal
 from shared.storage.memory import MemoryStore
@@ -60,3 +60,34 @@ async def test_answer_that_was_moved_to_another_row_does_not_open() -> None:
 
     with pytest.raises(StorageUnavailable):
         await idempotency.begin("bert", KEY, "a request")
+
+
+async def test_claim_holds_for_half_a_minute() -> None:
+    """While the first request may still run nobody else does; once it cannot any more, the key is free again."""
+    store, clock = MemoryStore(), FakeClock()
+    idempotency = Idempotency(store, PSEUDONYMS, clock)
+    await idempotency.begin("anna", KEY, "a request")
+
+    clock.advance(29.999)
+    with pytest.raises(IdempotencyInProgress):
+        await idempotency.begin("anna", KEY, "a request")
+    clock.advance(0.001)
+
+    assert isinstance(await idempotency.begin("anna", KEY, "a request"), Claim)
+
+
+async def test_late_withdrawal_leaves_the_next_holder_alone() -> None:
+    """A request that was slow beyond its lease takes back nothing that is not its own."""
+    store, clock = MemoryStore(), FakeClock()
+    idempotency = Idempotency(store, PSEUDONYMS, clock)
+    slow = await idempotency.begin("anna", KEY, "a request")
+    clock.advance(30)
+    next_one = await idempotency.begin("anna", KEY, "a request")
+    assert isinstance(slow, Claim)
+    assert isinstance(next_one, Claim)
+    await idempotency.complete(next_one, CONTENT, clock() + 600_000)
+
+    assert not await idempotency.withdraw(slow)
+    found = await idempotency.find("anna", KEY, "a request")
+    assert isinstance(found, StoredAnswer)
+    assert found.content == CONTENT
