@@ -82,6 +82,15 @@ def test_one_version_of_the_compiler() -> None:
     assert versions == {"v0.49.2"}
 
 
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_what_fails_before_a_pipe_fails_its_step(path: Path) -> None:
+    """GitHub's own shell looks at the last command of a pipe alone; `bash`, where it is named, at every one."""
+    text = path.read_text("utf-8")
+
+    if re.search(r"^ +(- )?run:", text, re.MULTILINE):
+        assert "\ndefaults:\n  run:\n    shell: bash\n" in text
+
+
 @pytest.mark.parametrize("path", [*WORKFLOWS, ROOT / "azure.yaml"], ids=lambda path: path.name)
 def test_what_is_called_exists(path: Path) -> None:
     """Scripts, modules and parameter files that a pipeline names are there."""
@@ -122,6 +131,26 @@ def test_publishing_is_tried_again(tmp_path: Path) -> None:
     assert all(
         "--resource-group a-group --name an-app --src a.zip --build-remote false" in line for line in asked
     )
+
+
+@pytest.mark.parametrize("missing", range(3))
+def test_publishing_to_nowhere_is_refused_at_once(tmp_path: Path, missing: int) -> None:
+    """Where the deployment printed nothing, Azure is not asked for ten minutes about an app without a name."""
+    (tmp_path / "az").write_text('#!/bin/sh\ntouch "$0.asked"\n', "utf-8")
+    (tmp_path / "az").chmod(0o755)
+    arguments = ["a-group", "an-app", "a.zip"]
+    arguments[missing] = ""
+    run = subprocess.run(  # noqa: S603 - a script of this repository.
+        [str(ROOT / "scripts/publish.sh"), *arguments],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PAUSE": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode != 0
+    assert "is missing" in run.stderr
+    assert not (tmp_path / "az.asked").exists()
 
 
 def test_publishing_ends_some_time(tmp_path: Path) -> None:
