@@ -15,6 +15,7 @@ from tests.infra.bicep_compiler import (
     snapshot_of,
 )
 from tests.infra.checkov_scan import SUMMARY
+from tests.infra.parameter_files import SWITCHED, snapshot_with
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -39,3 +40,9 @@ def templates(bicep: Bicep) -> Mapping[str, Compiled]:
 def snapshots() -> Mapping[str, Snapshot]:
     """What each environment would deploy, as it is committed; needs no compiler."""
     return {name: Snapshot.load(snapshot_of(name)) for name in ENVIRONMENTS}
+
+
+@pytest.fixture(scope="session")
+def switched(bicep: Bicep, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """What an environment with all those switches would deploy that no committed one uses."""
+    return snapshot_with(bicep, SWITCHED, tmp_path_factory.mktemp("switched"))

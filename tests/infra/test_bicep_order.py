@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tests.infra.bicep_compiler import Compiled
-from tests.infra.template_order import nested, resources_of, roles_not_before_the_app
+from tests.infra.template_order import nested, roles_not_before_the_app
 
 
 def test_all_roles_are_assigned_before_the_app_is_made(templates: Mapping[str, Compiled]) -> None:
@@ -24,15 +24,6 @@ def test_the_pepper_is_written_once(templates: Mapping[str, Compiled]) -> None:
 
     assert secrets["keyVault::idPepper"]["@options"] == {"onlyIfNotExists": []}
     assert "@options" not in secrets["keyVault::faceKey"], "a new key has to get there"
-
-
-def test_names_of_role_assignments_hold_their_principal(templates: Mapping[str, Compiled]) -> None:
-    """An identity that was made anew gets assignments of its own; the old names would be refused."""
-    roles = resources_of(templates["modules/roles.bicep"].template)
-    names = [role["name"] for role in roles if role["type"].endswith("roleAssignments")]
-
-    assert len(names) == 7
-    assert all("PrincipalId')" in name for name in names)
 
 
 def test_no_module_takes_from_another_region(templates: Mapping[str, Compiled]) -> None:
