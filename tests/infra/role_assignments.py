@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from tests.infra.arm_snapshot import Resource, Snapshot, group_of
+from tests.infra.arm_snapshot import Resource, Snapshot, group_of, plain
 
 KIND = "Microsoft.Authorization/roleAssignments"
 
@@ -54,7 +54,7 @@ def expected(snapshot: Snapshot, *, face_takes_keys: bool) -> list[Right]:
     for stamp in snapshot.stamps():
         for right in RIGHTS if face_takes_keys else (*RIGHTS, RIGHT_AT_FACE):
             [scope] = snapshot.find(right.scope, stamp)
-            rights.append(Right(f"{stamp} {right.principal}", scope["id"], right.role))
+            rights.append(Right(f"[{stamp}/{right.principal}.principalId]", scope["id"], right.role))
     return sorted(rights)
 
 
@@ -63,22 +63,12 @@ def assigned(snapshot: Snapshot) -> list[Right]:
     names = {guid: name for name, guid in ROLES.items()}
     return sorted(
         Right(
-            principal_of(one["properties"]["principalId"]),
+            plain(one["properties"]["principalId"]),
             scope_of(one),
             names.get(role := one["properties"]["roleDefinitionId"].split("/")[-1], role),
         )
         for one in snapshot.find(KIND)
     )
-
-
-def principal_of(text: str) -> str:
-    """The resource group, and the module whose output a principal is."""
-    found = re.fullmatch(
-        r"\[reference\(resourceId\('[^']+', '([^']+)', 'Microsoft.Resources/deployments', format\('(\w+)-\{0\}', .+\), "
-        r"'[\d-]+'\)\.outputs\.principalId\.value\]",
-        text,
-    )
-    return f"{found[1]} {found[2]}" if found else text
 
 
 def scope_of(assignment: Resource) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tests.infra.bicep_compiler import Compiled
-from tests.infra.template_order import nested, roles_not_before_the_app
+from tests.infra.template_order import app_waits_for, nested, roles_not_before_the_app, written_once
 
 
 def test_all_roles_are_assigned_before_the_app_is_made(templates: Mapping[str, Compiled]) -> None:
@@ -13,17 +13,15 @@ def test_all_roles_are_assigned_before_the_app_is_made(templates: Mapping[str, C
 
 def test_the_app_waits_for_its_secrets(templates: Mapping[str, Compiled]) -> None:
     """The key and the pepper are in the vault when the app first asks."""
-    parts = templates["region.bicep"].template["resources"]
-
-    assert {"roles", "secrets", "storage"} <= set(parts["functionApp"]["dependsOn"])
+    assert {"secrets", "storage"} <= app_waits_for(templates["region.bicep"].template)
 
 
-def test_the_pepper_is_written_once(templates: Mapping[str, Compiled]) -> None:
-    """A redeployment keeps the pepper: with another one each device would be a new device, without its limits."""
-    secrets = templates["modules/secrets.bicep"].template["resources"]
+def test_the_pepper_alone_is_written_once(templates: Mapping[str, Compiled]) -> None:
+    """A redeployment keeps the pepper: with another one each device would be a new device, without its limits.
 
-    assert secrets["keyVault::idPepper"]["@options"] == {"onlyIfNotExists": []}
-    assert "@options" not in secrets["keyVault::faceKey"], "a new key has to get there"
+    A new key has to get there.
+    """
+    assert written_once(templates["modules/secrets.bicep"].template) == {"keyVault::idPepper"}
 
 
 def test_no_module_takes_from_another_region(templates: Mapping[str, Compiled]) -> None:

@@ -1,6 +1,6 @@
 """Role assignments: these, and no others."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
@@ -39,57 +39,52 @@ def test_with_identity_the_app_may_call_face(switched: Snapshot) -> None:
 
 def test_a_dropped_assignment_is_noticed(snapshot: Snapshot, rights: list[Right]) -> None:
     """Each of them."""
-    for index in _assignments(snapshot):
-        left = (*snapshot.resources[:index], *snapshot.resources[index + 1 :])
-
-        assert assigned(Snapshot(left, snapshot.outputs)) != rights
+    for one in snapshot.find(KIND):
+        assert assigned(snapshot.replaced(one)) != rights
 
 
 def test_an_assignment_more_is_noticed(snapshot: Snapshot, rights: list[Right]) -> None:
     """Each of them twice, which stands for any other."""
-    for index in _assignments(snapshot):
-        more = (*snapshot.resources, snapshot.resources[index])
-
-        assert assigned(Snapshot(more, snapshot.outputs)) != rights
+    for one in snapshot.find(KIND):
+        assert assigned(snapshot.replaced(one, one, one)) != rights
 
 
 @pytest.mark.parametrize("guid", ROLES.values(), ids=ROLES)
 def test_another_role_is_noticed(snapshot: Snapshot, rights: list[Right], guid: str) -> None:
     """Each assignment with each role that it should not have."""
-    for index in _assignments(snapshot):
-        definition = snapshot.resources[index]["properties"]["roleDefinitionId"].rsplit("/", 1)[0]
-        other = snapshot.changed(index, "properties.roleDefinitionId", f"{definition}/{guid}")
+    for one in snapshot.find(KIND):
+        definition = one["properties"]["roleDefinitionId"].rsplit("/", 1)[0]
+        other = snapshot.changed(one, "properties.roleDefinitionId", f"{definition}/{guid}")
 
-        assert (assigned(other) == rights) is (other.resources[index] == snapshot.resources[index])
+        assert (assigned(other) == rights) is one["properties"]["roleDefinitionId"].endswith(guid)
 
 
 def test_another_principal_is_noticed(snapshot: Snapshot, rights: list[Right]) -> None:
     """Each assignment to each principal that should not have it, other regions' included."""
-    principals = {snapshot.resources[index]["properties"]["principalId"] for index in _assignments(snapshot)}
+    principals = {one["properties"]["principalId"] for one in snapshot.find(KIND)}
     assert len(principals) == 2 * len(snapshot.stamps())
 
-    for index in _assignments(snapshot):
+    for one in snapshot.find(KIND):
         for principal in principals:
-            other = snapshot.changed(index, "properties.principalId", principal)
+            other = snapshot.changed(one, "properties.principalId", principal)
 
-            assert (assigned(other) == rights) is (other.resources[index] == snapshot.resources[index])
+            assert (assigned(other) == rights) is (principal == one["properties"]["principalId"])
 
 
 def test_another_scope_is_noticed(snapshot: Snapshot, rights: list[Right]) -> None:
     """Each assignment at each resource that it should not be about."""
-    at = {scope_of(snapshot.resources[index]): index for index in _assignments(snapshot)}
+    ids = {scope_of(one): one["id"] for one in snapshot.find(KIND)}
 
-    for index in _assignments(snapshot):
-        for scope, of in at.items():
-            other = snapshot.changed(index, "id", snapshot.resources[of]["id"])
+    for one in snapshot.find(KIND):
+        for scope, name in ids.items():
+            other = snapshot.changed(one, "id", name)
 
-            assert (assigned(other) == rights) is (scope == scope_of(snapshot.resources[index]))
+            assert (assigned(other) == rights) is (scope == scope_of(one))
 
 
 def test_assignments_are_named_after_what_they_say(snapshot: Snapshot) -> None:
     """An identity that was made anew gets assignments of its own: a name is scope, principal and role."""
-    for index in _assignments(snapshot):
-        one = snapshot.resources[index]
+    for one in snapshot.find(KIND):
         scope, principal = one["id"].split("'")[1], one["properties"]["principalId"].strip("[]")
         role = one["properties"]["roleDefinitionId"].split("/")[-1]
 
@@ -100,7 +95,3 @@ def test_assignments_are_named_after_what_they_say(snapshot: Snapshot) -> None:
 def test_the_roles_that_may_be_given_are_these(templates: Mapping[str, Compiled]) -> None:
     """Who deploys may give each role of the list, and none that nothing has."""
     assert set(templates["role-ids.bicep"].template["variables"]["roleIds"].values()) == set(ROLES.values())
-
-
-def _assignments(snapshot: Snapshot) -> Iterator[int]:
-    return (index for index, resource in enumerate(snapshot.resources) if resource["type"] == KIND)

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.arm_snapshot import ABSENT, Snapshot, read
+from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import Bicep
+from tests.infra.expectations import Rule, absent, equal
 from tests.infra.parameter_files import SWITCHED, snapshot_with
+from tests.infra.resource_types import ACCOUNT, FACE, FIREWALL, PROFILE, SETTINGS, SITE
 
 
 def test_with_identity_no_key_exists(switched: Snapshot) -> None:
@@ -32,35 +34,41 @@ def test_only_the_chosen_regions_are_deployed(switched: Snapshot) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("resource", "path", "expected"),
-    [
-        ("Microsoft.CognitiveServices/accounts", "location", "westus2"),
-        ("Microsoft.CognitiveServices/accounts", "sku.name", "F0"),
-        ("Microsoft.CognitiveServices/accounts", "properties.restore", True),
-        ("Microsoft.Storage/storageAccounts", "sku.name", "Standard_LRS"),
-        ("Microsoft.Web/sites", "tags.azd-service-name", "api"),
-        ("Microsoft.Web/sites/config:appsettings", "properties.FACE_AUTH", "identity"),
-        ("Microsoft.Web/sites/config:appsettings", "properties.FACE_MAX_TPS", "5"),
-        ("Microsoft.Web/sites/config:appsettings", "properties.THROTTLE_DEVICE", "off"),
-        (
-            "Microsoft.Network/FrontDoorWebApplicationFirewallPolicies",
-            "properties.customRules.rules.1.rateLimitThreshold",
-            50,
-        ),
-        (
-            "Microsoft.Network/FrontDoorWebApplicationFirewallPolicies",
-            "properties.managedRules.managedRuleSets.0.ruleSetType",
-            "Microsoft_DefaultRuleSet",
-        ),
-        ("Microsoft.Cdn/profiles", "sku.name", "Premium_AzureFrontDoor"),
-        ("Microsoft.Web/sites", "properties.virtualNetworkSubnetId", ABSENT),
-    ],
-    ids=lambda part: str(part).split(".")[-1],
+SWITCHES = (
+    Rule(FACE, "location", equal("westus2"), "faceLocation"),
+    Rule(FACE, "sku.name", equal("F0"), "faceSku"),
+    Rule(FACE, "properties.restore", equal(True), "restoreFace"),
+    Rule(FACE, "properties.disableLocalAuth", equal(True), "faceAuth"),
+    Rule(ACCOUNT, "sku.name", equal("Standard_LRS"), "storageSku"),
+    Rule(SITE, "tags.azd-service-name", equal("api"), "azdServiceName"),
+    Rule(SITE, "properties.virtualNetworkSubnetId", absent(), "isolated"),
+    Rule(SETTINGS, "properties.FACE_AUTH", equal("identity"), "faceAuth"),
+    Rule(SETTINGS, "properties.FACE_MAX_TPS", equal("5"), "faceMaxTps"),
+    Rule(SETTINGS, "properties.THROTTLE_DEVICE", equal("off"), "throttleDevice"),
+    Rule(PROFILE, "sku.name", equal("Premium_AzureFrontDoor"), "tier", shared=True),
+    Rule(FIREWALL, "sku.name", equal("Premium_AzureFrontDoor"), "tier", shared=True),
+    Rule(
+        FIREWALL,
+        "properties.customRules.rules.1.rateLimitThreshold",
+        equal(50),
+        "rateLimitPerMinute",
+        shared=True,
+    ),
+    Rule(
+        FIREWALL,
+        "properties.managedRules.managedRuleSets.0.ruleSetType",
+        equal("Microsoft_DefaultRuleSet"),
+        "tier",
+        shared=True,
+    ),
 )
-def test_switch_gets_where_it_belongs(switched: Snapshot, resource: str, path: str, expected: object) -> None:
-    """What a parameter says is what the resource is."""
-    assert [read(found, path) for found in switched.find(resource)] == [expected]
+
+
+@pytest.mark.parametrize("rule", SWITCHES, ids=str)
+def test_switch_gets_where_it_belongs(switched: Snapshot, rule: Rule) -> None:
+    """What a parameter says is what the resource is, and it would be noticed if it were not."""
+    assert rule.broken(switched) == []
+    assert rule.unnoticed(switched) == []
 
 
 def test_the_salt_changes_every_name_that_is_taken_worldwide(
