@@ -26,9 +26,7 @@ class Alert:
 
     def rules(self) -> tuple[Rule, ...]:
         """What holds for it."""
-        query = (
-            (INFRA / f"alerts/{self.name}.kql").read_text("utf-8").replace("{longestTokenLifetime}", "3600")
-        )
+        query = (INFRA / f"alerts/{self.name}.kql").read_text("utf-8")
         criteria = "properties.criteria.allOf.0"
         return tuple(
             Rule(f"{LOG_ALERTS}:{self.name}", path, expected, why)
@@ -61,7 +59,8 @@ LOG_QUERIES = (
     Alert("key-unavailable", 1, "PT15M", _WINDOW),
     Alert("server-errors", 1, "PT15M", _WINDOW),
     Alert("throttling", 2, "PT30M", _TWO_DAYS),
-    Alert("no-events", 1, "PT1H", _TWO_DAYS),
+    Alert("events-unavailable", 1, "PT15M", equal("PT1H")),
+    Alert("no-events", 1, "PT15M", _TWO_DAYS),
 )
 ALERTS = tuple(alert.name for alert in LOG_QUERIES)
 

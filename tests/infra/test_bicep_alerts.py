@@ -8,8 +8,10 @@ import pytest
 
 from shared import errors
 from shared.queues.port import RESULTS_QUEUE
+from tests.architecture.source_tree import FUNCTION_PACKAGES
 from tests.infra.bicep_compiler import INFRA, ROOT
 from tests.infra.infra_rules import ALERTS
+from tests.ops.logged_events import logged_events
 
 QUERIES = {path.stem: path.read_text("utf-8") for path in sorted((INFRA / "alerts").glob("*.kql"))}
 
@@ -22,9 +24,16 @@ def test_there_is_a_query_for_each_alert() -> None:
 @pytest.mark.parametrize("name", ALERTS)
 def test_events_that_a_query_looks_for_are_written(name: str) -> None:
     """A query names only events that some code logs: a renamed one would never be seen again."""
-    events = set(re.findall(r'(?:Event\.event\)|\bName) == "([^"]+)"', QUERIES[name]))
+    named = re.findall(r'(?:Event\.event\)|\bName) (?:==|in) (\([^)]+\)|"[^"]+")', QUERIES[name])
+    events = set(re.findall(r'"([^"]+)"', " ".join(named)))
 
-    assert events <= set(_logged_events())
+    assert events <= set(logged_events())
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_fields_that_a_query_reads_are_written(name: str) -> None:
+    """A query reads only fields that some event has."""
+    assert set(re.findall(r"\bEvent\.(\w+)", QUERIES[name])) - {"event"} <= set(_logged_fields())
 
 
 @pytest.mark.parametrize("name", ALERTS)
@@ -45,10 +54,12 @@ def test_functions_that_a_query_looks_for_exist(name: str) -> None:
 
 
 def test_queries_are_about_something() -> None:
-    """The three tests before this one find what they look for in the queries."""
+    """The tests before this one find what they look for in the queries."""
     everything = " ".join(QUERIES.values())
 
-    assert {"secret_read_failed", "dependency_failed"} <= set(re.findall(r'"([a-z_]+)"', everything))
+    assert {"secret_read_failed", "dependency_failed", "session_created", "session_revoked"} <= set(
+        re.findall(r'"([a-z_]+)"', everything)
+    )
     assert {"UpstreamQuotaExceeded", "KeyUnavailable"} <= set(re.findall(r'"([A-Za-z]+)"', everything))
     assert "create_session" in everything
 
@@ -58,14 +69,13 @@ def test_the_poison_queue_is_the_one_that_is_watched() -> None:
     assert f'"/{RESULTS_QUEUE}-poison/"' in QUERIES["poison-queue"]
 
 
-def _logged_events() -> Iterator[str]:
-    folders = (ROOT / "shared", *(path.parent for path in ROOT.glob("*/trigger.py")))
-    for path in (path for folder in folders for path in folder.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "log_event":
-                yield from (
-                    constant.value
-                    for argument in node.args
-                    for constant in ast.walk(argument)
-                    if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
-                )
+def _logged_fields() -> Iterator[str]:
+    for folder in (*FUNCTION_PACKAGES, "shared"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if (
+                    isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Name)
+                    and node.func.id == "log_event"
+                ):
+                    yield from (keyword.arg for keyword in node.keywords if keyword.arg)

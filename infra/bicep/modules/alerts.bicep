@@ -18,9 +18,6 @@ param actionGroupName string
 @description('Required. Their addresses.')
 param emails string[]
 
-@description('Required. The longest lifetime of a token, in seconds.')
-param longestTokenLifetime int
-
 // A severity of 1 is for somebody to look at now, 2 for today.
 var queries = [
   {
@@ -64,16 +61,20 @@ var queries = [
     query: loadTextContent('../alerts/throttling.kql')
   }
   {
-    name: 'no-events'
-    title: 'Sessions are created, and no events arrive'
+    name: 'events-unavailable'
+    title: 'The topic takes no events'
     severity: 1
-    minutes: 60
+    minutes: 15
+    lookBack: 'PT1H'
+    query: loadTextContent('../alerts/events-unavailable.kql')
+  }
+  {
+    name: 'no-events'
+    title: 'Sessions ended without an event'
+    severity: 1
+    minutes: 15
     lookBack: 'P2D'
-    query: replace(
-      loadTextContent('../alerts/no-events.kql'),
-      '{longestTokenLifetime}',
-      string(longestTokenLifetime)
-    )
+    query: loadTextContent('../alerts/no-events.kql')
   }
 ]
 
@@ -114,8 +115,8 @@ resource rule 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       severity: query.severity
       enabled: true
       scopes: [workspace.id]
-      evaluationFrequency: 'PT${query.minutes == 60 ? '1H' : '${query.minutes}M'}'
-      windowSize: 'PT${query.minutes == 60 ? '1H' : '${query.minutes}M'}'
+      evaluationFrequency: 'PT${query.minutes}M'
+      windowSize: 'PT${query.minutes}M'
       overrideQueryTimeRange: query.lookBack
       criteria: {
         allOf: [
