@@ -155,6 +155,12 @@ _FRONT_DOOR = (
         equal("Https"),
         "all else is refused",
     ),
+    _shared(
+        f"{ORIGIN_GROUP}:region-*",
+        "properties.healthProbeSettings",
+        absent(),
+        "the one origin is asked anyway, and probes from everywhere would be most of its calls",
+    ),
 )
 
 _RULES_OF_FIREWALL = "properties.customRules.rules"

@@ -1,14 +1,17 @@
 """The alerts, and whether what they look for is what the app writes."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 
 import pytest
 
 from shared import errors
+from shared.errors import EventsUnavailable
 from shared.queues.port import RESULTS_QUEUE
 from tests.architecture.source_tree import FUNCTION_PACKAGES
+from tests.contract.expected_functions import FUNCTIONS
 from tests.infra.bicep_compiler import INFRA, ROOT
 from tests.infra.infra_rules import ALERTS
 from tests.ops.logged_events import logged_events
@@ -38,19 +41,43 @@ def test_fields_that_a_query_reads_are_written(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_codes_that_a_query_looks_for_exist(name: str) -> None:
-    """A query names only error codes of the catalogue."""
+    """A query names only error codes of the catalogue, and errors that there are."""
     lists = re.findall(r'Code in \(([^)]+)\)|Event\.code\) == ("[^"]+")', QUERIES[name])
     codes = {code for group in lists for code in re.findall(r'"([^"]+)"', " ".join(group))}
+    kinds = set(re.findall(r'Event\.error\) == "([^"]+)"', QUERIES[name]))
 
     assert codes <= {getattr(kind, "code", None) for kind in vars(errors).values()}
+    assert kinds <= {EventsUnavailable.__name__}
 
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_functions_that_a_query_looks_for_exist(name: str) -> None:
-    """A query names only functions that are there: each has a package of its name."""
-    functions = set(re.findall(r'OperationName == "([a-z_]+)"', QUERIES[name]))
+    """A query about requests names only functions that are there: each has a package of its name."""
+    if "AppRequests" not in QUERIES[name]:
+        return
+    named = re.findall(r'OperationName (?:==|in) (\([^)]+\)|"[^"]+")', QUERIES[name])
+    functions = set(re.findall(r'"([^"]+)"', " ".join(named)))
 
-    assert functions <= {path.parent.name for path in ROOT.glob("*/trigger.py")}
+    assert functions <= set(FUNCTION_PACKAGES)
+
+
+def test_probes_do_not_hide_server_errors() -> None:
+    """What is counted is every function that is called for a session, and not what probes call."""
+    functions = {
+        function.name for function in FUNCTIONS if function.trigger.get("route", "").startswith("sessions")
+    }
+
+    assert set(re.findall(r'"([a-z]+_[a-z]+)"', QUERIES["server-errors"])) == functions
+
+
+def test_probes_write_no_log() -> None:
+    """The host's own lines about each call are left out for the function that probes call, and for it alone."""
+    levels = json.loads((ROOT / "host.json").read_text("utf-8"))["logging"]["logLevel"]
+
+    assert {name: level for name, level in levels.items() if level != "Information"} == {
+        "Function.health": "Warning"
+    }
+    assert "health" in {function.name for function in FUNCTIONS}
 
 
 def test_queries_are_about_something() -> None:
