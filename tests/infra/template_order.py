@@ -33,6 +33,14 @@ def written_once(template: Template) -> set[str]:
     return {name for name, part in parts.items() if part.get("@options") == {"onlyIfNotExists": []}}
 
 
+def made_at_once(template: Template) -> set[str]:
+    """The loops of a template of which several are made at the same time."""
+    parts: Mapping[str, Template] = template["resources"]
+    return {
+        name for name, part in parts.items() if part.get("copy", {"mode": "serial"}).get("mode") != "serial"
+    }
+
+
 def nested(template: Template) -> Iterator[Template]:
     """A template, and each that its modules hold."""
     yield template

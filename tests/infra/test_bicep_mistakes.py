@@ -8,7 +8,7 @@ import pytest
 
 from tests.infra.bicep_compiler import INFRA, Bicep
 from tests.infra.infra_rules import RULES
-from tests.infra.template_order import app_waits_for, roles_not_before_the_app, written_once
+from tests.infra.template_order import app_waits_for, made_at_once, roles_not_before_the_app, written_once
 
 _RULES = [rule for rule in RULES if "dev" in rule.environments]
 Edit = Callable[[str, str, str], Path]
@@ -144,6 +144,13 @@ def test_a_pepper_that_is_written_again_is_found(bicep: Bicep, edit: Edit) -> No
     copy = edit("modules/secrets.bicep", "  @onlyIfNotExists()\n", "")
 
     assert written_once(bicep.compile(copy / "modules/secrets.bicep").template) == set()
+
+
+def test_private_endpoints_that_are_made_at_once_are_found(bicep: Bicep, edit: Edit) -> None:
+    """Some would fail, now and then."""
+    copy = edit("modules/network.bicep", "@batchSize(1)\n", "")
+
+    assert made_at_once(bicep.compile(copy / "modules/network.bicep").template) == {"privateEndpoints"}
 
 
 def test_nothing_is_found_without_a_mistake(bicep: Bicep, edit: Edit) -> None:

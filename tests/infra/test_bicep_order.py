@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 
 from tests.infra.bicep_compiler import Compiled
-from tests.infra.template_order import app_waits_for, nested, roles_not_before_the_app, written_once
+from tests.infra.template_order import (
+    app_waits_for,
+    made_at_once,
+    nested,
+    roles_not_before_the_app,
+    written_once,
+)
 
 
 def test_all_roles_are_assigned_before_the_app_is_made(templates: Mapping[str, Compiled]) -> None:
@@ -22,6 +28,11 @@ def test_the_pepper_alone_is_written_once(templates: Mapping[str, Compiled]) -> 
     A new key has to get there.
     """
     assert written_once(templates["modules/secrets.bicep"].template) == {"keyVault::idPepper"}
+
+
+def test_private_endpoints_are_made_one_after_another(templates: Mapping[str, Compiled]) -> None:
+    """Three of them are of one storage account, which takes one change of its connections at a time."""
+    assert made_at_once(templates["modules/network.bicep"].template) == set()
 
 
 def test_no_module_takes_from_another_region(templates: Mapping[str, Compiled]) -> None:

@@ -69,6 +69,8 @@ resource network 'Microsoft.Network/virtualNetworks@2025-01-01' = {
   }
 }
 
+// One after another: a storage account takes one change of its connections at a time, and answers 409 to others.
+@batchSize(1)
 module privateEndpoints 'private-endpoint.bicep' = [
   for target in targets: {
     params: {
