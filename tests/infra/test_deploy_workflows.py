@@ -45,11 +45,26 @@ def test_the_rings_are_the_regions_of_production(snapshots: Mapping[str, Snapsho
 
 
 def test_each_ring_waits_for_the_one_before() -> None:
-    """Nothing reaches all regions at once."""
+    """Nothing is deployed that has not passed the tests, nor reaches all regions at once."""
     order = re.findall(r"^  ([a-z-]+):\n(?:.*\n)??    needs: ([a-z-]+)$", DEPLOY, re.MULTILINE)
 
-    assert order == [("dev", "package"), ("prod-first", "dev"), ("prod-rest", "prod-first")]
+    assert order == [
+        ("package", "test"),
+        ("dev", "package"),
+        ("prod-first", "dev"),
+        ("prod-rest", "prod-first"),
+    ]
     assert "max-parallel: 1" in DEPLOY
+
+
+def test_pull_requests_and_deployments_pass_the_same_tests() -> None:
+    """All of them, in one workflow that both call."""
+    callers = {
+        path.name for path in WORKFLOWS if "uses: ./.github/workflows/test.yml" in path.read_text("utf-8")
+    }
+
+    assert callers == {"ci.yml", "deploy.yml"}
+    assert "run: make test" in (ROOT / ".github/workflows/test.yml").read_text("utf-8")
 
 
 def test_the_package_is_built_once() -> None:
