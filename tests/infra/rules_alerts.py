@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.infra.bicep_compiler import INFRA
+from tests.infra.bicep_compiler import INFRA, REQUIRED_VARIABLES
 from tests.infra.expectations import Expected, Rule, absent, equal, own, present
 from tests.infra.resource_types import (
     ACTION_GROUP,
@@ -107,6 +107,13 @@ RULES = (
     ),
     # Alerts.
     Rule(ACTION_GROUP, "properties.enabled", equal(True), _HEARD),
+    Rule(
+        ACTION_GROUP,
+        "properties.emailReceivers.0.emailAddress",
+        equal(REQUIRED_VARIABLES["BROKER_ALERT_EMAIL"]),
+        _HEARD,
+        ("prod",),
+    ),
     *(rule for alert in LOG_QUERIES for rule in alert.rules()),
     Rule(_DEAD_LETTERS, "properties.enabled", equal(True), _HEARD),
     Rule(_DEAD_LETTERS, "properties.severity", equal(1), "now, or today"),

@@ -1,6 +1,6 @@
 """What must hold for the app of every region: its plan, its settings, who gets in."""
 
-from tests.infra.bicep_compiler import THROWN_AWAY
+from tests.infra.bicep_compiler import REQUIRED_VARIABLES, THROWN_AWAY
 from tests.infra.expectations import Place, Rule, absent, at_least, equal, matching, own
 from tests.infra.resource_types import (
     ACCOUNT,
@@ -57,7 +57,7 @@ _STORAGE = "properties.functionAppConfig.deployment.storage"
 _SCALE = "properties.functionAppConfig.scaleAndConcurrency"
 _ACCESS = "properties.siteConfig.ipSecurityRestrictions"
 _CHECKED = "properties.identityProviders.azureActiveDirectory"
-_CLIENT = "00000000-0000-0000-0000-000000000000"
+_CLIENT = REQUIRED_VARIABLES["BROKER_AUTH_CLIENT_ID"]
 
 
 def _client_id(place: Place) -> str:
@@ -221,7 +221,7 @@ RULES = (
     Rule(
         EASY_AUTH,
         f"{_CHECKED}.registration.openIdIssuer",
-        equal(f"https://login.microsoftonline.com/{_CLIENT}/v2.0"),
+        equal(REQUIRED_VARIABLES["BROKER_AUTH_ISSUER"]),
         "tokens of one tenant",
         _PROD,
     ),
