@@ -20,7 +20,7 @@ param only string[] = []
 @description('Required. Who answers for these resources.')
 param owner string
 
-@description('Optional. The commit that is deployed.')
+@description('Optional. The commit that is deployed: a tag of the resource groups.')
 param commit string = ''
 
 @description('Optional. Part of the hash in names: another one escapes names that deleted resources still hold.')
@@ -62,9 +62,10 @@ var tags = {
   application: 'face-liveness-broker'
   environment: environmentName
   owner: owner
-  commit: commit
   'data-class': 'biometric'
 }
+// Of resource groups alone: as a tag of every resource it would be all that one sees of what a change would do.
+var groupTags = union(tags, { commit: commit })
 var frontDoorNames = {
   resourceGroup: 'rg-liveness-${environmentName}-global'
   profile: 'afd-liveness-${environmentName}'
@@ -79,18 +80,18 @@ resource resourceGroups 'Microsoft.Resources/resourceGroups@2025-04-01' = [
     name: stampNames(subscription().subscriptionId, environmentName, region.code, nameSalt).resourceGroup
     location: region.name
     tags: union(
-      tags,
+      groupTags,
       { region: region.name },
       empty(azdServiceName) ? {} : { 'azd-env-name': environmentName }
     )
   }
 ]
 
-// The region of this group holds what Azure itself keeps about it; Front Door is everywhere.
+// The region of this group holds what Azure itself keeps about it, for as long as there is Front Door, which is everywhere.
 resource globalResourceGroup 'Microsoft.Resources/resourceGroups@2025-04-01' = if (frontDoor != null) {
   name: frontDoorNames.resourceGroup
-  location: regions[0].name
-  tags: tags
+  location: frontDoor!.location
+  tags: groupTags
 }
 
 // Comes first, because the apps let in only a Front Door of this id.

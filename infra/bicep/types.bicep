@@ -110,6 +110,9 @@ type frontDoorType = {
   @description('Required. `Premium` adds the managed rule sets.')
   tier: 'Standard' | 'Premium'
 
+  @description('Required. The region that keeps its resource group. Not to be changed, whichever regions come and go.')
+  location: string
+
   @description('Optional. Requests a minute that one address may make before the firewall refuses it. Default 300.')
   @minValue(10)
   rateLimitPerMinute: int?

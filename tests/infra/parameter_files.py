@@ -18,7 +18,7 @@ param regions = [
 ]
 param only = ['wus']
 param broker = { clientAuth: 'none', faceAuth: 'identity', faceMaxTps: 5, throttleDevice: 'off' }
-param frontDoor = { tier: 'Premium', rateLimitPerMinute: 50 }
+param frontDoor = { tier: 'Premium', location: 'westeurope', rateLimitPerMinute: 50 }
 param restoreFace = true
 param azdServiceName = 'api'
 """

@@ -8,7 +8,7 @@ from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import Bicep
 from tests.infra.expectations import Rule, absent, equal
 from tests.infra.parameter_files import SWITCHED, snapshot_with
-from tests.infra.resource_types import ACCOUNT, FACE, FIREWALL, PROFILE, SETTINGS, SITE
+from tests.infra.resource_types import ACCOUNT, FACE, FIREWALL, GROUP, PROFILE, SETTINGS, SITE
 
 
 def test_with_identity_no_key_exists(switched: Snapshot) -> None:
@@ -45,6 +45,7 @@ SWITCHES = (
     Rule(SETTINGS, "properties.FACE_AUTH", equal("identity"), "faceAuth"),
     Rule(SETTINGS, "properties.FACE_MAX_TPS", equal("5"), "faceMaxTps"),
     Rule(SETTINGS, "properties.THROTTLE_DEVICE", equal("off"), "throttleDevice"),
+    Rule(GROUP, "location", equal("westeurope"), "location", shared=True),
     Rule(PROFILE, "sku.name", equal("Premium_AzureFrontDoor"), "tier", shared=True),
     Rule(FIREWALL, "sku.name", equal("Premium_AzureFrontDoor"), "tier", shared=True),
     Rule(

@@ -44,6 +44,27 @@ def test_the_rings_are_the_regions_of_production(snapshots: Mapping[str, Snapsho
     assert re.findall(r"code: (\w+)\n +location: (\w+)", prod) == list(groups.items())
 
 
+def test_what_if_knows_what_a_deployment_knows() -> None:
+    """A variable that one has and the other has not would show as a change, or fail."""
+    asked = {
+        name
+        for path in INFRA.rglob("*.bicepparam")
+        for name in re.findall(r"readEnvironmentVariable\('(BROKER_\w+)'", path.read_text("utf-8"))
+    }
+    region, ci = (
+        set(
+            re.findall(
+                r"^ +(BROKER_\w+): ", (ROOT / f".github/workflows/{name}.yml").read_text("utf-8"), re.M
+            )
+        )
+        for name in ("region", "ci")
+    )
+
+    assert region == asked
+    # Not the rings: what changes is looked at for all regions.
+    assert ci == asked - {"BROKER_REGIONS"}
+
+
 def test_each_ring_waits_for_the_one_before() -> None:
     """Nothing is deployed that has not passed the tests, nor reaches all regions at once."""
     order = re.findall(r"^  ([a-z-]+):\n(?:.*\n)??    needs: ([a-z-]+)$", DEPLOY, re.MULTILINE)

@@ -31,7 +31,7 @@ param easyAuth = {
   allowedAudiences: ['api://${authClientId}']
 }
 
-param frontDoor = { tier: 'Standard' }
+param frontDoor = { tier: 'Standard', location: 'northeurope' }
 
 param monitoring = {
   retentionInDays: 90
