@@ -23,6 +23,7 @@ class Alert:
     severity: int
     every: str
     look_back: Expected
+    ends_by_itself: bool = True
 
     def rules(self) -> tuple[Rule, ...]:
         """What holds for it."""
@@ -40,7 +41,11 @@ class Alert:
                 (f"{criteria}.timeAggregation", equal("Count"), "a row of the query is an alert"),
                 (f"{criteria}.operator", equal("GreaterThan"), "a row of the query is an alert"),
                 (f"{criteria}.threshold", equal(0), "a row of the query is an alert"),
-                ("properties.autoMitigate", equal(True), "it ends with its cause"),
+                (
+                    "properties.autoMitigate",
+                    equal(self.ends_by_itself),
+                    "it ends with its cause, or somebody closes it",
+                ),
                 ("properties.scopes", _OWN_WORKSPACE, "the region's own logs"),
                 ("properties.actions.actionGroups", _OWN_PEOPLE, _HEARD),
             )
@@ -54,7 +59,8 @@ _TWO_DAYS = equal("P2D")
 _WINDOW = absent()
 
 LOG_QUERIES = (
-    Alert("poison-queue", 1, "PT15M", _TWO_DAYS),
+    Alert("poison-queue", 1, "PT15M", equal("P1D"), ends_by_itself=False),
+    Alert("logs-capped", 1, "PT15M", _WINDOW, ends_by_itself=False),
     Alert("upstream-quota", 1, "PT15M", _WINDOW),
     Alert("key-unavailable", 1, "PT15M", _WINDOW),
     Alert("server-errors", 1, "PT15M", _WINDOW),

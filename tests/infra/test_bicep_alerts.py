@@ -14,6 +14,7 @@ from tests.architecture.source_tree import FUNCTION_PACKAGES
 from tests.contract.expected_functions import FUNCTIONS
 from tests.infra.bicep_compiler import INFRA, ROOT
 from tests.infra.infra_rules import ALERTS
+from tests.infra.rules_alerts import LOG_QUERIES
 from tests.ops.logged_events import logged_events
 
 QUERIES = {path.stem: path.read_text("utf-8") for path in sorted((INFRA / "alerts").glob("*.kql"))}
@@ -94,6 +95,14 @@ def test_queries_are_about_something() -> None:
 def test_the_poison_queue_is_the_one_that_is_watched() -> None:
     """The query looks at the queue that the host moves messages to which fail."""
     assert f'"/{RESULTS_QUEUE}-poison/"' in QUERIES["poison-queue"]
+
+
+def test_each_message_is_told_once() -> None:
+    """What has arrived since the last time the query was asked, and nothing that was told then."""
+    [alert] = [alert for alert in LOG_QUERIES if alert.name == "poison-queue"]
+    [minutes] = re.findall(r"ingestion_time\(\) > ago\((\d+)m\)", QUERIES["poison-queue"])
+
+    assert alert.every == f"PT{minutes}M"
 
 
 def _logged_fields() -> Iterator[str]:
