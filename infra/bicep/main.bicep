@@ -5,7 +5,7 @@ targetScope = 'subscription'
 import { brokerType, easyAuthType, frontDoorType, monitoringType, regionType } from 'types.bicep'
 import { stampNames } from 'names.bicep'
 
-@description('Required. The environment, such as `dev` or `prod`: part of every name.')
+@description('Required. The environment, such as `dev` or `prod`: lower-case letters and digits, part of every name.')
 @minLength(2)
 @maxLength(7)
 param environmentName string
@@ -57,7 +57,10 @@ param pythonVersion ('3.11' | '3.12' | '3.13') = '3.13'
 param azdServiceName string = ''
 
 var codes = map(regions, region => region.code)
-var chosen = filter(regions, region => empty(only) || contains(only, region.code))
+var unknown = filter(only, code => !contains(codes, code))
+var chosen = empty(unknown)
+  ? filter(regions, region => empty(only) || contains(only, region.code))
+  : fail('there is no region ${join(unknown, ', ')}, but ${join(codes, ', ')}')
 var tags = {
   application: 'face-liveness-broker'
   environment: environmentName

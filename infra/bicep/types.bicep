@@ -6,7 +6,7 @@ type regionType = {
   @description('Required. The Azure region, such as `westeurope`.')
   name: string
 
-  @description('Required. Letters and digits that stand for the region in resource names, such as `weu`.')
+  @description('Required. Lower-case letters and digits that stand for the region in resource names, such as `weu`.')
   @minLength(2)
   @maxLength(5)
   code: string

@@ -1,5 +1,6 @@
 """The switches that neither committed environment uses."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,24 @@ def test_switch_gets_where_it_belongs(switched: Snapshot, rule: Rule) -> None:
     """What a parameter says is what the resource is, and it would be noticed if it were not."""
     assert rule.broken(switched) == []
     assert rule.unnoticed(switched) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("'test'", "'Test'", 'environmentName holds lower-case letters and digits alone, and not "Test"'),
+        ("'test'", "'te-st'", 'environmentName holds lower-case letters and digits alone, and not "te-st"'),
+        ("code: 'wus'", "code: 'wUS'", "there is no region wus, but wUS, eus"),
+        ("'wus'", "'w_us'", 'the code of a region holds lower-case letters and digits alone, and not "w_us"'),
+        ("['wus']", "['wus', 'weu']", "there is no region weu, but wus, eus"),
+    ],
+)
+def test_what_cannot_be_a_name_or_is_no_region_is_refused(
+    bicep: Bicep, tmp_path: Path, right: str, wrong: str, message: str
+) -> None:
+    """Before anything is deployed, and in words: Azure would say so of the third resource, halfway."""
+    with pytest.raises(AssertionError, match=re.escape(message)):
+        snapshot_with(bicep, SWITCHED.replace(right, wrong), tmp_path)
 
 
 def test_the_salt_changes_every_name_that_is_taken_worldwide(
