@@ -228,7 +228,7 @@ RULES = (
     Rule(
         EASY_AUTH,
         f"{_CHECKED}.validation.allowedAudiences",
-        equal([f"api://{_CLIENT}"]),
+        equal([_CLIENT, f"api://{_CLIENT}"]),
         "a token for something else is none for the broker",
         _PROD,
     ),

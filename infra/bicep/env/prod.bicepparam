@@ -28,7 +28,8 @@ var alertEmails = readEnvironmentVariable('BROKER_ALERT_EMAIL', '')
 param easyAuth = {
   clientId: empty(authClientId) ? fail('set the environment variable BROKER_AUTH_CLIENT_ID') : authClientId
   openIdIssuer: empty(authIssuer) ? fail('set the environment variable BROKER_AUTH_ISSUER') : authIssuer
-  allowedAudiences: ['api://${authClientId}']
+  // Tokens of version 2, which the issuer is that of, name the registration itself as their audience.
+  allowedAudiences: [authClientId, 'api://${authClientId}']
 }
 
 param frontDoor = { tier: 'Standard', location: 'northeurope' }
