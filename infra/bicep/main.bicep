@@ -170,7 +170,7 @@ output stamps stampType[] = [
 ]
 
 @description('Where the first of these regions answers. azd hands outputs to its hooks as variables of the same names.')
-output BROKER_URL string = 'https://${stamps[0].outputs.hostName}'
+output BROKER_URL string = 'https://${frontDoor == null ? stamps[0].outputs.hostName : profile!.outputs.regionHostNames[indexOf(codes, chosen[0].code)]}'
 
 @description('What phones call for new sessions where Front Door is used; empty otherwise.')
 output sharedHostName string = frontDoor == null ? '' : profile!.outputs.sharedHostName

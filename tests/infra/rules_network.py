@@ -64,6 +64,18 @@ _ISOLATION = (
     _in_isolation(NETWORK, "properties.subnets.0.name", equal("app"), "the app calls out from there"),
     _in_isolation(
         NETWORK,
+        "properties.subnets.0.properties.defaultOutboundAccess",
+        equal(True),
+        "Face is not in the network",
+    ),
+    _in_isolation(
+        NETWORK,
+        "properties.subnets.1.properties.defaultOutboundAccess",
+        equal(False),
+        "nothing calls out from there",
+    ),
+    _in_isolation(
+        NETWORK,
         "properties.subnets.0.properties.delegations.0.properties.serviceName",
         equal("Microsoft.App/environments"),
         "what Flex Consumption asks for",

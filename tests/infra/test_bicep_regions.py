@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.infra.arm_snapshot import Snapshot, group_of, read, texts_in
+from tests.infra.arm_snapshot import Snapshot, group_of, plain, read, texts_in
 from tests.infra.bicep_compiler import ENVIRONMENTS
 from tests.infra.resource_types import ENDPOINT, GROUP, ORIGIN, ORIGIN_GROUP, PROTECTION, ROUTE, SITE
 
@@ -94,6 +94,23 @@ def test_another_route_is_noticed(snapshots: Mapping[str, Snapshot]) -> None:
             assert (_routes(changed) == ROUTES) is (group == route["properties"]["originGroup"]["id"])
     for origin in prod.find(ORIGIN):
         assert _routes(prod.replaced(origin)) != ROUTES
+
+
+@pytest.mark.parametrize(
+    ("environment", "place"),
+    [
+        ("dev", "rg-liveness-dev-weu/stamps.hostName"),
+        ("prod", "rg-liveness-prod-global/profile.regionHostNames[0]"),
+    ],
+)
+def test_the_broker_is_called_where_it_lets_callers_in(
+    snapshots: Mapping[str, Snapshot], environment: str, place: str
+) -> None:
+    """Behind Front Door the app itself refuses everybody else, and so does its own name."""
+    outputs = snapshots[environment].outputs
+
+    assert plain(outputs["BROKER_URL"]) == f"[format('https://{{0}}', {place})]"
+    assert f"'hostName', {place}" in plain(outputs["stamps"])
 
 
 def test_the_firewall_covers_every_endpoint(snapshots: Mapping[str, Snapshot]) -> None:

@@ -18,6 +18,7 @@ COMMANDS = [
     line.strip() for block in BLOCKS for line in block.replace("\\\n", " ").splitlines() if line.strip()
 ]
 IN_LINE = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", PAGE)
+_GROUP = "Microsoft.Resources/resourceGroups"
 # Names of our own variables; those that the page leaves to the reader are in capitals without an underscore before.
 _VARIABLE = re.compile(r"\bBROKER_[A-Z_]+\b")
 
@@ -110,8 +111,29 @@ def test_what_commands_ask_of_templates_is_there(bicep: Bicep, snapshots: Mappin
     groups = {group for text in COMMANDS for group in re.findall(r"\brg-[\w-]+", text)}
 
     assert set(given) <= set(bicep.parameters(INFRA / "bootstrap/main.bicep"))
-    assert groups == {"rg-liveness-dev-weu"}
-    assert groups <= set(snapshots["dev"].stamps())
+    assert "rg-liveness-dev-weu" in groups
+    assert {group.replace("CODE", "weu") for group in groups} <= _names(snapshots, _GROUP)
+
+
+def test_what_is_deleted_with_a_region_is_what_was_made_for_it(snapshots: Mapping[str, Snapshot]) -> None:
+    """The names in the commands are those of the deployment."""
+    kinds = {
+        "--profile-name": "Microsoft.Cdn/profiles",
+        "--endpoint-name": "Microsoft.Cdn/profiles/afdEndpoints",
+        "--route-name": "Microsoft.Cdn/profiles/afdEndpoints/routes",
+        "--origin-group-name": "Microsoft.Cdn/profiles/originGroups",
+        "--origin-name": "Microsoft.Cdn/profiles/originGroups/origins",
+    }
+    given = [
+        (option, name.replace("CODE", "weu"))
+        for command in COMMANDS
+        for option, name in re.findall(
+            r"(--(?:profile|endpoint|route|origin-group|origin)-name) (\S+)", command
+        )
+    ]
+
+    assert {option for option, _ in given} == set(kinds)
+    assert [(option, name) for option, name in given if name not in _names(snapshots, kinds[option])] == []
 
 
 def test_scripts_can_be_run_as_they_are_shown() -> None:
@@ -127,6 +149,10 @@ def test_targets_of_make_exist() -> None:
     assert {
         target for text in (*IN_LINE, *COMMANDS) for target in re.findall(r"\bmake ([a-z-]+)", text)
     } <= set(targets)
+
+
+def _names(snapshots: Mapping[str, Snapshot], kind: str) -> set[str]:
+    return {found["name"].split("/")[-1] for name in ("dev", "prod") for found in snapshots[name].find(kind)}
 
 
 def _headings() -> list[str]:

@@ -46,6 +46,9 @@ resource network 'Microsoft.Network/virtualNetworks@2025-01-01' = {
         name: 'app'
         properties: {
           addressPrefix: '10.0.0.0/26'
+          // Face, Entra and the telemetry are reached from here, through an address that Azure lends. Not left to the default,
+          // which becomes false.
+          defaultOutboundAccess: true
           delegations: [
             {
               name: 'flex-consumption'
