@@ -12,6 +12,11 @@ from typing import Any
 Resource = dict[str, Any]
 Value = Any  # Whatever JSON holds.
 
+# What a module, or one of a loop of modules, answers.
+_OUTPUT = re.compile(
+    r"reference\(resourceId\('[^']+', '([^']+)', 'Microsoft\.Resources/deployments', "
+    r"format\('(\w+)-\{0\}(?:-\{1\}', (\d+))?.*?\)\), '[\w-]+'\)\.outputs\.(\w+)\.value"
+)
 ABSENT: Value = object()
 """What a property is that is not there; one that is null is not there either."""
 
@@ -76,16 +81,16 @@ class Snapshot:
 def plain(value: Value) -> Value:
     """A value, with what is known only at deployment written in short: of what module or resource it is."""
     if isinstance(value, str):
-        value = re.sub(
-            r"reference\(resourceId\('[^']+', '([^']+)', 'Microsoft\.Resources/deployments', format\('(\w+)-\{0\}"
-            r".*?\)\), '[\w-]+'\)\.outputs\.(\w+)\.value",
-            r"\1/\2.\3",
-            value,
-        )
+        value = _OUTPUT.sub(_output, value)
         return re.sub(r"(reference|listKeys)\('([^']+)', '[\w-]+'\)", r"\1(\2)", value)
     if isinstance(value, Mapping):
         return {name: plain(inner) for name, inner in value.items()}
     return [plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _output(found: re.Match[str]) -> str:
+    group, module, number, output = found.groups()
+    return f"{group}/{module}{'' if number is None else f'[{number}]'}.{output}"
 
 
 def group_of(resource: Resource) -> str:

@@ -1,5 +1,6 @@
 """The compiler and what it makes of the infrastructure, once for all tests of the run."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -19,9 +20,16 @@ from tests.infra.parameter_files import SWITCHED, snapshot_with
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print what a test had to tell: a comparison is no failure."""
+    """Print what a test had to tell, and why tests were left out: neither is a failure, and both have to be seen."""
     for line in config.stash.get(SUMMARY, []):
         terminalreporter.write_line(line)
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", [])
+        if isinstance(report.longrepr, tuple)
+    )
+    for reason, times in reasons.items():
+        terminalreporter.write_line(f"{times} tests were left out. {reason}")
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,8 @@ _CONNECTION = "properties.privateLinkServiceConnections.0.properties"
 
 def _app_of(place: Place) -> str:
     """The app of the region whose code an origin is named after."""
-    return f"[{place.group.rpartition('-')[0]}-{place.last_name}/stamps.hostName]"
+    group = f"{place.group.rpartition('-')[0]}-{place.last_name}"
+    return f"[{group}/stamps[{place.snapshot.stamps().index(group)}].hostName]"
 
 
 def _own(kind: str) -> Expected:

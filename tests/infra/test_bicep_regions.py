@@ -99,7 +99,7 @@ def test_another_route_is_noticed(snapshots: Mapping[str, Snapshot]) -> None:
 @pytest.mark.parametrize(
     ("environment", "place"),
     [
-        ("dev", "rg-liveness-dev-weu/stamps.hostName"),
+        ("dev", "rg-liveness-dev-weu/stamps[0].hostName"),
         ("prod", "rg-liveness-prod-global/profile.regionHostNames[0]"),
     ],
 )
