@@ -16,6 +16,7 @@ param repository = 'example/face-liveness-broker'
 param location = 'westeurope'
 """
 _DEPLOYERS = ("dev", "prod-first", "prod-rest")
+_LOOKERS = ("what-if-dev", "what-if-prod")
 _BUILT_IN = {
     "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
     "f58310d9-a9f6-439a-9e8d-f62e7b41a168": "Role Based Access Control Administrator",
@@ -37,7 +38,7 @@ def test_each_identity_is_for_one_environment_of_the_repository(bootstrap: Snaps
             f"repo:example/face-liveness-broker:environment:{environment}",
             ["api://AzureADTokenExchange"],
         )
-        for environment in (*_DEPLOYERS, "what-if")
+        for environment in (*_DEPLOYERS, *_LOOKERS)
     }
 
 
@@ -109,7 +110,10 @@ _EXPECTED = sorted(
             )
             for number in range(3)
         ),
-        ("Liveness broker what-if", "rg-liveness-deployers/looker.principalId", ""),
+        *(
+            ("Liveness broker what-if", f"rg-liveness-deployers/lookers[{number}].principalId", "")
+            for number in range(2)
+        ),
     ]
 )
 _LOOKING = [

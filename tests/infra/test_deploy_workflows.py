@@ -97,14 +97,17 @@ def test_the_package_is_built_once() -> None:
 
 
 def test_identities_belong_to_the_environments_that_jobs_run_in() -> None:
-    """Whatever signs in has an identity that the bootstrap template makes for its environment."""
+    """Whatever signs in has an identity that the bootstrap template makes for its environment, and no other is made."""
     bootstrap = (INFRA / "bootstrap/main.bicep").read_text("utf-8")
-    made = set(re.findall(r"'([a-z-]+)'", bootstrap[: bootstrap.index("var contributorId")])) & {
-        *re.findall(r"ring: ([a-z-]+)", DEPLOY),
-        "what-if",
-    }
+    lists = re.findall(r"^param (?:environments|lookingEnvironments) .* = \[(.+)\]$", bootstrap, re.MULTILINE)
+    ci = (ROOT / ".github/workflows/ci.yml").read_text("utf-8")
+    compared = {f"what-if-{name}" for name in re.findall(r"- environment: (\w+)", ci)}
 
-    assert made == {"dev", "prod-first", "prod-rest", "what-if"}
+    assert "environment: what-if-${{ matrix.environment }}" in ci
+    assert set(re.findall(r"'([a-z-]+)'", " ".join(lists))) == {
+        *re.findall(r"ring: ([a-z-]+)", DEPLOY),
+        *compared,
+    }
 
 
 def test_one_version_of_the_compiler() -> None:
