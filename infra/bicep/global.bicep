@@ -61,13 +61,15 @@ resource allRegions 'Microsoft.Cdn/profiles/originGroups@2025-06-01' = {
   parent: profile
   name: 'all-regions'
   properties: {
-    healthProbeSettings: {
-      probePath: '/api/health'
-      probeProtocol: 'Https'
-      // The functions know no HEAD, which is the default.
-      probeRequestType: 'GET'
-      probeIntervalInSeconds: 30
-    }
+    healthProbeSettings: length(regionEndpointNames) == 1
+      ? null
+      : {
+          probePath: '/api/health'
+          probeProtocol: 'Https'
+          // The functions know no HEAD, which is the default.
+          probeRequestType: 'GET'
+          probeIntervalInSeconds: 30
+        }
     loadBalancingSettings: loadBalancing
     sessionAffinityState: 'Disabled'
   }

@@ -7,9 +7,9 @@ import pytest
 
 from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import Bicep
-from tests.infra.expectations import Rule, absent, equal
+from tests.infra.expectations import Rule, absent, equal, present
 from tests.infra.parameter_files import SWITCHED, snapshot_with
-from tests.infra.resource_types import ACCOUNT, FACE, FIREWALL, GROUP, PROFILE, SETTINGS, SITE
+from tests.infra.resource_types import ACCOUNT, FACE, FIREWALL, GROUP, ORIGIN_GROUP, PROFILE, SETTINGS, SITE
 
 
 def test_with_identity_no_key_exists(switched: Snapshot) -> None:
@@ -89,6 +89,15 @@ def test_what_cannot_be_a_name_or_is_no_region_is_refused(
     """Before anything is deployed, and in words: Azure would say so of the third resource, halfway."""
     with pytest.raises(AssertionError, match=re.escape(message)):
         snapshot_with(bicep, SWITCHED.replace(right, wrong), tmp_path)
+
+
+def test_a_region_that_is_alone_is_not_probed(bicep: Bicep, tmp_path: Path, switched: Snapshot) -> None:
+    """Front Door would ask it whatever it answers. A ring of one region is not alone: the others are there."""
+    probed = Rule(f"{ORIGIN_GROUP}:all-regions", "properties.healthProbeSettings", present(), "", shared=True)
+    alone = snapshot_with(bicep, re.sub(r"  \{ name: 'eastus'.+\n", "", SWITCHED), tmp_path)
+
+    assert probed.broken(switched) == []
+    assert len(probed.broken(alone)) == 1
 
 
 def test_the_salt_changes_every_name_that_is_taken_worldwide(

@@ -83,6 +83,14 @@ def test_variables_are_read_by_something() -> None:
     assert set(_VARIABLE.findall(PAGE)) == used
 
 
+def test_a_deployment_by_hand_is_given_what_the_pipeline_gives() -> None:
+    """The command for production sets each variable that its parameters read."""
+    [block] = [block for block in BLOCKS if "prod.bicepparam" in block]
+    parameters = (INFRA / "env/prod.bicepparam").read_text("utf-8")
+
+    assert set(_VARIABLE.findall(block)) == set(re.findall(r"readEnvironmentVariable\('(\w+)'", parameters))
+
+
 @pytest.mark.parametrize("command", [line for line in COMMANDS if "-m scripts." in line])
 def test_commands_have_the_options_that_are_shown(command: str) -> None:
     """Our own commands take what the page gives them."""
