@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,7 +25,10 @@ from shared.face.model import CreatedSession, SessionSpec
 from shared.idempotency import Claim, StoredAnswer
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord, Step, token_hash
+from shared.telemetry import log_event
 from shared.throttle import Admission, Subject
+
+_log = logging.getLogger(__name__)
 
 SWEEP_AFTER_SECONDS = EXPIRY_GRACE_MS // 1000 + 5
 """How long after the token's end the sweep looks at a session: when the record can be settled."""
@@ -109,6 +113,7 @@ async def _replay(app: App, command: CreateCommand, device: str, answer: StoredA
     if stored is None:
         with suppress(EntityExists):
             await app.sessions.add(_record(app, command, device, created))
+            _log_created(command, created)
     return created
 
 
@@ -126,6 +131,7 @@ async def _create(
     expires_at = now + command.spec.token_lifetime * 1000
     created = Created(made.session_id, made.auth_token, expires_at, admission.rate_limit)
     await _keep(app, command, device, created, claim)
+    _log_created(command, created)
     return created
 
 
@@ -211,6 +217,17 @@ def _record(app: App, command: CreateCommand, device: str, created: Created) -> 
         face_api_version=app.face.api_version,
         traceparent=command.traceparent,
         history=((created_at, Step.CREATED),),
+    )
+
+
+def _log_created(command: CreateCommand, created: Created) -> None:
+    """What the alert for missing events starts from: which session has to end, and how long that may take."""
+    log_event(
+        _log,
+        logging.INFO,
+        "session_created",
+        sessionId=created.session_id,
+        tokenLifetimeSeconds=command.spec.token_lifetime,
     )
 
 

@@ -16,7 +16,7 @@ health_bp = func.Blueprint()
 @health_bp.route(route=HEALTH.path, methods=[HEALTH.method], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """Answer GET /api/health: the app was loaded and its settings are good; nothing is asked."""
-    return await respond(req, "health", _health)
+    return await respond(req, "health", _health, quiet=True)
 
 
 @health_bp.function_name("ready")

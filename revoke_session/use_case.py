@@ -1,8 +1,13 @@
 """Revoking a session: nobody reads it any more, and its token stops working at Face."""
 
+import logging
+
 from shared.bootstrap import App
 from shared.callers import Caller
 from shared.sessions.access import find_held
+from shared.telemetry import log_event
+
+_log = logging.getLogger(__name__)
 
 
 async def revoke_session(
@@ -15,6 +20,7 @@ async def revoke_session(
     """
     stored = await find_held(app, session_id, auth_token, caller, also_revoked=True)
     stored = await app.sessions.change(stored, lambda record: record.as_revoked(app.clock()))
+    log_event(_log, logging.INFO, "session_revoked", sessionId=stored.record.session_id)
     if not stored.record.deleted_upstream:
         await app.face.delete(stored.record.session_id, request_id)
         await app.sessions.change(stored, lambda record: record.as_deleted_upstream(app.clock()))

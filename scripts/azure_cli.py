@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 
@@ -18,16 +19,20 @@ class Azure(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
 class AzureCli:
-    """`az`, as it is signed in on this machine."""
+    """`az`, as it is signed in on this machine, about one subscription or the one that is selected."""
+
+    subscription: str | None = None
 
     def ask(self, *arguments: str) -> Any:  # noqa: ANN401 - whatever JSON it answers.
         """Run the command; raises `AskFailed` with the last line that it says."""
         program = shutil.which("az")
         if program is None:
             raise AskFailed("the Azure CLI (az) is not installed")
+        about = ("--subscription", self.subscription) if self.subscription else ()
         run = subprocess.run(  # noqa: S603 - az, as it was found.
-            [program, *arguments, "--output", "json", "--only-show-errors"],
+            [program, *arguments, *about, "--output", "json", "--only-show-errors"],
             capture_output=True,
             text=True,
             check=False,

@@ -78,7 +78,8 @@ def plan_of(environment: str, subscription: str, tenant: str) -> Plan:
             check=False,
         )
         if run.returncode != 0:
-            raise SystemExit(f"bicep: {run.stderr.strip()}")
+            said = [line for line in run.stderr.splitlines() if line.strip() and ": Warning " not in line]
+            raise SystemExit("\n".join(f"bicep: {line}" for line in said))
         content = json.loads(parameters.with_suffix(".snapshot.json").read_text("utf-8"))
         return Plan(content["predictedResources"])
 

@@ -2,7 +2,9 @@
 
     python -m scripts.package [--output dist/broker.zip] [--code-only] [--uncommitted]
 
-The same files give the same bytes, so that the package of a commit can be compared with another build of it.
+Needs Python 3.13, on which the app runs: pip asks the Python that it runs on what a package depends on there. The same
+files give the same bytes. Those of the app are the same for a commit; what requirements.txt names is taken within its
+ranges, and so is the same until something new comes out.
 """
 
 import argparse
@@ -27,6 +29,8 @@ _EARLIEST = (1980, 1, 1, 0, 0, 0)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the package, and print its name, size and digest."""
     options = _options(arguments)
+    if not options.code_only and (problem := wrong_python(sys.version_info[:2])):
+        raise SystemExit(problem)
     files = {path: (ROOT / path).read_bytes() for path in app_files(uncommitted=options.uncommitted)}
     if not options.code_only:
         files |= dependencies()
@@ -36,6 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{options.output}: {len(files)} files, {len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}"
     )
     return 0
+
+
+def wrong_python(running: tuple[int, int]) -> str | None:
+    """What is wrong with building on this Python, if anything."""
+    version = ".".join(map(str, running))
+    if version == PYTHON_VERSION:
+        return None
+    return (
+        f"The package is for Python {PYTHON_VERSION}, and this is {version}: run it as `python{PYTHON_VERSION} -m "
+        "scripts.package`, or leave the dependencies to a remote build with --code-only."
+    )
 
 
 def app_files(*, uncommitted: bool = False) -> list[str]:
@@ -59,7 +74,7 @@ def app_files(*, uncommitted: bool = False) -> list[str]:
 
 
 def dependencies() -> dict[str, bytes]:
-    """What requirements.txt names, for the machine that the app runs on, whatever this one is."""
+    """What requirements.txt names, for the platform that the app runs on, whatever this one is."""
     with tempfile.TemporaryDirectory() as folder:
         platforms = [part for platform in _PLATFORMS for part in ("--platform", platform)]
         target = ("--python-version", PYTHON_VERSION, "--implementation", "cp", "--only-binary", ":all:")

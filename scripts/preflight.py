@@ -1,18 +1,20 @@
 """Says what stands in the way of a deployment before it is tried; or of a running broker, which it asks itself.
 
     python -m scripts.preflight dev|prod|azd
-    python -m scripts.preflight --url URL --key FUNCTION_KEY
+    python -m scripts.preflight --url URL --key FUNCTION_KEY [--token TOKEN]
 
-The first needs `az`, signed in, and `bicep`. It changes nothing. Ends with 1 where something has to be done first.
+The first needs `az`, signed in, and `bicep`; it asks about the subscription that is selected there, and for `azd` about
+AZURE_SUBSCRIPTION_ID, where azd says so. It changes nothing. Ends with 1 where something has to be done first.
 """
 
 import argparse
+import os
 from collections.abc import Iterator, Sequence
 
 from scripts.azure_cli import AskFailed, Azure, AzureCli
+from scripts.broker_client import Failed, Service
 from scripts.deployment_plan import Plan, plan_of
 from scripts.preflight_checks import Finding, run_checks, signed_in
-from scripts.smoke import Failed, Service
 
 # By the error codes that `/api/ready` answers.
 _TO_DO = {
@@ -30,9 +32,9 @@ def main(arguments: Sequence[str] | None = None, azure: Azure | None = None) -> 
     """Print each finding, and what to do about it."""
     options = _options(arguments)
     if options.url:
-        findings = list(broker_findings(Service(options.url.rstrip("/")), options.key))
+        findings = list(broker_findings(Service(options.url.rstrip("/"), options.token), options.key))
     else:
-        findings = azure_findings(azure or AzureCli(), options.environment)
+        findings = azure_findings(azure or AzureCli(_subscription(options.environment)), options.environment)
     for finding in findings:
         print(f"{'BLOCKS ' if finding.blocking else 'note   '} {finding.what}\n         {finding.to_do}")
     blocking = sum(finding.blocking for finding in findings)
@@ -64,7 +66,9 @@ def broker_findings(service: Service, key: str) -> Iterator[Finding]:
         return
     if not answer.body:
         yield Finding(
-            True, f"readiness was not told: {answer}", "give a function key with --key; make run prints it"
+            True,
+            f"readiness was not told: {answer}",
+            "give a function key with --key (make run prints it), and a token with --token before Easy Auth",
         )
     for dependency in answer.body.get("dependencies", ()):
         if problem := dependency["problem"]:
@@ -72,6 +76,11 @@ def broker_findings(service: Service, key: str) -> Iterator[Finding]:
             yield Finding(
                 True, f"{dependency['name']}: {problem}", _TO_DO.get(code, "see the logs of the app")
             )
+
+
+def _subscription(environment: str) -> str | None:
+    """Which one to ask about; azd has its own, whatever is selected in the Azure CLI."""
+    return os.environ.get("AZURE_SUBSCRIPTION_ID") if environment == "azd" else None
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -83,6 +92,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--url", help="a running broker to ask, such as http://127.0.0.1:7071")
     parser.add_argument("--key", default="", help="a function key of that broker")
+    parser.add_argument("--token", help="a bearer token that Easy Auth before it takes")
     options = parser.parse_args(arguments)
     if (options.environment is None) == (options.url is None):
         parser.error("either an environment or --url is needed")

@@ -1,6 +1,6 @@
 """What stands in the way of a deployment, each with what to do about it. Nothing here changes anything."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,11 +114,7 @@ def names_are_free(azure: Azure, account: Account, plan: Plan) -> Iterator[Findi
     """A deleted vault or Face account keeps its name until it is purged."""
     for vault in azure.ask("keyvault", "list-deleted", "--resource-type", "vault"):
         if vault["name"] in plan.vaults:
-            yield Finding(
-                True,
-                f"the deleted vault {vault['name']} holds its name",
-                f"az keyvault recover --name {vault['name']} brings it back with its pepper; else another nameSalt",
-            )
+            yield Finding(True, f"the deleted vault {vault['name']} holds its name", _ways_back(vault))
     planned = {face.name: face for face in plan.faces}
     for deleted in azure.ask("cognitiveservices", "account", "list-deleted"):
         if deleted["name"] in planned and not plan.restores_faces:
@@ -157,13 +153,21 @@ def deployer_has_roles(azure: Azure, account: Account, plan: Plan) -> Iterator[F
             *("--scope", f"/subscriptions/{account.subscription}", "--include-inherited", "--include-groups"),
         )
     }
-    for needed, purpose in ((_MAKERS, "make resources"), (_GIVERS, "assign roles")):
-        if not held & needed:
+    lacking = [
+        (needed, purpose)
+        for needed, purpose in ((_MAKERS, "make resources"), (_GIVERS, "assign roles"))
+        if not held & needed
+    ]
+    own = held & _custom_roles(azure) if lacking else set()
+    for needed, purpose in lacking:
+        advice = f"needs one of: {', '.join(sorted(needed))}; {_DOCS} has the least that will do"
+        if own:
+            # What a role of the subscription's own allows is not looked into.
             yield Finding(
-                True,
-                f"{account.user} may not {purpose} in this subscription",
-                f"needs one of: {', '.join(sorted(needed))}; {_DOCS} has the least that will do",
+                False, f"{account.user} may {purpose} if {', '.join(sorted(own))} says so", f"else {advice}"
             )
+        else:
+            yield Finding(True, f"{account.user} may not {purpose} in this subscription", advice)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -184,6 +188,26 @@ def _made(check: Check, azure: Azure, account: Account, plan: Plan) -> Iterator[
     except AskFailed as failure:
         name = check.__name__.replace("_", " ")
         yield Finding(False, f"not known whether {name}: {failure}", "look it up, or deploy and see")
+
+
+def _ways_back(vault: Mapping[str, Any]) -> str:
+    """What can be done about a deleted vault; one with purge protection cannot be purged before its time."""
+    about, name = vault["properties"], vault["name"]
+    group = about["vaultId"].split("/")[4]
+    ways = (
+        f"`az keyvault recover --name {name}` brings it back with its pepper, where the resource group {group} is",
+        None
+        if about.get("purgeProtectionEnabled")
+        else f"`az keyvault purge --name {name} --location {about['location']}` gives the name free",
+        "another nameSalt makes another name",
+    )
+    return "; ".join(way for way in ways if way)
+
+
+def _custom_roles(azure: Azure) -> set[str]:
+    return {
+        role["roleName"] for role in azure.ask("role", "definition", "list", "--custom-role-only", "true")
+    }
 
 
 def _face_accounts(azure: Azure) -> list[Any]:

@@ -36,13 +36,6 @@ type originType = {
   weight: int
 }
 
-var probe = {
-  probePath: '/api/health'
-  probeProtocol: 'Https'
-  // The functions know no HEAD, which is the default.
-  probeRequestType: 'GET'
-  probeIntervalInSeconds: 30
-}
 var loadBalancing = {
   sampleSize: 4
   successfulSamplesRequired: 3
@@ -68,7 +61,15 @@ resource allRegions 'Microsoft.Cdn/profiles/originGroups@2025-06-01' = {
   parent: profile
   name: 'all-regions'
   properties: {
-    healthProbeSettings: probe
+    healthProbeSettings: length(regionEndpointNames) == 1
+      ? null
+      : {
+          probePath: '/api/health'
+          probeProtocol: 'Https'
+          // The functions know no HEAD, which is the default.
+          probeRequestType: 'GET'
+          probeIntervalInSeconds: 30
+        }
     loadBalancingSettings: loadBalancing
     sessionAffinityState: 'Disabled'
   }
@@ -94,8 +95,8 @@ resource oneRegion 'Microsoft.Cdn/profiles/originGroups@2025-06-01' = [
   for region in regions: {
     parent: profile
     name: 'region-${region.code}'
+    // No probe: the one origin is asked whatever it would say.
     properties: {
-      healthProbeSettings: probe
       loadBalancingSettings: loadBalancing
       sessionAffinityState: 'Disabled'
     }

@@ -5,7 +5,7 @@ targetScope = 'subscription'
 import { brokerType, easyAuthType, frontDoorType, monitoringType, regionType } from 'types.bicep'
 import { stampNames } from 'names.bicep'
 
-@description('Required. The environment, such as `dev` or `prod`: part of every name.')
+@description('Required. The environment, such as `dev` or `prod`: lower-case letters and digits, part of every name.')
 @minLength(2)
 @maxLength(7)
 param environmentName string
@@ -20,7 +20,7 @@ param only string[] = []
 @description('Required. Who answers for these resources.')
 param owner string
 
-@description('Optional. The commit that is deployed.')
+@description('Optional. The commit that is deployed: a tag of the resource groups.')
 param commit string = ''
 
 @description('Optional. Part of the hash in names: another one escapes names that deleted resources still hold.')
@@ -57,14 +57,18 @@ param pythonVersion ('3.11' | '3.12' | '3.13') = '3.13'
 param azdServiceName string = ''
 
 var codes = map(regions, region => region.code)
-var chosen = filter(regions, region => empty(only) || contains(only, region.code))
+var unknown = filter(only, code => !contains(codes, code))
+var chosen = empty(unknown)
+  ? filter(regions, region => empty(only) || contains(only, region.code))
+  : fail('there is no region ${join(unknown, ', ')}, but ${join(codes, ', ')}')
 var tags = {
   application: 'face-liveness-broker'
   environment: environmentName
   owner: owner
-  commit: commit
   'data-class': 'biometric'
 }
+// Of resource groups alone: as a tag of every resource it would be all that one sees of what a change would do.
+var groupTags = union(tags, { commit: commit })
 var frontDoorNames = {
   resourceGroup: 'rg-liveness-${environmentName}-global'
   profile: 'afd-liveness-${environmentName}'
@@ -79,18 +83,18 @@ resource resourceGroups 'Microsoft.Resources/resourceGroups@2025-04-01' = [
     name: stampNames(subscription().subscriptionId, environmentName, region.code, nameSalt).resourceGroup
     location: region.name
     tags: union(
-      tags,
+      groupTags,
       { region: region.name },
       empty(azdServiceName) ? {} : { 'azd-env-name': environmentName }
     )
   }
 ]
 
-// The region of this group holds what Azure itself keeps about it; Front Door is everywhere.
+// The region of this group holds what Azure itself keeps about it, for as long as there is Front Door, which is everywhere.
 resource globalResourceGroup 'Microsoft.Resources/resourceGroups@2025-04-01' = if (frontDoor != null) {
   name: frontDoorNames.resourceGroup
-  location: regions[0].name
-  tags: tags
+  location: frontDoor!.location
+  tags: groupTags
 }
 
 // Comes first, because the apps let in only a Front Door of this id.
@@ -166,7 +170,7 @@ output stamps stampType[] = [
 ]
 
 @description('Where the first of these regions answers. azd hands outputs to its hooks as variables of the same names.')
-output BROKER_URL string = 'https://${stamps[0].outputs.hostName}'
+output BROKER_URL string = 'https://${frontDoor == null ? stamps[0].outputs.hostName : profile!.outputs.regionHostNames[indexOf(codes, chosen[0].code)]}'
 
 @description('What phones call for new sessions where Front Door is used; empty otherwise.')
 output sharedHostName string = frontDoor == null ? '' : profile!.outputs.sharedHostName

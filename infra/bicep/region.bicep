@@ -198,7 +198,6 @@ module alerts 'modules/alerts.bicep' = {
     topicName: names.topic
     actionGroupName: names.actionGroup
     emails: monitoring.?alertEmails ?? []
-    longestTokenLifetime: broker.?authTokenTtlMaxSeconds ?? 86400
   }
   dependsOn: [logs, topic]
 }

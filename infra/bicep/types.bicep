@@ -6,7 +6,7 @@ type regionType = {
   @description('Required. The Azure region, such as `westeurope`.')
   name: string
 
-  @description('Required. Letters and digits that stand for the region in resource names, such as `weu`.')
+  @description('Required. Lower-case letters and digits that stand for the region in resource names, such as `weu`.')
   @minLength(2)
   @maxLength(5)
   code: string
@@ -109,6 +109,9 @@ type easyAuthType = {
 type frontDoorType = {
   @description('Required. `Premium` adds the managed rule sets.')
   tier: 'Standard' | 'Premium'
+
+  @description('Required. The region that keeps its resource group. Not to be changed, whichever regions come and go.')
+  location: string
 
   @description('Optional. Requests a minute that one address may make before the firewall refuses it. Default 300.')
   @minValue(10)

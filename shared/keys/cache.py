@@ -11,7 +11,7 @@ from shared.errors import KeyUnavailable
 from shared.flight import Flight
 from shared.keys.lifetimes import Lifetimes
 from shared.keys.secret import Secret
-from shared.telemetry import Field, log_event
+from shared.telemetry import log_event
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -57,7 +57,6 @@ class CachedSecret:
         self._random = random
         self._held: _Held | None = None
         self._failure: _Failure | None = None
-        self._reported: dict[str, Field] | None = None
         self._forced_at: int | None = None
         self._flight = Flight(f"read {name}")
 
@@ -133,17 +132,21 @@ class CachedSecret:
         if self._held is not None and self._held.secret != secret:
             log_event(_LOGGER, logging.INFO, "secret_changed", secret=self._name)
         self._held = _Held(secret, read_at, round(self._lifetimes.soft * (0.9 + 0.2 * self._random())))
-        self._failure = None
-        if self._reported is not None:
-            self._reported = None
+        if self._failure is not None:
+            self._failure = None
             log_event(_LOGGER, logging.INFO, "secret_read_recovered", secret=self._name)
 
     def _failed(self, detail: str) -> None:
         self._failure = _Failure(detail, self._clock())
-        report: dict[str, Field] = {"detail": detail, "serving_stale": self._usable() is not None}
-        if report != self._reported:
-            self._reported = report
-            log_event(_LOGGER, logging.WARNING, "secret_read_failed", secret=self._name, **report)
+        # Each time, at most as often as the pauses allow: an alert that looks back minutes lasts as long as the outage.
+        log_event(
+            _LOGGER,
+            logging.WARNING,
+            "secret_read_failed",
+            secret=self._name,
+            detail=detail,
+            serving_stale=self._usable() is not None,
+        )
 
     def _require(self) -> Secret:
         secret = self._usable()

@@ -30,8 +30,13 @@ class Call:
 Handler = Callable[[Call], Awaitable[Reply]]
 
 
-async def respond(request: func.HttpRequest, operation: str, handle: Handler) -> func.HttpResponse:
-    """Run a trigger's handler; every failure becomes an answer in the contract's shape, and one log event."""
+async def respond(
+    request: func.HttpRequest, operation: str, handle: Handler, *, quiet: bool = False
+) -> func.HttpResponse:
+    """Run a trigger's handler; every failure becomes an answer in the contract's shape, and one log event.
+
+    `quiet` is for what is called so often, and says so little, that its calls would hide the others in the log.
+    """
     request_id = str(uuid.uuid4())
     started = time.perf_counter()
     try:
@@ -52,7 +57,7 @@ async def respond(request: func.HttpRequest, operation: str, handle: Handler) ->
         reply = error_reply(InternalError(), request_id)
     log_event(
         _log,
-        logging.INFO,
+        logging.DEBUG if quiet else logging.INFO,
         "request_ended",
         operation=operation,
         requestId=request_id,

@@ -1,5 +1,9 @@
 """Health and readiness, through HTTP."""
 
+import logging
+
+import pytest
+
 from tests.support.broker import FUNCTION_KEY, Broker, running_broker
 
 KEY = {"x-functions-key": FUNCTION_KEY}
@@ -12,6 +16,17 @@ async def test_health_asks_nobody(broker: Broker) -> None:
     answer = await broker.http.get("/api/health")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "healthy"})
+
+
+async def test_probes_are_not_logged(broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
+    """Front Door asks from everywhere, all the time: its calls would be most of the log."""
+    caplog.set_level(logging.INFO)
+    await broker.http.get("/api/health")
+    await broker.http.get("/api/ready", headers=KEY)
+
+    ended = [record.getMessage() for record in caplog.records if "request_ended" in record.getMessage()]
+    assert len(ended) == 1
+    assert '"operation": "ready"' in ended[0]
 
 
 async def test_ready_names_each_dependency(broker: Broker) -> None:

@@ -5,12 +5,18 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 Resource = dict[str, Any]
 Value = Any  # Whatever JSON holds.
 
+# What a module, or one of a loop of modules, answers.
+_OUTPUT = re.compile(
+    r"reference\(resourceId\('[^']+', '([^']+)', 'Microsoft\.Resources/deployments', "
+    r"format\('(\w+)-\{0\}(?:-\{1\}', (\d+))?.*?\)\), '[\w-]+'\)\.outputs\.(\w+)\.value"
+)
 ABSENT: Value = object()
 """What a property is that is not there; one that is null is not there either."""
 
@@ -37,12 +43,16 @@ class Snapshot:
         content = {"predictedResources": self.resources, "outputs": self.outputs}
         return json.dumps(content, indent=2, sort_keys=True).splitlines()
 
-    def changed(self, index: int, path: str, value: Value) -> "Snapshot":
+    def changed(self, resource: Resource, path: str, value: Value) -> "Snapshot":
         """The same, but for one property of one resource."""
-        resources = list(self.resources)
-        resources[index] = copy.deepcopy(resources[index])
-        write(resources[index], path, value)
-        return Snapshot(tuple(resources), self.outputs)
+        other = copy.deepcopy(resource)
+        write(other, path, value)
+        return self.replaced(resource, other)
+
+    def replaced(self, resource: Resource, *others: Resource) -> "Snapshot":
+        """The same, but with others, or nothing, in the place of one resource."""
+        changed = [(found,) if found is not resource else others for found in self.resources]
+        return Snapshot(tuple(found for some in changed for found in some), self.outputs)
 
     def stamps(self) -> list[str]:
         """The resource groups of the regions."""
@@ -50,14 +60,15 @@ class Snapshot:
         return [group["name"] for group in groups if not group["name"].endswith("-global")]
 
     def find(self, resource: str, group: str | None = None) -> list[Resource]:
-        """The resources of a type, or `type:name` with the last part of the name; of one resource group, or all."""
-        kind, _, name = resource.partition(":")
+        """The resources of a type, of one resource group or all.
+
+        `type:pattern` looks for the last part of the name; a pattern with a slash in it looks at the whole id.
+        """
+        kind, _, pattern = resource.partition(":")
         return [
             found
             for found in self.resources
-            if found["type"] == kind
-            and (not name or found["name"].split("/")[-1] == name)
-            and (group is None or group_of(found) == group)
+            if found["type"] == kind and _fits(found, pattern) and (group is None or group_of(found) == group)
         ]
 
     def texts(self) -> Iterator[tuple[Resource, str]]:
@@ -65,6 +76,21 @@ class Snapshot:
         for resource in self.resources:
             for text in texts_in(resource):
                 yield resource, text
+
+
+def plain(value: Value) -> Value:
+    """A value, with what is known only at deployment written in short: of what module or resource it is."""
+    if isinstance(value, str):
+        value = _OUTPUT.sub(_output, value)
+        return re.sub(r"(reference|listKeys)\('([^']+)', '[\w-]+'\)", r"\1(\2)", value)
+    if isinstance(value, Mapping):
+        return {name: plain(inner) for name, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _output(found: re.Match[str]) -> str:
+    group, module, number, output = found.groups()
+    return f"{group}/{module}{'' if number is None else f'[{number}]'}.{output}"
 
 
 def group_of(resource: Resource) -> str:
@@ -94,6 +120,8 @@ def write(resource: Resource, path: str, value: Value) -> None:
     key = int(last) if isinstance(holder, list) else last
     if value is ABSENT:
         del holder[key]
+    elif isinstance(holder, list) and key == len(holder):
+        holder.append(value)
     else:
         holder[key] = value
 
@@ -109,6 +137,11 @@ def texts_in(value: Value) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from texts_in(inner)
+
+
+def _fits(resource: Resource, pattern: str) -> bool:
+    text = resource["id"] if "/" in pattern else resource["name"].split("/")[-1]
+    return not pattern or fnmatchcase(text, pattern)
 
 
 def _segments(path: str) -> list[str]:

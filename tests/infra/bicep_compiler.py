@@ -29,6 +29,12 @@ _SNAPSHOT_SCOPE = {
     "tenantId": "00000000-0000-0000-0000-000000000002",
     "location": "westeurope",
 }
+# What prod does not compile without.
+REQUIRED_VARIABLES = {
+    "BROKER_AUTH_CLIENT_ID": "00000000-0000-0000-0000-000000000003",
+    "BROKER_AUTH_ISSUER": f"https://login.microsoftonline.com/{_SNAPSHOT_SCOPE['tenantId']}/v2.0",
+    "BROKER_ALERT_EMAIL": "on-call@example.com",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +67,9 @@ class Compiled:
 class Bicep:
     """A running compiler; paths are those of files anywhere."""
 
-    def __init__(self, program: str, scratch: Path) -> None:
+    def __init__(self, program: str, scratch: Path, variables: Mapping[str, str]) -> None:
         self._program = program
-        self._scratch = scratch
+        self._environment = _environment(scratch, variables)
         self._calls = 0
 
     def __enter__(self) -> Self:
@@ -71,7 +77,7 @@ class Bicep:
             [self._program, "jsonrpc", "--stdio"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=_environment(self._scratch),
+            env=self._environment,
         )
         return self
 
@@ -125,12 +131,12 @@ class Bicep:
         return result
 
 
-def require_bicep(scratch: Path) -> Bicep:
-    """Find the compiler; skips the test where there is none, and fails it in CI."""
+def require_bicep(scratch: Path, variables: Mapping[str, str] = REQUIRED_VARIABLES) -> Bicep:
+    """Find the compiler, with the variables that parameter files read; skips where there is none, and fails in CI."""
     program = shutil.which("bicep")
     if program is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(_MISSING)
-    return Bicep(program, scratch)
+    return Bicep(program, scratch, variables)
 
 
 def parameters_of(environment: str) -> Path:
@@ -148,9 +154,10 @@ def name_of(path: Path) -> str:
     return path.relative_to(INFRA).as_posix()
 
 
-def _environment(scratch: Path) -> dict[str, str]:
+def _environment(scratch: Path, variables: Mapping[str, str]) -> dict[str, str]:
     # Nothing else: the parameter files read variables, and a snapshot has to be the same for everybody.
     return {
+        **variables,
         "HOME": str(scratch),
         "DOTNET_BUNDLE_EXTRACT_BASE_DIR": str(scratch),
         "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",

@@ -22,6 +22,25 @@ def roles_not_before_the_app(template: Template) -> list[str]:
     ]
 
 
+def app_waits_for(template: Template) -> set[str]:
+    """The parts of a region that are there before its app is."""
+    return _waited_for(template["resources"], "functionApp")
+
+
+def written_once(template: Template) -> set[str]:
+    """The resources that a deployment leaves alone where they are already."""
+    parts: Mapping[str, Template] = template["resources"]
+    return {name for name, part in parts.items() if part.get("@options") == {"onlyIfNotExists": []}}
+
+
+def made_at_once(template: Template) -> set[str]:
+    """The loops of a template of which several are made at the same time."""
+    parts: Mapping[str, Template] = template["resources"]
+    return {
+        name for name, part in parts.items() if part.get("copy", {"mode": "serial"}).get("mode") != "serial"
+    }
+
+
 def nested(template: Template) -> Iterator[Template]:
     """A template, and each that its modules hold."""
     yield template

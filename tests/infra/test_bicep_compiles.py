@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from tests.infra.arm_snapshot import Snapshot
-from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, Bicep, Compiled, name_of, parameters_of
+from tests.infra.bicep_compiler import (
+    ENVIRONMENTS,
+    INFRA,
+    REQUIRED_VARIABLES,
+    Bicep,
+    Compiled,
+    name_of,
+    parameters_of,
+    require_bicep,
+)
 
 FILES = sorted(INFRA.rglob("*.bicep"))
 PARAMETER_FILES = sorted(INFRA.rglob("*.bicepparam"))
@@ -30,6 +39,19 @@ def test_parameter_file_fits_the_template(bicep: Bicep, path: Path) -> None:
 
     assert compiled.wrong == []
     assert "environmentName" in compiled.template["parameters"]
+
+
+@pytest.mark.parametrize("variable", REQUIRED_VARIABLES)
+def test_production_needs_its_variables(tmp_path: Path, variable: str) -> None:
+    """Without one a live region would let nobody in, or tell nobody of trouble: nothing compiles then.
+
+    An empty one is what pipelines make of one that is missing.
+    """
+    with require_bicep(tmp_path, {**REQUIRED_VARIABLES, variable: ""}) as bicep:
+        compiled = bicep.compile_parameters(parameters_of("prod"))
+
+    assert any(f"set the environment variable {variable}" in line for line in compiled.wrong)
+    assert compiled.template == {}
 
 
 @pytest.mark.parametrize("path", [*FILES, *PARAMETER_FILES], ids=name_of)

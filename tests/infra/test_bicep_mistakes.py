@@ -8,7 +8,7 @@ import pytest
 
 from tests.infra.bicep_compiler import INFRA, Bicep
 from tests.infra.infra_rules import RULES
-from tests.infra.template_order import roles_not_before_the_app
+from tests.infra.template_order import app_waits_for, made_at_once, roles_not_before_the_app, written_once
 
 _RULES = [rule for rule in RULES if "dev" in rule.environments]
 Edit = Callable[[str, str, str], Path]
@@ -130,6 +130,27 @@ def test_a_role_that_comes_after_the_app_is_found(bicep: Bicep, edit: Edit) -> N
     assert roles_not_before_the_app(bicep.compile(copy / "region.bicep").template) == [
         "roles has role assignments, and functionApp is made without waiting for them"
     ]
+
+
+def test_an_app_before_its_secrets_is_found(bicep: Bicep, edit: Edit) -> None:
+    """The app would start without a key."""
+    copy = edit("region.bicep", "dependsOn: [roles, secrets, storage]", "dependsOn: [roles, storage]")
+
+    assert "secrets" not in app_waits_for(bicep.compile(copy / "region.bicep").template)
+
+
+def test_a_pepper_that_is_written_again_is_found(bicep: Bicep, edit: Edit) -> None:
+    """Each deployment would make all devices new ones."""
+    copy = edit("modules/secrets.bicep", "  @onlyIfNotExists()\n", "")
+
+    assert written_once(bicep.compile(copy / "modules/secrets.bicep").template) == set()
+
+
+def test_private_endpoints_that_are_made_at_once_are_found(bicep: Bicep, edit: Edit) -> None:
+    """Some would fail, now and then."""
+    copy = edit("modules/network.bicep", "@batchSize(1)\n", "")
+
+    assert made_at_once(bicep.compile(copy / "modules/network.bicep").template) == {"privateEndpoints"}
 
 
 def test_nothing_is_found_without_a_mistake(bicep: Bicep, edit: Edit) -> None:

@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 
 from tests.infra.bicep_compiler import Compiled
-from tests.infra.template_order import nested, resources_of, roles_not_before_the_app
+from tests.infra.template_order import (
+    app_waits_for,
+    made_at_once,
+    nested,
+    roles_not_before_the_app,
+    written_once,
+)
 
 
 def test_all_roles_are_assigned_before_the_app_is_made(templates: Mapping[str, Compiled]) -> None:
@@ -13,26 +19,20 @@ def test_all_roles_are_assigned_before_the_app_is_made(templates: Mapping[str, C
 
 def test_the_app_waits_for_its_secrets(templates: Mapping[str, Compiled]) -> None:
     """The key and the pepper are in the vault when the app first asks."""
-    parts = templates["region.bicep"].template["resources"]
-
-    assert {"roles", "secrets", "storage"} <= set(parts["functionApp"]["dependsOn"])
+    assert {"secrets", "storage"} <= app_waits_for(templates["region.bicep"].template)
 
 
-def test_the_pepper_is_written_once(templates: Mapping[str, Compiled]) -> None:
-    """A redeployment keeps the pepper: with another one each device would be a new device, without its limits."""
-    secrets = templates["modules/secrets.bicep"].template["resources"]
+def test_the_pepper_alone_is_written_once(templates: Mapping[str, Compiled]) -> None:
+    """A redeployment keeps the pepper: with another one each device would be a new device, without its limits.
 
-    assert secrets["keyVault::idPepper"]["@options"] == {"onlyIfNotExists": []}
-    assert "@options" not in secrets["keyVault::faceKey"], "a new key has to get there"
+    A new key has to get there.
+    """
+    assert written_once(templates["modules/secrets.bicep"].template) == {"keyVault::idPepper"}
 
 
-def test_names_of_role_assignments_hold_their_principal(templates: Mapping[str, Compiled]) -> None:
-    """An identity that was made anew gets assignments of its own; the old names would be refused."""
-    roles = resources_of(templates["modules/roles.bicep"].template)
-    names = [role["name"] for role in roles if role["type"].endswith("roleAssignments")]
-
-    assert len(names) == 7
-    assert all("PrincipalId')" in name for name in names)
+def test_private_endpoints_are_made_one_after_another(templates: Mapping[str, Compiled]) -> None:
+    """Three of them are of one storage account, which takes one change of its connections at a time."""
+    assert made_at_once(templates["modules/network.bicep"].template) == set()
 
 
 def test_no_module_takes_from_another_region(templates: Mapping[str, Compiled]) -> None:

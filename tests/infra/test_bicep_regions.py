@@ -1,11 +1,12 @@
 """Regions: what makes each a boundary of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.infra.arm_snapshot import Snapshot, group_of, texts_in
+from tests.infra.arm_snapshot import Snapshot, group_of, plain, read, texts_in
 from tests.infra.bicep_compiler import ENVIRONMENTS
+from tests.infra.resource_types import ENDPOINT, GROUP, ORIGIN, ORIGIN_GROUP, PROTECTION, ROUTE, SITE
 
 _EVERYWHERE = "global"
 
@@ -17,16 +18,18 @@ def test_production_has_several_regions(snapshots: Mapping[str, Snapshot]) -> No
 
 def test_regions_share_nothing(snapshots: Mapping[str, Snapshot]) -> None:
     """No resource of one region names another region's resource group, nor any resource in it."""
-    snapshot = snapshots["prod"]
-    own = {
-        stamp: {resource["id"] for resource in snapshot.resources if group_of(resource) == stamp}
-        for stamp in snapshot.stamps()
-    }
+    assert list(_shared(snapshots["prod"])) == []
 
-    for resource in snapshot.resources:
-        for other in own.keys() - {group_of(resource)}:
-            if group_of(resource) in own:
-                assert not [text for text in texts_in(resource) if other in text or text in own[other]]
+
+def test_what_regions_would_share_is_noticed(snapshots: Mapping[str, Snapshot]) -> None:
+    """An app that is sent to another region's vault, identity, or whatever else, is found."""
+    prod = snapshots["prod"]
+    first, other, _ = prod.stamps()
+    [app] = prod.find(SITE, first)
+
+    for resource in prod.resources:
+        if group_of(resource) == other:
+            assert list(_shared(prod.changed(app, "properties.somewhere", f"at {resource['id']}")))
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -34,13 +37,16 @@ def test_resources_are_in_the_region_of_their_group(
     snapshots: Mapping[str, Snapshot], environment: str
 ) -> None:
     """Whatever has a place is in its own region, apart from what exists without one."""
-    snapshot = snapshots[environment]
-    place = {
-        group["name"]: group["location"] for group in snapshot.find("Microsoft.Resources/resourceGroups")
-    }
+    assert list(_misplaced(snapshots[environment])) == []
 
-    for resource in snapshot.resources:
-        assert resource.get("location") in {None, _EVERYWHERE, place[group_of(resource)]}, resource["id"]
+
+def test_a_resource_elsewhere_is_noticed(snapshots: Mapping[str, Snapshot]) -> None:
+    """Each of them, also where it is another region of the same environment."""
+    prod = snapshots["prod"]
+
+    for resource in prod.resources:
+        if resource.get("location") in {"northeurope", "westeurope"} and resource["type"] != GROUP:
+            assert list(_misplaced(prod.changed(resource, "location", "swedencentral"))) == [resource["id"]]
 
 
 def test_global_resources_hold_no_data(snapshots: Mapping[str, Snapshot]) -> None:
@@ -72,60 +78,99 @@ def test_front_door_is_off_where_it_is_not_asked_for(snapshots: Mapping[str, Sna
 
 def test_front_door_sends_only_new_sessions_to_any_region(snapshots: Mapping[str, Snapshot]) -> None:
     """Results are asked for through the endpoint of the region that made the session, which leads nowhere else."""
-    routes = snapshots["prod"].find("Microsoft.Cdn/profiles/afdEndpoints/routes")
-    origins = snapshots["prod"].find("Microsoft.Cdn/profiles/originGroups/origins")
-    leads_to = {
+    assert _routes(snapshots["prod"]) == ROUTES
+
+
+def test_another_route_is_noticed(snapshots: Mapping[str, Snapshot]) -> None:
+    """One that is missing, leads elsewhere, or takes more paths."""
+    prod = snapshots["prod"]
+    groups = [group["id"] for group in prod.find(ORIGIN_GROUP)]
+
+    for route in prod.find(ROUTE):
+        assert _routes(prod.replaced(route)) != ROUTES
+        assert _routes(prod.changed(route, "properties.patternsToMatch", ["/*"])) != ROUTES
+        for group in groups:
+            changed = prod.changed(route, "properties.originGroup.id", group)
+            assert (_routes(changed) == ROUTES) is (group == route["properties"]["originGroup"]["id"])
+    for origin in prod.find(ORIGIN):
+        assert _routes(prod.replaced(origin)) != ROUTES
+
+
+@pytest.mark.parametrize(
+    ("environment", "place"),
+    [
+        ("dev", "rg-liveness-dev-weu/stamps[0].hostName"),
+        ("prod", "rg-liveness-prod-global/profile.regionHostNames[0]"),
+    ],
+)
+def test_the_broker_is_called_where_it_lets_callers_in(
+    snapshots: Mapping[str, Snapshot], environment: str, place: str
+) -> None:
+    """Behind Front Door the app itself refuses everybody else, and so does its own name."""
+    outputs = snapshots[environment].outputs
+
+    assert plain(outputs["BROKER_URL"]) == f"[format('https://{{0}}', {place})]"
+    assert f"'hostName', {place}" in plain(outputs["stamps"])
+
+
+def test_the_firewall_covers_every_endpoint(snapshots: Mapping[str, Snapshot]) -> None:
+    """No endpoint is left out of the firewall."""
+    assert _uncovered(snapshots["prod"]) == set()
+
+
+def test_an_endpoint_without_firewall_is_noticed(snapshots: Mapping[str, Snapshot]) -> None:
+    """Each of them."""
+    [policy] = snapshots["prod"].find(PROTECTION)
+    path = "properties.parameters.associations.0.domains"
+
+    for domain in read(policy, path):
+        left = [other for other in read(policy, path) if other != domain]
+        assert _uncovered(snapshots["prod"].changed(policy, path, left)) == {domain["id"]}
+
+
+ROUTES = {
+    "liveness-prod": (["/api/sessions", "/api/health"], ["neu", "sec", "weu"]),
+    "liveness-prod-neu": (["/api/*"], ["neu"]),
+    "liveness-prod-weu": (["/api/*"], ["weu"]),
+    "liveness-prod-sec": (["/api/*"], ["sec"]),
+}
+"""By endpoint: the paths that it takes, and the regions that it leads to."""
+
+
+def _shared(snapshot: Snapshot) -> Iterator[str]:
+    own = {
+        stamp: {resource["id"] for resource in snapshot.resources if group_of(resource) == stamp}
+        for stamp in snapshot.stamps()
+    }
+    for resource in snapshot.resources:
+        if (group := group_of(resource)) in own:
+            for other in own.keys() - {group}:
+                yield from (text for text in texts_in(resource) if other in text or text in own[other])
+
+
+def _misplaced(snapshot: Snapshot) -> Iterator[str]:
+    place = {group["name"]: group["location"] for group in snapshot.find(GROUP)}
+    for resource in snapshot.resources:
+        if resource.get("location") not in {None, _EVERYWHERE, place[group_of(resource)]}:
+            yield resource["id"]
+
+
+def _routes(snapshot: Snapshot) -> dict[str, tuple[list[str], list[str]]]:
+    return {
         route["name"].split("/")[1]: (
             route["properties"]["patternsToMatch"],
             sorted(
                 origin["name"].split("/")[-1]
-                for origin in origins
+                for origin in snapshot.find(ORIGIN)
                 if origin["name"].split("/")[1] == route["properties"]["originGroup"]["id"].split("/")[-1]
             ),
         )
-        for route in routes
-    }
-
-    assert leads_to == {
-        "liveness-prod": (["/api/sessions", "/api/health"], ["neu", "sec", "weu"]),
-        "liveness-prod-neu": (["/api/*"], ["neu"]),
-        "liveness-prod-weu": (["/api/*"], ["weu"]),
-        "liveness-prod-sec": (["/api/*"], ["sec"]),
+        for route in snapshot.find(ROUTE)
     }
 
 
-def test_front_door_sends_each_app_its_own_host_name(snapshots: Mapping[str, Snapshot]) -> None:
-    """The host header is that of the origin: with another one App Service answers 404."""
-    for origin in snapshots["prod"].find("Microsoft.Cdn/profiles/originGroups/origins"):
-        assert origin["properties"]["originHostHeader"] == origin["properties"]["hostName"]
-
-
-def test_front_door_takes_https_alone_and_keeps_nothing(snapshots: Mapping[str, Snapshot]) -> None:
-    """Requests with tokens are never redirected from plain HTTP, and no answer is cached."""
-    for route in snapshots["prod"].find("Microsoft.Cdn/profiles/afdEndpoints/routes"):
-        assert route["properties"]["supportedProtocols"] == ["Https"]
-        assert route["properties"]["forwardingProtocol"] == "HttpsOnly"
-        assert "cacheConfiguration" not in route["properties"]
-
-
-def test_front_door_asks_with_get(snapshots: Mapping[str, Snapshot]) -> None:
-    """The functions answer 404 to HEAD, which is what Front Door probes with by default."""
-    for group in snapshots["prod"].find("Microsoft.Cdn/profiles/originGroups"):
-        assert group["properties"]["healthProbeSettings"]["probeRequestType"] == "GET"
-        assert group["properties"]["healthProbeSettings"]["probePath"] == "/api/health"
-
-
-def test_the_firewall_covers_every_endpoint(snapshots: Mapping[str, Snapshot]) -> None:
-    """No endpoint is left out of the firewall, and the firewall blocks."""
-    prod = snapshots["prod"]
-    endpoints = {endpoint["id"] for endpoint in prod.find("Microsoft.Cdn/profiles/afdEndpoints")}
-    [policy] = prod.find("Microsoft.Cdn/profiles/securityPolicies")
-    [firewall] = prod.find("Microsoft.Network/FrontDoorWebApplicationFirewallPolicies")
+def _uncovered(snapshot: Snapshot) -> set[str]:
+    [policy] = snapshot.find(PROTECTION)
     [association] = policy["properties"]["parameters"]["associations"]
-    [limit] = [
-        rule for rule in firewall["properties"]["customRules"]["rules"] if "rateLimitThreshold" in rule
-    ]
-
-    assert {domain["id"] for domain in association["domains"]} == endpoints
-    assert firewall["properties"]["policySettings"]["mode"] == "Prevention"
-    assert limit["groupBy"] == [{"variableName": "SocketAddr"}]
+    covered = {domain["id"] for domain in association["domains"]}
+    return {endpoint["id"] for endpoint in snapshot.find(ENDPOINT)} - covered

@@ -15,27 +15,35 @@ from tests.infra.template_order import nested, resources_of
 _CREDENTIALS = re.compile(
     r"\b(list(?:Keys|Secrets?|AccountSas|ServiceSas|Credentials|ConnectionStrings)?\w*)\(", re.IGNORECASE
 )
-_MADE_UP = "newGuid()"
+_MADE_UP = re.compile(r"newGuid\(")
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_the_face_key_goes_to_the_vault_alone(snapshots: Mapping[str, Snapshot], environment: str) -> None:
     """Of all that is deployed only the secret `face-key` reads a key of anything, once a region."""
     snapshot = snapshots[environment]
-    reading = [
-        resource["name"].split("/")[-1] for resource, text in snapshot.texts() if _CREDENTIALS.search(text)
-    ]
 
-    assert reading == ["face-key"] * len(snapshot.stamps())
+    assert _with(_CREDENTIALS, snapshot) == ["face-key"] * len(snapshot.stamps())
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_the_pepper_goes_to_the_vault_alone(snapshots: Mapping[str, Snapshot], environment: str) -> None:
     """What is made up at random is written to the secret `id-pepper`, and to nothing else."""
     snapshot = snapshots[environment]
-    made_up = [resource["name"].split("/")[-1] for resource, text in snapshot.texts() if _MADE_UP in text]
 
-    assert made_up == ["id-pepper"] * len(snapshot.stamps())
+    assert _with(_MADE_UP, snapshot) == ["id-pepper"] * len(snapshot.stamps())
+
+
+def test_a_secret_elsewhere_is_noticed(snapshots: Mapping[str, Snapshot]) -> None:
+    """In a tag of whatever resource, to take the least likely place."""
+    dev = snapshots["dev"]
+    [key, pepper] = [
+        secret["properties"]["value"] for secret in dev.find("Microsoft.KeyVault/vaults/secrets")
+    ]
+
+    for resource in dev.resources:
+        assert len(_with(_CREDENTIALS, dev.changed(resource, "tags.leak", key))) == 2
+        assert len(_with(_MADE_UP, dev.changed(resource, "tags.leak", pepper))) == 2
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -76,3 +84,8 @@ def test_the_app_finds_the_secrets_by_its_own_names(
             for secret in snapshot.find("Microsoft.KeyVault/vaults/secrets", stamp)
         }
         assert names == {Settings.face_key_secret, Settings.pepper_secret}
+
+
+def _with(what: re.Pattern[str], snapshot: Snapshot) -> list[str]:
+    """The names of the resources in which something is found, once for each text."""
+    return [resource["name"].split("/")[-1] for resource, text in snapshot.texts() if what.search(text)]

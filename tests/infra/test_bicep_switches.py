@@ -1,63 +1,25 @@
 """The switches that neither committed environment uses."""
 
-import shutil
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.infra.arm_snapshot import ABSENT, Snapshot, read
-from tests.infra.bicep_compiler import INFRA, Bicep
-
-_PARAMETERS = """
-using '../main.bicep'
-param environmentName = 'test'
-param owner = 'tests'
-param nameSalt = 'again'
-param regions = [
-  { name: 'westus', code: 'wus', faceLocation: 'westus2', faceSku: 'F0', storageSku: 'Standard_LRS' }
-  { name: 'eastus', code: 'eus', alwaysReadyInstances: 3 }
-]
-param only = ['wus']
-param broker = { clientAuth: 'none', faceAuth: 'identity', faceMaxTps: 5, throttleDevice: 'off' }
-param frontDoor = { tier: 'Premium', rateLimitPerMinute: 50 }
-param restoreFace = true
-param azdServiceName = 'api'
-"""
-
-
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shutil.copytree(INFRA, tmp_path_factory.mktemp("switches") / "bicep")
-
-
-@pytest.fixture(scope="module")
-def switched(bicep: Bicep, copy: Path) -> Snapshot:
-    path = copy / "env/switched.bicepparam"
-    path.write_text(_PARAMETERS, "utf-8")
-    assert bicep.compile_parameters(path).wrong == []
-    return bicep.snapshot(path)
+from tests.infra.arm_snapshot import Snapshot
+from tests.infra.bicep_compiler import Bicep
+from tests.infra.expectations import Rule, absent, equal, present
+from tests.infra.parameter_files import SWITCHED, snapshot_with
+from tests.infra.resource_types import ACCOUNT, FACE, FIREWALL, GROUP, ORIGIN_GROUP, PROFILE, SETTINGS, SITE
 
 
 def test_with_identity_no_key_exists(switched: Snapshot) -> None:
-    """Where the app calls Face as itself, the account takes no keys, the vault holds none, and the role is there."""
+    """Where the app calls Face as itself, the account takes no keys, and none is written to the vault."""
     [face] = switched.find("Microsoft.CognitiveServices/accounts")
     secrets = [secret["name"].split("/")[-1] for secret in switched.find("Microsoft.KeyVault/vaults/secrets")]
-    roles = [
-        role["properties"]["roleDefinitionId"].split("/")[-1]
-        for role in switched.find("Microsoft.Authorization/roleAssignments")
-    ]
 
     assert face["properties"]["disableLocalAuth"] is True
     assert secrets == ["id-pepper"]
-    assert "a97b65f3-24c7-4388-baec-2e87135dc908" in roles
     assert not [text for _, text in switched.texts() if "listKeys" in text]
-
-
-def test_with_keys_the_app_may_not_call_face_as_itself(bicep: Bicep) -> None:
-    """A role that is not needed is not given."""
-    dev = bicep.snapshot(INFRA / "env/dev.bicepparam")
-
-    assert "a97b65f3-24c7-4388-baec-2e87135dc908" not in str(dev.resources)
 
 
 def test_only_the_chosen_regions_are_deployed(switched: Snapshot) -> None:
@@ -73,44 +35,76 @@ def test_only_the_chosen_regions_are_deployed(switched: Snapshot) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("resource", "path", "expected"),
-    [
-        ("Microsoft.CognitiveServices/accounts", "location", "westus2"),
-        ("Microsoft.CognitiveServices/accounts", "sku.name", "F0"),
-        ("Microsoft.CognitiveServices/accounts", "properties.restore", True),
-        ("Microsoft.Storage/storageAccounts", "sku.name", "Standard_LRS"),
-        ("Microsoft.Web/sites", "tags.azd-service-name", "api"),
-        ("Microsoft.Web/sites/config:appsettings", "properties.FACE_AUTH", "identity"),
-        ("Microsoft.Web/sites/config:appsettings", "properties.FACE_MAX_TPS", "5"),
-        ("Microsoft.Web/sites/config:appsettings", "properties.THROTTLE_DEVICE", "off"),
-        (
-            "Microsoft.Network/FrontDoorWebApplicationFirewallPolicies",
-            "properties.customRules.rules.1.rateLimitThreshold",
-            50,
-        ),
-        (
-            "Microsoft.Network/FrontDoorWebApplicationFirewallPolicies",
-            "properties.managedRules.managedRuleSets.0.ruleSetType",
-            "Microsoft_DefaultRuleSet",
-        ),
-        ("Microsoft.Cdn/profiles", "sku.name", "Premium_AzureFrontDoor"),
-        ("Microsoft.Web/sites", "properties.virtualNetworkSubnetId", ABSENT),
-    ],
-    ids=lambda part: str(part).split(".")[-1],
+SWITCHES = (
+    Rule(FACE, "location", equal("westus2"), "faceLocation"),
+    Rule(FACE, "sku.name", equal("F0"), "faceSku"),
+    Rule(FACE, "properties.restore", equal(True), "restoreFace"),
+    Rule(FACE, "properties.disableLocalAuth", equal(True), "faceAuth"),
+    Rule(ACCOUNT, "sku.name", equal("Standard_LRS"), "storageSku"),
+    Rule(SITE, "tags.azd-service-name", equal("api"), "azdServiceName"),
+    Rule(SITE, "properties.virtualNetworkSubnetId", absent(), "isolated"),
+    Rule(SETTINGS, "properties.FACE_AUTH", equal("identity"), "faceAuth"),
+    Rule(SETTINGS, "properties.FACE_MAX_TPS", equal("5"), "faceMaxTps"),
+    Rule(SETTINGS, "properties.THROTTLE_DEVICE", equal("off"), "throttleDevice"),
+    Rule(GROUP, "location", equal("westeurope"), "location", shared=True),
+    Rule(PROFILE, "sku.name", equal("Premium_AzureFrontDoor"), "tier", shared=True),
+    Rule(FIREWALL, "sku.name", equal("Premium_AzureFrontDoor"), "tier", shared=True),
+    Rule(
+        FIREWALL,
+        "properties.customRules.rules.1.rateLimitThreshold",
+        equal(50),
+        "rateLimitPerMinute",
+        shared=True,
+    ),
+    Rule(
+        FIREWALL,
+        "properties.managedRules.managedRuleSets.0.ruleSetType",
+        equal("Microsoft_DefaultRuleSet"),
+        "tier",
+        shared=True,
+    ),
 )
-def test_switch_gets_where_it_belongs(switched: Snapshot, resource: str, path: str, expected: object) -> None:
-    """What a parameter says is what the resource is."""
-    assert [read(found, path) for found in switched.find(resource)] == [expected]
+
+
+@pytest.mark.parametrize("rule", SWITCHES, ids=str)
+def test_switch_gets_where_it_belongs(switched: Snapshot, rule: Rule) -> None:
+    """What a parameter says is what the resource is, and it would be noticed if it were not."""
+    assert rule.broken(switched) == []
+    assert rule.unnoticed(switched) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("'test'", "'Test'", 'environmentName holds lower-case letters and digits alone, and not "Test"'),
+        ("'test'", "'te-st'", 'environmentName holds lower-case letters and digits alone, and not "te-st"'),
+        ("code: 'wus'", "code: 'wUS'", "there is no region wus, but wUS, eus"),
+        ("'wus'", "'w_us'", 'the code of a region holds lower-case letters and digits alone, and not "w_us"'),
+        ("['wus']", "['wus', 'weu']", "there is no region weu, but wus, eus"),
+    ],
+)
+def test_what_cannot_be_a_name_or_is_no_region_is_refused(
+    bicep: Bicep, tmp_path: Path, right: str, wrong: str, message: str
+) -> None:
+    """Before anything is deployed, and in words: Azure would say so of the third resource, halfway."""
+    with pytest.raises(AssertionError, match=re.escape(message)):
+        snapshot_with(bicep, SWITCHED.replace(right, wrong), tmp_path)
+
+
+def test_a_region_that_is_alone_is_not_probed(bicep: Bicep, tmp_path: Path, switched: Snapshot) -> None:
+    """Front Door would ask it whatever it answers. A ring of one region is not alone: the others are there."""
+    probed = Rule(f"{ORIGIN_GROUP}:all-regions", "properties.healthProbeSettings", present(), "", shared=True)
+    alone = snapshot_with(bicep, re.sub(r"  \{ name: 'eastus'.+\n", "", SWITCHED), tmp_path)
+
+    assert probed.broken(switched) == []
+    assert len(probed.broken(alone)) == 1
 
 
 def test_the_salt_changes_every_name_that_is_taken_worldwide(
-    bicep: Bicep, copy: Path, switched: Snapshot
+    bicep: Bicep, tmp_path: Path, switched: Snapshot
 ) -> None:
     """Another salt escapes the names that deleted vaults and Face accounts still hold."""
-    path = copy / "env/salted.bicepparam"
-    path.write_text(_PARAMETERS.replace("'again'", "'and again'"), "utf-8")
-    salted = bicep.snapshot(path)
+    salted = snapshot_with(bicep, SWITCHED.replace("'again'", "'and again'"), tmp_path)
 
     for kind in ("Storage/storageAccounts", "KeyVault/vaults", "CognitiveServices/accounts", "Web/sites"):
         [before] = switched.find(f"Microsoft.{kind}")

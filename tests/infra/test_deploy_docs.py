@@ -18,6 +18,7 @@ COMMANDS = [
     line.strip() for block in BLOCKS for line in block.replace("\\\n", " ").splitlines() if line.strip()
 ]
 IN_LINE = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", PAGE)
+_GROUP = "Microsoft.Resources/resourceGroups"
 # Names of our own variables; those that the page leaves to the reader are in capitals without an underscore before.
 _VARIABLE = re.compile(r"\bBROKER_[A-Z_]+\b")
 
@@ -82,6 +83,14 @@ def test_variables_are_read_by_something() -> None:
     assert set(_VARIABLE.findall(PAGE)) == used
 
 
+def test_a_deployment_by_hand_is_given_what_the_pipeline_gives() -> None:
+    """The command for production sets each variable that its parameters read."""
+    [block] = [block for block in BLOCKS if "prod.bicepparam" in block]
+    parameters = (INFRA / "env/prod.bicepparam").read_text("utf-8")
+
+    assert set(_VARIABLE.findall(block)) == set(re.findall(r"readEnvironmentVariable\('(\w+)'", parameters))
+
+
 @pytest.mark.parametrize("command", [line for line in COMMANDS if "-m scripts." in line])
 def test_commands_have_the_options_that_are_shown(command: str) -> None:
     """Our own commands take what the page gives them."""
@@ -109,9 +118,31 @@ def test_what_commands_ask_of_templates_is_there(bicep: Bicep, snapshots: Mappin
     given = re.findall(r"(\w+)=\S+", bootstrap[bootstrap.index("--parameters") :])
     groups = {group for text in COMMANDS for group in re.findall(r"\brg-[\w-]+", text)}
 
-    assert set(given) <= set(bicep.parameters(INFRA / "bootstrap/main.bicep"))
-    assert groups == {"rg-liveness-dev-weu"}
-    assert groups <= set(snapshots["dev"].stamps())
+    given += re.findall(r"(\w+)='", " ".join(IN_LINE))
+    assert set(given) == set(bicep.parameters(INFRA / "bootstrap/main.bicep"))
+    assert "rg-liveness-dev-weu" in groups
+    assert {group.replace("CODE", "weu") for group in groups} <= _names(snapshots, _GROUP)
+
+
+def test_what_is_deleted_with_a_region_is_what_was_made_for_it(snapshots: Mapping[str, Snapshot]) -> None:
+    """The names in the commands are those of the deployment."""
+    kinds = {
+        "--profile-name": "Microsoft.Cdn/profiles",
+        "--endpoint-name": "Microsoft.Cdn/profiles/afdEndpoints",
+        "--route-name": "Microsoft.Cdn/profiles/afdEndpoints/routes",
+        "--origin-group-name": "Microsoft.Cdn/profiles/originGroups",
+        "--origin-name": "Microsoft.Cdn/profiles/originGroups/origins",
+    }
+    given = [
+        (option, name.replace("CODE", "weu"))
+        for command in COMMANDS
+        for option, name in re.findall(
+            r"(--(?:profile|endpoint|route|origin-group|origin)-name) (\S+)", command
+        )
+    ]
+
+    assert {option for option, _ in given} == set(kinds)
+    assert [(option, name) for option, name in given if name not in _names(snapshots, kinds[option])] == []
 
 
 def test_scripts_can_be_run_as_they_are_shown() -> None:
@@ -127,6 +158,10 @@ def test_targets_of_make_exist() -> None:
     assert {
         target for text in (*IN_LINE, *COMMANDS) for target in re.findall(r"\bmake ([a-z-]+)", text)
     } <= set(targets)
+
+
+def _names(snapshots: Mapping[str, Snapshot], kind: str) -> set[str]:
+    return {found["name"].split("/")[-1] for name in ("dev", "prod") for found in snapshots[name].find(kind)}
 
 
 def _headings() -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.package import PYTHON_VERSION, main
+from scripts.package import PYTHON_VERSION, main, wrong_python
 from tests.contract.expected_functions import FUNCTIONS
 from tests.infra.bicep_compiler import INFRA, ROOT
 from tests.support.engine import require_runtime
@@ -61,6 +61,15 @@ def test_the_same_files_make_the_same_package(package: Path, tmp_path: Path) -> 
     main(["--code-only", "--uncommitted", "--output", str(again)])
 
     assert again.read_bytes() == package.read_bytes()
+
+
+@pytest.mark.parametrize(("running", "refused"), [((3, 11), True), ((3, 13), False), ((3, 14), True)])
+def test_another_python_is_refused_in_a_line(running: tuple[int, int], refused: bool) -> None:
+    """What is built there would be for the wrong Python, or pip would stop halfway."""
+    problem = wrong_python(running)
+
+    assert (problem is not None) is refused
+    assert problem is None or "python3.13 -m scripts.package" in problem
 
 
 def test_the_functions_are_found_in_the_unpacked_package(package: Path, tmp_path: Path) -> None:

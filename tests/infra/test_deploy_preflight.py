@@ -13,17 +13,32 @@ import pytest
 import pytest_asyncio
 
 from scripts.azure_cli import AskFailed
+from scripts.broker_client import Service
 from scripts.deployment_plan import Plan, parameter_file
 from scripts.preflight import broker_findings, main
 from scripts.preflight_checks import CHECKS, Account, Finding, run_checks
-from scripts.smoke import Service
 from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, ROOT, Bicep, parameters_of
+from tests.infra.easy_auth import guarded
 from tests.support.broker import FUNCTION_KEY, Broker, running_broker
 
 ACCOUNT = Account(
     "00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002", "deployer@example.com"
 )
+
+
+def deleted_vault(name: str, *, protected: bool = True) -> Mapping[str, Any]:
+    """A vault as the list of deleted ones has it."""
+    return {
+        "name": name,
+        "properties": {
+            "location": "westeurope",
+            "purgeProtectionEnabled": protected or None,
+            "vaultId": f"/subscriptions/x/resourceGroups/a-group/providers/Microsoft.KeyVault/vaults/{name}",
+        },
+    }
+
+
 REGIONS = ("westeurope", "northeurope", "swedencentral")
 # A subscription in which nothing stands in the way: answers by the first words of what is asked.
 GOOD: Mapping[str, Any] = {
@@ -44,9 +59,10 @@ GOOD: Mapping[str, Any] = {
     "cognitiveservices account list-deleted": [],
     "cognitiveservices account list": [{"name": "another", "kind": "Face", "sku": {"name": "S0"}}],
     "cognitiveservices usage list": [{"name": {"value": "Face.S0"}, "currentValue": 1, "limit": 10}],
-    "keyvault list-deleted": [{"name": "kv-of-somebody"}],
+    "keyvault list-deleted": [deleted_vault("kv-of-somebody")],
     "storage account show-usage": {"currentValue": 3, "limit": 250},
     "role assignment list": [{"roleDefinitionName": "Owner"}],
+    "role definition list": [{"roleName": "Deployer of ours"}],
 }
 
 
@@ -104,9 +120,15 @@ def test_nothing_is_found_where_nothing_stands_in_the_way(plan: Plan) -> None:
         ),
         (
             "keyvault list-deleted",
-            [{"name": "kv-weu-loabhfyl5emtk"}],
+            [deleted_vault("kv-weu-loabhfyl5emtk")],
             "the deleted vault",
-            "az keyvault recover",
+            "brings it back with its pepper, where the resource group a-group is; another nameSalt",
+        ),
+        (
+            "keyvault list-deleted",
+            [deleted_vault("kv-weu-loabhfyl5emtk", protected=False)],
+            "the deleted vault",
+            "`az keyvault purge --name kv-weu-loabhfyl5emtk --location westeurope` gives the name free",
         ),
         (
             "cognitiveservices account list-deleted",
@@ -148,7 +170,19 @@ def test_no_face_account_is_no_proof(plan: Plan) -> None:
     assert "make one in the portal" in finding.to_do
 
 
-@pytest.mark.parametrize("question", [question for question in GOOD if question != "account show"])
+def test_a_role_of_ones_own_may_be_enough(plan: Plan) -> None:
+    """What it allows is not looked into: it is said, and does not block; a built-in role that is too little does."""
+    held = [{"roleDefinitionName": "Deployer of ours"}, {"roleDefinitionName": "Reader"}]
+    findings = run_checks(FakeAzure(role_assignment_list=held), ACCOUNT, plan)
+
+    assert [finding.blocking for finding in findings] == [False, False]
+    assert all("if Deployer of ours says so" in finding.what for finding in findings)
+    assert all(
+        finding.blocking for finding in run_checks(FakeAzure(role_assignment_list=held[1:]), ACCOUNT, plan)
+    )
+
+
+@pytest.mark.parametrize("question", sorted(set(GOOD) - {"account show", "role definition list"}))
 def test_what_cannot_be_looked_up_does_not_block(plan: Plan, question: str) -> None:
     """A question that Azure does not answer is told, and the other checks go on."""
     findings = run_checks(FakeAzure(**{question: AskFailed("AuthorizationFailed")}), ACCOUNT, plan)
@@ -191,7 +225,7 @@ def test_the_command_asks_the_azure_cli(bicep: Bicep, tmp_path: Path, plan: Plan
         **GOOD,
         "account show": {**GOOD["account show"], "id": "00000000-0000-0000-0000-000000000009"},
         "provider list": [],
-        "keyvault list-deleted": [{"name": name} for name in plan.vaults],
+        "keyvault list-deleted": [deleted_vault(name) for name in plan.vaults],
     }
     run = _run_with(answers, tmp_path, "dev")
 
@@ -200,6 +234,25 @@ def test_the_command_asks_the_azure_cli(bicep: Bicep, tmp_path: Path, plan: Plan
     assert "az provider register --wait --namespace Microsoft.KeyVault" in run.stdout
     assert "the deleted vault" not in run.stdout
     assert (INFRA / "env/dev.snapshot.json").read_bytes() == before
+
+
+def test_azd_has_a_subscription_of_its_own(bicep: Bicep, tmp_path: Path) -> None:
+    """Whatever is selected in the Azure CLI: azd deploys to the one of its environment."""
+    run = _run_with(GOOD, tmp_path, "azd", AZURE_SUBSCRIPTION_ID="another")
+    asked = (tmp_path / "asked").read_text("utf-8").splitlines()
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert asked
+    assert all("--subscription another" in line for line in asked)
+
+
+def test_a_mistake_in_the_parameters_is_told_in_a_line(bicep: Bicep, tmp_path: Path) -> None:
+    """Without the warnings of the compiler around it."""
+    run = _run_with(GOOD, tmp_path, "azd", AZURE_ENV_NAME="My-env")
+
+    assert run.returncode == 1
+    assert "environmentName holds lower-case letters and digits alone" in run.stderr
+    assert "Warning" not in run.stderr
 
 
 @pytest_asyncio.fixture
@@ -222,6 +275,16 @@ async def test_what_a_broker_lacks_is_said_with_what_to_do(broker: Broker) -> No
     assert finding.to_do.startswith("does the key in the vault belong to this Face account")
 
 
+async def test_behind_easy_auth_a_token_is_needed(broker: Broker, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without one nothing is known, and the option is named."""
+    async with guarded(broker) as url:
+        key = ("--url", url, "--key", FUNCTION_KEY)
+        assert await asyncio.to_thread(main, [*key, "--token", "a-token"]) == 0
+        assert await asyncio.to_thread(main, key) == 1
+
+    assert "a token with --token" in capsys.readouterr().out
+
+
 async def test_a_wrong_function_key_is_told(broker: Broker) -> None:
     """Without the key nothing is known, which is not nothing found."""
     [finding] = await asyncio.to_thread(lambda: list(broker_findings(Service(broker.host.url), "wrong")))
@@ -238,7 +301,9 @@ def _findings(url: str) -> list[Finding]:
     return list(broker_findings(Service(url), FUNCTION_KEY))
 
 
-def _run_with(answers: Mapping[str, Any], folder: Path, environment: str) -> subprocess.CompletedProcess[str]:
+def _run_with(
+    answers: Mapping[str, Any], folder: Path, environment: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     (folder / "az").write_text(_AZ.format(python=sys.executable, answers=answers), "utf-8")
     (folder / "az").chmod(0o755)
     compiler = Path(shutil.which("bicep") or "").parent
@@ -250,6 +315,7 @@ def _run_with(answers: Mapping[str, Any], folder: Path, environment: str) -> sub
             "HOME": str(folder),
             "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
             "DOTNET_TieredPGO": "0",
+            **variables,
         },
         capture_output=True,
         text=True,
@@ -261,5 +327,7 @@ _AZ = """#!{python}
 import json, sys
 answers = {answers!r}
 asked = " ".join(sys.argv[1:])
+with open(sys.argv[0].removesuffix("az") + "asked", "a") as log:
+    print(asked, file=log)
 print(json.dumps(answers[max((known for known in answers if asked.startswith(known)), key=len)]))
 """

@@ -1,14 +1,14 @@
 """The smoke test, against the local host."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from aiohttp import web
 
-from scripts.smoke import Failed, Service, check_ready, main, smoke, wait_for_health
+from scripts.broker_client import Failed, Service
+from scripts.smoke import check_ready, main, smoke, wait_for_health
+from tests.infra.easy_auth import guarded
 from tests.support.broker import FUNCTION_KEY, Broker, running_broker
 
 
@@ -94,39 +94,7 @@ def test_nothing_there_is_waited_for_as_long_as_was_said() -> None:
 
 async def test_the_token_opens_what_is_closed_without(broker: Broker) -> None:
     """Where callers are authenticated, a create without a token is refused, and all calls with it pass."""
-    async with _guarded(broker) as url:
+    async with guarded(broker) as url:
         await asyncio.to_thread(smoke, Service(url, "a-token"), print, anonymous=False)
         with pytest.raises(Failed, match="create: 200 was expected, and 401"):
             await asyncio.to_thread(smoke, Service(url, "another"), print, anonymous=False)
-
-
-@asynccontextmanager
-async def _guarded(broker: Broker) -> AsyncIterator[str]:
-    """What stands in front of an app that has Easy Auth: it passes on what comes with the token."""
-
-    async def pass_on(request: web.Request) -> web.Response:
-        if request.headers.get("Authorization") != "Bearer a-token":
-            return web.Response(status=401)
-        answer = await broker.http.request(
-            request.method, request.path, headers=_forwarded(request), content=await request.read()
-        )
-        return web.Response(status=answer.status_code, body=answer.content, headers=_told(answer.headers))
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", pass_on)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0]
-    yield f"http://{host}:{port}"
-    await runner.cleanup()
-
-
-def _forwarded(request: web.Request) -> dict[str, str]:
-    return {
-        name: value for name, value in request.headers.items() if name not in {"Content-Length", "Connection"}
-    }
-
-
-def _told(headers: Mapping[str, str]) -> dict[str, str]:
-    return {"Content-Type": headers.get("content-type", "text/plain")}

@@ -44,12 +44,48 @@ def test_the_rings_are_the_regions_of_production(snapshots: Mapping[str, Snapsho
     assert re.findall(r"code: (\w+)\n +location: (\w+)", prod) == list(groups.items())
 
 
+def test_what_if_knows_what_a_deployment_knows() -> None:
+    """A variable that one has and the other has not would show as a change, or fail."""
+    asked = {
+        name
+        for path in INFRA.rglob("*.bicepparam")
+        for name in re.findall(r"readEnvironmentVariable\('(BROKER_\w+)'", path.read_text("utf-8"))
+    }
+    region, ci = (
+        set(
+            re.findall(
+                r"^ +(BROKER_\w+): ", (ROOT / f".github/workflows/{name}.yml").read_text("utf-8"), re.M
+            )
+        )
+        for name in ("region", "ci")
+    )
+
+    assert region == asked
+    # Not the rings: what changes is looked at for all regions.
+    assert ci == asked - {"BROKER_REGIONS"}
+
+
 def test_each_ring_waits_for_the_one_before() -> None:
-    """Nothing reaches all regions at once."""
+    """Nothing is deployed that has not passed the tests, nor reaches all regions at once."""
     order = re.findall(r"^  ([a-z-]+):\n(?:.*\n)??    needs: ([a-z-]+)$", DEPLOY, re.MULTILINE)
 
-    assert order == [("dev", "package"), ("prod-first", "dev"), ("prod-rest", "prod-first")]
+    assert order == [
+        ("package", "test"),
+        ("dev", "package"),
+        ("prod-first", "dev"),
+        ("prod-rest", "prod-first"),
+    ]
     assert "max-parallel: 1" in DEPLOY
+
+
+def test_pull_requests_and_deployments_pass_the_same_tests() -> None:
+    """All of them, in one workflow that both call."""
+    callers = {
+        path.name for path in WORKFLOWS if "uses: ./.github/workflows/test.yml" in path.read_text("utf-8")
+    }
+
+    assert callers == {"ci.yml", "deploy.yml"}
+    assert "run: make test" in (ROOT / ".github/workflows/test.yml").read_text("utf-8")
 
 
 def test_the_package_is_built_once() -> None:
@@ -61,14 +97,17 @@ def test_the_package_is_built_once() -> None:
 
 
 def test_identities_belong_to_the_environments_that_jobs_run_in() -> None:
-    """Whatever signs in has an identity that the bootstrap template makes for its environment."""
+    """Whatever signs in has an identity that the bootstrap template makes for its environment, and no other is made."""
     bootstrap = (INFRA / "bootstrap/main.bicep").read_text("utf-8")
-    made = set(re.findall(r"'([a-z-]+)'", bootstrap[: bootstrap.index("var contributorId")])) & {
-        *re.findall(r"ring: ([a-z-]+)", DEPLOY),
-        "what-if",
-    }
+    lists = re.findall(r"^param (?:environments|lookingEnvironments) .* = \[(.+)\]$", bootstrap, re.MULTILINE)
+    ci = (ROOT / ".github/workflows/ci.yml").read_text("utf-8")
+    compared = {f"what-if-{name}" for name in re.findall(r"- environment: (\w+)", ci)}
 
-    assert made == {"dev", "prod-first", "prod-rest", "what-if"}
+    assert "environment: what-if-${{ matrix.environment }}" in ci
+    assert set(re.findall(r"'([a-z-]+)'", " ".join(lists))) == {
+        *re.findall(r"ring: ([a-z-]+)", DEPLOY),
+        *compared,
+    }
 
 
 def test_one_version_of_the_compiler() -> None:
@@ -80,6 +119,27 @@ def test_one_version_of_the_compiler() -> None:
     }
 
     assert versions == {"v0.49.2"}
+
+
+def test_the_smoke_test_outwaits_front_door() -> None:
+    """A change of Front Door takes up to 40 minutes to be everywhere; the job has time for that, and for the rest."""
+    region = (ROOT / ".github/workflows/region.yml").read_text("utf-8")
+    wait = re.search(r"\*\.azurefd\.net\) wait=(\d+)", region)
+    timeout = re.search(r"timeout-minutes: (\d+)", region)
+
+    assert wait is not None
+    assert timeout is not None
+    assert int(wait[1]) > 40 * 60
+    assert int(timeout[1]) * 60 > int(wait[1]) + 60 * 60
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_what_fails_before_a_pipe_fails_its_step(path: Path) -> None:
+    """GitHub's own shell looks at the last command of a pipe alone; `bash`, where it is named, at every one."""
+    text = path.read_text("utf-8")
+
+    if re.search(r"^ +(- )?run:", text, re.MULTILINE):
+        assert "\ndefaults:\n  run:\n    shell: bash\n" in text
 
 
 @pytest.mark.parametrize("path", [*WORKFLOWS, ROOT / "azure.yaml"], ids=lambda path: path.name)
@@ -122,6 +182,26 @@ def test_publishing_is_tried_again(tmp_path: Path) -> None:
     assert all(
         "--resource-group a-group --name an-app --src a.zip --build-remote false" in line for line in asked
     )
+
+
+@pytest.mark.parametrize("missing", range(3))
+def test_publishing_to_nowhere_is_refused_at_once(tmp_path: Path, missing: int) -> None:
+    """Where the deployment printed nothing, Azure is not asked for ten minutes about an app without a name."""
+    (tmp_path / "az").write_text('#!/bin/sh\ntouch "$0.asked"\n', "utf-8")
+    (tmp_path / "az").chmod(0o755)
+    arguments = ["a-group", "an-app", "a.zip"]
+    arguments[missing] = ""
+    run = subprocess.run(  # noqa: S603 - a script of this repository.
+        [str(ROOT / "scripts/publish.sh"), *arguments],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PAUSE": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode != 0
+    assert "is missing" in run.stderr
+    assert not (tmp_path / "az.asked").exists()
 
 
 def test_publishing_ends_some_time(tmp_path: Path) -> None:

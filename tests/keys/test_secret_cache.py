@@ -118,10 +118,10 @@ async def test_a_failing_refresh_is_repeated_every_half_minute_at_most(
     assert keeper.reads == 1 + 20
 
 
-async def test_an_outage_is_reported_once_and_its_end_too(
+async def test_each_failed_read_is_reported_and_the_end_of_an_outage_once(
     cache: CachedSecret, keeper: FakeKeeper, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log has one warning for an outage, another where its cause or effect changes, and a line at its end."""
+    """The log goes on warning for as long as the outage lasts, says what it is by then, and has a line at its end."""
     caplog.set_level(logging.INFO)
     await cache.get()
     for detail in ["the vault is down", "the vault is down", "the vault refuses"]:
@@ -136,14 +136,30 @@ async def test_an_outage_is_reported_once_and_its_end_too(
     keeper.value = "key-2"
     clock.advance(MINUTE)
     await cache.get()
+    await cache.get()
     failed = {"event": "secret_read_failed", "secret": "face-key", "serving_stale": True}
     assert events(caplog) == [
+        failed | {"detail": "the vault is down"},
         failed | {"detail": "the vault is down"},
         failed | {"detail": "the vault refuses"},
         failed | {"detail": "the vault refuses", "serving_stale": False},
         {"event": "secret_changed", "secret": "face-key"},
         {"event": "secret_read_recovered", "secret": "face-key"},
     ]
+
+
+async def test_an_outage_is_reported_no_more_often_than_the_vault_is_asked(
+    cache: CachedSecret, keeper: FakeKeeper, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Twice a minute while there is a value to serve, however many requests there are: the alert sees each quarter."""
+    await cache.get()
+    keeper.break_down()
+    clock.advance(15 * MINUTE)
+    for _ in range(15 * 60):
+        await cache.get()
+        await settle()
+        clock.advance(SECOND)
+    assert len(events(caplog)) == 30
 
 
 async def test_a_cold_start_without_the_vault_fails_for_all_who_wait(

@@ -13,8 +13,8 @@ param location string
 @description('Optional. The environments of the repository whose jobs may deploy to this subscription.')
 param environments string[] = ['dev', 'prod-first', 'prod-rest']
 
-@description('Optional. The environment whose jobs may look and compute what would change, and nothing else.')
-param lookingEnvironment string = 'what-if'
+@description('Optional. The environments whose jobs may look and compute what would change, and nothing else.')
+param lookingEnvironments string[] = ['what-if-dev', 'what-if-prod']
 
 var contributorId = 'b24988ac-6180-42a0-ab88-20f7382dd24c'
 var roleAdministratorId = 'f58310d9-a9f6-439a-9e8d-f62e7b41a168'
@@ -46,14 +46,16 @@ module deployers 'deployer.bicep' = [
   }
 ]
 
-module looker 'deployer.bicep' = {
-  scope: resourceGroup
-  params: {
-    environment: lookingEnvironment
-    repository: repository
-    location: location
+module lookers 'deployer.bicep' = [
+  for environment in lookingEnvironments: {
+    scope: resourceGroup
+    params: {
+      environment: environment
+      repository: repository
+      location: location
+    }
   }
-}
+]
 
 module contributors 'assignment.bicep' = [
   for (environment, i) in environments: {
@@ -88,22 +90,28 @@ resource whatIf 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           'Microsoft.Resources/deployments/validate/action'
           'Microsoft.Resources/deployments/whatIf/action'
         ]
+        // The master key of the app is a thing to read, to Azure.
+        notActions: ['Microsoft.Web/sites/hostruntime/*/read']
       }
     ]
   }
 }
 
-module looking 'assignment.bicep' = {
-  params: {
-    principalId: looker.outputs.principalId
-    roleId: whatIf.name
+module looking 'assignment.bicep' = [
+  for (environment, i) in lookingEnvironments: {
+    params: {
+      principalId: lookers[i].outputs.principalId
+      roleId: whatIf.name
+    }
   }
-}
+]
 
 @description('What to set as the variable AZURE_CLIENT_ID of each environment of the repository.')
 output clientIds string[] = [
   for (environment, i) in environments: '${environment}: ${deployers[i].outputs.clientId}'
 ]
 
-@description('The same for the environment that only looks.')
-output lookingClientId string = '${lookingEnvironment}: ${looker.outputs.clientId}'
+@description('The same for the environments that only look.')
+output lookingClientIds string[] = [
+  for (environment, i) in lookingEnvironments: '${environment}: ${lookers[i].outputs.clientId}'
+]

@@ -19,22 +19,27 @@ param broker = {
   authTokenTtlMaxSeconds: 3600
 }
 
-// Nobody's registration by default, so that nobody gets in.
-var nobody = '00000000-0000-0000-0000-000000000000'
+// Without one of these a deployment would shut callers out, or tell nobody of alerts. Empty is what a pipeline makes of
+// one that is missing.
 var authClientId = readEnvironmentVariable('BROKER_AUTH_CLIENT_ID', '')
 var authIssuer = readEnvironmentVariable('BROKER_AUTH_ISSUER', '')
+var alertEmails = readEnvironmentVariable('BROKER_ALERT_EMAIL', '')
+
 param easyAuth = {
-  clientId: empty(authClientId) ? nobody : authClientId
-  openIdIssuer: empty(authIssuer) ? 'https://login.microsoftonline.com/${nobody}/v2.0' : authIssuer
-  allowedAudiences: ['api://${empty(authClientId) ? nobody : authClientId}']
+  clientId: empty(authClientId) ? fail('set the environment variable BROKER_AUTH_CLIENT_ID') : authClientId
+  openIdIssuer: empty(authIssuer) ? fail('set the environment variable BROKER_AUTH_ISSUER') : authIssuer
+  // Tokens of version 2, which the issuer is that of, name the registration itself as their audience.
+  allowedAudiences: [authClientId, 'api://${authClientId}']
 }
 
-param frontDoor = { tier: 'Standard' }
+param frontDoor = { tier: 'Standard', location: 'northeurope' }
 
 param monitoring = {
   retentionInDays: 90
   dailyQuotaGb: 5
-  alertEmails: filter(split(readEnvironmentVariable('BROKER_ALERT_EMAIL', ''), ','), email => !empty(email))
+  alertEmails: empty(alertEmails)
+    ? fail('set the environment variable BROKER_ALERT_EMAIL')
+    : split(alertEmails, ',')
 }
 
 param isolated = true

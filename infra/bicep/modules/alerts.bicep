@@ -18,9 +18,6 @@ param actionGroupName string
 @description('Required. Their addresses.')
 param emails string[]
 
-@description('Required. The longest lifetime of a token, in seconds.')
-param longestTokenLifetime int
-
 // A severity of 1 is for somebody to look at now, 2 for today.
 var queries = [
   {
@@ -28,8 +25,20 @@ var queries = [
     title: 'Messages are in the poison queue'
     severity: 1
     minutes: 15
-    lookBack: 'P2D'
+    lookBack: 'P1D'
+    // Somebody closes it, once the messages are replayed or dropped.
+    endsWithItsCause: false
     query: loadTextContent('../alerts/poison-queue.kql')
+  }
+  {
+    name: 'logs-capped'
+    title: 'The daily cap of the logs is reached: other alerts are blind'
+    severity: 1
+    minutes: 15
+    lookBack: null
+    // Until somebody has seen why: logs come again when the day is over.
+    endsWithItsCause: false
+    query: loadTextContent('../alerts/logs-capped.kql')
   }
   {
     name: 'upstream-quota'
@@ -37,6 +46,7 @@ var queries = [
     severity: 1
     minutes: 15
     lookBack: null
+    endsWithItsCause: true
     query: loadTextContent('../alerts/upstream-quota.kql')
   }
   {
@@ -45,6 +55,7 @@ var queries = [
     severity: 1
     minutes: 15
     lookBack: null
+    endsWithItsCause: true
     query: loadTextContent('../alerts/key-unavailable.kql')
   }
   {
@@ -53,6 +64,7 @@ var queries = [
     severity: 1
     minutes: 15
     lookBack: null
+    endsWithItsCause: true
     query: loadTextContent('../alerts/server-errors.kql')
   }
   {
@@ -61,19 +73,26 @@ var queries = [
     severity: 2
     minutes: 30
     lookBack: 'P2D'
+    endsWithItsCause: true
     query: loadTextContent('../alerts/throttling.kql')
   }
   {
-    name: 'no-events'
-    title: 'Sessions are created, and no events arrive'
+    name: 'events-unavailable'
+    title: 'The topic takes no events'
     severity: 1
-    minutes: 60
+    minutes: 15
+    lookBack: 'PT1H'
+    endsWithItsCause: true
+    query: loadTextContent('../alerts/events-unavailable.kql')
+  }
+  {
+    name: 'no-events'
+    title: 'Sessions ended without an event'
+    severity: 1
+    minutes: 15
     lookBack: 'P2D'
-    query: replace(
-      loadTextContent('../alerts/no-events.kql'),
-      '{longestTokenLifetime}',
-      string(longestTokenLifetime)
-    )
+    endsWithItsCause: true
+    query: loadTextContent('../alerts/no-events.kql')
   }
 ]
 
@@ -114,8 +133,8 @@ resource rule 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       severity: query.severity
       enabled: true
       scopes: [workspace.id]
-      evaluationFrequency: 'PT${query.minutes == 60 ? '1H' : '${query.minutes}M'}'
-      windowSize: 'PT${query.minutes == 60 ? '1H' : '${query.minutes}M'}'
+      evaluationFrequency: 'PT${query.minutes}M'
+      windowSize: 'PT${query.minutes}M'
       overrideQueryTimeRange: query.lookBack
       criteria: {
         allOf: [
@@ -127,7 +146,7 @@ resource rule 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
           }
         ]
       }
-      autoMitigate: true
+      autoMitigate: query.endsWithItsCause
       // Tables of logs exist when the first line has arrived, after this.
       skipQueryValidation: true
       actions: { actionGroups: [actionGroup.id] }

@@ -36,7 +36,8 @@ resource keyVault 'Microsoft.KeyVault/vaults@2025-05-01' = {
     enabledForDiskEncryption: false
     enabledForTemplateDeployment: false
     enableSoftDelete: true
-    softDeleteRetentionInDays: purgeProtection ? 90 : 7
+    // For good: not to be changed later, also not where purge protection is switched on.
+    softDeleteRetentionInDays: 90
     // The service takes `true` or nothing.
     enablePurgeProtection: purgeProtection ? true : null
     publicNetworkAccess: isolated ? 'Disabled' : 'Enabled'

@@ -1,0 +1,40 @@
+"""What stands in front of an app that has Easy Auth."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from tests.support.broker import Broker
+
+
+@asynccontextmanager
+async def guarded(broker: Broker) -> AsyncIterator[str]:
+    """Its URL: it passes on what comes with the token `a-token`, and refuses the rest."""
+
+    async def pass_on(request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != "Bearer a-token":
+            return web.Response(status=401)
+        answer = await broker.http.request(
+            request.method, request.path, headers=_forwarded(request), content=await request.read()
+        )
+        return web.Response(status=answer.status_code, body=answer.content, headers=_told(answer.headers))
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", pass_on)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0]
+    yield f"http://{host}:{port}"
+    await runner.cleanup()
+
+
+def _forwarded(request: web.Request) -> dict[str, str]:
+    return {
+        name: value for name, value in request.headers.items() if name not in {"Content-Length", "Connection"}
+    }
+
+
+def _told(headers: Mapping[str, str]) -> dict[str, str]:
+    return {"Content-Type": headers.get("content-type", "text/plain")}

@@ -1,0 +1,42 @@
+"""The types of resources that rules are about."""
+
+GROUP = "Microsoft.Resources/resourceGroups"
+
+ACCOUNT = "Microsoft.Storage/storageAccounts"
+CONTAINERS = f"{ACCOUNT}/blobServices/containers"
+QUEUES = f"{ACCOUNT}/queueServices/queues"
+LIFECYCLE = f"{ACCOUNT}/managementPolicies"
+
+SITE = "Microsoft.Web/sites"
+SETTINGS = f"{SITE}/config:appsettings"
+EASY_AUTH = f"{SITE}/config:authsettingsV2"
+PASSWORDS = f"{SITE}/basicPublishingCredentialsPolicies"
+PLAN = "Microsoft.Web/serverfarms"
+IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
+
+VAULT = "Microsoft.KeyVault/vaults"
+SECRETS = f"{VAULT}/secrets"
+FACE = "Microsoft.CognitiveServices/accounts"
+TOPIC = "Microsoft.EventGrid/topics"
+SUBSCRIPTION = f"{TOPIC}/eventSubscriptions:results-to-queue"
+
+INSIGHTS = "Microsoft.Insights/components"
+WORKSPACE = "Microsoft.OperationalInsights/workspaces"
+LOGGED = "Microsoft.Insights/diagnosticSettings"
+LOG_ALERTS = "Microsoft.Insights/scheduledQueryRules"
+METRIC_ALERTS = "Microsoft.Insights/metricAlerts"
+ACTION_GROUP = "Microsoft.Insights/actionGroups"
+
+NETWORK = "Microsoft.Network/virtualNetworks"
+PRIVATE_ENDPOINT = "Microsoft.Network/privateEndpoints"
+ZONE_GROUP = f"{PRIVATE_ENDPOINT}/privateDnsZoneGroups"
+ZONE = "Microsoft.Network/privateDnsZones"
+ZONE_LINK = f"{ZONE}/virtualNetworkLinks"
+
+PROFILE = "Microsoft.Cdn/profiles"
+ENDPOINT = f"{PROFILE}/afdEndpoints"
+ROUTE = f"{ENDPOINT}/routes"
+ORIGIN_GROUP = f"{PROFILE}/originGroups"
+ORIGIN = f"{ORIGIN_GROUP}/origins"
+PROTECTION = f"{PROFILE}/securityPolicies"
+FIREWALL = "Microsoft.Network/FrontDoorWebApplicationFirewallPolicies"

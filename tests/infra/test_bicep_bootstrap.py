@@ -1,0 +1,166 @@
+"""The identities that pipelines deploy as: who may use each, and what it may do."""
+
+import re
+from collections.abc import Mapping
+
+import pytest
+
+from tests.infra.arm_snapshot import Snapshot, plain, read
+from tests.infra.bicep_compiler import Bicep
+from tests.infra.parameter_files import snapshot_with
+from tests.infra.role_assignments import KIND, ROLES
+
+_PARAMETERS = """
+using '../bootstrap/main.bicep'
+param repository = 'example/face-liveness-broker'
+param location = 'westeurope'
+"""
+_DEPLOYERS = ("dev", "prod-first", "prod-rest")
+_LOOKERS = ("what-if-dev", "what-if-prod")
+_BUILT_IN = {
+    "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
+    "f58310d9-a9f6-439a-9e8d-f62e7b41a168": "Role Based Access Control Administrator",
+}
+_CREDENTIALS = "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials"
+_DEFINITION = "Microsoft.Authorization/roleDefinitions"
+
+
+@pytest.fixture(scope="module")
+def bootstrap(bicep: Bicep, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    return snapshot_with(bicep, _PARAMETERS, tmp_path_factory.mktemp("bootstrap"))
+
+
+def test_each_identity_is_for_one_environment_of_the_repository(bootstrap: Snapshot) -> None:
+    """A job of another environment, branch or repository cannot use it."""
+    assert _usable_by(bootstrap) == {
+        f"id-liveness-deployer-{environment}": (
+            "https://token.actions.githubusercontent.com",
+            f"repo:example/face-liveness-broker:environment:{environment}",
+            ["api://AzureADTokenExchange"],
+        )
+        for environment in (*_DEPLOYERS, *_LOOKERS)
+    }
+
+
+def test_rights_are_these(bootstrap: Snapshot) -> None:
+    """Deployers may make resources, and give some roles; who computes changes may look."""
+    assert _rights(bootstrap) == _EXPECTED
+
+
+def test_the_roles_that_may_be_given_are_those_of_the_template(bootstrap: Snapshot) -> None:
+    """With the right to give any role a deployer could make itself, or anybody, an owner: two locks, with one list.
+
+    https://learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-examples
+    """
+    roles = f"GuidEquals {{{', '.join(sorted(ROLES.values()))}}}"
+    locks = (
+        "((!(ActionMatches{'Microsoft.Authorization/roleAssignments/write'})) OR "
+        f"(@Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:{roles} "
+        "AND @Request[Microsoft.Authorization/roleAssignments:PrincipalType] "
+        "ForAnyOfAnyValues:StringEqualsIgnoreCase {'ServicePrincipal'})) AND "
+        "((!(ActionMatches{'Microsoft.Authorization/roleAssignments/delete'})) OR "
+        f"(@Resource[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:{roles}))"
+    )
+    conditions = [
+        one["properties"]["condition"] for one in bootstrap.find(KIND) if one["properties"]["condition"]
+    ]
+
+    assert [_sorted_lists(condition) for condition in conditions] == [locks] * len(_DEPLOYERS)
+
+
+def test_what_if_may_write_nothing(bootstrap: Snapshot) -> None:
+    """Its jobs run for what anybody with a branch proposes."""
+    assert _permissions(bootstrap) == _LOOKING
+
+
+def test_a_change_of_any_of_it_is_noticed(bootstrap: Snapshot) -> None:
+    """Another subject, a right more or less, a condition that is gone, a role that may write."""
+    for one in bootstrap.find(_CREDENTIALS):
+        for path in ("issuer", "subject", "audiences"):
+            changed = bootstrap.changed(one, f"properties.{path}", "repo:example/face-liveness-broker:*")
+            assert _usable_by(changed) != _usable_by(bootstrap)
+    for one in bootstrap.find(KIND):
+        assert _rights(bootstrap.replaced(one)) != _EXPECTED
+        assert _rights(bootstrap.replaced(one, one, one)) != _EXPECTED
+        if one["properties"]["condition"]:
+            assert _rights(bootstrap.changed(one, "properties.condition", None)) != _EXPECTED
+        for other in bootstrap.find(KIND):
+            for path in ("principalId", "roleDefinitionId"):
+                value = read(other, f"properties.{path}")
+                changed = bootstrap.changed(one, f"properties.{path}", value)
+                assert (_rights(changed) == _EXPECTED) is (value == read(one, f"properties.{path}"))
+    [definition] = bootstrap.find(_DEFINITION)
+    for path, value in (("actions.0", "*"), ("notActions", []), ("dataActions", ["*"])):
+        assert (
+            _permissions(bootstrap.changed(definition, f"properties.permissions.0.{path}", value)) != _LOOKING
+        )
+
+
+_EXPECTED = sorted(
+    [
+        *(
+            ("Contributor", f"rg-liveness-deployers/deployers[{number}].principalId", "")
+            for number in range(3)
+        ),
+        *(
+            (
+                "Role Based Access Control Administrator",
+                f"rg-liveness-deployers/deployers[{number}].principalId",
+                "2.0",
+            )
+            for number in range(3)
+        ),
+        *(
+            ("Liveness broker what-if", f"rg-liveness-deployers/lookers[{number}].principalId", "")
+            for number in range(2)
+        ),
+    ]
+)
+_LOOKING = [
+    {
+        "actions": [
+            "*/read",
+            "Microsoft.Resources/deployments/validate/action",
+            "Microsoft.Resources/deployments/whatIf/action",
+        ],
+        "notActions": ["Microsoft.Web/sites/hostruntime/*/read"],
+    }
+]
+
+
+def _usable_by(snapshot: Snapshot) -> Mapping[str, tuple[str, str, list[str]]]:
+    return {
+        one["name"].split("/")[0]: (
+            one["properties"]["issuer"],
+            one["properties"]["subject"],
+            one["properties"]["audiences"],
+        )
+        for one in snapshot.find(_CREDENTIALS)
+    }
+
+
+def _rights(snapshot: Snapshot) -> list[tuple[str, str, str]]:
+    """Role, principal, and the version of the condition where there is one."""
+    [definition] = snapshot.find(_DEFINITION)
+    names = {**_BUILT_IN, definition["name"]: definition["properties"]["roleName"]}
+    return sorted(
+        (
+            names[one["properties"]["roleDefinitionId"].split("/")[-1]],
+            plain(one["properties"]["principalId"]).strip("[]"),
+            one["properties"]["conditionVersion"] if one["properties"]["condition"] else "",
+        )
+        for one in snapshot.find(KIND)
+    )
+
+
+def _permissions(snapshot: Snapshot) -> object:
+    [definition] = snapshot.find(_DEFINITION)
+    return definition["properties"]["permissions"]
+
+
+def _sorted_lists(condition: str) -> str:
+    """A condition on one line, its lists of roles in order."""
+    line = " ".join(condition.split())
+    return re.sub(
+        r"\{([\w-]+(?:, [\w-]+)+)\}", lambda found: f"{{{', '.join(sorted(found[1].split(', ')))}}}", line
+    )
