@@ -30,15 +30,18 @@ $(OLDEST_VENV)/.ready: requirements.txt requirements-dev.txt
 
 # checkov is large, and wants versions of its own.
 $(CHECKOV_VENV)/.ready:
+	@echo "Preparing $(CHECKOV_VENV) ..."
 	@$(PYTHON) -m venv $(CHECKOV_VENV)
 	@$(CHECKOV_VENV)/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
 	@touch $@
 
 STORAGE ?= memory
+PORT ?= 7071
+SIMULATOR_PORT ?= 7072
 
 run: $(VENV)/.ready  ## Simulator, broker and a demonstration check; Ctrl-C ends it. STORAGE=azurite keeps state in tables.
 	@if [ "$(STORAGE)" = azurite ]; then scripts/azurite.sh; fi
-	@$(BIN)/python -m local run --storage $(STORAGE)
+	@$(BIN)/python -m local run --storage $(STORAGE) --port $(PORT) --simulator-port $(SIMULATOR_PORT)
 
 check: $(VENV)/.ready  ## Formatter, linter and types.
 	$(BIN)/ruff format --check .
@@ -47,6 +50,7 @@ check: $(VENV)/.ready  ## Formatter, linter and types.
 
 # Two at a time: most tests wait for something now and then.
 test: check tools $(CHECKOV_VENV)/.ready $(if $(OLDEST),$(OLDEST_VENV)/.ready)  ## Everything that can be tested on this machine.
+	@echo "Testing: some minutes, and each part shows when it is done."
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-newest $(if $(OLDEST),test-oldest) test-infra
 
 test-newest: $(VENV)/.ready
@@ -90,4 +94,5 @@ fleet: $(VENV)/.plots  ## Simulate a fleet under attack: tables for docs/throttl
 	@$(BIN)/python -m benchmarks.fleet --plot docs/throttling.png
 
 clean:  ## Remove what the other targets made.
-	rm -rf .venv* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv* .tools .local dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
+from aiohttp.http_exceptions import HttpProcessingError
+
 from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
 from local.broker import LocalBroker, running_broker
 from local.console import console_routes
@@ -118,22 +120,30 @@ async def _simulate(port: int) -> bool:
 
 async def _reporting(work: Awaitable[bool]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    logging.getLogger("aiohttp.server").addFilter(_is_no_malformed_request)
     try:
         return 0 if await work else 1
     except SettingsError as error:
         print(*error.lines, sep="\n", file=sys.stderr)
     except OSError as error:
         print(
-            f"Cannot listen: {error.strerror}. Choose others with --port and --simulator-port.",
+            f"Cannot listen: {error.strerror}. "
+            "Choose other ports: `make run PORT=... SIMULATOR_PORT=...`, or --port and --simulator-port.",
             file=sys.stderr,
         )
     return 1
 
 
+def _is_no_malformed_request(record: logging.LogRecord) -> bool:
+    # What is no HTTP is answered with a 400: its sender's trouble, and no fault to be shown with a traceback.
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
 def _ended_by_signal() -> asyncio.Event:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # SIGHUP: the terminal was closed, and what was started has to end as well.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, ended.set)
     return ended
 

@@ -13,7 +13,7 @@ from benchmarks.fleet.people import Attack, Kind
 from benchmarks.fleet.throttles import BrokerThrottle, PeerThrottle, Throttle
 from shared.settings import Settings
 
-_SETTINGS: Final = {"FACE_REGION": "westeurope", "FACE_KEY": "none is called"}
+_SETTINGS: Final = {"FACE_REGION": "westeurope", "FACE_KEY": "none-is-called"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,8 @@ def refusal(response: UpstreamResponse) -> UpstreamError | UpstreamSessionGone:
     kind, wait_untold = _kind(response.status, text)
     wait = waiting_time(response) if wait_untold is not None else None
     return kind(
-        " ".join(filter(None, (f"Face answered {response.status}", text.code))),
+        f"Face answered {response.status}"
+        + (f" {text.code}" if text.code not in ("", str(response.status)) else ""),
         retry_after=wait_untold if wait is None else wait,
         upstream_request_id=response.request_id,
     )

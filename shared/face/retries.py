@@ -17,7 +17,8 @@ class Patience:
     tries: int = 3
 
 
-CREATE_PATIENCE = Patience(total=8.0, per_try=5.0)
+# A create that was given up cannot be tried again, so that all of its time is for the first answer.
+CREATE_PATIENCE = Patience(total=8.0, per_try=8.0)
 READ_PATIENCE = Patience(total=5.0, per_try=2.0)
 
 

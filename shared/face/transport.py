@@ -16,7 +16,7 @@ from shared.recent import Recent
 LARGEST_BODY = 64 * 1024
 """Bytes as they come over the wire; a real answer has a few kilobytes."""
 
-TIMEOUTS = {"connect": 1.5, "pool": 1.0, "read": 5.0, "write": 5.0}
+TIMEOUTS = {"connect": 1.5, "pool": 1.0, "read": 8.0, "write": 5.0}
 """Seconds: for a connection, for a place in the pool, and between two bytes."""
 
 _URLS_REMEMBERED = 16

@@ -69,8 +69,8 @@ NOT_IDS = [
 ]
 """What a lenient reader might take for a session id, and what would lead a URL elsewhere."""
 
-SHORT = Patience(total=1.0, per_try=0.15)
-"""Deadlines that tests can wait for."""
+SHORT = Patience(total=4.0, per_try=0.6)
+"""Deadlines that tests can wait for, and that a loaded machine keeps."""
 
 
 class FakeCredential:

@@ -593,7 +593,7 @@ async def _time_of(call: Awaitable[object]) -> tuple[type[BaseException] | None,
 
 
 @pytest.mark.parametrize(
-    ("call", "requests", "seconds"), [("create", 1, 5.0), ("result", 2, 4.2), ("delete", 2, 4.2)]
+    ("call", "requests", "seconds"), [("create", 1, 8.0), ("result", 2, 4.2), ("delete", 2, 4.2)]
 )
 def test_silent_face_costs_no_more_than_the_deadline(call: str, requests: int, seconds: float) -> None:
     """With the deadlines of production, a Face that never answers holds nobody for longer than designed."""

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ def _introduction(process: subprocess.Popen[str], last: str = "Ctrl-C") -> str:
     return "".join(lines)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_run_stays_up_until_it_is_ended(number: signal.Signals, tmp_path: Path) -> None:
     """After the demonstration broker and console answer; Ctrl-C ends it cleanly."""
     with (
@@ -138,6 +138,9 @@ def test_run_stays_up_until_it_is_ended(number: signal.Signals, tmp_path: Path) 
         [url] = shown(introduction, "console")
         assert http.get(url).status_code == 200
         assert http.get(url.replace("/console", "/api/health")).status_code == 200
+        # Somebody speaks TLS to it: that is answered, and leaves no traceback behind.
+        with suppress(httpx.HTTPError):
+            http.get(url.replace("http://", "https://"))
 
         process.send_signal(number)
         rest, errors = process.communicate(timeout=PATIENCE_SECONDS)

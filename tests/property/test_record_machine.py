@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from collect_result.use_case import DEADLINE_MS, collect_result
+from collect_result.use_case import DEADLINE_MS, FORGOTTEN_MS, collect_result
 from create_session.use_case import CreateCommand, Created, create_session
 from get_result.use_case import ResultQuery, ResultState, get_result
 from revoke_session.use_case import revoke_session
@@ -202,7 +202,8 @@ class RecordMachine(StagedMachine):
         if self.row["status"] in FINAL:
             assert "published_at" in self.row
             assert self.world.publisher.events
-        if self.row["revoked"] or (self.deletes and self.row["status"] in FINAL):
+        forgotten = self.world.clock() >= int(self.row["created_at"]) + FORGOTTEN_MS
+        if not forgotten and (self.row["revoked"] or (self.deletes and self.row["status"] in FINAL)):
             assert self.row["deleted_upstream"]
         unsettled = not self.row["revoked"] and self.row["status"] not in FINAL
         assert len(self.world.queue.messages) - messages == unsettled, (
