@@ -10,7 +10,7 @@ from shared.errors import StorageUnavailable, Throttled
 from shared.storage.port import EntityStore
 from shared.telemetry import log_event
 from shared.throttle.coalescing import Coalescer
-from shared.throttle.decision import Admit, Enter, Refusal, Refused, TakeBack
+from shared.throttle.decision import Admit, Enter, Refusal, TakeBack
 from shared.throttle.headers import policy_fields, state_fields
 from shared.throttle.ledger import Ledger
 from shared.throttle.model import Admission, Limit, Subject
@@ -26,10 +26,10 @@ class Limiter:
     """Admits requests under the limits of their subjects, exactly, whichever instances they come to.
 
     The only state that counts is in the store: a row per subject, replaced under its etag. Exact means as the
-    clocks of the instances agree: there is no other clock that all of them can ask.
+    instances agree on the time: give them the store's (`shared.storage.store_time`).
 
-    `random` answers numbers from 0 to below 1. `known` rows are remembered with their etags, and `refused`
-    subjects until their refusals end. `tries` is how often one decision is made while others are faster.
+    `random` answers numbers from 0 to below 1. `known` rows are remembered with their etags, and the refusals of
+    `refused` subjects for ten seconds. `tries` is how often one decision is made while others are faster.
     """
 
     def __init__(
@@ -54,7 +54,8 @@ class Limiter:
 
         Raises the refusal of the limit with the longest wait: `retry_after` (seconds) is when the request
         would be admitted if nobody else came before, plus up to a tenth and at most 5 s, so that not all
-        come back at once. A refusal given before is given again until it ends, without a look at the store.
+        come back at once. A refusal is given again for ten seconds without a look at the store: that long may
+        other instances go on refusing after one has taken a charge back.
         `StorageUnavailable` means that nobody knows: where a write failed, the charge may be stored.
 
         A caller that is cancelled while its charge is written stays charged. Raises `ValueError` where two
@@ -65,23 +66,27 @@ class Limiter:
             raise ValueError("expected subjects with different keys")
         if not limited:
             return Admission()
-        self.require_not_refused(limited)
+        began = self._clock()
+        self._require_not_refused(limited, began)
         outcome = await self._coalescer.submit(Admit(limited))
         if isinstance(outcome, Admission):
             return outcome
-        self._remember(outcome)
+        for refusal in outcome.refusals:
+            self._refusals.remember(refusal, began)
         raise self._refusal(limited, outcome.refusals, outcome.now)
 
     def require_not_refused(self, subjects: Sequence[Subject]) -> None:
-        """Raise the refusal that was given before and has not ended; ask nobody, charge nothing."""
-        now = self._clock()
+        """Raise the refusal that was given in the last ten seconds, if it holds; ask nobody, charge nothing."""
+        self._require_not_refused(subjects, self._clock())
+
+    def _require_not_refused(self, subjects: Sequence[Subject], now: int) -> None:
         if remembered := self._refusals.of(subjects, now):
             raise self._refusal(subjects, remembered, now)
 
     async def refund(self, admission: Admission) -> None:
         """Take exactly this charge back; only where the upstream was provably never reached, and only once.
 
-        Best effort: a store that fails is logged, not raised. Refusals that other instances remember stay.
+        Best effort: a store that fails is logged, not raised. Other instances hear of it within ten seconds.
         """
         if not admission.charges:
             return
@@ -101,10 +106,6 @@ class Limiter:
             return
         await self._coalescer.submit(Enter(key, limit, at))
         self._refusals.forget(key)
-
-    def _remember(self, refused: Refused) -> None:
-        for refusal in refused.refusals:
-            self._refusals.remember(refusal, refused.now)
 
     def _refusal(self, subjects: Sequence[Subject], refusals: Sequence[Refusal], now: int) -> Throttled:
         longest = max(refusals, key=lambda refusal: refusal.until)
