@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shared.clock import Clock, Sleep
-from shared.errors import EntityChanged, StorageUnavailable
+from shared.errors import EntityChanged
 from shared.recent import Recent
 from shared.storage.port import EntityStore, Table
 from shared.throttle.coalescing import Call
@@ -14,7 +14,7 @@ from shared.throttle.decision import Answer
 from shared.throttle.rows import Row
 
 _FIRST_PAUSE: Final = 0.01
-_LONGEST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 0.5
 
 
 @dataclass(slots=True)
@@ -30,8 +30,7 @@ class Ledger:
     """Decides requests over rows that it remembers with their etags, and writes them where those still hold.
 
     No outcome rests on a row that may be out of date: each is either written under its etag together with
-    all others of the batch, or was read after the batch began. `known` is how many rows are remembered,
-    `tries` how often a batch is decided, each time after another instance was faster.
+    all others of the batch, or was read after the batch began. `known` is how many rows are remembered.
     """
 
     def __init__(
@@ -42,28 +41,25 @@ class Ledger:
         random: Callable[[], float],
         sleep: Sleep,
         known: int,
-        tries: int,
     ) -> None:
         self._store = store
         self._clock = clock
         self._random = random
         self._sleep = sleep
         self._known: Recent[str, Row] = Recent(known)
-        self._tries = tries
 
     async def settle(self, calls: Sequence[Call[Any]]) -> None:
         """Give each call its outcome, unless its caller has gone.
 
-        Raises `StorageUnavailable` where the store fails, or others were faster each time. The charges may
-        have been stored all the same where it was a write that failed.
+        While other instances are faster, it is tried again, until all callers have gone. Raises
+        `StorageUnavailable` where the store fails. The charges may have been stored all the same where it was a
+        write that failed.
         """
         fresh: dict[str, Row] = {}
-        for attempt in range(self._tries):
-            if attempt:
-                await self._pause(attempt - 1)
-            if await self._attempt(calls, fresh):
-                return
-        raise StorageUnavailable("throttle rows are changed by others faster than they can be written")
+        lost = 0
+        while not await self._attempt(calls, fresh):
+            await self._pause(lost)
+            lost += 1
 
     async def _pause(self, lost: int) -> None:
         await self._sleep(self._random() * min(_FIRST_PAUSE * 2**lost, _LONGEST_PAUSE))

@@ -3,14 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from shared.clock import Clock, Sleep
 from shared.errors import StorageUnavailable, Throttled
 from shared.storage.port import EntityStore
 from shared.telemetry import log_event
 from shared.throttle.coalescing import Coalescer
-from shared.throttle.decision import Admit, Enter, Refusal, TakeBack
+from shared.throttle.decision import Admit, Enter, Refusal, Request, TakeBack
 from shared.throttle.headers import policy_fields, state_fields
 from shared.throttle.ledger import Ledger
 from shared.throttle.model import Admission, Limit, Subject
@@ -18,6 +18,8 @@ from shared.throttle.refusals import Refusals
 
 _JITTER: Final = 0.1
 _MAX_JITTER_MS: Final = 5_000
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +31,8 @@ class Limiter:
     instances agree on the time: give them the store's (`shared.storage.store_time`).
 
     `random` answers numbers from 0 to below 1. `known` rows are remembered with their etags, and the refusals of
-    `refused` subjects for ten seconds. `tries` is how often one decision is made while others are faster.
+    `refused` subjects for ten seconds. `deadline` is how many seconds a call may take, however slow the store is
+    and however often other instances are faster.
     """
 
     def __init__(
@@ -41,13 +44,14 @@ class Limiter:
         sleep: Sleep = asyncio.sleep,
         known: int = 10_000,
         refused: int = 10_000,
-        tries: int = 12,
+        deadline: float = 5.0,
     ) -> None:
-        ledger = Ledger(store, clock, random=random, sleep=sleep, known=known, tries=tries)
+        ledger = Ledger(store, clock, random=random, sleep=sleep, known=known)
         self._coalescer = Coalescer(ledger.settle)
         self._refusals = Refusals(refused)
         self._clock = clock
         self._random = random
+        self._deadline = deadline
 
     async def admit(self, subjects: Sequence[Subject]) -> Admission:
         """Charge a request to all its subjects, or to none of them.
@@ -56,7 +60,8 @@ class Limiter:
         would be admitted if nobody else came before, plus up to a tenth and at most 5 s, so that not all
         come back at once. A refusal is given again for ten seconds without a look at the store: that long may
         other instances go on refusing after one has taken a charge back.
-        `StorageUnavailable` means that nobody knows: where a write failed, the charge may be stored.
+        `StorageUnavailable` means that nobody knows, in time or at all: where a write failed or was broken off,
+        the charge may be stored.
 
         A caller that is cancelled while its charge is written stays charged. Raises `ValueError` where two
         subjects have one key.
@@ -68,7 +73,7 @@ class Limiter:
             return Admission()
         began = self._clock()
         self._require_not_refused(limited, began)
-        outcome = await self._coalescer.submit(Admit(limited))
+        outcome = await self._submit(Admit(limited))
         if isinstance(outcome, Admission):
             return outcome
         for refusal in outcome.refusals:
@@ -91,7 +96,7 @@ class Limiter:
         if not admission.charges:
             return
         try:
-            await self._coalescer.submit(TakeBack(admission.charges))
+            await self._submit(TakeBack(admission.charges))
         except StorageUnavailable as error:
             log_event(_log, logging.WARNING, "throttle_refund_failed", detail=error.detail)
         for charge in admission.charges:
@@ -104,8 +109,15 @@ class Limiter:
         """
         if not limit.policy.windows:
             return
-        await self._coalescer.submit(Enter(key, limit, at))
+        await self._submit(Enter(key, limit, at))
         self._refusals.forget(key)
+
+    async def _submit(self, request: Request[T]) -> T:
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await self._coalescer.submit(request)
+        except TimeoutError as error:
+            raise StorageUnavailable("throttle rows could not be written in time") from error
 
     def _refusal(self, subjects: Sequence[Subject], refusals: Sequence[Refusal], now: int) -> Throttled:
         longest = max(refusals, key=lambda refusal: refusal.until)

@@ -40,7 +40,7 @@ class World:
         self.time = VirtualTime()
         self.store = FakeStore(lambda: self.chance.randrange(4))
         self.store.on_change = self._note
-        self.limiters = [limiter(self.store, self.time, tries=100, **options) for _ in range(3)]
+        self.limiters = [limiter(self.store, self.time, **options) for _ in range(3)]
         self.history: list[tuple[int, dict[str, Log]]] = []
         self.charged: dict[str, list[int]] = {subject.key: [] for subject in SUBJECTS}
         self._note()
@@ -186,7 +186,7 @@ async def test_herd_over_eight_instances_is_admitted_exactly(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 async def test_herd_over_eight_instances_with_room_for_all_is_admitted(seed: int) -> None:
-    """A hot shared row is the worst case: each instance has to win a write, and does within its tries."""
+    """A hot shared row is the worst case: each instance has to win a write, and does."""
     chance = Random(seed)  # noqa: S311 - a pattern, not a secret.
     store, time = FakeStore(lambda: chance.randrange(5)), VirtualTime()
     instances = [limiter(store, time) for _ in range(8)]
