@@ -30,7 +30,8 @@ class Ledger:
     """Decides requests over rows that it remembers with their etags, and writes them where those still hold.
 
     No outcome rests on a row that may be out of date: each is either written under its etag together with
-    all others of the batch, or was read after the batch began. `known` is how many rows are remembered.
+    all others of the batch, or was read after the batch began. `known` is how much of them is remembered:
+    rows, and entries in their logs.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Ledger:
         self._clock = clock
         self._random = random
         self._sleep = sleep
-        self._known: Recent[str, Row] = Recent(known)
+        self._known: Recent[str, Row] = Recent(known, weigh=_weight)
 
     async def settle(self, calls: Sequence[Call[Any]]) -> None:
         """Give each call its outcome, unless its caller has gone.
@@ -120,6 +121,10 @@ class Ledger:
                 self._known.put(row.key, row)
             else:
                 self._known.forget(row.key)
+
+
+def _weight(row: Row) -> int:
+    return 1 + sum(map(len, row.logs.values()))
 
 
 def _decide(calls: Sequence[Call[Any]], rows: dict[str, Row], now: int) -> _Plan:

@@ -11,7 +11,7 @@ from shared.storage.port import EntityStore
 from shared.telemetry import log_event
 from shared.throttle.coalescing import Coalescer
 from shared.throttle.decision import Admit, Enter, Refusal, Request, TakeBack
-from shared.throttle.headers import policy_fields, state_fields
+from shared.throttle.headers import policy_fields
 from shared.throttle.ledger import Ledger
 from shared.throttle.model import Admission, Limit, Subject
 from shared.throttle.refusals import Refusals
@@ -30,9 +30,9 @@ class Limiter:
     The only state that counts is in the store: a row per subject, replaced under its etag. Exact means as the
     instances agree on the time: give them the store's (`shared.storage.store_time`).
 
-    `random` answers numbers from 0 to below 1. `known` rows are remembered with their etags, and the refusals of
-    `refused` subjects for ten seconds. `deadline` is how many seconds a call may take, however slow the store is
-    and however often other instances are faster.
+    `random` answers numbers from 0 to below 1. `known` is how much is remembered of rows and their etags, an entry in
+    a log counting as one, and `refused` of how many subjects the refusals of the last ten seconds are. `deadline` is
+    how many seconds a call may take, however slow the store is and however often other instances are faster.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Limiter:
         *,
         random: Callable[[], float],
         sleep: Sleep = asyncio.sleep,
-        known: int = 10_000,
+        known: int = 100_000,
         refused: int = 10_000,
         deadline: float = 5.0,
     ) -> None:
@@ -132,6 +132,6 @@ class Limiter:
 
 def _fields(subjects: Sequence[Subject], refusal: Refusal, now: int) -> dict[str, str]:
     # Who is refused by a shared limit was not counted, and could go on asking for the state of any device.
-    if published := refusal.subject.published:
-        return state_fields(published, refusal.row.logs, now, refusal.until - now)
+    if refusal.left:
+        return refusal.left.fields(now, refusal.until - now)
     return policy_fields([limit for subject in subjects for limit in subject.published])

@@ -1,6 +1,8 @@
 """The limiter over one store: decisions, charges, refunds, and what each costs."""
 
 import asyncio
+import gc
+import tracemalloc
 from random import Random
 
 import pytest
@@ -389,7 +391,7 @@ def test_limit_with_an_unfit_name_is_refused(name: str, log: str) -> None:
 async def test_few_known_rows_cost_reads_but_stay_exact() -> None:
     """What does not fit in the memory of rows is read again."""
     store, time = FakeStore(), VirtualTime()
-    throttle = limiter(store, time, known=1)
+    throttle = limiter(store, time, known=6)
     for name in "ab" * 6:
         await attempt(throttle, device(name, limit("5/m")))
     assert len(store.log("device-a")) == len(store.log("device-b")) == 5
@@ -431,10 +433,33 @@ async def test_refund_goes_before_those_who_wait_with_it() -> None:
     assert [type(outcome) for outcome in outcomes[:3]] == [Admission, Admission, DeviceThrottled]
 
 
+async def test_memory_of_long_logs_is_bounded_in_bytes() -> None:
+    """Five hundred subjects with a thousand admissions each are refused, and hardly anything of them is kept."""
+    store, time = FakeStore(lambda: 0), VirtualTime()
+    throttle = limiter(store, time)
+    log = f"{START:x}" + ".1" * 999
+    subjects = [client(str(number), limit("1000/10m", "client")) for number in range(500)]
+    for subject in subjects:
+        store.put(subject.key, created=log)
+
+    tracemalloc.start()
+    for subject in subjects:
+        assert isinstance(await attempt(throttle, subject), ClientThrottled)
+    gc.collect()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    # All of the logs would be some 20 MB.
+    assert held < 6_000_000
+    before = store.calls
+    assert isinstance(await attempt(throttle, subjects[0]), ClientThrottled)
+    assert store.calls == before
+
+
 async def test_refused_newcomers_do_not_drive_out_known_rows() -> None:
     """Ids made up by a caller that is refused anyway cost the others nothing."""
     store, time = FakeStore(), VirtualTime()
-    throttle = limiter(store, time, known=2, refused=0)
+    throttle = limiter(store, time, known=4, refused=0)
     address = client("a", limit("1/m", "client"))
     await throttle.admit([device(), address])
     for name in "bcd":

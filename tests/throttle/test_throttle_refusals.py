@@ -9,7 +9,6 @@ from shared.recent import Recent
 from shared.throttle import Admission
 from shared.throttle.decision import Refusal
 from shared.throttle.refusals import Refusals
-from shared.throttle.rows import Row
 from tests.throttle.throttle_doubles import (
     FAILURES,
     START,
@@ -147,7 +146,7 @@ def test_memory_of_refusals_is_bounded(size: int) -> None:
     memory = Refusals(size)
     for name in "abcdef":
         subject = device(name)
-        memory.remember(Refusal(subject, subject.limits[0], Row(subject.key, {}), START + 1), START)
+        memory.remember(Refusal(subject, subject.limits[0], None, START + 1), START)
     assert len(memory) == size
     assert bool(memory.of([device("f")], START)) is (size > 0)
     assert not memory.of([device("a")], START)
@@ -157,7 +156,7 @@ def test_ended_refusal_refuses_nobody() -> None:
     """It holds until its time, and not at it."""
     memory = Refusals(3)
     subject = device()
-    memory.remember(Refusal(subject, subject.limits[0], Row(subject.key, {}), START + 1), START)
+    memory.remember(Refusal(subject, subject.limits[0], None, START + 1), START)
     assert memory.of([subject], START)
     assert not memory.of([subject], START + 1)
 
@@ -166,7 +165,7 @@ def test_refusal_given_before_the_clock_was_put_right_is_not_believed() -> None:
     """An instance whose clock was an hour ahead until the store's first answer does not refuse for an hour."""
     memory = Refusals(3)
     subject = device()
-    refusal = Refusal(subject, subject.limits[0], Row(subject.key, {}), START + 600_000)
+    refusal = Refusal(subject, subject.limits[0], None, START + 600_000)
     memory.remember(refusal, START + 3_600_000)
     assert not memory.of([subject], START)
 
@@ -175,12 +174,12 @@ def test_memory_holds_each_limit_of_a_key_once_and_nothing_that_ended() -> None:
     """However many refusals a key gets, what is kept of it does not grow."""
     memory = Refusals(3)
     subject = device()
-    created, failed = (Refusal(subject, asked, Row(subject.key, {}), START + 9) for asked in subject.limits)
-    memory.remember(Refusal(subject, created.limit, created.row, START + 1), START)
+    created, failed = (Refusal(subject, asked, None, START + 9) for asked in subject.limits)
+    memory.remember(Refusal(subject, created.limit, None, START + 1), START)
     memory.remember(created, START)
     memory.remember(failed, START)
     assert memory.of([subject], START) == [created, failed]
-    later = Refusal(subject, failed.limit, failed.row, START + 20)
+    later = Refusal(subject, failed.limit, None, START + 20)
     memory.remember(later, START + 9)
     assert memory.of([subject], START + 9) == [later]
 
@@ -193,3 +192,18 @@ def test_memory_drops_first_what_was_not_asked_for_the_longest() -> None:
     assert memory.get("a") == 1
     memory.put("c", 3)
     assert (memory.get("a"), memory.get("b"), memory.get("c")) == (1, None, 3)
+
+
+def test_memory_drops_what_weighs_too_much_together() -> None:
+    """A value in place of another counts alone, and what is forgotten does not count."""
+    memory: Recent[str, int] = Recent(10, weigh=lambda value: value)
+    memory.put("a", 4)
+    memory.put("a", 5)
+    memory.put("b", 5)
+    assert (memory.get("a"), memory.get("b")) == (5, 5)
+    memory.forget("a")
+    memory.put("c", 4)
+    memory.put("d", 1)
+    assert len(memory) == 3
+    memory.put("e", 11)
+    assert len(memory) == 0
