@@ -76,14 +76,14 @@ class Ledger:
     async def _plan(self, calls: Sequence[Call[Any]], fresh: dict[str, Row]) -> _Plan:
         keys = {key: None for call in calls if not call.abandoned for key in call.request.keys}
         rows = {key: row for key in keys if (row := fresh.get(key) or self._known.get(key))}
-        unread = [key for key in keys if key not in rows]
         while True:
-            if unread:
-                rows |= await self._read(unread, fresh)
-            plan = _decide(calls, dict(rows), self._clock())
-            unread = [key for key in plan.rests_on if key not in plan.changed and key not in fresh]
+            # A row that nobody has read is taken for an empty one, to see whether anything rests on it at all.
+            plan = _decide(calls, {key: rows.get(key) or Row(key, {}) for key in keys}, self._clock())
+            doubtful = plan.rests_on - fresh.keys()
+            unread = [key for key in keys if key in doubtful and (key not in rows or key not in plan.changed)]
             if not unread:
                 return plan
+            rows |= await self._read(unread, fresh)
 
     async def _read(self, keys: Sequence[str], fresh: dict[str, Row]) -> dict[str, Row]:
         read = dict(zip(keys, await self._fetch(keys), strict=True))

@@ -75,6 +75,19 @@ async def test_crowd_that_is_refused_looks_again_together() -> None:
     assert store.calls - before <= 2
 
 
+async def test_new_ids_behind_a_refused_address_cost_one_read_each_ten_seconds() -> None:
+    """Only the row that refuses is looked at again: a device that nobody knows decides nothing."""
+    store, time = FakeStore(), VirtualTime()
+    throttle = limiter(store, time)
+    address = client("a", limit("1/10m", "client"))
+    await throttle.admit([device(), address])
+    before = store.calls
+    for number in range(60):
+        time.now += 1_000
+        assert isinstance(await attempt(throttle, device(str(number)), address), ClientThrottled)
+    assert store.calls - before == 6
+
+
 async def test_changed_policy_is_not_refused_by_what_is_remembered() -> None:
     """A raised limit takes effect at once, and a lowered one too."""
     throttle = limiter(FakeStore(), VirtualTime())
