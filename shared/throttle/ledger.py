@@ -16,6 +16,9 @@ from shared.throttle.rows import Row
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.5
 
+_KNOWN_MS: Final = 2_000
+"""For how long a row may be written without being read again: a write that is lost costs more than a read."""
+
 
 @dataclass(slots=True)
 class _Plan:
@@ -26,12 +29,20 @@ class _Plan:
     rests_on: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A row as it was at a time, in unix milliseconds."""
+
+    row: Row
+    at: int
+
+
 class Ledger:
     """Decides requests over rows that it remembers with their etags, and writes them where those still hold.
 
     No outcome rests on a row that may be out of date: each is either written under its etag together with
-    all others of the batch, or was read after the batch began. `known` is how much of them is remembered:
-    rows, and entries in their logs.
+    all others of the batch, or was read after the batch began. Nor is a row written that was not read or written
+    in the last two seconds. `known` is how much is remembered: rows, and entries in their logs.
     """
 
     def __init__(
@@ -47,7 +58,7 @@ class Ledger:
         self._clock = clock
         self._random = random
         self._sleep = sleep
-        self._known: Recent[str, Row] = Recent(known, weigh=_weight)
+        self._known: Recent[str, _Known] = Recent(known, weigh=_weight)
 
     async def settle(self, calls: Sequence[Call[Any]]) -> None:
         """Give each call its outcome, unless its caller has gone.
@@ -75,12 +86,14 @@ class Ledger:
 
     async def _plan(self, calls: Sequence[Call[Any]], fresh: dict[str, Row]) -> _Plan:
         keys = {key: None for call in calls if not call.abandoned for key in call.request.keys}
-        rows = {key: row for key in keys if (row := fresh.get(key) or self._known.get(key))}
+        known = {key: row for key in keys if (row := self._known.get(key))}
+        recent = {key for key, row in known.items() if 0 <= self._clock() - row.at < _KNOWN_MS}
+        # Rows that nobody has read are taken for empty ones, to see whether anything rests on them at all.
+        rows = {key: fresh.get(key) or (known[key].row if key in known else Row(key, {})) for key in keys}
         while True:
-            # A row that nobody has read is taken for an empty one, to see whether anything rests on it at all.
-            plan = _decide(calls, {key: rows.get(key) or Row(key, {}) for key in keys}, self._clock())
-            doubtful = plan.rests_on - fresh.keys()
-            unread = [key for key in keys if key in doubtful and (key not in rows or key not in plan.changed)]
+            plan = _decide(calls, dict(rows), self._clock())
+            written = recent & plan.changed.keys()
+            unread = [key for key in keys if key in plan.rests_on and key not in fresh and key not in written]
             if not unread:
                 return plan
             rows |= await self._read(unread, fresh)
@@ -116,15 +129,16 @@ class Ledger:
         return True
 
     def _remember(self, rows: Iterable[Row]) -> None:
+        now = self._clock()
         for row in rows:
             if row.etag:
-                self._known.put(row.key, row)
+                self._known.put(row.key, _Known(row, now))
             else:
                 self._known.forget(row.key)
 
 
-def _weight(row: Row) -> int:
-    return 1 + sum(map(len, row.logs.values()))
+def _weight(known: _Known) -> int:
+    return 1 + sum(map(len, known.row.logs.values()))
 
 
 def _decide(calls: Sequence[Call[Any]], rows: dict[str, Row], now: int) -> _Plan:
