@@ -18,6 +18,7 @@ from shared.settings import Settings
 from shared.storage.memory import MemoryStore
 from shared.storage.port import Table
 from shared.throttle import Limiter, Policy, Window
+from shared.throttle.limiter import spread
 
 T = TypeVar("T")
 
@@ -72,7 +73,7 @@ class PeerThrottle:
 
     A charge that is taken back is one more call. All limits of a request are charged or none, as by the broker; with
     `charges_refused`, each is charged in any case, which is what a proxy does that increments first and looks
-    afterwards.
+    afterwards. Who is refused is told to come back as by the broker: spread over a little more than the wait.
     """
 
     def __init__(
@@ -81,11 +82,13 @@ class PeerThrottle:
         algorithm: Callable[[Window], Algorithm],
         *,
         clock: Clock,
+        chance: Random,
         charges_refused: bool = False,
     ) -> None:
         self._settings = settings
         self._algorithm = algorithm
         self._clock = clock
+        self._chance = chance
         self._charges_refused = charges_refused
         self._states: dict[str, list[Algorithm]] = {}
         self.store_calls = 0
@@ -99,7 +102,7 @@ class PeerThrottle:
             for state in states:
                 state.take(now)
         if wait:
-            raise ClientThrottled("a peer", retry_after=wait / 1000, rate_limit={})
+            raise ClientThrottled("a peer", retry_after=spread(wait, self._chance.random) / 1000)
 
         async def give_back() -> None:
             self.store_calls += 1

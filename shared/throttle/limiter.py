@@ -121,13 +121,16 @@ class Limiter:
 
     def _refusal(self, subjects: Sequence[Subject], refusals: Sequence[Refusal], now: int) -> Throttled:
         longest = max(refusals, key=lambda refusal: refusal.until)
-        wait = longest.until - now
-        jitter = min(wait * _JITTER, _MAX_JITTER_MS) * self._random()
         return longest.subject.refusal(
             f"limit {longest.limit.name}",
-            retry_after=(wait + jitter) / 1000,
+            retry_after=spread(longest.until - now, self._random) / 1000,
             rate_limit=_fields(subjects, longest, now),
         )
+
+
+def spread(wait_ms: int, random: Callable[[], float]) -> float:
+    """Add up to a tenth to a wait, and at most 5 s, so that not all who were refused come back at once."""
+    return wait_ms + min(wait_ms * _JITTER, _MAX_JITTER_MS) * random()
 
 
 def _fields(subjects: Sequence[Subject], refusal: Refusal, now: int) -> dict[str, str]:
