@@ -74,7 +74,7 @@ class Ledger:
             lost += 1
 
     async def _pause(self, lost: int) -> None:
-        await self._sleep(self._random() * min(_FIRST_PAUSE * 2**lost, _LONGEST_PAUSE))
+        await self._sleep(self._random() * min(_FIRST_PAUSE * 2 ** min(lost, 10), _LONGEST_PAUSE))
 
     async def _attempt(self, calls: Sequence[Call[Any]], fresh: dict[str, Row]) -> bool:
         plan = await self._plan(calls, fresh)
