@@ -9,6 +9,7 @@ A session whose event is still owed is kept for longer than others (`shared.sess
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from shared.bootstrap import App
@@ -64,6 +65,9 @@ async def purge_expired(app: App, bounds: Bounds = BOUNDS) -> dict[Table, Tally]
     Trouble of the store is logged and left to the next run: it is never raised.
     """
     tallies = {table: Tally(unfinished=True) for table in _ORDER}
+    # Rows are judged by the store's time, which an app that has just started learns from an answer.
+    with suppress(StorageUnavailable):
+        await app.store.check()
     started = app.clock()
     try:
         async with asyncio.timeout(bounds.seconds):

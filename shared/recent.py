@@ -1,7 +1,7 @@
 """A bounded memory of what was used last."""
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -9,10 +9,12 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """At most `size` values under keys; what was not asked for the longest goes first."""
+    """Values under keys that weigh at most `size` together; what was not asked for the longest goes first."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, weigh: Callable[[V], int] = lambda _: 1) -> None:
         self._size = size
+        self._weigh = weigh
+        self._weight = 0
         self._values: OrderedDict[K, V] = OrderedDict()
 
     def __len__(self) -> int:
@@ -27,11 +29,15 @@ class Recent(Generic[K, V]):
 
     def put(self, key: K, value: V) -> None:
         """Keep a value under a key, in place of the one that was there."""
+        self.forget(key)
         self._values[key] = value
-        self._values.move_to_end(key)
-        if len(self._values) > self._size:
-            self._values.popitem(last=False)
+        self._weight += self._weigh(value)
+        while self._weight > self._size:
+            _, oldest = self._values.popitem(last=False)
+            self._weight -= self._weigh(oldest)
 
     def forget(self, key: K) -> None:
         """Drop what is under a key, if anything is."""
-        self._values.pop(key, None)
+        value = self._values.pop(key, None)
+        if value is not None:
+            self._weight -= self._weigh(value)

@@ -47,10 +47,14 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a pattern: when calls were admitted, and how few had been at worst when one was refused."""
+    """What came of a pattern: when calls were admitted, and how few had been at worst when one was refused.
+
+    `early` is when calls were refused although fewer than the limit had been admitted in the window before.
+    """
 
     pattern: Pattern
     admitted: tuple[int, ...]
+    early: tuple[int, ...]
     most: int
     fewest: int
 
@@ -88,20 +92,22 @@ def in_window(admitted: tuple[int, ...], at: int, window: Window = WINDOW) -> in
 
 
 def _badness(tried: Outcome) -> tuple[int, ...]:
-    """Prefer, among those that get equally many, who asks often, late in the clock's window, and soon again."""
+    """Prefer, among those that get equally many, who is refused too early, asks often, late in the window, and soon."""
     pattern = tried.pattern
-    return tried.most, pattern.calls, pattern.first, -pattern.again
+    return tried.most, -tried.fewest, pattern.calls, pattern.first, -pattern.again
 
 
 def _try(algorithm: Algorithm, pattern: Pattern, window: Window) -> Outcome:
     admitted: list[int] = []
+    early: list[int] = []
     fewest = window.limit
     for now in pattern.times(4 * window.period_ms):
         # From an hour on, so that no algorithm takes the first window for one that began at zero.
         if algorithm.wait(now + 6 * window.period_ms) == 0:
             algorithm.take(now + 6 * window.period_ms)
             admitted.append(now)
-        else:
-            fewest = min(fewest, len(admitted) - bisect_right(admitted, now - window.period_ms))
+        elif (count := len(admitted) - bisect_right(admitted, now - window.period_ms)) < window.limit:
+            early.append(now)
+            fewest = min(fewest, count)
     stamps = tuple(admitted)
-    return Outcome(pattern, stamps, max(in_window(stamps, at, window) for at in stamps), fewest)
+    return Outcome(pattern, stamps, tuple(early), max(in_window(stamps, at, window) for at in stamps), fewest)

@@ -74,7 +74,7 @@ class Fleet:
         instance = self._chance.randrange(len(self._budgets))
         tally.asked[who.kind] += 1
         try:
-            give_back = await self._throttle.ask(instance, who)
+            give_back = await self._throttle.ask(instance, who, self._budgets[instance].require_room)
             tally.let_through[int(asyncio.get_running_loop().time())] += 1
             await self._take_room(instance, give_back)
         except (ComeBackLater, UpstreamThrottled) as refusal:

@@ -39,7 +39,7 @@ def fleet_tables(results: Results) -> str:
             _measure("honest requests served", results, lambda result: _share(result.honest)),
             _measure("honest requests served, behind the attacker's own address", results, _neighbours),
             _measure("requests of attack or crowd that reached Face", results, _others),
-            _measure("store calls per request", results, lambda result: f"{result.store_calls:.2f}"),
+            _measure("store calls, and per request", results, _store_calls),
             _measure("most let through in one second", results, _busiest_second),
         )
     )
@@ -59,6 +59,10 @@ def _rows(results: Results, cell: Callable[[Result], str]) -> Iterator[Sequence[
     for scenario, by_throttle in results.items():
         if any(cells := [cell(result) for result in by_throttle.values()]):
             yield scenario, *cells
+
+
+def _store_calls(result: Result) -> str:
+    return f"{result.store_calls:,}: {result.store_calls / max(1, result.asked):.2f}"
 
 
 def _neighbours(result: Result) -> str:

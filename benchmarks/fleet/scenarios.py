@@ -68,7 +68,8 @@ class Result:
     others_asked: int
     others_reached: int
     busiest_second: int | None
-    store_calls: float
+    asked: int
+    store_calls: int
 
 
 SCENARIOS: Final = (
@@ -100,19 +101,21 @@ def _broker(settings: Settings, setup: Setup, chance: Random) -> Throttle:
 
 
 def _fixed_window(settings: Settings, setup: Setup, chance: Random) -> Throttle:
-    return PeerThrottle(settings, FixedWindow, clock=virtual_time.virtual_clock)
+    return PeerThrottle(settings, FixedWindow, clock=virtual_time.virtual_clock, chance=chance)
 
 
 def _fixed_window_charging(settings: Settings, setup: Setup, chance: Random) -> Throttle:
-    return PeerThrottle(settings, FixedWindow, clock=virtual_time.virtual_clock, charges_refused=True)
+    return PeerThrottle(
+        settings, FixedWindow, clock=virtual_time.virtual_clock, chance=chance, charges_refused=True
+    )
 
 
 def _sliding_counter(settings: Settings, setup: Setup, chance: Random) -> Throttle:
-    return PeerThrottle(settings, SlidingCounter, clock=virtual_time.virtual_clock)
+    return PeerThrottle(settings, SlidingCounter, clock=virtual_time.virtual_clock, chance=chance)
 
 
 def _token_bucket(settings: Settings, setup: Setup, chance: Random) -> Throttle:
-    return PeerThrottle(settings, TokenBucket, clock=virtual_time.virtual_clock)
+    return PeerThrottle(settings, TokenBucket, clock=virtual_time.virtual_clock, chance=chance)
 
 
 THROTTLES: Final[dict[str, MakeThrottle]] = {
@@ -148,5 +151,6 @@ def _result(scenario: Scenario, tally: Tally, throttle: Throttle) -> Result:
         others_asked=tally.asked[Kind.OTHER],
         others_reached=tally.reached[Kind.OTHER],
         busiest_second=tally.busiest_second if scenario.returning else None,
-        store_calls=throttle.store_calls / max(1, tally.asked.total()),
+        asked=tally.asked.total(),
+        store_calls=throttle.store_calls,
     )

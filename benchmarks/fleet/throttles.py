@@ -18,10 +18,17 @@ from shared.settings import Settings
 from shared.storage.memory import MemoryStore
 from shared.storage.port import Table
 from shared.throttle import Limiter, Policy, Window
+from shared.throttle.limiter import spread
 
 T = TypeVar("T")
 
 GiveBack = Callable[[], Awaitable[None]]
+RequireRoom = Callable[[], None]
+
+
+def room_enough() -> None:
+    """Have room at the upstream."""
+
 
 _SHORTEST_CALL: Final = 0.005
 _LONGEST_CALL: Final = 0.020
@@ -36,8 +43,11 @@ class Throttle(Protocol):
         """How many calls of the store that took so far."""
         ...
 
-    async def ask(self, instance: int, who: Visitor) -> GiveBack:
-        """Admit a request, or raise a `ComeBackLater`; what is answered takes the charge back."""
+    async def ask(self, instance: int, who: Visitor, require_room: RequireRoom = room_enough) -> GiveBack:
+        """Admit a request, or raise a `ComeBackLater`; what is answered takes the charge back.
+
+        `require_room` raises `UpstreamThrottled` where the instance has none at the upstream: nothing is charged then.
+        """
         ...
 
 
@@ -58,11 +68,13 @@ class BrokerThrottle:
         """How many reads and writes there were."""
         return self._travel.calls
 
-    async def ask(self, instance: int, who: Visitor) -> GiveBack:
+    async def ask(self, instance: int, who: Visitor, require_room: RequireRoom = room_enough) -> GiveBack:
         """Do what a create does before it turns to the upstream."""
         device = await self._pseudonyms.of("device", who.device)
         subjects = await self._limits.of_create(device, Caller(who.principal, who.network))
         limiter = self._limiters[instance]
+        limiter.require_not_refused(subjects)
+        require_room()
         admission = await limiter.admit(subjects)
         return lambda: limiter.refund(admission)
 
@@ -72,7 +84,7 @@ class PeerThrottle:
 
     A charge that is taken back is one more call. All limits of a request are charged or none, as by the broker; with
     `charges_refused`, each is charged in any case, which is what a proxy does that increments first and looks
-    afterwards.
+    afterwards. Who is refused is told to come back as by the broker: spread over a little more than the wait.
     """
 
     def __init__(
@@ -81,17 +93,20 @@ class PeerThrottle:
         algorithm: Callable[[Window], Algorithm],
         *,
         clock: Clock,
+        chance: Random,
         charges_refused: bool = False,
     ) -> None:
         self._settings = settings
         self._algorithm = algorithm
         self._clock = clock
+        self._chance = chance
         self._charges_refused = charges_refused
         self._states: dict[str, list[Algorithm]] = {}
         self.store_calls = 0
 
-    async def ask(self, instance: int, who: Visitor) -> GiveBack:
+    async def ask(self, instance: int, who: Visitor, require_room: RequireRoom = room_enough) -> GiveBack:
         """Look at all limits, and charge them."""
+        require_room()
         self.store_calls += 1
         states, now = self._of(who), self._clock()
         wait = max(state.wait(now) for state in states)
@@ -99,7 +114,7 @@ class PeerThrottle:
             for state in states:
                 state.take(now)
         if wait:
-            raise ClientThrottled("a peer", retry_after=wait / 1000, rate_limit={})
+            raise ClientThrottled("a peer", retry_after=spread(wait, self._chance.random) / 1000)
 
         async def give_back() -> None:
             self.store_calls += 1

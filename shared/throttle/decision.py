@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from shared.throttle.headers import state_fields
+from shared.throttle.headers import RateLimit
 from shared.throttle.model import Admission, Charge, Limit, Subject
 from shared.throttle.policy import Log, Policy
 from shared.throttle.rows import Row
@@ -42,11 +42,14 @@ class Request(Protocol[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A limit of a subject refuses until a time in unix milliseconds; `row` is what it was decided on."""
+    """A limit of a subject refuses until a time in unix milliseconds; `left` is what the caller may know.
+
+    It holds no log: refusals are remembered, and whoever is refused a lot has a long one.
+    """
 
     subject: Subject
     limit: Limit
-    row: Row
+    left: RateLimit | None
     until: int
 
 
@@ -85,12 +88,12 @@ class Admit:
             for limit in subject.limits:
                 until = limit.policy.opens_at(row.log(limit.log))
                 if until > now:
-                    yield Refusal(subject, limit, row, until)
+                    yield Refusal(subject, limit, RateLimit.of(subject.published, row.logs, now), until)
 
     def _fields(self, rows: Sequence[Row], now: int) -> dict[str, str]:
         for subject, row in zip(self.subjects, rows, strict=True):
-            if published := subject.published:
-                return state_fields(published, row.logs, now)
+            if left := RateLimit.of(subject.published, row.logs, now):
+                return left.fields(now)
         return {}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shared.clock import Clock, Sleep
-from shared.errors import EntityChanged, StorageUnavailable
+from shared.errors import EntityChanged
 from shared.recent import Recent
 from shared.storage.port import EntityStore, Table
 from shared.throttle.coalescing import Call
@@ -14,7 +14,10 @@ from shared.throttle.decision import Answer
 from shared.throttle.rows import Row
 
 _FIRST_PAUSE: Final = 0.01
-_LONGEST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 0.5
+
+_KNOWN_MS: Final = 2_000
+"""For how long a row may be written without being read again: a write that is lost costs more than a read."""
 
 
 @dataclass(slots=True)
@@ -26,12 +29,20 @@ class _Plan:
     rests_on: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A row as it was at a time, in unix milliseconds."""
+
+    row: Row
+    at: int
+
+
 class Ledger:
     """Decides requests over rows that it remembers with their etags, and writes them where those still hold.
 
     No outcome rests on a row that may be out of date: each is either written under its etag together with
-    all others of the batch, or was read after the batch began. `known` is how many rows are remembered,
-    `tries` how often a batch is decided, each time after another instance was faster.
+    all others of the batch, or was read after the batch began. Nor is a row written that was not read or written
+    in the last two seconds. `known` is how much is remembered: rows, and entries in their logs.
     """
 
     def __init__(
@@ -42,31 +53,28 @@ class Ledger:
         random: Callable[[], float],
         sleep: Sleep,
         known: int,
-        tries: int,
     ) -> None:
         self._store = store
         self._clock = clock
         self._random = random
         self._sleep = sleep
-        self._known: Recent[str, Row] = Recent(known)
-        self._tries = tries
+        self._known: Recent[str, _Known] = Recent(known, weigh=_weight)
 
     async def settle(self, calls: Sequence[Call[Any]]) -> None:
         """Give each call its outcome, unless its caller has gone.
 
-        Raises `StorageUnavailable` where the store fails, or others were faster each time. The charges may
-        have been stored all the same where it was a write that failed.
+        While other instances are faster, it is tried again, until all callers have gone. Raises
+        `StorageUnavailable` where the store fails. The charges may have been stored all the same where it was a
+        write that failed.
         """
         fresh: dict[str, Row] = {}
-        for attempt in range(self._tries):
-            if attempt:
-                await self._pause(attempt - 1)
-            if await self._attempt(calls, fresh):
-                return
-        raise StorageUnavailable("throttle rows are changed by others faster than they can be written")
+        lost = 0
+        while not await self._attempt(calls, fresh):
+            await self._pause(lost)
+            lost += 1
 
     async def _pause(self, lost: int) -> None:
-        await self._sleep(self._random() * min(_FIRST_PAUSE * 2**lost, _LONGEST_PAUSE))
+        await self._sleep(self._random() * min(_FIRST_PAUSE * 2 ** min(lost, 10), _LONGEST_PAUSE))
 
     async def _attempt(self, calls: Sequence[Call[Any]], fresh: dict[str, Row]) -> bool:
         plan = await self._plan(calls, fresh)
@@ -78,15 +86,17 @@ class Ledger:
 
     async def _plan(self, calls: Sequence[Call[Any]], fresh: dict[str, Row]) -> _Plan:
         keys = {key: None for call in calls if not call.abandoned for key in call.request.keys}
-        rows = {key: row for key in keys if (row := fresh.get(key) or self._known.get(key))}
-        unread = [key for key in keys if key not in rows]
+        known = {key: row for key in keys if (row := self._known.get(key))}
+        recent = {key for key, row in known.items() if 0 <= self._clock() - row.at < _KNOWN_MS}
+        # Rows that nobody has read are taken for empty ones, to see whether anything rests on them at all.
+        rows = {key: fresh.get(key) or (known[key].row if key in known else Row(key, {})) for key in keys}
         while True:
-            if unread:
-                rows |= await self._read(unread, fresh)
             plan = _decide(calls, dict(rows), self._clock())
-            unread = [key for key in plan.rests_on if key not in plan.changed and key not in fresh]
+            written = recent & plan.changed.keys()
+            unread = [key for key in keys if key in plan.rests_on and key not in fresh and key not in written]
             if not unread:
                 return plan
+            rows |= await self._read(unread, fresh)
 
     async def _read(self, keys: Sequence[str], fresh: dict[str, Row]) -> dict[str, Row]:
         read = dict(zip(keys, await self._fetch(keys), strict=True))
@@ -119,11 +129,16 @@ class Ledger:
         return True
 
     def _remember(self, rows: Iterable[Row]) -> None:
+        now = self._clock()
         for row in rows:
             if row.etag:
-                self._known.put(row.key, row)
+                self._known.put(row.key, _Known(row, now))
             else:
                 self._known.forget(row.key)
+
+
+def _weight(known: _Known) -> int:
+    return 1 + sum(map(len, known.row.logs.values()))
 
 
 def _decide(calls: Sequence[Call[Any]], rows: dict[str, Row], now: int) -> _Plan:

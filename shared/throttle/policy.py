@@ -78,7 +78,6 @@ class Verdict:
 
     allowed: bool
     retry_after_ms: int
-    windows: tuple[WindowState, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +121,9 @@ class Policy:
         return opens
 
     def check(self, log: Log, now: int) -> Verdict:
-        """Answer whether one more is admitted, and what is left of each window before it is."""
+        """Answer whether one more is admitted, or when."""
         wait = max(0, self.opens_at(log) - now)
-        return Verdict(wait == 0, wait, tuple(window.state(log, now) for window in self.windows))
+        return Verdict(wait == 0, wait)
 
     def admit(self, log: Log, now: int) -> Log:
         """Add one admission, whatever `check` says, and leave out what cannot matter any more.

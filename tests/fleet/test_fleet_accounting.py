@@ -9,7 +9,7 @@ import pytest
 from benchmarks.fleet import virtual_time
 from benchmarks.fleet.fleet import Fleet, Tally
 from benchmarks.fleet.people import Kind, Visit, Visitor
-from benchmarks.fleet.throttles import GiveBack
+from benchmarks.fleet.throttles import GiveBack, RequireRoom, room_enough
 from shared.errors import ClientThrottled
 
 HONEST = Visitor(Kind.HONEST, "phone", "home")
@@ -26,7 +26,8 @@ class ScriptedThrottle:
         self.store_calls = 0
         self._closed_until = closed_until
 
-    async def ask(self, instance: int, who: Visitor) -> GiveBack:
+    async def ask(self, instance: int, who: Visitor, require_room: RequireRoom = room_enough) -> GiveBack:
+        # Asks for no room beforehand, so that what finds none is seen to be given back.
         now = asyncio.get_running_loop().time()
         self.asked.append((who.device, now))
         if (wait := self._closed_until.get(who.device, 0) - now) > 0:

@@ -14,6 +14,7 @@ from benchmarks.fleet.report import fleet_tables, setup_line
 from benchmarks.fleet.scenarios import SCENARIOS, THROTTLES, Result, Scenario, Setup, simulate
 
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "throttling.md"
 SMALL = Setup(seed=3, minutes=0.4, instances=3, devices=30)
 
 
@@ -72,17 +73,48 @@ def test_devices_that_time_their_calls_get_twice_the_limit_of_a_fixed_window_alo
 
 def test_tables_have_a_cell_for_each_throttle_and_only_rows_with_something_to_tell() -> None:
     """A scenario without an attack has no row where attacks are counted."""
-    quiet = Result(0.5, None, 0, 0, None, 1.25)
-    attack = Result(0.25, 1.0, 2000, 10, 4, 0.5)
+    quiet = Result(0.5, None, 0, 0, None, 800, 1000)
+    attack = Result(0.25, 1.0, 2000, 10, 4, 2400, 1200)
     results: Mapping[str, Mapping[str, Result]] = {"Quiet": {"ours": quiet}, "Attack": {"ours": attack}}
     tables = [table.splitlines()[2:] for table in fleet_tables(results).split("\n\n")]
     assert tables == [
         ["| Quiet | 50.0% |", "| Attack | 25.0% |"],
         ["| Attack | 100.0% |"],
         ["| Attack | 10 of 2,000 |"],
-        ["| Quiet | 1.25 |", "| Attack | 0.50 |"],
+        ["| Quiet | 1,000: 1.25 |", "| Attack | 1,200: 0.50 |"],
         ["| Attack | 4 |"],
     ]
+
+
+@pytest.fixture(scope="module")
+def as_on_the_page() -> dict[str, dict[str, Result]]:
+    """The runs of the page about limits, less those that take long."""
+    return {
+        scenario.title: {name: simulate(scenario, make, Setup()) for name, make in THROTTLES.items()}
+        for scenario in SCENARIOS
+        if scenario.attack in (people.nobody, people.hammering, people.timing, people.crowd)
+    }
+
+
+def test_the_page_about_limits_shows_the_tables_as_they_are_now(
+    as_on_the_page: dict[str, dict[str, Result]],
+) -> None:
+    """What operators read is what the command prints: each heading, and each row of these runs."""
+    page = PAGE.read_text("utf-8")
+    assert setup_line(Setup()) in page.replace("\n> ", " ")
+    at = 0
+    for line in fleet_tables(as_on_the_page).splitlines():
+        at = page.find(line, at)
+        assert at >= 0, f"missing, or in another table: {line}"
+
+
+def test_the_page_about_limits_says_what_a_flood_costs(as_on_the_page: dict[str, dict[str, Result]]) -> None:
+    """The hammering device's requests cost what there are more calls of the store than without it."""
+    hammering, quiet = (as_on_the_page[title]["broker"] for title in ("One device hammering", "No attack"))
+    page = " ".join(PAGE.read_text("utf-8").split())
+    assert (
+        f"{hammering.others_asked:,} such requests cost {hammering.store_calls - quiet.store_calls:,} calls more"
+    ) in page
 
 
 def test_the_setup_is_told_with_the_tables() -> None:

@@ -52,6 +52,16 @@ def test_the_worst_of_each_algorithm_is_what_its_admissions_show(cases: dict[str
         assert max(counts) == case.outcome.most
 
 
+def test_refusals_that_come_too_early_are_found_where_there_are_any(cases: dict[str, Worst]) -> None:
+    """The picture has them where the table has fewer than the limit: nowhere else is one refused below it."""
+    for case in cases.values():
+        early = [in_window(case.outcome.admitted, at) for at in case.outcome.early]
+        assert all(count < WINDOW.limit for count in early)
+        assert min(early, default=WINDOW.limit) == case.outcome.fewest
+    refusing = {name for name, case in cases.items() if case.outcome.early}
+    assert refusing == {"sliding counter", "token bucket, half as deep"}
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_deliberate_herd_over_all_instances_gets_exactly_the_limit(
     cases: dict[str, Worst], seed: int
@@ -84,7 +94,7 @@ def test_the_page_about_limits_shows_the_table_as_it_is_now(cases: dict[str, Wor
 
 def test_the_table_has_a_row_for_each_algorithm() -> None:
     """The rows hold the most admitted, and the fewest before a refusal."""
-    case = Worst(Outcome(Pattern(1, 0, 1), (0,), 7, 4), 3)
+    case = Worst(Outcome(Pattern(1, 0, 1), (0,), (), 7, 4), 3)
     assert deliberate_table({"made up": case}).splitlines()[1:] == [
         "| --- | --- | --- |",
         "| made up | 7 | 3 |",

@@ -13,6 +13,7 @@ from benchmarks.fleet.throttles import BrokerThrottle, PeerThrottle, Throttle
 from shared.errors import Throttled
 from shared.settings import Settings
 
+CHANCE = Random(1)  # noqa: S311 - no secret.
 SETTINGS = Settings.from_mapping(
     {"FACE_REGION": "westeurope", "FACE_KEY": "key", "THROTTLE_DEVICE": "1/10m", "THROTTLE_CLIENT": "2/10m"}
 )
@@ -33,12 +34,14 @@ def broker() -> BrokerThrottle:
 
 def peer() -> PeerThrottle:
     """Build one that charges all limits or none."""
-    return PeerThrottle(SETTINGS, FixedWindow, clock=virtual_time.virtual_clock)
+    return PeerThrottle(SETTINGS, FixedWindow, clock=virtual_time.virtual_clock, chance=CHANCE)
 
 
 def charging_peer() -> PeerThrottle:
     """Build one that charges refused calls, too."""
-    return PeerThrottle(SETTINGS, FixedWindow, clock=virtual_time.virtual_clock, charges_refused=True)
+    return PeerThrottle(
+        SETTINGS, FixedWindow, clock=virtual_time.virtual_clock, chance=CHANCE, charges_refused=True
+    )
 
 
 async def admits(throttle: Throttle, device: str, instance: int = 0, principal: str | None = None) -> bool:

@@ -14,12 +14,11 @@ from tests.instances.fleet import Fleet, running_fleet, running_fleet_of_strange
 from tests.instances.judge import Span, overfull, refused_too_early
 from tests.instances.traffic import Traffic, ask, random_traffic
 from tests.support.azurite import Azurite
-from tests.support.processes import SOAK
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 INSTANCES = 4
-SECONDS = 30.0 if SOAK else 6.0
+SECONDS = 30.0
 POLICY = Policy.parse("3/2s, 8/10s")
 
 

@@ -394,3 +394,65 @@ async def test_an_identity_endpoint_that_says_nothing_is_given_up_at_its_deadlin
     endpoint.open.set()
     await secrets.aclose()
     await identity.close()
+
+
+SCOPE = "https://storage.azure.com/.default"
+
+
+async def give_up(identity: ManagedIdentity) -> None:
+    """Ask for a token as a call of the store does that has no time left."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await identity.get_token(SCOPE)
+
+
+async def test_a_token_that_comes_after_its_callers_have_gone_is_there_for_the_next(
+    endpoint: FakeIdentity, identity: ManagedIdentity
+) -> None:
+    """However short a call is, an endpoint that takes longer gives a token in the end, and is asked once."""
+    endpoint.open.clear()
+    await give_up(identity)
+    await asyncio.gather(give_up(identity), give_up(identity))
+    endpoint.open.set()
+
+    token = await identity.get_token(SCOPE)
+
+    assert token.token in endpoint.tokens
+    assert len(endpoint.calls) == 1
+
+
+async def test_tokens_for_different_scopes_are_asked_for_side_by_side(
+    endpoint: FakeIdentity, identity: ManagedIdentity
+) -> None:
+    """Each scope has a request of its own, shared by those who want this one."""
+    vault = "https://vault.azure.net/.default"
+    await asyncio.gather(*(identity.get_token(scope) for scope in (SCOPE, vault, SCOPE, vault)))
+
+    resources = [call["resource"] for call in endpoint.calls]
+
+    assert sorted(resources) == ["https://storage.azure.com", "https://vault.azure.net"]
+
+
+async def test_a_refusal_is_told_to_all_who_wait_and_not_remembered(
+    endpoint: FakeIdentity, identity: ManagedIdentity
+) -> None:
+    """The identity may be assigned a moment later."""
+    endpoint.answer = (400, "{}")
+    told = await asyncio.gather(identity.get_token(SCOPE), identity.get_token(SCOPE), return_exceptions=True)
+    missing = (
+        "the managed identity is missing or not assigned to the app (400): "
+        "assign it, and compare the configured client id"
+    )
+    assert [getattr(failure, "detail", "") for failure in told] == [missing, missing]
+    assert len(endpoint.calls) == 1
+    endpoint.answer = None
+    assert (await identity.get_token(SCOPE)).token in endpoint.tokens
+
+
+async def test_a_request_for_a_token_ends_with_the_identity(endpoint: FakeIdentity) -> None:
+    """Nothing goes on when the app has ended."""
+    endpoint.open.clear()
+    async with open_identity() as opened:
+        await give_up(opened)
+    endpoint.open.set()
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "fetch a token"]

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from random import random
 from typing import Any, TypeVar
 
 from shared.bootstrap import App, build
 from shared.events.publisher import MemoryPublisher
 from shared.queues.memory import MemoryQueue
 from shared.settings import Settings
+from shared.throttle import Limiter
 from tests.property.stage import ACTOR, Call, Instance, Stage
 from tests.property.virtual_loop import VirtualLoop
 from tests.property.watched_store import WatchedStore
@@ -145,7 +147,9 @@ class World:
             queue=instance.queue,
             publisher=instance.publisher,
         )
-        return instance, app
+        # On the stage, a call takes as long as the test lets it: no deadline is to fall in between.
+        patient = Limiter(instance.store, self.clock, random=random, deadline=3_600)
+        return instance, replace(app, limiter=patient)
 
 
 async def _numbered(number: int, request: Coroutine[Any, Any, T]) -> T:

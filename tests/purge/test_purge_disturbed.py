@@ -264,3 +264,36 @@ async def test_row_renewed_between_scan_and_deletion_keeps_its_content(clock: Fa
     assert row
     assert (tally.deleted, dict(row.values)) == (0, {"created": "2"})
     await app.aclose()
+
+
+async def test_first_run_of_an_app_whose_clock_is_ahead_goes_by_the_stores_time(clock: FakeClock) -> None:
+    """Rows that others still need do not go because one machine's clock is wrong."""
+
+    class TellingStore(DisturbedStore):
+        """The first answer tells the app that its clock is an hour ahead."""
+
+        told = False
+
+        async def check(self) -> None:
+            """Answer, and so tell the time."""
+            self._tell()
+
+        async def happen(self) -> None:
+            """Any other answer tells it as well."""
+            self._tell()
+
+        def _tell(self) -> None:
+            if not self.told:
+                self.told = True
+                clock.advance(-3_600)
+
+    store = TellingStore()
+    app = app_over(store, clock)
+    ends_soon = Entity("a", {}, clock() - 1_800_000)
+    await store.insert(Table.IDEMPOTENCY, ends_soon)
+
+    tallies = await purge_expired(app)
+
+    assert (tallies[Table.IDEMPOTENCY].deleted, tallies[Table.IDEMPOTENCY].unfinished) == (0, False)
+    assert await left(store, Table.IDEMPOTENCY) == {"a"}
+    await app.aclose()

@@ -1,11 +1,13 @@
 """Where a run begins: each somewhere else, so that a table too long for one run is purged all the same."""
 
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
 
 from purge_expired.use_case import MARGIN_MS, Bounds, purge_expired
+from shared.callers import Caller
 from shared.storage.azure_table import open_table_store
 from shared.storage.memory import MemoryStore
 from shared.storage.port import Entity, RoundStore, SearchableStore, Table
@@ -40,6 +42,29 @@ async def test_walk_begins_where_it_is_told_and_goes_round(
     pivot = f"{int(start * 256):02x}"
     assert sorted(entity.key for entity in found) == sorted(over)
     assert partitions == sorted(partitions, key=lambda name: (name < pivot, name))
+
+
+async def test_walk_through_throttle_rows_begins_at_each_kind_and_digit_in_turn(
+    tables: SearchableStore,
+) -> None:
+    """These rows share a partition: where walks begin, spread evenly, each kind of key comes first in some."""
+    app = app_over(tables, FakeClock())
+    for number in range(12):
+        caller = Caller(f"caller-{number}", f"192.0.2.{number}")
+        device = await app.pseudonyms.of("device", str(number))
+        for subject in await app.limits.of_create(device, caller):
+            await tables.insert(Table.THROTTLE, Entity(subject.key, {"created": "1"}, 1_000))
+    assert isinstance(tables, RoundStore)
+
+    walks = [tables.expired_from(number / 60, Table.THROTTLE, 2_000) for number in range(60)]
+    first = Counter([(await anext(walk)).key for walk in walks])
+
+    # Of 36 rows in places that chance chose, some lie so close together that no walk begins between them.
+    assert len(first) >= 12
+    kinds = Counter(key.split("-")[0] for key in first.elements())
+    assert set(kinds) == {"client", "device", "principal"}
+    assert min(kinds.values()) >= 8
+    await app.aclose()
 
 
 async def test_runs_that_are_never_finished_get_everywhere(clock: FakeClock) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from azure.core.credentials import AccessToken
-from azure.core.exceptions import ClientAuthenticationError
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 
-from shared.errors import EntityChanged, StorageUnavailable
+from shared.errors import EntityChanged, KeyUnavailable, StorageUnavailable
 from shared.storage.azure_table import TableAccount, open_table_store
 from shared.storage.port import Entity, EntityStore, Table
 from tests.storage.raw_server import HANG, RESET, RawServer, answer, refusal
@@ -413,6 +413,32 @@ async def test_credential_without_a_token_is_an_unusable_store(
     with pytest.raises(StorageUnavailable, match=detail):
         await operation(store)
     await store.aclose()
+
+
+class RefusedToken(NoToken):
+    """The app's identity, which the platform does not know."""
+
+    async def get_token(self, *scopes: str, **_: Any) -> AccessToken:  # noqa: ANN401 - the SDK's signature.
+        forbidden = HttpResponseError("nobody is assigned")
+        forbidden.status_code = 403
+        try:
+            raise forbidden
+        except HttpResponseError:
+            raise KeyUnavailable("the managed identity is missing (403)", retry_after=7.0) from None
+
+
+@each_operation
+async def test_refusal_of_the_identity_endpoint_is_not_taken_for_one_of_the_table_service(
+    operation: Operation,
+) -> None:
+    """Who reads the log is sent to the identity, and not to the storage account's roles."""
+    store = open_table_store(TableAccount("https://127.0.0.1:9", RefusedToken()))
+    with pytest.raises(StorageUnavailable) as raised:
+        await operation(store)
+    await store.aclose()
+
+    told = "no token for the table service: the managed identity is missing (403)"
+    assert (raised.value.detail, raised.value.retry_after) == (told, 7.0)
 
 
 async def test_account_shows_no_credential() -> None:

@@ -138,6 +138,8 @@ def test_refund_restores_what_was_left(
             charged, log = policy.admit(charged, now), policy.admit(log, now)
     refunded = Policy.refund(charged, stamp)
     assert policy.check(refunded, now + later) == policy.check(log, now + later)
+    for window in policy.windows:
+        assert window.state(refunded, now + later) == window.state(log, now + later)
 
 
 def test_refund_of_an_unknown_stamp_changes_nothing() -> None:
@@ -151,15 +153,14 @@ def test_refund_among_equal_stamps_takes_one() -> None:
     assert Policy.refund((1, 3, 3, 5), 3) == (1, 3, 5)
 
 
-def test_verdict_tells_what_is_left_of_each_window() -> None:
-    """Remaining and reset are those before the call."""
-    policy = Policy.parse("2/10s, 3/1m")
-    verdict = policy.check((1_000, 52_000, 55_000), 58_000)
-    assert verdict.retry_after_ms == 4_000
-    assert verdict.windows == (
+def test_state_tells_what_is_left_of_each_window() -> None:
+    """The shorter is free again before the longer; the call waits for both."""
+    policy, log = Policy.parse("2/10s, 3/1m"), (1_000, 52_000, 55_000)
+    assert policy.check(log, 58_000).retry_after_ms == 4_000
+    assert [window.state(log, 58_000) for window in policy.windows] == [
         WindowState(policy.windows[0], 0, 4_000),
         WindowState(policy.windows[1], 0, 3_000),
-    )
+    ]
 
 
 def test_entry_ahead_of_the_clock_counts() -> None:

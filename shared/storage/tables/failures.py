@@ -7,7 +7,7 @@ from typing import Final
 
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 
-from shared.errors import EntityChanged, EntityExists, Outcome, StorageUnavailable
+from shared.errors import EntityChanged, EntityExists, KeyUnavailable, Outcome, StorageUnavailable
 
 TABLE_NOT_FOUND: Final = "TableNotFound"
 """The code of an answer that misses the table, and not only the row."""
@@ -36,6 +36,11 @@ def translated() -> Iterator[None]:
     """Turn what the SDK raises into `EntityExists`, `EntityChanged` (or gone) or `StorageUnavailable`."""
     try:
         yield
+    except KeyUnavailable as fault:
+        # What the identity endpoint answered is no answer of the table service.
+        raise StorageUnavailable(
+            f"no token for the table service: {fault.detail}", retry_after=fault.retry_after
+        ) from fault
     except HttpResponseError as error:
         raise _answer(error) from error
     except TimeoutError as error:

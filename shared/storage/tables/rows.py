@@ -12,6 +12,9 @@ from shared.storage.port import Entity, Table, Value
 PARTITIONS: Final = 256
 """How many partitions rows spread over, named by two hexadecimal digits."""
 
+_THROTTLE_KINDS: Final = ("client", "device", "principal")
+"""What the keys of throttle rows begin with, in the order in which the service has them; hexadecimal digits follow."""
+
 _NOT_VALUES: Final = frozenset({"PartitionKey", "RowKey", "expires_at"})
 
 
@@ -26,6 +29,15 @@ def partition(table: Table, key: str) -> str:
     together.
     """
     return "all" if table is Table.THROTTLE else sha256(key.encode()).hexdigest()[:2]
+
+
+def place(table: Table, start: float) -> tuple[str, str]:
+    """Answer a column, and the value in it that the rows from a part (0 to 1) of the table on begin at."""
+    if table is not Table.THROTTLE:
+        return "PartitionKey", _two_digits(start)
+    kinds = start * len(_THROTTLE_KINDS)
+    kind = int(kinds) % len(_THROTTLE_KINDS)
+    return "RowKey", f"{_THROTTLE_KINDS[kind]}-{_two_digits(kinds % 1)}"
 
 
 def to_row(table: Table, entity: Entity) -> dict[str, Any]:
@@ -49,6 +61,10 @@ def with_etag(entity: Entity, metadata: Mapping[str, Any]) -> Entity:
     if not metadata["etag"]:
         raise ValueError("the answer to a write has no etag")
     return replace(entity, etag=metadata["etag"])
+
+
+def _two_digits(part: float) -> str:
+    return f"{int(part * PARTITIONS) % PARTITIONS:02x}"
 
 
 def _int64(value: int) -> EntityProperty:

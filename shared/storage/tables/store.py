@@ -16,7 +16,7 @@ from shared.errors import EntityChanged, EntityExists
 from shared.storage.port import Entity, Table
 from shared.storage.rules import MAX_TOGETHER, require_batch, require_key, require_read, require_storable
 from shared.storage.tables.failures import TABLE_NOT_FOUND, error_code, translated
-from shared.storage.tables.rows import PARTITIONS, partition, to_entity, to_row, with_etag
+from shared.storage.tables.rows import partition, place, to_entity, to_row, with_etag
 
 _Answer = TypeVar("_Answer")
 _TABLE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}")
@@ -107,10 +107,10 @@ class AzureTableStore:
         return self._query(table, f"expires_at lt {before}L")
 
     async def expired_from(self, start: float, table: Table, before: int) -> AsyncIterator[Entity]:
-        """Go through them beginning at a part (0 to 1) of the partitions; the rest comes after those."""
-        pivot = f"{int(start * PARTITIONS) % PARTITIONS:02x}"
+        """Go through them beginning at a part (0 to 1) of the table; the rest comes after those."""
+        column, pivot = place(table, start)
         for side in ("ge", "lt"):
-            condition = f"PartitionKey {side} '{pivot}' and expires_at lt {before}L"
+            condition = f"{column} {side} '{pivot}' and expires_at lt {before}L"
             async for entity in self._query(table, condition):
                 yield entity
 
