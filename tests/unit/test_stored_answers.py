@@ -76,6 +76,28 @@ async def test_claim_holds_for_half_a_minute() -> None:
     assert isinstance(await idempotency.begin("anna", KEY, "a request"), Claim)
 
 
+@pytest.mark.parametrize("wrong_by", [3_600_000, -3_600_000])
+async def test_clock_that_the_first_answer_puts_right_leaves_no_wrong_lease(wrong_by: int) -> None:
+    """An instance whose own clock is an hour off does not lock a key for an hour, nor leave it open to the next."""
+    clock = FakeClock()
+
+    class Teaching(MemoryStore):
+        offset = wrong_by
+
+        async def insert(self, table: Table, entity: Entity) -> Entity:
+            self.offset = 0
+            return await super().insert(table, entity)
+
+    store = Teaching()
+    claim = await Idempotency(store, PSEUDONYMS, lambda: clock() + store.offset).begin(
+        "anna", KEY, "a request"
+    )
+
+    assert isinstance(claim, Claim)
+    assert claim.entity.expires_at == clock() + 30_000
+    assert await store.get(Table.IDEMPOTENCY, claim.entity.key) == claim.entity
+
+
 async def test_late_withdrawal_leaves_the_next_holder_alone() -> None:
     """A request that was slow beyond its lease takes back nothing that is not its own."""
     store, clock = MemoryStore(), FakeClock()
