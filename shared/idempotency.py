@@ -173,10 +173,12 @@ class Idempotency:
         lease = self._lease()
         if abs(lease - claim.entity.expires_at) <= _CLOCK_TOLERANCE_MS:
             return claim
-        return replace(
-            claim,
-            entity=await self._store.replace(Table.IDEMPOTENCY, replace(claim.entity, expires_at=lease)),
-        )
+        try:
+            entity = await self._store.replace(Table.IDEMPOTENCY, replace(claim.entity, expires_at=lease))
+        except EntityChanged as lost:
+            # The insert took so long that another request has taken the key over.
+            raise IdempotencyInProgress(retry_after=_POLL_SECONDS) from lost
+        return replace(claim, entity=entity)
 
     async def _take(self, fresh: Entity, stored: Entity | None, sealing_key: bytes) -> Claim:
         try:
