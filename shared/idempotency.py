@@ -29,7 +29,6 @@ LEASE_MS = 30_000
 """Longer than a create can take: 8 s upstream, and a few calls of the store at 2 s each."""
 
 _POLL_SECONDS = 1.0
-_CLOCK_TOLERANCE_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +80,7 @@ class Idempotency:
         self._pseudonyms = pseudonyms
         self._clock = clock
         self._random_bytes = random_bytes
+        self._answered = False
 
     async def find(self, principal: str, key: str, request: str) -> StoredAnswer | None:
         """Look for the answer without claiming the key; raises as `begin` does."""
@@ -94,19 +94,18 @@ class Idempotency:
         `request` is all of the request that makes it this one. Raises `IdempotencyKeyReused` for another one,
         `IdempotencyInProgress` while the first one runs.
         """
+        await self._learn_the_time()
         row_key, sealing_key, fingerprint = await self._derive(principal, key, request)
-        fresh = Entity(row_key, {"fingerprint": fingerprint}, self._lease())
+        fresh = Entity(row_key, {"fingerprint": fingerprint}, self._clock() + LEASE_MS)
         try:
-            return await self._put_right(
-                Claim(await self._store.insert(Table.IDEMPOTENCY, fresh), sealing_key)
-            )
+            return Claim(await self._store.insert(Table.IDEMPOTENCY, fresh), sealing_key)
         except EntityExists:
             stored = await self._store.get(Table.IDEMPOTENCY, row_key)
         answer = self._read(stored, sealing_key, fingerprint) if stored else None
         if answer:
             return answer
         # The lease is over (its process died), or the answer's token is: the key is free again.
-        return await self._take(replace(fresh, expires_at=self._lease()), stored, sealing_key)
+        return await self._take(fresh, stored, sealing_key)
 
     async def complete(self, claim: Claim, content: bytes, expires_at: int) -> Claim:
         """Store the answer until `expires_at` and return the claim with it.
@@ -165,20 +164,11 @@ class Idempotency:
             raise StorageUnavailable("a stored answer cannot be opened")
         return StoredAnswer(content, stored)
 
-    def _lease(self) -> int:
-        return self._clock() + LEASE_MS
-
-    async def _put_right(self, claim: Claim) -> Claim:
-        """The claim with the lease that it should have had, where the store's first answer has put the clock right."""
-        lease = self._lease()
-        if abs(lease - claim.entity.expires_at) <= _CLOCK_TOLERANCE_MS:
-            return claim
-        try:
-            entity = await self._store.replace(Table.IDEMPOTENCY, replace(claim.entity, expires_at=lease))
-        except EntityChanged as lost:
-            # The insert took so long that another request has taken the key over.
-            raise IdempotencyInProgress(retry_after=_POLL_SECONDS) from lost
-        return replace(claim, entity=entity)
+    async def _learn_the_time(self) -> None:
+        """Have the store answer once before the first lease: its answers are what puts the clock right."""
+        if not self._answered:
+            await self._store.check()
+            self._answered = True
 
     async def _take(self, fresh: Entity, stored: Entity | None, sealing_key: bytes) -> Claim:
         try:
