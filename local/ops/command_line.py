@@ -26,7 +26,7 @@ def add_ops(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     subjects = parser.add_subparsers(dest="subject", required=True)
     _add_poison(subjects.add_parser("poison", help="messages that failed too often"))
     _add_events(subjects.add_parser("events", help="events, once more"))
-    _add_session(subjects.add_parser("session", help="one session's record"))
+    _add_session(subjects.add_parser("session", help="one session"))
 
 
 def run_ops(arguments: argparse.Namespace, environment: Mapping[str, str] | None = None) -> int:
@@ -96,8 +96,10 @@ def _add_events(parser: argparse.ArgumentParser) -> None:
 def _add_session(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     show = verbs.add_parser("show", help="what is kept of a session")
-    show.add_argument("session", type=_session_id, metavar="ID")
-    _add_common(show)
+    collect = verbs.add_parser("collect", help="have its event published, where its message was lost")
+    for verb in (show, collect):
+        verb.add_argument("session", type=_session_id, metavar="ID")
+        _add_common(verb)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

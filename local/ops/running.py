@@ -8,7 +8,7 @@ from local.ops.output import Output
 from local.ops.outside import Outside
 from local.ops.poison import drop_poison, list_poison, replay_poison
 from local.ops.republish import Republication
-from local.ops.session import show_session
+from local.ops.session import collect_session, show_session
 from local.ops.settings import OpsSettings
 from shared.clock import system_clock
 
@@ -49,7 +49,11 @@ async def _events(arguments: argparse.Namespace, outside: Outside, out: Output) 
 
 
 async def _session(arguments: argparse.Namespace, outside: Outside, out: Output) -> None:
-    await show_session(await outside.store(), out, arguments.session)
+    store = await outside.store()
+    if arguments.verb == "show":
+        await show_session(store, out, arguments.session)
+    else:
+        await collect_session(store, await outside.results(), out, arguments.session)
 
 
 def _require_selection(arguments: argparse.Namespace) -> None:

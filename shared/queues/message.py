@@ -16,7 +16,7 @@ class Reason(StrEnum):
     POLL = "poll"
     """A phone's poll found the result."""
     REPLAY = "replay"
-    """An operator gave back what had failed too often: whatever is left to do is done."""
+    """An operator gave back what had failed too often, or was lost: whatever is left to do is done."""
 
 
 @dataclass(frozen=True, slots=True)
