@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from collect_result.use_case import FORGOTTEN_MS, collect_result
+from collect_result.delays import FORGOTTEN
+from collect_result.use_case import collect_result
 from create_session.use_case import CreateCommand, Created, create_session
 from get_result.use_case import ResultQuery, get_result
 from revoke_session.use_case import revoke_session
@@ -284,7 +285,7 @@ class CollectMachine(StagedMachine):
         return session.created.session_id in self.world.face.deleted or self.is_forgotten(session)
 
     def is_forgotten(self, session: Session) -> bool:
-        return self.world.clock() >= session.created_at + FORGOTTEN_MS
+        return self.world.clock() >= session.created_at + FORGOTTEN * 1000
 
 
 TestCollectMachine = CollectMachine.TestCase

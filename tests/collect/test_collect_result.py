@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from collect_result.use_case import DEADLINE_MS
+from collect_result.delays import DEADLINE
 from shared.events.cloud_event import COMPLETED, EXPIRED
 from shared.face.model import SessionResult, SessionStatus
 from shared.queues.message import CollectMessage, Reason
@@ -56,19 +56,19 @@ async def test_message_of_a_session_that_has_ended_does_nothing(workshop: Worksh
 
 
 @pytest.mark.parametrize(
-    ("attempt", "delay"),
+    ("looks", "delay"),
     [(0, 30), (1, 120), (2, 600), (3, HOUR), (4, 4 * HOUR), (5, 12 * HOUR), (6, 12 * HOUR)],
 )
 async def test_result_that_is_not_there_is_looked_for_later_and_later(
-    workshop: Workshop, attempt: int, delay: float
+    workshop: Workshop, looks: int, delay: float
 ) -> None:
     """While the token works nothing is over: the message goes back, each time for longer."""
     session_id = await workshop.created(lifetime=86_400)
 
-    await workshop.collect(session_id, attempt)
+    await workshop.collect(session_id, looks=looks)
 
     [waiting] = workshop.waiting()
-    assert waiting.message == CollectMessage(session_id, Reason.SWEEP, attempt + 1)
+    assert waiting.message == CollectMessage(session_id, Reason.SWEEP, looks=looks + 1)
     assert waiting.seconds == delay
     assert workshop.publisher.events == []
 
@@ -96,7 +96,7 @@ async def test_session_that_was_started_and_never_ends_expires_after_47_hours(wo
     await workshop.run_queue()
 
     [event] = workshop.publisher.events
-    assert (event["type"], workshop.clock()) == (EXPIRED, created_at + DEADLINE_MS)
+    assert (event["type"], workshop.clock()) == (EXPIRED, created_at + DEADLINE * 1000)
     assert workshop.face.calls["result"] == 10
     assert workshop.face.deleted == [session_id]
 
@@ -117,7 +117,7 @@ async def test_result_that_comes_late_still_completes(workshop: Workshop) -> Non
 async def test_result_that_is_there_at_the_deadline_completes(workshop: Workshop) -> None:
     """The last look comes before the verdict that there is no result."""
     session_id = await workshop.created()
-    workshop.clock.now += DEADLINE_MS
+    workshop.clock.advance(DEADLINE)
     workshop.face.answer(session_id, REAL)
 
     await workshop.collect(session_id, 9)
@@ -243,4 +243,6 @@ async def test_message_that_comes_too_early_waits_and_keeps_its_reason(
     await workshop.collect(session_id, reason=reason)
 
     assert workshop.publisher.events == []
-    assert [waiting.message for waiting in workshop.waiting()] == [CollectMessage(session_id, reason, 1)]
+    assert [waiting.message for waiting in workshop.waiting()] == [
+        CollectMessage(session_id, reason, looks=1)
+    ]

@@ -36,6 +36,7 @@ def message(**fields: object) -> str:
         pytest.param(message(reason=None), "the message has no reason that is known", id="no reason"),
         pytest.param(message(attempt=-1), "the message has a field of another type", id="attempt"),
         pytest.param(message(attempt=True), "the message has a field of another type", id="truth"),
+        pytest.param(message(looks=-1), "the message has a field of another type", id="looks"),
         pytest.param(message(traceparent=1), "the message has a field of another type", id="trace"),
         pytest.param('{"reason": "sweep", "reason": "poll"}', "duplicate names", id="twice"),
         pytest.param("[" * 100_000, "nested too deep", id="deep"),
@@ -63,7 +64,7 @@ async def test_message_that_nobody_can_use_is_raised_and_logged(
 @pytest.mark.parametrize("traceparent", [None, "00-" + "1" * 32 + "-" + "2" * 16 + "-00"])
 def test_message_survives_the_queue(reason: Reason, traceparent: str | None) -> None:
     """What is sent is what is read."""
-    sent = CollectMessage(SESSION_ID, reason, 7, traceparent)
+    sent = CollectMessage(SESSION_ID, reason, 7, traceparent, 8)
 
     assert CollectMessage.from_text(sent.to_text()) == sent
 
@@ -72,7 +73,7 @@ def test_message_of_an_earlier_version_is_read() -> None:
     """Fields with a default may be missing, and fields that are not known do not matter."""
     text = message(color="green")
 
-    assert CollectMessage.from_text(text) == CollectMessage(SESSION_ID, Reason.SWEEP, 0, None)
+    assert CollectMessage.from_text(text) == CollectMessage(SESSION_ID, Reason.SWEEP, 0, None, 0)
 
 
 async def test_message_put_back_keeps_its_trace() -> None:
@@ -84,7 +85,7 @@ async def test_message_put_back_keeps_its_trace() -> None:
         await deliver(broker, sweep.text)
 
         again = CollectMessage.from_text(waiting_messages(broker)[-1].text)
-        assert again == CollectMessage.from_text(sweep.text).again()
+        assert again == CollectMessage.from_text(sweep.text).after_look()
         assert again.traceparent is not None
 
 

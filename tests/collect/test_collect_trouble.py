@@ -5,7 +5,8 @@ import logging
 
 import pytest
 
-from collect_result.use_case import DEADLINE_MS
+from collect_result.delays import DEADLINE, GIVEN_UP
+from collect_result.use_case import collect_result
 from shared.errors import (
     EventsUnavailable,
     KeyUnavailable,
@@ -75,32 +76,87 @@ async def test_trouble_that_lasts_is_met_later_and_later(
     assert [waiting.seconds for waiting in workshop.waiting()] == [delay]
 
 
-async def test_face_asks_for_a_longer_wait_than_there_is_time_the_last_look_still_comes(
-    workshop: Workshop,
+@pytest.mark.parametrize(
+    ("age", "attempt", "retry_after", "delay"),
+    [
+        pytest.param(30 * HOUR, 0, DAY, 17 * HOUR, id="what Face asks for ends at the deadline"),
+        pytest.param(DEADLINE - 600, 5, 0, 600, id="what has failed often as well"),
+        pytest.param(DEADLINE, 0, 0, 5, id="then it is tried again"),
+        pytest.param(DEADLINE + 60, 5, DAY, 300, id="every five minutes at least"),
+        pytest.param(GIVEN_UP - 40, 5, DAY, 40, id="until it is given up"),
+    ],
+)
+async def test_trouble_near_the_deadline_the_last_looks_still_come(
+    workshop: Workshop, age: float, attempt: int, retry_after: float, delay: float
 ) -> None:
-    """A quota that is out for days must not carry the message past the hour in which Face still knows."""
+    """No wait, whoever asks for it, carries the message past the hour in which Face still knows."""
     session_id = await workshop.created()
-    workshop.clock.advance(30 * HOUR)
+    workshop.clock.advance(age)
     workshop.face.answer(session_id, REAL)
-    workshop.face.fail("result", UpstreamQuotaExceeded("used up", retry_after=DAY))
+    workshop.face.fail("result", UpstreamQuotaExceeded("used up", retry_after=retry_after))
 
-    await workshop.collect(session_id)
+    await workshop.collect(session_id, attempt)
 
-    assert [waiting.seconds for waiting in workshop.waiting()] == [17 * HOUR]
+    assert [waiting.seconds for waiting in workshop.waiting()] == [delay]
+    assert workshop.publisher.events == []
+
+
+async def test_store_fails_near_the_deadline_the_last_looks_still_come(workshop: Workshop) -> None:
+    """A result that could not be written is read again in time."""
+    session_id = await workshop.created()
+    workshop.clock.advance(DEADLINE - 600)
+    workshop.face.answer(session_id, REAL)
+    workshop.store.calls_left = 1
+
+    await workshop.collect(session_id, 5)
+
+    assert [waiting.seconds for waiting in workshop.waiting()] == [600]
+
+
+async def test_face_fails_for_a_while_at_the_deadline_result_is_not_lost(workshop: Workshop) -> None:
+    """What is there is found by a later look, as long as Face knows the session."""
+    session_id = await workshop.created()
+    created_at = workshop.clock()
+    workshop.clock.advance(DEADLINE)
+    workshop.face.answer(session_id, REAL)
+    workshop.face.fail("result", *[UpstreamFailure("down")] * 8)
+
+    await workshop.collect(session_id, 5)
+    await workshop.run_queue()
+
+    assert [event["type"] for event in workshop.publisher.events] == [COMPLETED]
+    assert workshop.clock() < created_at + GIVEN_UP * 1000
 
 
 @pytest.mark.parametrize("error", FAILURES)
-async def test_face_fails_past_the_deadline_session_expires(
+async def test_face_fails_until_it_is_too_late_session_expires(
     workshop: Workshop, error: UpstreamError | KeyUnavailable
 ) -> None:
     """The business hears of the session in time, even where Face cannot be asked at all."""
     session_id = await workshop.created()
-    workshop.clock.now += DEADLINE_MS
-    workshop.face.fail("result", error)
+    created_at = workshop.clock()
+    workshop.clock.advance(DEADLINE - HOUR)
+    workshop.face.fail("result", *[error] * 100)
 
-    await workshop.collect(session_id)
+    await workshop.collect(session_id, 5)
+    await workshop.run_queue()
 
     assert [event["type"] for event in workshop.publisher.events] == [EXPIRED]
+    assert workshop.clock() == created_at + GIVEN_UP * 1000
+
+
+async def test_trouble_that_is_over_does_not_make_the_next_look_later(workshop: Workshop) -> None:
+    """Failures and looks that found nothing are counted apart, and failures only in a row."""
+    session_id = await workshop.created(lifetime=86_400)
+    workshop.face.fail("result", *[UpstreamFailure("down")] * 4)
+
+    await workshop.collect(session_id)
+    for _ in range(4):
+        workshop.queue.messages, [message] = [], workshop.queue.messages
+        await collect_result(workshop.app, CollectMessage.from_text(message.text))
+
+    [waiting] = workshop.waiting()
+    assert (waiting.message.attempt, waiting.message.looks, waiting.seconds) == (0, 1, 30)
 
 
 @pytest.mark.parametrize("calls", range(6))

@@ -136,9 +136,11 @@ class Workshop:
         self.queue.messages.clear()
         return created.session_id
 
-    async def collect(self, session_id: str, attempt: int = 0, reason: Reason = Reason.SWEEP) -> None:
+    async def collect(
+        self, session_id: str, attempt: int = 0, reason: Reason = Reason.SWEEP, looks: int = 0
+    ) -> None:
         """Hand the collector a message."""
-        await collect_result(self.app, CollectMessage(session_id, reason, attempt))
+        await collect_result(self.app, CollectMessage(session_id, reason, attempt, looks=looks))
 
     async def run_queue(self) -> None:
         """Hand the collector one message after another, each when it shows, until there is none."""

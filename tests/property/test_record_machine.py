@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from collect_result.use_case import DEADLINE_MS, collect_result
+from collect_result.delays import DEADLINE
+from collect_result.use_case import collect_result
 from create_session.use_case import CreateCommand, Created, create_session
 from get_result.use_case import ResultQuery, ResultState, get_result
 from revoke_session.use_case import revoke_session
@@ -208,7 +209,7 @@ class RecordMachine(StagedMachine):
         assert len(self.world.queue.messages) - messages == unsettled, (
             "it is looked at again until it is settled"
         )
-        if self.world.clock() >= int(self.row["created_at"]) + DEADLINE_MS:
+        if self.world.clock() >= int(self.row["created_at"]) + DEADLINE * 1000:
             assert not unsettled
 
     @invariant()
