@@ -97,9 +97,13 @@ class _Run:
         if record.final or record.revoked:
             return stored
         try:
-            result = await app.face.result(record.session_id, self.request_id)
+            result = await app.face.result(
+                record.session_id, self.request_id, api_version=record.face_api_version
+            )
         except UpstreamSessionGone:
-            return await app.sessions.change(stored, lambda record: record.expired(app.clock()))
+            # Who ended the session meanwhile may have deleted it.
+            stored = await app.sessions.reload(record.session_id)
+            return await app.sessions.change(stored, lambda record: record.gone(app.clock()))
         except (UpstreamError, KeyUnavailable):
             # A result that may be there is not given up for an outage while Face still knows the session.
             if self._age(record) < GIVEN_UP:
@@ -141,7 +145,7 @@ class _Run:
             return
         if self._age(record) >= FORGOTTEN:
             return
-        await app.face.delete(record.session_id, self.request_id)
+        await app.face.delete(record.session_id, self.request_id, api_version=record.face_api_version)
         await app.sessions.change(stored, lambda record: record.as_deleted_upstream(app.clock()))
 
     def _age(self, record: SessionRecord) -> float:

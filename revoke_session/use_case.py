@@ -15,6 +15,7 @@ async def revoke_session(
     """
     stored = await find_held(app, session_id, auth_token, caller, also_revoked=True)
     stored = await app.sessions.change(stored, lambda record: record.as_revoked(app.clock()))
-    if not stored.record.deleted_upstream:
-        await app.face.delete(stored.record.session_id, request_id)
+    record = stored.record
+    if not record.deleted_upstream:
+        await app.face.delete(record.session_id, request_id, api_version=record.face_api_version)
         await app.sessions.change(stored, lambda record: record.as_deleted_upstream(app.clock()))

@@ -139,14 +139,40 @@ async def test_session_that_face_calls_expired_waits_for_the_grace(workshop: Wor
     assert [event["type"] for event in workshop.publisher.events] == [EXPIRED]
 
 
-async def test_session_gone_upstream_expires_at_once(workshop: Workshop) -> None:
+async def test_session_gone_upstream_expires_once_its_token_has_ended(workshop: Workshop) -> None:
     """What Face has forgotten brings no result any more."""
     session_id = await workshop.created()
     workshop.face.forget(session_id)
+    workshop.clock.advance(600 + 121)
 
     await workshop.collect(session_id)
 
     assert [event["type"] for event in workshop.publisher.events] == [EXPIRED]
+
+
+async def test_session_that_face_does_not_know_too_early_is_looked_for_again(workshop: Workshop) -> None:
+    """While its token works Face has to know it: whatever does not, a check is not ended by that."""
+    session_id = await workshop.created()
+    workshop.face.forget(session_id)
+    workshop.clock.advance(600 + 120)
+
+    await workshop.collect(session_id)
+    workshop.face.answer(session_id, REAL)
+    await workshop.run_queue()
+
+    assert [event["type"] for event in workshop.publisher.events] == [COMPLETED]
+
+
+async def test_session_is_read_and_deleted_in_the_version_that_it_was_made_with(workshop: Workshop) -> None:
+    """The operator may change FACE_API_VERSION while sessions are on their way."""
+    session_id = await workshop.created()
+    workshop.face.answer(session_id, REAL)
+    workshop.face.api_version = "v1.2"
+
+    await workshop.collect(session_id)
+
+    assert [event["data"]["faceApiVersion"] for event in workshop.publisher.events] == ["v1.1-preview.1"]
+    assert workshop.face.deleted == [session_id]
 
 
 async def test_failed_attempt_completes_without_a_decision(workshop: Workshop) -> None:
