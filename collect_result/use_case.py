@@ -15,7 +15,14 @@ from dataclasses import dataclass
 
 from collect_result.delays import DEADLINE, FORGOTTEN, GIVEN_UP, after_trouble, until_next_look
 from shared.bootstrap import App
-from shared.errors import BrokerError, EventsUnavailable, KeyUnavailable, UpstreamError, UpstreamSessionGone
+from shared.errors import (
+    BrokerError,
+    EventsUnavailable,
+    KeyUnavailable,
+    MessageGivenUp,
+    UpstreamError,
+    UpstreamSessionGone,
+)
 from shared.events.cloud_event import event_of
 from shared.face.model import SessionStatus
 from shared.queues.message import CollectMessage
@@ -23,28 +30,37 @@ from shared.sessions.record import SessionRecord
 from shared.sessions.store import Stored
 from shared.telemetry import log_event
 
+GIVEN_UP_AFTER = 12
+"""Failures in a row after which one that lasts is left to the operator: some seven hours."""
+
 _log = logging.getLogger(__name__)
 
 
 async def collect_result(app: App, message: CollectMessage) -> None:
     """Bring a session to its end, or put the message back for later.
 
-    Raises `StorageUnavailable` only where not even that was possible: then the host delivers the message again.
+    Raises `StorageUnavailable` where not even that was possible, and `MessageGivenUp` where it has failed too often for
+    something that stays as it is: the host delivers the message again some times, and then keeps it as poison.
     """
     run = _Run(app, message, str(uuid.uuid4()))
     try:
         delay, following = await run.collect(), message.after_look()
     except (BrokerError, EventsUnavailable) as trouble:
+        given_up = getattr(trouble, "lasting", False) and message.attempt + 1 >= GIVEN_UP_AFTER
         delay, following = run.delay_after(trouble), message.after_failure()
         log_event(
             _log,
-            logging.WARNING,
-            "collect_failed",
-            sessionId=message.session_id,
-            attempt=message.attempt,
+            logging.ERROR if given_up else logging.WARNING,
+            "message_given_up" if given_up else "collect_failed",
+            **run.fields,
             error=type(trouble).__name__,
             detail=trouble.detail or None,
         )
+    else:
+        given_up = False
+    if given_up:
+        # Not while the trouble is handled: the host logs an error with all that it came from, values included.
+        raise MessageGivenUp("the log says why: message_given_up")
     if delay is not None:
         await app.queue.send(following.to_text(), delay)
 
@@ -57,6 +73,17 @@ class _Run:
     message: CollectMessage
     request_id: str
     record: SessionRecord | None = None
+
+    @property
+    def fields(self) -> dict[str, str | int | None]:
+        """What each line of the log says: whose run this is, what brought it about, and its calls of Face."""
+        return {
+            "sessionId": self.message.session_id,
+            "reason": self.message.reason.value,
+            "attempt": self.message.attempt,
+            "traceparent": self.message.traceparent,
+            "requestId": self.request_id,
+        }
 
     async def collect(self) -> float | None:
         """Go as far as possible; answer in how many seconds to look again, or None where all is done."""
@@ -88,7 +115,7 @@ class _Run:
 
         Or it is older than records are kept: Face has forgotten it then, and says that it is gone.
         """
-        log_event(_log, logging.WARNING, "collect_unknown_session", sessionId=self.message.session_id)
+        log_event(_log, logging.WARNING, "collect_unknown_session", **self.fields)
         await self.app.face.delete(self.message.session_id, self.request_id)
 
     async def _settled(self, stored: Stored) -> Stored:
@@ -126,9 +153,9 @@ class _Run:
             _log,
             logging.INFO,
             "event_published",
+            **self.fields,
             eventType=event["type"],
             eventId=event["id"],
-            sessionId=record.session_id,
         )
         return await app.sessions.change(stored, lambda record: record.as_published(app.clock()))
 

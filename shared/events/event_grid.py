@@ -25,6 +25,9 @@ _REASONS = {
 }
 """What it means when Event Grid refuses: https://learn.microsoft.com/azure/event-grid/troubleshoot-errors."""
 
+_LASTING = (400, 413)
+"""Refusals of the event itself, which is the same each time."""
+
 _OPTIONS: dict[str, Any] = {
     # The collector puts its message back where this fails: its delays are the retries.
     "retry_total": 0,
@@ -70,7 +73,9 @@ class EventGridPublisher:
                 f"no token for Event Grid: {fault.detail}", retry_after=fault.retry_after
             ) from fault
         except AzureError as fault:
-            raise EventsUnavailable(_explained(fault), retry_after=_wait(fault)) from fault
+            raise EventsUnavailable(
+                _explained(fault), retry_after=_wait(fault), lasting=_status(fault) in _LASTING
+            ) from fault
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -83,11 +88,15 @@ def _sdk_event(event: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the SDK's Clo
     return CloudEvent.from_dict(dict(event))
 
 
-def _explained(fault: "AzureError") -> str:
+def _status(fault: Exception) -> int | None:
     from azure.core.exceptions import ResourceNotFoundError
 
     # For this status alone the SDK raises an error of its own making, without the answer.
-    status = 404 if isinstance(fault, ResourceNotFoundError) else getattr(fault, "status_code", None)
+    return 404 if isinstance(fault, ResourceNotFoundError) else getattr(fault, "status_code", None)
+
+
+def _explained(fault: "AzureError") -> str:
+    status = _status(fault)
     if status is None:
         return f"Event Grid did not answer: {type(fault).__name__}"
     reason = _REASONS.get(status)

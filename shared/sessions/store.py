@@ -91,7 +91,7 @@ def from_entity(entity: Entity) -> Stored:
     try:
         return Stored(_to_record(entity.key, dict(entity.values)), entity.etag)
     except (KeyError, TypeError, ValueError) as fault:
-        raise StorageUnavailable("a session record cannot be read") from fault
+        raise StorageUnavailable("a session record cannot be read", lasting=True) from fault
 
 
 def retention_days_of(entity: Entity) -> int:

@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from collect_result.delays import DEADLINE
+from collect_result.use_case import collect_result
 from shared.events.cloud_event import COMPLETED, EXPIRED
 from shared.face.model import SessionResult, SessionStatus
 from shared.queues.message import CollectMessage, Reason
@@ -29,6 +30,26 @@ async def test_result_that_is_there_is_recorded_published_and_deleted_upstream(w
     assert (event["type"], event["subject"], event["data"]["passed"]) == (COMPLETED, session_id, True)
     assert workshop.face.deleted == [session_id]
     assert workshop.waiting() == []
+
+
+async def test_run_has_one_request_id_for_all_that_it_does(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its lines of the log and its calls of Face are found together, and with the request that began it."""
+    session_id = await workshop.created()
+    workshop.face.answer(session_id, REAL)
+    message = CollectMessage(session_id, Reason.POLL, traceparent="00-" + "1" * 32 + "-" + "2" * 16 + "-00")
+
+    with caplog.at_level(logging.INFO):
+        await collect_result(workshop.app, message)
+        await collect_result(
+            workshop.app, CollectMessage("b12e033e-bda7-4b83-a211-e721c661f30e", Reason.POLL)
+        )
+
+    [published, unknown] = [json.loads(line.message) for line in caplog.records if "collect_r" in line.name]
+    _, read, deleted, other = workshop.face.request_ids
+    assert read == deleted == published["requestId"] != other == unknown["requestId"]
+    assert (published["reason"], published["traceparent"]) == ("poll", message.traceparent)
 
 
 async def test_result_that_a_poll_recorded_is_not_read_again(workshop: Workshop) -> None:
@@ -237,7 +258,13 @@ async def test_unknown_session_is_logged_and_let_go(
 
     assert workshop.waiting() == []
     assert [json.loads(record.message) for record in caplog.records] == [
-        {"event": "collect_unknown_session", "sessionId": "b12e033e-bda7-4b83-a211-e721c661f30e"}
+        {
+            "event": "collect_unknown_session",
+            "sessionId": "b12e033e-bda7-4b83-a211-e721c661f30e",
+            "reason": "sweep",
+            "attempt": 0,
+            "requestId": workshop.face.request_ids[0],
+        }
     ]
     assert workshop.face.deleted == ["b12e033e-bda7-4b83-a211-e721c661f30e"]
 

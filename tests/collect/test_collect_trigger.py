@@ -7,11 +7,14 @@ from dataclasses import replace
 
 import pytest
 
+from collect_result.use_case import GIVEN_UP_AFTER
+from local.queues import MemorySource, queue_pump
 from shared.bootstrap import install
-from shared.errors import StorageUnavailable
+from shared.errors import EventsUnavailable, StorageUnavailable
+from shared.events.publisher import MemoryPublisher
 from shared.queues.message import CollectMessage, Reason
-from tests.collect.draining import deliver, waiting_messages
-from tests.collect.workshop import FailingQueue
+from tests.collect.draining import collect_all, deliver, memory_queue, waiting_messages
+from tests.collect.workshop import FailingPublisher, FailingQueue
 from tests.support.broker import running_broker
 
 SESSION_ID = "b12e033e-bda7-4b83-a211-e721c661f30e"
@@ -87,6 +90,63 @@ async def test_message_put_back_keeps_its_trace() -> None:
         again = CollectMessage.from_text(waiting_messages(broker)[-1].text)
         assert again == CollectMessage.from_text(sweep.text).after_look()
         assert again.traceparent is not None
+
+
+async def test_message_that_is_given_up_is_kept_as_poison() -> None:
+    """The host delivers it some times more, as it does with all that raise."""
+    async with running_broker() as broker:
+        session = await broker.created("sim-realface")
+        await broker.perform(session)
+        publisher = FailingPublisher()
+        publisher.failures.extend([EventsUnavailable("too large", lasting=True)] * 8)
+        install(replace(broker.app, publisher=publisher))
+        queue = memory_queue(broker)
+        queue.messages.clear()
+        await queue.send(message(session_id=session["sessionId"], attempt=GIVEN_UP_AFTER - 1), 0)
+        source = MemorySource(queue)
+        pump = queue_pump(
+            broker.app, broker.host, {"extensions": {"queues": {"maxDequeueCount": 8}}}, source=source
+        )
+
+        delivered = await pump.drain()
+
+        assert delivered == 8
+        assert (len(queue.messages), len(source.poisoned.messages)) == (0, 1)
+
+
+@pytest.mark.parametrize("way", ["sweep", "poll"])
+async def test_trace_of_the_create_ends_in_the_event(way: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A business that sends `traceparent` finds it in each message that leads to the event, in the log, and in it."""
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    async with running_broker() as broker:
+        publisher = MemoryPublisher()
+        install(replace(broker.app, publisher=publisher))
+        created = await broker.http.post(
+            "/api/sessions",
+            json={"livenessOperationMode": "Passive", "deviceCorrelationId": "sim-realface"},
+            headers={"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"},
+        )
+        session = created.json()
+        await broker.perform(session)
+        [sweep] = waiting_messages(broker)
+        if way == "poll":
+            await broker.result(session)
+            waiting_messages(broker).remove(sweep)
+        [sent] = [CollectMessage.from_text(message.text) for message in waiting_messages(broker)]
+        with caplog.at_level(logging.INFO):
+            await collect_all(broker)
+
+    [event] = publisher.events
+    [line] = [json.loads(r.message) for r in caplog.records if "event_published" in r.message]
+    assert sent.reason == way
+    assert [trace_of(text) for text in (sent.traceparent, event["traceparent"], line["traceparent"])] == [
+        trace_id
+    ] * 3
+
+
+def trace_of(traceparent: str | None) -> str:
+    """The id of the trace, which all of its spans share."""
+    return (traceparent or "").split("-")[1]
 
 
 async def test_nothing_can_be_stored_the_failure_is_the_hosts() -> None:

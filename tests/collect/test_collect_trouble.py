@@ -2,14 +2,16 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 
 from collect_result.delays import DEADLINE, GIVEN_UP
-from collect_result.use_case import collect_result
+from collect_result.use_case import GIVEN_UP_AFTER, collect_result
 from shared.errors import (
     EventsUnavailable,
     KeyUnavailable,
+    MessageGivenUp,
     StorageUnavailable,
     UpstreamError,
     UpstreamFailure,
@@ -20,6 +22,7 @@ from shared.errors import (
 )
 from shared.events.cloud_event import COMPLETED, EXPIRED
 from shared.queues.message import CollectMessage, Reason
+from shared.storage.port import Table
 from tests.collect.workshop import REAL, Workshop
 
 HOUR = 3_600
@@ -54,7 +57,9 @@ async def test_face_fails_message_goes_back(
     assert json.loads(caplog.records[0].message) == {
         "event": "collect_failed",
         "sessionId": session_id,
+        "reason": "sweep",
         "attempt": 0,
+        "requestId": workshop.face.request_ids[1],
         "error": type(error).__name__,
         "detail": error.detail,
     }
@@ -269,3 +274,64 @@ async def test_record_is_purged_during_a_run_message_ends(workshop: Workshop) ->
     await workshop.run_queue()
 
     assert workshop.waiting() == []
+
+
+BIG = EventsUnavailable("Event Grid answered 413", lasting=True)
+
+
+def lines(caplog: pytest.LogCaptureFixture, event: str) -> list[logging.LogRecord]:
+    """The lines of the log with an event of this name."""
+    return [line for line in caplog.records if json.loads(line.message)["event"] == event]
+
+
+async def test_event_that_is_never_taken_is_given_up_in_the_end(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a dozen failures in a row the message is the operator's: it raises, and tells nothing but where to look."""
+    session_id = await workshop.created()
+    workshop.face.answer(session_id, REAL)
+    workshop.publisher.failures.extend([BIG] * GIVEN_UP_AFTER)
+
+    await workshop.collect(session_id)
+    with pytest.raises(MessageGivenUp) as given_up:
+        await workshop.run_queue()
+
+    [line] = lines(caplog, "message_given_up")
+    assert len(lines(caplog, "collect_failed")) == GIVEN_UP_AFTER - 1
+    assert (line.levelname, json.loads(line.message)["sessionId"]) == ("ERROR", session_id)
+    assert json.loads(line.message)["detail"] == BIG.detail
+    assert (given_up.value.__context__, given_up.value.__cause__) == (None, None)
+    assert session_id not in str(given_up.value)
+    assert len(workshop.waiting()) == 1, "it is the host that removes it"
+
+
+async def test_record_that_cannot_be_read_is_given_up_in_the_end(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row that somebody broke does not mend itself."""
+    session_id = await workshop.created()
+    entity = await workshop.store.get(Table.SESSIONS, session_id)
+    assert entity
+    await workshop.store.replace(Table.SESSIONS, replace(entity, values={**entity.values, "status": "?"}))
+
+    await workshop.collect(session_id, GIVEN_UP_AFTER - 2)
+    with pytest.raises(MessageGivenUp):
+        await workshop.collect(session_id, GIVEN_UP_AFTER - 1)
+
+    assert len(workshop.waiting()) == 1
+    assert (
+        json.loads(lines(caplog, "message_given_up")[0].message)["detail"]
+        == "a session record cannot be read"
+    )
+
+
+async def test_outage_is_never_given_up(workshop: Workshop) -> None:
+    """What may work tomorrow is tried tomorrow."""
+    session_id = await workshop.created()
+    workshop.face.answer(session_id, REAL)
+    workshop.publisher.failures.extend([EventsUnavailable("the topic is down")] * 5 * GIVEN_UP_AFTER)
+
+    await workshop.collect(session_id)
+    await workshop.run_queue()
+
+    assert len(workshop.publisher.events) == 1

@@ -526,7 +526,7 @@ async def test_each_request_leaves_one_event(caplog: pytest.LogCaptureFixture) -
         json.loads(record.getMessage()) for record in caplog.records if record.name == "shared.face.calls"
     ]
     for event in events:
-        assert event.pop("duration_ms") >= 0
+        assert event.pop("milliseconds") >= 0
     assert events == [
         {
             "event": "face_called",
@@ -535,8 +535,8 @@ async def test_each_request_leaves_one_event(caplog: pytest.LogCaptureFixture) -
             "status": 500,
             "error": "UpstreamFailure",
             "detail": "Face answered 500 Unspecified",
-            "request_id": REQUEST_ID,
-            "upstream_request_id": "first",
+            "requestId": REQUEST_ID,
+            "upstreamRequestId": "first",
         },
         {
             "event": "face_called",
@@ -544,8 +544,8 @@ async def test_each_request_leaves_one_event(caplog: pytest.LogCaptureFixture) -
             "attempt": 2,
             "status": 404,
             "error": "UpstreamSessionGone",
-            "request_id": REQUEST_ID,
-            "upstream_request_id": "second",
+            "requestId": REQUEST_ID,
+            "upstreamRequestId": "second",
         },
     ]
 
