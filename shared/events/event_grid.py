@@ -9,7 +9,6 @@ from shared.errors import EventsUnavailable, KeyUnavailable
 if TYPE_CHECKING:
     from azure.core.credentials import AzureKeyCredential
     from azure.core.credentials_async import AsyncTokenCredential
-    from azure.core.exceptions import AzureError
     from azure.eventgrid.aio import EventGridPublisherClient
 
 _MAX_WAIT_SECONDS = 3600.0
@@ -60,8 +59,6 @@ class EventGridPublisher:
 
     async def publish(self, event: Mapping[str, Any]) -> None:
         """Hand an event over; raises `EventsUnavailable`."""
-        from azure.core.exceptions import AzureError
-
         batch = [_sdk_event(event)]
         try:
             async with asyncio.timeout(self._deadline):
@@ -72,7 +69,8 @@ class EventGridPublisher:
             raise EventsUnavailable(
                 f"no token for Event Grid: {fault.detail}", retry_after=fault.retry_after
             ) from fault
-        except AzureError as fault:
+        except Exception as fault:
+            # Besides its own errors the SDK raises whatever its parsing stumbles over in an answer that is none.
             raise EventsUnavailable(
                 _explained(fault), retry_after=_wait(fault), lasting=_status(fault) in _LASTING
             ) from fault
@@ -95,15 +93,15 @@ def _status(fault: Exception) -> int | None:
     return 404 if isinstance(fault, ResourceNotFoundError) else getattr(fault, "status_code", None)
 
 
-def _explained(fault: "AzureError") -> str:
+def _explained(fault: Exception) -> str:
     status = _status(fault)
     if status is None:
-        return f"Event Grid did not answer: {type(fault).__name__}"
+        return f"Event Grid did not answer usably: {type(fault).__name__}"
     reason = _REASONS.get(status)
     return f"Event Grid answered {status}" + (f": {reason}" if reason else "")
 
 
-def _wait(fault: "AzureError") -> float:
+def _wait(fault: Exception) -> float:
     response = getattr(fault, "response", None)
     value = str(response.headers.get("Retry-After", "")) if response is not None else ""
     return min(float(value), _MAX_WAIT_SECONDS) if value.isascii() and value.isdecimal() else 1.0
