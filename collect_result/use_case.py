@@ -147,7 +147,7 @@ class _Run:
         if record.published_at is not None:
             return stored
         await self._charge_failure(record)
-        event = event_of(record, app.settings.region)
+        event = event_of(record)
         await app.publisher.publish(event)
         log_event(
             _log,

@@ -81,7 +81,6 @@ def _add_events(parser: argparse.ArgumentParser) -> None:
     )
     republish.add_argument("--to", type=_time, dest="end", metavar="T", help="and before this one")
     republish.add_argument("--dry-run", action="store_true", help="show them, and publish nothing")
-    republish.add_argument("--region", dest="broker_region", metavar="NAME", help="instead of BROKER_REGION")
     sink = republish.add_mutually_exclusive_group()
     sink.add_argument(
         "--topic",

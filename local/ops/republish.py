@@ -24,7 +24,6 @@ class Republication:
 
     store: SearchableStore
     publisher: Publisher | None
-    region: str
     clock: Clock
     out: Output
 
@@ -77,7 +76,7 @@ class Republication:
     async def _published(self, entity: Entity) -> bool:
         stored = from_entity(entity)
         record = stored.record
-        event = event_of(record, self.region)
+        event = event_of(record)
         if self.publisher:
             await self.publisher.publish(event)
             if record.published_at is None:

@@ -12,7 +12,7 @@ from local.ops.session import collect_session, show_session
 from local.ops.settings import OpsSettings
 from shared.clock import system_clock
 
-_OF_SETTINGS = ("storage_account", "event_grid_topic_endpoint", "events_file", "broker_region")
+_OF_SETTINGS = ("storage_account", "event_grid_topic_endpoint", "events_file")
 
 
 async def perform(arguments: argparse.Namespace, environment: Mapping[str, str]) -> None:
@@ -39,9 +39,8 @@ async def _poison(arguments: argparse.Namespace, outside: Outside, out: Output) 
 
 async def _events(arguments: argparse.Namespace, outside: Outside, out: Output) -> None:
     _require_selection(arguments)
-    region = outside.settings.region
     publisher = None if arguments.dry_run else await outside.publisher()
-    republication = Republication(await outside.store(), publisher, region, system_clock, out)
+    republication = Republication(await outside.store(), publisher, system_clock, out)
     if arguments.session:
         await republication.of_session(arguments.session)
     else:

@@ -66,6 +66,7 @@ def _fields(record: SessionRecord, expires_at: int) -> dict[str, JsonValue]:
         "device": record.device,
         "digest": record.digest,
         "faceApiVersion": record.face_api_version,
+        "region": record.region,
         "upstreamRequestId": record.upstream_request_id,
         "traceparent": record.traceparent,
         "createdDateTime": rfc3339(record.created_at),
@@ -74,8 +75,7 @@ def _fields(record: SessionRecord, expires_at: int) -> dict[str, JsonValue]:
         "publishedDateTime": _time(record.published_at),
         "deletedAtFace": record.deleted_upstream,
         "keptUntil": rfc3339(expires_at),
-        # The region is no part of an event's id.
-        "eventId": event_of(record, "")["id"] if record.final else None,
+        "eventId": event_of(record)["id"] if record.final else None,
         "history": [{"time": rfc3339(at), "step": step.value} for at, step in record.history],
     }
 

@@ -31,8 +31,9 @@ class Step(StrEnum):
 class SessionRecord:
     """One session. Times are unix milliseconds; no image, no auth token and no raw device id is in here.
 
-    `token_hash` is the SHA-256 of the auth token; `device` a pseudonym; `reads` the times of the upstream reads that
-    count against `THROTTLE_RESULT`. A record whose status is final never changes its result again.
+    `token_hash` is the SHA-256 of the auth token; `device` a pseudonym; `region` where it was made; `reads`
+    the times of the upstream reads that count against `THROTTLE_RESULT`. A record whose status is final never changes
+    its result again.
     """
 
     session_id: str
@@ -43,6 +44,7 @@ class SessionRecord:
     principal: str | None = None
     client_reference: str | None = None
     face_api_version: str = ""
+    region: str = ""
     traceparent: str | None = None
     status: SessionStatus = SessionStatus.NOT_STARTED
     decision: LivenessDecision | None = None

@@ -237,7 +237,7 @@ class CollectMachine(StagedMachine):
         events = [event for event in self.world.publisher.events if event["subject"] == record.session_id]
         assert record.final or record.revoked
         assert bool(events) == record.final == (record.published_at is not None)
-        assert all(event == event_of(record, "local") for event in events)
+        assert all(event == event_of(record) for event in events)
         assert self.is_gone(session)
         assert len(self.outcomes(session)) == (1 if record.final else 0)
         assert not (record.final and self.was_revoked_without_outcome(session))

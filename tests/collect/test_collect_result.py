@@ -184,6 +184,17 @@ async def test_session_that_face_does_not_know_too_early_is_looked_for_again(wor
     assert [event["type"] for event in workshop.publisher.events] == [COMPLETED]
 
 
+async def test_event_names_the_region_that_made_the_session(workshop: Workshop) -> None:
+    """One source and one id, whatever the region is called by the time of the event."""
+    session_id = await workshop.created()
+    workshop.face.answer(session_id, REAL)
+
+    await collect_result(workshop.renamed("elsewhere"), CollectMessage(session_id, Reason.SWEEP))
+
+    [event] = workshop.publisher.events
+    assert (event["source"], event["data"]["region"]) == ("/face-liveness-broker/westeurope", "westeurope")
+
+
 async def test_session_is_read_and_deleted_in_the_version_that_it_was_made_with(workshop: Workshop) -> None:
     """The operator may change FACE_API_VERSION while sessions are on their way."""
     session_id = await workshop.created()

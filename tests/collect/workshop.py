@@ -111,8 +111,12 @@ class Workshop:
 
     def __post_init__(self) -> None:
         self.queue = FailingQueue(self.clock)
-        mapping = environment("http://127.0.0.1:9", BROKER_REGION="westeurope", **self.settings)
-        self.app = build(
+        self.app = self.renamed("westeurope")
+
+    def renamed(self, region: str) -> App:
+        """The app, in a region of this name."""
+        mapping = environment("http://127.0.0.1:9", BROKER_REGION=region, **self.settings)
+        return build(
             Settings.from_mapping(mapping),
             clock=self.clock,
             face=self.face,

@@ -128,7 +128,7 @@ async def test_event_of_any_record_arrives_unchanged(
     publisher: EventGridPublisher, topic: FakeTopic, record: SessionRecord
 ) -> None:
     """Whatever became of a session: no attribute is lost, added or rewritten on the way, and no null is."""
-    event = event_of(record, "westeurope")
+    event = event_of(record)
     await publisher.publish(event)
 
     assert topic.batches.pop() == [event]

@@ -123,6 +123,16 @@ def test_example_takes_a_reference_from_its_owner_alone() -> None:
         assert orders.execute("SELECT verified FROM orders").fetchone() == (0,)
 
 
+def test_example_takes_a_reference_of_nobody_where_callers_are_not_authenticated() -> None:
+    """`principal` is null then, on both sides."""
+    handle, passed = handler(), samples()[0]
+
+    with closing(_orders(person=None)) as orders:
+        assert passed["data"]["principal"] is None
+        assert handle(orders, passed) is True
+        assert handle(orders, _owned(passed) | {"id": "another"}) is False
+
+
 def test_example_that_fails_leaves_the_event_for_the_next_delivery() -> None:
     """Id and change are one transaction: an event that could not be applied does not count as a duplicate."""
     handle, event = handler(), _owned(samples()[0])
@@ -140,10 +150,10 @@ def _owned(event: Mapping[str, Any]) -> dict[str, Any]:
     return {**event, "data": {**event["data"], "principal": "anna"}}
 
 
-def _orders() -> sqlite3.Connection:
+def _orders(person: str | None = "anna") -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:")
     connection.execute("CREATE TABLE applied_events (id TEXT PRIMARY KEY)")
     connection.execute("CREATE TABLE orders (reference TEXT, person TEXT, verified INTEGER)")
-    connection.execute("INSERT INTO orders VALUES ('order:4711', 'anna', 0)")
+    connection.execute("INSERT INTO orders VALUES ('order:4711', ?, 0)", (person,))
     connection.commit()
     return connection

@@ -43,7 +43,7 @@ def test_record_as_json_is_one_object(depot: Depot) -> None:
 
     assert shown["failure"] == {"code": "FaceWithMaskDetected", "message": "Mask detected."}
     assert shown["passed"] is False
-    assert shown["eventId"] == event_of(record, "anywhere")["id"]
+    assert shown["eventId"] == event_of(record)["id"]
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])

@@ -102,16 +102,6 @@ def test_nobody_to_publish_to_is_told_before_anything_is_read(depot: Depot) -> N
     assert "EVENT_GRID_TOPIC_ENDPOINT or EVENTS_FILE" in ended.errors[0]
 
 
-def test_region_has_to_be_said_for_a_real_account(depot: Depot) -> None:
-    """An event with another region would not be the same one."""
-    depot.extra["BROKER_REGION"] = ""
-
-    ended = depot.ops("events", "republish", "--session", SESSION, "--account", "anaccount")
-
-    assert (ended.status, len(ended.errors)) == (2, 1)
-    assert "BROKER_REGION" in ended.errors[0]
-
-
 def test_file_on_the_command_line_counts_more_than_the_environments_topic(depot: Depot) -> None:
     """What is said last and by name is meant."""
     record = depot.add()
