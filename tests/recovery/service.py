@@ -30,7 +30,8 @@ _PAUSE_SECONDS: Final = 0.05
 _LATE_MS: Final = 20_000
 """How late messages are delivered: those that are due within so long are dealt with together."""
 
-# The host's own times would be waited for in real time: ten minutes, half a minute, and two seconds.
+# The host's own times would be waited for in real time: ten minutes, five minutes, and two seconds. What raised is
+# delivered again at once here, which makes poison likelier; tests/local/queues asks how long the host goes on trying.
 _LEASE_SECONDS, _RETRY_SECONDS, _POLL_SECONDS = 3.0, 0.0, 0.2
 
 
