@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -38,10 +39,18 @@ def run_ops(arguments: argparse.Namespace, environment: Mapping[str, str] | None
     except Failure as failure:
         complain(str(failure))
         return failure.status
+    except BrokenPipeError:
+        _let_go_of_stdout()
+        return 1
     except KeyboardInterrupt:
         complain("interrupted; messages that were taken show again in five minutes")
         return 1
     return 0
+
+
+def _let_go_of_stdout() -> None:
+    """Whoever read the output (`| head`) has seen enough: nothing is to be flushed to it when the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> int:

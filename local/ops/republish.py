@@ -31,9 +31,10 @@ class Republication:
         """Publish the event of one session; raises `Failure` where it has none, or it was not taken."""
         with explained("the sessions", TABLE_READER):
             entity = await self.store.get(Table.SESSIONS, session_id)
-        if entity is None:
-            raise Failure(f"session {session_id}: there is no record")
-        if not (record := from_entity(entity).record).final:
+            if entity is None:
+                raise Failure(f"session {session_id}: there is no record")
+            record = from_entity(entity).record
+        if not record.final:
             raise Failure(f"session {session_id}: it has no event yet: its status is {record.status.value}")
         await self._all(_one(entity))
 

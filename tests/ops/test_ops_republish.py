@@ -1,6 +1,7 @@
 """`ops events republish`: the same events once more, over Azurite and into a file."""
 
 import json
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -146,6 +147,21 @@ def test_session_without_an_event_fails(depot: Depot, changes: dict[str, Any] | 
     assert (ended.status, len(ended.errors)) == (1, 1)
     assert why in ended.errors[0]
     assert depot.events() == []
+
+
+@pytest.mark.parametrize(
+    "words", [("events", "republish", "--session"), ("session", "show"), ("session", "collect")]
+)
+def test_session_whose_record_cannot_be_read_fails_in_one_line(depot: Depot, words: tuple[str, ...]) -> None:
+    """A row that somebody broke is told as such by each command that is asked for one session."""
+    session_id = str(uuid.uuid4())
+    broken = Entity(session_id, {"status": "?"}, 2**50)
+    depot.with_store(lambda store: store.insert(Table.SESSIONS, broken))
+
+    ended = depot.ops(*words, session_id)
+
+    assert (ended.status, ended.lines) == (1, [])
+    assert ended.errors == ["ops: the sessions: a session record cannot be read"]
 
 
 def test_file_that_cannot_be_written_fails_and_names_the_session(depot: Depot) -> None:

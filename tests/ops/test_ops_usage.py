@@ -17,11 +17,17 @@ SESSION = "00000000-0000-4000-8000-000000000000"
 
 def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Run the command as an operator does."""
+    return run_into(subprocess.PIPE, *words, **environment)
+
+
+def run_into(stdout: int, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command with its output going elsewhere."""
     return subprocess.run(  # noqa: S603 - our own module.
         [sys.executable, "-m", "local", "ops", *words],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]} | environment,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=60,
         check=False,
@@ -188,6 +194,18 @@ def test_commands_work_as_a_process(depot: Depot) -> None:
     assert json.loads(listed.stdout)["sessionId"] == record.session_id
     assert published.stdout.endswith("1 event published, 1 for the first time\n")
     assert json.loads(shown.stdout)["publishedDateTime"]
+
+
+def test_reader_that_has_seen_enough_ends_the_command_in_silence(depot: Depot) -> None:
+    """`| head -1` is no failure to tell of."""
+    depot.poison(collect_message())
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    ended = run_into(writing, "poison", "list", "--json", **depot.environment)
+    os.close(writing)
+
+    assert (ended.returncode, ended.stderr) == (1, "")
 
 
 @pytest.mark.parametrize(
