@@ -15,7 +15,7 @@ from tests.recovery.service import VERSIONS, Service, running_service
 from tests.support.azurite import Azurite
 from tests.support.processes import SOAK
 
-PHONES = 2_000 if SOAK else 500
+PHONES = 1_000 if SOAK else 500
 AT_ONCE = 16
 OUTAGE = 40
 """How many calls each part fails in a row, each time."""
