@@ -31,6 +31,9 @@ LEASE_SECONDS = 600
 RETRY_SECONDS = 300
 """host.json's `visibilityTimeout`: when a message whose function raised shows again."""
 
+TURNS_TO_READ = 4
+"""After as many turns a collector has the record and Face's answer, and has written nothing."""
+
 DEVICE = "phone-of-anna"
 FINAL = (SessionStatus.RESULT_AVAILABLE.value, SessionStatus.EXPIRED.value)
 OUTCOME = ("status", "decision", "digest", "attempts", "failure_code", "failure_message", "completed_at")
@@ -141,20 +144,26 @@ class CollectMachine(StagedMachine):
         index=INDEX,
         turns=st.integers(1, 12),
         rival=st.sampled_from(["collector", "poll", "revocation"]),
-        result=st.sampled_from([None, REAL, SPOOF, MASKED]),
+        first=st.sampled_from([REAL, SPOOF, MASKED, None]),
+        then=st.sampled_from([SPOOF, MASKED, REAL, None]),
     )
     def a_rival_overtakes_a_collector(
-        self, index: int, turns: int, rival: str, result: SessionResult | None
+        self, index: int, turns: int, rival: str, first: SessionResult | None, then: SessionResult | None
     ) -> None:
-        """One stops somewhere on its way, the other goes all of it, perhaps with other news from Face."""
+        """One stops somewhere on its way, the other goes all of it, perhaps with other news from Face.
+
+        Where both have read a result, and not the same, whoever comes first writes the outcome.
+        """
         messages = self.world.queue.messages
         message = messages[index % len(messages)]
         position = self.position_of(message)
+        if first:
+            self.a_phone_goes_on(position, first)
         self.deliver(message, 0)
         overtaken = self.calls[-1]
         self.world.follow(overtaken, turns)
-        if result:
-            self.a_phone_goes_on(position, result)
+        if then:
+            self.a_phone_goes_on(position, then)
         self.time_passes(1)
         if rival == "collector":
             self.deliver(message, 1)
@@ -162,6 +171,18 @@ class CollectMachine(StagedMachine):
             (self.a_phone_polls if rival == "poll" else self.a_phone_revokes)(position, 1)
         self.world.follow(self.calls[-1], 40)
         self.world.follow(overtaken, 40)
+
+    @precondition(lambda self: self.world.queue.messages and len(self.world.requests) < 3)
+    @rule(
+        index=INDEX,
+        results=st.permutations([REAL, SPOOF, MASKED]),
+        rival=st.sampled_from(["collector", "poll"]),
+    )
+    def face_changes_its_answer_between_two_readers(
+        self, index: int, results: list[SessionResult], rival: str
+    ) -> None:
+        """Both have read a result, and not the same, before either has written it."""
+        self.a_rival_overtakes_a_collector(index, TURNS_TO_READ, rival, results[0], results[1])
 
     @rule(seconds=st.sampled_from([1, RETRY_SECONDS, LEASE_SECONDS, HOUR, 12 * HOUR]))
     def time_passes(self, seconds: int) -> None:

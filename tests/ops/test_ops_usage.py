@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from local.ops.settings import OpsSettings
 from shared.times import rfc3339
 from tests.ops.depot import Depot, collect_message
 
@@ -106,6 +107,40 @@ def test_nobody_to_publish_to_is_told_before_anything_is_read(depot: Depot) -> N
 
     assert (ended.status, len(ended.errors)) == (2, 1)
     assert "EVENT_GRID_TOPIC_ENDPOINT or EVENTS_FILE" in ended.errors[0]
+
+
+TOPIC = "https://{}.westeurope-1.eventgrid.azure.net/api/events"
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "said", "environment"),
+    [
+        ("storage_account", "AzureWebJobsStorage__accountName", "said", "fromenvironment"),
+        (
+            "event_grid_topic_endpoint",
+            "EVENT_GRID_TOPIC_ENDPOINT",
+            TOPIC.format("said"),
+            TOPIC.format("other"),
+        ),
+        ("events_file", "EVENTS_FILE", "said.jsonl", "other.jsonl"),
+    ],
+)
+def test_command_line_counts_more_than_the_environment(
+    field: str, name: str, said: str, environment: str
+) -> None:
+    """Each option takes the place of the app's own setting, which counts where it is not given."""
+    both = OpsSettings.from_mapping({name: environment}, {field: said})
+    alone = OpsSettings.from_mapping({name: environment}, {field: None})
+
+    assert (getattr(both, field), getattr(alone, field)) == (said, environment)
+
+
+def test_account_counts_more_than_a_connection_string(depot: Depot) -> None:
+    """As in the app: what is in Azure is meant, although the shell still has what Azurite took."""
+    ended = run("poison", "list", "--account", "anaccount", **depot.environment | {"PATH": str(depot.folder)})
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("ops: no token: ")
 
 
 def test_file_on_the_command_line_counts_more_than_the_environments_topic(depot: Depot) -> None:
