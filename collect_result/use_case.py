@@ -104,11 +104,9 @@ class _Run:
     def delay_after(self, trouble: Exception) -> float:
         """In how many seconds to try again what failed."""
         record = self.record
-        is_open = record and not record.final and not record.revoked
+        open_age = self._age(record) if record and not (record.final or record.revoked) else None
         retry_after = getattr(trouble, "retry_after", None) or 0.0
-        return after_trouble(
-            self.message.attempt, retry_after, self._age(record) if record and is_open else None
-        )
+        return after_trouble(self.message.attempt, retry_after, open_age)
 
     async def _undo(self) -> None:
         """End a session that nobody has heard of: its create was undone, or died before there was a record.
