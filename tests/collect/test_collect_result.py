@@ -7,6 +7,9 @@ import pytest
 
 from collect_result.delays import DEADLINE
 from collect_result.use_case import collect_result
+from get_result.use_case import ResultQuery, get_result
+from revoke_session.use_case import revoke_session
+from shared.callers import Caller
 from shared.events.cloud_event import COMPLETED, EXPIRED
 from shared.face.model import SessionResult, SessionStatus
 from shared.queues.message import CollectMessage, Reason
@@ -195,15 +198,31 @@ async def test_event_names_the_region_that_made_the_session(workshop: Workshop) 
     assert (event["source"], event["data"]["region"]) == ("/face-liveness-broker/westeurope", "westeurope")
 
 
-async def test_session_is_read_and_deleted_in_the_version_that_it_was_made_with(workshop: Workshop) -> None:
+@pytest.mark.parametrize("polled", [False, True])
+async def test_session_is_read_and_deleted_in_the_version_that_it_was_made_with(
+    workshop: Workshop, polled: bool
+) -> None:
     """The operator may change FACE_API_VERSION while sessions are on their way."""
     session_id = await workshop.created()
     workshop.face.answer(session_id, REAL)
     workshop.face.api_version = "v1.2"
 
+    if polled:
+        query = ResultQuery(session_id, "auth-token-1", Caller(principal="somebody"), "a-request")
+        assert (await get_result(workshop.app, query)).record.final
     await workshop.collect(session_id)
 
     assert [event["data"]["faceApiVersion"] for event in workshop.publisher.events] == ["v1.1-preview.1"]
+    assert workshop.face.deleted == [session_id]
+
+
+async def test_session_is_revoked_in_the_version_that_it_was_made_with(workshop: Workshop) -> None:
+    """Its token stops working, whatever version is spoken by now."""
+    session_id = await workshop.created()
+    workshop.face.api_version = "v1.2"
+
+    await revoke_session(workshop.app, session_id, "auth-token-1", Caller(principal="somebody"), "a-request")
+
     assert workshop.face.deleted == [session_id]
 
 
