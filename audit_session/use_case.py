@@ -42,7 +42,7 @@ async def _upstream(
     if not isinstance(app.face, AuditedFace):
         return None
     try:
-        return await app.face.audit(record.session_id, page, request_id)
+        return await app.face.audit(record.session_id, page, request_id, api_version=record.face_api_version)
     except UpstreamSessionGone:
         return None
 

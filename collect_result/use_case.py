@@ -11,10 +11,18 @@ A session that was revoked before its outcome was written has none, and no event
 
 import logging
 import uuid
+from dataclasses import dataclass
 
-from collect_result.delays import after_trouble, until_next_look
+from collect_result.delays import DEADLINE, FORGOTTEN, GIVEN_UP, after_trouble, until_next_look
 from shared.bootstrap import App
-from shared.errors import BrokerError, EventsUnavailable, KeyUnavailable, UpstreamError, UpstreamSessionGone
+from shared.errors import (
+    BrokerError,
+    EventsUnavailable,
+    KeyUnavailable,
+    MessageGivenUp,
+    UpstreamError,
+    UpstreamSessionGone,
+)
 from shared.events.cloud_event import event_of
 from shared.face.model import SessionStatus
 from shared.queues.message import CollectMessage
@@ -22,11 +30,8 @@ from shared.sessions.record import SessionRecord
 from shared.sessions.store import Stored
 from shared.telemetry import log_event
 
-DEADLINE_MS = 47 * 3_600_000
-"""When a session that brought no result has expired: an hour before Face forgets it."""
-
-FORGOTTEN_MS = 48 * 3_600_000
-"""When Face forgets a session by itself: its page of the create operation, v1.1-preview.1."""
+GIVEN_UP_AFTER = 12
+"""Failures in a row after which one that lasts is left to the operator: some seven hours."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,112 +39,140 @@ _log = logging.getLogger(__name__)
 async def collect_result(app: App, message: CollectMessage) -> None:
     """Bring a session to its end, or put the message back for later.
 
-    Raises `StorageUnavailable` only where not even that was possible: then the host delivers the message again.
+    Raises `StorageUnavailable` where not even that was possible, and `MessageGivenUp` where it has failed too often for
+    something that stays as it is: the host delivers the message again some times, and then keeps it as poison.
     """
+    run = _Run(app, message, str(uuid.uuid4()))
     try:
-        delay = await _collect(app, message)
+        delay, following = await run.collect(), message.after_look()
     except (BrokerError, EventsUnavailable) as trouble:
-        delay = after_trouble(message.attempt, getattr(trouble, "retry_after", None) or 0.0)
+        given_up = getattr(trouble, "lasting", False) and message.attempt + 1 >= GIVEN_UP_AFTER
+        delay, following = run.delay_after(trouble), message.after_failure()
         log_event(
             _log,
-            logging.WARNING,
-            "collect_failed",
-            sessionId=message.session_id,
-            attempt=message.attempt,
+            logging.ERROR if given_up else logging.WARNING,
+            "message_given_up" if given_up else "collect_failed",
+            **run.fields,
             error=type(trouble).__name__,
             detail=trouble.detail or None,
         )
-    if delay is not None:
-        await app.queue.send(message.again().to_text(), delay)
-
-
-async def _collect(app: App, message: CollectMessage) -> float | None:
-    """Go as far as possible; answer in how many seconds to look again, or None where all is done."""
-    stored = await app.sessions.get(message.session_id)
-    if stored is None:
-        await _undone(app, message)
-        return None
-    stored = await _settled(app, stored)
-    record = stored.record
-    if not record.final and not record.revoked:
-        return until_next_look(message.attempt, _remaining(app, record))
-    if record.final:
-        stored = await _published(app, stored)
-    await _deleted_upstream(app, stored)
-    return None
-
-
-async def _undone(app: App, message: CollectMessage) -> None:
-    """End a session that nobody has heard of: its create was undone, or died before there was a record.
-
-    Or it is older than records are kept: Face has forgotten it then, and says that it is gone.
-    """
-    log_event(_log, logging.WARNING, "collect_unknown_session", sessionId=message.session_id)
-    await app.face.delete(message.session_id, _request_id())
-
-
-async def _settled(app: App, stored: Stored) -> Stored:
-    """The record with its outcome, if there is one by now."""
-    record = stored.record
-    if record.final or record.revoked:
-        return stored
-    try:
-        result = await app.face.result(record.session_id, _request_id())
-    except UpstreamSessionGone:
-        return await app.sessions.change(stored, lambda record: record.expired(app.clock()))
-    except (UpstreamError, KeyUnavailable) as trouble:
-        if (remaining := _remaining(app, record)) > 0:
-            # However long Face wants to be left alone: once more it is asked while it still knows the session.
-            trouble.retry_after = min(trouble.retry_after or 0.0, remaining)
-            raise
     else:
-        stored = await app.sessions.change(stored, lambda record: record.with_result(result, app.clock()))
-    if _remaining(app, record) <= 0:
-        stored = await app.sessions.change(stored, lambda record: record.expired(app.clock()))
-    return stored
+        given_up = False
+    if given_up:
+        # Not while the trouble is handled: the host logs an error with all that it came from, values included.
+        raise MessageGivenUp("the log says why: message_given_up")
+    if delay is not None:
+        await app.queue.send(following.to_text(), delay)
 
 
-async def _published(app: App, stored: Stored) -> Stored:
-    """The record after its event was taken."""
-    record = stored.record
-    if record.published_at is not None:
+@dataclass(slots=True)
+class _Run:
+    """One run for one message; `record` is the session's as this run last saw it."""
+
+    app: App
+    message: CollectMessage
+    request_id: str
+    record: SessionRecord | None = None
+
+    @property
+    def fields(self) -> dict[str, str | int | None]:
+        """What each line of the log says: whose run this is, what brought it about, and its calls of Face."""
+        return {
+            "sessionId": self.message.session_id,
+            "reason": self.message.reason.value,
+            "attempt": self.message.attempt,
+            "traceparent": self.message.traceparent,
+            "requestId": self.request_id,
+        }
+
+    async def collect(self) -> float | None:
+        """Go as far as possible; answer in how many seconds to look again, or None where all is done."""
+        stored = await self.app.sessions.get(self.message.session_id)
+        if stored is None:
+            await self._undo()
+            return None
+        self.record = stored.record
+        stored = await self._settled(stored)
+        self.record = record = stored.record
+        if not record.final and not record.revoked:
+            return until_next_look(self.message.looks, self._age(record))
+        if record.final:
+            stored = await self._published(stored)
+        await self._delete_upstream(stored)
+        return None
+
+    def delay_after(self, trouble: Exception) -> float:
+        """In how many seconds to try again what failed."""
+        record = self.record
+        open_age = self._age(record) if record and not (record.final or record.revoked) else None
+        retry_after = getattr(trouble, "retry_after", None) or 0.0
+        return after_trouble(self.message.attempt, retry_after, open_age)
+
+    async def _undo(self) -> None:
+        """End a session that nobody has heard of: its create was undone, or died before there was a record.
+
+        Or it is older than records are kept: Face has forgotten it then, and says that it is gone.
+        """
+        log_event(_log, logging.WARNING, "collect_unknown_session", **self.fields)
+        await self.app.face.delete(self.message.session_id, self.request_id)
+
+    async def _settled(self, stored: Stored) -> Stored:
+        """The record with its outcome, if there is one by now."""
+        app, record = self.app, stored.record
+        if record.final or record.revoked:
+            return stored
+        try:
+            result = await app.face.result(
+                record.session_id, self.request_id, api_version=record.face_api_version
+            )
+        except UpstreamSessionGone:
+            # Who ended the session meanwhile may have deleted it.
+            stored = await app.sessions.reload(record.session_id)
+            return await app.sessions.change(stored, lambda record: record.gone(app.clock()))
+        except (UpstreamError, KeyUnavailable):
+            # A result that may be there is not given up for an outage while Face still knows the session.
+            if self._age(record) < GIVEN_UP:
+                raise
+        else:
+            stored = await app.sessions.change(stored, lambda record: record.with_result(result, app.clock()))
+        if self._age(record) >= DEADLINE:
+            stored = await app.sessions.change(stored, lambda record: record.expired(app.clock()))
         return stored
-    await _charge_failure(app, record)
-    event = event_of(record, app.settings.region)
-    await app.publisher.publish(event)
-    log_event(
-        _log,
-        logging.INFO,
-        "event_published",
-        eventType=event["type"],
-        eventId=event["id"],
-        sessionId=record.session_id,
-    )
-    return await app.sessions.change(stored, lambda record: record.as_published(app.clock()))
 
+    async def _published(self, stored: Stored) -> Stored:
+        """The record after its event was taken."""
+        app, record = self.app, stored.record
+        if record.published_at is not None:
+            return stored
+        await self._charge_failure(record)
+        event = event_of(record)
+        await app.publisher.publish(event)
+        log_event(
+            _log,
+            logging.INFO,
+            "event_published",
+            **self.fields,
+            eventType=event["type"],
+            eventId=event["id"],
+        )
+        return await app.sessions.change(stored, lambda record: record.as_published(app.clock()))
 
-async def _charge_failure(app: App, record: SessionRecord) -> None:
-    """Enter a check that did not pass; one that was never made counts for nothing."""
-    if record.status is SessionStatus.RESULT_AVAILABLE and not record.passed(None):
-        key, limit = app.limits.of_failure(record.device)
-        await app.limiter.charge(key, limit, record.completed_at or record.created_at)
+    async def _charge_failure(self, record: SessionRecord) -> None:
+        """Enter a check that did not pass; one that was never made counts for nothing."""
+        if record.status is SessionStatus.RESULT_AVAILABLE and not record.passed(None):
+            key, limit = self.app.limits.of_failure(record.device)
+            await self.app.limiter.charge(key, limit, record.completed_at or record.created_at)
 
+    async def _delete_upstream(self, stored: Stored) -> None:
+        """Have Face forget the session, its image included, unless it has done so by itself."""
+        app, record = self.app, stored.record
+        if record.deleted_upstream or not (app.settings.delete_after_result or record.revoked):
+            return
+        if self._age(record) >= FORGOTTEN:
+            return
+        await app.face.delete(record.session_id, self.request_id, api_version=record.face_api_version)
+        await app.sessions.change(stored, lambda record: record.as_deleted_upstream(app.clock()))
 
-async def _deleted_upstream(app: App, stored: Stored) -> None:
-    """Have Face forget the session, its image included, unless it has done so by itself."""
-    record = stored.record
-    if record.deleted_upstream or not (app.settings.delete_after_result or record.revoked):
-        return
-    if app.clock() >= record.created_at + FORGOTTEN_MS:
-        return
-    await app.face.delete(record.session_id, _request_id())
-    await app.sessions.change(stored, lambda record: record.as_deleted_upstream(app.clock()))
-
-
-def _remaining(app: App, record: SessionRecord) -> float:
-    """Seconds until the deadline."""
-    return (record.created_at + DEADLINE_MS - app.clock()) / 1000
-
-
-def _request_id() -> str:
-    return str(uuid.uuid4())
+    def _age(self, record: SessionRecord) -> float:
+        """For how many seconds there has been the session."""
+        return (self.app.clock() - record.created_at) / 1000

@@ -215,6 +215,7 @@ def _record(app: App, command: CreateCommand, device: str, created: Created) -> 
         principal=command.caller.principal,
         client_reference=command.client_reference,
         face_api_version=app.face.api_version,
+        region=app.settings.region,
         traceparent=command.traceparent,
         history=((created_at, Step.CREATED),),
     )

@@ -57,7 +57,7 @@ async def _refreshed(app: App, stored: Stored, request_id: str) -> Stored:
             stored = await app.sessions.replace(
                 stored, replace(record, reads=policy.admit(record.reads, now))
             )
-        stored = await app.sessions.replace(stored, await _asked(app, stored.record, request_id))
+        stored = await _asked(app, stored, request_id)
     except EntityChanged:
         return await app.sessions.reload(record.session_id)
     if stored.record.final:
@@ -74,12 +74,15 @@ async def _hasten(app: App, record: SessionRecord) -> None:
         log_event(_log, logging.WARNING, "event_not_hastened", detail=fault.detail)
 
 
-async def _asked(app: App, record: SessionRecord, request_id: str) -> SessionRecord:
+async def _asked(app: App, stored: Stored, request_id: str) -> Stored:
+    record = stored.record
     try:
-        result = await app.face.result(record.session_id, request_id)
+        result = await app.face.result(record.session_id, request_id, api_version=record.face_api_version)
     except UpstreamSessionGone:
-        return record.expired(app.clock())
-    return record.with_result(result, app.clock())
+        # Who ended the session meanwhile may have deleted it.
+        stored = await app.sessions.reload(record.session_id)
+        return await app.sessions.replace(stored, stored.record.gone(app.clock()))
+    return await app.sessions.replace(stored, record.with_result(result, app.clock()))
 
 
 def _wait(app: App, record: SessionRecord) -> int:

@@ -37,12 +37,13 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What was started."""
+    """What was started; `azurite` is the connection string of that, where it is used."""
 
     broker: LocalBroker
     simulator_url: str
     settings: Settings
     events: EventLog
+    azurite: str | None
 
     @property
     def simulated(self) -> bool:
@@ -157,16 +158,19 @@ async def _started(options: RunOptions) -> AsyncIterator[Running]:
         resources.push_async_callback(simulator.stop)
         if not (os.environ.get("FACE_REGION") or os.environ.get("FACE_ENDPOINT")):
             _set_environment({"FACE_ENDPOINT": simulator.url, "FACE_KEY": key})
+        connection = None
         if options.storage == "azurite":
-            azurite = resources.enter_context(_azurite())
-            _set_environment({"AzureWebJobsStorage": azurite.connection_string, "ID_PEPPER": key})
+            connection = resources.enter_context(_azurite()).connection_string
+            _set_environment({"AzureWebJobsStorage": connection, "ID_PEPPER": key})
         _set_environment({"EVENTS_FILE": _EVENTS_FILE})
         settings = Settings.from_environment()
         events = _install_app(settings)
         broker = await resources.enter_async_context(
             running_broker(options.port, console_routes(simulator.url, events=events.latest))
         )
-        yield Running(broker, simulator.url, settings, events)
+        # The environment may have named an account of its own, whose key is not for anybody to see.
+        used = settings.storage_connection and settings.storage_connection.reveal() == connection
+        yield Running(broker, simulator.url, settings, events, connection if used else None)
 
 
 def _install_app(settings: Settings) -> EventLog:
@@ -214,6 +218,8 @@ def _invite(running: Running) -> None:
     print(f"  readiness  curl -H 'x-functions-key: {key}' {url}/api/ready")
     print(f"  deletion   curl -d '{{}}' -H 'Content-Type: application/json' {purge}")
     print("             deletes what has expired now, as a timer does each hour in Azure")
+    if running.azurite:
+        print(f"  operator   AzureWebJobsStorage='{running.azurite}' python -m local ops poison list")
     print("  outcomes   docs/simulator.md lists the device ids that choose one")
     print("  events     come here and to the console, as each session ends")
     print("Ctrl-C ends them.", flush=True)

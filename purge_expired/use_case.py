@@ -3,7 +3,8 @@
 A table can be too long for one run, so each begins somewhere else and goes round. Two runs at once do no harm: a row is
 deleted only as it was read, whoever deleted or renewed it meanwhile.
 
-A session whose event is still owed is kept for longer than others (`shared.sessions.store`), and then goes as well.
+A session whose event is still owed is kept for longer than others (`shared.sessions.store`), and then goes as well:
+each is named in the log.
 """
 
 import asyncio
@@ -145,7 +146,10 @@ class _Run:
                 return False
         except EntityChanged:
             return False
-        self.tally.unpublished += stored.record.owes_event
+        if stored.record.owes_event:
+            # Before the deletion, in which a run may end: better a line twice than none.
+            log_event(_log, logging.ERROR, "session_purged_without_event", sessionId=entity.key)
+            self.tally.unpublished += 1
         return True
 
     async def _delete(self, batch: Sequence[Entity]) -> None:

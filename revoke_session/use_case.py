@@ -20,7 +20,8 @@ async def revoke_session(
     """
     stored = await find_held(app, session_id, auth_token, caller, also_revoked=True)
     stored = await app.sessions.change(stored, lambda record: record.as_revoked(app.clock()))
-    log_event(_log, logging.INFO, "session_revoked", sessionId=stored.record.session_id)
-    if not stored.record.deleted_upstream:
-        await app.face.delete(stored.record.session_id, request_id)
+    record = stored.record
+    log_event(_log, logging.INFO, "session_revoked", sessionId=record.session_id)
+    if not record.deleted_upstream:
+        await app.face.delete(record.session_id, request_id, api_version=record.face_api_version)
         await app.sessions.change(stored, lambda record: record.as_deleted_upstream(app.clock()))

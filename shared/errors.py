@@ -17,6 +17,7 @@ Outcome                           an answer that the code asking for it expects 
 ├── EntityExists, EntityChanged   a lost race for a stored entity
 └── UpstreamSessionGone           Face has no such session (any more)
 EventsUnavailable                 an event could not be published; only the collector hears of it
+MessageGivenUp                    a message of the queue is left to the operator
 SettingsError                     the app cannot start as it is configured
 """
 
@@ -174,9 +175,13 @@ class IdempotencyInProgress(ComeBackLater):
 
 
 class StorageUnavailable(ComeBackLater):
-    """The store did not answer in time, or not usably."""
+    """The store did not answer in time, or not usably; `lasting` where it will not before somebody mends it."""
 
     code = "StorageUnavailable"
+
+    def __init__(self, detail: str = "", *, retry_after: float = 1.0, lasting: bool = False) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.lasting = lasting
 
 
 class KeyUnavailable(ComeBackLater):
@@ -193,12 +198,20 @@ class KeyUnavailable(ComeBackLater):
 
 
 class EventsUnavailable(Exception):
-    """The event was not certainly taken; nobody but the collector hears of it. `retry_after` in seconds."""
+    """The event was not certainly taken; nobody but the collector hears of it. `retry_after` in seconds.
 
-    def __init__(self, detail: str, *, retry_after: float = 1.0) -> None:
+    `lasting` where this event will not be taken before somebody mends something.
+    """
+
+    def __init__(self, detail: str, *, retry_after: float = 1.0, lasting: bool = False) -> None:
         super().__init__(detail)
         self.detail = detail
         self.retry_after = retry_after
+        self.lasting = lasting
+
+
+class MessageGivenUp(Exception):
+    """A message that cannot succeed as things are: the host keeps it as poison, and the log says why."""
 
 
 class UpstreamError(BrokerError):

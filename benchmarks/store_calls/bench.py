@@ -43,13 +43,15 @@ class InstantFace:
         """Make up a session."""
         return CreatedSession(str(uuid.uuid4()), f"token-{uuid.uuid4()}")
 
-    async def result(self, session_id: str, request_id: str) -> SessionResult:
+    async def result(
+        self, session_id: str, request_id: str, *, api_version: str | None = None
+    ) -> SessionResult:
         """Answer a pass, or that nobody has started yet."""
         if session_id not in self.finished:
             return SessionResult(SessionStatus.NOT_STARTED)
         return SessionResult(SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, "digest")
 
-    async def delete(self, session_id: str, request_id: str) -> None:
+    async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
         """Do nothing."""
 
     async def check(self, request_id: str) -> None:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -26,7 +27,7 @@ def add_ops(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     subjects = parser.add_subparsers(dest="subject", required=True)
     _add_poison(subjects.add_parser("poison", help="messages that failed too often"))
     _add_events(subjects.add_parser("events", help="events, once more"))
-    _add_session(subjects.add_parser("session", help="one session's record"))
+    _add_session(subjects.add_parser("session", help="one session"))
 
 
 def run_ops(arguments: argparse.Namespace, environment: Mapping[str, str] | None = None) -> int:
@@ -38,10 +39,18 @@ def run_ops(arguments: argparse.Namespace, environment: Mapping[str, str] | None
     except Failure as failure:
         complain(str(failure))
         return failure.status
+    except BrokenPipeError:
+        _let_go_of_stdout()
+        return 1
     except KeyboardInterrupt:
         complain("interrupted; messages that were taken show again in five minutes")
         return 1
     return 0
+
+
+def _let_go_of_stdout() -> None:
+    """Whoever read the output (`| head`) has seen enough: nothing is to be flushed to it when the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
@@ -81,7 +90,6 @@ def _add_events(parser: argparse.ArgumentParser) -> None:
     )
     republish.add_argument("--to", type=_time, dest="end", metavar="T", help="and before this one")
     republish.add_argument("--dry-run", action="store_true", help="show them, and publish nothing")
-    republish.add_argument("--region", dest="broker_region", metavar="NAME", help="instead of BROKER_REGION")
     sink = republish.add_mutually_exclusive_group()
     sink.add_argument(
         "--topic",
@@ -96,8 +104,10 @@ def _add_events(parser: argparse.ArgumentParser) -> None:
 def _add_session(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     show = verbs.add_parser("show", help="what is kept of a session")
-    show.add_argument("session", type=_session_id, metavar="ID")
-    _add_common(show)
+    collect = verbs.add_parser("collect", help="have its event published, where its message was lost")
+    for verb in (show, collect):
+        verb.add_argument("session", type=_session_id, metavar="ID")
+        _add_common(verb)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

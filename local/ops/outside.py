@@ -6,12 +6,12 @@ from pathlib import Path
 
 from local.ops.credentials import EVENT_GRID, STORAGE, OperatorCredential, open_credential
 from local.ops.failures import Misuse
-from local.ops.poison_queue import PoisonQueue, raw_client
+from local.ops.poison_queue import PoisonQueue
 from local.ops.settings import OpsSettings
 from shared.events.event_grid import open_topic
 from shared.events.publisher import FilePublisher, Publisher
-from shared.queues.azure_queue import QueueAccount
-from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE
+from shared.queues.azure_queue import QueueAccount, open_queue, queue_client
+from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE, MessageQueue
 from shared.storage.azure_table import TableAccount, open_table_store
 from shared.storage.port import SearchableStore
 
@@ -37,12 +37,18 @@ class Outside:
 
     async def poison(self) -> PoisonQueue:
         """The queue of the messages that failed, and the one that they came from."""
+        results, account = await self.results(), await self._queue_account()
+        poison = queue_client(account, POISON_QUEUE, encoded=False, deadline=_DEADLINE_SECONDS)
+        self._resources.push_async_callback(poison.close)
+        return PoisonQueue(poison, results)
+
+    async def results(self) -> MessageQueue:
+        """The queue of the app."""
         account = await self._queue_account()
         with _usable():
-            poison, results = raw_client(account, POISON_QUEUE), raw_client(account, RESULTS_QUEUE)
-        self._resources.push_async_callback(poison.close)
-        self._resources.push_async_callback(results.close)
-        return PoisonQueue(poison, results)
+            queue = open_queue(account, RESULTS_QUEUE, deadline=_DEADLINE_SECONDS)
+        self._resources.push_async_callback(queue.aclose)
+        return queue
 
     async def publisher(self) -> Publisher:
         """Who takes events, chosen as the app does."""

@@ -1,7 +1,7 @@
 """`ops poison`: look at the messages that failed too often, give them back to the app, or drop them."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from local.ops.failures import Failure
 from local.ops.output import Output, complain, counted, shown
@@ -85,7 +85,7 @@ class _Tally:
 
 
 def _as_replay(content: CollectMessage) -> CollectMessage:
-    return replace(content, reason=Reason.REPLAY, attempt=0)
+    return CollectMessage(content.session_id, Reason.REPLAY, traceparent=content.traceparent)
 
 
 def _line(message: PoisonMessage) -> str:

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from local.ops.failures import QUEUE_READER, QUEUE_WRITER, Failure, explained
-from shared.queues.azure_queue import QueueAccount
 from shared.queues.message import CollectMessage
+from shared.queues.port import MessageQueue
 
 if TYPE_CHECKING:
     from azure.storage.queue import QueueMessage
@@ -23,16 +23,6 @@ PEEKED_AT_MOST: Final = 32
 """What the service shows of a queue without taking it: https://learn.microsoft.com/rest/api/storageservices/peek-messages."""
 
 _HIDDEN_SECONDS: Final = 300
-_OPTIONS: Final[dict[str, Any]] = {
-    # Once more, soon; the SDK's own wait is fifteen seconds.
-    "retry_total": 1,
-    "initial_backoff": 1,
-    "increment_base": 1,
-    "random_jitter_range": 0,
-    "connection_timeout": 5,
-    "read_timeout": 10,
-    "use_env_settings": False,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +41,12 @@ Handle = Callable[[PoisonMessage], Awaitable[bool]]
 
 
 class PoisonQueue:
-    """The poison queue and the one that its messages came from; raises `Failure`."""
+    """The poison queue, by a client that leaves texts as they are, and the one that its messages came from.
 
-    def __init__(self, poison: "QueueClient", results: "QueueClient") -> None:
+    Raises `Failure`.
+    """
+
+    def __init__(self, poison: "QueueClient", results: MessageQueue) -> None:
         self._poison = poison
         self._results = results
 
@@ -99,7 +92,7 @@ class PoisonQueue:
     async def put_to_results(self, content: CollectMessage) -> None:
         """Add a message to the queue of the app, visible at once."""
         with _changing():
-            await self._results.send_message(base64.b64encode(content.to_text().encode()).decode())
+            await self._results.send(content.to_text(), 0)
 
     @asynccontextmanager
     async def _putting_back(self) -> AsyncIterator[list["QueueMessage"]]:
@@ -119,15 +112,6 @@ class PoisonQueue:
             await self._poison.delete_message(message.id, message.pop_receipt)
         except ResourceNotFoundError as fault:
             raise Failure(f"message {message.id} was taken by somebody else at the same time") from fault
-
-
-def raw_client(account: QueueAccount | str, name: str) -> "QueueClient":
-    """The SDK's client of a queue, which leaves texts as they are."""
-    from azure.storage.queue.aio import QueueClient
-
-    if isinstance(account, str):
-        return QueueClient.from_connection_string(account, name, **_OPTIONS)
-    return QueueClient(account.endpoint, name, credential=account.credential, **_OPTIONS)
 
 
 @contextmanager

@@ -24,7 +24,6 @@ class Republication:
 
     store: SearchableStore
     publisher: Publisher | None
-    region: str
     clock: Clock
     out: Output
 
@@ -32,9 +31,10 @@ class Republication:
         """Publish the event of one session; raises `Failure` where it has none, or it was not taken."""
         with explained("the sessions", TABLE_READER):
             entity = await self.store.get(Table.SESSIONS, session_id)
-        if entity is None:
-            raise Failure(f"session {session_id}: there is no record")
-        if not (record := from_entity(entity).record).final:
+            if entity is None:
+                raise Failure(f"session {session_id}: there is no record")
+            record = from_entity(entity).record
+        if not record.final:
             raise Failure(f"session {session_id}: it has no event yet: its status is {record.status.value}")
         await self._all(_one(entity))
 
@@ -77,7 +77,7 @@ class Republication:
     async def _published(self, entity: Entity) -> bool:
         stored = from_entity(entity)
         record = stored.record
-        event = event_of(record, self.region)
+        event = event_of(record)
         if self.publisher:
             await self.publisher.publish(event)
             if record.published_at is None:

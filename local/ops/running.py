@@ -8,11 +8,11 @@ from local.ops.output import Output
 from local.ops.outside import Outside
 from local.ops.poison import drop_poison, list_poison, replay_poison
 from local.ops.republish import Republication
-from local.ops.session import show_session
+from local.ops.session import collect_session, show_session
 from local.ops.settings import OpsSettings
 from shared.clock import system_clock
 
-_OF_SETTINGS = ("storage_account", "event_grid_topic_endpoint", "events_file", "broker_region")
+_OF_SETTINGS = ("storage_account", "event_grid_topic_endpoint", "events_file")
 
 
 async def perform(arguments: argparse.Namespace, environment: Mapping[str, str]) -> None:
@@ -39,9 +39,8 @@ async def _poison(arguments: argparse.Namespace, outside: Outside, out: Output) 
 
 async def _events(arguments: argparse.Namespace, outside: Outside, out: Output) -> None:
     _require_selection(arguments)
-    region = outside.settings.region
     publisher = None if arguments.dry_run else await outside.publisher()
-    republication = Republication(await outside.store(), publisher, region, system_clock, out)
+    republication = Republication(await outside.store(), publisher, system_clock, out)
     if arguments.session:
         await republication.of_session(arguments.session)
     else:
@@ -49,7 +48,11 @@ async def _events(arguments: argparse.Namespace, outside: Outside, out: Output) 
 
 
 async def _session(arguments: argparse.Namespace, outside: Outside, out: Output) -> None:
-    await show_session(await outside.store(), out, arguments.session)
+    store = await outside.store()
+    if arguments.verb == "show":
+        await show_session(store, out, arguments.session)
+    else:
+        await collect_session(store, await outside.results(), out, arguments.session)
 
 
 def _require_selection(arguments: argparse.Namespace) -> None:

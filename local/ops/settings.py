@@ -15,7 +15,6 @@ _NO_STORAGE = (
 _NO_SINK = (
     "nobody to publish to: set EVENT_GRID_TOPIC_ENDPOINT or EVENTS_FILE, or give --topic or --events-file"
 )
-_NO_REGION = "no region: set BROKER_REGION as the app has it, or give --region; it is part of each event"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +25,6 @@ class OpsSettings:
     storage_connection: Secret | None = None
     event_grid_topic_endpoint: str | None = None
     events_file: str | None = None
-    broker_region: str | None = None
-    face_region: str | None = None
     azure_client_id: str | None = None
 
     @classmethod
@@ -43,14 +40,6 @@ class OpsSettings:
                 except ValueError:
                     raise Misuse(setting.refusal) from None
         return cls(**values)
-
-    @property
-    def region(self) -> str:
-        """The region's name in events; raises `Misuse` where a real account's is not said."""
-        known = self.broker_region or self.face_region
-        if known is None and self.storage_account:
-            raise Misuse(_NO_REGION)
-        return known or "local"
 
     def require_storage(self) -> None:
         """Raise `Misuse` where no storage account is named."""

@@ -16,11 +16,14 @@ _T = TypeVar("_T")
 
 
 class StorageSource:
-    """A `MessageSource` over a Storage Queue; the queues are made when the first message is put there."""
+    """A `MessageSource` over a Storage Queue; the queues are made when the first message is put there.
 
-    def __init__(self, account: QueueAccount | str, name: str) -> None:
-        self._queue = queue_client(account, name, encoded=False)
-        self._poison = queue_client(account, f"{name}-poison", encoded=False)
+    `deadline` is what one call may take, in seconds.
+    """
+
+    def __init__(self, account: QueueAccount | str, name: str, *, deadline: float = 2.0) -> None:
+        self._queue = queue_client(account, name, encoded=False, deadline=deadline)
+        self._poison = queue_client(account, f"{name}-poison", encoded=False, deadline=deadline)
 
     async def take(self, count: int, lease_seconds: float) -> Sequence[TakenMessage]:
         """Ask once for messages."""

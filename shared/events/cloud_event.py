@@ -18,14 +18,14 @@ _SCHEMAS = "https://face-liveness-broker.example/events"
 _NAMESPACE = "5b6d6c5e-7a0d-5f0e-9d0a-2f6f0c1b7e44"
 
 
-def event_of(record: SessionRecord, region: str) -> dict[str, Any]:
+def event_of(record: SessionRecord) -> dict[str, Any]:
     """The event of a session whose result is final, in the JSON format of CloudEvents 1.0."""
     kind = COMPLETED if record.status is SessionStatus.RESULT_AVAILABLE else EXPIRED
     completed_at = rfc3339(record.completed_at or record.token_expires_at)
     event = {
         "specversion": "1.0",
         "type": kind,
-        "source": f"/face-liveness-broker/{region}",
+        "source": f"/face-liveness-broker/{record.region}",
         "id": event_id(record.session_id, kind),
         "subject": record.session_id,
         "time": completed_at,
@@ -33,7 +33,7 @@ def event_of(record: SessionRecord, region: str) -> dict[str, Any]:
         "dataschema": f"{_SCHEMAS}/{kind}.v1.schema.json",
         "data": {
             "sessionId": record.session_id,
-            "region": region,
+            "region": record.region,
             "clientReference": record.client_reference,
             "principal": record.principal,
             "passed": record.passed(None),

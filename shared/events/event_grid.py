@@ -9,7 +9,6 @@ from shared.errors import EventsUnavailable, KeyUnavailable
 if TYPE_CHECKING:
     from azure.core.credentials import AzureKeyCredential
     from azure.core.credentials_async import AsyncTokenCredential
-    from azure.core.exceptions import AzureError
     from azure.eventgrid.aio import EventGridPublisherClient
 
 _MAX_WAIT_SECONDS = 3600.0
@@ -24,6 +23,9 @@ _REASONS = {
     413: "the event is larger than it takes",
 }
 """What it means when Event Grid refuses: https://learn.microsoft.com/azure/event-grid/troubleshoot-errors."""
+
+_LASTING = (400, 413)
+"""Refusals of the event itself, which is the same each time."""
 
 _OPTIONS: dict[str, Any] = {
     # The collector puts its message back where this fails: its delays are the retries.
@@ -57,8 +59,6 @@ class EventGridPublisher:
 
     async def publish(self, event: Mapping[str, Any]) -> None:
         """Hand an event over; raises `EventsUnavailable`."""
-        from azure.core.exceptions import AzureError
-
         batch = [_sdk_event(event)]
         try:
             async with asyncio.timeout(self._deadline):
@@ -69,8 +69,11 @@ class EventGridPublisher:
             raise EventsUnavailable(
                 f"no token for Event Grid: {fault.detail}", retry_after=fault.retry_after
             ) from fault
-        except AzureError as fault:
-            raise EventsUnavailable(_explained(fault), retry_after=_wait(fault)) from fault
+        except Exception as fault:
+            # Besides its own errors the SDK raises whatever its parsing stumbles over in an answer that is none.
+            raise EventsUnavailable(
+                _explained(fault), retry_after=_wait(fault), lasting=_status(fault) in _LASTING
+            ) from fault
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -83,18 +86,22 @@ def _sdk_event(event: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the SDK's Clo
     return CloudEvent.from_dict(dict(event))
 
 
-def _explained(fault: "AzureError") -> str:
+def _status(fault: Exception) -> int | None:
     from azure.core.exceptions import ResourceNotFoundError
 
     # For this status alone the SDK raises an error of its own making, without the answer.
-    status = 404 if isinstance(fault, ResourceNotFoundError) else getattr(fault, "status_code", None)
+    return 404 if isinstance(fault, ResourceNotFoundError) else getattr(fault, "status_code", None)
+
+
+def _explained(fault: Exception) -> str:
+    status = _status(fault)
     if status is None:
-        return f"Event Grid did not answer: {type(fault).__name__}"
+        return f"Event Grid did not answer usably: {type(fault).__name__}"
     reason = _REASONS.get(status)
     return f"Event Grid answered {status}" + (f": {reason}" if reason else "")
 
 
-def _wait(fault: "AzureError") -> float:
+def _wait(fault: Exception) -> float:
     response = getattr(fault, "response", None)
     value = str(response.headers.get("Retry-After", "")) if response is not None else ""
     return min(float(value), _MAX_WAIT_SECONDS) if value.isascii() and value.isdecimal() else 1.0

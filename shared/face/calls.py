@@ -151,9 +151,9 @@ def _log(call: Call, attempt: int, outcome: UpstreamResponse | Trouble, seconds:
         status=outcome.status,
         error=type(error).__name__ if error else None,
         detail=(str(error) or None) if error else None,
-        duration_ms=round(seconds * 1000),
-        request_id=call.request_id,
-        upstream_request_id=outcome.request_id,
+        milliseconds=round(seconds * 1000),
+        requestId=call.request_id,
+        upstreamRequestId=outcome.request_id,
     )
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 import httpx
 
 from shared.clock import Sleep
-from shared.errors import UpstreamSessionGone
+from shared.errors import UpstreamFailure, UpstreamSessionGone
 from shared.face.budget import Lane
 from shared.face.calls import Call, CallBudget, Caller
 from shared.face.model import (
@@ -23,7 +23,7 @@ from shared.face.model import (
 from shared.face.retries import CREATE_PATIENCE, READ_PATIENCE, Patience
 from shared.face.session_ids import NO_SESSION
 from shared.face.transport import Transport
-from shared.face.versions import ApiVersion, AuditedVersion
+from shared.face.versions import ApiVersion, AuditedVersion, load_version
 from shared.face.wire import broken
 
 
@@ -74,16 +74,20 @@ class FaceClient:
         call = Call("create", request, request_id, Lane.CREATE, self._create_patience)
         return self._version.read_created(await self._caller.perform(call))
 
-    async def result(self, session_id: str, request_id: str) -> SessionResult:
+    async def result(
+        self, session_id: str, request_id: str, *, api_version: str | None = None
+    ) -> SessionResult:
         """Read what is known of a session; raises `UpstreamSessionGone`, also for an id that is no GUID."""
-        request = self._version.result_request(session_id)
+        version = self._version_of(api_version)
+        request = version.result_request(session_id)
         call = Call("result", request, request_id, Lane.READ, self._read_patience)
-        return self._version.read_result(await self._caller.perform(call), session_id)
+        return version.read_result(await self._caller.perform(call), session_id)
 
-    async def delete(self, session_id: str, request_id: str) -> None:
+    async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
         """Delete a session and stop its token; one that is gone already is fine."""
+        version = self._version_of(api_version)
         try:
-            request = self._version.delete_request(session_id)
+            request = version.delete_request(session_id)
             call = Call("delete", request, request_id, Lane.READ, self._read_patience)
             response = await self._caller.perform(call)
         except UpstreamSessionGone:
@@ -91,15 +95,30 @@ class FaceClient:
         if response.status not in (200, 204):
             raise broken(response, f"unexpected status {response.status}")
 
-    async def audit(self, session_id: str, page: AuditPage, request_id: str) -> tuple[AuditEntry, ...] | None:
+    async def audit(
+        self, session_id: str, page: AuditPage, request_id: str, *, api_version: str | None = None
+    ) -> tuple[AuditEntry, ...] | None:
         """Read a session's attempts, or None where the version enters none; raises `UpstreamSessionGone`."""
-        if not isinstance(self._version, AuditedVersion):
+        version = self._version_of(api_version)
+        if not isinstance(version, AuditedVersion):
             return None
-        request = self._version.audit_request(session_id, page)
+        request = version.audit_request(session_id, page)
         call = Call("audit", request, request_id, Lane.READ, self._read_patience)
-        return self._version.read_audit(await self._caller.perform(call), session_id)
+        return version.read_audit(await self._caller.perform(call), session_id)
 
     async def check(self, request_id: str) -> None:
         """Make sure that endpoint and credential fit, by asking for a session that cannot exist."""
         with suppress(UpstreamSessionGone):
             await self.result(NO_SESSION, request_id)
+
+    def _version_of(self, api_version: str | None) -> ApiVersion:
+        """The version that a session was made with, or the one that is spoken."""
+        if not api_version or api_version == self._version.API_VERSION:
+            return self._version
+        try:
+            return load_version(api_version)
+        except ValueError as fault:
+            # The app was rolled back to a release that does not know it yet.
+            raise UpstreamFailure(
+                "the session was made with a version of the API that is not spoken here", request_sent=False
+            ) from fault

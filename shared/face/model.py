@@ -103,7 +103,10 @@ class AuditEntry:
 
 
 class Face(Protocol):
-    """The upstream, as the use-cases see it; each method raises an `UpstreamError` or `KeyUnavailable`."""
+    """The upstream, as the use-cases see it; each method raises an `UpstreamError` or `KeyUnavailable`.
+
+    `api_version` is that of the API that a session was made with, where it may be another one than is spoken now.
+    """
 
     @property
     def modes(self) -> tuple[LivenessMode, ...]:
@@ -128,11 +131,13 @@ class Face(Protocol):
         """Create a session; never repeated where it is unclear whether Face made one."""
         ...
 
-    async def result(self, session_id: str, request_id: str) -> SessionResult:
+    async def result(
+        self, session_id: str, request_id: str, *, api_version: str | None = None
+    ) -> SessionResult:
         """Read what is known of a session; raises `UpstreamSessionGone`."""
         ...
 
-    async def delete(self, session_id: str, request_id: str) -> None:
+    async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
         """Delete a session and stop its token; one that is gone already is fine."""
         ...
 
@@ -145,7 +150,9 @@ class Face(Protocol):
 class AuditedFace(Protocol):
     """What an upstream that can be audited has besides `Face`; it raises what the methods of that raise."""
 
-    async def audit(self, session_id: str, page: AuditPage, request_id: str) -> tuple[AuditEntry, ...] | None:
+    async def audit(
+        self, session_id: str, page: AuditPage, request_id: str, *, api_version: str | None = None
+    ) -> tuple[AuditEntry, ...] | None:
         """Read a session's attempts, the oldest first, or None where the API version enters none.
 
         Raises `UpstreamSessionGone`.

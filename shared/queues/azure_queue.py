@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _Call = Callable[[], Awaitable[object]]
 
+# Unless it is told so, a queue drops what lies in it for a week: an app that is down for longer would lose events.
+_FOR_EVER = -1
+
 _OPTIONS: dict[str, Any] = {
     # Sent once: a message that is there twice does no harm, a request that waits for retries does.
     "retry_total": 0,
@@ -79,7 +82,9 @@ class AzureQueue:
     async def send(self, text: str, delay_seconds: float) -> None:
         """Add a message; raises `StorageUnavailable`."""
         delay = min(max(0, round(delay_seconds)), MAX_DELAY_SECONDS)
-        await self._call(lambda: self._client.send_message(text, visibility_timeout=delay))
+        await self._call(
+            lambda: self._client.send_message(text, visibility_timeout=delay, time_to_live=_FOR_EVER)
+        )
 
     async def check(self) -> None:
         """Ask for the queue's properties; raises `StorageUnavailable`."""

@@ -16,21 +16,29 @@ class Reason(StrEnum):
     POLL = "poll"
     """A phone's poll found the result."""
     REPLAY = "replay"
-    """An operator gave back what had failed too often: whatever is left to do is done."""
+    """An operator gave back what had failed too often, or was lost: whatever is left to do is done."""
 
 
 @dataclass(frozen=True, slots=True)
 class CollectMessage:
-    """`attempt` counts how often this was put back; `traceparent` ties it to the request that began it (W3C)."""
+    """`attempt` counts the failures since something went well, `looks` how often there was no result yet.
+
+    `traceparent` ties it to the request that began it (W3C).
+    """
 
     session_id: str
     reason: Reason
     attempt: int = 0
     traceparent: str | None = None
+    looks: int = 0
 
-    def again(self) -> "CollectMessage":
-        """The message for the next attempt."""
+    def after_failure(self) -> "CollectMessage":
+        """The message for the next try."""
         return replace(self, attempt=self.attempt + 1)
+
+    def after_look(self) -> "CollectMessage":
+        """The message for the next look; what failed before counts no more."""
+        return replace(self, attempt=0, looks=self.looks + 1)
 
     def to_text(self) -> str:
         """Write it as JSON."""
@@ -46,10 +54,19 @@ class CollectMessage:
         session_id = session_ids.parse(str(content.get("session_id")))
         if session_id is None:
             raise ValueError("the message names no session")
-        attempt, traceparent = content.get("attempt", 0), content.get("traceparent")
-        if type(attempt) is not int or attempt < 0 or not isinstance(traceparent, str | None):
+        attempt, looks, traceparent = (
+            content.get("attempt", 0),
+            content.get("looks", 0),
+            content.get("traceparent"),
+        )
+        if not (_is_count(attempt) and _is_count(looks) and isinstance(traceparent, str | None)):
             raise ValueError("the message has a field of another type")
         # Not with the value, which ends in the log.
         if content.get("reason") not in tuple(Reason):
             raise ValueError("the message has no reason that is known")
-        return cls(session_id, Reason(content["reason"]), attempt, traceparent)
+        return cls(session_id, Reason(content["reason"]), attempt, traceparent, looks)
+
+
+def _is_count(value: object) -> bool:
+    # Not `isinstance`: a truth value is an `int` as well.
+    return type(value) is int and value >= 0

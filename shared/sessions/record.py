@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 
+from shared.errors import UpstreamFailure
 from shared.face.model import AuditEntry, Failure, LivenessDecision, SessionResult, SessionStatus
 from shared.throttle.policy import Log
 
@@ -30,8 +31,9 @@ class Step(StrEnum):
 class SessionRecord:
     """One session. Times are unix milliseconds; no image, no auth token and no raw device id is in here.
 
-    `token_hash` is the SHA-256 of the auth token; `device` a pseudonym; `reads` the times of the upstream reads that
-    count against `THROTTLE_RESULT`. A record whose status is final never changes its result again.
+    `token_hash` is the SHA-256 of the auth token; `device` a pseudonym; `region` where it was made; `reads`
+    the times of the upstream reads that count against `THROTTLE_RESULT`. A record whose status is final never changes
+    its result again.
     """
 
     session_id: str
@@ -42,6 +44,7 @@ class SessionRecord:
     principal: str | None = None
     client_reference: str | None = None
     face_api_version: str = ""
+    region: str = ""
     traceparent: str | None = None
     status: SessionStatus = SessionStatus.NOT_STARTED
     decision: LivenessDecision | None = None
@@ -123,6 +126,16 @@ class SessionRecord:
         if self.final or self.revoked:
             return self
         return replace(self, status=SessionStatus.EXPIRED, completed_at=now).noted(Step.EXPIRED, now)
+
+    def gone(self, now: int) -> "SessionRecord":
+        """The record after Face said that it knows no such session; raises `UpstreamFailure` where it has to know it.
+
+        Face keeps a session for 48 hours, unless the broker deletes it: it does so after it wrote that the session is
+        final or revoked. So this is to be asked of a record that was read after Face had answered.
+        """
+        if not (self.final or self.revoked or self._is_over(now)):
+            raise UpstreamFailure("Face does not know the session: is this the resource that made it?")
+        return self.expired(now)
 
     def as_published(self, now: int) -> "SessionRecord":
         """The record of a session whose event was taken."""

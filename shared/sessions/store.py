@@ -91,7 +91,7 @@ def from_entity(entity: Entity) -> Stored:
     try:
         return Stored(_to_record(entity.key, dict(entity.values)), entity.etag)
     except (KeyError, TypeError, ValueError) as fault:
-        raise StorageUnavailable("a session record cannot be read") from fault
+        raise StorageUnavailable("a session record cannot be read", lasting=True) from fault
 
 
 def retention_days_of(entity: Entity) -> int:
@@ -113,6 +113,7 @@ def _to_values(record: SessionRecord) -> dict[str, Value]:
         "principal": record.principal,
         "client_reference": record.client_reference,
         "face_api_version": record.face_api_version,
+        "region": record.region,
         "traceparent": record.traceparent,
         "status": record.status.value,
         "decision": record.decision.value if record.decision else None,
@@ -143,6 +144,7 @@ def _to_record(session_id: str, values: dict[str, Value]) -> SessionRecord:
         principal=cast("str | None", values.get("principal")),
         client_reference=cast("str | None", values.get("client_reference")),
         face_api_version=str(values["face_api_version"]),
+        region=str(values["region"]),
         traceparent=cast("str | None", values.get("traceparent")),
         status=SessionStatus(str(values["status"])),
         decision=LivenessDecision(str(decision)) if decision is not None else None,

@@ -2,12 +2,14 @@
 
 import logging
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
 from collect_result.use_case import collect_result
+from shared.bootstrap import build, install
 from shared.face.versions import API_VERSIONS
 from shared.queues.message import CollectMessage, Reason
 from tests.support.broker import FACE_KEY, FUNCTION_KEY, Broker, running_broker
@@ -140,6 +142,21 @@ async def test_session_that_face_forgot_is_told_from_the_record() -> None:
 
         assert broker.simulator.calls["audit"] == 1
     assert body["source"] == "record"
+
+
+async def test_session_is_audited_in_the_version_that_it_was_made_with() -> None:
+    """Where another version is spoken by now, which has no audit, Face is asked for its entries all the same."""
+    async with running_broker() as broker:
+        session = await broker.created()
+        await broker.perform(session)
+        settings = replace(broker.app.settings, face_api_version="v1.2")
+        other = build(settings, clock=broker.clock, store=broker.app.store, queue=broker.app.queue)
+        install(other)
+
+        body = await audited(broker, session)
+        await other.aclose()
+
+    assert (body["source"], len(body["entries"])) == ("upstream", 1)
 
 
 async def test_revoked_session_can_be_audited() -> None:

@@ -5,7 +5,11 @@ import logging
 
 import pytest
 
-from collect_result.use_case import DEADLINE_MS
+from collect_result.delays import DEADLINE
+from collect_result.use_case import collect_result
+from get_result.use_case import ResultQuery, get_result
+from revoke_session.use_case import revoke_session
+from shared.callers import Caller
 from shared.events.cloud_event import COMPLETED, EXPIRED
 from shared.face.model import SessionResult, SessionStatus
 from shared.queues.message import CollectMessage, Reason
@@ -29,6 +33,26 @@ async def test_result_that_is_there_is_recorded_published_and_deleted_upstream(w
     assert (event["type"], event["subject"], event["data"]["passed"]) == (COMPLETED, session_id, True)
     assert workshop.face.deleted == [session_id]
     assert workshop.waiting() == []
+
+
+async def test_run_has_one_request_id_for_all_that_it_does(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its lines of the log and its calls of Face are found together, and with the request that began it."""
+    session_id = await workshop.created()
+    workshop.face.answer(session_id, REAL)
+    message = CollectMessage(session_id, Reason.POLL, traceparent="00-" + "1" * 32 + "-" + "2" * 16 + "-00")
+
+    with caplog.at_level(logging.INFO):
+        await collect_result(workshop.app, message)
+        await collect_result(
+            workshop.app, CollectMessage("b12e033e-bda7-4b83-a211-e721c661f30e", Reason.POLL)
+        )
+
+    [published, unknown] = [json.loads(line.message) for line in caplog.records if "collect_r" in line.name]
+    _, read, deleted, other = workshop.face.request_ids
+    assert read == deleted == published["requestId"] != other == unknown["requestId"]
+    assert (published["reason"], published["traceparent"]) == ("poll", message.traceparent)
 
 
 async def test_result_that_a_poll_recorded_is_not_read_again(workshop: Workshop) -> None:
@@ -56,19 +80,19 @@ async def test_message_of_a_session_that_has_ended_does_nothing(workshop: Worksh
 
 
 @pytest.mark.parametrize(
-    ("attempt", "delay"),
+    ("looks", "delay"),
     [(0, 30), (1, 120), (2, 600), (3, HOUR), (4, 4 * HOUR), (5, 12 * HOUR), (6, 12 * HOUR)],
 )
 async def test_result_that_is_not_there_is_looked_for_later_and_later(
-    workshop: Workshop, attempt: int, delay: float
+    workshop: Workshop, looks: int, delay: float
 ) -> None:
     """While the token works nothing is over: the message goes back, each time for longer."""
     session_id = await workshop.created(lifetime=86_400)
 
-    await workshop.collect(session_id, attempt)
+    await workshop.collect(session_id, looks=looks)
 
     [waiting] = workshop.waiting()
-    assert waiting.message == CollectMessage(session_id, Reason.SWEEP, attempt + 1)
+    assert waiting.message == CollectMessage(session_id, Reason.SWEEP, looks=looks + 1)
     assert waiting.seconds == delay
     assert workshop.publisher.events == []
 
@@ -96,7 +120,7 @@ async def test_session_that_was_started_and_never_ends_expires_after_47_hours(wo
     await workshop.run_queue()
 
     [event] = workshop.publisher.events
-    assert (event["type"], workshop.clock()) == (EXPIRED, created_at + DEADLINE_MS)
+    assert (event["type"], workshop.clock()) == (EXPIRED, created_at + DEADLINE * 1000)
     assert workshop.face.calls["result"] == 10
     assert workshop.face.deleted == [session_id]
 
@@ -117,7 +141,7 @@ async def test_result_that_comes_late_still_completes(workshop: Workshop) -> Non
 async def test_result_that_is_there_at_the_deadline_completes(workshop: Workshop) -> None:
     """The last look comes before the verdict that there is no result."""
     session_id = await workshop.created()
-    workshop.clock.now += DEADLINE_MS
+    workshop.clock.advance(DEADLINE)
     workshop.face.answer(session_id, REAL)
 
     await workshop.collect(session_id, 9)
@@ -139,14 +163,67 @@ async def test_session_that_face_calls_expired_waits_for_the_grace(workshop: Wor
     assert [event["type"] for event in workshop.publisher.events] == [EXPIRED]
 
 
-async def test_session_gone_upstream_expires_at_once(workshop: Workshop) -> None:
+async def test_session_gone_upstream_expires_once_its_token_has_ended(workshop: Workshop) -> None:
     """What Face has forgotten brings no result any more."""
     session_id = await workshop.created()
     workshop.face.forget(session_id)
+    workshop.clock.advance(600 + 121)
 
     await workshop.collect(session_id)
 
     assert [event["type"] for event in workshop.publisher.events] == [EXPIRED]
+
+
+async def test_session_that_face_does_not_know_too_early_is_looked_for_again(workshop: Workshop) -> None:
+    """While its token works Face has to know it: whatever does not, a check is not ended by that."""
+    session_id = await workshop.created()
+    workshop.face.forget(session_id)
+    workshop.clock.advance(600 + 120)
+
+    await workshop.collect(session_id)
+    workshop.face.answer(session_id, REAL)
+    await workshop.run_queue()
+
+    assert [event["type"] for event in workshop.publisher.events] == [COMPLETED]
+
+
+async def test_event_names_the_region_that_made_the_session(workshop: Workshop) -> None:
+    """One source and one id, whatever the region is called by the time of the event."""
+    session_id = await workshop.created()
+    workshop.face.answer(session_id, REAL)
+
+    await collect_result(workshop.renamed("elsewhere"), CollectMessage(session_id, Reason.SWEEP))
+
+    [event] = workshop.publisher.events
+    assert (event["source"], event["data"]["region"]) == ("/face-liveness-broker/westeurope", "westeurope")
+
+
+@pytest.mark.parametrize("polled", [False, True])
+async def test_session_is_read_and_deleted_in_the_version_that_it_was_made_with(
+    workshop: Workshop, polled: bool
+) -> None:
+    """The operator may change FACE_API_VERSION while sessions are on their way."""
+    session_id = await workshop.created()
+    workshop.face.answer(session_id, REAL)
+    workshop.face.api_version = "v1.2"
+
+    if polled:
+        query = ResultQuery(session_id, "auth-token-1", Caller(principal="somebody"), "a-request")
+        assert (await get_result(workshop.app, query)).record.final
+    await workshop.collect(session_id)
+
+    assert [event["data"]["faceApiVersion"] for event in workshop.publisher.events] == ["v1.1-preview.1"]
+    assert workshop.face.deleted == [session_id]
+
+
+async def test_session_is_revoked_in_the_version_that_it_was_made_with(workshop: Workshop) -> None:
+    """Its token stops working, whatever version is spoken by now."""
+    session_id = await workshop.created()
+    workshop.face.api_version = "v1.2"
+
+    await revoke_session(workshop.app, session_id, "auth-token-1", Caller(principal="somebody"), "a-request")
+
+    assert workshop.face.deleted == [session_id]
 
 
 async def test_failed_attempt_completes_without_a_decision(workshop: Workshop) -> None:
@@ -211,7 +288,13 @@ async def test_unknown_session_is_logged_and_let_go(
 
     assert workshop.waiting() == []
     assert [json.loads(record.message) for record in caplog.records] == [
-        {"event": "collect_unknown_session", "sessionId": "b12e033e-bda7-4b83-a211-e721c661f30e"}
+        {
+            "event": "collect_unknown_session",
+            "sessionId": "b12e033e-bda7-4b83-a211-e721c661f30e",
+            "reason": "sweep",
+            "attempt": 0,
+            "requestId": workshop.face.request_ids[0],
+        }
     ]
     assert workshop.face.deleted == ["b12e033e-bda7-4b83-a211-e721c661f30e"]
 
@@ -243,4 +326,6 @@ async def test_message_that_comes_too_early_waits_and_keeps_its_reason(
     await workshop.collect(session_id, reason=reason)
 
     assert workshop.publisher.events == []
-    assert [waiting.message for waiting in workshop.waiting()] == [CollectMessage(session_id, reason, 1)]
+    assert [waiting.message for waiting in workshop.waiting()] == [
+        CollectMessage(session_id, reason, looks=1)
+    ]

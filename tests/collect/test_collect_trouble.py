@@ -2,13 +2,16 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 
-from collect_result.use_case import DEADLINE_MS
+from collect_result.delays import DEADLINE, GIVEN_UP
+from collect_result.use_case import GIVEN_UP_AFTER, collect_result
 from shared.errors import (
     EventsUnavailable,
     KeyUnavailable,
+    MessageGivenUp,
     StorageUnavailable,
     UpstreamError,
     UpstreamFailure,
@@ -19,6 +22,7 @@ from shared.errors import (
 )
 from shared.events.cloud_event import COMPLETED, EXPIRED
 from shared.queues.message import CollectMessage, Reason
+from shared.storage.port import Table
 from tests.collect.workshop import REAL, Workshop
 
 HOUR = 3_600
@@ -53,7 +57,9 @@ async def test_face_fails_message_goes_back(
     assert json.loads(caplog.records[0].message) == {
         "event": "collect_failed",
         "sessionId": session_id,
+        "reason": "sweep",
         "attempt": 0,
+        "requestId": workshop.face.request_ids[1],
         "error": type(error).__name__,
         "detail": error.detail,
     }
@@ -75,32 +81,87 @@ async def test_trouble_that_lasts_is_met_later_and_later(
     assert [waiting.seconds for waiting in workshop.waiting()] == [delay]
 
 
-async def test_face_asks_for_a_longer_wait_than_there_is_time_the_last_look_still_comes(
-    workshop: Workshop,
+@pytest.mark.parametrize(
+    ("age", "attempt", "retry_after", "delay"),
+    [
+        pytest.param(30 * HOUR, 0, DAY, 17 * HOUR, id="what Face asks for ends at the deadline"),
+        pytest.param(DEADLINE - 600, 5, 0, 600, id="what has failed often as well"),
+        pytest.param(DEADLINE, 0, 0, 5, id="then it is tried again"),
+        pytest.param(DEADLINE + 60, 5, DAY, 300, id="every five minutes at least"),
+        pytest.param(GIVEN_UP - 40, 5, DAY, 40, id="until it is given up"),
+    ],
+)
+async def test_trouble_near_the_deadline_the_last_looks_still_come(
+    workshop: Workshop, age: float, attempt: int, retry_after: float, delay: float
 ) -> None:
-    """A quota that is out for days must not carry the message past the hour in which Face still knows."""
+    """No wait, whoever asks for it, carries the message past the hour in which Face still knows."""
     session_id = await workshop.created()
-    workshop.clock.advance(30 * HOUR)
+    workshop.clock.advance(age)
     workshop.face.answer(session_id, REAL)
-    workshop.face.fail("result", UpstreamQuotaExceeded("used up", retry_after=DAY))
+    workshop.face.fail("result", UpstreamQuotaExceeded("used up", retry_after=retry_after))
 
-    await workshop.collect(session_id)
+    await workshop.collect(session_id, attempt)
 
-    assert [waiting.seconds for waiting in workshop.waiting()] == [17 * HOUR]
+    assert [waiting.seconds for waiting in workshop.waiting()] == [delay]
+    assert workshop.publisher.events == []
+
+
+async def test_store_fails_near_the_deadline_the_last_looks_still_come(workshop: Workshop) -> None:
+    """A result that could not be written is read again in time."""
+    session_id = await workshop.created()
+    workshop.clock.advance(DEADLINE - 600)
+    workshop.face.answer(session_id, REAL)
+    workshop.store.calls_left = 1
+
+    await workshop.collect(session_id, 5)
+
+    assert [waiting.seconds for waiting in workshop.waiting()] == [600]
+
+
+async def test_face_fails_for_a_while_at_the_deadline_result_is_not_lost(workshop: Workshop) -> None:
+    """What is there is found by a later look, as long as Face knows the session."""
+    session_id = await workshop.created()
+    created_at = workshop.clock()
+    workshop.clock.advance(DEADLINE)
+    workshop.face.answer(session_id, REAL)
+    workshop.face.fail("result", *[UpstreamFailure("down")] * 8)
+
+    await workshop.collect(session_id, 5)
+    await workshop.run_queue()
+
+    assert [event["type"] for event in workshop.publisher.events] == [COMPLETED]
+    assert workshop.clock() < created_at + GIVEN_UP * 1000
 
 
 @pytest.mark.parametrize("error", FAILURES)
-async def test_face_fails_past_the_deadline_session_expires(
+async def test_face_fails_until_it_is_too_late_session_expires(
     workshop: Workshop, error: UpstreamError | KeyUnavailable
 ) -> None:
     """The business hears of the session in time, even where Face cannot be asked at all."""
     session_id = await workshop.created()
-    workshop.clock.now += DEADLINE_MS
-    workshop.face.fail("result", error)
+    created_at = workshop.clock()
+    workshop.clock.advance(DEADLINE - HOUR)
+    workshop.face.fail("result", *[error] * 100)
 
-    await workshop.collect(session_id)
+    await workshop.collect(session_id, 5)
+    await workshop.run_queue()
 
     assert [event["type"] for event in workshop.publisher.events] == [EXPIRED]
+    assert workshop.clock() == created_at + GIVEN_UP * 1000
+
+
+async def test_trouble_that_is_over_does_not_make_the_next_look_later(workshop: Workshop) -> None:
+    """Failures and looks that found nothing are counted apart, and failures only in a row."""
+    session_id = await workshop.created(lifetime=86_400)
+    workshop.face.fail("result", *[UpstreamFailure("down")] * 4)
+
+    await workshop.collect(session_id)
+    for _ in range(4):
+        workshop.queue.messages, [message] = [], workshop.queue.messages
+        await collect_result(workshop.app, CollectMessage.from_text(message.text))
+
+    [waiting] = workshop.waiting()
+    assert (waiting.message.attempt, waiting.message.looks, waiting.seconds) == (0, 1, 30)
 
 
 @pytest.mark.parametrize("calls", range(6))
@@ -213,3 +274,64 @@ async def test_record_is_purged_during_a_run_message_ends(workshop: Workshop) ->
     await workshop.run_queue()
 
     assert workshop.waiting() == []
+
+
+BIG = EventsUnavailable("Event Grid answered 413", lasting=True)
+
+
+def lines(caplog: pytest.LogCaptureFixture, event: str) -> list[logging.LogRecord]:
+    """The lines of the log with an event of this name."""
+    return [line for line in caplog.records if json.loads(line.message)["event"] == event]
+
+
+async def test_event_that_is_never_taken_is_given_up_in_the_end(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a dozen failures in a row the message is the operator's: it raises, and tells nothing but where to look."""
+    session_id = await workshop.created()
+    workshop.face.answer(session_id, REAL)
+    workshop.publisher.failures.extend([BIG] * GIVEN_UP_AFTER)
+
+    await workshop.collect(session_id)
+    with pytest.raises(MessageGivenUp) as given_up:
+        await workshop.run_queue()
+
+    [line] = lines(caplog, "message_given_up")
+    assert len(lines(caplog, "collect_failed")) == GIVEN_UP_AFTER - 1
+    assert (line.levelname, json.loads(line.message)["sessionId"]) == ("ERROR", session_id)
+    assert json.loads(line.message)["detail"] == BIG.detail
+    assert (given_up.value.__context__, given_up.value.__cause__) == (None, None)
+    assert session_id not in str(given_up.value)
+    assert len(workshop.waiting()) == 1, "it is the host that removes it"
+
+
+async def test_record_that_cannot_be_read_is_given_up_in_the_end(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row that somebody broke does not mend itself."""
+    session_id = await workshop.created()
+    entity = await workshop.store.get(Table.SESSIONS, session_id)
+    assert entity
+    await workshop.store.replace(Table.SESSIONS, replace(entity, values={**entity.values, "status": "?"}))
+
+    await workshop.collect(session_id, GIVEN_UP_AFTER - 2)
+    with pytest.raises(MessageGivenUp):
+        await workshop.collect(session_id, GIVEN_UP_AFTER - 1)
+
+    assert len(workshop.waiting()) == 1
+    assert (
+        json.loads(lines(caplog, "message_given_up")[0].message)["detail"]
+        == "a session record cannot be read"
+    )
+
+
+async def test_outage_is_never_given_up(workshop: Workshop) -> None:
+    """What may work tomorrow is tried tomorrow."""
+    session_id = await workshop.created()
+    workshop.face.answer(session_id, REAL)
+    workshop.publisher.failures.extend([EventsUnavailable("the topic is down")] * 5 * GIVEN_UP_AFTER)
+
+    await workshop.collect(session_id)
+    await workshop.run_queue()
+
+    assert len(workshop.publisher.events) == 1

@@ -111,8 +111,12 @@ class Workshop:
 
     def __post_init__(self) -> None:
         self.queue = FailingQueue(self.clock)
-        mapping = environment("http://127.0.0.1:9", BROKER_REGION="westeurope", **self.settings)
-        self.app = build(
+        self.app = self.renamed("westeurope")
+
+    def renamed(self, region: str) -> App:
+        """The app, in a region of this name."""
+        mapping = environment("http://127.0.0.1:9", BROKER_REGION=region, **self.settings)
+        return build(
             Settings.from_mapping(mapping),
             clock=self.clock,
             face=self.face,
@@ -136,9 +140,11 @@ class Workshop:
         self.queue.messages.clear()
         return created.session_id
 
-    async def collect(self, session_id: str, attempt: int = 0, reason: Reason = Reason.SWEEP) -> None:
+    async def collect(
+        self, session_id: str, attempt: int = 0, reason: Reason = Reason.SWEEP, looks: int = 0
+    ) -> None:
         """Hand the collector a message."""
-        await collect_result(self.app, CollectMessage(session_id, reason, attempt))
+        await collect_result(self.app, CollectMessage(session_id, reason, attempt, looks=looks))
 
     async def run_queue(self) -> None:
         """Hand the collector one message after another, each when it shows, until there is none."""

@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import json
+import logging
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from shared.face.retries import Patience
 from shared.storage.memory import MemoryStore
 from shared.storage.port import Entity, Table
 from shared.web.catalogue import CATALOGUE
-from tests.support.broker import Broker, running_broker
+from tests.support.broker import FACE_KEY, Broker, running_broker
 
 UNKNOWN_ID = "b12e033e-bda7-4b83-a211-e721c661f30e"
 GOOD = {"livenessOperationMode": "Passive", "deviceCorrelationId": "a-device"}
@@ -454,6 +455,24 @@ async def test_upstream_trouble_on_a_result_is_not_the_phones_fault(
     session = await broker.created(device_id)
 
     assert_error(await broker.result(session), status, code)
+
+
+async def test_session_that_face_does_not_know_too_early_is_not_over(
+    broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another resource than the one that made it says so: the operator is told, and nothing is lost."""
+    session = await broker.created()
+    path = f"/face/v1.1-preview.1/detectLiveness/singleModal/sessions/{session['sessionId']}"
+    await broker.phone.delete(path, headers={"Ocp-Apim-Subscription-Key": FACE_KEY})
+
+    with caplog.at_level(logging.WARNING):
+        assert_error(await broker.result(session), 502, "UpstreamFailure")
+    broker.clock.advance(600 + 121)
+    after = await broker.result(session)
+
+    assert broker.simulator.sessions[0].deleted
+    assert "is this the resource that made it?" in caplog.text
+    assert after.json()["status"] == "Expired"
 
 
 async def test_upstream_that_cannot_be_reached_is_a_failure(broker: Broker) -> None:

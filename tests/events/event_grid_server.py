@@ -7,6 +7,7 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,7 @@ class FakeTopic:
     identity: FakeIdentity
     trouble: web.Response | None = None
     hang_up: bool = False
+    drips: bool = False
     posts: int = 0
     bodies: list[bytes] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -57,6 +59,8 @@ class FakeTopic:
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
+        if self.drips:
+            return await _drip(request)
         await self.open.wait()
         return self.trouble or self._refusal(request, body) or self._accept(body)
 
@@ -79,6 +83,17 @@ class FakeTopic:
         scheme, _, token = headers.get("Authorization", "").partition(" ")
         by_token = scheme == "Bearer" and self.identity.tokens.get(token) == RESOURCE
         return by_token or headers.get("aeg-sas-key") == KEY
+
+
+async def _drip(request: web.Request) -> web.StreamResponse:
+    """Answer a byte now and then, for as long as somebody listens."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    with suppress(ConnectionError):
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(0.02)
+    return response
 
 
 def error(status: int, code: str, **headers: str) -> web.Response:

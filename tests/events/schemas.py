@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from shared.events.cloud_event import COMPLETED, EXPIRED
 from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
+from shared.face.regions import REGION_NAMES
 from shared.face.versions import API_VERSIONS
 from shared.sessions.record import SessionRecord
 from shared.tracing import continued
@@ -39,6 +40,7 @@ def parts_of(schema: object) -> Iterator[Mapping[str, Any]]:
         yield from parts_of(child)
 
 
+_REGIONS = st.sampled_from([*REGION_NAMES, "local", "our-own-name"])
 _IDENTIFIERS = st.from_regex(r"[0-9A-Za-z._:-]{1,128}", fullmatch=True)
 _TIMES = st.integers(1_500_000_000_000, 4_000_000_000_000)
 _DIGESTS = st.from_regex(r"[0-9A-Fa-f]{64}", fullmatch=True)
@@ -81,6 +83,7 @@ def new_records(draw: st.DrawFn) -> SessionRecord:
         ),
         client_reference=draw(st.none() | st.from_regex(r"[A-Za-z0-9._:-]{1,128}", fullmatch=True)),
         face_api_version=draw(st.sampled_from(API_VERSIONS)),
+        region=draw(_REGIONS),
         traceparent=draw(st.none() | st.builds(continued, st.none())),
     )
 

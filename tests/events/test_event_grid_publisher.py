@@ -1,5 +1,6 @@
 """Publishing to Event Grid, over TLS, with the real SDK and the real managed identity."""
 
+import asyncio
 import json
 import re
 import ssl
@@ -127,7 +128,7 @@ async def test_event_of_any_record_arrives_unchanged(
     publisher: EventGridPublisher, topic: FakeTopic, record: SessionRecord
 ) -> None:
     """Whatever became of a session: no attribute is lost, added or rewritten on the way, and no null is."""
-    event = event_of(record, "westeurope")
+    event = event_of(record)
     await publisher.publish(event)
 
     assert topic.batches.pop() == [event]
@@ -161,6 +162,16 @@ REFUSALS = [
     pytest.param(
         web.Response(status=500, body=b"x", headers={"Content-Encoding": "gzip"}), "Event Grid", id="no gzip"
     ),
+    pytest.param(
+        web.Response(status=400, body=b"\xff\xfe", content_type="application/json"),
+        "Event Grid",
+        id="no UTF-8",
+    ),
+    pytest.param(
+        web.Response(status=500, body=b"\xff", headers={"Content-Type": "text/plain; charset=nothing"}),
+        "Event Grid",
+        id="no charset",
+    ),
 ]
 
 
@@ -173,6 +184,18 @@ async def test_event_that_was_not_taken_is_told_and_not_sent_again(
 
     assert re.search(said, (await failure(publisher)).detail)
     assert topic.posts == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "lasting"), [(400, True), (413, True), (401, False), (403, False), (404, False), (503, False)]
+)
+async def test_refusal_of_the_event_itself_is_told_from_others(
+    publisher: EventGridPublisher, topic: FakeTopic, status: int, lasting: bool
+) -> None:
+    """The same event again is refused again; roles, rules and topics are mended."""
+    topic.trouble = error(status, "Refused")
+
+    assert (await failure(publisher)).lasting is lasting
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -200,9 +223,21 @@ async def test_event_grid_that_says_nothing_is_given_up_at_the_deadline(
 
     assert (await failure(publisher)).detail in (
         "Event Grid did not answer in time",
-        "Event Grid did not answer: ServiceResponseTimeoutError",
+        "Event Grid did not answer usably: ServiceResponseTimeoutError",
     )
     topic.open.set()
+    await publisher.aclose()
+
+
+async def test_event_grid_that_drips_is_given_up_at_the_deadline(
+    topic: FakeTopic, identity: ManagedIdentity
+) -> None:
+    """An answer that goes on and on never lets a single read time out."""
+    topic.drips = True
+    publisher = open_topic(URL, identity, deadline=0.5)
+
+    async with asyncio.timeout(10):
+        assert (await failure(publisher)).detail == "Event Grid did not answer in time"
     await publisher.aclose()
 
 
@@ -210,7 +245,7 @@ async def test_connection_that_breaks_is_told(publisher: EventGridPublisher, top
     """The event may have been taken: nobody but the collector may send it again."""
     topic.hang_up = True
 
-    assert (await failure(publisher)).detail.startswith("Event Grid did not answer: Service")
+    assert (await failure(publisher)).detail.startswith("Event Grid did not answer usably: Service")
     assert topic.posts == 1
 
 
@@ -220,7 +255,7 @@ async def test_event_grid_that_is_down_is_told(
     """Nobody listens under its address."""
     names[HOST, 443] = ("127.0.0.1", 1)
 
-    assert (await failure(publisher)).detail == "Event Grid did not answer: ServiceRequestError"
+    assert (await failure(publisher)).detail == "Event Grid did not answer usably: ServiceRequestError"
 
 
 async def test_event_grid_that_comes_back_is_published_to(
@@ -278,7 +313,7 @@ async def test_server_of_an_unknown_authority_is_sent_nothing(
     runner, port = await azure.serve(stranger.app(), certificate)
     names[HOST, 443] = ("127.0.0.1", port)
 
-    assert (await failure(publisher)).detail == "Event Grid did not answer: ServiceRequestError"
+    assert (await failure(publisher)).detail == "Event Grid did not answer usably: ServiceRequestError"
     assert stranger.posts == 0
     await runner.cleanup()
 

@@ -13,13 +13,11 @@ from jsonschema import Draft202012Validator
 
 from shared.events.cloud_event import COMPLETED, EXPIRED, event_of
 from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
-from shared.face.regions import REGION_NAMES
 from shared.sessions.record import SessionRecord
 from tests.events.schemas import TYPES, final_records, parts_of, schema_of, validator_of
 
 Event = dict[str, Any]
 
-regions = st.sampled_from([*REGION_NAMES, "local", "our-own-name"])
 PASSED = SessionResult(
     SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, digest="A" * 64, request_id="a-request"
 )
@@ -31,6 +29,7 @@ NEW = SessionRecord(
     created_at=1_800_000_000_000,
     token_expires_at=1_800_000_600_000,
     face_api_version="v1.2",
+    region="westeurope",
     traceparent="00-" + "1" * 32 + "-" + "2" * 16 + "-00",
 )
 
@@ -39,7 +38,7 @@ def event(result: SessionResult | None = PASSED) -> Event:
     """An event as a consumer parses it; without a result, of a session that expired."""
     now = 1_800_000_020_000
     record = NEW.expired(now) if result is None else NEW.with_result(result, now)
-    return dict(json.loads(json.dumps(event_of(record, "westeurope"))))
+    return dict(json.loads(json.dumps(event_of(record))))
 
 
 def is_valid(candidate: Event, kind: str | None = None) -> bool:
@@ -47,30 +46,30 @@ def is_valid(candidate: Event, kind: str | None = None) -> bool:
     return bool(validator_of(kind or candidate["type"]).is_valid(candidate))
 
 
-@given(final_records(), regions)
-def test_event_of_any_record_keeps_to_its_schema(record: SessionRecord, region: str) -> None:
+@given(final_records())
+def test_event_of_any_record_keeps_to_its_schema(record: SessionRecord) -> None:
     """Whatever became of a session, its event is what the page of its type says."""
-    made = json.loads(json.dumps(event_of(record, region)))
+    made = json.loads(json.dumps(event_of(record)))
 
     validator_of(made["type"]).validate(made)
 
 
-@given(final_records(), regions)
-def test_event_of_one_type_is_refused_by_the_other_schema(record: SessionRecord, region: str) -> None:
+@given(final_records())
+def test_event_of_one_type_is_refused_by_the_other_schema(record: SessionRecord) -> None:
     """The schemas tell the types apart."""
-    made = event_of(record, region)
+    made = event_of(record)
     [other] = set(TYPES) - {made["type"]}
 
     assert not is_valid(made, other)
 
 
-@given(final_records(), regions)
-def test_event_keeps_to_cloudevents(record: SessionRecord, region: str) -> None:
+@given(final_records())
+def test_event_keeps_to_cloudevents(record: SessionRecord) -> None:
     """The required attributes are non-empty strings, names are lower-case letters and digits, it fits in 64 KiB.
 
     https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#context-attributes
     """
-    made = event_of(record, region)
+    made = event_of(record)
 
     assert made["specversion"] == "1.0"
     assert all(isinstance(made[name], str) and made[name] for name in ("id", "source", "specversion", "type"))
@@ -81,10 +80,10 @@ def test_event_keeps_to_cloudevents(record: SessionRecord, region: str) -> None:
     assert len(json.dumps(made).encode()) <= 65_536
 
 
-@given(final_records(), regions)
-def test_event_survives_the_sdk_that_sends_it(record: SessionRecord, region: str) -> None:
+@given(final_records())
+def test_event_survives_the_sdk_that_sends_it(record: SessionRecord) -> None:
     """The SDK's own event, which Event Grid is handed, has every attribute, and takes none for another."""
-    made = event_of(record, region)
+    made = event_of(record)
 
     sent: CloudEvent[Any] = CloudEvent.from_dict(dict(made))
 
@@ -102,18 +101,18 @@ def test_event_survives_the_sdk_that_sends_it(record: SessionRecord, region: str
     assert (sent.extensions or {}).get("traceparent") == made.get("traceparent")
 
 
-@given(final_records(), regions)
-def test_event_made_again_is_the_same(record: SessionRecord, region: str) -> None:
+@given(final_records())
+def test_event_made_again_is_the_same(record: SessionRecord) -> None:
     """What happens to a record after its end leaves its event as it was, to the letter."""
     later = record.as_published(5_000_000_000_000).as_revoked(5_000_000_000_001).as_deleted_upstream(5)
 
-    assert json.dumps(event_of(later, region)) == json.dumps(event_of(record, region))
+    assert json.dumps(event_of(later)) == json.dumps(event_of(record))
 
 
 @given(st.lists(final_records(), max_size=20, unique_by=lambda record: record.session_id))
 def test_events_of_different_sessions_have_different_ids(records: list[SessionRecord]) -> None:
     """Source and id name one event."""
-    assert len({event_of(record, "westeurope")["id"] for record in records}) == len(records)
+    assert len({event_of(record)["id"] for record in records}) == len(records)
 
 
 @pytest.mark.parametrize("kind", TYPES)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from collect_result.use_case import DEADLINE_MS, FORGOTTEN_MS
+from collect_result.delays import DEADLINE, FORGOTTEN, GIVEN_UP
 from create_session.use_case import SWEEP_AFTER_SECONDS
 from shared.events.cloud_event import COMPLETED, EXPIRED, event_id
 from shared.settings import Settings
@@ -81,13 +81,15 @@ def test_times_on_the_page_are_those_of_the_code() -> None:
     """When a session expires, how long Face knows it, and how long records are kept."""
     settings = Settings.from_mapping(environment("http://127.0.0.1:9"))
 
-    assert (SWEEP_AFTER_SECONDS, DEADLINE_MS, FORGOTTEN_MS) == (125, 47 * 3_600_000, 48 * 3_600_000)
+    assert (SWEEP_AFTER_SECONDS, DEADLINE, FORGOTTEN) == (125, 47 * 3_600, 48 * 3_600)
+    assert GIVEN_UP - DEADLINE == 50 * 60
     assert (settings.record_retention_days, str(settings.throttle_result)) == (30, "1/s")
     assert all(
         words in " ".join(PAGE.split())
         for words in (
             "two minutes and five seconds after the token's end",
             "47 hours after the create",
+            "47 hours and 50 minutes after the create",
             "forgets a session 48 hours after its creation",
             "`RECORD_RETENTION_DAYS`, 30 by default",
             "`THROTTLE_RESULT` (`1/s` by default)",
@@ -121,6 +123,16 @@ def test_example_takes_a_reference_from_its_owner_alone() -> None:
         assert orders.execute("SELECT verified FROM orders").fetchone() == (0,)
 
 
+def test_example_takes_a_reference_of_nobody_where_callers_are_not_authenticated() -> None:
+    """`principal` is null then, on both sides."""
+    handle, passed = handler(), samples()[0]
+
+    with closing(_orders(person=None)) as orders:
+        assert passed["data"]["principal"] is None
+        assert handle(orders, passed) is True
+        assert handle(orders, _owned(passed) | {"id": "another"}) is False
+
+
 def test_example_that_fails_leaves_the_event_for_the_next_delivery() -> None:
     """Id and change are one transaction: an event that could not be applied does not count as a duplicate."""
     handle, event = handler(), _owned(samples()[0])
@@ -138,10 +150,10 @@ def _owned(event: Mapping[str, Any]) -> dict[str, Any]:
     return {**event, "data": {**event["data"], "principal": "anna"}}
 
 
-def _orders() -> sqlite3.Connection:
+def _orders(person: str | None = "anna") -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:")
     connection.execute("CREATE TABLE applied_events (id TEXT PRIMARY KEY)")
     connection.execute("CREATE TABLE orders (reference TEXT, person TEXT, verified INTEGER)")
-    connection.execute("INSERT INTO orders VALUES ('order:4711', 'anna', 0)")
+    connection.execute("INSERT INTO orders VALUES ('order:4711', ?, 0)", (person,))
     connection.commit()
     return connection

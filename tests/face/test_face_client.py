@@ -23,6 +23,7 @@ from shared.face import v1_1_preview_1, v1_2
 from shared.face.budget import Budget
 from shared.face.client import FaceClient
 from shared.face.model import (
+    AuditPage,
     CreatedSession,
     Face,
     LivenessDecision,
@@ -31,6 +32,7 @@ from shared.face.model import (
     SessionStatus,
 )
 from shared.face.retries import Patience
+from shared.face.versions import API_VERSIONS, load_version
 from tests.face.doubles import (
     CREATED,
     KEY,
@@ -496,6 +498,38 @@ async def test_check_fails_where_something_does_not_fit(
             await face.check(REQUEST_ID)
 
 
+@pytest.mark.parametrize("made_with", API_VERSIONS)
+async def test_session_is_asked_for_in_the_version_that_it_was_made_with(made_with: str) -> None:
+    """Whatever version is spoken by now."""
+    missing = answer_json(404, NOT_FOUND)
+    async with FaultServer(missing, missing) as server, face_client(server.url) as face:
+        with pytest.raises(UpstreamSessionGone):
+            await face.result(SESSION, REQUEST_ID, api_version=made_with)
+        await face.delete(SESSION, REQUEST_ID, api_version=made_with)
+
+    version = load_version(made_with)
+    assert [request.target for request in server.received] == [
+        version.result_request(SESSION).path,
+        version.delete_request(SESSION).path,
+    ]
+
+
+async def test_session_of_a_version_without_an_audit_has_none() -> None:
+    """It is not asked for in the version that is spoken by now."""
+    async with FaultServer(answer_json(200, [])) as server, face_client(server.url) as face:
+        assert await face.audit(SESSION, AuditPage(), REQUEST_ID, api_version="v1.2") is None
+        assert await face.audit(SESSION, AuditPage(), REQUEST_ID, api_version="v1.1-preview.1") == ()
+
+
+async def test_version_that_is_not_spoken_here_is_trouble() -> None:
+    """After a rollback there may be sessions of a later release: they are not gone, and nothing is sent."""
+    async with FaultServer(not_found) as server, face_client(server.url) as face:
+        for call in (face.result, face.delete):
+            with pytest.raises(UpstreamFailure, match="not spoken here"):
+                await call(SESSION, REQUEST_ID, api_version="v9")
+    assert server.received == []
+
+
 async def test_each_request_leaves_one_event(caplog: pytest.LogCaptureFixture) -> None:
     """A try is logged with what a support case needs: operation, status, both request ids."""
     failing = answer_json(500, {"error": {"code": "Unspecified"}}, {"apim-request-id": "first"})
@@ -507,7 +541,7 @@ async def test_each_request_leaves_one_event(caplog: pytest.LogCaptureFixture) -
         json.loads(record.getMessage()) for record in caplog.records if record.name == "shared.face.calls"
     ]
     for event in events:
-        assert event.pop("duration_ms") >= 0
+        assert event.pop("milliseconds") >= 0
     assert events == [
         {
             "event": "face_called",
@@ -516,8 +550,8 @@ async def test_each_request_leaves_one_event(caplog: pytest.LogCaptureFixture) -
             "status": 500,
             "error": "UpstreamFailure",
             "detail": "Face answered 500 Unspecified",
-            "request_id": REQUEST_ID,
-            "upstream_request_id": "first",
+            "requestId": REQUEST_ID,
+            "upstreamRequestId": "first",
         },
         {
             "event": "face_called",
@@ -525,8 +559,8 @@ async def test_each_request_leaves_one_event(caplog: pytest.LogCaptureFixture) -
             "attempt": 2,
             "status": 404,
             "error": "UpstreamSessionGone",
-            "request_id": REQUEST_ID,
-            "upstream_request_id": "second",
+            "requestId": REQUEST_ID,
+            "upstreamRequestId": "second",
         },
     ]
 

@@ -98,6 +98,31 @@ def test_run_over_azurite_says_so(azurite: Azurite, tmp_path: Path) -> None:
     assert [event["type"] for event in events_in(path)] == ["of an earlier run", "liveness.session.completed"]
 
 
+def test_run_over_azurite_says_how_to_operate_it(azurite: Azurite, tmp_path: Path) -> None:
+    """The line that it prints is a command that works, with the key of this Azurite alone."""
+    with staying_up(tmp_path, "--storage", "azurite") as (process, introduction):
+        [line] = [line for line in introduction.splitlines() if line.split()[:1] == ["operator"]]
+        setting, *words = shlex.split(line)[1:]
+        name, _, value = setting.partition("=")
+        ended = run(*words[3:], cwd=tmp_path, **{name: value})
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert words[:3] == ["python", "-m", "local"]
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == "0 shown, about 0 in liveness-results-poison\n"
+
+
+def test_run_over_another_account_does_not_show_its_key(azurite: Azurite, tmp_path: Path) -> None:
+    """What the environment names is somebody's own."""
+    own = {"AzureWebJobsStorage": azurite.connection_string, "ID_PEPPER": "a-pepper"}
+    with staying_up(tmp_path, "--storage", "azurite", **own) as (process, introduction):
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert "AccountKey" not in introduction
+
+
 @pytest.mark.parametrize("version", ["v1.2", "v1.3-preview.1"])
 def test_run_keeps_what_the_environment_says(version: str, tmp_path: Path) -> None:
     """A setting given with the command is the one that is used."""
@@ -108,9 +133,9 @@ def test_run_keeps_what_the_environment_says(version: str, tmp_path: Path) -> No
 
 
 @contextmanager
-def staying_up(cwd: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def staying_up(cwd: Path, *options: str, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run until the demonstration is over; what was printed by then comes along."""
-    process = started("run", *FREE_PORTS, cwd=cwd)
+    process = started("run", *options, *FREE_PORTS, cwd=cwd, **settings)
     with process:
         try:
             yield process, _introduction(process)

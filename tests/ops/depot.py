@@ -65,7 +65,6 @@ class Depot:
         return {
             "AzureWebJobsStorage": self.connection_string,
             "EVENTS_FILE": str(self.events_file),
-            "BROKER_REGION": "westeurope",
         } | self.extra
 
     def ops(self, *words: str) -> Ended:
@@ -138,6 +137,7 @@ class Depot:
             principal="a-caller",
             client_reference="order:1",
             face_api_version="v1.2",
+            region="westeurope",
             traceparent=TRACEPARENT,
             status=SessionStatus.RESULT_AVAILABLE,
             decision=LivenessDecision.REALFACE,

@@ -77,6 +77,7 @@ def test_each_command_there_is_is_shown() -> None:
         ("poison", "drop"),
         ("events", "republish"),
         ("session", "show"),
+        ("session", "collect"),
     }
 
 

@@ -18,6 +18,7 @@ from local.ops.poison import replay_poison
 from local.ops.poison_queue import PoisonQueue
 from local.ops.session import show_session
 from shared.face.model import SessionStatus
+from shared.queues.azure_queue import AzureQueue
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions
 from shared.storage.azure_table import TableAccount, open_table_store
@@ -70,7 +71,8 @@ async def test_messages_are_replayed_by_an_identity(
                 await queue.clear_messages()
         await poison.send_message(base64.b64encode(collect_message().encode()).decode())
 
-        await replay_poison(PoisonQueue(poison, results), Output(as_json=False), None)
+        app_queue = AzureQueue(results, create=False, deadline=10)
+        await replay_poison(PoisonQueue(poison, app_queue), Output(as_json=False), None)
 
         assert len(await results.peek_messages()) == 1
         assert await poison.peek_messages() == []

@@ -1,6 +1,7 @@
 """`ops events republish`: the same events once more, over Azurite and into a file."""
 
 import json
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,13 +30,14 @@ def range_of(depot: Depot, start: int = 0, end: int = MINUTE) -> tuple[str, ...]
 
 
 def test_event_is_published_as_the_app_made_it(depot: Depot) -> None:
-    """The line is the event of the record, with the app's region, to the letter."""
+    """The line is the event of the record to the letter, whatever region this machine would be in."""
     record = depot.add()
+    depot.extra["BROKER_REGION"] = "elsewhere"
 
     ended = depot.ops("events", "republish", "--session", record.session_id)
 
     assert (ended.status, ended.errors) == (0, [])
-    assert depot.events() == [json.dumps(event_of(record, "westeurope"), separators=(",", ":"))]
+    assert depot.events() == [json.dumps(event_of(record), separators=(",", ":"))]
 
 
 def test_publishing_twice_gives_identical_lines(depot: Depot) -> None:
@@ -48,7 +50,7 @@ def test_publishing_twice_gives_identical_lines(depot: Depot) -> None:
     lines = depot.events()
     assert len(lines) == 40
     assert sorted(set(lines)) == sorted(
-        json.dumps(event_of(record, "westeurope"), separators=(",", ":")) for record in records
+        json.dumps(event_of(record), separators=(",", ":")) for record in records
     )
 
 
@@ -147,6 +149,21 @@ def test_session_without_an_event_fails(depot: Depot, changes: dict[str, Any] | 
     assert depot.events() == []
 
 
+@pytest.mark.parametrize(
+    "words", [("events", "republish", "--session"), ("session", "show"), ("session", "collect")]
+)
+def test_session_whose_record_cannot_be_read_fails_in_one_line(depot: Depot, words: tuple[str, ...]) -> None:
+    """A row that somebody broke is told as such by each command that is asked for one session."""
+    session_id = str(uuid.uuid4())
+    broken = Entity(session_id, {"status": "?"}, 2**50)
+    depot.with_store(lambda store: store.insert(Table.SESSIONS, broken))
+
+    ended = depot.ops(*words, session_id)
+
+    assert (ended.status, ended.lines) == (1, [])
+    assert ended.errors == ["ops: the sessions: a session record cannot be read"]
+
+
 def test_file_that_cannot_be_written_fails_and_names_the_session(depot: Depot) -> None:
     """The exit status and a line say what was not published; the record is not marked."""
     record = depot.add(published_at=None)
@@ -189,6 +206,7 @@ async def kept() -> MemoryStore:
             "created_at": 0,
             "token_expires_at": 1,
             "face_api_version": "v1.2",
+            "region": "westeurope",
             "status": "Expired",
             "attempts": 0,
             "completed_at": number,
@@ -208,7 +226,7 @@ async def test_one_event_that_fails_does_not_keep_the_others(
     """All are tried, and the one is named."""
     refused = "00000003-0000-4000-8000-000000000000"
     publisher = RefusingPublisher({refused})
-    republication = Republication(kept, publisher, "local", FakeClock(), Output(as_json=False))
+    republication = Republication(kept, publisher, FakeClock(), Output(as_json=False))
 
     with pytest.raises(Failure, match=r"^1 event failed; see above"):
         await republication.of_range(0, 50)
@@ -222,7 +240,7 @@ async def test_nothing_gets_through_ends_the_run(
 ) -> None:
     """Where sixteen fail one after the other, the rest is not tried: each takes ten seconds to fail."""
     publisher = RefusingPublisher(None)
-    republication = Republication(kept, publisher, "local", FakeClock(), Output(as_json=False))
+    republication = Republication(kept, publisher, FakeClock(), Output(as_json=False))
 
     with pytest.raises(Failure, match="nothing gets through"):
         await republication.of_range(0, 50)
@@ -237,7 +255,7 @@ async def test_record_that_cannot_be_read_is_named(
     """A row that is no record does not keep the others."""
     await kept.insert(Table.SESSIONS, Entity("broken", {"completed_at": 7}, 86_400_000))
     publisher = MemoryPublisher()
-    republication = Republication(kept, publisher, "local", FakeClock(), Output(as_json=False))
+    republication = Republication(kept, publisher, FakeClock(), Output(as_json=False))
 
     with pytest.raises(Failure, match=r"^1 event failed"):
         await republication.of_range(0, 50)

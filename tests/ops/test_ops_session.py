@@ -1,14 +1,16 @@
-"""`ops session show`: what is kept of a session, over Azurite."""
+"""`ops session`: what is kept of one, and its message once more, over Azurite."""
 
 from dataclasses import fields
+from typing import Any
 
 import pytest
 
 from shared.events.cloud_event import event_of
 from shared.face.model import Failure, SessionStatus
+from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord, Step
 from shared.times import rfc3339
-from tests.ops.depot import TOKEN_HASH, Depot
+from tests.ops.depot import TOKEN_HASH, TRACEPARENT, Depot
 
 SECRET = {"token_hash"}
 INTERNAL = {"reads"}
@@ -41,7 +43,7 @@ def test_record_as_json_is_one_object(depot: Depot) -> None:
 
     assert shown["failure"] == {"code": "FaceWithMaskDetected", "message": "Mask detected."}
     assert shown["passed"] is False
-    assert shown["eventId"] == event_of(record, "anywhere")["id"]
+    assert shown["eventId"] == event_of(record)["id"]
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
@@ -82,9 +84,48 @@ def test_id_may_be_in_capitals(depot: Depot) -> None:
     assert depot.ops("session", "show", record.session_id.upper()).status == 0
 
 
-def test_unknown_session_fails_in_one_line(depot: Depot) -> None:
+@pytest.mark.parametrize("verb", ["show", "collect"])
+def test_unknown_session_fails_in_one_line(depot: Depot, verb: str) -> None:
     """It says what that may mean."""
-    ended = depot.ops("session", "show", "00000000-0000-4000-8000-000000000000")
+    ended = depot.ops("session", verb, "00000000-0000-4000-8000-000000000000")
 
     assert (ended.status, ended.lines, len(ended.errors)) == (1, [], 1)
     assert "there is no record" in ended.errors[0]
+    assert depot.results() == []
+
+
+OPEN = {"status": SessionStatus.STARTED, "decision": None, "completed_at": None, "published_at": None}
+
+
+@pytest.mark.parametrize(
+    "changes", [pytest.param(OPEN, id="open"), pytest.param({"published_at": None}, id="ended")]
+)
+def test_session_whose_message_was_lost_is_given_another(depot: Depot, changes: dict[str, Any]) -> None:
+    """The app collects it as it does what was replayed."""
+    record = depot.add(**changes)
+
+    ended = depot.ops("session", "collect", record.session_id)
+
+    message = CollectMessage(record.session_id, Reason.REPLAY, traceparent=TRACEPARENT)
+    assert (ended.status, len(ended.lines), ended.errors) == (0, 1, [])
+    assert [CollectMessage.from_text(text) for text in depot.results()] == [message]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        pytest.param({}, "its event was published", id="published"),
+        pytest.param(OPEN | {"revoked": True}, "it was revoked before its end", id="revoked"),
+    ],
+)
+def test_session_without_an_event_to_come_is_not_collected(
+    depot: Depot, changes: dict[str, Any], why: str
+) -> None:
+    """One line says why there is nothing to do."""
+    record = depot.add(**changes)
+
+    ended = depot.ops("session", "collect", record.session_id)
+
+    assert (ended.status, ended.lines, len(ended.errors)) == (1, [], 1)
+    assert why in ended.errors[0]
+    assert depot.results() == []

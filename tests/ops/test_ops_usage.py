@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from local.ops.settings import OpsSettings
 from shared.times import rfc3339
 from tests.ops.depot import Depot, collect_message
 
@@ -17,11 +18,17 @@ SESSION = "00000000-0000-4000-8000-000000000000"
 
 def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Run the command as an operator does."""
+    return run_into(subprocess.PIPE, *words, **environment)
+
+
+def run_into(stdout: int, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command with its output going elsewhere."""
     return subprocess.run(  # noqa: S603 - our own module.
         [sys.executable, "-m", "local", "ops", *words],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]} | environment,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=60,
         check=False,
@@ -102,14 +109,38 @@ def test_nobody_to_publish_to_is_told_before_anything_is_read(depot: Depot) -> N
     assert "EVENT_GRID_TOPIC_ENDPOINT or EVENTS_FILE" in ended.errors[0]
 
 
-def test_region_has_to_be_said_for_a_real_account(depot: Depot) -> None:
-    """An event with another region would not be the same one."""
-    depot.extra["BROKER_REGION"] = ""
+TOPIC = "https://{}.westeurope-1.eventgrid.azure.net/api/events"
 
-    ended = depot.ops("events", "republish", "--session", SESSION, "--account", "anaccount")
 
-    assert (ended.status, len(ended.errors)) == (2, 1)
-    assert "BROKER_REGION" in ended.errors[0]
+@pytest.mark.parametrize(
+    ("field", "name", "said", "environment"),
+    [
+        ("storage_account", "AzureWebJobsStorage__accountName", "said", "fromenvironment"),
+        (
+            "event_grid_topic_endpoint",
+            "EVENT_GRID_TOPIC_ENDPOINT",
+            TOPIC.format("said"),
+            TOPIC.format("other"),
+        ),
+        ("events_file", "EVENTS_FILE", "said.jsonl", "other.jsonl"),
+    ],
+)
+def test_command_line_counts_more_than_the_environment(
+    field: str, name: str, said: str, environment: str
+) -> None:
+    """Each option takes the place of the app's own setting, which counts where it is not given."""
+    both = OpsSettings.from_mapping({name: environment}, {field: said})
+    alone = OpsSettings.from_mapping({name: environment}, {field: None})
+
+    assert (getattr(both, field), getattr(alone, field)) == (said, environment)
+
+
+def test_account_counts_more_than_a_connection_string(depot: Depot) -> None:
+    """As in the app: what is in Azure is meant, although the shell still has what Azurite took."""
+    ended = run("poison", "list", "--account", "anaccount", **depot.environment | {"PATH": str(depot.folder)})
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("ops: no token: ")
 
 
 def test_file_on_the_command_line_counts_more_than_the_environments_topic(depot: Depot) -> None:
@@ -198,6 +229,18 @@ def test_commands_work_as_a_process(depot: Depot) -> None:
     assert json.loads(listed.stdout)["sessionId"] == record.session_id
     assert published.stdout.endswith("1 event published, 1 for the first time\n")
     assert json.loads(shown.stdout)["publishedDateTime"]
+
+
+def test_reader_that_has_seen_enough_ends_the_command_in_silence(depot: Depot) -> None:
+    """`| head -1` is no failure to tell of."""
+    depot.poison(collect_message())
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    ended = run_into(writing, "poison", "list", "--json", **depot.environment)
+    os.close(writing)
+
+    assert (ended.returncode, ended.stderr) == (1, "")
 
 
 @pytest.mark.parametrize(

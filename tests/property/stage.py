@@ -201,14 +201,18 @@ class StagedFace:
         made: CreatedSession = await self._perform("create", lambda: self._face.create(spec, request_id))
         return made
 
-    async def result(self, session_id: str, request_id: str) -> SessionResult:
+    async def result(
+        self, session_id: str, request_id: str, *, api_version: str | None = None
+    ) -> SessionResult:
         result: SessionResult = await self._perform(
-            "result", lambda: self._face.result(session_id, request_id)
+            "result", lambda: self._face.result(session_id, request_id, api_version=api_version)
         )
         return result
 
-    async def delete(self, session_id: str, request_id: str) -> None:
-        await self._perform("delete", lambda: self._face.delete(session_id, request_id))
+    async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
+        await self._perform(
+            "delete", lambda: self._face.delete(session_id, request_id, api_version=api_version)
+        )
 
     async def check(self, request_id: str) -> None:
         """Be there."""

@@ -10,7 +10,7 @@ from create_session.use_case import CreateCommand, Created, create_session
 from get_result.use_case import ResultQuery, get_result
 from revoke_session.use_case import revoke_session
 from shared.callers import Caller
-from shared.errors import StorageUnavailable
+from shared.errors import SessionNotFound, StorageUnavailable
 from shared.face.model import LivenessDecision, LivenessMode, SessionResult, SessionSpec, SessionStatus
 from shared.queues.message import CollectMessage, Reason
 from shared.storage.port import Table
@@ -138,3 +138,36 @@ def test_result_that_loses_every_race_is_collected_later(race: Race) -> None:
     assert race.steps == ["created"]
     assert CollectMessage.from_text(race.world.queue.messages[-1].text).attempt == 1
     assert race.world.publisher.events == []
+
+
+@pytest.mark.parametrize("rival", ["collector", "revocation"])
+@pytest.mark.parametrize("asker", ["poll", "collector"])
+def test_session_that_ends_while_face_is_asked_is_no_trouble(race: Race, asker: str, rival: str) -> None:
+    """Face knows it no more by then: the record, read again, says what became of it."""
+    session_id, token = race.session.session_id, race.session.auth_token
+    query, message = (
+        ResultQuery(session_id, token, Caller(), "a-request"),
+        CollectMessage(session_id, Reason.SWEEP),
+    )
+    asking = race.world.send(
+        0, lambda app: get_result(app, query) if asker == "poll" else collect_result(app, message)
+    )
+    race.run_until(asking, "result")
+    race.world.face.answer(session_id, PASS)
+    app = race.world.undisturbed()
+    if rival == "collector":
+        race.world.run(collect_result(app, message))
+    else:
+        race.world.run(revoke_session(app, session_id, token, Caller(), "a-request"))
+    race.world.queue.messages.clear()
+    while not asking.task.done():
+        race.world.go_on(*race.world.stage.calls)
+
+    if asker == "collector":
+        assert asking.task.exception() is None
+        assert race.world.queue.messages == []
+    elif rival == "collector":
+        assert asking.task.result().record.decision is LivenessDecision.REALFACE
+    else:
+        assert isinstance(asking.task.exception(), SessionNotFound)
+    assert len(race.world.publisher.events) == (rival == "collector")

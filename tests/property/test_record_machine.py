@@ -9,13 +9,14 @@ from typing import Any, Literal, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from collect_result.use_case import DEADLINE_MS, FORGOTTEN_MS, collect_result
+from collect_result.delays import DEADLINE, FORGOTTEN
+from collect_result.use_case import collect_result
 from create_session.use_case import CreateCommand, Created, create_session
 from get_result.use_case import ResultQuery, ResultState, get_result
 from revoke_session.use_case import revoke_session
 from shared.bootstrap import App
 from shared.callers import Caller
-from shared.errors import SessionNotFound, StorageUnavailable, UpstreamError
+from shared.errors import SessionNotFound, StorageUnavailable, UpstreamError, UpstreamFailure
 from shared.face.model import (
     Failure,
     LivenessDecision,
@@ -25,7 +26,7 @@ from shared.face.model import (
     SessionStatus,
 )
 from shared.queues.message import CollectMessage, Reason
-from shared.sessions.record import SessionRecord
+from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord
 from shared.storage.port import Table, Value
 from tests.property.stage import Call
 from tests.property.staged_machine import FORM, PLACE, StagedMachine
@@ -110,6 +111,7 @@ class RecordMachine(StagedMachine):
         self.session: Created = self.undisturbed(lambda app: create_session(app, COMMAND))
         self.sent: dict[Request, Sent] = {}
         self.told: set[LivenessDecision] = set()
+        self.forgotten = False
 
     @property
     def versions(self) -> list[Row]:
@@ -172,9 +174,11 @@ class RecordMachine(StagedMachine):
     @rule(result=st.sampled_from(RESULTS))
     def face_has_another_answer(self, result: SessionResult) -> None:
         self.world.face.answer(self.session.session_id, result)
+        self.forgotten = False
 
     @rule()
     def face_forgets_the_session(self) -> None:
+        self.forgotten = True
         self.world.face.forget(self.session.session_id)
 
     @rule(seconds=st.sampled_from([1, 60, 600, 121, 47 * 3600]))
@@ -188,6 +192,10 @@ class RecordMachine(StagedMachine):
             self.note(self.undisturbed(self.ask("poll")), version)
         except SessionNotFound:
             assert revoked, "a session was not found that nobody had revoked"
+        except UpstreamFailure:
+            assert self.forgotten
+            assert self.row["status"] not in FINAL
+            assert self.world.clock() <= int(self.row["token_expires_at"]) + EXPIRY_GRACE_MS
 
     @rule()
     def a_phone_revokes_undisturbed(self) -> None:
@@ -202,14 +210,14 @@ class RecordMachine(StagedMachine):
         if self.row["status"] in FINAL:
             assert "published_at" in self.row
             assert self.world.publisher.events
-        forgotten = self.world.clock() >= int(self.row["created_at"]) + FORGOTTEN_MS
-        if not forgotten and (self.row["revoked"] or (self.deletes and self.row["status"] in FINAL)):
-            assert self.row["deleted_upstream"]
+        age = self.world.clock() - int(self.row["created_at"])
+        if self.row["revoked"] or (self.deletes and self.row["status"] in FINAL):
+            assert self.row["deleted_upstream"] or age >= FORGOTTEN * 1000
         unsettled = not self.row["revoked"] and self.row["status"] not in FINAL
         assert len(self.world.queue.messages) - messages == unsettled, (
             "it is looked at again until it is settled"
         )
-        if self.world.clock() >= int(self.row["created_at"]) + DEADLINE_MS:
+        if age >= DEADLINE * 1000:
             assert not unsettled
 
     @invariant()

@@ -108,6 +108,8 @@ async def test_session_whose_event_is_owed_is_kept_twice_as_long_and_told(
     first, second = ended(caplog)
     assert (first["sessionsUnpublished"], second["sessionsUnpublished"]) == (0, 1)
     assert caplog.records[-1].levelname == "WARNING"
+    [named] = [r for r in caplog.records if "session_purged_without_event" in r.message]
+    assert (named.levelname, json.loads(named.message)["sessionId"]) == ("ERROR", record.session_id)
 
 
 async def test_session_that_is_published_at_last_goes_at_once(app: App, clock: FakeClock) -> None:

@@ -90,6 +90,17 @@ async def test_delay_goes_over_the_wire_in_whole_seconds(delay: float, seconds: 
     assert 0 <= seconds < 7 * 86_400
 
 
+async def test_message_never_expires() -> None:
+    """By itself a queue drops what lies in it for a week, and the session's event with it."""
+    async with RawServer([CREATED]) as server:
+        queue = open_queue(connection_string(server), "q")
+        await queue.send("a", 0)
+        await queue.aclose()
+
+    [request] = server.received
+    assert "messagettl=-1" in request.path
+
+
 async def test_missing_queue_is_not_made_in_azure(azurite: Azurite, name: str) -> None:
     """There it is provisioned: that it is missing is told, by sending and by the check."""
     queue = open_queue(azurite.connection_string, name)

@@ -56,8 +56,9 @@ class Delivery:
     """Has messages of a `LaterQueue` show when they are due: what a storage service does whose time is the test's."""
 
     def __init__(self, connection_string: str) -> None:
-        self._source = StorageSource(connection_string, LATER_QUEUE)
-        self._queue = open_queue(connection_string, RESULTS_QUEUE, create=True)
+        # It is no part of what is tested: on a loaded machine it may take its time.
+        self._source = StorageSource(connection_string, LATER_QUEUE, deadline=30)
+        self._queue = open_queue(connection_string, RESULTS_QUEUE, create=True, deadline=30)
         self._waiting: list[_Waiting] = []
         self._seen = 0
 

@@ -3,12 +3,14 @@
 import random
 import secrets
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 
 import pytest
 from _pytest.mark.structures import ParameterSet
 
+from create_session.use_case import Created
 from shared.idempotency import LEASE_MS
 from shared.sessions.record import SessionRecord
 from tests.recovery.deaths import ANY_CALL, Death, Moment
@@ -18,8 +20,9 @@ from tests.support.processes import SOAK
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KILLED = -signal.SIGKILL
-TIMES = 10 if SOAK else 1
-MOMENTS: tuple[Moment, ...] = ("after", "before") if SOAK else ("after",)
+MOMENTS: tuple[Moment, ...] = ("after", "before", "before", "after")
+"""When processes die at each call, one after the other; each at work on a session of its own."""
+TIMES = 5 if SOAK else 1
 
 # The steps of each task, in their order: what has happened when this call (and which one of that name) has ended.
 COLLECTING = {
@@ -43,6 +46,8 @@ CREATING = {
     "record written, answer not": Death("after", "sessions.insert", held=("idempotency.replace",)),
     "answer stored, record not": Death("after", "idempotency.replace", held=("sessions.insert",)),
 }
+UNKNOWN_TO_ALL = (("after", "face.create"), ("before", "queue.send"))
+"""The deaths in a create after which only Face knows the session."""
 POLLING = {
     "read noted": ("sessions.replace", 1),
     "upstream read": ("face.result", 1),
@@ -72,108 +77,125 @@ DEATHS = 7 if SOAK else 2
 """One less than the deliveries after which the host gives a message up."""
 
 
-def deaths(steps: Mapping[str, tuple[str, int]]) -> list[ParameterSet]:
-    """Make the parameters of a test: death after each step, and in the long form before each as well, and often."""
+Deaths = Sequence[Death]
+
+
+def at_each_step(steps: Mapping[str, tuple[str, int] | Death]) -> list[ParameterSet]:
+    """Make the parameters of a test: for each step the deaths before and after it."""
     return [
-        pytest.param(Death(moment, call, number), id=f"{moment} {name}")
-        for (name, (call, number)), moment, _ in product(steps.items(), MOMENTS, range(TIMES))
+        pytest.param(
+            [replace(step if isinstance(step, Death) else Death("after", *step), moment=m) for m in MOMENTS],
+            id=name,
+        )
+        for (name, step), _ in product(steps.items(), range(TIMES))
     ]
 
 
-@pytest.mark.parametrize("death", deaths(COLLECTING))
+@pytest.mark.parametrize("deaths", at_each_step(COLLECTING))
 async def test_worker_killed_while_it_collects_session_ends_with_one_event_id(
-    scene: Scene, death: Death
+    scene: Scene, deaths: Deaths
 ) -> None:
     """Whatever was done before the death is not undone, changed or done differently by the next worker."""
-    device_id = a_device("sim-spoofface")
-    session = await scene.created(device_id)
-    assert await scene.perform(session)
+    sessions: dict[str, Created] = {}
+    for death in deaths:
+        device_id = a_device("sim-spoofface")
+        sessions[device_id] = await scene.created(device_id)
+        assert await scene.perform(sessions[device_id])
+        assert await scene.run("collect", death) == KILLED
 
-    assert await scene.run("collect", death) == KILLED
-    between = await scene.record(session.session_id)
+    between = {device_id: await scene.record(session.session_id) for device_id, session in sessions.items()}
     # Face would now say something else, where it still knows the session.
-    performed = await scene.perform(session, "realface")
+    performed = {
+        device_id: await scene.perform(session, "realface") for device_id, session in sessions.items()
+    }
     assert await scene.run("collect") == 0
 
-    settled = between is not None and between.final
-    decision = "realface" if performed and not settled else "spoofface"
-    record = await scene.require_ended(session.session_id, decision)
-    assert between is not None
-    assert_kept(between, record)
-    assert await scene.failures_charged(device_id) == (decision == "spoofface")
+    for device_id, session in sessions.items():
+        before = between[device_id]
+        assert before is not None
+        decision = "realface" if performed[device_id] and not before.final else "spoofface"
+        record = await scene.require_ended(session.session_id, decision)
+        assert_kept(before, record)
+        assert await scene.failures_charged(device_id) == (decision == "spoofface")
     assert await scene.messages() == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("name", "death"), [pytest.param(name, death, id=name) for name, death in CREATING.items()] * TIMES
-)
-async def test_broker_killed_in_a_create_leaves_nothing_behind(scene: Scene, name: str, death: Death) -> None:
+@pytest.mark.parametrize("deaths", at_each_step(CREATING))
+async def test_broker_killed_in_a_create_leaves_nothing_behind(scene: Scene, deaths: Deaths) -> None:
     """The phone asks again and is given a session; one that it was never told of ends as well.
 
     Only of a session that Face had made when the process died, before anything could be written, does nobody know:
     it cannot be used, and Face forgets it after 48 hours.
     """
-    device_id, key = a_device("sim-realface"), secrets.token_hex(16)
-
-    assert await scene.run("create", death, device_id, key) == KILLED
-    scene.clock.advance(LEASE_MS / 1000 + 1)
-    session = await scene.created(device_id, key)
-    assert await scene.perform(session)
+    session_ids = set()
+    for death in deaths:
+        device_id, key = a_device("sim-realface"), secrets.token_hex(16)
+        assert await scene.run("create", death, device_id, key) == KILLED
+        scene.clock.advance(LEASE_MS / 1000 + 1)
+        session = await scene.created(device_id, key)
+        assert await scene.perform(session)
+        session_ids.add(session.session_id)
     scene.let_tokens_end()
     assert await scene.run("collect") == 0
 
-    await scene.require_ended(session.session_id, "realface")
+    for session_id in session_ids:
+        await scene.require_ended(session_id, "realface")
     for other in scene.simulator.sessions:
-        if await scene.record(other.session_id) and other.session_id != session.session_id:
+        if await scene.record(other.session_id) and other.session_id not in session_ids:
             await scene.require_ended(other.session_id, None)
-    left = [upstream for upstream in scene.simulator.sessions if not upstream.deleted]
-    assert len(left) == (name == "upstream session created")
+    unknown = [death for death in deaths if (death.moment, death.call) in UNKNOWN_TO_ALL]
+    assert len([upstream for upstream in scene.simulator.sessions if not upstream.deleted]) == len(unknown)
     assert await scene.messages() == (0, 0)
 
 
-@pytest.mark.parametrize("death", deaths(POLLING))
-async def test_broker_killed_in_a_poll_session_ends_with_its_event(scene: Scene, death: Death) -> None:
+@pytest.mark.parametrize("deaths", at_each_step(POLLING))
+async def test_broker_killed_in_a_poll_session_ends_with_its_event(scene: Scene, deaths: Deaths) -> None:
     """The phone got no answer and never asks again; the sweep does what the poll would have."""
-    session = await scene.created(a_device("sim-spoofface"))
-    assert await scene.perform(session)
-
-    assert await scene.run("poll", death, session.session_id, session.auth_token) == KILLED
-    between = await scene.record(session.session_id)
+    between = {}
+    for death in deaths:
+        session = await scene.created(a_device("sim-spoofface"))
+        assert await scene.perform(session)
+        assert await scene.run("poll", death, session.session_id, session.auth_token) == KILLED
+        between[session.session_id] = await scene.record(session.session_id)
     assert await scene.run("collect") == 0
 
-    record = await scene.require_ended(session.session_id, "spoofface")
-    assert between is not None
-    assert_kept(between, record)
+    for session_id, before in between.items():
+        assert before is not None
+        assert_kept(before, await scene.require_ended(session_id, "spoofface"))
     assert await scene.messages() == (0, 0)
 
 
-@pytest.mark.parametrize("death", deaths(PUTTING_BACK))
+@pytest.mark.parametrize("deaths", at_each_step(PUTTING_BACK))
 async def test_worker_killed_while_it_puts_a_message_back_session_ends_once(
-    scene: Scene, death: Death
+    scene: Scene, deaths: Deaths
 ) -> None:
     """A message that is there twice, or was about to be, leads to the same end as one."""
-    session = await scene.created(a_device("sim-abandoned"))
-    assert await scene.perform(session)
-
-    assert await scene.run("collect", death) == KILLED
-    assert await scene.perform(session, "uncertain")
+    sessions = []
+    for death in deaths:
+        sessions.append(session := await scene.created(a_device("sim-abandoned")))
+        assert await scene.perform(session)
+        assert await scene.run("collect", death) == KILLED
+    for session in sessions:
+        assert await scene.perform(session, "uncertain")
     assert await scene.run("collect") == 0
 
-    await scene.require_ended(session.session_id, "uncertain")
+    for session in sessions:
+        await scene.require_ended(session.session_id, "uncertain")
     assert await scene.messages() == (0, 0)
 
 
-@pytest.mark.parametrize("death", deaths(REVOKING))
-async def test_broker_killed_in_a_revocation_upstream_session_is_deleted(scene: Scene, death: Death) -> None:
+@pytest.mark.parametrize("deaths", at_each_step(REVOKING))
+async def test_broker_killed_in_a_revocation_upstream_session_is_deleted(
+    scene: Scene, deaths: Deaths
+) -> None:
     """From the moment that the record says so the session is revoked, and Face is told so by whoever comes next."""
-    session = await scene.created(a_device("sim-realface"))
-
-    assert await scene.run("revoke", death, session.session_id, session.auth_token) == KILLED
+    for death in deaths:
+        session = await scene.created(a_device("sim-realface"))
+        assert await scene.run("revoke", death, session.session_id, session.auth_token) == KILLED
     scene.let_tokens_end()
     assert await scene.run("collect") == 0
 
-    [upstream] = scene.simulator.sessions
-    assert upstream.deleted
+    assert [upstream.deleted for upstream in scene.simulator.sessions] == [True] * len(deaths)
     assert await scene.messages() == (0, 0)
 
 

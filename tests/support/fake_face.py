@@ -16,8 +16,8 @@ class FakeFace:
     """A `Face` that makes sessions with ids and tokens of its own, counted from 1.
 
     `calls` counts the calls by operation, failed ones too; `specs` holds what each session was created with, `deleted`
-    which ones were deleted, `request_ids` what came along. While `gate` is set to an event, every call sets `arrived`
-    and waits for it.
+    which ones were deleted, `request_ids` what came along. A session is known only in the version of the API that it
+    was made with. While `gate` is set to an event, every call sets `arrived` and waits for it.
     """
 
     api_version: str = "v1.1-preview.1"
@@ -29,6 +29,7 @@ class FakeFace:
     request_ids: list[str] = field(default_factory=list)
     gate: asyncio.Event | None = None
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    _made_with: dict[str, str] = field(default_factory=dict)
     _results: dict[str, SessionResult] = field(default_factory=dict)
     _failures: dict[Operation, deque[Exception]] = field(default_factory=dict)
 
@@ -55,25 +56,33 @@ class FakeFace:
         number = len(self.specs) + 1
         created = CreatedSession(f"{number:08x}-fa4e-4000-8000-000000000000", f"auth-token-{number}")
         self.specs[created.session_id] = spec
+        self._made_with[created.session_id] = self.api_version
         self.answer(created.session_id, SessionResult(SessionStatus.NOT_STARTED))
         return created
 
-    async def result(self, session_id: str, request_id: str) -> SessionResult:
+    async def result(
+        self, session_id: str, request_id: str, *, api_version: str | None = None
+    ) -> SessionResult:
         """Answer what the test said; raises `UpstreamSessionGone` for what was deleted or forgotten."""
         await self._called("result", request_id)
-        if session_id not in self._results:
+        if session_id not in self._results or not self._is_known(session_id, api_version):
             raise UpstreamSessionGone
         return self._results[session_id]
 
-    async def delete(self, session_id: str, request_id: str) -> None:
+    async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
         """Delete a session, whether or not there is one."""
         await self._called("delete", request_id)
-        self.deleted.append(session_id)
-        self.forget(session_id)
+        if self._is_known(session_id, api_version):
+            self.deleted.append(session_id)
+            self.forget(session_id)
 
     async def check(self, request_id: str) -> None:
         """Be there."""
         await self._called("check", request_id)
+
+    def _is_known(self, session_id: str, api_version: str | None) -> bool:
+        spoken = api_version or self.api_version
+        return self._made_with.get(session_id, spoken) == spoken
 
     async def _called(self, operation: Operation, request_id: str) -> None:
         self.calls[operation] += 1

@@ -1,18 +1,21 @@
 """The pump between the broker's own queue and its own function."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.queues import MemorySource, QueuePump, queue_pump
+from shared.bootstrap import install
 from shared.events.publisher import MemoryPublisher
 from shared.queues.memory import MemoryQueue
+from tests.collect.workshop import FailingQueue, FailingStore
 from tests.support.broker import Broker, running_broker
 
 HOST_JSON: dict[str, Any] = json.loads((Path(__file__).parents[3] / "host.json").read_text())
-RETRY_SECONDS = 30
+RETRY_SECONDS = 300
 
 
 def pump_of(broker: Broker) -> tuple[QueuePump, MemorySource]:
@@ -53,7 +56,7 @@ async def test_session_that_nobody_asks_for_ends_with_its_sweep() -> None:
 async def test_message_that_nobody_can_read_is_poison_as_host_json_says(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Eight deliveries, half a minute apart, then it is in the poison queue."""
+    """Eight deliveries, five minutes apart, then it is in the poison queue."""
     async with running_broker() as broker:
         pump, source = pump_of(broker)
         await broker.app.queue.send("{}", 0)
@@ -65,3 +68,29 @@ async def test_message_that_nobody_can_read_is_poison_as_host_json_says(
     assert deliveries == [1] * 8 + [0]
     assert [message.text for message in source.poisoned.messages] == ["{}"]
     assert "goes to liveness-results-poison" in caplog.text
+
+
+async def test_store_and_queue_are_down_for_half_an_hour_nothing_is_poison() -> None:
+    """A run can do nothing then, not even put its message back: the host's own tries last until it can."""
+    store = FailingStore()
+    async with running_broker(store=store) as broker:
+        pump, source = pump_of(broker)
+        session = await broker.created("sim-realface")
+        await broker.perform(session)
+        broker.clock.advance(800)
+        install(replace(broker.app, queue=FailingQueue(broker.clock, down=True)))
+        store.calls_left = 0
+
+        deliveries = 0
+        for _ in range(30):
+            deliveries += await pump.drain()
+            broker.clock.advance(60)
+        install(broker.app)
+        store.calls_left = None
+        broker.clock.advance(RETRY_SECONDS)
+        await pump.drain()
+
+        assert isinstance(broker.app.publisher, MemoryPublisher)
+        assert deliveries > 1
+        assert [event["subject"] for event in broker.app.publisher.events] == [session["sessionId"]]
+        assert source.poisoned.messages == []
