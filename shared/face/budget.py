@@ -36,8 +36,7 @@ class Budget:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self._whole = rate
-        self._have_part_of(1)
+        self._take_rate(rate)
         self._monotonic = monotonic
         self._sleep = sleep
         self._tokens = self.burst
@@ -60,10 +59,10 @@ class Budget:
         """Raise `UpstreamThrottled` where a create that came now would be refused; takes nothing."""
         self._require_turn(self._monotonic() + Lane.CREATE.value)
 
-    def share_with(self, instances: int) -> None:
-        """Have an equal part of the rate from now on, where so many `instances` (with this one) call Face."""
+    def change_rate(self, rate: float) -> None:
+        """Go by another rate from now on."""
         self._fill()
-        self._have_part_of(instances)
+        self._take_rate(rate)
         self._tokens = min(self.burst, self._tokens)
 
     def pause(self, seconds: float) -> None:
@@ -89,9 +88,9 @@ class Budget:
             await self._sleep(self._in_time(wait, give_up_at))
         self._tokens -= 1.0
 
-    def _have_part_of(self, instances: int) -> None:
-        self.rate = self._whole / instances
-        self.burst = max(2.0, self.rate / 2)
+    def _take_rate(self, rate: float) -> None:
+        self.rate = rate
+        self.burst = max(2.0, rate / 2)
 
     def _fill(self) -> float:
         now = self._monotonic()

@@ -2,9 +2,10 @@
 
 import json
 import logging
+import math
 import random as random_numbers
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from shared.clock import Clock
 from shared.errors import EntityChanged, StorageUnavailable
@@ -26,13 +27,14 @@ _logger = logging.getLogger(__name__)
 
 
 class SharedBudget:
-    """A `Budget` of this instance's part: an equal one for each instance that called Face lately.
+    """A `Budget` of this instance's part of the rate: what the others leave, and an equal part in any case.
 
-    They know of each other by one row of the store, which each writes about every ten seconds, beside its calls; only
-    an instance's first call waits for it. Face's pauses are told in the same row, so that one instance's 429 keeps all
-    away. An instance that has just come is known to all others within two beats, one that has gone is forgotten after
-    thirty seconds; until then, and while the store fails, each goes by what it knew last. `instance` is a name of this
-    one alone, `random` answers numbers from 0 to 1.
+    They know of each other by one row of the store, in which each writes how many calls a second it makes, about every
+    ten seconds, beside its calls; only an instance's first call waits for it. Face's pauses are told in the same row,
+    so that one instance's 429 keeps all away. What has changed is known to all within some beats, an instance that has
+    gone is forgotten after thirty seconds; until then, and while the store fails, each goes by what it knew last, and
+    all together may make more calls than the rate. `instance` is a name of this one alone, `random` answers numbers
+    from 0 to 1.
     """
 
     def __init__(
@@ -45,11 +47,14 @@ class SharedBudget:
         random: Callable[[], float] = random_numbers.random,
     ) -> None:
         self._budget = budget
+        self._whole = budget.rate
+        self._calls = 0
         self._store = store
         self._clock = clock
         self._instance = instance
         self._random = random
         self._beat_at: int | None = None
+        self._said_at: int | None = None
         self._next_after = 0
         self._paused_until = 0
         self._told_until = 0
@@ -63,6 +68,7 @@ class SharedBudget:
         elif self._is_due():
             self._flight.start(self._beat)
         await self._budget.take(lane, within)
+        self._calls += 1
 
     def require_room(self) -> None:
         """Raise `UpstreamThrottled` where a create that came now would be refused, as `Budget.require_room` does."""
@@ -101,28 +107,49 @@ class SharedBudget:
         """Read who else is there, and write that this one is; raises `EntityChanged` where another did meanwhile."""
         stored = await self._store.get(Table.THROTTLE, _KEY)
         values = stored.values if stored else {}
-        present = {**_present(values, now), self._instance: now}
+        others = {name: use for name, use in _present(values, now).items() if name != self._instance}
         until = max(_paused_until(values, now), self._paused_until)
-        self._budget.share_with(len(present))
+        left = self._whole - sum(use.rate for use in others.values())
+        self._budget.change_rate(max(left, self._whole / (len(others) + 1)))
         if until > now:
             self._budget.pause((until - now) / 1000)
+        said = {**others, self._instance: _Use(now, self._rate_until(now))}
         row = Entity(
             _KEY,
-            {"instances": json.dumps(present), "paused_until": until},
+            {"instances": json.dumps(said), "paused_until": until},
             max(now + ALIVE_MS, until),
             stored.etag if stored else "",
         )
+        calls = self._calls
         await self._store.write_together(Table.THROTTLE, [row])
         self._told_until = until
+        self._said_at = now
+        self._calls -= calls
+
+    def _rate_until(self, now: int) -> float:
+        """Calls a second since this instance last said so."""
+        if self._said_at is None or now <= self._said_at:
+            return 0.0
+        return round(self._calls * 1000 / (now - self._said_at), 3)
 
 
-def _present(values: Mapping[str, object], now: int) -> dict[str, int]:
+class _Use(NamedTuple):
+    """When an instance said how many calls a second it makes."""
+
+    at: int
+    rate: float
+
+
+def _present(values: Mapping[str, object], now: int) -> dict[str, _Use]:
     """Who said lately that it is there; a row that cannot be read says of nobody."""
     try:
         said = json.loads(str(values.get("instances", "{}")))
-        return {str(name): int(at) for name, at in said.items() if abs(now - int(at)) < ALIVE_MS}
+        uses = {str(name): _Use(int(at), float(rate)) for name, (at, rate) in said.items()}
     except (AttributeError, OverflowError, TypeError, ValueError):
         return {}
+    return {
+        name: use for name, use in uses.items() if abs(now - use.at) < ALIVE_MS and 0 <= use.rate < math.inf
+    }
 
 
 def _paused_until(values: Mapping[str, object], now: int) -> int:
