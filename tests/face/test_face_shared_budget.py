@@ -109,9 +109,9 @@ def test_what_others_do_not_use_is_there_for_who_does() -> None:
         quiet = [Instance(store, f"quiet-{number}") for number in range(10)]
         busy = Instance(store, "busy")
 
-        async def now_and_then(number: int, one: Instance) -> None:
+        async def now_and_then(number: int, one: Instance) -> list[float]:
             await asyncio.sleep(number / 2)
-            await one.calls_for(6 * BEAT, every=8.0)
+            return await one.calls_for(6 * BEAT, every=8.0)
 
         admitted, *_ = await asyncio.gather(
             busy.calls_for(6 * BEAT, every=0.02), *(now_and_then(*place) for place in enumerate(quiet))

@@ -347,8 +347,15 @@ async def simulator() -> AsyncIterator[FaceSimulator]:
     await simulator.stop()
 
 
+@pytest.fixture
+def own_azurite() -> Iterator[Azurite]:
+    """One that no instance of another test shares Face's budget over."""
+    with Azurite() as own:
+        yield own
+
+
 async def test_serve_feeds_the_queue_function_too(
-    azurite: Azurite, simulator: FaceSimulator, tmp_path: Path
+    own_azurite: Azurite, simulator: FaceSimulator, tmp_path: Path
 ) -> None:
     """The broker alone ends its sessions with their events, in the file that the environment names."""
     os.mkfifo(tmp_path / "events")
@@ -356,7 +363,7 @@ async def test_serve_feeds_the_queue_function_too(
         "FACE_ENDPOINT": simulator.url,
         "FACE_KEY": "a-key",
         "ID_PEPPER": "a-pepper",
-        "AzureWebJobsStorage": azurite.connection_string,
+        "AzureWebJobsStorage": own_azurite.connection_string,
         "EVENTS_FILE": str(tmp_path / "events"),
     }
     with serving(tmp_path, settings) as (process, url):
