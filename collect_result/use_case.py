@@ -95,6 +95,8 @@ class _Run:
         stored = await self._settled(stored)
         self.record = record = stored.record
         if not record.final and not record.revoked:
+            # For the alert on sessions without an event: this one is seen to.
+            log_event(_log, logging.INFO, "session_still_open", **self.fields)
             return until_next_look(self.message.looks, self._age(record))
         if record.final:
             stored = await self._published(stored)

@@ -26,7 +26,7 @@ from shared.sealing import NONCE_BYTES, seal, unseal
 from shared.storage.port import Entity, EntityStore, Table
 
 LEASE_MS = 30_000
-"""Longer than a create can take: 8 s upstream, and a few calls of the store at 2 s each."""
+"""Longer than a create can take: 8 s upstream, 5 s for its admission, and a few calls of the store at 2 s each."""
 
 _POLL_SECONDS = 1.0
 

@@ -38,7 +38,7 @@ class Outside:
     async def poison(self) -> PoisonQueue:
         """The queue of the messages that failed, and the one that they came from."""
         results, account = await self.results(), await self._queue_account()
-        poison = queue_client(account, POISON_QUEUE, encoded=False, deadline=_DEADLINE_SECONDS)
+        poison = queue_client(account, POISON_QUEUE, encoded=False, deadline=_DEADLINE_SECONDS, retries=1)
         self._resources.push_async_callback(poison.close)
         return PoisonQueue(poison, results)
 
@@ -46,7 +46,7 @@ class Outside:
         """The queue of the app."""
         account = await self._queue_account()
         with _usable():
-            queue = open_queue(account, RESULTS_QUEUE, deadline=_DEADLINE_SECONDS)
+            queue = open_queue(account, RESULTS_QUEUE, deadline=_DEADLINE_SECONDS, retries=1)
         self._resources.push_async_callback(queue.aclose)
         return queue
 

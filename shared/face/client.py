@@ -72,7 +72,11 @@ class FaceClient:
         """Create a session; repeated only where Face certainly made none."""
         request = self._version.create_request(spec)
         call = Call("create", request, request_id, Lane.CREATE, self._create_patience)
-        return self._version.read_created(await self._caller.perform(call))
+        try:
+            response = await self._caller.perform(call)
+        except UpstreamSessionGone as nonsense:
+            raise UpstreamFailure("a create was answered as if it were about a session") from nonsense
+        return self._version.read_created(response)
 
     async def result(
         self, session_id: str, request_id: str, *, api_version: str | None = None

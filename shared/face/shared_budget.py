@@ -21,6 +21,7 @@ ALIVE_MS: Final = 3 * BEAT_MS
 """For how long that counts."""
 
 _RETRY_MS: Final = 1_000
+_MOST_TOLD: Final = 300
 _KEY: Final = "face-budget"
 
 _logger = logging.getLogger(__name__)
@@ -56,8 +57,9 @@ class SharedBudget:
         self._beat_at: int | None = None
         self._said_at: int | None = None
         self._next_after = 0
+        # Unix milliseconds by the store's clock; what others said of it counts while it is not over.
         self._paused_until = 0
-        self._told_until = 0
+        self._untold = False
         self._flight = Flight("share the budget of Face")
 
     async def take(self, lane: Lane, within: float) -> None:
@@ -77,9 +79,8 @@ class SharedBudget:
     def pause(self, seconds: float) -> None:
         """Admit nobody, on any instance, for `seconds`, after Face said that it has no room."""
         self._budget.pause(seconds)
-        self._paused_until = max(
-            self._paused_until, self._clock() + round(min(seconds, LONGEST_PAUSE) * 1000)
-        )
+        self._paused_until = self._clock() + round(min(seconds, LONGEST_PAUSE) * 1000)
+        self._untold = True
         self._flight.start(self._beat)
 
     async def aclose(self) -> None:
@@ -89,7 +90,7 @@ class SharedBudget:
     def _is_due(self) -> bool:
         since = self._clock() - (self._beat_at or 0)
         # A beat that is still to come was stamped before the clock was set back.
-        return not 0 <= since < self._next_after or self._told_until < self._paused_until
+        return not 0 <= since < (min(self._next_after, _RETRY_MS) if self._untold else self._next_after)
 
     async def _beat(self) -> None:
         self._beat_at = self._clock()
@@ -108,12 +109,15 @@ class SharedBudget:
         stored = await self._store.get(Table.THROTTLE, _KEY)
         values = stored.values if stored else {}
         others = {name: use for name, use in _present(values, now).items() if name != self._instance}
-        until = max(_paused_until(values, now), self._paused_until)
+        own = self._paused_until if self._untold else 0
+        until = max(_paused_until(values, now), own)
         left = self._whole - sum(use.rate for use in others.values())
         self._budget.change_rate(max(left, self._whole / (len(others) + 1)))
         if until > now:
             self._budget.pause((until - now) / 1000)
-        said = {**others, self._instance: _Use(now, self._rate_until(now))}
+        # The newest alone, so that whatever is started how often, the row can be written.
+        newest = sorted(others.items(), key=lambda other: other[1].at)[-_MOST_TOLD:]
+        said = {**dict(newest), self._instance: _Use(now, self._rate_until(now))}
         row = Entity(
             _KEY,
             {"instances": json.dumps(said), "paused_until": until},
@@ -122,7 +126,7 @@ class SharedBudget:
         )
         calls = self._calls
         await self._store.write_together(Table.THROTTLE, [row])
-        self._told_until = until
+        self._untold = self._untold and self._paused_until > own
         self._said_at = now
         self._calls -= calls
 

@@ -19,8 +19,6 @@ _Call = Callable[[], Awaitable[object]]
 _FOR_EVER = -1
 
 _OPTIONS: dict[str, Any] = {
-    # Sent once: a message that is there twice does no harm, a request that waits for retries does.
-    "retry_total": 0,
     "use_env_settings": False,
     "permit_redirects": False,
 }
@@ -38,19 +36,20 @@ class QueueAccount:
 
 
 def open_queue(
-    account: QueueAccount | str, name: str, *, create: bool = False, deadline: float = 2.0
+    account: QueueAccount | str, name: str, *, create: bool = False, deadline: float = 2.0, retries: int = 0
 ) -> MessageQueue:
     """Make the queue `name` of one process; nothing is sent yet.
 
     `account` may be a connection string (Azurite). `create` makes the queue where it is missing: for local runs.
-    `deadline` is what one call may take, in seconds. Raises `ValueError` for an account that cannot be.
+    `deadline` is what one call may take, in seconds; `retries` how often it is repeated, where nobody waits for it.
+    Raises `ValueError` for an account that cannot be.
     """
-    client = queue_client(account, name, deadline=deadline)
+    client = queue_client(account, name, deadline=deadline, retries=retries)
     return AzureQueue(client, create=create, deadline=deadline)
 
 
 def queue_client(
-    account: QueueAccount | str, name: str, *, encoded: bool = True, deadline: float = 2.0
+    account: QueueAccount | str, name: str, *, encoded: bool = True, deadline: float = 2.0, retries: int = 0
 ) -> "QueueClient":
     """The SDK's client of a queue, whose texts are base64 on the wire, as the Functions host expects them.
 
@@ -65,7 +64,7 @@ def queue_client(
         "message_decode_policy": TextBase64DecodePolicy(),
     }
     timeouts = {"connection_timeout": 0.45 * deadline, "read_timeout": 0.9 * deadline}
-    options = {**_OPTIONS, **timeouts, **(policies if encoded else {})}
+    options = {**_OPTIONS, "retry_total": retries, **timeouts, **(policies if encoded else {})}
     if isinstance(account, str):
         return QueueClient.from_connection_string(account, name, **options)
     return QueueClient(account.endpoint, name, credential=account.credential, **options)

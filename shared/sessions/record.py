@@ -82,9 +82,10 @@ class SessionRecord:
         """
         if sent is None or self.status is not SessionStatus.RESULT_AVAILABLE:
             return None
-        return hmac.compare_digest(
-            (self.digest or "").lower().encode(), sent.lower().encode("utf-8", "replace")
-        )
+        if not self.digest:
+            # Nothing is the same as nothing: an empty field does not match a result that has none.
+            return False
+        return hmac.compare_digest(self.digest.lower().encode(), sent.lower().encode("utf-8", "replace"))
 
     def passed(self, sent_digest: str | None) -> bool:
         """Whether a live person was shown: only a successful attempt with `realface` and no digest that differs."""

@@ -144,7 +144,7 @@ def _to_record(session_id: str, values: dict[str, Value]) -> SessionRecord:
         principal=cast("str | None", values.get("principal")),
         client_reference=cast("str | None", values.get("client_reference")),
         face_api_version=str(values["face_api_version"]),
-        region=str(values["region"]),
+        region=str(values.get("region", "unknown")),
         traceparent=cast("str | None", values.get("traceparent")),
         status=SessionStatus(str(values["status"])),
         decision=LivenessDecision(str(decision)) if decision is not None else None,

@@ -23,7 +23,7 @@ from shared.errors import (
 from shared.events.cloud_event import COMPLETED, EXPIRED
 from shared.queues.message import CollectMessage, Reason
 from shared.storage.port import Table
-from tests.collect.workshop import REAL, Workshop
+from tests.collect.workshop import REAL, STARTED, Workshop
 
 HOUR = 3_600
 DAY = 24 * HOUR
@@ -335,3 +335,19 @@ async def test_outage_is_never_given_up(workshop: Workshop) -> None:
     await workshop.run_queue()
 
     assert len(workshop.publisher.events) == 1
+
+
+async def test_check_that_goes_on_is_told_as_seen_to(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The alert on sessions without an event leaves out those that are looked at again."""
+    session_id = await workshop.created()
+    workshop.face.answer(session_id, STARTED)
+    workshop.clock.advance(HOUR)
+
+    with caplog.at_level(logging.INFO):
+        await workshop.collect(session_id)
+
+    told = [json.loads(record.getMessage()) for record in caplog.records if record.name.startswith("collect")]
+    assert [(line["event"], line["sessionId"]) for line in told] == [("session_still_open", session_id)]
+    assert len(workshop.waiting()) == 1

@@ -186,6 +186,13 @@ async def test_delete_with_another_answer_is_a_failure(behaviour: Behaviour) -> 
             await face.delete(SESSION, REQUEST_ID)
 
 
+async def test_create_that_is_told_of_no_session_is_a_failure() -> None:
+    """Whatever answers like that is not Face: the phone hears of an upstream that failed."""
+    async with FaultServer(not_found) as server, face_client(server.url) as face:
+        with pytest.raises(UpstreamFailure):
+            await face.create(SPEC, REQUEST_ID)
+
+
 async def test_result_of_unknown_session_is_gone() -> None:
     """Face's SessionNotFound is an answer, and is not asked for again."""
     async with FaultServer(not_found) as server, face_client(server.url) as face:

@@ -108,7 +108,7 @@ def test_run_over_azurite_says_how_to_operate_it(azurite: Azurite, tmp_path: Pat
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE_SECONDS)
 
-    assert words[:3] == ["python", "-m", "local"]
+    assert words[:3] == [sys.executable, "-m", "local"]
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout == "0 shown, about 0 in liveness-results-poison\n"
 

@@ -108,6 +108,7 @@ def test_digest_sent_and_none_known_does_not_pass() -> None:
     )
 
     assert (record.matches_digest(DIGEST), record.passed(DIGEST), record.passed(None)) == (False, False, True)
+    assert (record.matches_digest(""), record.passed("")) == (False, False)
 
 
 @pytest.mark.parametrize(

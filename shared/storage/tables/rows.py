@@ -13,7 +13,7 @@ PARTITIONS: Final = 256
 """How many partitions rows spread over, named by two hexadecimal digits."""
 
 _THROTTLE_KINDS: Final = ("client", "device", "principal")
-"""What the keys of throttle rows begin with, in the order in which the service has them; hexadecimal digits follow."""
+"""What the keys of limits' rows begin with, in the order in which the service has them; hexadecimal digits follow."""
 
 _NOT_VALUES: Final = frozenset({"PartitionKey", "RowKey", "expires_at"})
 
