@@ -57,9 +57,8 @@ class SharedBudget:
         self._beat_at: int | None = None
         self._said_at: int | None = None
         self._next_after = 0
-        # Unix milliseconds by the store's clock; what others said of it counts while it is not over.
-        self._paused_until = 0
-        self._untold = False
+        # The end of a pause that the others do not know of yet, in unix milliseconds; 0: they know all.
+        self._untold_until = 0
         self._flight = Flight("share the budget of Face")
 
     async def take(self, lane: Lane, within: float) -> None:
@@ -79,8 +78,8 @@ class SharedBudget:
     def pause(self, seconds: float) -> None:
         """Admit nobody, on any instance, for `seconds`, after Face said that it has no room."""
         self._budget.pause(seconds)
-        self._paused_until = self._clock() + round(min(seconds, LONGEST_PAUSE) * 1000)
-        self._untold = True
+        until = self._clock() + round(min(seconds, LONGEST_PAUSE) * 1000)
+        self._untold_until = max(self._untold_until, until)
         self._flight.start(self._beat)
 
     async def aclose(self) -> None:
@@ -90,7 +89,7 @@ class SharedBudget:
     def _is_due(self) -> bool:
         since = self._clock() - (self._beat_at or 0)
         # A beat that is still to come was stamped before the clock was set back.
-        return not 0 <= since < (min(self._next_after, _RETRY_MS) if self._untold else self._next_after)
+        return not 0 <= since < (min(self._next_after, _RETRY_MS) if self._untold_until else self._next_after)
 
     async def _beat(self) -> None:
         self._beat_at = self._clock()
@@ -109,8 +108,8 @@ class SharedBudget:
         stored = await self._store.get(Table.THROTTLE, _KEY)
         values = stored.values if stored else {}
         others = {name: use for name, use in _present(values, now).items() if name != self._instance}
-        own = self._paused_until if self._untold else 0
-        until = max(_paused_until(values, now), own)
+        untold = self._untold_until
+        until = max(_paused_until(values, now), untold)
         left = self._whole - sum(use.rate for use in others.values())
         self._budget.change_rate(max(left, self._whole / (len(others) + 1)))
         if until > now:
@@ -126,7 +125,8 @@ class SharedBudget:
         )
         calls = self._calls
         await self._store.write_together(Table.THROTTLE, [row])
-        self._untold = self._untold and self._paused_until > own
+        if self._untold_until == untold:
+            self._untold_until = 0
         self._said_at = now
         self._calls -= calls
 

@@ -173,6 +173,23 @@ def test_pause_of_one_instance_keeps_the_others_away() -> None:
     assert [at for at in admitted if at > 40]
 
 
+def test_shorter_pause_does_not_hide_a_longer_one_that_is_untold() -> None:
+    """Two refusals before anybody could be told: what the others hear is the longer wait."""
+
+    async def scenario() -> float | None:
+        store = WeakStore()
+        told, later = Instance(store, "one"), Instance(store, "two")
+        await told.call()
+        told.shared.pause(40)
+        told.shared.pause(1)
+        await asyncio.sleep(1)
+        with pytest.raises(UpstreamThrottled) as refusal:
+            await later.call()
+        return refusal.value.retry_after
+
+    assert run_in_virtual_time(scenario()) == pytest.approx(39, abs=0.1)
+
+
 def test_pause_that_comes_during_a_beat_is_told_with_the_next_call() -> None:
     """What was said too late for the write that is under way is said again."""
 

@@ -28,16 +28,24 @@ async def asked(app: App, session: Created) -> ResultState:
     return await get_result(app, ResultQuery(session.session_id, session.auth_token, Caller(), "a-request"))
 
 
+async def held_up(
+    app: App, face: FakeFace, session: Created
+) -> tuple[asyncio.Task[ResultState], asyncio.Event]:
+    """Have a result read by a request that waits in Face, alone, until the event is set."""
+    face.gate = gate = asyncio.Event()
+    reading = asyncio.create_task(asked(app, session))
+    await face.arrived.wait()
+    face.gate = None
+    return reading, gate
+
+
 async def test_session_that_is_revoked_while_face_is_asked_is_not_disclosed() -> None:
     """The phone called it off: what Face says a moment later is nobody's business any more."""
     face = FakeFace()
     app = app_of(face=face)
     session = await created_in(app)
     face.answer(session.session_id, REAL)
-    face.gate = asyncio.Event()
-    reading = asyncio.create_task(asked(app, session))
-    await face.arrived.wait()
-    gate, face.gate = face.gate, None
+    reading, gate = await held_up(app, face, session)
     await revoke_session(app, session.session_id, session.auth_token, Caller(), "a-request")
     gate.set()
 
@@ -51,10 +59,7 @@ async def test_reader_that_was_overtaken_answers_what_the_other_wrote() -> None:
     app = app_of(face=face, THROTTLE_RESULT="off")
     session = await created_in(app)
     face.answer(session.session_id, STARTED)
-    face.gate = asyncio.Event()
-    slow = asyncio.create_task(asked(app, session))
-    await face.arrived.wait()
-    gate, face.gate = face.gate, None
+    slow, gate = await held_up(app, face, session)
     face.answer(session.session_id, REAL)
     first = await asked(app, session)
     # The slow one was answered before the check ended.
