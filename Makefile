@@ -62,11 +62,11 @@ test-infra: $(VENV)/.ready $(CHECKOV_VENV)/.ready
 # What does not depend on the version of Python is tested once, and so are the tests over several processes.
 test-oldest: $(OLDEST_VENV)/.ready
 	$(OLDEST_VENV)/bin/pytest -p no:cacheprovider --ignore=tests/infra --ignore=tests/architecture \
-		--ignore=tests/instances --ignore=tests/recovery --ignore=tests/fleet
+		--ignore=tests/fleet --ignore=tests/faults --ignore=tests/benchmarks
 
 # Each test has an hour: the long forms of state machines take their time, and a hang still ends.
 soak: tools $(VENV)/.ready  ## The long forms of the tests over several processes, and of the state machines.
-	SOAK=true $(BIN)/pytest --timeout=3600 tests/instances tests/property tests/collect tests/recovery
+	SOAK=true $(BIN)/pytest --timeout=3600 tests/fleet tests/faults tests/shared/throttle tests/shared/sessions tests/create_session tests/collect_result
 
 tools:
 	@if command -v npm >/dev/null; then scripts/azurite.sh; else echo "No npm: tests over Azurite are left out."; fi

@@ -9,7 +9,7 @@ from get_result import get_result_bp
 from health import health_bp
 from purge_expired import purge_expired_bp
 from revoke_session import revoke_session_bp
-from shared.bootstrap import require_settings
+from shared.app import require_settings
 from unknown_route import unknown_route_bp
 
 # Bad settings stop the start, and say so, rather than fail each request.

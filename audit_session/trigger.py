@@ -10,7 +10,7 @@ import azure.functions as func
 from audit_session.use_case import audit_session
 from shared.errors import InvalidStart, InvalidTop
 from shared.face.model import AuditEntry, AuditPage
-from shared.times import rfc3339
+from shared.text import rfc3339
 from shared.web.endpoint import Call, respond
 from shared.web.responses import Reply
 from shared.web.routes import AUDIT_SESSION

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.bootstrap import App
+from shared.app import App
 from shared.errors import SessionNotFound, UpstreamSessionGone
 from shared.face import session_ids
 from shared.face.model import AuditedFace, AuditEntry, AuditPage

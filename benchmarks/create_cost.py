@@ -11,7 +11,7 @@ from unittest.mock import patch
 import azure.functions as func
 
 from benchmarks.peers import environment, forward, make_http_client
-from shared.bootstrap import build, install
+from shared.app import build, install
 from shared.settings import Settings
 
 ROUNDS = 15

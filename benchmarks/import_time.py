@@ -15,7 +15,7 @@ _ROOT = Path(__file__).parents[1]
 _TIMED = "import time; s = time.process_time(); import {}; print(time.process_time() - s)"
 _BUILT = """
 import asyncio, time, function_app
-from shared.bootstrap import build
+from shared.app import build
 from shared.settings import Settings
 
 async def main():

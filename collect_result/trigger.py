@@ -5,7 +5,7 @@ import logging
 import azure.functions as func
 
 from collect_result.use_case import collect_result
-from shared.bootstrap import current_app
+from shared.app import current_app
 from shared.queues.message import CollectMessage
 from shared.queues.port import RESULTS_QUEUE
 from shared.telemetry import log_event

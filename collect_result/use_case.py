@@ -14,10 +14,9 @@ import uuid
 from dataclasses import dataclass
 
 from collect_result.delays import DEADLINE, FORGOTTEN, GIVEN_UP, after_trouble, until_next_look
-from shared.bootstrap import App
+from shared.app import App
 from shared.errors import (
-    BrokerError,
-    EventsUnavailable,
+    Failed,
     KeyUnavailable,
     MessageGivenUp,
     UpstreamError,
@@ -45,8 +44,8 @@ async def collect_result(app: App, message: CollectMessage) -> None:
     run = _Run(app, message, str(uuid.uuid4()))
     try:
         delay, following = await run.collect(), message.after_look()
-    except (BrokerError, EventsUnavailable) as trouble:
-        given_up = getattr(trouble, "lasting", False) and message.attempt + 1 >= GIVEN_UP_AFTER
+    except Failed as trouble:
+        given_up = trouble.lasting and message.attempt + 1 >= GIVEN_UP_AFTER
         delay, following = run.delay_after(trouble), message.after_failure()
         log_event(
             _log,
@@ -103,11 +102,11 @@ class _Run:
         await self._delete_upstream(stored)
         return None
 
-    def delay_after(self, trouble: Exception) -> float:
+    def delay_after(self, trouble: Failed) -> float:
         """In how many seconds to try again what failed."""
         record = self.record
         open_age = self._age(record) if record and not (record.final or record.revoked) else None
-        retry_after = getattr(trouble, "retry_after", None) or 0.0
+        retry_after = trouble.retry_after or 0.0
         return after_trouble(self.message.attempt, retry_after, open_age)
 
     async def _undo(self) -> None:
@@ -162,7 +161,7 @@ class _Run:
     async def _charge_failure(self, record: SessionRecord) -> None:
         """Enter a check that did not pass; one that was never made counts for nothing."""
         if record.status is SessionStatus.RESULT_AVAILABLE and not record.passed(None):
-            key, limit = self.app.limits.of_failure(record.device)
+            key, limit = self.app.subjects.of_failure(record.device)
             await self.app.limiter.charge(key, limit, record.completed_at or record.created_at)
 
     async def _delete_upstream(self, stored: Stored) -> None:

@@ -9,8 +9,7 @@ import azure.functions as func
 from create_session.body import device_id_of, parse_body, spec_of
 from create_session.use_case import CreateCommand, create_session
 from shared.idempotency import parse_key
-from shared.times import rfc3339
-from shared.tracing import continued
+from shared.text import continued, rfc3339
 from shared.web.callers import caller_of
 from shared.web.endpoint import Call, respond
 from shared.web.requests import header, json_body, origin

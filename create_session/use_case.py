@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from shared.bootstrap import App
-from shared.callers import Caller
+from shared.access import Caller
+from shared.app import App
 from shared.concurrency import side_by_side
 from shared.errors import (
     BrokerError,
@@ -65,7 +65,7 @@ async def create_session(app: App, command: CreateCommand) -> Created:
     without a record of it, and the idempotency key can be tried again.
     """
     device = await app.pseudonyms.of("device", command.device_id)
-    subjects = await app.limits.of_create(device, command.caller)
+    subjects = await app.subjects.of_create(device, command.caller.principal, command.caller.network)
     found = await _claim(app, command, subjects)
     if isinstance(found, StoredAnswer):
         return await _replay(app, command, device, found)

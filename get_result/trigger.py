@@ -6,7 +6,7 @@ from typing import Any
 import azure.functions as func
 
 from get_result.use_case import ResultQuery, ResultState, get_result
-from shared.times import rfc3339
+from shared.text import rfc3339
 from shared.web.callers import caller_of
 from shared.web.catalogue import whole_seconds
 from shared.web.endpoint import Call, respond

@@ -3,11 +3,10 @@
 import logging
 from dataclasses import dataclass, field, replace
 
-from shared.bootstrap import App
-from shared.callers import Caller
+from shared.access import Caller
+from shared.app import App
 from shared.errors import EntityChanged, SessionNotFound, StorageUnavailable, UpstreamSessionGone
 from shared.queues.message import CollectMessage, Reason
-from shared.sessions.access import find_held
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Stored
 from shared.telemetry import log_event
@@ -38,7 +37,7 @@ class ResultState:
 
 async def get_result(app: App, query: ResultQuery) -> ResultState:
     """Answer what is known of a session; raises `SessionNotFound` and what the upstream and the store say."""
-    stored = await find_held(app, query.session_id, query.auth_token, query.caller)
+    stored = await app.access.find(query.session_id, query.auth_token, query.caller)
     if not stored.record.final:
         stored = await _refreshed(app, stored, query.request_id)
     record = stored.record

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from shared.bootstrap import App
+from shared.app import App
 from shared.errors import BrokerError
 
 

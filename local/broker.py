@@ -36,7 +36,7 @@ async def running_broker(
     """
     # Only now: the app reads its settings when it is imported, as it does in Azure.
     from function_app import app as functions
-    from shared.bootstrap import current_app
+    from shared.app import current_app
 
     host_json = json.loads((_ROOT / "host.json").read_text())
     function_key, master_key = secrets.token_urlsafe(16), secrets.token_urlsafe(16)

@@ -18,7 +18,7 @@ from local.console import console_routes
 from local.demonstration import demonstrate
 from local.event_log import Event, EventLog
 from local.simulator import FaceSimulator
-from shared.bootstrap import build, install
+from shared.app import build, install
 from shared.errors import SettingsError
 from shared.settings import Settings
 

@@ -3,7 +3,7 @@
 import azure.functions as func
 
 from purge_expired.use_case import purge_expired
-from shared.bootstrap import current_app
+from shared.app import current_app
 
 purge_expired_bp = func.Blueprint()
 

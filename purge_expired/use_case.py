@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from shared.bootstrap import App
+from shared.app import App
 from shared.errors import EntityChanged, StorageUnavailable
 from shared.sessions.store import Stored, from_entity
 from shared.storage.port import Entity, RoundStore, Table

@@ -2,9 +2,8 @@
 
 import logging
 
-from shared.bootstrap import App
-from shared.callers import Caller
-from shared.sessions.access import find_held
+from shared.access import Caller
+from shared.app import App
 from shared.telemetry import log_event
 
 _log = logging.getLogger(__name__)
@@ -18,7 +17,7 @@ async def revoke_session(
     The record comes first: if the upstream fails, the session is closed here already, and the same call again deletes
     it there.
     """
-    stored = await find_held(app, session_id, auth_token, caller, also_revoked=True)
+    stored = await app.access.find(session_id, auth_token, caller, also_revoked=True)
     stored = await app.sessions.change(stored, lambda record: record.as_revoked(app.clock()))
     record = stored.record
     log_event(_log, logging.INFO, "session_revoked", sessionId=record.session_id)

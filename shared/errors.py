@@ -1,22 +1,23 @@
 """Every failure that the broker knows, in one tree.
 
-BrokerError                       what a caller is told about; `code` is the error code of the answer
-├── RequestRefused                the caller has to change something
-│   ├── InvalidRequestBody, InvalidTokenLifetime, InvalidLivenessOperationMode,
-│   │   InvalidDeviceCorrelationId, InvalidIdempotencyKey, InvalidStart, InvalidTop
-│   ├── LengthRequired, RequestTooLarge, InvalidMediaType, MethodNotAllowed, RouteNotFound
-│   ├── SessionNotFound           unknown, foreign, revoked and purged sessions alike
-│   └── IdempotencyKeyReused
-├── ComeBackLater                 the same call may succeed after `retry_after` seconds
-│   ├── DeviceThrottled, ClientThrottled, IdempotencyInProgress
-│   └── StorageUnavailable, KeyUnavailable
-├── UpstreamError                 Azure Face failed; never the phone's fault
-│   └── UpstreamFailure, UpstreamUnauthorized, UpstreamThrottled, UpstreamQuotaExceeded, UpstreamTimeout
-└── InternalError                 a fault of the broker's own, whatever it was
-Outcome                           an answer that the code asking for it expects and turns into something else
+Failed                            a call that did not do what it was asked for
+├── BrokerError                   the caller gets an answer with the error code `code`
+│   ├── RequestRefused            the caller has to change something
+│   │   ├── InvalidRequestBody, InvalidTokenLifetime, InvalidLivenessOperationMode,
+│   │   │   InvalidDeviceCorrelationId, InvalidIdempotencyKey, InvalidStart, InvalidTop
+│   │   ├── LengthRequired, RequestTooLarge, InvalidMediaType, MethodNotAllowed, RouteNotFound
+│   │   ├── SessionNotFound       unknown, foreign, revoked and purged sessions alike
+│   │   └── IdempotencyKeyReused
+│   ├── ComeBackLater             the same call may succeed after `retry_after` seconds
+│   │   ├── Throttled             a limit of the broker: DeviceThrottled, ClientThrottled
+│   │   └── IdempotencyInProgress, StorageUnavailable, KeyUnavailable
+│   ├── UpstreamError             Azure Face failed; never the phone's fault
+│   │   └── UpstreamFailure, UpstreamUnauthorized, UpstreamThrottled, UpstreamQuotaExceeded, UpstreamTimeout
+│   └── InternalError             a fault in the broker's own code
+└── EventsUnavailable             an event could not be published; only the collector hears of it
+Outcome                           an answer that the calling code expects and turns into something else
 ├── EntityExists, EntityChanged   a lost race for a stored entity
 └── UpstreamSessionGone           Face has no such session (any more)
-EventsUnavailable                 an event could not be published; only the collector hears of it
 MessageGivenUp                    a message of the queue is left to the operator
 SettingsError                     the app cannot start as it is configured
 """
@@ -25,17 +26,36 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
-class BrokerError(Exception):
-    """A failure that ends in an answer to the caller.
+class Failed(Exception):
+    """A call that did not do what it was asked for.
 
-    `detail` is for the operator's log alone: it names what is wrong, and never holds a value that a caller sent.
+    `detail` is for the operator's log: it names what is wrong, and never holds a value that a caller sent.
+    `retry_after` is in how many seconds the same call may succeed, or None. `lasting` means that it cannot succeed
+    before somebody mends something. `request_sent` is false only where nothing was sent to Azure Face, so that nothing
+    was used up there. `upstream_request_id` is Face's `apim-request-id`, for a support case.
     """
 
-    code: ClassVar[str]
-
-    def __init__(self, detail: str = "") -> None:
-        super().__init__(detail or self.code)
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        retry_after: float | None = None,
+        lasting: bool = False,
+        request_sent: bool = False,
+        upstream_request_id: str | None = None,
+    ) -> None:
+        super().__init__(detail or type(self).__name__)
         self.detail = detail
+        self.retry_after = retry_after
+        self.lasting = lasting
+        self.request_sent = request_sent
+        self.upstream_request_id = upstream_request_id
+
+
+class BrokerError(Failed):
+    """A failure that ends in an answer to the caller; `code` is the error code of that answer."""
+
+    code: ClassVar[str]
 
 
 class RequestRefused(BrokerError):
@@ -141,9 +161,12 @@ class IdempotencyKeyReused(RequestRefused):
 class ComeBackLater(BrokerError):
     """The same request may succeed in `retry_after` seconds."""
 
-    def __init__(self, detail: str = "", *, retry_after: float = 1.0) -> None:
-        super().__init__(detail)
-        self.retry_after = retry_after
+    retry_after: float
+
+    def __init__(
+        self, detail: str = "", *, retry_after: float = 1.0, lasting: bool = False, request_sent: bool = False
+    ) -> None:
+        super().__init__(detail, retry_after=retry_after, lasting=lasting, request_sent=request_sent)
 
 
 class Throttled(ComeBackLater):
@@ -175,39 +198,27 @@ class IdempotencyInProgress(ComeBackLater):
 
 
 class StorageUnavailable(ComeBackLater):
-    """The store did not answer in time, or not usably; `lasting` where it will not before somebody mends it."""
+    """The store did not answer in time, or not usably."""
 
     code = "StorageUnavailable"
 
-    def __init__(self, detail: str = "", *, retry_after: float = 1.0, lasting: bool = False) -> None:
-        super().__init__(detail, retry_after=retry_after)
-        self.lasting = lasting
-
 
 class KeyUnavailable(ComeBackLater):
-    """A secret or token could not be had, and none is in memory.
+    """No secret or token could be read, and none is in memory.
 
-    `request_sent` is true where Face had refused an older one before.
+    `request_sent` is true where Face refused an older one before.
     """
 
     code = "KeyUnavailable"
 
-    def __init__(self, detail: str = "", *, retry_after: float = 1.0, request_sent: bool = False) -> None:
-        super().__init__(detail, retry_after=retry_after)
-        self.request_sent = request_sent
 
+class EventsUnavailable(Failed):
+    """The event was not certainly taken; only the collector hears of it."""
 
-class EventsUnavailable(Exception):
-    """The event was not certainly taken; nobody but the collector hears of it. `retry_after` in seconds.
-
-    `lasting` where this event will not be taken before somebody mends something.
-    """
+    retry_after: float
 
     def __init__(self, detail: str, *, retry_after: float = 1.0, lasting: bool = False) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.retry_after = retry_after
-        self.lasting = lasting
+        super().__init__(detail, retry_after=retry_after, lasting=lasting)
 
 
 class MessageGivenUp(Exception):
@@ -215,11 +226,7 @@ class MessageGivenUp(Exception):
 
 
 class UpstreamError(BrokerError):
-    """Azure Face did not do what it was asked.
-
-    `request_sent` is false only where the request provably never left: nothing was used up there.
-    `upstream_request_id` is Face's `apim-request-id`, for a support case.
-    """
+    """Azure Face did not do what it was asked; `request_sent` is true unless the request provably never left."""
 
     def __init__(
         self,
@@ -229,10 +236,12 @@ class UpstreamError(BrokerError):
         request_sent: bool = True,
         upstream_request_id: str | None = None,
     ) -> None:
-        super().__init__(detail)
-        self.retry_after = retry_after
-        self.request_sent = request_sent
-        self.upstream_request_id = upstream_request_id
+        super().__init__(
+            detail,
+            retry_after=retry_after,
+            request_sent=request_sent,
+            upstream_request_id=upstream_request_id,
+        )
 
 
 class UpstreamFailure(UpstreamError):

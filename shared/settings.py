@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -12,7 +13,6 @@ from shared.face.endpoint import Endpoint, custom_endpoint, regional_endpoint
 from shared.face.versions import API_VERSIONS
 from shared.keys.secret import Secret, flaw_of
 from shared.throttle.policy import Policy
-from shared.web.client_address import AddressSource
 
 _AZURE_DOMAINS = (".cognitiveservices.azure.com", ".api.cognitive.microsoft.com")
 # Azurite's own account, which is the same everywhere: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
@@ -26,6 +26,14 @@ _DEVELOPMENT_STORAGE = (
 _GUID = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _SECRET_NAME = "[0-9A-Za-z-]{1,127}"  # noqa: S105 - the pattern of a name.
+
+
+class AddressSource(StrEnum):
+    """What stands in front of the app, and so which header field is the platform's own."""
+
+    NONE = "none"
+    APP_SERVICE = "appservice"
+    FRONT_DOOR = "frontdoor"
 
 
 def _setting(

@@ -6,7 +6,7 @@ from enum import Enum
 from random import Random
 from typing import Final
 
-from benchmarks.fleet.virtual_time import START_MS
+from tests.support.time import START_MS
 
 OFFICE: Final = "office"
 """The address that attackers from one place share with some honest devices."""

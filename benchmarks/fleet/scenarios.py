@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from benchmarks.fleet import people, virtual_time
+from benchmarks.fleet import people
 from benchmarks.fleet.algorithms import FixedWindow, SlidingCounter, TokenBucket
 from benchmarks.fleet.fleet import Fleet, Tally
 from benchmarks.fleet.people import Attack, Kind
 from benchmarks.fleet.throttles import BrokerThrottle, PeerThrottle, Throttle
 from shared.settings import Settings
+from tests.support import time as virtual_time
 
 _SETTINGS: Final = {"FACE_REGION": "westeurope", "FACE_KEY": "none-is-called"}
 
@@ -129,7 +130,7 @@ THROTTLES: Final[dict[str, MakeThrottle]] = {
 
 def simulate(scenario: Scenario, make_throttle: MakeThrottle, setup: Setup) -> Result:
     """Run one scenario under one throttle, in virtual time; the same setup gives the same result."""
-    return virtual_time.run(_simulate(scenario, make_throttle, setup))
+    return virtual_time.run_in_virtual_time(_simulate(scenario, make_throttle, setup))
 
 
 async def _simulate(scenario: Scenario, make_throttle: MakeThrottle, setup: Setup) -> Result:

@@ -9,16 +9,15 @@ from zlib import crc32
 from benchmarks.fleet.algorithms import Algorithm
 from benchmarks.fleet.people import Visitor
 from benchmarks.observed_store import ObservedStore
-from shared.callers import Caller
 from shared.clock import Clock, Sleep
 from shared.errors import ClientThrottled
-from shared.limits import Limits
 from shared.pseudonyms import Pseudonyms
 from shared.settings import Settings
 from shared.storage.memory import MemoryStore
 from shared.storage.port import Table
 from shared.throttle import Limiter, Policy, Window
 from shared.throttle.limiter import spread
+from shared.throttle.subjects import Subjects
 
 T = TypeVar("T")
 
@@ -58,7 +57,7 @@ class BrokerThrottle:
         self, settings: Settings, instances: int, *, clock: Clock, sleep: Sleep, chance: Random
     ) -> None:
         self._pseudonyms = Pseudonyms(_pepper)
-        self._limits = Limits(settings, self._pseudonyms)
+        self._subjects = Subjects(settings, self._pseudonyms)
         self._travel = _Travel(sleep)
         store = ObservedStore(MemoryStore(), self._travel)
         self._limiters = [Limiter(store, clock, random=chance.random, sleep=sleep) for _ in range(instances)]
@@ -71,7 +70,7 @@ class BrokerThrottle:
     async def ask(self, instance: int, who: Visitor, require_room: RequireRoom = room_enough) -> GiveBack:
         """Do what a create does before it turns to the upstream."""
         device = await self._pseudonyms.of("device", who.device)
-        subjects = await self._limits.of_create(device, Caller(who.principal, who.network))
+        subjects = await self._subjects.of_create(device, who.principal, who.network)
         limiter = self._limiters[instance]
         limiter.require_not_refused(subjects)
         require_room()

@@ -7,8 +7,8 @@ from benchmarks.observed_store import ObservedStore
 from benchmarks.store_calls.trips import ObservedQueue, Trips
 from create_session.use_case import CreateCommand, Created, create_session
 from get_result.use_case import ResultQuery, ResultState, get_result
-from shared.bootstrap import App, build
-from shared.callers import Caller
+from shared.access import Caller
+from shared.app import App, build
 from shared.face.model import (
     CreatedSession,
     LivenessDecision,
@@ -110,7 +110,9 @@ class Bench:
     async def subjects(self, device: str) -> list[Subject]:
         """What a create of this device counts against."""
         pseudonym = await self.here.pseudonyms.of("device", device)
-        return await self.here.limits.of_create(pseudonym, _caller(device))
+        return await self.here.subjects.of_create(
+            pseudonym, _caller(device).principal, _caller(device).network
+        )
 
 
 def _caller(device: str) -> Caller:

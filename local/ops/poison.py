@@ -8,7 +8,7 @@ from local.ops.output import Output, complain, counted, shown
 from local.ops.poison_queue import PEEKED_AT_MOST, PoisonMessage, PoisonQueue
 from shared.queues.message import CollectMessage, Reason
 from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE
-from shared.times import rfc3339
+from shared.text import rfc3339
 
 
 async def list_poison(queue: PoisonQueue, out: Output, at_most: int = PEEKED_AT_MOST) -> None:

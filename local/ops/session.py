@@ -8,7 +8,7 @@ from shared.queues.port import RESULTS_QUEUE, MessageQueue
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import from_entity
 from shared.storage.port import Entity, EntityStore, Table
-from shared.times import rfc3339
+from shared.text import rfc3339
 
 
 async def show_session(store: EntityStore, out: Output, session_id: str) -> None:

@@ -11,7 +11,7 @@ from local.queues.options import QueueOptions
 from local.queues.pump import QueuePump
 from local.queues.source import MessageSource
 from local.queues.storage import StorageSource
-from shared.bootstrap import App
+from shared.app import App
 from shared.errors import SettingsError
 from shared.queues.memory import MemoryQueue
 from shared.queues.port import RESULTS_QUEUE

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.face.model import SessionStatus
 from shared.sessions.record import SessionRecord
-from shared.times import rfc3339
+from shared.text import rfc3339
 
 COMPLETED = "liveness.session.completed"
 EXPIRED = "liveness.session.expired"

@@ -5,8 +5,8 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from shared import strict_json
 from shared.face.wire import UpstreamResponse, broken
+from shared.text import parse_json
 
 
 class Part(BaseModel):
@@ -58,7 +58,7 @@ def _content(response: UpstreamResponse) -> object:
     if response.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise broken(response, "not announced as JSON")
     try:
-        content: object = strict_json.parse(response.body)
+        content: object = parse_json(response.body)
     except ValueError as problem:
         raise broken(response, f"not strict JSON: {type(problem).__name__}") from problem
     return content

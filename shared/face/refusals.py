@@ -7,7 +7,6 @@ https://learn.microsoft.com/azure/ai-services/face/reference-face-error-codes
 import re
 from dataclasses import dataclass, replace
 
-from shared import strict_json
 from shared.errors import (
     UpstreamError,
     UpstreamFailure,
@@ -17,7 +16,7 @@ from shared.errors import (
     UpstreamUnauthorized,
 )
 from shared.face.wire import UpstreamResponse, identifier
-from shared.times import from_http_date
+from shared.text import from_http_date, parse_json
 
 LONGEST_WAIT = 86_400.0
 """A day, in seconds: nobody is told to come back later than that."""
@@ -83,7 +82,7 @@ def error_text(content: object) -> ErrorText:
 
 def _error_of(response: UpstreamResponse) -> ErrorText:
     try:
-        text = error_text(strict_json.parse(response.body))
+        text = error_text(parse_json(response.body))
     except ValueError:
         text = ErrorText()
     return replace(text, code=text.code or identifier(response.headers.get("x-ms-error-code")) or "")

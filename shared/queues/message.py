@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
-from shared import strict_json
 from shared.face import session_ids
+from shared.text import parse_json
 
 
 class Reason(StrEnum):
@@ -48,7 +48,7 @@ class CollectMessage:
     @classmethod
     def from_text(cls, text: str) -> "CollectMessage":
         """Read it; raises `ValueError` with what is wrong, for a message that nobody can do anything with."""
-        content = strict_json.parse(text.encode("utf-8", "replace"))
+        content = parse_json(text.encode("utf-8", "replace"))
         if not isinstance(content, dict):
             raise ValueError("the message is not an object")
         session_id = session_ids.parse(str(content.get("session_id")))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from shared.clock import Clock
-from shared.times import from_http_date
+from shared.text import from_http_date
 
 _RESOLUTION_MS: Final = 1000
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from shared.callers import Caller
+from shared.access import Caller
 from shared.telemetry import log_event
 from shared.web.client_address import UNVOUCHED, client_network
 from shared.web.endpoint import Call

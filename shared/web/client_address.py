@@ -1,21 +1,14 @@
 """Whose address a request comes from, believed only as far as the platform vouches for it."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from hmac import compare_digest
 from ipaddress import IPv6Address, ip_address, ip_network
+
+from shared.settings import AddressSource
 
 UNVOUCHED = "unvouched"
 """What all callers count by together whose address nobody vouches for, although somebody should: who comes past the
 platform's front must not come past its limit."""
-
-
-class AddressSource(StrEnum):
-    """What stands in front of the app, and so which header field is the platform's own."""
-
-    NONE = "none"
-    APP_SERVICE = "appservice"
-    FRONT_DOOR = "frontdoor"
 
 
 def client_network(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import azure.functions as func
 
-from shared.bootstrap import App, current_app
+from shared.app import App, current_app
 from shared.errors import BrokerError, IdempotencyInProgress, InternalError, RequestRefused, Throttled
 from shared.telemetry import log_event
 from shared.web.responses import Reply, error_reply, render
@@ -77,7 +77,7 @@ def _log_refusal(operation: str, request_id: str, error: BrokerError) -> None:
         requestId=request_id,
         code=error.code,
         detail=error.detail or None,
-        upstreamRequestId=getattr(error, "upstream_request_id", None),
+        upstreamRequestId=error.upstream_request_id,
     )
 
 

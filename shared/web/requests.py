@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import azure.functions as func
 
-from shared import strict_json
 from shared.errors import InvalidMediaType, InvalidRequestBody, LengthRequired, RequestTooLarge
+from shared.text import parse_json
 
 MAX_BODY_BYTES = 4096
 
@@ -35,7 +35,7 @@ def json_body(request: func.HttpRequest) -> dict[str, Any]:
 def parse_object(body: bytes) -> dict[str, Any]:
     """Read one JSON object; raises `InvalidRequestBody`, whatever is in there."""
     try:
-        parsed = strict_json.parse(body)
+        parsed = parse_json(body)
     except ValueError as problem:
         raise InvalidRequestBody(f"not strict JSON: {type(problem).__name__}") from problem
     if not isinstance(parsed, dict):

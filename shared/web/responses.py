@@ -43,7 +43,7 @@ def error_reply(error: BrokerError, request_id: str) -> Reply:
     row = ROW_OF[type(error)]
     fields: dict[str, Any] = {}
     headers: dict[str, str] = {}
-    wait = getattr(error, "retry_after", None)
+    wait = error.retry_after
     if wait is not None:
         headers["Retry-After"] = str(whole_seconds(wait))
     if isinstance(error, Throttled):

@@ -54,8 +54,8 @@ def azure_functions_stays_at_the_edge(module: Module) -> Iterator[str]:
 
 
 def httpx_stays_in_the_face_client(module: Module) -> Iterator[str]:
-    """`httpx` is imported in `shared/face/` and `shared/bootstrap.py` only."""
-    if not (within(module.name, "shared.face") or module.name == "shared.bootstrap"):
+    """`httpx` is imported in `shared/face/` and `shared/app.py` only."""
+    if not (within(module.name, "shared.face") or module.name == "shared.app"):
         yield from _where(module, lambda found: found.loads("httpx"), "httpx is not for here")
 
 
@@ -85,7 +85,7 @@ def adapters_do_not_know_each_other(module: Module) -> Iterator[str]:
 
 
 def adapters_meet_in_the_composition_root(module: Module) -> Iterator[str]:
-    """What does I/O is imported by `shared/bootstrap.py` and its own package only."""
+    """What does I/O is imported by `shared/app.py` and its own package only."""
     own = [prefix for prefixes in ADAPTERS.values() if _inside(module.name, prefixes) for prefix in prefixes]
 
     def is_io(found: Import) -> bool:
@@ -93,7 +93,7 @@ def adapters_meet_in_the_composition_root(module: Module) -> Iterator[str]:
         foreign = [target for target in found.targets if not _inside(target, own)]
         return "shared.keys" in foreign or any(_inside(target, IO_MODULES) for target in foreign)
 
-    if module.name != "shared.bootstrap":
+    if module.name != "shared.app":
         yield from _where(module, is_io, "only the composition root knows this")
 
 

@@ -29,7 +29,7 @@ MUTATORS = frozenset(
 SECRETS = frozenset({"auth_token", "digest", "fingerprint", "front_door_id", "pepper", "token_hash"})
 """Names of what a caller must not find out by how long a comparison takes."""
 
-KEPT_BY_LOOP = ("shared/bootstrap.py", "_APPS")
+KEPT_BY_LOOP = ("shared/app.py", "_APPS")
 """The one registry: which app belongs to which event loop."""
 
 DEFINITIONS = (

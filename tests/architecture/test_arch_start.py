@@ -39,7 +39,7 @@ def test_import_of_the_app_loads_no_sdk(environment: dict[str, str]) -> None:
     loaded = modules_after("import function_app", environment)
 
     assert "function_app" in loaded
-    assert {"create_session.use_case", "shared.bootstrap", "azure.functions"} <= loaded
+    assert {"create_session.use_case", "shared.app", "azure.functions"} <= loaded
     assert [name for name in sorted(loaded) if is_slow(name)] == []
 
 

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from shared.bootstrap import App, build, install
+from shared.app import App, build, install
 from shared.settings import SETTINGS, Settings
 from tests.contract.decorated import Decorated, read_decorated
-from tests.support.clock import FakeClock
 from tests.support.engine import Engine, start_engine
 from tests.support.fake_face import FakeFace
+from tests.support.time import FakeClock
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from local.simulator import FaceSimulator
-from shared.bootstrap import build
+from shared.app import build
 from shared.errors import UpstreamSessionGone, UpstreamTimeout
 from shared.face.model import AuditedFace, AuditPage, Face, LivenessMode, SessionSpec, SessionStatus
 from shared.face.session_ids import parse

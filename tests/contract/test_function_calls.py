@@ -12,9 +12,9 @@ import pytest
 from shared.errors import UpstreamQuotaExceeded, UpstreamTimeout
 from shared.face.model import LivenessDecision, SessionResult, SessionStatus
 from tests.contract.decorated import Decorated
-from tests.support.clock import FakeClock
 from tests.support.engine import Engine, EngineResponse
 from tests.support.fake_face import FakeFace
+from tests.support.time import FakeClock
 
 BASE = "https://broker.example/api"
 BODY = {"livenessOperationMode": "Passive", "deviceCorrelationId": "a-device"}
@@ -242,7 +242,7 @@ async def test_device_that_asks_too_often_is_throttled(
     assert wait == error["retryAfterSeconds"] >= 600
     assert refused.header("RateLimit")
     assert refused.header("RateLimit-Policy")
-    clock.advance(wait)
+    clock.advance_seconds(wait)
     assert (await create(engine)).status == 200
     assert face.calls["create"] == 6
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from shared.bootstrap import App
+from shared.app import App
 from shared.storage.port import Entity, Table
 from tests.contract.decorated import Decorated
-from tests.support.clock import FakeClock
 from tests.support.engine import Engine
+from tests.support.time import FakeClock
 
 DAY_MS = 86_400_000
 

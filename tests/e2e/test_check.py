@@ -103,7 +103,7 @@ async def test_final_answer_costs_no_upstream_call(broker: Broker) -> None:
     first = (await broker.result(session)).json()
 
     for _ in range(20):
-        broker.clock.advance(5)
+        broker.clock.advance_seconds(5)
         assert (await broker.result(session)).json() == first
     assert broker.simulator.calls["get"] == 1
 
@@ -115,7 +115,7 @@ async def test_poll_that_comes_too_soon_gets_the_last_known_state(broker: Broker
     await broker.perform(session)
 
     soon = await broker.result(session)
-    broker.clock.advance(1)
+    broker.clock.advance_seconds(1)
     later = await broker.result(session)
 
     assert (soon.status_code, soon.json()["status"]) == (200, "NotStarted")
@@ -126,7 +126,7 @@ async def test_poll_that_comes_too_soon_gets_the_last_known_state(broker: Broker
 async def test_check_that_nobody_made_expires(broker: Broker) -> None:
     """Some time after the token's end an unused session has expired for good."""
     session = await broker.created(authTokenTimeToLiveInSeconds=60)
-    broker.clock.advance(60 + 121)
+    broker.clock.advance_seconds(60 + 121)
 
     answers = [(await broker.result(session)).json()["status"] for _ in range(3)]
 
@@ -137,7 +137,7 @@ async def test_check_that_nobody_made_expires(broker: Broker) -> None:
 async def test_session_gone_upstream_has_expired(broker: Broker) -> None:
     """A session that Face no longer knows ends as expired, not as an error."""
     session = await broker.created()
-    broker.clock.advance(48 * 3600 + 1)
+    broker.clock.advance_seconds(48 * 3600 + 1)
 
     body = (await broker.result(session)).json()
 

@@ -353,7 +353,7 @@ async def test_sixth_create_in_ten_minutes_is_throttled(broker: Broker) -> None:
     """The sixth is refused with an honest Retry-After, in the upstream's words, and makes no upstream call."""
     for _ in range(5):
         await broker.created()
-        broker.clock.advance(60)
+        broker.clock.advance_seconds(60)
 
     refused = await broker.create()
 
@@ -372,10 +372,10 @@ async def test_throttled_device_is_admitted_when_it_was_told(broker: Broker) -> 
     """One moment before Retry-After ends without its jitter it is refused, then admitted."""
     for _ in range(5):
         await broker.created()
-    broker.clock.advance(599.999)
+    broker.clock.advance_seconds(599.999)
     assert_error(await broker.create(), 429, "DeviceThrottled")
 
-    broker.clock.advance(0.001)
+    broker.clock.advance_seconds(0.001)
 
     assert (await broker.create()).status_code == 200
 
@@ -467,7 +467,7 @@ async def test_session_that_face_does_not_know_too_early_is_not_over(
 
     with caplog.at_level(logging.WARNING):
         assert_error(await broker.result(session), 502, "UpstreamFailure")
-    broker.clock.advance(600 + 121)
+    broker.clock.advance_seconds(600 + 121)
     after = await broker.result(session)
 
     assert broker.simulator.sessions[0].deleted
@@ -615,7 +615,7 @@ async def test_fault_of_our_own_tells_nothing() -> None:
 def test_every_error_of_the_catalogue_is_provoked() -> None:
     """Each code is expected of an answer over HTTP, here or in the tests of the audit."""
     here = Path(__file__)
-    sources = [here, here.parents[1] / "audit/test_audit_http.py"]
+    sources = [here, here.parents[1] / "audit_session/test_trigger.py"]
     texts = {
         node.value
         for source in sources

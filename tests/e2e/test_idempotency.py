@@ -40,7 +40,7 @@ async def test_replayed_session_works(broker: Broker) -> None:
 async def test_key_is_free_again_when_its_token_has_expired(broker: Broker) -> None:
     """An answer whose token is dead helps nobody: the same request makes a new session."""
     first = (await create(broker)).json()
-    broker.clock.advance(600)
+    broker.clock.advance_seconds(600)
 
     second = (await create(broker)).json()
 
@@ -63,7 +63,7 @@ async def test_throttled_create_can_be_tried_again_with_its_key() -> None:
         await create(broker, "the-first-key-of-it")
         refused = await create(broker)
         still_refused = await create(broker)
-        broker.clock.advance(600)
+        broker.clock.advance_seconds(600)
 
         assert (refused.status_code, still_refused.status_code) == (429, 429)
         assert (await create(broker)).status_code == 200

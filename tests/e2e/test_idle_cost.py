@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.collect.draining import collect_all, waiting_messages
+from tests.collect_result.draining import collect_all, waiting_messages
 from tests.support.broker import Broker, running_broker
 
 VERSIONS = ["v1.1-preview.1", "v1.2", "v1.3-preview.1"]
@@ -13,7 +13,7 @@ async def poll(broker: Broker, session: dict[str, str], seconds: float) -> str:
     """Ask for the result, and wait; answers the status."""
     answer = await broker.result(session)
     assert answer.status_code == 200, answer.text
-    broker.clock.advance(seconds)
+    broker.clock.advance_seconds(seconds)
     return str(answer.json()["status"])
 
 
@@ -70,7 +70,7 @@ async def test_polls_before_the_check_cost_one_read_a_second_at_most(per_second:
         before = [await poll(broker, session, 1 / per_second) for _ in range(POLLS)]
         reads = upstream_calls(broker)["get"]
         await broker.perform(session)
-        broker.clock.advance(1)
+        broker.clock.advance_seconds(1)
         after = [await poll(broker, session, 1 / per_second) for _ in range(POLLS)]
         await collect_all(broker)
 
@@ -84,7 +84,7 @@ async def test_polls_that_wait_as_they_are_told_cost_one_read_in_two_seconds(bro
     session = await broker.created()
     for _ in range(6):
         answer = await broker.result(session)
-        broker.clock.advance(float(answer.headers["Retry-After"]))
+        broker.clock.advance_seconds(float(answer.headers["Retry-After"]))
     await broker.perform(session)
     await poll(broker, session, 2)
     await collect_all(broker)

@@ -54,6 +54,6 @@ async def test_upstream_fails_session_is_closed_here_and_deleted_by_the_next_cal
 async def test_session_gone_upstream_is_revoked(broker: Broker) -> None:
     """There is nothing left to delete: that is what was asked for."""
     session = await broker.created()
-    broker.clock.advance(48 * 3600 + 1)
+    broker.clock.advance_seconds(48 * 3600 + 1)
 
     assert (await broker.revoke(session)).status_code == 204

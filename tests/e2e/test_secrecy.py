@@ -43,7 +43,7 @@ async def _drive(broker: Broker) -> list[str]:
     )
     await note(await broker.result(session))
     await broker.perform(session)
-    broker.clock.advance(1)
+    broker.clock.advance_seconds(1)
     await note(await broker.result(session))
     await note(await broker.result(session | {"authToken": WRONG_TOKEN}))
     for _ in range(6):
@@ -56,7 +56,7 @@ async def _drive(broker: Broker) -> list[str]:
     # After 429 and 503 the broker pauses its calls, so these come last.
     for status in (400, 401, 403, 404, 409, 415, 500, 502, 503, 429):
         broker.simulator.fail(status)
-        broker.clock.advance(601)
+        broker.clock.advance_seconds(601)
         await note(await broker.http.post("/api/sessions", json=body))
         broker.simulator.recover()
     await note(await broker.http.get("/api/nowhere", headers={"X-Session-Token": WRONG_TOKEN}))

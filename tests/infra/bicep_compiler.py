@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -199,3 +199,10 @@ def _diagnostics(said: Sequence[Mapping[str, Any]]) -> tuple[Diagnostic, ...]:
         )
         for one in said
     )
+
+
+@pytest.fixture(scope="session")
+def bicep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bicep]:
+    """The compiler, started once for all tests of the run."""
+    with require_bicep(tmp_path_factory.mktemp("bicep")) as running:
+        yield running

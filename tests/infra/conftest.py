@@ -1,7 +1,7 @@
 """The compiler and what it makes of the infrastructure, once for all tests of the run."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
@@ -12,7 +12,6 @@ from tests.infra.bicep_compiler import (
     Bicep,
     Compiled,
     name_of,
-    require_bicep,
     snapshot_of,
 )
 from tests.infra.checkov_scan import SUMMARY
@@ -30,12 +29,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     )
     for reason, times in reasons.items():
         terminalreporter.write_line(f"{times} tests were left out. {reason}")
-
-
-@pytest.fixture(scope="session")
-def bicep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bicep]:
-    with require_bicep(tmp_path_factory.mktemp("bicep")) as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

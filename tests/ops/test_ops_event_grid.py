@@ -16,9 +16,9 @@ from shared.face.model import SessionStatus
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions
 from shared.storage.azure_table import open_table_store
-from tests.events.event_grid_server import RESOURCE, FakeTopic, error
-from tests.keys import conftest as azure
-from tests.keys.fake_azure import FakeIdentity
+from tests.shared.events.event_grid_server import RESOURCE, FakeTopic, error
+from tests.shared.keys import conftest as azure
+from tests.shared.keys.fake_azure import FakeIdentity
 from tests.support.azurite import Azurite
 
 HOST = "ops-test.westeurope-1.eventgrid.azure.net"

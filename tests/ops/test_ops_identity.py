@@ -24,7 +24,7 @@ from shared.sessions.store import Sessions
 from shared.storage.azure_table import TableAccount, open_table_store
 from tests.ops.depot import collect_message
 from tests.support.azurite import Azurite, StubCredential
-from tests.support.clock import FakeClock
+from tests.support.time import FakeClock
 
 
 async def test_record_is_shown_to_an_identity(
@@ -100,9 +100,9 @@ async def test_token_is_kept_until_shortly_before_its_end() -> None:
     credential = OperatorCredential(inner, clock)
 
     first = await credential.get_token(STORAGE)
-    clock.advance(3_299)
+    clock.advance_seconds(3_299)
     second = await credential.get_token(STORAGE)
-    clock.advance(2)
+    clock.advance_seconds(2)
     third = await credential.get_token(STORAGE)
 
     assert [token.token for token in (first, second, third)] == ["token-1", "token-1", "token-2"]

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from collect_result.use_case import collect_result
-from shared.bootstrap import build
+from shared.app import build
 from shared.events.publisher import MemoryPublisher
 from shared.face.model import LivenessDecision, SessionResult, SessionStatus
 from shared.queues.memory import MemoryQueue
@@ -16,8 +16,8 @@ from shared.settings import Settings
 from shared.storage.port import SearchableStore
 from tests.ops.depot import TRACEPARENT, Depot, collect_message
 from tests.support.broker import environment
-from tests.support.clock import FakeClock
 from tests.support.fake_face import FakeFace
+from tests.support.time import FakeClock
 
 REAL = SessionResult(SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, digest="A" * 64)
 

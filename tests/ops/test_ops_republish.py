@@ -17,9 +17,9 @@ from shared.face.model import SessionStatus
 from shared.sessions.record import Step
 from shared.storage.memory import MemoryStore
 from shared.storage.port import Entity, Table, Value
-from shared.times import rfc3339
+from shared.text import rfc3339
 from tests.ops.depot import RETENTION_DAYS, Depot
-from tests.support.clock import FakeClock
+from tests.support.time import FakeClock
 
 MINUTE = 60_000
 

@@ -9,7 +9,7 @@ from shared.events.cloud_event import event_of
 from shared.face.model import Failure, SessionStatus
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord, Step
-from shared.times import rfc3339
+from shared.text import rfc3339
 from tests.ops.depot import TOKEN_HASH, TRACEPARENT, Depot
 
 SECRET = {"token_hash"}

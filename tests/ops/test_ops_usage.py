@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.ops.settings import OpsSettings
-from shared.times import rfc3339
+from shared.text import rfc3339
 from tests.ops.depot import Depot, collect_message
 
 ROOT = Path(__file__).parents[2]

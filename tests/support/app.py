@@ -1,11 +1,11 @@
 """An app with everything around it in memory, for use-cases without HTTP."""
 
-from shared.bootstrap import App, build
+from shared.app import App, build
 from shared.settings import Settings
 from shared.storage.port import EntityStore
 from tests.support.broker import environment
-from tests.support.clock import FakeClock
 from tests.support.fake_face import FakeFace
+from tests.support.time import FakeClock
 
 
 def app_of(*, face: FakeFace | None = None, store: EntityStore | None = None, **settings: str) -> App:

@@ -14,7 +14,7 @@ import httpx
 
 from local.host import Host
 from local.simulator import FaceSimulator
-from shared.bootstrap import App, build, install
+from shared.app import App, build, install
 from shared.clock import Sleep
 from shared.face.budget import Budget
 from shared.face.client import FaceClient
@@ -25,7 +25,7 @@ from shared.face.versions import load_version
 from shared.keys import KeyCredential, Secret, StaticSecret
 from shared.settings import Settings
 from shared.storage.port import EntityStore
-from tests.support.clock import FakeClock
+from tests.support.time import FakeClock
 
 FACE_KEY = "face-key-of-the-tests"
 FUNCTION_KEY = "function-key-of-the-tests"

@@ -11,7 +11,7 @@ from local.queues import MemorySource, MessageSource, StorageSource
 from shared.queues.azure_queue import open_queue, queue_client
 from shared.queues.memory import MemoryQueue
 from tests.support.azurite import Azurite
-from tests.support.clock import FakeClock
+from tests.support.time import FakeClock
 
 
 @dataclass(frozen=True, slots=True)

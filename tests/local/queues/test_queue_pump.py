@@ -13,7 +13,7 @@ from shared.queues.memory import MemoryQueue
 from tests.local.queues.conftest import Fed
 from tests.local.queues.queue_doubles import OPTIONS, EndlessSource, QueueFunction, WatchedSleep
 from tests.support.azurite import Azurite
-from tests.support.clock import FakeClock
+from tests.support.time import FakeClock
 
 
 @pytest.fixture
@@ -133,9 +133,9 @@ async def test_message_of_a_process_that_died_comes_back_when_its_lease_ends(fun
     await queue.send("one", 0)
     await MemorySource(queue).take(1, OPTIONS.lease)
 
-    clock.advance(OPTIONS.lease - 1)
+    clock.advance_seconds(OPTIONS.lease - 1)
     assert await pump.drain() == 0
-    clock.advance(1)
+    clock.advance_seconds(1)
     assert await pump.drain() == 1
     assert function.calls == [("one", 2)]
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from local.queues import MemorySource, QueuePump, queue_pump
-from shared.bootstrap import install
+from shared.app import install
 from shared.events.publisher import MemoryPublisher
 from shared.queues.memory import MemoryQueue
-from tests.collect.workshop import FailingQueue, FailingStore
+from tests.collect_result.workshop import FailingQueue, FailingStore
 from tests.support.broker import Broker, running_broker
 
 HOST_JSON: dict[str, Any] = json.loads((Path(__file__).parents[3] / "host.json").read_text())
@@ -46,7 +46,7 @@ async def test_session_that_nobody_asks_for_ends_with_its_sweep() -> None:
         await broker.perform(session)
         assert await pump.drain() == 0
 
-        broker.clock.advance(600)
+        broker.clock.advance_seconds(600)
 
         assert await pump.drain() == 1
         assert isinstance(broker.app.publisher, MemoryPublisher)
@@ -63,7 +63,7 @@ async def test_message_that_nobody_can_read_is_poison_as_host_json_says(
         deliveries = []
         for _ in range(9):
             deliveries.append(await pump.drain())
-            broker.clock.advance(RETRY_SECONDS)
+            broker.clock.advance_seconds(RETRY_SECONDS)
 
     assert deliveries == [1] * 8 + [0]
     assert [message.text for message in source.poisoned.messages] == ["{}"]
@@ -77,17 +77,17 @@ async def test_store_and_queue_are_down_for_half_an_hour_nothing_is_poison() -> 
         pump, source = pump_of(broker)
         session = await broker.created("sim-realface")
         await broker.perform(session)
-        broker.clock.advance(800)
+        broker.clock.advance_seconds(800)
         install(replace(broker.app, queue=FailingQueue(broker.clock, down=True)))
         store.calls_left = 0
 
         deliveries = 0
         for _ in range(30):
             deliveries += await pump.drain()
-            broker.clock.advance(60)
+            broker.clock.advance_seconds(60)
         install(broker.app)
         store.calls_left = None
-        broker.clock.advance(RETRY_SECONDS)
+        broker.clock.advance_seconds(RETRY_SECONDS)
         await pump.drain()
 
         assert isinstance(broker.app.publisher, MemoryPublisher)

@@ -38,7 +38,7 @@ class FixedClock:
     def __call__(self) -> int:
         return self.now_ms
 
-    def advance(self, seconds: float) -> None:
+    def advance_seconds(self, seconds: float) -> None:
         self.now_ms += round(seconds * 1000)
 
 

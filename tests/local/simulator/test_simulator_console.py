@@ -25,7 +25,7 @@ async def test_sessions_are_listed_with_their_state(face: FaceClient, clock: Fix
     created = [await face.create(device, authTokenTimeToLiveInSeconds=60) for device in ("a", "b")]
     await face.perform(created[0]["authToken"])
     await face.delete(created[0]["sessionId"])
-    clock.advance(60)
+    clock.advance_seconds(60)
     listed = await face.listing("sessions")
     kept = {
         "sessionId": created[1]["sessionId"],

@@ -28,7 +28,7 @@ async def test_call_above_the_rate_is_refused_until_there_is_room(
     """A burst of one second's calls is taken, the next gets the documented 429 without a header."""
     statuses = [(await limited.get("none")).status_code for _ in range(2)]
     refused = await limited.get("none")
-    clock.advance(0.5)
+    clock.advance_seconds(0.5)
     statuses += [(await limited.get("none")).status_code for _ in range(2)]
     assert statuses == [404, 404, 404, 429]
     body = {"error": {"statusCode": 429, "message": "Rate limit is exceeded. Try again in 1 seconds."}}
@@ -48,14 +48,14 @@ async def test_call_with_a_bad_key_costs_nothing(limited: FaceClient) -> None:
 async def test_check_of_a_phone_uses_three_calls(limited: FaceClient, clock: FixedClock) -> None:
     """A check counts as start, attempt and end, and is told off like any other call."""
     token = (await limited.create())["authToken"]
-    clock.advance(0.5)
+    clock.advance_seconds(0.5)
     await limited.perform(token)
     refused = await limited.phone("perform", token)
     message = "Rate limit is exceeded. Try again in 1 seconds."
     assert (refused.status_code, refused.json()["error"]["message"]) == (429, message)
-    clock.advance(0.999)
+    clock.advance_seconds(0.999)
     assert (await limited.get("none")).status_code == 429
-    clock.advance(0.001)
+    clock.advance_seconds(0.001)
     assert (await limited.get("none")).status_code == 404
 
 
@@ -81,7 +81,7 @@ def test_bucket_admits_no_more_than_burst_and_rate(rate: float, steps: list[int]
         if wait_s == 0:
             admitted.append(clock.now_ms)
         else:
-            clock.advance(wait_s + 0.001)
+            clock.advance_seconds(wait_s + 0.001)
             assert bucket.take() == 0
             admitted.append(clock.now_ms)
     for first, since_ms in enumerate(admitted):

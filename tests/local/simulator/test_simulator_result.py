@@ -37,7 +37,7 @@ async def test_new_session_of_v1_1_has_dates_and_no_result(face: FaceClient) -> 
 async def test_started_session_of_v1_1_has_a_start_date(face: FaceClient, clock: FixedClock) -> None:
     """The start of the session shows with its time."""
     created = await face.create()
-    clock.advance(12.005)
+    clock.advance_seconds(12.005)
     await face.start(created["authToken"])
     result = await face.result(created["sessionId"])
     assert (result["status"], result["sessionStartDateTime"]) == ("Started", "2024-03-05T11:07:40.545Z")
@@ -47,7 +47,7 @@ async def test_started_session_of_v1_1_has_a_start_date(face: FaceClient, clock:
 async def test_result_of_v1_1_is_the_audit_entry(face: FaceClient, clock: FixedClock) -> None:
     """A decision shows in the entry of the phone's call, with all of its fields."""
     created = await face.create()
-    clock.advance(30)
+    clock.advance_seconds(30)
     response = await face.phone(
         "perform", created["authToken"], headers={"User-Agent": "phone/1", "client-request-id": "call-1"}
     )
@@ -98,9 +98,9 @@ async def test_failed_attempt_of_v1_1_is_a_result_without_decision(face: FaceCli
 async def test_token_of_v1_1_shows_as_expired_after_its_lifetime(face: FaceClient, clock: FixedClock) -> None:
     """`sessionExpired` becomes true with the lifetime of the token, not before."""
     session_id = (await face.create(authTokenTimeToLiveInSeconds=60))["sessionId"]
-    clock.advance(59.999)
+    clock.advance_seconds(59.999)
     assert (await face.result(session_id))["sessionExpired"] is False
-    clock.advance(0.001)
+    clock.advance_seconds(0.001)
     assert (await face.result(session_id))["sessionExpired"] is True
 
 
@@ -177,9 +177,9 @@ async def test_session_is_gone_after_48_hours(
 ) -> None:
     """Face forgets a session 48 hours after it was created."""
     session_id = (await face.create(version=version))["sessionId"]
-    clock.advance(48 * 3600 - 0.001)
+    clock.advance_seconds(48 * 3600 - 0.001)
     assert (await face.get(session_id, version)).status_code == 200
-    clock.advance(0.001)
+    clock.advance_seconds(0.001)
     response = await face.get(session_id, version)
     assert (response.status_code, response.json()) == (404, SESSION_NOT_FOUND)
     assert simulator.sessions == ()

@@ -49,8 +49,8 @@ class UpstreamMachine(RuleBasedStateMachine):
         return session
 
     @rule(seconds=st.sampled_from([0.001, 59.999, 60, 600, 86400, 2 * 86400]))
-    def advance(self, seconds: float) -> None:
-        self.clock.advance(seconds)
+    def advance_seconds(self, seconds: float) -> None:
+        self.clock.advance_seconds(seconds)
 
     @rule(session=created)
     def start(self, session: Session) -> None:

@@ -1,0 +1,156 @@
+"""Instances of the broker in one process, on a stage, with all that they share behind it."""
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine
+from dataclasses import dataclass, replace
+from random import random
+from typing import Any, TypeVar
+
+from shared.app import App, build
+from shared.events.publisher import MemoryPublisher
+from shared.queues.memory import MemoryQueue
+from shared.settings import Settings
+from shared.throttle import Limiter
+from tests.shared.throttle.stage import ACTOR, Call, Instance, Stage
+from tests.shared.throttle.watched_store import WatchedStore
+from tests.support.broker import environment
+from tests.support.fake_face import FakeFace
+from tests.support.time import FakeClock, VirtualLoop
+
+T = TypeVar("T")
+
+TOKENS = "auth-token-"
+"""How every token of the fake Face begins."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """A request on its way through an instance."""
+
+    instance: Instance
+    task: asyncio.Task[Any]
+
+
+class World:
+    """Two instances, the store, queue, Face and publisher that they share, and a clock.
+
+    `requests` are those that were sent and not taken back by `ended`; `secrets` must never be stored.
+    """
+
+    def __init__(self, secrets: Collection[str] = (), **settings: str) -> None:
+        self.loop = VirtualLoop()
+        self.clock = FakeClock()
+        self.store = WatchedStore((*secrets, TOKENS))
+        self.queue = MemoryQueue(self.clock)
+        self.face = FakeFace()
+        self.publisher = MemoryPublisher()
+        self.stage = Stage()
+        self.requests: list[Request] = []
+        self._settings = Settings.from_mapping(
+            environment("http://127.0.0.1:9", ID_PEPPER="pepper-of-the-tests", **settings)
+        )
+        self._instances = [self._new_instance(), self._new_instance()]
+        self._sent = 0
+
+    def undisturbed(self) -> App:
+        """Make an instance that is not on the stage: what it calls happens at once."""
+        return build(
+            self._settings,
+            clock=self.clock,
+            face=self.face,
+            store=self.store,
+            queue=self.queue,
+            publisher=self.publisher,
+        )
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run what waits for nobody on the stage."""
+        return self.loop.run(coroutine)
+
+    def send(self, place: int, ask: Callable[[App], Coroutine[Any, Any, T]]) -> Request:
+        """Have an instance begin with a request."""
+        instance, app = self._instances[place]
+        self._sent += 1
+        request = Request(instance, self.loop.start(_numbered(self._sent, ask(app))))
+        self.requests.append(request)
+        self.loop.settle()
+        return request
+
+    def ended(self) -> list[Request]:
+        """Take the requests that have ended, one way or another."""
+        ended = [request for request in self.requests if request.task.done()]
+        self.requests = [request for request in self.requests if request not in ended]
+        return ended
+
+    def go_on(self, *calls: Call) -> None:
+        """Let calls have their effects; or their answers, where they had these."""
+        for call in calls:
+            self.stage.go_on(call)
+        self.loop.settle()
+
+    def follow(self, call: Call, turns: int) -> None:
+        """Let the request of a call go on, for so many turns at most."""
+        following: Call | None = call
+        for _ in range(turns):
+            if following := next((one for one in self.stage.calls if one.actor == call.actor), None):
+                self.go_on(following)
+
+    def meet(self, name: str) -> None:
+        """Let everything go on that does not wait for a call of this name to begin."""
+        while others := [call for call in self.stage.calls if call.arrived or call.name != name]:
+            self.go_on(*others)
+
+    def finish(self) -> None:
+        """Let everything go on to its end."""
+        while self.stage.calls:
+            self.go_on(*self.stage.calls)
+
+    def fail(self, *calls: Call, late: bool = False) -> None:
+        """Have calls fail, as `Stage.fail` says."""
+        for call in calls:
+            self.stage.fail(call, late=late)
+        self.loop.settle()
+
+    def arrive(self, index: int) -> None:
+        """Let one of the late effects happen."""
+        self.run(self.stage.arrive(self.stage.late[index % len(self.stage.late)]))
+
+    def crash(self, place: int, *, late: bool) -> None:
+        """End an instance where it is, with all its requests, and start another in its place."""
+        ended, _ = self._instances[place]
+        self.stage.crash(ended, late=late)
+        for request in self.requests:
+            if request.instance is ended:
+                request.task.cancel()
+        self._instances[place] = self._new_instance()
+        self.loop.settle()
+
+    def hang_up(self, index: int) -> None:
+        """Cancel a request, as the host does when its phone has gone."""
+        self.requests[index % len(self.requests)].task.cancel()
+        self.loop.settle()
+
+    def close(self) -> None:
+        """End everything."""
+        for instance, _ in self._instances:
+            instance.alive = False
+        self.loop.close()
+
+    def _new_instance(self) -> tuple[Instance, App]:
+        instance = Instance(self.stage, self.store, self.face, self.queue, self.publisher)
+        app = build(
+            self._settings,
+            clock=self.clock,
+            face=instance.face,
+            store=instance.store,
+            queue=instance.queue,
+            publisher=instance.publisher,
+        )
+        # On the stage, a call takes as long as the test lets it: no deadline is to fall in between.
+        patient = Limiter(instance.store, self.clock, random=random, deadline=3_600)
+        return instance, replace(app, limiter=patient)
+
+
+async def _numbered(number: int, request: Coroutine[Any, Any, T]) -> T:
+    ACTOR.set(number)
+    return await request

@@ -1,0 +1,30 @@
+"""What the tests of recovery share: an Azurite of their own, and the start of worker processes."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.faults.scene import Scene, Workers, running_scene
+from tests.support.azurite import Azurite
+
+
+@pytest.fixture(scope="module")
+def own_azurite() -> Iterator[Azurite]:
+    """An Azurite whose queue nobody else puts messages into."""
+    with Azurite() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def workers() -> AsyncIterator[Workers]:
+    ready = await Workers.start()
+    yield ready
+    await ready.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def scene(own_azurite: Azurite, workers: Workers, tmp_path: Path) -> AsyncIterator[Scene]:
+    async with running_scene(own_azurite, workers, tmp_path) as running:
+        yield running

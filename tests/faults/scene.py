@@ -1,0 +1,175 @@
+"""Everything that a worker process works with, and what is to be true of it in the end."""
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from create_session.use_case import Created, create_session
+from get_result.use_case import ResultQuery, get_result
+from local.simulator import FaceSimulator
+from shared.access import Caller
+from shared.app import App, build
+from shared.queues.azure_queue import queue_client
+from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE
+from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord
+from shared.settings import Settings
+from shared.storage.port import Table
+from shared.throttle.rows import Row
+from tests.faults.deaths import Death
+from tests.faults.depth import counted
+from tests.faults.orders import (
+    REQUEST_ID,
+    TOKEN_SECONDS,
+    Order,
+    PromptQueue,
+    Task,
+    command_of,
+)
+from tests.support.azurite import Azurite
+from tests.support.broker import FACE_KEY, environment
+from tests.support.time import FakeClock
+
+_ROOT = Path(__file__).parents[2]
+
+
+class Workers:
+    """Starts one worker process after the other."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def start(cls) -> Self:
+        """Make ready: the settings of this environment only let the app be imported."""
+        command = (sys.executable, "-m", "tests.faults.worker")
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=_ROOT, env=environment("http://127.0.0.1:9"), stdin=PIPE, stdout=PIPE
+        )
+        return cls(process)
+
+    async def run(self, order: Order) -> int:
+        """Have a worker carry out an order; answers how its process ended."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(order.to_text().encode() + b"\n")
+        return int(await self._process.stdout.readline())
+
+    async def stop(self) -> None:
+        """Order nothing more, and wait for the end."""
+        # Python 3.11 closes its input only where it is given something to write.
+        await self._process.communicate(b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Azurite, Face and a file for events, workers to be killed, and an app in this process that lives on."""
+
+    app: App
+    azurite: Azurite
+    simulator: FaceSimulator
+    clock: FakeClock
+    workers: Workers
+    settings: dict[str, str]
+    events_file: Path
+
+    async def created(self, device_id: str, idempotency_key: str | None = None) -> Created:
+        """Create a session undisturbed."""
+        return await create_session(self.app, command_of(device_id, idempotency_key))
+
+    async def perform(self, created: Created, outcome: str | None = None) -> bool:
+        """Let the phone perform the check; answers whether Face let it."""
+        headers = {"Authorization": f"Bearer {created.auth_token}"}
+        async with httpx.AsyncClient(base_url=self.simulator.url, trust_env=False) as phone:
+            body = {"outcome": outcome} if outcome else {}
+            return (await phone.post("/simulator/perform", headers=headers, json=body)).is_success
+
+    async def poll(self, created: Created) -> None:
+        """Ask for the result, undisturbed."""
+        query = ResultQuery(created.session_id, created.auth_token, Caller(), REQUEST_ID)
+        await get_result(self.app, query)
+
+    def let_tokens_end(self) -> None:
+        """Let so much time pass that a session without a result has expired."""
+        self.clock.advance_seconds(TOKEN_SECONDS + EXPIRY_GRACE_MS / 1000 + 1)
+
+    async def run(
+        self, task: Task, death: Death | None = None, subject: str = "", secret: str | None = None
+    ) -> int:
+        """Have a worker process do something; answers how it ended."""
+        return await self.workers.run(Order(task, self.clock(), self.settings, death, subject, secret))
+
+    async def record(self, session_id: str) -> SessionRecord | None:
+        """Answer the record of a session, if there is one."""
+        stored = await self.app.sessions.get(session_id)
+        return stored.record if stored else None
+
+    def events(self, session_id: str) -> list[dict[str, Any]]:
+        """Answer the events of a session, duplicates and all."""
+        lines = self.events_file.read_text().splitlines() if self.events_file.exists() else []
+        return [event for line in lines if (event := json.loads(line))["subject"] == session_id]
+
+    async def failures_charged(self, device_id: str) -> int:
+        """Count what is entered of a device's checks that did not pass."""
+        device = await self.app.pseudonyms.of("device", device_id)
+        entity = await self.app.store.get(Table.THROTTLE, f"device-{device}")
+        return len(Row.of(entity).log("failed")) if entity else 0
+
+    async def messages(self) -> tuple[int, ...]:
+        """Count the messages that are left, and those that are poison."""
+        return await counted(self.azurite.connection_string, RESULTS_QUEUE, POISON_QUEUE)
+
+    async def require_ended(self, session_id: str, decision: str | None) -> SessionRecord:
+        """Make sure that a session ended as it should, and left nothing behind; answers its record."""
+        record = await self.record(session_id)
+        assert record
+        assert (record.final, record.decision) == (True, decision)
+        assert record.published_at is not None
+        assert record.deleted_upstream
+        events = self.events(session_id)
+        assert events, "no event"
+        assert all(event == events[0] for event in events), "two events of one session differ"
+        assert events[0]["data"]["livenessDecision"] == decision
+        assert session_id not in {
+            session.session_id for session in self.simulator.sessions if not session.deleted
+        }
+        return record
+
+
+@asynccontextmanager
+async def running_scene(azurite: Azurite, workers: Workers, folder: Path) -> AsyncIterator[Scene]:
+    """Start Face and an app over an empty queue."""
+    clock, events_file = FakeClock(), folder / "events.jsonl"
+    simulator = FaceSimulator(key=FACE_KEY, clock=clock)
+    await simulator.start()
+    settings = environment(
+        simulator.url,
+        AzureWebJobsStorage=azurite.connection_string,
+        ID_PEPPER="pepper-of-the-tests",
+        EVENTS_FILE=str(events_file),
+    )
+    plain = build(Settings.from_mapping(settings), clock=clock)
+    app = build(plain.settings, clock=clock, store=plain.store, queue=PromptQueue(plain.queue))
+    try:
+        await _empty(azurite.connection_string)
+        yield Scene(app, azurite, simulator, clock, workers, settings, events_file)
+    finally:
+        await app.aclose()
+        await plain.aclose()
+        await simulator.stop()
+
+
+async def _empty(connection_string: str) -> None:
+    """Remove what a test before left behind when it failed."""
+    names = (RESULTS_QUEUE, POISON_QUEUE)
+    for name, count in zip(names, await counted(connection_string, *names), strict=True):
+        if count:
+            async with queue_client(connection_string, name) as queue:
+                await queue.clear_messages()

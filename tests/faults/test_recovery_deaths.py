@@ -1,0 +1,245 @@
+"""A worker process is killed between any two steps: each session ends with its event all the same."""
+
+import random
+import secrets
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from _pytest.mark.structures import ParameterSet
+
+from create_session.use_case import Created
+from shared.idempotency import LEASE_MS
+from shared.sessions.record import SessionRecord
+from tests.faults.deaths import ANY_CALL, Death, Moment
+from tests.faults.scene import Scene
+from tests.support.processes import SOAK
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+KILLED = -signal.SIGKILL
+MOMENTS: tuple[Moment, ...] = ("after", "before", "before", "after")
+"""When processes die at each call, one after the other; each at work on a session of its own."""
+TIMES = 5 if SOAK else 1
+
+# The steps of each task, in their order: what has happened when this call (and which one of that name) has ended.
+COLLECTING = {
+    "message taken": ("message.take", 1),
+    "upstream read": ("face.result", 1),
+    "outcome written": ("sessions.replace", 1),
+    "failure charged": ("throttle.write_together", 1),
+    "event published": ("publisher.publish", 1),
+    "publication marked": ("sessions.replace", 2),
+    "upstream deleted": ("face.delete", 1),
+    "deletion marked": ("sessions.replace", 3),
+    "message removed": ("message.remove", 1),
+}
+CREATING = {
+    "key claimed": Death("after", "idempotency.insert"),
+    "device charged": Death("after", "throttle.write_together"),
+    "upstream session created": Death("after", "face.create"),
+    "message sent, nothing else": Death(
+        "after", "queue.send", held=("sessions.insert", "idempotency.replace")
+    ),
+    "record written, answer not": Death("after", "sessions.insert", held=("idempotency.replace",)),
+    "answer stored, record not": Death("after", "idempotency.replace", held=("sessions.insert",)),
+}
+UNKNOWN_TO_ALL = (("after", "face.create"), ("before", "queue.send"))
+"""The deaths in a create after which only Face knows the session."""
+POLLING = {
+    "read noted": ("sessions.replace", 1),
+    "upstream read": ("face.result", 1),
+    "outcome written": ("sessions.replace", 2),
+    "message sent": ("queue.send", 1),
+}
+REVOKING = {
+    "revocation written": ("sessions.replace", 1),
+    "upstream deleted": ("face.delete", 1),
+    "deletion marked": ("sessions.replace", 2),
+}
+PUTTING_BACK = {
+    "started noted": ("sessions.replace", 1),
+    "message sent again": ("queue.send", 1),
+    "old message removed": ("message.remove", 1),
+}
+DECISIONS = {
+    "sim-realface": "realface",
+    "sim-spoofface": "spoofface",
+    "sim-uncertain": "uncertain",
+    "sim-mask": None,
+    "sim-no-attempt": None,
+}
+OUTCOMES = tuple(DECISIONS)
+FAILED = ("sim-spoofface", "sim-uncertain", "sim-mask")
+DEATHS = 7 if SOAK else 2
+"""One less than the deliveries after which the host gives a message up."""
+
+
+Deaths = Sequence[Death]
+
+
+def at_each_step(steps: Mapping[str, tuple[str, int] | Death]) -> list[ParameterSet]:
+    """Make the parameters of a test: for each step the deaths before and after it."""
+    return [
+        pytest.param(
+            [replace(step if isinstance(step, Death) else Death("after", *step), moment=m) for m in MOMENTS],
+            id=name,
+        )
+        for (name, step), _ in product(steps.items(), range(TIMES))
+    ]
+
+
+@pytest.mark.parametrize("deaths", at_each_step(COLLECTING))
+async def test_worker_killed_while_it_collects_session_ends_with_one_event_id(
+    scene: Scene, deaths: Deaths
+) -> None:
+    """Whatever was done before the death is not undone, changed or done differently by the next worker."""
+    sessions: dict[str, Created] = {}
+    for death in deaths:
+        device_id = a_device("sim-spoofface")
+        sessions[device_id] = await scene.created(device_id)
+        assert await scene.perform(sessions[device_id])
+        assert await scene.run("collect", death) == KILLED
+
+    between = {device_id: await scene.record(session.session_id) for device_id, session in sessions.items()}
+    # Face would now say something else, where it still knows the session.
+    performed = {
+        device_id: await scene.perform(session, "realface") for device_id, session in sessions.items()
+    }
+    assert await scene.run("collect") == 0
+
+    for device_id, session in sessions.items():
+        before = between[device_id]
+        assert before is not None
+        decision = "realface" if performed[device_id] and not before.final else "spoofface"
+        record = await scene.require_ended(session.session_id, decision)
+        assert_kept(before, record)
+        assert await scene.failures_charged(device_id) == (decision == "spoofface")
+    assert await scene.messages() == (0, 0)
+
+
+@pytest.mark.parametrize("deaths", at_each_step(CREATING))
+async def test_broker_killed_in_a_create_leaves_nothing_behind(scene: Scene, deaths: Deaths) -> None:
+    """The phone asks again and is given a session; one that it was never told of ends as well.
+
+    Only of a session that Face had made when the process died, before anything could be written, does nobody know:
+    it cannot be used, and Face forgets it after 48 hours.
+    """
+    session_ids = set()
+    for death in deaths:
+        device_id, key = a_device("sim-realface"), secrets.token_hex(16)
+        assert await scene.run("create", death, device_id, key) == KILLED
+        scene.clock.advance_seconds(LEASE_MS / 1000 + 1)
+        session = await scene.created(device_id, key)
+        assert await scene.perform(session)
+        session_ids.add(session.session_id)
+    scene.let_tokens_end()
+    assert await scene.run("collect") == 0
+
+    for session_id in session_ids:
+        await scene.require_ended(session_id, "realface")
+    for other in scene.simulator.sessions:
+        if await scene.record(other.session_id) and other.session_id not in session_ids:
+            await scene.require_ended(other.session_id, None)
+    unknown = [death for death in deaths if (death.moment, death.call) in UNKNOWN_TO_ALL]
+    assert len([upstream for upstream in scene.simulator.sessions if not upstream.deleted]) == len(unknown)
+    assert await scene.messages() == (0, 0)
+
+
+@pytest.mark.parametrize("deaths", at_each_step(POLLING))
+async def test_broker_killed_in_a_poll_session_ends_with_its_event(scene: Scene, deaths: Deaths) -> None:
+    """The phone got no answer and never asks again; the sweep does what the poll would have."""
+    between = {}
+    for death in deaths:
+        session = await scene.created(a_device("sim-spoofface"))
+        assert await scene.perform(session)
+        assert await scene.run("poll", death, session.session_id, session.auth_token) == KILLED
+        between[session.session_id] = await scene.record(session.session_id)
+    assert await scene.run("collect") == 0
+
+    for session_id, before in between.items():
+        assert before is not None
+        assert_kept(before, await scene.require_ended(session_id, "spoofface"))
+    assert await scene.messages() == (0, 0)
+
+
+@pytest.mark.parametrize("deaths", at_each_step(PUTTING_BACK))
+async def test_worker_killed_while_it_puts_a_message_back_session_ends_once(
+    scene: Scene, deaths: Deaths
+) -> None:
+    """A message that is there twice, or was about to be, leads to the same end as one."""
+    sessions = []
+    for death in deaths:
+        sessions.append(session := await scene.created(a_device("sim-abandoned")))
+        assert await scene.perform(session)
+        assert await scene.run("collect", death) == KILLED
+    for session in sessions:
+        assert await scene.perform(session, "uncertain")
+    assert await scene.run("collect") == 0
+
+    for session in sessions:
+        await scene.require_ended(session.session_id, "uncertain")
+    assert await scene.messages() == (0, 0)
+
+
+@pytest.mark.parametrize("deaths", at_each_step(REVOKING))
+async def test_broker_killed_in_a_revocation_upstream_session_is_deleted(
+    scene: Scene, deaths: Deaths
+) -> None:
+    """From the moment that the record says so the session is revoked, and Face is told so by whoever comes next."""
+    for death in deaths:
+        session = await scene.created(a_device("sim-realface"))
+        assert await scene.run("revoke", death, session.session_id, session.auth_token) == KILLED
+    scene.let_tokens_end()
+    assert await scene.run("collect") == 0
+
+    assert [upstream.deleted for upstream in scene.simulator.sessions] == [True] * len(deaths)
+    assert await scene.messages() == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(30 if SOAK else 1))
+async def test_worker_killed_again_and_again_at_any_call_every_session_ends(scene: Scene, seed: int) -> None:
+    """Sessions of all outcomes side by side, some with two messages: what was decided once stays, and is told."""
+    chance = random.Random(seed)  # noqa: S311 - which case is tried, and nothing secret.
+    sessions = {
+        (device_id := a_device(scenario)): await scene.created(device_id) for scenario in OUTCOMES * 2
+    }
+    for session in sessions.values():
+        await scene.perform(session)
+    for session in chance.sample(list(sessions.values()), 5):
+        await scene.poll(session)
+    scene.let_tokens_end()
+
+    decided: dict[str, SessionRecord] = {}
+    for number in range(DEATHS):
+        # The first one certainly comes before the work is done.
+        death = Death(chance.choice(("before", "after")), ANY_CALL, chance.randint(1, 60 if number else 30))
+        ended = await scene.run("collect", death)
+        assert ended == KILLED if number == 0 else ended in (KILLED, 0)
+        for device_id, session in sessions.items():
+            record = await scene.record(session.session_id)
+            assert record
+            assert_kept(decided.get(device_id, record), record)
+            decided[device_id] = record
+    assert await scene.run("collect") == 0
+
+    for device_id, session in sessions.items():
+        scenario = device_id.partition(".")[0]
+        record = await scene.require_ended(session.session_id, DECISIONS[scenario])
+        assert_kept(decided[device_id], record)
+        assert await scene.failures_charged(device_id) == (scenario in FAILED)
+    assert await scene.messages() == (0, 0)
+
+
+def a_device(scenario: str) -> str:
+    """Make up a device that nothing is known of, for a scenario of the simulator."""
+    return f"{scenario}.{secrets.token_hex(4)}"
+
+
+def assert_kept(before: SessionRecord, after: SessionRecord) -> None:
+    """What a record said once it was final is what it says for ever."""
+    if before.final:
+        assert (before.status, before.decision, before.digest) == (after.status, after.decision, after.digest)
+        assert (before.completed_at, before.failure) == (after.completed_at, after.failure)

@@ -1,0 +1,129 @@
+"""A custom topic of Event Grid as it answers on the wire, with the CloudEvents schema.
+
+https://learn.microsoft.com/azure/event-grid/cloud-event-schema, https://learn.microsoft.com/azure/event-grid/post-to-custom-topic
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from tests.shared.keys.fake_azure import CANARY, FakeIdentity
+
+RESOURCE = "https://eventgrid.azure.net"
+KEY = f"{CANARY}-topic-key"
+
+_CONTENT_TYPE = "application/cloudevents-batch+json; charset=utf-8"
+_NAME = re.compile("[a-z0-9]{1,20}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_MOST_BYTES = 1024 * 1024
+
+
+@dataclass
+class FakeTopic:
+    """Takes batches from who has a token for Event Grid or the key; `trouble` takes the place of its answers.
+
+    `posts` counts requests; `bodies` are the accepted ones, as they came.
+    """
+
+    identity: FakeIdentity
+    trouble: web.Response | None = None
+    hang_up: bool = False
+    drips: bool = False
+    posts: int = 0
+    bodies: list[bytes] = field(default_factory=list)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    @property
+    def batches(self) -> list[Any]:
+        """What was accepted, parsed."""
+        return [json.loads(body) for body in self.bodies]
+
+    def app(self) -> web.Application:
+        app = web.Application(client_max_size=10 * _MOST_BYTES)
+        app.router.add_route("*", "/{path:.*}", self._post)
+        return app
+
+    async def _post(self, request: web.Request) -> web.StreamResponse:
+        self.posts += 1
+        body = await request.read()
+        if self.hang_up:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+        if self.drips:
+            return await _drip(request)
+        await self.open.wait()
+        return self.trouble or self._refusal(request, body) or self._accept(body)
+
+    def _accept(self, body: bytes) -> web.Response:
+        self.bodies.append(body)
+        return web.Response()
+
+    def _refusal(self, request: web.Request, body: bytes) -> web.Response | None:
+        if (request.method, request.path_qs) != ("POST", "/api/events?api-version=2018-01-01"):
+            return error(404, "NotFound")
+        if not self._authorised(request.headers):
+            return error(401, "Unauthorized")
+        if len(body) > _MOST_BYTES:
+            return error(413, "RequestEntityTooLarge")
+        if request.headers.get("Content-Type") != _CONTENT_TYPE or not _is_batch(body):
+            return error(400, "BadRequest")
+        return None
+
+    def _authorised(self, headers: Mapping[str, str]) -> bool:
+        scheme, _, token = headers.get("Authorization", "").partition(" ")
+        by_token = scheme == "Bearer" and self.identity.tokens.get(token) == RESOURCE
+        return by_token or headers.get("aeg-sas-key") == KEY
+
+
+async def _drip(request: web.Request) -> web.StreamResponse:
+    """Answer a byte now and then, for as long as somebody listens."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    with suppress(ConnectionError):
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(0.02)
+    return response
+
+
+def error(status: int, code: str, **headers: str) -> web.Response:
+    """Answer an error in Event Grid's shape."""
+    details = {
+        "code": code,
+        "message": f"Something about {code}. Report '1:2:3' to our forums.",
+        "details": [],
+    }
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return web.json_response({"error": details}, status=status, headers=named)
+
+
+def _is_batch(body: bytes) -> bool:
+    try:
+        batch = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(batch, list) and batch != [] and all(map(_is_event, batch))
+
+
+def _is_event(event: object) -> bool:
+    """https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md."""
+    if not isinstance(event, dict):
+        return False
+    attributes = {name: value for name, value in event.items() if name != "data"}
+    return (
+        event.get("specversion") == "1.0"
+        and all(event.get(name) for name in ("id", "source", "type"))
+        and all(isinstance(value, str) and value for value in attributes.values())
+        and all(_NAME.fullmatch(name) for name in attributes)
+        and ("time" not in event or _TIME.fullmatch(event["time"]) is not None)
+    )

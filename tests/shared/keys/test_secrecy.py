@@ -1,0 +1,146 @@
+import logging
+import traceback
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from shared.clock import system_clock
+from shared.errors import KeyUnavailable
+from shared.keys import CachedSecret, IdentityCredential, KeyCredential, KeyVaultSecrets, ManagedIdentity
+from tests.shared.keys.conftest import Served
+from tests.shared.keys.fake_azure import CANARY, FakeIdentity, key_vault_error
+from tests.shared.keys.key_doubles import MINUTE, settle
+from tests.support.time import FakeClock
+
+NAME = "face-key"
+OURS = str(Path(__file__).parents[3] / "shared" / "keys")
+
+
+class Collector(logging.Handler):
+    """Writes down everything that a log handler could: texts, arguments, tracebacks."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.setFormatter(logging.Formatter())
+        self.records: list[logging.LogRecord] = []
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+        self.texts += [self.format(record), repr(record.__dict__)]
+
+
+@pytest.fixture
+def log() -> Iterator[Collector]:
+    """Collect what every logger says at DEBUG, the libraries' own included, whatever level they were set to."""
+    collector = Collector()
+    loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+    logging.getLogger().addHandler(collector)
+    yield collector
+    logging.getLogger().removeHandler(collector)
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+def everything_told_about(error: BaseException) -> str:
+    """All texts of an exception, and the local variables of this package's frames."""
+    told = traceback.TracebackException.from_exception(error, capture_locals=True)
+    ours = [repr(frame.locals) for frame in told.stack if frame.filename.startswith(OURS)]
+    return "\n".join([repr(error), *traceback.format_exception(error), *ours])
+
+
+async def test_nothing_secret_is_logged_or_told_while_a_key_is_read_rolled_and_refused(
+    served: Served, secrets: KeyVaultSecrets, identity: ManagedIdentity, clock: FakeClock, log: Collector
+) -> None:
+    """Neither key, token nor the identity's own header is in a log record or a repr, with every logger at DEBUG."""
+    served.vault.secrets[NAME] = f"{CANARY}-key-1"
+    cache = CachedSecret(partial(secrets.read, NAME), name=NAME, clock=clock)
+    credential = KeyCredential(cache)
+    refused = await credential.headers()
+    served.vault.secrets[NAME] = f"{CANARY}-key-2"
+    assert await credential.renew(refused)
+    served.vault.trouble = key_vault_error(403, "Forbidden", "ForbiddenByRbac")
+    clock.advance_ms(17 * MINUTE)
+    shown = [repr(value) for value in (cache, credential, refused, secrets, identity, await cache.get())]
+    await settle()
+    await cache.aclose()
+    assert {"shared.keys.cache", "azure.core.pipeline.policies.http_logging_policy", "msal.token_cache"} <= {
+        record.name for record in log.records
+    }
+    assert not [text for text in log.texts + shown if CANARY in text]
+
+
+async def test_nothing_secret_is_logged_or_told_while_tokens_are_issued_and_refused(
+    identity: ManagedIdentity, endpoint: FakeIdentity, log: Collector
+) -> None:
+    """Tokens sent to Face stay out of the log, also of the SDK's, which reads their claims."""
+    clock = FakeClock(system_clock())
+    credential = IdentityCredential(identity, clock=clock)
+    refused = await credential.headers()
+    assert await credential.renew(refused)
+    endpoint.answer = (400, '{"statusCode":400}')
+    clock.advance_ms(MINUTE)
+    assert not await credential.renew(await credential.headers())
+    await credential.aclose()
+    assert any(record.name.startswith("azure.identity") for record in log.records)
+    assert not [text for text in [*log.texts, repr(credential), repr(refused)] if CANARY in text]
+
+
+TROUBLES = [
+    pytest.param({"trouble": key_vault_error(403, "Forbidden", "ForbiddenByRbac")}, id="forbidden"),
+    pytest.param({"trouble": web.Response(status=503, text=f"{CANARY}")}, id="failing"),
+    pytest.param({"raw": b'{"value": "' + CANARY.encode()}, id="cut-off"),
+    pytest.param({"raw": b'["' + CANARY.encode() + b'"]'}, id="list"),
+    pytest.param({"secrets": {NAME: f"{CANARY}\n"}}, id="line-break"),
+    pytest.param({"hang_up": True}, id="hangs-up"),
+]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_nothing_secret_is_in_an_error_however_the_vault_fails(
+    served: Served, secrets: KeyVaultSecrets, clock: FakeClock, log: Collector, trouble: dict[str, object]
+) -> None:
+    """No text of an error, no local variable of its frames and no log record quotes what the vault answered."""
+    for name, value in trouble.items():
+        setattr(served.vault, name, value)
+    cache = CachedSecret(partial(secrets.read, NAME), name=NAME, clock=clock)
+    with pytest.raises(KeyUnavailable) as unavailable:
+        await cache.get()
+    assert CANARY not in everything_told_about(unavailable.value)
+    assert not [text for text in log.texts if CANARY in text]
+    if trouble.keys() != {"raw"}:
+        with pytest.raises(KeyUnavailable) as from_the_vault:
+            await secrets.read(NAME)
+        assert CANARY not in everything_told_about(from_the_vault.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param((200, f'{{"access_token":"{CANARY}","resource":"r"}}'), id="no-end"),
+        pytest.param(
+            (200, f'{{"access_token":"{CANARY}","expires_on":"soon","resource":"r"}}'), id="bad-end"
+        ),
+        pytest.param((400, '{"statusCode":400}'), id="not-assigned"),
+        pytest.param((200, f'{{"access_token":"{CANARY}'), id="cut-off"),
+    ],
+)
+async def test_nothing_secret_is_in_an_error_however_the_identity_endpoint_fails(
+    identity: ManagedIdentity, endpoint: FakeIdentity, log: Collector, answer: tuple[int, str]
+) -> None:
+    """A token in a broken answer is quoted by no error of ours."""
+    endpoint.answer = answer
+    credential = IdentityCredential(identity, clock=FakeClock(system_clock()))
+    with pytest.raises(KeyUnavailable) as unavailable:
+        await credential.headers()
+    assert CANARY not in everything_told_about(unavailable.value)
+    with pytest.raises(KeyUnavailable) as from_the_endpoint:
+        await identity.get_token("https://vault.azure.net/.default")
+    assert CANARY not in everything_told_about(from_the_endpoint.value)
+    assert not [text for text in log.texts if CANARY in text]
