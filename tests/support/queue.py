@@ -1,0 +1,24 @@
+"""The double of the message queue."""
+
+from shared.queues.memory import MemoryQueue
+from tests.support.intercepted import Call, Intercepted
+
+
+class FakeQueue(Intercepted):
+    """A queue over one in memory, whose calls a test can watch, fail, lose and delay."""
+
+    def __init__(self, over: MemoryQueue) -> None:
+        super().__init__()
+        self.inner = over
+
+    async def send(self, text: str, delay_seconds: float) -> None:
+        """Add a message."""
+        await self.intercept(Call("send"), lambda: self.inner.send(text, delay_seconds))
+
+    async def check(self) -> None:
+        """Ask for a sign of life."""
+        await self.intercept(Call("check"), self.inner.check)
+
+    async def aclose(self) -> None:
+        """Close the queue below."""
+        await self.inner.aclose()

@@ -1,0 +1,67 @@
+"""The double of the entity store."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from shared.storage.memory import MemoryStore
+from shared.storage.port import Entity, SearchableStore, Table
+from tests.support.intercepted import Call, Intercepted
+
+
+class FakeStore(Intercepted):
+    """A store in memory, or over another one, whose calls a test can watch, fail, lose and delay."""
+
+    def __init__(self, over: SearchableStore | None = None) -> None:
+        super().__init__()
+        self.inner = over or MemoryStore()
+
+    async def get(self, table: Table, key: str) -> Entity | None:
+        """Read one entity."""
+        return await self.intercept(Call("get", table, (key,)), lambda: self.inner.get(table, key))
+
+    async def insert(self, table: Table, entity: Entity) -> Entity:
+        """Store a new entity."""
+        return await self.intercept(
+            Call("insert", table, (entity.key,)), lambda: self.inner.insert(table, entity)
+        )
+
+    async def replace(self, table: Table, entity: Entity) -> Entity:
+        """Replace an entity."""
+        return await self.intercept(
+            Call("replace", table, (entity.key,)), lambda: self.inner.replace(table, entity)
+        )
+
+    async def write_together(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
+        """Write all of them or none."""
+        keys = tuple(entity.key for entity in entities)
+        return await self.intercept(
+            Call("write_together", table, keys), lambda: self.inner.write_together(table, entities)
+        )
+
+    async def delete(self, table: Table, key: str, etag: str | None = None) -> None:
+        """Delete an entity."""
+        await self.intercept(Call("delete", table, (key,)), lambda: self.inner.delete(table, key, etag))
+
+    async def delete_together(self, table: Table, entities: Sequence[Entity]) -> int:
+        """Delete those that are still as they were read."""
+        keys = tuple(entity.key for entity in entities)
+        return await self.intercept(
+            Call("delete_together", table, keys), lambda: self.inner.delete_together(table, entities)
+        )
+
+    def expired(self, table: Table, before: int) -> AsyncIterator[Entity]:
+        """Go through the entities that mean nothing any more; only noted."""
+        self.calls.append(Call("expired", table))
+        return self.inner.expired(table, before)
+
+    def between(self, table: Table, name: str, low: int, high: int) -> AsyncIterator[Entity]:
+        """Go through the entities with a value in a range; only noted."""
+        self.calls.append(Call("between", table))
+        return self.inner.between(table, name, low, high)
+
+    async def check(self) -> None:
+        """Ask for a sign of life."""
+        await self.intercept(Call("check"), self.inner.check)
+
+    async def aclose(self) -> None:
+        """Close the store below."""
+        await self.inner.aclose()
