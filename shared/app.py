@@ -3,9 +3,12 @@
 import asyncio
 import random
 import secrets
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from shared.access import Access
@@ -71,7 +74,7 @@ class App:
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def aclose(self) -> None:
-        """Let go of connections and background work, the last made first."""
+        """Close connections and end background work, in the reverse order of their making."""
         await self.resources.aclose()
 
 
@@ -84,45 +87,21 @@ def build(
     queue: MessageQueue | None = None,
     publisher: Publisher | None = None,
 ) -> App:
-    """Put the app together; what is given takes the place of what the settings would make. Nothing is called yet.
+    """Build the app without calling anything; an argument replaces what the settings would make.
 
-    Without a clock, the app goes by the store's time, on which all instances agree.
+    Without a clock, the app uses the store's time, on which all instances agree.
     """
     quiet_libraries()
-    resources = AsyncExitStack()
-    store_time = StoreTime(system_clock)
-    clock = clock or store_time.now
-    secrets_of = _Secrets(settings, clock, resources)
-    store = store or _store(settings, secrets_of, store_time, resources)
-    pseudonyms = _pseudonyms(secrets_of)
-    sessions = Sessions(store, settings.record_retention_days)
-    limiter = Limiter(store, clock, random=random.random)
-    subjects = Subjects(settings, pseudonyms)
-    return App(
-        settings=settings,
-        clock=clock,
-        face=face or _face(settings, secrets_of, clock, store, resources),
-        store=store,
-        sessions=sessions,
-        idempotency=Idempotency(store, pseudonyms, clock),
-        limiter=limiter,
-        subjects=subjects,
-        access=Access(sessions, limiter, subjects),
-        second_looks=Allowance(clock, every_ms=_SECOND_LOOK_MS),
-        pseudonyms=pseudonyms,
-        queue=queue or _queue(settings, secrets_of, clock, resources),
-        publisher=publisher or _publisher(settings, secrets_of, resources),
-        resources=resources,
-    )
+    return _Builder(settings, clock).app(face, store, queue, publisher)
 
 
 def require_settings() -> None:
-    """Make sure that the environment's settings are good; raises `SettingsError`."""
+    """Check the settings in the environment; raises `SettingsError`."""
     Settings.from_environment()
 
 
 def current_app() -> App:
-    """The app of the running event loop, built from the environment when the first request comes.
+    """The app of the running event loop, built from the environment at the first request.
 
     Clients and locks belong to the loop that they were made in; the Functions worker has one for its whole life.
     """
@@ -133,126 +112,144 @@ def current_app() -> App:
 
 
 def install(app: App) -> None:
-    """Make `app` the one of the running event loop: for hosts and tests that built it themselves."""
+    """Make `app` the app of the running event loop: for hosts and tests that build their own."""
     _APPS[asyncio.get_running_loop()] = app
 
 
 _APPS: WeakKeyDictionary[asyncio.AbstractEventLoop, App] = WeakKeyDictionary()
 
 
-class _Secrets:
-    """Where the secrets of this app come from; identity and vault are opened once, when something needs them."""
+class _Closable(Protocol):
+    def aclose(self) -> Awaitable[None]: ...
 
-    def __init__(self, settings: Settings, clock: Clock, resources: AsyncExitStack) -> None:
+
+_Resource = TypeVar("_Resource", bound=_Closable)
+
+
+class _Builder:
+    """Makes the parts of one app from its settings; the app closes what they open."""
+
+    def __init__(self, settings: Settings, clock: Clock | None) -> None:
         self._settings = settings
-        self._clock = clock
-        self._resources = resources
-        self._identity: ManagedIdentity | None = None
-        self._vault: KeyVaultSecrets | None = None
+        self._store_time = StoreTime(system_clock)
+        self._clock = clock or self._store_time.now
+        self._resources = AsyncExitStack()
 
-    def identity(self) -> ManagedIdentity:
-        """The app's managed identity."""
-        if self._identity is None:
-            self._identity = open_identity(self._settings.azure_client_id)
-            self._resources.push_async_callback(self._identity.close)
-        return self._identity
+    def app(
+        self,
+        face: Face | None,
+        store: EntityStore | None,
+        queue: MessageQueue | None,
+        publisher: Publisher | None,
+    ) -> App:
+        """Make the parts that are None, and the app of all parts."""
+        settings, clock = self._settings, self._clock
+        store = store or self._store()
+        pseudonyms = self._pseudonyms()
+        sessions = Sessions(store, settings.record_retention_days)
+        limiter = Limiter(store, clock, random=random.random)
+        subjects = Subjects(settings, pseudonyms)
+        return App(
+            settings=settings,
+            clock=clock,
+            face=face or self._face(store),
+            store=store,
+            sessions=sessions,
+            idempotency=Idempotency(store, pseudonyms, clock),
+            limiter=limiter,
+            subjects=subjects,
+            access=Access(sessions, limiter, subjects),
+            second_looks=Allowance(clock, every_ms=_SECOND_LOOK_MS),
+            pseudonyms=pseudonyms,
+            queue=queue or self._queue(),
+            publisher=publisher or self._publisher(),
+            resources=self._resources,
+        )
 
-    def face_key(self) -> SecretSource:
-        """The subscription key."""
+    def _store(self) -> EntityStore:
         settings = self._settings
-        if settings.face_key is not None:
-            return StaticSecret(settings.face_key, name="FACE_KEY")
-        return self._cached(settings.face_key_secret)
+        account: TableAccount | str
+        if settings.storage_account is not None:
+            endpoint = f"https://{settings.storage_account}.table.core.windows.net"
+            account = TableAccount(endpoint, self._identity)
+        elif settings.storage_connection is not None:
+            account = settings.storage_connection.reveal()
+        else:
+            return MemoryStore()
+        return self._closed_with_app(
+            open_table_store(account, create_tables=not settings.in_azure, store_time=self._store_time)
+        )
 
-    def pepper(self) -> SecretSource:
-        """What ids are hashed with; made up where there is neither a vault nor a store that outlives the process."""
+    def _pseudonyms(self) -> Pseudonyms:
+        source = self._pepper()
+
+        async def pepper() -> bytes:
+            return (await source.get()).reveal().encode()
+
+        return Pseudonyms(pepper)
+
+    def _pepper(self) -> SecretSource:
+        """The secret that ids are hashed with; random where there is neither a vault nor a lasting store."""
         settings = self._settings
         if settings.id_pepper is None and settings.key_vault_url is not None:
-            return self._cached(settings.pepper_secret)
+            return self._vault_secret(settings.pepper_secret)
         return StaticSecret(settings.id_pepper or Secret(secrets.token_hex(_PEPPER_BYTES)), name="ID_PEPPER")
 
-    def _cached(self, name: str) -> CachedSecret:
-        vault = self._open_vault()
-        cached = CachedSecret(lambda: vault.read(name), name=name, clock=self._clock)
-        self._resources.push_async_callback(cached.aclose)
-        return cached
+    def _face(self, store: EntityStore) -> Face:
+        settings = self._settings
+        http = self._closed_with_app(make_http_transport())
+        instance = secrets.token_hex(_INSTANCE_BYTES)
+        budget = SharedBudget(Budget(settings.face_max_tps), store, self._clock, instance=instance)
+        return FaceClient(
+            http,
+            settings.endpoint.base_url,
+            load_version(settings.face_api_version),
+            self._face_credential(),
+            self._closed_with_app(budget),
+        )
 
-    def _open_vault(self) -> KeyVaultSecrets:
-        if self._vault is None:
-            self._vault = open_key_vault(self._settings.key_vault_url or "", self.identity())
-            self._resources.push_async_callback(self._vault.aclose)
-        return self._vault
+    def _face_credential(self) -> FaceCredential:
+        settings = self._settings
+        if settings.face_auth == "identity":
+            return self._closed_with_app(IdentityCredential(self._identity, clock=self._clock))
+        if settings.face_key is not None:
+            return KeyCredential(StaticSecret(settings.face_key, name="FACE_KEY"))
+        return KeyCredential(self._vault_secret(settings.face_key_secret))
 
+    def _queue(self) -> MessageQueue:
+        settings = self._settings
+        account: QueueAccount | str
+        if settings.storage_account is not None:
+            endpoint = f"https://{settings.storage_account}.queue.core.windows.net"
+            account = QueueAccount(endpoint, self._identity)
+        elif settings.storage_connection is not None:
+            account = settings.storage_connection.reveal()
+        else:
+            return MemoryQueue(self._clock)
+        return self._closed_with_app(open_queue(account, RESULTS_QUEUE, create=not settings.in_azure))
 
-def _face(
-    settings: Settings, secrets_of: _Secrets, clock: Clock, store: EntityStore, resources: AsyncExitStack
-) -> Face:
-    http = make_http_transport()
-    resources.push_async_callback(http.aclose)
-    instance = secrets.token_hex(_INSTANCE_BYTES)
-    budget = SharedBudget(Budget(settings.face_max_tps), store, clock, instance=instance)
-    resources.push_async_callback(budget.aclose)
-    return FaceClient(
-        http,
-        settings.endpoint.base_url,
-        load_version(settings.face_api_version),
-        _credential(settings, secrets_of, clock, resources),
-        budget,
-    )
+    def _publisher(self) -> Publisher:
+        settings = self._settings
+        if settings.event_grid_topic_endpoint is not None:
+            return self._closed_with_app(open_topic(settings.event_grid_topic_endpoint, self._identity))
+        return FilePublisher(Path(settings.events_file)) if settings.events_file else MemoryPublisher()
 
+    def _vault_secret(self, name: str) -> SecretSource:
+        vault = self._vault
+        return self._closed_with_app(CachedSecret(lambda: vault.read(name), name=name, clock=self._clock))
 
-def _credential(
-    settings: Settings, secrets_of: _Secrets, clock: Clock, resources: AsyncExitStack
-) -> FaceCredential:
-    if settings.face_auth == "key":
-        return KeyCredential(secrets_of.face_key())
-    credential = IdentityCredential(secrets_of.identity(), clock=clock)
-    resources.push_async_callback(credential.aclose)
-    return credential
+    @cached_property
+    def _vault(self) -> KeyVaultSecrets:
+        """The one client of the vault, made where a part needs it."""
+        return self._closed_with_app(open_key_vault(self._settings.key_vault_url or "", self._identity))
 
+    @cached_property
+    def _identity(self) -> ManagedIdentity:
+        """The one managed identity of the app, made where a part needs it."""
+        identity = open_identity(self._settings.azure_client_id)
+        self._resources.push_async_callback(identity.close)
+        return identity
 
-def _store(
-    settings: Settings, secrets_of: _Secrets, store_time: StoreTime, resources: AsyncExitStack
-) -> EntityStore:
-    account: TableAccount | str
-    if settings.storage_account is not None:
-        endpoint = f"https://{settings.storage_account}.table.core.windows.net"
-        account = TableAccount(endpoint, secrets_of.identity())
-    elif settings.storage_connection is not None:
-        account = settings.storage_connection.reveal()
-    else:
-        return MemoryStore()
-    store = open_table_store(account, create_tables=not settings.in_azure, store_time=store_time)
-    resources.push_async_callback(store.aclose)
-    return store
-
-
-def _queue(settings: Settings, secrets_of: _Secrets, clock: Clock, resources: AsyncExitStack) -> MessageQueue:
-    account: QueueAccount | str
-    if settings.storage_account is not None:
-        endpoint = f"https://{settings.storage_account}.queue.core.windows.net"
-        account = QueueAccount(endpoint, secrets_of.identity())
-    elif settings.storage_connection is not None:
-        account = settings.storage_connection.reveal()
-    else:
-        return MemoryQueue(clock)
-    queue = open_queue(account, RESULTS_QUEUE, create=not settings.in_azure)
-    resources.push_async_callback(queue.aclose)
-    return queue
-
-
-def _publisher(settings: Settings, secrets_of: _Secrets, resources: AsyncExitStack) -> Publisher:
-    if settings.event_grid_topic_endpoint is not None:
-        topic = open_topic(settings.event_grid_topic_endpoint, secrets_of.identity())
-        resources.push_async_callback(topic.aclose)
-        return topic
-    return FilePublisher(Path(settings.events_file)) if settings.events_file else MemoryPublisher()
-
-
-def _pseudonyms(secrets_of: _Secrets) -> Pseudonyms:
-    source = secrets_of.pepper()
-
-    async def pepper() -> bytes:
-        return (await source.get()).reveal().encode()
-
-    return Pseudonyms(pepper)
+    def _closed_with_app(self, resource: _Resource) -> _Resource:
+        self._resources.push_async_callback(resource.aclose)
+        return resource
