@@ -8,7 +8,7 @@ CHECKOV_VENV := .venv-checkov
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check test-newest test-infra test-oldest tools reference format package soak bench fleet clean
+.PHONY: help run test quick check tools reference format package soak bench fleet clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,21 +48,18 @@ check: $(VENV)/.ready  ## Formatter, linter and types.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Two at a time: most tests wait for something now and then.
+# The tests of single modules, which need no other program and no other process.
+UNIT := tests/shared tests/create_session tests/get_result tests/revoke_session tests/audit_session \
+	tests/collect_result tests/purge_expired tests/health tests/unknown_route
+UNIT_TESTS = -m "not azurite" $(wildcard $(UNIT))
+PYTEST := pytest --numprocesses=auto --dist=loadgroup
+
+quick: check  ## Checks and unit tests, in a minute.
+	$(BIN)/$(PYTEST) $(UNIT_TESTS)
+
 test: check tools $(CHECKOV_VENV)/.ready $(if $(OLDEST),$(OLDEST_VENV)/.ready)  ## Everything that can be tested on this machine.
-	@echo "Testing: some minutes, and each part shows when it is done."
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-newest $(if $(OLDEST),test-oldest) test-infra
-
-test-newest: $(VENV)/.ready
-	$(BIN)/pytest --ignore=tests/infra
-
-test-infra: $(VENV)/.ready $(CHECKOV_VENV)/.ready
-	$(BIN)/pytest -p no:cacheprovider tests/infra
-
-# What does not depend on the version of Python is tested once, and so are the tests over several processes.
-test-oldest: $(OLDEST_VENV)/.ready
-	$(OLDEST_VENV)/bin/pytest -p no:cacheprovider --ignore=tests/infra --ignore=tests/architecture \
-		--ignore=tests/fleet --ignore=tests/faults --ignore=tests/benchmarks
+	$(BIN)/$(PYTEST)
+	$(if $(OLDEST),$(OLDEST_VENV)/bin/$(PYTEST) $(UNIT_TESTS))
 
 # Each test has an hour: the long forms of state machines take their time, and a hang still ends.
 soak: tools $(VENV)/.ready  ## The long forms of the tests over several processes, and of the state machines.
