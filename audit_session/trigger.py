@@ -11,7 +11,7 @@ from audit_session.use_case import audit_session
 from shared.errors import InvalidStart, InvalidTop
 from shared.face.model import AuditEntry, AuditPage
 from shared.text import rfc3339
-from shared.web.endpoint import Call, respond
+from shared.web.endpoint import Context, respond
 from shared.web.responses import Reply
 from shared.web.routes import AUDIT_SESSION
 
@@ -30,10 +30,10 @@ async def trigger(req: func.HttpRequest) -> func.HttpResponse:
     return await respond(req, "audit_session", _audit)
 
 
-async def _audit(call: Call) -> Reply:
-    page = _page(call.request.params)
-    session_id = call.request.route_params.get("sessionId", "")
-    audit = await audit_session(call.app, session_id, page, call.request_id)
+async def _audit(context: Context) -> Reply:
+    page = _page(context.request.params)
+    session_id = context.request.route_params.get("sessionId", "")
+    audit = await audit_session(context.app, session_id, page, context.request_id)
     body = {
         "sessionId": audit.session_id,
         "source": audit.source,

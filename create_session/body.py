@@ -1,92 +1,111 @@
-"""The body of a create request: what the contract takes, and nothing else."""
+"""The body of a create request: the fields of the contract, and the rules for their values."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import NoneType
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
 
 from shared.errors import (
     InvalidDeviceCorrelationId,
     InvalidLivenessOperationMode,
     InvalidRequestBody,
     InvalidTokenLifetime,
+    RequestRefused,
 )
 from shared.face.model import Face, LivenessMode, SessionSpec
+from shared.settings import Settings
 
 MIN_TOKEN_LIFETIME = 60
 DEFAULT_TOKEN_LIFETIME = 600
 MAX_DEVICE_ID_LENGTH = 64
+DEVICE_HEADER = "X-Device-Correlation-Id"
 
-_REFERENCE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_TYPES: dict[str, tuple[type, ...]] = {
-    "livenessOperationMode": (str,),
-    "deviceCorrelationId": (str, NoneType),
-    "deviceCorrelationIdSetInClient": (bool,),
-    "authTokenTimeToLiveInSeconds": (int,),
-    "sendResultsToClient": (bool,),
-    "clientReference": (str, NoneType),
+_SHORT_NAME = re.compile("[A-Za-z0-9_]{1,64}")
+# Our own words by pydantic's error types: its messages can repeat values.
+_PROBLEMS = {
+    "string_type": "must be a string",
+    "bool_type": "must be true or false",
+    "int_type": "must be an integer",
+    "string_pattern_mismatch": "must be 1 to 128 characters of A-Z, a-z, 0-9, '.', '_', ':' and '-'",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class CreateBody:
-    """The fields of the contract, with the types that they are to have; values are judged by the rules below."""
+class CreateBody(BaseModel):
+    """The fields of the contract with their types; a field that is null counts as absent."""
 
-    liveness_operation_mode: str | None
-    device_correlation_id: str | None = field(repr=False)
-    device_correlation_id_set_in_client: bool
-    auth_token_time_to_live_in_seconds: int | None
-    send_results_to_client: bool
-    client_reference: str | None
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
 
+    liveness_operation_mode: str | None = None
+    device_correlation_id: str | None = Field(None, repr=False)
+    device_correlation_id_set_in_client: bool | None = None
+    auth_token_time_to_live_in_seconds: int | None = None
+    send_results_to_client: bool | None = None
+    client_reference: Annotated[str, Field(pattern="^[A-Za-z0-9._:-]{1,128}$")] | None = None
 
-def parse_body(fields: Mapping[str, Any]) -> CreateBody:
-    """Take the fields of the contract; raises `InvalidRequestBody` for any other field or type."""
-    if fields.keys() - _TYPES.keys():
-        # Without its name, which is the caller's text.
-        raise InvalidRequestBody("an unknown field")
-    for name, value in fields.items():
-        # The type itself: true is no integer here, although Python says so.
-        if type(value) not in _TYPES[name]:
-            raise InvalidRequestBody(f"{name} is of another type")
-    reference = fields.get("clientReference")
-    if reference is not None and not _REFERENCE.fullmatch(reference):
-        raise InvalidRequestBody("clientReference has other characters, or too many")
-    return CreateBody(
-        liveness_operation_mode=fields.get("livenessOperationMode"),
-        device_correlation_id=fields.get("deviceCorrelationId"),
-        device_correlation_id_set_in_client=fields.get("deviceCorrelationIdSetInClient", False),
-        auth_token_time_to_live_in_seconds=fields.get("authTokenTimeToLiveInSeconds"),
-        send_results_to_client=fields.get("sendResultsToClient", False),
-        client_reference=reference,
-    )
+    def device_id(self, header: str | None) -> str | None:
+        """The id of the device: from the body, or from its header where the client sets it."""
+        return header if self.device_correlation_id_set_in_client else self.device_correlation_id
+
+    def spec(self, longest_lifetime: int) -> SessionSpec:
+        """What to ask Face for, once the rules are met; the ceiling in seconds lowers the default too."""
+        lifetime = self.auth_token_time_to_live_in_seconds
+        if lifetime is None:
+            lifetime = min(DEFAULT_TOKEN_LIFETIME, longest_lifetime)
+        return SessionSpec(
+            mode=LivenessMode(self.liveness_operation_mode or ""),
+            device_id=self.device_correlation_id,
+            token_lifetime=lifetime,
+            send_results_to_client=bool(self.send_results_to_client),
+        )
 
 
-def device_id_of(body: CreateBody, header_value: str | None) -> str:
-    """Which device asks: named in the body, or by itself in the header where it is set in the client."""
-    if body.device_correlation_id_set_in_client and body.device_correlation_id is not None:
-        raise InvalidRequestBody("deviceCorrelationId together with deviceCorrelationIdSetInClient")
-    device_id = header_value if body.device_correlation_id_set_in_client else body.device_correlation_id
-    if not device_id or len(device_id) > MAX_DEVICE_ID_LENGTH:
-        raise InvalidDeviceCorrelationId
-    return device_id
+def read_body(
+    fields: Mapping[str, Any], device_header: str | None, face: Face, settings: Settings
+) -> tuple[CreateBody, list[RequestRefused]]:
+    """Return the body, and a fault for each field that breaks a rule: types first, then values.
+
+    The body is good only where there is no fault.
+    """
+    faults: dict[str, RequestRefused] = {}
+    try:
+        body = CreateBody.model_validate(fields)
+    except ValidationError as invalid:
+        for error in invalid.errors(include_url=False, include_context=False, include_input=False):
+            name = str(error["loc"][0])
+            faults[name] = _fault_of_type(name, error["type"])
+        body = CreateBody.model_validate({name: fields[name] for name in fields if name not in faults})
+    for fault in _faults_of_values(body, device_header, face, settings):
+        # A field of a wrong type was left out of the body, and may look like a missing one.
+        faults.setdefault(str(fault.target), fault)
+    return body, list(faults.values())
 
 
-def spec_of(body: CreateBody, face: Face, longest_lifetime: int, *, hides_decisions: bool) -> SessionSpec:
-    """What to ask the upstream for; raises where its version, or the operator, does not have it."""
+def _fault_of_type(name: str, kind: str) -> RequestRefused:
+    if kind == "extra_forbidden":
+        # An unknown name is the caller's text, so only what looks like a name is repeated.
+        return InvalidRequestBody("An unknown field.", target=name if _SHORT_NAME.fullmatch(name) else None)
+    return InvalidRequestBody(f"{name} {_PROBLEMS.get(kind, 'is not valid')}.", target=name)
+
+
+def _faults_of_values(
+    body: CreateBody, device_header: str | None, face: Face, settings: Settings
+) -> Iterator[RequestRefused]:
     if body.liveness_operation_mode not in face.modes:
-        raise InvalidLivenessOperationMode(face.modes)
-    token_lifetime = body.auth_token_time_to_live_in_seconds
-    if token_lifetime is None:
-        token_lifetime = min(DEFAULT_TOKEN_LIFETIME, longest_lifetime)
-    if not MIN_TOKEN_LIFETIME <= token_lifetime <= longest_lifetime:
-        raise InvalidTokenLifetime(longest_lifetime)
-    if body.send_results_to_client and (hides_decisions or not face.can_send_results_to_client):
-        raise InvalidRequestBody("sendResultsToClient is not to be had here")
-    return SessionSpec(
-        mode=LivenessMode(body.liveness_operation_mode),
-        device_id=body.device_correlation_id,
-        token_lifetime=token_lifetime,
-        send_results_to_client=body.send_results_to_client,
-    )
+        yield InvalidLivenessOperationMode(face.modes)
+    lifetime, longest = body.auth_token_time_to_live_in_seconds, settings.auth_token_ttl_max_seconds
+    if lifetime is not None and not MIN_TOKEN_LIFETIME <= lifetime <= longest:
+        yield InvalidTokenLifetime(longest)
+    shows_results = face.can_send_results_to_client and settings.result_visibility != "status"
+    if body.send_results_to_client and not shows_results:
+        yield InvalidRequestBody("sendResultsToClient is not available here.", target="sendResultsToClient")
+    if body.device_correlation_id_set_in_client and body.device_correlation_id is not None:
+        yield InvalidRequestBody(
+            "deviceCorrelationId must be absent where deviceCorrelationIdSetInClient is true.",
+            target="deviceCorrelationId",
+        )
+    device_id = body.device_id(device_header)
+    if not device_id or len(device_id) > MAX_DEVICE_ID_LENGTH:
+        in_header = body.device_correlation_id_set_in_client
+        yield InvalidDeviceCorrelationId(target=DEVICE_HEADER if in_header else "deviceCorrelationId")

@@ -3,16 +3,17 @@
 import json
 from dataclasses import astuple
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import azure.functions as func
 
-from create_session.body import device_id_of, parse_body, spec_of
+from create_session.body import DEVICE_HEADER, read_body
 from create_session.use_case import CreateCommand, create_session
+from shared.errors import InvalidIdempotencyKey, refuse
 from shared.idempotency import parse_key
 from shared.text import continued, rfc3339
-from shared.web.callers import caller_of
-from shared.web.endpoint import Call, respond
-from shared.web.requests import header, json_body, origin
+from shared.web.endpoint import Context, respond
+from shared.web.requests import json_body
 from shared.web.responses import Reply
 from shared.web.routes import CREATE_SESSION
 
@@ -28,41 +29,42 @@ async def trigger(req: func.HttpRequest) -> func.HttpResponse:
     return await respond(req, "create_session", _create)
 
 
-async def _create(call: Call) -> Reply:
-    created = await create_session(call.app, _command(call))
+async def _create(context: Context) -> Reply:
+    created = await create_session(context.app, _command(context))
+    # A session stays in its region, so the region's own URL comes before the one that was called.
+    called = urlsplit(context.request.url)
+    base_url = context.app.settings.base_url or f"{called.scheme}://{called.netloc}"
     body = {
         "sessionId": created.session_id,
         "authToken": created.auth_token,
         "expiresAt": rfc3339(created.expires_at),
-        "resultUrl": f"{_base_url(call)}/api/sessions/{created.session_id}",
+        "resultUrl": f"{base_url}/api/sessions/{created.session_id}",
     }
     return Reply(HTTPStatus.OK, body, created.rate_limit)
 
 
-def _command(call: Call) -> CreateCommand:
-    settings = call.app.settings
-    body = parse_body(json_body(call.request))
-    spec = spec_of(
-        body,
-        call.app.face,
-        settings.auth_token_ttl_max_seconds,
-        hides_decisions=settings.result_visibility == "status",
-    )
-    device_id = device_id_of(body, header(call.request, "X-Device-Correlation-Id"))
-    key = header(call.request, "Idempotency-Key")
+def _command(context: Context) -> CreateCommand:
+    """Read the request; raises all its faults as one error."""
+    app, request = context.app, context.request
+    device_header = request.headers.get(DEVICE_HEADER)
+    body, faults = read_body(json_body(request), device_header, app.face, app.settings)
+    key = request.headers.get("Idempotency-Key")
+    if key is not None:
+        try:
+            key = parse_key(key)
+        except InvalidIdempotencyKey as fault:
+            faults.append(fault)
+    refuse(faults)
+    spec = body.spec(app.settings.auth_token_ttl_max_seconds)
+    device_id = body.device_id(device_header) or ""
     return CreateCommand(
         spec=spec,
         device_id=device_id,
         client_reference=body.client_reference,
-        caller=caller_of(call),
-        idempotency_key=parse_key(key) if key is not None else None,
-        # Of what is asked for, not of how it is written: a default may be left out in one of two requests.
+        caller=context.caller(),
+        idempotency_key=key,
+        # The values, not the text of the body: one of two equal requests may leave a default out.
         fingerprint=json.dumps([astuple(spec), device_id, body.client_reference]) if key is not None else "",
-        request_id=call.request_id,
-        traceparent=continued(header(call.request, "traceparent")),
+        request_id=context.request_id,
+        traceparent=continued(request.headers.get("traceparent")),
     )
-
-
-def _base_url(call: Call) -> str:
-    # A session stays in the region that made it, so the region's own name comes before the one that was called.
-    return call.app.settings.base_url or origin(call.request)

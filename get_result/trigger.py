@@ -7,11 +7,8 @@ import azure.functions as func
 
 from get_result.use_case import ResultQuery, ResultState, get_result
 from shared.text import rfc3339
-from shared.web.callers import caller_of
-from shared.web.catalogue import whole_seconds
-from shared.web.endpoint import Call, respond
-from shared.web.requests import header
-from shared.web.responses import Reply
+from shared.web.endpoint import Context, respond
+from shared.web.responses import Reply, whole_seconds
 from shared.web.routes import GET_RESULT
 
 get_result_bp = func.Blueprint()
@@ -24,21 +21,21 @@ async def trigger(req: func.HttpRequest) -> func.HttpResponse:
     return await respond(req, "get_result", _get)
 
 
-async def _get(call: Call) -> Reply:
+async def _get(context: Context) -> Reply:
     query = ResultQuery(
-        session_id=call.request.route_params.get("sessionId", ""),
-        auth_token=header(call.request, "X-Session-Token"),
-        caller=caller_of(call),
-        request_id=call.request_id,
+        session_id=context.request.route_params.get("sessionId", ""),
+        auth_token=context.header("X-Session-Token"),
+        caller=context.caller(),
+        request_id=context.request_id,
     )
-    state = await get_result(call.app, query)
+    state = await get_result(context.app, query)
     headers = {}
     if state.retry_after_ms is not None:
         headers["Retry-After"] = str(whole_seconds(state.retry_after_ms / 1000))
-    return Reply(HTTPStatus.OK, _body(call, state), headers)
+    return Reply(HTTPStatus.OK, _body(context, state), headers)
 
 
-def _body(call: Call, state: ResultState) -> dict[str, Any]:
+def _body(context: Context, state: ResultState) -> dict[str, Any]:
     record = state.record
     shown: dict[str, Any] = {
         "sessionId": record.session_id,
@@ -46,9 +43,9 @@ def _body(call: Call, state: ResultState) -> dict[str, Any]:
         "createdDateTime": rfc3339(record.created_at),
         "expiresAt": rfc3339(record.token_expires_at),
     }
-    if call.app.settings.result_visibility == "status":
+    if context.app.settings.result_visibility == "status":
         return shown
-    digest = header(call.request, "X-Client-Digest")
+    digest = context.header("X-Client-Digest")
     failure = record.failure
     return shown | {
         "livenessDecision": record.decision,

@@ -5,7 +5,7 @@ from http import HTTPStatus
 import azure.functions as func
 
 from health.use_case import check_dependencies
-from shared.web.endpoint import Call, respond
+from shared.web.endpoint import Context, respond
 from shared.web.responses import Reply
 from shared.web.routes import HEALTH, READY
 
@@ -26,16 +26,16 @@ async def ready(req: func.HttpRequest) -> func.HttpResponse:
     return await respond(req, "ready", _ready)
 
 
-async def _health(call: Call) -> Reply:
+async def _health(context: Context) -> Reply:
     return Reply(HTTPStatus.OK, {"status": "healthy"})
 
 
-async def _ready(call: Call) -> Reply:
-    dependencies = await check_dependencies(call.app, call.request_id)
+async def _ready(context: Context) -> Reply:
+    dependencies = await check_dependencies(context.app, context.request_id)
     is_ready = all(dependency.problem is None for dependency in dependencies)
     body = {
         "status": "ready" if is_ready else "notReady",
-        "faceApiVersion": call.app.face.api_version,
+        "faceApiVersion": context.app.face.api_version,
         "dependencies": [
             {
                 "name": dependency.name,

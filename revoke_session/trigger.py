@@ -5,9 +5,7 @@ from http import HTTPStatus
 import azure.functions as func
 
 from revoke_session.use_case import revoke_session
-from shared.web.callers import caller_of
-from shared.web.endpoint import Call, respond
-from shared.web.requests import header
+from shared.web.endpoint import Context, respond
 from shared.web.responses import Reply
 from shared.web.routes import REVOKE_SESSION
 
@@ -23,12 +21,12 @@ async def trigger(req: func.HttpRequest) -> func.HttpResponse:
     return await respond(req, "revoke_session", _revoke)
 
 
-async def _revoke(call: Call) -> Reply:
+async def _revoke(context: Context) -> Reply:
     await revoke_session(
-        call.app,
-        call.request.route_params.get("sessionId", ""),
-        header(call.request, "X-Session-Token"),
-        caller_of(call),
-        call.request_id,
+        context.app,
+        context.request.route_params.get("sessionId", ""),
+        context.header("X-Session-Token"),
+        context.caller(),
+        context.request_id,
     )
     return Reply(HTTPStatus.NO_CONTENT)

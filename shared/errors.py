@@ -1,6 +1,6 @@
-"""Every failure that the broker knows, in one tree.
+"""Every error of the broker, in one tree.
 
-Failed                            a call that did not do what it was asked for
+Failed                            a call that failed
 ├── BrokerError                   the caller gets an answer with the error code `code`
 │   ├── RequestRefused            the caller has to change something
 │   │   ├── InvalidRequestBody, InvalidTokenLifetime, InvalidLivenessOperationMode,
@@ -18,7 +18,7 @@ Failed                            a call that did not do what it was asked for
 Outcome                           an answer that the calling code expects and turns into something else
 ├── EntityExists, EntityChanged   a lost race for a stored entity
 └── UpstreamSessionGone           Face has no such session (any more)
-MessageGivenUp                    a message of the queue is left to the operator
+MessageGivenUp                    a queue message that an operator has to look at
 SettingsError                     the app cannot start as it is configured
 """
 
@@ -27,12 +27,12 @@ from typing import ClassVar
 
 
 class Failed(Exception):
-    """A call that did not do what it was asked for.
+    """A call that failed.
 
-    `detail` is for the operator's log: it names what is wrong, and never holds a value that a caller sent.
-    `retry_after` is in how many seconds the same call may succeed, or None. `lasting` means that it cannot succeed
-    before somebody mends something. `request_sent` is false only where nothing was sent to Azure Face, so that nothing
-    was used up there. `upstream_request_id` is Face's `apim-request-id`, for a support case.
+    `detail` is for the operator's log. It never holds a value that a caller sent. `retry_after` is the number of
+    seconds after which the same call may succeed, or None. `lasting` means that it cannot succeed before an operator
+    repairs something. `request_sent` is false only where nothing was sent to Azure Face, so that no quota was used.
+    `upstream_request_id` is Face's `apim-request-id`, for a support case.
     """
 
     def __init__(
@@ -53,13 +53,32 @@ class Failed(Exception):
 
 
 class BrokerError(Failed):
-    """A failure that ends in an answer to the caller; `code` is the error code of that answer."""
+    """An error that the caller is answered with; `code` is the error code of that answer."""
 
     code: ClassVar[str]
 
 
 class RequestRefused(BrokerError):
-    """The request cannot succeed as it is."""
+    """The request cannot succeed as it is.
+
+    `target` names the field, header or parameter at fault, if it is one. With a target, `detail` goes to the caller
+    too. `others` holds the further faults of the same request.
+    """
+
+    target: str | None = None
+
+    def __init__(self, detail: str = "", *, target: str | None = None) -> None:
+        super().__init__(detail)
+        self.target = target or self.target
+        self.others: tuple[RequestRefused, ...] = ()
+
+
+def refuse(faults: Sequence[RequestRefused]) -> None:
+    """Raise the first fault with the others attached; do nothing where there is none."""
+    if faults:
+        first, *others = faults
+        first.others = tuple(others)
+        raise first
 
 
 class InvalidRequestBody(RequestRefused):
@@ -72,6 +91,7 @@ class InvalidTokenLifetime(RequestRefused):
     """`authTokenTimeToLiveInSeconds` is outside of 60 to `maximum` seconds."""
 
     code = "InvalidTokenLifetime"
+    target = "authTokenTimeToLiveInSeconds"
 
     def __init__(self, maximum: int) -> None:
         super().__init__()
@@ -79,41 +99,46 @@ class InvalidTokenLifetime(RequestRefused):
 
 
 class InvalidLivenessOperationMode(RequestRefused):
-    """`livenessOperationMode` is not one of the `modes` of the upstream version."""
+    """`livenessOperationMode` is not one of the modes of the upstream version; `choices` lists them, quoted."""
 
     code = "InvalidLivenessOperationMode"
+    target = "livenessOperationMode"
 
     def __init__(self, modes: Sequence[str]) -> None:
         super().__init__()
-        self.modes = tuple(modes)
+        self.choices = " or ".join(f"'{mode}'" for mode in modes)
 
 
 class InvalidDeviceCorrelationId(RequestRefused):
-    """The device id is missing, empty, too long, or given where it must not be."""
+    """The device id is missing, empty or too long."""
 
     code = "InvalidDeviceCorrelationId"
+    target = "deviceCorrelationId"
 
 
 class InvalidIdempotencyKey(RequestRefused):
     """The header `Idempotency-Key` is not 16 to 128 characters of `A-Za-z0-9_-`."""
 
     code = "InvalidIdempotencyKey"
+    target = "Idempotency-Key"
 
 
 class InvalidStart(RequestRefused):
-    """The query's `start` is not the id of an entry."""
+    """The query parameter `start` is not the id of an entry."""
 
     code = "InvalidStart"
+    target = "start"
 
 
 class InvalidTop(RequestRefused):
-    """The query's `top` is not within 1 to 1000."""
+    """The query parameter `top` is not within 1 to 1000."""
 
     code = "InvalidTop"
+    target = "top"
 
 
 class LengthRequired(RequestRefused):
-    """A body was announced without its length: the platform hands such a body over as an empty one."""
+    """The request has no Content-Length. The platform delivers a chunked body as an empty one."""
 
     code = "LengthRequired"
 
@@ -125,13 +150,13 @@ class RequestTooLarge(RequestRefused):
 
 
 class InvalidMediaType(RequestRefused):
-    """The body is not announced as plain `application/json`."""
+    """The Content-Type is not `application/json`, or the body has a Content-Encoding."""
 
     code = "BadArgument"
 
 
 class MethodNotAllowed(RequestRefused):
-    """The path exists, but not with this method; `allowed` are the ones that it has."""
+    """The path exists, but not with this method; `allowed` lists its methods."""
 
     code = "MethodNotAllowed"
 
@@ -147,7 +172,7 @@ class RouteNotFound(RequestRefused):
 
 
 class SessionNotFound(RequestRefused):
-    """There is no session that this caller may see under this id."""
+    """The caller may not see a session with this id, or there is none."""
 
     code = "SessionNotFound"
 
@@ -180,13 +205,13 @@ class Throttled(ComeBackLater):
 
 
 class DeviceThrottled(Throttled):
-    """The device has used up what one device may ask for."""
+    """The device reached a limit of its own."""
 
     code = "DeviceThrottled"
 
 
 class ClientThrottled(Throttled):
-    """The caller or its address has used up what it may ask for."""
+    """The signed-in caller, or the address, reached its limit."""
 
     code = "ClientThrottled"
 
@@ -206,14 +231,14 @@ class StorageUnavailable(ComeBackLater):
 class KeyUnavailable(ComeBackLater):
     """No secret or token could be read, and none is in memory.
 
-    `request_sent` is true where Face refused an older one before.
+    `request_sent` is true where Face was called with an older one and refused it.
     """
 
     code = "KeyUnavailable"
 
 
 class EventsUnavailable(Failed):
-    """The event was not certainly taken; only the collector hears of it."""
+    """The event may not have been published; only `collect_result` sees this error."""
 
     retry_after: float
 
@@ -222,7 +247,7 @@ class EventsUnavailable(Failed):
 
 
 class MessageGivenUp(Exception):
-    """A message that cannot succeed as things are: the host keeps it as poison, and the log says why."""
+    """A queue message cannot succeed; the host keeps it as poison, and the log says why."""
 
 
 class UpstreamError(BrokerError):
@@ -257,13 +282,13 @@ class UpstreamUnauthorized(UpstreamError):
 
 
 class UpstreamThrottled(UpstreamError):
-    """Face, or the budget kept for it, has no room right now."""
+    """Face, or the broker's own rate limit for Face, has no room right now."""
 
     code = "UpstreamThrottled"
 
 
 class UpstreamQuotaExceeded(UpstreamError):
-    """The subscription's call volume is used up; that lasts for days."""
+    """The call volume of the Face subscription is used up; this can last for days."""
 
     code = "UpstreamQuotaExceeded"
 
@@ -275,29 +300,29 @@ class UpstreamTimeout(UpstreamError):
 
 
 class InternalError(BrokerError):
-    """A fault in the broker's own code; what it was is in the log, and never in an answer."""
+    """A fault in the broker's own code. The log says which; the answer never does."""
 
     code = "InternalError"
 
 
 class Outcome(Exception):
-    """An answer that the caller of a port expects."""
+    """An expected answer of a port, raised so that its caller cannot miss it."""
 
 
 class EntityExists(Outcome):
-    """There is an entity under this key already."""
+    """An entity with this key exists already."""
 
 
 class EntityChanged(Outcome):
-    """The entity is no longer what it was when it was read, or is gone."""
+    """The entity was changed or deleted since it was read."""
 
 
 class UpstreamSessionGone(Outcome):
-    """Face knows no such session: it expired, or was deleted."""
+    """Face does not know the session: it expired, or was deleted."""
 
 
 class SettingsError(Exception):
-    """The app cannot start: one line for each setting that is wrong, naming it and never its value."""
+    """The app cannot start. `lines` has one line for each wrong setting, with its name and never its value."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         super().__init__("\n".join(lines))

@@ -1,16 +1,24 @@
-"""Idempotency keys: a create that is sent twice makes one session and gets one answer.
+"""Idempotency keys: a request that is sent twice is run once, and gets one answer.
 
-After draft-ietf-httpapi-idempotency-key-header: insert-if-absent is the lock; whoever holds it has a lease, so that a
-process that dies in between blocks its caller for no longer than that. From the moment that an answer is stored until
-it expires, it is the only one of its key; whoever stored it may withdraw it only as long as nobody has repeated it.
+After draft-ietf-httpapi-idempotency-key-header. One row stands for a key, and goes through these phases:
+
+1. claimed: inserted only if there is none, with its owner's mark, and for the time of a lease. A process that dies
+   blocks its key no longer than that.
+2. answered: the owner replaces its claim by the sealed answer. From then on until it expires, the row never changes,
+   and each repeat of the request gets this answer.
+
+A claim whose request failed is deleted, so that the key can be tried again. Claims are replaced and deleted under
+their etag, so an owner that was slower than its lease changes nothing.
 """
 
 import base64
+import hmac
+import json
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from hmac import compare_digest
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from shared.clock import Clock
 from shared.errors import (
@@ -26,36 +34,37 @@ from shared.sealing import NONCE_BYTES, seal, unseal
 from shared.storage.port import Entity, EntityStore, Table
 
 LEASE_MS = 30_000
-"""Longer than a create can take: 8 s upstream, 5 s for its admission, and a few calls of the store at 2 s each."""
+"""Longer than a create can take: 8 s at Face, 5 s for its admission, and eight calls of store and queue at 2 s each."""
 
 _POLL_SECONDS = 1.0
+_OWNER_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to run the request of an idempotency key, as long as nobody took it over."""
+class RequestKey:
+    """An idempotency key and what it stands for: whose it is, and all that makes the request this one."""
 
-    entity: Entity
-    sealing_key: bytes
-
-    def __repr__(self) -> str:
-        return f"Claim({self.entity.key[:8]})"
+    principal: str
+    key: str = field(repr=False)
+    request: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class StoredAnswer:
-    """What the first request was answered, or was about to be; `repeated` once `Idempotency.repeat` was called."""
+class Answer:
+    """What a request was answered, as JSON values, until a time in unix milliseconds; `replayed` where it was kept."""
 
-    content: bytes
-    entity: Entity
+    content: Mapping[str, Any] = field(repr=False)
+    expires_at: int
+    replayed: bool = False
 
-    @property
-    def repeated(self) -> bool:
-        """Whether the answer stays."""
-        return "repeated" in self.entity.values
 
-    def __repr__(self) -> str:
-        return f"StoredAnswer({self.entity.key[:8]})"
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What is derived from a request key: the key of its row, the key that seals its answer, the request's hash."""
+
+    row: str
+    seal: bytes = field(repr=False)
+    fingerprint: str
 
 
 def parse_key(value: str) -> str:
@@ -67,7 +76,7 @@ def parse_key(value: str) -> str:
 
 
 class Idempotency:
-    """The stored answers, under the hash of principal and key, sealed with a key derived from the client's key."""
+    """Runs requests once for each key; rows are named by hashes, and sealed with a key derived from the client's."""
 
     def __init__(
         self,
@@ -80,101 +89,109 @@ class Idempotency:
         self._pseudonyms = pseudonyms
         self._clock = clock
         self._random_bytes = random_bytes
-        self._answered = False
 
-    async def find(self, principal: str, key: str, request: str) -> StoredAnswer | None:
-        """Look for the answer without claiming the key; raises as `begin` does."""
-        row_key, sealing_key, fingerprint = await self._derive(principal, key, request)
-        stored = await self._store.get(Table.IDEMPOTENCY, row_key)
-        return self._read(stored, sealing_key, fingerprint) if stored else None
+    async def once(
+        self,
+        key: RequestKey,
+        work: Callable[[], Awaitable[Answer]],
+        undo: Callable[[Answer], Awaitable[None]],
+    ) -> Answer:
+        """Run `work` and store its answer, or return the answer that an earlier request with the key got.
 
-    async def begin(self, principal: str, key: str, request: str) -> Claim | StoredAnswer:
-        """Claim the key, or get what its first request was answered.
-
-        `request` is all of the request that makes it this one. Raises `IdempotencyKeyReused` for another one,
-        `IdempotencyInProgress` while the first one runs.
+        Where the answer cannot be stored, `undo` is run if it is certain that no repeat can get the answer.
+        Raises `IdempotencyInProgress` while the first request runs, `IdempotencyKeyReused` where the key stands for
+        another request, `StorageUnavailable`, and what `work` raises; after that the key can be tried again.
         """
-        await self._learn_the_time()
-        row_key, sealing_key, fingerprint = await self._derive(principal, key, request)
-        fresh = Entity(row_key, {"fingerprint": fingerprint}, self._clock() + LEASE_MS)
+        names = await self._derive(key)
+        claim = await self._claim(names)
+        if isinstance(claim, Answer):
+            return claim
         try:
-            return Claim(await self._store.insert(Table.IDEMPOTENCY, fresh), sealing_key)
-        except EntityExists:
-            stored = await self._store.get(Table.IDEMPOTENCY, row_key)
-        answer = self._read(stored, sealing_key, fingerprint) if stored else None
-        if answer:
-            return answer
-        # The lease is over (its process died), or the answer's token is: the key is free again.
-        return await self._take(fresh, stored, sealing_key)
-
-    async def complete(self, claim: Claim, content: bytes, expires_at: int) -> Claim:
-        """Store the answer until `expires_at` and return the claim with it.
-
-        Raises `EntityChanged` where the claim was taken over meanwhile: then the answer is not stored.
-        """
-        nonce = self._random_bytes(NONCE_BYTES)
-        sealed = seal(claim.sealing_key, nonce, content, claim.entity.key.encode())
-        values = {**claim.entity.values, "answer": base64.b64encode(sealed).decode()}
-        answered = replace(claim.entity, values=values, expires_at=expires_at)
-        return replace(claim, entity=await self._store.replace(Table.IDEMPOTENCY, answered))
-
-    async def repeat(self, answer: StoredAnswer) -> None:
-        """Make sure that an answer stays, before it is given again.
-
-        Raises `IdempotencyInProgress` where another request was faster to withdraw the answer.
-        """
-        repeated = replace(answer.entity, values={**answer.entity.values, "repeated": True})
+            answer = await work()
+        except Exception:
+            await self._release(claim)
+            raise
         try:
-            await self._store.replace(Table.IDEMPOTENCY, repeated)
+            await self._store.replace(Table.IDEMPOTENCY, self._sealed(claim, names, answer))
         except EntityChanged as lost:
-            stored = await self._store.get(Table.IDEMPOTENCY, answer.entity.key)
-            # Another request with the key may have been faster to do the same.
-            if stored is None or stored.values != repeated.values:
-                raise IdempotencyInProgress(retry_after=_POLL_SECONDS) from lost
+            await undo(answer)
+            raise IdempotencyInProgress("the key was taken over") from lost
+        except StorageUnavailable as failure:
+            # The write may have happened. Only while the claim is still there did nobody get the answer.
+            if await self._release(claim):
+                await undo(answer)
+            raise StorageUnavailable("the answer could not be stored") from failure
+        return answer
 
-    async def withdraw(self, claim: Claim) -> bool:
-        """Give the key free, with the answer of this claim; whether it is certain that nobody is given that.
+    async def find(self, key: RequestKey) -> Answer | None:
+        """Look for a stored answer without claiming the key; raises as `once` does."""
+        names = await self._derive(key)
+        stored = await self._store.get(Table.IDEMPOTENCY, names.row)
+        return self._opened(stored, names) if stored else None
 
-        It is not where the answer was repeated, or the store fails: that leaves an unanswered claim's lease to end.
-        """
+    async def _derive(self, key: RequestKey) -> _Names:
+        # Under the pepper too: nobody can open a stolen table by guessing weak keys.
+        root = await self._pseudonyms.digest("idempotency", key.principal, key.key)
+        return _Names(
+            hmac.digest(root, b"row", "sha256").hex(),
+            hmac.digest(root, b"seal", "sha256"),
+            hmac.digest(root, b"request" + key.request.encode(), "sha256").hex(),
+        )
+
+    async def _claim(self, names: _Names) -> Entity | Answer:
+        """Claim the key, or return the answer that is stored under it."""
+        owner = self._random_bytes(_OWNER_BYTES).hex()
+        claim = Entity(
+            names.row, {"fingerprint": names.fingerprint, "owner": owner}, self._clock() + LEASE_MS
+        )
         try:
-            await self._store.delete(Table.IDEMPOTENCY, claim.entity.key, claim.entity.etag)
-        except (EntityChanged, StorageUnavailable):
-            return False
-        return True
+            return await self._write_claim(claim, names)
+        except StorageUnavailable:
+            # The claim may be stored all the same. Without a second look, it would block the key for its lease.
+            return await self._write_claim(claim, names)
 
-    async def _derive(self, principal: str, key: str, request: str) -> tuple[str, bytes, str]:
-        row_key = await self._pseudonyms.of("idempotency", principal, key)
-        # Under the pepper too: a stolen table alone cannot be opened by guessing a weak key.
-        sealing_key = await self._pseudonyms.digest("idempotency-seal", principal, key)
-        return row_key, sealing_key, await self._pseudonyms.of("idempotency-request", key, request)
+    async def _write_claim(self, claim: Entity, names: _Names) -> Entity | Answer:
+        try:
+            return await self._store.insert(Table.IDEMPOTENCY, claim)
+        except EntityExists:
+            stored = await self._store.get(Table.IDEMPOTENCY, names.row)
+        if stored and stored.values.get("owner") == claim.values["owner"]:
+            return stored
+        if stored and (answer := self._opened(stored, names)):
+            return answer
+        # The lease has ended, or the answer has expired: the key is free again.
+        try:
+            if stored is None:
+                return await self._store.insert(Table.IDEMPOTENCY, claim)
+            return await self._store.replace(Table.IDEMPOTENCY, replace(claim, etag=stored.etag))
+        except (EntityExists, EntityChanged) as lost:
+            raise IdempotencyInProgress(retry_after=_POLL_SECONDS) from lost
 
-    def _read(self, stored: Entity, sealing_key: bytes, fingerprint: str) -> StoredAnswer | None:
-        """The answer in a row, or None where the row means nothing any more."""
+    def _opened(self, stored: Entity, names: _Names) -> Answer | None:
+        """The answer in a row, or None where the row has expired."""
         remaining = stored.expires_at - self._clock()
         if remaining <= 0:
             return None
-        if not compare_digest(str(stored.values.get("fingerprint")).encode(), fingerprint.encode()):
+        fingerprint = str(stored.values.get("fingerprint"))
+        if not hmac.compare_digest(fingerprint.encode(), names.fingerprint.encode()):
             raise IdempotencyKeyReused
         if "answer" not in stored.values:
             raise IdempotencyInProgress(retry_after=min(_POLL_SECONDS, remaining / 1000))
-        sealed = base64.b64decode(str(stored.values["answer"]))
-        content = unseal(sealing_key, sealed, stored.key.encode())
+        content = unseal(names.seal, base64.b64decode(str(stored.values["answer"])), names.row.encode())
         if content is None:
             raise StorageUnavailable("a stored answer cannot be opened")
-        return StoredAnswer(content, stored)
+        return Answer(json.loads(content), stored.expires_at, replayed=True)
 
-    async def _learn_the_time(self) -> None:
-        """Have the store answer once before the first lease: its answers are what puts the clock right."""
-        if not self._answered:
-            await self._store.check()
-            self._answered = True
+    def _sealed(self, claim: Entity, names: _Names, answer: Answer) -> Entity:
+        nonce = self._random_bytes(NONCE_BYTES)
+        sealed = seal(names.seal, nonce, json.dumps(answer.content).encode(), names.row.encode())
+        values = {**claim.values, "answer": base64.b64encode(sealed).decode()}
+        return replace(claim, values=values, expires_at=answer.expires_at)
 
-    async def _take(self, fresh: Entity, stored: Entity | None, sealing_key: bytes) -> Claim:
+    async def _release(self, claim: Entity) -> bool:
+        """Delete the claim; True where it was certainly still there, without an answer."""
         try:
-            if stored is None:
-                return Claim(await self._store.insert(Table.IDEMPOTENCY, fresh), sealing_key)
-            mine = replace(fresh, etag=stored.etag)
-            return Claim(await self._store.replace(Table.IDEMPOTENCY, mine), sealing_key)
-        except (EntityExists, EntityChanged) as lost:
-            raise IdempotencyInProgress(retry_after=_POLL_SECONDS) from lost
+            await self._store.delete(Table.IDEMPOTENCY, claim.key, claim.etag)
+        except (EntityChanged, StorageUnavailable):
+            return False
+        return True

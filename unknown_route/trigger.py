@@ -7,7 +7,7 @@ to be the last of them. It takes every method: the host itself never answers 405
 import azure.functions as func
 
 from shared.errors import MethodNotAllowed, RouteNotFound
-from shared.web.endpoint import Call, respond
+from shared.web.endpoint import Context, respond
 from shared.web.responses import Reply
 from shared.web.routes import allowed_methods
 
@@ -21,7 +21,7 @@ async def trigger(req: func.HttpRequest) -> func.HttpResponse:
     return await respond(req, "unknown_route", _refuse)
 
 
-async def _refuse(call: Call) -> Reply:
-    if allowed := allowed_methods(call.request.route_params.get("path", "")):
+async def _refuse(context: Context) -> Reply:
+    if allowed := allowed_methods(context.request.route_params.get("path", "")):
         raise MethodNotAllowed(allowed)
     raise RouteNotFound

@@ -10,7 +10,7 @@ from benchmarks.fleet.people import Kind, Visit, Visitor
 from benchmarks.fleet.throttles import GiveBack, Throttle
 from shared.errors import ComeBackLater, UpstreamThrottled
 from shared.face.budget import Budget, Lane
-from shared.web.catalogue import whole_seconds
+from shared.web.responses import whole_seconds
 
 _CREATE_DEADLINE = 8.0
 _ON_THE_WAY = 0.2

@@ -1,4 +1,4 @@
-"""The frame around every trigger: a request id, one reply, and the seam where failures become answers."""
+"""The frame around every HTTP trigger: a request id, one response, and the place where errors become responses."""
 
 import logging
 import time
@@ -10,39 +10,54 @@ from pathlib import Path
 
 import azure.functions as func
 
+from shared.access import Caller
 from shared.app import App, current_app
 from shared.errors import BrokerError, IdempotencyInProgress, InternalError, RequestRefused, Throttled
 from shared.telemetry import log_event
+from shared.web.client_address import UNVOUCHED, client_network
 from shared.web.responses import Reply, error_reply, render
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One request on its way through a trigger."""
+class Context:
+    """What a handler works with: the request, the app, and the id that response and log name."""
 
     request: func.HttpRequest
     app: App
     request_id: str
 
+    def header(self, name: str) -> str | None:
+        """One header field, or None where it is absent; repeats arrive joined by commas."""
+        value: str | None = self.request.headers.get(name)
+        return value
 
-Handler = Callable[[Call], Awaitable[Reply]]
+    def caller(self) -> Caller:
+        """The caller, as far as settings and platform vouch for it."""
+        settings = self.app.settings
+        network = client_network(self.request.headers, settings.client_address, settings.front_door_id)
+        if network == UNVOUCHED:
+            log_event(_log, logging.WARNING, "client_address_unvouched", requestId=self.request_id)
+        return Caller(principal=None, network=network)
+
+
+Handler = Callable[[Context], Awaitable[Reply]]
 
 
 async def respond(
     request: func.HttpRequest, operation: str, handle: Handler, *, quiet: bool = False
 ) -> func.HttpResponse:
-    """Run a trigger's handler; every failure becomes an answer in the contract's shape, and one log event.
+    """Run a trigger's handler. Every error becomes a response of the contract and one log event.
 
-    `quiet` is for what is called so often, and says so little, that its calls would hide the others in the log.
+    `quiet` is for health probes, whose calls would hide the others in the log.
     """
     request_id = str(uuid.uuid4())
     started = time.perf_counter()
     try:
-        reply = await handle(Call(request, current_app(), request_id))
+        reply = await handle(Context(request, current_app(), request_id))
     except BrokerError as error:
-        _log_refusal(operation, request_id, error)
+        _log_error(operation, request_id, error)
         reply = error_reply(error, request_id)
     except Exception as fault:
         # Only the type: the text of an exception can hold what a caller or the upstream sent.
@@ -67,7 +82,7 @@ async def respond(
     return render(reply, request_id)
 
 
-def _log_refusal(operation: str, request_id: str, error: BrokerError) -> None:
+def _log_error(operation: str, request_id: str, error: BrokerError) -> None:
     expected = isinstance(error, RequestRefused | Throttled | IdempotencyInProgress)
     log_event(
         _log,

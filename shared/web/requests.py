@@ -1,8 +1,7 @@
-"""Reading a request: bodies, header fields."""
+"""Reading the JSON body of a request."""
 
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 import azure.functions as func
 
@@ -11,48 +10,29 @@ from shared.text import parse_json
 
 MAX_BODY_BYTES = 4096
 
+_LENGTH = re.compile("[0-9]{1,9}")
 _JSON_MEDIA_TYPE = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?', re.IGNORECASE)
 
 
-def header(request: func.HttpRequest, name: str) -> str | None:
-    """One header field, or None where it is absent; repeats arrive joined by commas."""
-    value: str | None = request.headers.get(name)
-    return value
-
-
 def json_body(request: func.HttpRequest) -> dict[str, Any]:
-    """Read the JSON object in the body; raises what the contract says of lengths, media types and JSON."""
-    _require_length(request)
-    media_type = header(request, "Content-Type") or ""
-    if not _JSON_MEDIA_TYPE.fullmatch(media_type.strip()) or header(request, "Content-Encoding"):
-        raise InvalidMediaType
+    """Read the JSON object in the body.
+
+    Raises `LengthRequired`, `RequestTooLarge`, `InvalidMediaType` or `InvalidRequestBody`.
+    """
+    # The platform delivers a chunked body as an empty one. Without a length, nobody can tell what was sent.
+    length = request.headers.get("Content-Length")
+    if length is None or not _LENGTH.fullmatch(length):
+        raise LengthRequired
     body = request.get_body() or b""
-    if len(body) > MAX_BODY_BYTES:
+    if max(int(length), len(body)) > MAX_BODY_BYTES:
         raise RequestTooLarge
-    return parse_object(body)
-
-
-def parse_object(body: bytes) -> dict[str, Any]:
-    """Read one JSON object; raises `InvalidRequestBody`, whatever is in there."""
+    media_type = request.headers.get("Content-Type", "").strip()
+    if not _JSON_MEDIA_TYPE.fullmatch(media_type) or request.headers.get("Content-Encoding"):
+        raise InvalidMediaType
     try:
         parsed = parse_json(body)
-    except ValueError as problem:
-        raise InvalidRequestBody(f"not strict JSON: {type(problem).__name__}") from problem
+    except ValueError as fault:
+        raise InvalidRequestBody(f"not strict JSON: {type(fault).__name__}") from fault
     if not isinstance(parsed, dict):
         raise InvalidRequestBody("not an object")
     return parsed
-
-
-def _require_length(request: func.HttpRequest) -> None:
-    # The platform hands a chunked body over as an empty one, so without a length nobody knows what was sent.
-    length = header(request, "Content-Length")
-    if length is None or not re.fullmatch("[0-9]{1,9}", length):
-        raise LengthRequired
-    if int(length) > MAX_BODY_BYTES:
-        raise RequestTooLarge
-
-
-def origin(request: func.HttpRequest) -> str:
-    """Scheme and host that the request was sent to, as the platform says."""
-    url = urlsplit(request.url)
-    return f"{url.scheme}://{url.netloc}"

@@ -1,6 +1,7 @@
 """Rendering: replies and errors as responses of the contract."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -8,10 +9,18 @@ from typing import Any
 
 import azure.functions as func
 
-from shared.errors import BrokerError, MethodNotAllowed, Throttled
-from shared.web.catalogue import ROW_OF, whole_seconds
+from shared.errors import BrokerError, MethodNotAllowed, RequestRefused, Throttled
+from shared.web.catalogue import ROW_OF
 
-_ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+MAX_DETAILS = 20
+"""How many faults of one request are listed: a body of 4 KiB can hold hundreds of unknown fields."""
+
+_ALWAYS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    # In full: the host does not add a charset.
+    "Content-Type": "application/json; charset=utf-8",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,31 +34,56 @@ class Reply:
 
 def render(reply: Reply, request_id: str) -> func.HttpResponse:
     """Turn a reply into the response, with the header fields that every response has."""
-    content = b"" if reply.body is None else json.dumps(reply.body, separators=(",", ":")).encode()
-    # Content-Type is given in full: the host does not add a charset. Content-Length spares a chunked answer.
-    headers = {
-        **_ALWAYS,
-        "x-ms-request-id": request_id,
-        "Content-Type": "application/json; charset=utf-8",
-        **reply.headers,
-    }
-    if reply.body is not None:
-        headers["Content-Length"] = str(len(content))
+    headers = {**_ALWAYS, "x-ms-request-id": request_id, **reply.headers}
+    if reply.body is None:
+        return func.HttpResponse(b"", status_code=reply.status, headers=headers)
+    content = json.dumps(reply.body, separators=(",", ":")).encode()
+    # Without a length, the host would answer in chunks.
+    headers["Content-Length"] = str(len(content))
     return func.HttpResponse(content, status_code=reply.status, headers=headers)
 
 
 def error_reply(error: BrokerError, request_id: str) -> Reply:
-    """The one place where a failure is turned into what the caller sees."""
-    row = ROW_OF[type(error)]
-    fields: dict[str, Any] = {}
-    headers: dict[str, str] = {}
-    wait = error.retry_after
-    if wait is not None:
-        headers["Retry-After"] = str(whole_seconds(wait))
+    """Turn an error into the reply that the caller gets."""
+    fields: dict[str, Any] = {"code": error.code, "message": _message(error), "requestId": request_id}
+    headers = {"x-ms-error-code": error.code}
+    if isinstance(error, RequestRefused):
+        fields |= _faults(error)
+    if error.retry_after is not None:
+        seconds = whole_seconds(error.retry_after)
+        fields["retryAfterSeconds"] = seconds
+        headers["Retry-After"] = str(seconds)
     if isinstance(error, Throttled):
-        fields["retryAfterSeconds"] = whole_seconds(error.retry_after)
         headers |= error.rate_limit
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
-    body = {"error": {"code": row.code, "message": row.render(error), "requestId": request_id, **fields}}
-    return Reply(row.status, body, {"x-ms-error-code": row.code, **headers})
+    return Reply(ROW_OF[type(error)].status, {"error": fields}, headers)
+
+
+def whole_seconds(wait: float) -> int:
+    """Round a wait up to whole seconds, at least one: a caller that waits so long is never too early."""
+    return max(1, math.ceil(wait))
+
+
+def _message(error: BrokerError) -> str:
+    seconds = whole_seconds(error.retry_after or 0)
+    return ROW_OF[type(error)].message.format(error=error, seconds=seconds)
+
+
+def _faults(error: RequestRefused) -> dict[str, Any]:
+    """The fields at fault: `target`, the first, and `details`, one entry each.
+
+    After https://github.com/microsoft/api-guidelines/blob/vNext/azure/Guidelines.md#handling-errors
+    """
+    faults = (error, *error.others)[:MAX_DETAILS]
+    if not any(fault.target for fault in faults):
+        return {}
+    details = [
+        _named(fault.target) | {"code": fault.code, "message": fault.detail or _message(fault)}
+        for fault in faults
+    ]
+    return _named(error.target) | {"details": details}
+
+
+def _named(target: str | None) -> dict[str, Any]:
+    return {"target": target} if target else {}

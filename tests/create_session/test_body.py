@@ -1,0 +1,191 @@
+"""What a create's body may hold, and how each fault is named."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from create_session.body import CreateBody, read_body
+from shared.errors import RequestRefused
+from shared.face.model import LivenessMode, SessionSpec
+from shared.settings import Settings
+from tests.support.broker import environment
+from tests.support.fake_face import FakeFace
+
+GOOD = {"livenessOperationMode": "Passive", "deviceCorrelationId": "a-device"}
+CANARY = "canary-of-a-caller"
+BODY, MODE, DEVICE = "InvalidRequestBody", "InvalidLivenessOperationMode", "InvalidDeviceCorrelationId"
+LIFETIME = "InvalidTokenLifetime"
+
+
+def settings_of(**settings: str) -> Settings:
+    return Settings.from_mapping(environment("http://127.0.0.1:9", **settings))
+
+
+def read(fields: dict[str, Any], header: str | None = None) -> tuple[CreateBody, list[RequestRefused]]:
+    return read_body(fields, header, FakeFace(), settings_of())
+
+
+def told(faults: list[RequestRefused]) -> list[tuple[str, str | None]]:
+    return [(fault.code, fault.target) for fault in faults]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param({"enrollmentId": 1}, [(BODY, "enrollmentId")], id="unknown"),
+        pytest.param({"x" * 65: 1}, [(BODY, None)], id="unknown, long name"),
+        pytest.param({"a b": 1}, [(BODY, None)], id="unknown, name with a blank"),
+        pytest.param({"device_correlation_id": "x"}, [(BODY, "device_correlation_id")], id="Python's name"),
+        pytest.param(
+            {"authTokenTimeToLiveInSeconds": "600"}, [(BODY, "authTokenTimeToLiveInSeconds")], id="text"
+        ),
+        pytest.param(
+            {"authTokenTimeToLiveInSeconds": True}, [(BODY, "authTokenTimeToLiveInSeconds")], id="truth value"
+        ),
+        pytest.param(
+            {"authTokenTimeToLiveInSeconds": 600.0}, [(BODY, "authTokenTimeToLiveInSeconds")], id="float"
+        ),
+        pytest.param(
+            {"authTokenTimeToLiveInSeconds": 59}, [(LIFETIME, "authTokenTimeToLiveInSeconds")], id="too short"
+        ),
+        pytest.param(
+            {"authTokenTimeToLiveInSeconds": 86_401},
+            [(LIFETIME, "authTokenTimeToLiveInSeconds")],
+            id="too long",
+        ),
+        pytest.param(
+            {"authTokenTimeToLiveInSeconds": -(10**400)},
+            [(LIFETIME, "authTokenTimeToLiveInSeconds")],
+            id="huge",
+        ),
+        pytest.param({"sendResultsToClient": 1}, [(BODY, "sendResultsToClient")], id="number for a bool"),
+        pytest.param({"livenessOperationMode": 1}, [(BODY, "livenessOperationMode")], id="number for a mode"),
+        pytest.param({"livenessOperationMode": None}, [(MODE, "livenessOperationMode")], id="no mode"),
+        pytest.param({"livenessOperationMode": "passive"}, [(MODE, "livenessOperationMode")], id="case"),
+        pytest.param(
+            {"livenessOperationMode": "PassiveActive"}, [(MODE, "livenessOperationMode")], id="newer mode"
+        ),
+        pytest.param({"deviceCorrelationId": 7}, [(BODY, "deviceCorrelationId")], id="number for an id"),
+        pytest.param({"deviceCorrelationId": None}, [(DEVICE, "deviceCorrelationId")], id="no device"),
+        pytest.param({"deviceCorrelationId": ""}, [(DEVICE, "deviceCorrelationId")], id="empty device"),
+        pytest.param({"deviceCorrelationId": "x" * 65}, [(DEVICE, "deviceCorrelationId")], id="long device"),
+        pytest.param(
+            {"deviceCorrelationIdSetInClient": True},
+            [(BODY, "deviceCorrelationId"), (DEVICE, "X-Device-Correlation-Id")],
+            id="device in the body and in the client",
+        ),
+        pytest.param({"clientReference": "a b"}, [(BODY, "clientReference")], id="reference with a blank"),
+        pytest.param({"clientReference": "x\n"}, [(BODY, "clientReference")], id="reference, newline"),
+        pytest.param({"clientReference": "x" * 129}, [(BODY, "clientReference")], id="long reference"),
+        pytest.param({"clientReference": ""}, [(BODY, "clientReference")], id="empty reference"),
+        pytest.param(
+            {
+                "livenessOperationMode": "x",
+                "deviceCorrelationId": "",
+                "authTokenTimeToLiveInSeconds": 1,
+                "clientReference": 7,
+                "y": 0,
+            },
+            [
+                (BODY, "clientReference"),
+                (BODY, "y"),
+                (MODE, "livenessOperationMode"),
+                (LIFETIME, "authTokenTimeToLiveInSeconds"),
+                (DEVICE, "deviceCorrelationId"),
+            ],
+            id="several",
+        ),
+    ],
+)
+def test_each_fault_is_named_by_code_and_field(
+    fields: dict[str, Any], expected: list[tuple[str, str | None]]
+) -> None:
+    """Faults of types come before those of values, and no field has two."""
+    assert told(read(GOOD | fields)[1]) == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "at_fault"), [("x" * 64, False), ("", True), ("x" * 65, True), (None, True)]
+)
+def test_device_that_names_itself_needs_its_header(header: str | None, at_fault: bool) -> None:
+    """With deviceCorrelationIdSetInClient the header is required, under the rule of the field."""
+    fields = {"livenessOperationMode": "Passive", "deviceCorrelationIdSetInClient": True}
+    body, faults = read(fields, header)
+
+    assert told(faults) == ([(DEVICE, "X-Device-Correlation-Id")] if at_fault else [])
+    assert body.device_id(header) == header
+    assert body.spec(600).device_id is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        GOOD,
+        GOOD | {"clientReference": None, "authTokenTimeToLiveInSeconds": None, "sendResultsToClient": None},
+        GOOD | {"deviceCorrelationIdSetInClient": None, "sendResultsToClient": False},
+    ],
+)
+def test_null_counts_as_absent(fields: dict[str, Any]) -> None:
+    """An optional field that is null has its default."""
+    body, faults = read(fields)
+
+    assert faults == []
+    assert body.spec(86_400) == SessionSpec(LivenessMode.PASSIVE, "a-device", 600)
+    assert (body.client_reference, body.device_id("another")) == (None, "a-device")
+
+
+@pytest.mark.parametrize(("ceiling", "expected"), [(86_400, 600), (600, 600), (300, 300), (60, 60)])
+def test_default_lifetime_is_within_the_ceiling(ceiling: int, expected: int) -> None:
+    """The default is ten minutes, or less where the operator allows less."""
+    assert read(GOOD)[0].spec(ceiling).token_lifetime == expected
+
+
+@pytest.mark.parametrize(("seconds", "at_fault"), [(60, False), (300, False), (301, True)])
+def test_lifetime_is_held_to_the_ceiling(seconds: int, at_fault: bool) -> None:
+    """A lifetime is taken as it is or refused, never changed."""
+    settings = settings_of(AUTH_TOKEN_TTL_MAX_SECONDS="300")
+    body, faults = read_body(GOOD | {"authTokenTimeToLiveInSeconds": seconds}, None, FakeFace(), settings)
+
+    assert bool(faults) == at_fault
+    assert body.spec(300).token_lifetime == seconds
+
+
+@pytest.mark.parametrize(
+    ("has_them", "visibility", "at_fault"),
+    [(True, "decision", False), (True, "status", True), (False, "decision", True)],
+)
+def test_results_for_the_phone_need_version_and_operator(
+    has_them: bool, visibility: str, at_fault: bool
+) -> None:
+    """`sendResultsToClient` is refused where the API version lacks it or the operator hides decisions."""
+    face, settings = FakeFace(can_send_results_to_client=has_them), settings_of(RESULT_VISIBILITY=visibility)
+    body, faults = read_body(GOOD | {"sendResultsToClient": True}, None, face, settings)
+
+    assert told(faults) == ([(BODY, "sendResultsToClient")] if at_fault else [])
+    assert body.spec(600).send_results_to_client
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.just(CANARY),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.just(CANARY), inner),
+    max_leaves=4,
+)
+FIELDS = [str(field.alias) for field in CreateBody.model_fields.values()]
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=70), json_values))
+def test_any_object_is_read_and_no_value_is_repeated(fields: dict[str, Any]) -> None:
+    """No object raises anything else, and no fault or repr holds what a caller sent as a value."""
+    body, faults = read(fields, CANARY)
+
+    assert CANARY not in repr([(str(fault), fault.detail, fault.target) for fault in faults])
+    assert faults or body.spec(600)
+    json.dumps([fault.target for fault in faults])
+
+
+def test_no_repr_shows_the_device() -> None:
+    """The device id is not printed by mistake."""
+    assert CANARY not in repr(read(GOOD | {"deviceCorrelationId": CANARY})[0])
