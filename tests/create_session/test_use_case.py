@@ -1,7 +1,6 @@
 """What a create leaves behind where something goes wrong, and what an idempotency key stands for."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -26,7 +25,7 @@ from shared.queues.memory import MemoryQueue
 from shared.storage.port import Table
 from tests.support.app import app_of
 from tests.support.fake_face import FakeFace
-from tests.support.intercepted import Around, Call, Effect
+from tests.support.intercepted import Call, Effect, failing_once
 from tests.support.queue import FakeQueue
 from tests.support.store import FakeStore
 from tests.support.time import FakeClock
@@ -75,19 +74,7 @@ async def test_failed_create_is_refunded_only_where_face_was_not_reached(
         assert isinstance(await create_session(app, command_of()), Created)
 
 
-def once(operation: str, table: Table | None, *, arrives: bool, error: Exception | None = None) -> Around:
-    """Let one call of an operation on a table fail, before its effect or, where it `arrives`, after it."""
-    failed: list[Call] = []
-
-    async def around(call: Call, effect: Effect) -> object:
-        if failed or (call.operation, call.table) != (operation, table):
-            return await effect()
-        failed.append(call)
-        if arrives:
-            await effect()
-        raise error or StorageUnavailable("for the test")
-
-    return around
+DOWN = StorageUnavailable("for the test")
 
 
 class Scene:
@@ -126,7 +113,7 @@ async def test_whatever_call_fails_the_key_works_at_once(
 ) -> None:
     """No live session lacks its record and its sweep, and a repeat is answered with a session, not told to wait."""
     scene = Scene()
-    scene.store.around = scene.queue.around = once(operation, table, arrives=arrives)
+    scene.store.around = scene.queue.around = failing_once(operation, table, arrives=arrives, error=DOWN)
     answers = []
     for _ in range(3):
         try:
@@ -143,7 +130,7 @@ async def test_whatever_call_fails_the_key_works_at_once(
 async def test_claim_whose_insert_fails_for_a_moment_costs_nothing(arrives: bool) -> None:
     """The instance finds its own claim again, or makes it: the first request is answered itself."""
     scene = Scene()
-    scene.store.around = once("insert", Table.IDEMPOTENCY, arrives=arrives)
+    scene.store.around = failing_once("insert", Table.IDEMPOTENCY, arrives=arrives, error=DOWN)
 
     first = await create_session(scene.app, command_of(key=KEY))
 
@@ -156,7 +143,7 @@ async def test_claim_whose_insert_fails_for_a_moment_costs_nothing(arrives: bool
 async def test_create_without_a_key_is_undone_too(operation: str, table: Table | None) -> None:
     """A session that could not be recorded is deleted at Face, and has no record."""
     scene = Scene()
-    scene.store.around = scene.queue.around = once(operation, table, arrives=True)
+    scene.store.around = scene.queue.around = failing_once(operation, table, arrives=True, error=DOWN)
 
     with pytest.raises(StorageUnavailable):
         await create_session(scene.app, command_of())
@@ -169,7 +156,7 @@ async def test_create_without_a_key_is_undone_too(operation: str, table: Table |
 async def test_answer_that_was_surely_not_stored_takes_its_session_with_it() -> None:
     """The claim is still there, so no repeat got the answer: session and record go."""
     scene = Scene()
-    scene.store.around = once("replace", Table.IDEMPOTENCY, arrives=False)
+    scene.store.around = failing_once("replace", Table.IDEMPOTENCY, arrives=False, error=DOWN)
 
     with pytest.raises(StorageUnavailable):
         await create_session(scene.app, command_of(key=KEY))
@@ -182,7 +169,7 @@ async def test_answer_that_was_surely_not_stored_takes_its_session_with_it() -> 
 async def test_answer_that_may_be_stored_keeps_its_session() -> None:
     """A repeat may have handed it out already."""
     scene = Scene()
-    scene.store.around = once("replace", Table.IDEMPOTENCY, arrives=True)
+    scene.store.around = failing_once("replace", Table.IDEMPOTENCY, arrives=True, error=DOWN)
 
     with pytest.raises(StorageUnavailable):
         await create_session(scene.app, command_of(key=KEY))
@@ -215,7 +202,7 @@ async def test_owner_that_was_slower_than_its_lease_undoes_its_session() -> None
 async def test_fault_of_our_own_frees_the_key() -> None:
     """A bug is no reason to block the phone for the time of a lease."""
     scene = Scene()
-    scene.store.around = once("insert", Table.SESSIONS, arrives=False, error=RuntimeError("a bug"))
+    scene.store.around = failing_once("insert", Table.SESSIONS, arrives=False, error=RuntimeError("a bug"))
     with pytest.raises(RuntimeError):
         await create_session(scene.app, command_of(key=KEY))
 
@@ -227,7 +214,7 @@ async def test_sweep_is_sent_before_the_record_and_the_answer_comes_last() -> No
     scene = Scene()
     order: list[tuple[str, object]] = []
 
-    async def noted(call: Call, effect: Callable[[], Awaitable[object]]) -> object:
+    async def noted(call: Call, effect: Effect) -> object:
         if call.table is not Table.THROTTLE:
             order.append((call.operation, call.table))
         return await effect()

@@ -1,20 +1,33 @@
-"""How the answer of an idempotency key lies in the table."""
+"""What an idempotency key guarantees, and how its answer lies in the table."""
 
 import base64
+import hmac
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from shared.errors import IdempotencyInProgress, StorageUnavailable
-from shared.idempotency import Claim, Idempotency, StoredAnswer
+from shared.errors import (
+    IdempotencyInProgress,
+    IdempotencyKeyReused,
+    InvalidIdempotencyKey,
+    StorageUnavailable,
+    UpstreamFailure,
+)
+from shared.idempotency import LEASE_MS, Answer, Idempotency, RequestKey, parse_key
 from shared.pseudonyms import Pseudonyms
 from shared.sealing import unseal
-from shared.storage.memory import MemoryStore
 from shared.storage.port import Entity, Table
+from tests.support.intercepted import Call, Effect, failing_once
+from tests.support.store import FakeStore
 from tests.support.time import FakeClock
 
-KEY = "an-idempotency-key"
-CONTENT = b"an answer with a token"
+TOKEN = "a-token-of-the-answer"
+DOWN = StorageUnavailable("for the test")
+KEY = RequestKey("anna", "an-idempotency-key", "a request")
+
+Work = Callable[[], Coroutine[Any, Any, Answer]]
 
 
 async def _pepper() -> bytes:
@@ -24,91 +37,265 @@ async def _pepper() -> bytes:
 PSEUDONYMS = Pseudonyms(_pepper)
 
 
-async def stored_answer(store: MemoryStore) -> Entity:
-    """Store an answer; returns its row."""
-    clock = FakeClock()
-    idempotency = Idempotency(store, PSEUDONYMS, clock)
-    claim = await idempotency.begin("anna", KEY, "a request")
-    assert isinstance(claim, Claim)
-    return (await idempotency.complete(claim, CONTENT, clock() + 600_000)).entity
+class Scene:
+    """Idempotency keys over a store that a test can disturb; counts the work that was done and undone."""
+
+    def __init__(self) -> None:
+        self.store, self.clock = FakeStore(), FakeClock()
+        self.idempotency = Idempotency(self.store, PSEUDONYMS, self.clock)
+        self.worked = self.undone = 0
+
+    async def work(self) -> Answer:
+        self.worked += 1
+        return Answer({"token": TOKEN, "number": self.worked}, self.clock() + 600_000)
+
+    async def undo(self, answer: Answer) -> None:
+        self.undone += 1
+
+    async def once(self, key: RequestKey = KEY, work: Work | None = None) -> Answer:
+        return await self.idempotency.once(key, work or self.work, self.undo)
+
+    async def rows(self) -> list[Entity]:
+        return [row async for row in self.store.inner.expired(Table.IDEMPOTENCY, 2**62)]
+
+    async def row(self) -> Entity:
+        (row,) = await self.rows()
+        return row
 
 
-async def test_answer_opens_with_pepper_principal_and_key_alone() -> None:
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+async def test_repeat_gets_the_first_answer_until_it_expires(scene: Scene) -> None:
+    """The work is done once for each answer; both say whether they are a replay."""
+    first = await scene.once()
+    scene.clock.advance_ms(599_999)
+    repeat, found = await scene.once(), await scene.idempotency.find(KEY)
+    scene.clock.advance_ms(1)
+
+    assert (first.replayed, repeat) == (False, replace(first, replayed=True))
+    assert found == repeat
+    assert await scene.idempotency.find(KEY) is None
+    assert (await scene.once()).content["number"] == 2
+
+
+async def test_key_of_another_request_is_refused(scene: Scene) -> None:
+    """A key stands for one request of one caller, while it runs and once it is answered."""
+    other = replace(KEY, request="another request")
+
+    async def meanwhile() -> Answer:
+        with pytest.raises(IdempotencyKeyReused):
+            await scene.once(other)
+        return await scene.work()
+
+    await scene.once(work=meanwhile)
+    with pytest.raises(IdempotencyKeyReused):
+        await scene.once(other)
+    with pytest.raises(IdempotencyKeyReused):
+        await scene.idempotency.find(other)
+    await scene.once(replace(KEY, principal="bert"))
+
+    assert scene.worked == 2
+
+
+async def test_failed_work_frees_the_key(scene: Scene) -> None:
+    """A failure is not an answer to be kept, and nothing is left of it."""
+
+    async def failing() -> Answer:
+        raise UpstreamFailure("for the test")
+
+    with pytest.raises(UpstreamFailure):
+        await scene.once(work=failing)
+
+    assert await scene.rows() == []
+    assert (await scene.once()).content["number"] == 1
+
+
+@pytest.mark.parametrize("after_ms", [0, 1, LEASE_MS - 1])
+async def test_repeat_waits_while_the_lease_lasts(scene: Scene, after_ms: int) -> None:
+    """While the first request may still run, nobody else does; it is worth asking again within a second."""
+
+    async def dying() -> Answer:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await scene.once(work=dying)
+    scene.clock.advance_ms(after_ms)
+    with pytest.raises(IdempotencyInProgress) as refused:
+        await scene.once()
+
+    assert refused.value.retry_after == min(1.0, (LEASE_MS - after_ms) / 1000)
+    scene.clock.advance_ms(LEASE_MS - after_ms)
+    assert (await scene.once()).content["number"] == 1
+
+
+@pytest.mark.parametrize("operation", ["insert", "get", "replace"])
+@pytest.mark.parametrize("taken_over", [False, True], ids=["free", "expired"])
+async def test_claim_whose_store_fails_once_is_found_again(
+    scene: Scene, operation: str, taken_over: bool
+) -> None:
+    """A lost answer to the claim, whether of a free key or of an expired one, does not block the key."""
+    if taken_over:
+        await scene.once()
+        scene.clock.advance_ms(600_000)
+
+    async def working() -> Answer:
+        scene.store.around = None
+        return await scene.work()
+
+    scene.store.around = failing_once(operation, Table.IDEMPOTENCY, arrives=True, error=DOWN)
+    answer = await scene.once(work=working)
+
+    assert (answer.replayed, scene.undone) == (False, 0)
+    assert (await scene.once()).content == answer.content
+
+
+async def test_store_that_stays_away_is_told(scene: Scene) -> None:
+    """One second look is enough: the work is not begun."""
+    scene.store.fail("insert", DOWN, DOWN)
+
+    with pytest.raises(StorageUnavailable):
+        await scene.once()
+    assert (scene.worked, scene.store.count("insert")) == (0, 2)
+
+
+@pytest.mark.parametrize("row_is_gone", [False, True], ids=["expired", "gone"])
+async def test_race_for_a_free_key_has_one_winner(scene: Scene, row_is_gone: bool) -> None:
+    """Whoever loses the second write is told to wait."""
+    await scene.once()
+    scene.clock.advance_ms(600_000)
+    row = await scene.row()
+    raced: list[Call] = []
+
+    async def race(call: Call, effect: Effect) -> object:
+        result = await effect()
+        if call.operation == "get" and not raced:
+            raced.append(call)
+            await scene.store.inner.replace(Table.IDEMPOTENCY, row)
+            return None if row_is_gone else result
+        return result
+
+    scene.store.around = race
+    with pytest.raises(IdempotencyInProgress):
+        await scene.once()
+    assert (scene.worked, len(raced)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "undone"),
+    [("not sent", 1), ("answer lost", 0), ("store gone", 0)],
+)
+async def test_answer_that_is_not_certainly_stored(scene: Scene, fault: str, undone: int) -> None:
+    """The work is undone only where no repeat can get its answer; the key works again as soon as it can."""
+
+    async def working() -> Answer:
+        (scene.store.lose if fault == "answer lost" else scene.store.fail)("replace", DOWN)
+        if fault == "store gone":
+            scene.store.fail("delete", DOWN)
+        return await scene.work()
+
+    with pytest.raises(StorageUnavailable):
+        await scene.once(work=working)
+
+    assert scene.undone == undone
+    if fault == "store gone":
+        with pytest.raises(IdempotencyInProgress):
+            await scene.once()
+        scene.clock.advance_ms(LEASE_MS)
+    assert (await scene.once()).content["number"] == (1 if fault == "answer lost" else 2)
+
+
+async def test_owner_slower_than_its_lease_changes_nothing(scene: Scene) -> None:
+    """The key was taken over: the slow one is undone, and the answer of the other stays."""
+
+    async def slow() -> Answer:
+        scene.clock.advance_ms(LEASE_MS)
+        await scene.once()
+        return await scene.work()
+
+    with pytest.raises(IdempotencyInProgress):
+        await scene.once(work=slow)
+
+    assert (scene.undone, (await scene.once()).content["number"]) == (1, 1)
+
+
+async def test_slow_owner_that_fails_frees_nobody_elses_key(scene: Scene) -> None:
+    """The claim of another request stays where it is."""
+
+    async def slow() -> Answer:
+        scene.clock.advance_ms(LEASE_MS)
+        await scene.once()
+        raise UpstreamFailure("for the test")
+
+    with pytest.raises(UpstreamFailure):
+        await scene.once(work=slow)
+
+    assert (await scene.once()).replayed
+
+
+async def test_answer_opens_with_pepper_principal_and_key_alone(scene: Scene) -> None:
     """The table holds neither the key nor what it is made from: without the phone's key nothing opens."""
-    row = await stored_answer(MemoryStore())
+    await scene.once()
+    row = await scene.row()
     sealed = base64.b64decode(str(row.values["answer"]))
 
     async def opened(*parts: str) -> bytes | None:
-        return unseal(await PSEUDONYMS.digest("idempotency-seal", *parts), sealed, row.key.encode())
+        root = await PSEUDONYMS.digest("idempotency", *parts)
+        return unseal(hmac.digest(root, b"seal", "sha256"), sealed, row.key.encode())
 
-    assert await opened("anna", KEY) == CONTENT
-    assert [await opened("anna", "another-key"), await opened("bert", KEY), await opened("anna")] == [
+    assert TOKEN.encode() in (await opened("anna", KEY.key) or b"")
+    assert [await opened("anna", "another-key"), await opened("bert", KEY.key), await opened("anna")] == [
         None
     ] * 3
+    assert not any(secret in repr((row, sealed)) for secret in (TOKEN, KEY.key, KEY.request, "anna"))
 
 
-async def test_answer_that_was_moved_to_another_row_does_not_open() -> None:
-    """Who can write to the table cannot hand one phone's session to another."""
-    store = MemoryStore()
-    row = await stored_answer(store)
-    clock = FakeClock()
-    idempotency = Idempotency(store, PSEUDONYMS, clock)
-    other = await idempotency.begin("bert", KEY, "a request")
-    assert isinstance(other, Claim)
-    forged = {**other.entity.values, "answer": row.values["answer"]}
-    await store.replace(Table.IDEMPOTENCY, replace(other.entity, values=forged))
+async def test_answer_that_was_moved_to_another_row_does_not_open(scene: Scene) -> None:
+    """Somebody who can write to the table cannot hand one phone's session to another."""
+    await scene.once()
+    answer = (await scene.row()).values["answer"]
+    other = replace(KEY, principal="bert")
 
-    with pytest.raises(StorageUnavailable):
-        await idempotency.begin("bert", KEY, "a request")
+    async def forging() -> Answer:
+        (claim,) = [row for row in await scene.rows() if "answer" not in row.values]
+        forged = replace(claim, values={**claim.values, "answer": answer})
+        await scene.store.replace(Table.IDEMPOTENCY, forged)
+        return await scene.work()
 
-
-async def test_claim_holds_for_half_a_minute() -> None:
-    """While the first request may still run nobody else does; once it cannot any more, the key is free again."""
-    store, clock = MemoryStore(), FakeClock()
-    idempotency = Idempotency(store, PSEUDONYMS, clock)
-    await idempotency.begin("anna", KEY, "a request")
-
-    clock.advance_seconds(29.999)
     with pytest.raises(IdempotencyInProgress):
-        await idempotency.begin("anna", KEY, "a request")
-    clock.advance_seconds(0.001)
-
-    assert isinstance(await idempotency.begin("anna", KEY, "a request"), Claim)
-
-
-@pytest.mark.parametrize("wrong_by", [3_600_000, -3_600_000])
-async def test_clock_that_the_first_answer_puts_right_leaves_no_wrong_lease(wrong_by: int) -> None:
-    """An instance whose own clock is an hour off does not lock a key for an hour, nor leave it open to the next."""
-    clock = FakeClock()
-
-    class Teaching(MemoryStore):
-        offset = wrong_by
-
-        async def check(self) -> None:
-            self.offset = 0
-
-    store = Teaching()
-    claim = await Idempotency(store, PSEUDONYMS, lambda: clock() + store.offset).begin(
-        "anna", KEY, "a request"
-    )
-
-    assert isinstance(claim, Claim)
-    assert claim.entity.expires_at == clock() + 30_000
-    assert await store.get(Table.IDEMPOTENCY, claim.entity.key) == claim.entity
+        await scene.once(other, forging)
+    with pytest.raises(StorageUnavailable):
+        await scene.once(other)
 
 
-async def test_late_withdrawal_leaves_the_next_holder_alone() -> None:
-    """A request that was slow beyond its lease takes back nothing that is not its own."""
-    store, clock = MemoryStore(), FakeClock()
-    idempotency = Idempotency(store, PSEUDONYMS, clock)
-    slow = await idempotency.begin("anna", KEY, "a request")
-    clock.advance_seconds(30)
-    next_one = await idempotency.begin("anna", KEY, "a request")
-    assert isinstance(slow, Claim)
-    assert isinstance(next_one, Claim)
-    await idempotency.complete(next_one, CONTENT, clock() + 600_000)
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("k" * 16, "k" * 16),
+        ("Az09_-" * 20 + "k" * 8, "Az09_-" * 20 + "k" * 8),
+        (f'"{"k" * 16}"', "k" * 16),
+        ("k" * 15, None),
+        ("k" * 129, None),
+        ("", None),
+        ("sixteen characters", None),
+        (f'"{"k" * 16}', None),
+        (f"{'k' * 16}\n", None),
+        ("\uff4b" * 16, None),
+    ],
+)
+def test_key_is_read_bare_or_quoted(text: str, key: str | None) -> None:
+    """16 to 128 of `A-Za-z0-9_-`; the draft writes keys as quoted strings."""
+    if key is not None:
+        assert parse_key(text) == key
+        return
+    with pytest.raises(InvalidIdempotencyKey):
+        parse_key(text)
 
-    assert not await idempotency.withdraw(slow)
-    found = await idempotency.find("anna", KEY, "a request")
-    assert isinstance(found, StoredAnswer)
-    assert found.content == CONTENT
+
+async def test_no_repr_shows_key_or_answer(scene: Scene) -> None:
+    """Neither is printed by mistake."""
+    shown = repr((KEY, await scene.once()))
+
+    assert not any(secret in shown for secret in (KEY.key, KEY.request, TOKEN))

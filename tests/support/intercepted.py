@@ -59,3 +59,18 @@ class Intercepted:
         if losses := self._losses[call.operation]:
             raise losses.popleft()
         return answer
+
+
+def failing_once(operation: str, table: object, *, arrives: bool, error: Exception) -> Around:
+    """Let one call of an operation on a table raise: before its effect or, where it `arrives`, after it."""
+    failed: list[Call] = []
+
+    async def around(call: Call, effect: Effect) -> Any:  # noqa: ANN401 - the answer of any port.
+        if failed or (call.operation, call.table) != (operation, table):
+            return await effect()
+        failed.append(call)
+        if arrives:
+            await effect()
+        raise error
+
+    return around
