@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.access import Caller
@@ -59,62 +59,65 @@ async def create_session(app: App, command: CreateCommand) -> Created:
     """
     device = await app.pseudonyms.of("device", command.device_id)
     subjects = await app.subjects.of_create(device, command.caller.principal, command.caller.network)
-    return await _Create(app, command, device, subjects).run()
+    create = _Create(app, command, device, subjects)
+    key = _request_key(command)
+    try:
+        app.limiter.require_not_refused(subjects)
+        app.face.require_room()
+    except BrokerError:
+        # Refused before it touches the store. But a request that was answered is answered again.
+        answer = await create.found(key) if key else None
+        if answer is None:
+            raise
+    else:
+        answer = await (app.idempotency.once(key, create.first, create.undo) if key else create.first())
+    content = answer.content
+    created = Created(
+        content["session_id"], content["auth_token"], content["expires_at"], content["rate_limit"]
+    )
+    if answer.replayed:
+        await create.require_not_revoked(created)
+    else:
+        # The alert for missing events starts from this line.
+        log_event(
+            _log,
+            logging.INFO,
+            "session_created",
+            sessionId=created.session_id,
+            tokenLifetimeSeconds=command.spec.token_lifetime,
+        )
+    return created
+
+
+def _request_key(command: CreateCommand) -> RequestKey | None:
+    if command.idempotency_key is None:
+        return None
+    return RequestKey(command.caller.principal or "", command.idempotency_key, command.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
 class _Create:
-    """One create on its way; `device` is the pseudonym of the device, `subjects` whom the limits count."""
+    """One create on its way; `device` is the pseudonym of the device, `subjects` the rows that limits count in."""
 
     app: App
     command: CreateCommand
     device: str
-    subjects: list[Subject]
+    subjects: Sequence[Subject]
 
-    async def run(self) -> Created:
-        command = self.command
-        key = None
-        if command.idempotency_key is not None:
-            principal = command.caller.principal or ""
-            key = RequestKey(principal, command.idempotency_key, command.fingerprint)
-        try:
-            self.app.limiter.require_not_refused(self.subjects)
-            self.app.face.require_room()
-        except BrokerError:
-            # Hopeless, so refused before it touches the store. But a request that was answered is answered again.
-            answer = await self._found(key) if key else None
-            if answer is None:
-                raise
-        else:
-            answer = (
-                await self.app.idempotency.once(key, self._first, self._undo) if key else await self._first()
-            )
-        created = Created(**answer.content)
-        if answer.replayed:
-            await self._require_usable(created)
-        else:
-            # The alert for missing events starts from this line.
-            log_event(
-                _log,
-                logging.INFO,
-                "session_created",
-                sessionId=created.session_id,
-                tokenLifetimeSeconds=command.spec.token_lifetime,
-            )
-        return created
-
-    async def _found(self, key: RequestKey) -> Answer | None:
+    async def found(self, key: RequestKey) -> Answer | None:
+        """The stored answer of a request that is refused now, if there is one."""
         # A flood of refused requests with ever new keys must hardly read.
         if not self.app.second_looks.take(self.subjects[0].key):
             return None
         return await self.app.idempotency.find(key)
 
-    async def _require_usable(self, created: Created) -> None:
+    async def require_not_revoked(self, created: Created) -> None:
+        """Raise `IdempotencyKeyReused` where the session of a stored answer cannot be used any more."""
         stored = await self.app.sessions.get(created.session_id)
         if stored is None or stored.record.revoked:
             raise IdempotencyKeyReused("its session was revoked")
 
-    async def _first(self) -> Answer:
+    async def first(self) -> Answer:
         """Admit the request, make the session, keep it."""
         admission = await self.app.limiter.admit(self.subjects)
         created_at = self.app.clock()
@@ -136,7 +139,7 @@ class _Create:
         try:
             await self._keep(made, created_at, expires_at)
         except StorageUnavailable as failure:
-            await self._undo(answer)
+            await self.undo(answer)
             raise StorageUnavailable("the session could not be recorded") from failure
         return answer
 
@@ -160,7 +163,7 @@ class _Create:
         )
         await self.app.sessions.add(record)
 
-    async def _undo(self, answer: Answer) -> None:
+    async def undo(self, answer: Answer) -> None:
         """Delete the session here and at Face, as far as possible. Nobody has its token, and the sweep ends it."""
         session_id = answer.content["session_id"]
         await asyncio.gather(

@@ -9,12 +9,13 @@ sys.path.insert(0, str(ROOT))
 
 from shared.settings import SETTINGS  # noqa: E402 - the path has to be there first.
 from shared.web.catalogue import CATALOGUE  # noqa: E402
+from shared.web.responses import MAX_DETAILS  # noqa: E402
 
 MADE_BY = "<!-- Made by `make reference`; the source is {}. -->"
 
 
 def errors_page() -> str:
-    """The error catalogue as a page for who writes the app on the phone."""
+    """The error catalogue as a page for developers of apps."""
     rows = [
         (str(int(row.status)), f"`{row.code}`", _message(row.message), row.what_to_do)
         for row in sorted(CATALOGUE, key=lambda row: int(row.status))
@@ -32,8 +33,19 @@ def errors_page() -> str:
             '{"error": {"code": "SessionNotFound", "message": "...", "requestId": "..."}}',
             "```",
             "",
-            "`DeviceThrottled` and `ClientThrottled` also hold `retryAfterSeconds`. Where waiting helps, the header",
-            "`Retry-After` says how many seconds. Decide by the code; messages are for people.",
+            "Where fields, header fields or query parameters are at fault, `target` names the first of them, and",
+            f"`details` lists up to {MAX_DETAILS} faults. `code` and `message` are those of the first fault. Values",
+            "are never repeated, and neither are unknown names, unless they are 1 to 64 of `A-Za-z0-9_`:",
+            "",
+            "```json",
+            '{"error": {"code": "InvalidRequestBody", "message": "...", "requestId": "...",',
+            '  "target": "clientReference", "details": [',
+            '    {"code": "InvalidRequestBody", "target": "clientReference", "message": "..."},',
+            '    {"code": "InvalidTokenLifetime", "target": "authTokenTimeToLiveInSeconds", "message": "..."}]}}',
+            "```",
+            "",
+            "Where waiting helps, `retryAfterSeconds` and the header `Retry-After` say for how many seconds. Decide",
+            "by the code; messages are for people.",
             "",
             *_table(("status", "code", "message", "what the phone does"), rows),
             "",
@@ -42,7 +54,7 @@ def errors_page() -> str:
 
 
 def settings_page() -> str:
-    """The app settings as a page for who runs the service."""
+    """The app settings as a page for operators."""
     rows = [(f"`{setting.name}`", _default(setting.default), setting.expected) for setting in SETTINGS]
     return "\n".join(
         [
@@ -66,7 +78,11 @@ def _default(value: object) -> str:
 
 
 def _message(message: str) -> str:
-    return message.replace("{seconds}", "N").replace("{maximum}", "86400").replace("{modes}", "'Passive'")
+    return (
+        message.replace("{seconds}", "N")
+        .replace("{error.maximum}", "86400")
+        .replace("{error.choices}", "'Passive'")
+    )
 
 
 def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -9,8 +9,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from shared.errors import SettingsError
-from shared.face.endpoint import Endpoint, custom_endpoint, regional_endpoint
-from shared.face.versions import API_VERSIONS
+from shared.face.endpoint import API_VERSIONS, Endpoint, custom_endpoint, regional_endpoint
 from shared.keys.secret import Secret, flaw_of
 from shared.throttle.policy import Policy
 

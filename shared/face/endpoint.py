@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from shared.face.regions import REGION_HOSTS
 
+API_VERSIONS = ("v1.1-preview.1", "v1.2", "v1.3-preview.1")
+"""The versions of the Face API that the broker speaks."""
+
 _CUSTOM_SUBDOMAIN = re.compile(r"https://[a-z0-9][a-z0-9-]{0,62}[a-z0-9]\.cognitiveservices\.azure\.com")
 _LOOPBACK = re.compile(r"https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::([1-9][0-9]{0,4}))?")
 _HIGHEST_PORT = 65535

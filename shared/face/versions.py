@@ -2,6 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
+from shared.face.endpoint import API_VERSIONS as API_VERSIONS
 from shared.face.model import AuditEntry, AuditPage, CreatedSession, LivenessMode, SessionResult, SessionSpec
 from shared.face.wire import UpstreamRequest, UpstreamResponse
 
@@ -45,9 +46,6 @@ class AuditedVersion(Protocol):
     def read_audit(self, response: UpstreamResponse, session_id: str) -> tuple[AuditEntry, ...]:
         """Read the entries of the session that was asked for."""
         ...
-
-
-API_VERSIONS = ("v1.1-preview.1", "v1.2", "v1.3-preview.1")
 
 
 def load_version(name: str) -> ApiVersion:

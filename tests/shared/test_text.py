@@ -1,56 +1,112 @@
-"""JSON as strictly as the contract asks."""
+"""Strict JSON, times and trace contexts."""
 
 import json
+import re
 from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import InvalidRequestBody
-from shared.web.requests import parse_object
+from shared.text import continued, from_http_date, parse_json, rfc3339
 
-scalars = (
+json_values = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(10**9), 10**9)
-    | st.text(st.characters(exclude_categories=["Cs"]))
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
+    max_leaves=10,
 )
 
 
-@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), scalars))
-def test_plain_object_is_read_as_it_was_written(fields: dict[str, object]) -> None:
-    """What is strict JSON comes through unchanged."""
-    assert parse_object(json.dumps(fields).encode()) == fields
+@given(json_values)
+def test_strict_json_is_read_as_it_was_written(value: object) -> None:
+    """Strict JSON comes through unchanged."""
+    assert parse_json(json.dumps(value).encode()) == value
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_an_object_or_refused(body: bytes) -> None:
-    """No input whatever raises anything else."""
-    with suppress(InvalidRequestBody):
-        assert isinstance(parse_object(body), dict)
+def test_any_bytes_are_read_or_refused(body: bytes) -> None:
+    """No input raises anything but `ValueError`."""
+    with suppress(ValueError):
+        parse_json(body)
 
 
 @pytest.mark.parametrize(
     "body",
     [
+        b"",
+        b'{"a":NaN}',
         b'{"a":Infinity}',
         b'{"a":-Infinity}',
+        b'{"a":1e999}',
         b'{"a":1,"a":2}',
         b'{"a":{"b":1,"b":2}}',
+        b'{"a":"\\ud800"}',
+        b'{"a":"\xff"}',
+        b"\xef\xbb\xbf{}",
+        "{}".encode("utf-16"),
         b"{}x",
         b"\x00{}",
         b"{'a':1}",
+        b"[" * 4096,
+        b'{"a":' * 600 + b"1" + b"}" * 600,
+    ],
+    ids=lambda body: str(body[:20]),
+)
+def test_json_that_others_may_read_differently_is_refused(body: bytes) -> None:
+    """Python's parser would take some of these: duplicate names, NaN, lone surrogates, deep nesting."""
+    with pytest.raises(ValueError, match="."):
+        parse_json(body)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [(0, "1970-01-01T00:00:00.000Z"), (1_800_000_000_001, "2027-01-15T08:00:00.001Z")],
+)
+def test_times_are_told_in_utc_to_the_millisecond(milliseconds: int, text: str) -> None:
+    """RFC 3339 with three digits, also where they are zero."""
+    assert rfc3339(milliseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Thu, 01 Jan 1970 00:00:01 GMT", 1_000),
+        ("Thu, 01 Jan 1970 00:00:01 -0000", None),
+        ("soon", None),
+        ("Thu, 01 Jan 99999 00:00:01 GMT", None),
+        (None, None),
     ],
 )
-def test_lenient_json_is_refused(body: bytes) -> None:
-    """What Python's parser would let pass, or others read differently, is refused."""
-    with pytest.raises(InvalidRequestBody):
-        parse_object(body)
+def test_date_of_a_header_is_read_or_none(text: str | None, expected: int | None) -> None:
+    """A date without a known zone is no date."""
+    assert from_http_date(text) == expected
 
 
-def test_refusal_does_not_hold_what_was_sent() -> None:
-    """The detail goes to the log: it names the fault alone."""
-    with pytest.raises(InvalidRequestBody) as refused:
-        parse_object(b'{"secret":"canary"')
-    assert "canary" not in refused.value.detail
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.mark.parametrize(
+    ("received", "trace_id"),
+    [
+        (f"00-{TRACE}-b7ad6b7169203331-01", TRACE),
+        (f"00-{TRACE.upper()}-b7ad6b7169203331-01", None),
+        (f"00-{'0' * 32}-b7ad6b7169203331-01", None),
+        (f"00-{TRACE}-{'0' * 16}-01", None),
+        (f"00-{TRACE}-b7ad6b7169203331-01\n", None),
+        (f"01-{TRACE}-b7ad6b7169203331-01", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_trace_is_continued_or_begun(received: str | None, trace_id: str | None) -> None:
+    """Our span has an id of its own and is never marked as sampled; a bad header begins a new trace."""
+    made = [continued(received) for _ in range(2)]
+
+    assert all(re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-00", traceparent) for traceparent in made)
+    assert made[0][36:] != made[1][36:] or made[0] != made[1]
+    assert "b7ad6b7169203331" not in made[0]
+    assert (made[0][3:35] == TRACE) == (trace_id is not None)

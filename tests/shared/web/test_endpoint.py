@@ -8,7 +8,7 @@ import pytest
 
 from shared.app import install
 from shared.errors import IdempotencyInProgress, SessionNotFound, StorageUnavailable
-from shared.web.endpoint import Call, respond
+from shared.web.endpoint import Context, respond
 from shared.web.responses import Reply
 from tests.support.app import app_of
 
@@ -22,7 +22,7 @@ def request_of(**headers: str) -> func.HttpRequest:
 async def test_fault_is_logged_by_its_type_and_place_alone(caplog: pytest.LogCaptureFixture) -> None:
     """The text of an exception can hold what a caller sent: neither the answer nor the log repeats it."""
 
-    async def faulty(call: Call) -> Reply:
+    async def faulty(context: Context) -> Reply:
         raise ValueError(CANARY)
 
     install(app_of())
@@ -53,7 +53,7 @@ async def test_only_what_an_operator_has_to_see_is_a_warning(
 ) -> None:
     """What callers do wrong, or too early, is no failure of the service."""
 
-    async def refusing(call: Call) -> Reply:
+    async def refusing(context: Context) -> Reply:
         raise error
 
     install(app_of())

@@ -1,32 +1,70 @@
-"""Reading a request whose header fields are not what they should be."""
+"""Reading the JSON body of a request."""
 
 import azure.functions as func
 import pytest
 
-from shared.errors import LengthRequired, RequestTooLarge
+from shared.errors import InvalidMediaType, InvalidRequestBody, LengthRequired, RequestTooLarge
 from shared.web.requests import json_body
 
+BODY = b'{"a":1}'
 
-def request_of(length: str | None) -> func.HttpRequest:
-    headers = {"content-type": "application/json"} | ({} if length is None else {"content-length": length})
-    return func.HttpRequest("POST", "http://localhost/api/sessions", headers=headers, body=b"{}")
+
+def request_of(body: bytes = BODY, **headers: str | None) -> func.HttpRequest:
+    fields: dict[str, str | None] = {"content-type": "application/json", "content-length": str(len(body))}
+    fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+    present = {name: value for name, value in fields.items() if value is not None}
+    return func.HttpRequest("POST", "http://localhost/api/sessions", headers=present, body=body)
 
 
 @pytest.mark.parametrize(
     "length", [None, "", "abc", "-1", "+2", "2.0", "1e2", "2, 2", "0x2", "\u0662", "2" * 10], ids=ascii
 )
-def test_length_that_is_no_number_is_none(length: str | None) -> None:
-    """What cannot be a length says nothing of how much was sent."""
+def test_length_that_is_not_a_number_counts_as_missing(length: str | None) -> None:
+    """It says nothing of how much was sent."""
     with pytest.raises(LengthRequired):
-        json_body(request_of(length))
+        json_body(request_of(content_length=length))
 
 
-def test_length_counts_before_the_body_is_looked_at() -> None:
-    """What is announced as too large is refused, whatever has arrived."""
-    with pytest.raises(RequestTooLarge):
-        json_body(request_of("4097"))
+def test_body_of_4096_bytes_is_the_largest() -> None:
+    """The announced length counts, and so does the length of what arrived."""
+    assert json_body(request_of(BODY.ljust(4096))) == {"a": 1}
+    for request in (request_of(content_length="4097"), request_of(BODY.ljust(4097), content_length="7")):
+        with pytest.raises(RequestTooLarge):
+            json_body(request)
 
 
-def test_length_that_fits_is_taken() -> None:
-    """A number is enough."""
-    assert json_body(request_of("2")) == {}
+@pytest.mark.parametrize(
+    ("media_type", "taken"),
+    [
+        ("application/json", True),
+        ("application/json;charset=UTF-8", True),
+        (' APPLICATION/JSON ; charset="utf-8" ', True),
+        (None, False),
+        ("", False),
+        ("text/plain", False),
+        ("application/jsonp", False),
+        ("application/json; charset=utf-16", False),
+    ],
+)
+def test_only_json_in_utf8_is_read(media_type: str | None, taken: bool) -> None:
+    """JSON may name the charset that it has anyway."""
+    request = request_of(content_type=media_type)
+    if taken:
+        assert json_body(request) == {"a": 1}
+        return
+    with pytest.raises(InvalidMediaType):
+        json_body(request)
+
+
+def test_compressed_body_is_refused() -> None:
+    """It would have to be unpacked before its size is known."""
+    with pytest.raises(InvalidMediaType):
+        json_body(request_of(content_encoding="gzip"))
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"canary"', b'{"secret":"canary"', b'{"canary":NaN}'])
+def test_body_that_is_not_a_json_object_is_refused(body: bytes) -> None:
+    """The detail goes to the log, so it names the fault alone."""
+    with pytest.raises(InvalidRequestBody) as refused:
+        json_body(request_of(body))
+    assert "canary" not in refused.value.detail
