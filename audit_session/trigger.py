@@ -8,7 +8,7 @@ from typing import Any
 import azure.functions as func
 
 from audit_session.use_case import audit_session
-from shared.errors import InvalidStart, InvalidTop
+from shared.errors import InvalidStart, InvalidTop, RequestRefused, refuse
 from shared.face.model import AuditEntry, AuditPage
 from shared.text import rfc3339
 from shared.web.endpoint import Context, respond
@@ -44,15 +44,17 @@ async def _audit(context: Context) -> Reply:
 
 def _page(query: Mapping[str, str]) -> AuditPage:
     start, top = _number(query.get("start", "0")), _number(query.get("top", "1000"))
-    if start is None or start > _LARGEST_ID:
-        raise InvalidStart
-    if top is None or not 1 <= top <= 1000:
-        raise InvalidTop
+    faults: list[RequestRefused] = []
+    if not 0 <= start <= _LARGEST_ID:
+        faults.append(InvalidStart())
+    if not 1 <= top <= 1000:
+        faults.append(InvalidTop())
+    refuse(faults)
     return AuditPage(start, top)
 
 
-def _number(text: str) -> int | None:
-    return int(text) if re.fullmatch("[0-9]{1,64}", text) else None
+def _number(text: str) -> int:
+    return int(text) if re.fullmatch("[0-9]{1,64}", text) else -1
 
 
 def _shown(entry: AuditEntry) -> dict[str, Any]:

