@@ -154,18 +154,23 @@ def test_lifetime_is_held_to_the_ceiling(seconds: int, at_fault: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("has_them", "visibility", "at_fault"),
-    [(True, "decision", False), (True, "status", True), (False, "decision", True)],
+    ("has_them", "visibility", "wanted", "at_fault"),
+    [
+        (True, "decision", True, False),
+        (True, "status", True, True),
+        (False, "decision", True, True),
+        (False, "status", False, False),
+    ],
 )
 def test_results_for_the_phone_need_version_and_operator(
-    has_them: bool, visibility: str, at_fault: bool
+    has_them: bool, visibility: str, wanted: bool, at_fault: bool
 ) -> None:
     """`sendResultsToClient` is refused where the API version lacks it or the operator hides decisions."""
     face, settings = FakeFace(can_send_results_to_client=has_them), settings_of(RESULT_VISIBILITY=visibility)
-    body, faults = read_body(GOOD | {"sendResultsToClient": True}, None, face, settings)
+    body, faults = read_body(GOOD | {"sendResultsToClient": wanted}, None, face, settings)
 
     assert told(faults) == ([(BODY, "sendResultsToClient")] if at_fault else [])
-    assert body.spec(600).send_results_to_client
+    assert body.spec(600).send_results_to_client == wanted
 
 
 json_values = st.recursive(
