@@ -74,7 +74,7 @@ class RequestRefused(BrokerError):
 
 
 def refuse(faults: Sequence[RequestRefused]) -> None:
-    """Raise the first fault with the others attached; do nothing where there is none."""
+    """Raise the first fault with the others attached; do nothing if the list is empty."""
     if faults:
         first, *others = faults
         first.others = tuple(others)
@@ -172,7 +172,7 @@ class RouteNotFound(RequestRefused):
 
 
 class SessionNotFound(RequestRefused):
-    """The caller may not see a session with this id, or there is none."""
+    """No session with this id is visible to the caller."""
 
     code = "SessionNotFound"
 

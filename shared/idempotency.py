@@ -2,8 +2,8 @@
 
 After draft-ietf-httpapi-idempotency-key-header. One row stands for a key, and goes through these phases:
 
-1. claimed: inserted only if there is none, with its owner's mark, and for the time of a lease. A process that dies
-   blocks its key no longer than that.
+1. claimed: inserted only if absent, with the mark of its owner, for the time of a lease. A process that dies blocks its
+   key no longer than that.
 2. answered: the owner replaces its claim by the sealed answer. From then on until it expires, the row never changes,
    and each repeat of the request gets this answer.
 

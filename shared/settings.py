@@ -28,7 +28,7 @@ _SECRET_NAME = "[0-9A-Za-z-]{1,127}"  # noqa: S105 - the pattern of a name.
 
 
 class AddressSource(StrEnum):
-    """What stands in front of the app, and so which header field is the platform's own."""
+    """The service in front of the app, which decides the header field of the client's address."""
 
     NONE = "none"
     APP_SERVICE = "appservice"
@@ -58,7 +58,7 @@ def _number_within(
     lowest: float, highest: float, kind: type[int] | type[float] = int
 ) -> Callable[[str], float]:
     def parse(text: str) -> float:
-        # Stricter than Python, which takes underscores, blanks and other alphabets' digits.
+        # Python would also take underscores, blanks and the digits of other alphabets.
         if not _NUMBER.fullmatch(text):
             raise ValueError
         number = kind(text)
@@ -111,9 +111,9 @@ def _policy(default: str, what: str) -> Any:  # noqa: ANN401 - what dataclasses.
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How this app is set up; the app setting of a field has its name in capitals, unless another one is given.
+    """The app settings. The name of a setting is that of its field in capitals, unless another one is given.
 
-    What is said to be expected of a setting is the text of its error, and of its documentation.
+    The text about a setting is part of its error message, and of its documentation.
     """
 
     face_region: str | None = _setting(
@@ -177,30 +177,28 @@ class Settings:
         str, "a file that takes events, one JSON line each; for local runs only"
     )
     delete_after_result: bool = _setting(
-        _boolean, "`true` to delete the session at Face once its event is published, or `false`", True
+        _boolean, "`true` to delete the session at Face after its event was published, or `false`", True
     )
     public_base_url: str | None = _setting(
         _base_url, "the URL that phones reach this region at, without a path"
     )
 
     throttle_device: Policy = _policy("5/10m, 20/d", "sessions per device")
-    throttle_failures: Policy = _policy(
-        "5/30m", "checks per device that did not pass, before no session is made"
-    )
+    throttle_failures: Policy = _policy("5/30m", "failed checks per device, after which it gets no session")
     throttle_principal: Policy = _policy("10/10m", "sessions per authenticated caller")
     throttle_client: Policy = _policy("60/10m", "sessions and failed look-ups per client address")
     throttle_result: Policy = _policy("1/s", "upstream reads of the result per session")
     client_address: AddressSource = _setting(
         AddressSource,
-        "`none`, `appservice` or `frontdoor`: whose word for the client's address counts",
+        "`none`, `appservice` or `frontdoor`: the service whose header tells the client's address",
         AddressSource.NONE,
     )
     front_door_id: str | None = _setting(_matching(_GUID), "the id (a GUID) of the operator's own Front Door")
     client_auth: str | None = _setting(
-        _one_of("none"), "`none` (callers are not authenticated); in Azure it has to be said"
+        _one_of("none"), "`none` (callers are not authenticated); required in Azure"
     )
 
-    # The Functions host's own names for its storage, which is the app's as well.
+    # The Functions host's own names for its storage account, which the app uses too.
     storage_account: str | None = _setting(
         _matching("[a-z0-9]{3,24}"),
         "the name of the app's storage account, reached with the app's identity",
@@ -221,7 +219,7 @@ class Settings:
 
     @classmethod
     def from_mapping(cls, environment: Mapping[str, str]) -> Self:
-        """Read settings by their names; an empty one counts as not set. Raises `SettingsError`."""
+        """Read settings by their names; an empty one counts as absent. Raises `SettingsError`."""
         values, wrong = {}, []
         for setting in SETTINGS:
             if text := environment.get(setting.name):
@@ -232,30 +230,30 @@ class Settings:
         if wrong:
             raise SettingsError(wrong)
         settings = cls(**values)
-        if conflicts := [line for rule in _RULES for line in rule(settings)]:
+        if conflicts := list(_conflicts(settings)):
             raise SettingsError(conflicts)
         return settings
 
     @property
     def in_azure(self) -> bool:
-        """Whether the app runs on the platform rather than on somebody's machine."""
+        """Whether the app runs in Azure."""
         return self.website_site_name is not None
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where Face is called."""
+        """The endpoint of Face."""
         if self.face_endpoint:
             return custom_endpoint(self.face_endpoint)
         return regional_endpoint(self.face_region or "")
 
     @property
     def region(self) -> str:
-        """The region's name, as events tell it."""
+        """The name of the region in events."""
         return self.broker_region or self.face_region or "local"
 
     @property
     def base_url(self) -> str | None:
-        """What phones reach this app at, if that is known before a request comes."""
+        """The URL that phones reach this app at, or None where only a request tells it."""
         if self.public_base_url or not self.website_hostname:
             return self.public_base_url
         return f"https://{self.website_hostname}" if self.in_azure else None
@@ -263,7 +261,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One app setting: its name in the environment, the field that it fills, and what it is expected to be."""
+    """One app setting: its name in the environment, its field in `Settings`, and the values that it may have."""
 
     name: str
     field: str
@@ -273,7 +271,7 @@ class Setting:
 
     @property
     def refusal(self) -> str:
-        """What is said of a bad value, without the value."""
+        """The error for a bad value, without the value."""
         return f"{self.name}: expected {self.expected}"
 
 
@@ -297,7 +295,21 @@ def _expected(name: str) -> str:
     return _setting_of(name).refusal
 
 
-def _one_endpoint(settings: Settings) -> Iterator[str]:
+def _conflicts(settings: Settings) -> Iterator[str]:
+    """One line for each setting that does not go with the others."""
+    yield from _endpoint_conflicts(settings)
+    if settings.in_azure:
+        yield from _azure_conflicts(settings)
+    needs_key = settings.in_azure or settings.face_auth == "key"
+    if needs_key and settings.key_vault_url is None and settings.face_key is None:
+        yield _expected("key_vault_url")
+    if settings.storage_connection and settings.key_vault_url is None and settings.id_pepper is None:
+        yield "ID_PEPPER: expected with a store that outlives the process, or KEY_VAULT_URL"
+    if settings.client_address is AddressSource.FRONT_DOOR and settings.front_door_id is None:
+        yield _expected("front_door_id")
+
+
+def _endpoint_conflicts(settings: Settings) -> Iterator[str]:
     if (settings.face_region is None) == (settings.face_endpoint is None):
         yield "FACE_REGION: expected either this or FACE_ENDPOINT"
         return
@@ -307,50 +319,13 @@ def _one_endpoint(settings: Settings) -> Iterator[str]:
         yield "FACE_AUTH: expected `key`; `identity` needs a custom subdomain in FACE_ENDPOINT"
 
 
-def _no_local_secrets_in_azure(settings: Settings) -> Iterator[str]:
+def _azure_conflicts(settings: Settings) -> Iterator[str]:
     for name in ("face_key", "id_pepper", "storage_connection", "events_file"):
-        if settings.in_azure and getattr(settings, name) is not None:
+        if getattr(settings, name) is not None:
             yield f"{_setting_of(name).name}: expected to be absent in Azure, where no secret is an app setting"
-
-
-def _a_store(settings: Settings) -> Iterator[str]:
-    if settings.in_azure and settings.storage_account is None:
+    if settings.storage_account is None:
         yield f"{_expected('storage_account')}: memory does not outlive an instance"
-
-
-def _a_topic(settings: Settings) -> Iterator[str]:
-    if settings.in_azure and settings.event_grid_topic_endpoint is None:
+    if settings.event_grid_topic_endpoint is None:
         yield _expected("event_grid_topic_endpoint")
-
-
-def _a_pepper(settings: Settings) -> Iterator[str]:
-    if settings.storage_connection and settings.key_vault_url is None and settings.id_pepper is None:
-        yield "ID_PEPPER: expected with a store that outlives the process, or KEY_VAULT_URL"
-
-
-def _a_key(settings: Settings) -> Iterator[str]:
-    needed = settings.in_azure or settings.face_auth == "key"
-    if needed and settings.key_vault_url is None and not settings.face_key:
-        yield _expected("key_vault_url")
-
-
-def _said_who_may_call(settings: Settings) -> Iterator[str]:
-    if settings.in_azure and settings.client_auth is None:
-        yield "CLIENT_AUTH: expected `none` to be said where callers are not to be authenticated"
-
-
-def _front_door(settings: Settings) -> Iterator[str]:
-    if settings.client_address is AddressSource.FRONT_DOOR and settings.front_door_id is None:
-        yield _expected("front_door_id")
-
-
-_RULES: tuple[Callable[[Settings], Iterator[str]], ...] = (
-    _one_endpoint,
-    _no_local_secrets_in_azure,
-    _a_key,
-    _a_store,
-    _a_topic,
-    _a_pepper,
-    _said_who_may_call,
-    _front_door,
-)
+    if settings.client_auth is None:
+        yield "CLIENT_AUTH: expected `none` where callers are not authenticated"

@@ -1,4 +1,4 @@
-"""Text that crosses the border: strict JSON, times of the contract, the W3C trace context."""
+"""Text formats: strict JSON, times of the contract, the W3C trace context."""
 
 import json
 import re
@@ -11,10 +11,10 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-
 
 
 def parse_json(body: bytes) -> Any:  # noqa: ANN401 - JSON can be anything; models narrow it.
-    """Parse a bounded number of bytes; raises `ValueError` for whatever is not strict JSON, however deep."""
+    """Parse strict JSON of a bounded size; raises `ValueError` for anything else."""
     try:
         content = _DECODER.decode(body.decode("utf-8"))
-        # Lone surrogates written as escapes, NaN and endless numbers pass the parser, and fail only here.
+        # The parser takes escaped lone surrogates, NaN and infinite numbers; writing them again fails.
         json.dumps(content, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except RecursionError as problem:
         raise ValueError("nested too deep") from problem
@@ -28,22 +28,22 @@ def rfc3339(milliseconds: int) -> str:
 
 
 def from_http_date(text: str | None) -> int | None:
-    """The date of a header field (`Mon, 23 Nov 2026 09:52:00 GMT`) as unix milliseconds, or None where it is none."""
-    # Here, because it takes longer to load than all else that the app's start needs of the standard library.
+    """A date such as `Mon, 23 Nov 2026 09:52:00 GMT` as unix milliseconds, or None for any other text."""
+    # Imported late: it takes longer to load than the rest of the standard library that the start needs.
     from email.utils import parsedate_to_datetime
 
     try:
         moment = parsedate_to_datetime(text or "")
-        # `-0000` says that nobody knows the zone.
+        # `-0000` means that the zone is unknown.
         return None if moment.tzinfo is None else int(moment.timestamp()) * 1000
     except (TypeError, ValueError, OverflowError):
         return None
 
 
 def continued(received: str | None) -> str:
-    """A span of ours in the trace that was received, or in a new one.
+    """A `traceparent` with a span of our own, in the trace that was received or in a new one.
 
-    Never marked as sampled: a phone must not decide how much is recorded.
+    It is never marked as sampled: a phone must not decide how much is recorded.
     """
     found = _TRACEPARENT.fullmatch(received or "")
     trace_id = found[1] if found else secrets.token_hex(16)

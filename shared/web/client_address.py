@@ -1,4 +1,4 @@
-"""Whose address a request comes from, believed only as far as the platform vouches for it."""
+"""The client's address, taken only from header fields that the platform writes."""
 
 from collections.abc import Mapping
 from hmac import compare_digest
@@ -7,20 +7,19 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from shared.settings import AddressSource
 
 UNVOUCHED = "unvouched"
-"""What all callers count by together whose address nobody vouches for, although somebody should: who comes past the
-platform's front must not come past its limit."""
+"""The shared network of all requests that lack the platform's address header: a way around the platform's front must
+not be a way around its limits."""
 
 
 def client_network(
     headers: Mapping[str, str], source: AddressSource, front_door_id: str | None = None
 ) -> str | None:
-    """The caller's network as text: an IPv4 address, or the /64 of an IPv6 address; None where addresses do not count.
+    """The client's network: an IPv4 address, the /64 of an IPv6 address, or None where addresses do not count.
 
     App Service overwrites `client-ip` with the peer that it saw, port included
-    (Azure/app-service-linux-docs, headers.md). Behind Front Door that peer is Front Door; there `X-Azure-SocketIP` is
-    the TCP peer, while `X-Azure-ClientIP` can come from a header that the caller wrote; both count only together with
-    the id of the operator's own Front Door. `X-Forwarded-For` is never read: its left part is the caller's. A request
-    that lacks what the platform should have written is `UNVOUCHED`.
+    (Azure/app-service-linux-docs, headers.md). Behind Front Door that peer is Front Door, and `X-Azure-SocketIP` is the
+    client; it counts only with the id of the operator's own Front Door. `X-Azure-ClientIP` and `X-Forwarded-For` are
+    never read: the client can write them. A request without the platform's header is `UNVOUCHED`.
     """
     match source:
         case AddressSource.NONE:
@@ -35,7 +34,7 @@ def client_network(
 
 
 def network(text: str) -> str | None:
-    """Read `a.b.c.d`, `a.b.c.d:port`, `v6` or `[v6]:port` down to what a limit counts by, or None."""
+    """The network of an address such as `a.b.c.d`, `a.b.c.d:port`, `v6` or `[v6]:port`, or None for other text."""
     try:
         address = ip_address(_without_port(text.strip()))
     except ValueError:

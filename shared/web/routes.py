@@ -28,5 +28,5 @@ ROUTES = (CREATE_SESSION, GET_RESULT, REVOKE_SESSION, AUDIT_SESSION, HEALTH, REA
 
 
 def allowed_methods(path: str) -> tuple[str, ...]:
-    """The methods that a concrete path has, sorted; none where there is nothing at the path."""
+    """The methods of a concrete path, sorted; empty where nothing is at the path."""
     return tuple(sorted({route.method for route in ROUTES if route.matches(path)}))

@@ -63,12 +63,12 @@ class Broker:
         return dict(response.json())
 
     async def result(self, session: Mapping[str, Any], **headers: str) -> httpx.Response:
-        """Ask for the result, as who was given the session."""
+        """Ask for the result with the session's token."""
         token = {"X-Session-Token": str(session["authToken"])}
         return await self.http.get(f"/api/sessions/{session['sessionId']}", headers=token | headers)
 
     async def revoke(self, session: Mapping[str, Any]) -> httpx.Response:
-        """End the session, as who was given it."""
+        """Revoke the session with its token."""
         token = {"X-Session-Token": str(session["authToken"])}
         return await self.http.delete(f"/api/sessions/{session['sessionId']}", headers=token)
 
