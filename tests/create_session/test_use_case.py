@@ -22,6 +22,7 @@ from shared.errors import (
 )
 from shared.face.model import LivenessMode, SessionSpec
 from shared.queues.memory import MemoryQueue
+from shared.sessions.record import EXPIRY_GRACE_MS, Step
 from shared.storage.port import Table
 from tests.support.app import app_of
 from tests.support.fake_face import FakeFace
@@ -207,6 +208,25 @@ async def test_fault_of_our_own_frees_the_key() -> None:
         await create_session(scene.app, command_of(key=KEY))
 
     assert isinstance(await create_session(scene.app, command_of(key=KEY)), Created)
+
+
+async def test_create_keeps_what_its_end_needs() -> None:
+    """The record knows the session as it was given, and the sweep comes when its record can be settled."""
+    scene = Scene()
+    created = await create_session(scene.app, command_of(key=KEY))
+
+    stored = await scene.app.sessions.get(created.session_id)
+    assert stored is not None
+    record, now = stored.record, scene.app.clock()
+    assert (record.created_at, record.token_expires_at, created.expires_at) == (
+        now,
+        now + 600_000,
+        now + 600_000,
+    )
+    assert record.is_held_by(created.auth_token, None)
+    assert record.history == ((now, Step.CREATED),)
+    (message,) = scene.messages
+    assert message.visible_at == record.token_expires_at + EXPIRY_GRACE_MS + 5_000
 
 
 async def test_sweep_is_sent_before_the_record_and_the_answer_comes_last() -> None:

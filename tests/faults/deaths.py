@@ -1,10 +1,9 @@
 """Where a process dies: ports that end it with SIGKILL before or after one of their calls."""
 
-import asyncio
 import os
 import signal
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, Literal
@@ -19,15 +18,11 @@ ANY_CALL = "any call"
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """Before or after which call of which port, such as the second `sessions.replace`, a process dies.
-
-    The calls in `held` never go on: for those that the code makes side by side with the one that is died at.
-    """
+    """A process dies before or after this call of a port, such as the second `sessions.replace`."""
 
     moment: Moment
     call: str
     number: int = 1
-    held: tuple[str, ...] = ()
 
 
 class Fate:
@@ -37,10 +32,8 @@ class Fate:
         self._death = death
         self._calls: Counter[str] = Counter()
 
-    async def begin(self, call: str) -> int:
-        """Let a call begin, if it ever does; answers its number among those that it is counted with."""
-        if self._death and call in self._death.held:
-            await asyncio.Event().wait()
+    def begin(self, call: str) -> int:
+        """Note that a call begins; returns its number."""
         counted = self._counted(call)
         self._calls[counted] += 1
         self._meet(Death("before", counted, self._calls[counted]))
@@ -54,7 +47,7 @@ class Fate:
         return ANY_CALL if self._death and self._death.call == ANY_CALL else call
 
     def _meet(self, moment: Death) -> None:
-        if self._death and replace(self._death, held=()) == moment:
+        if self._death == moment:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -76,7 +69,7 @@ class Mortal:
     async def _call(self, method: str, member: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         place = args[0].value if args and isinstance(args[0], Table) else self._port_name
         call = f"{place}.{method}"
-        number = await self._fate.begin(call)
+        number = self._fate.begin(call)
         answer = await member(*args, **kwargs)
         self._fate.end(call, number)
         return answer

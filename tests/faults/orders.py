@@ -44,8 +44,6 @@ class Order:
         """Read it."""
         fields = json.loads(text)
         death = fields.pop("death")
-        if death:
-            death["held"] = tuple(death["held"])
         return cls(**fields, death=Death(**death) if death else None)
 
 

@@ -249,6 +249,8 @@ async def test_answer_opens_with_pepper_principal_and_key_alone(scene: Scene) ->
     assert [await opened("anna", "another-key"), await opened("bert", KEY.key), await opened("anna")] == [
         None
     ] * 3
+    from_the_table = hmac.digest(bytes.fromhex(row.key), b"seal", "sha256")
+    assert unseal(from_the_table, sealed, row.key.encode()) is None
     assert not any(secret in repr((row, sealed)) for secret in (TOKEN, KEY.key, KEY.request, "anna"))
 
 
