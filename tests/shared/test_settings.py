@@ -172,6 +172,18 @@ def test_endpoint_that_is_not_face_is_refused(endpoint: str) -> None:
             id="two endpoints",
         ),
         pytest.param({"FACE_REGION": "westeurope"}, "KEY_VAULT_URL", id="no key"),
+        pytest.param(AZURE | {"FACE_REGION": ""}, "FACE_REGION", id="no endpoint in Azure"),
+        pytest.param(
+            AZURE
+            | {
+                "FACE_REGION": "",
+                "FACE_ENDPOINT": "https://name.cognitiveservices.azure.com",
+                "FACE_AUTH": "identity",
+                "KEY_VAULT_URL": "",
+            },
+            "KEY_VAULT_URL",
+            id="no vault for the pepper in Azure",
+        ),
         pytest.param(LOCAL | {"FACE_AUTH": "identity"}, "FACE_AUTH", id="identity at a regional endpoint"),
         pytest.param(
             LOCAL | {"CLIENT_ADDRESS": "frontdoor"}, "FRONT_DOOR_ID", id="front door without its id"

@@ -83,6 +83,15 @@ def test_front_door_of_somebody_else_is_not_believed(door: str | None) -> None:
     assert client_network(headers, AddressSource.FRONT_DOOR, DOOR) == UNVOUCHED
 
 
+@pytest.mark.parametrize("own", [None, ""])
+@pytest.mark.parametrize("sent", [{}, {"x-azure-fdid": ""}])
+def test_front_door_without_an_id_of_its_own_believes_nobody(own: str | None, sent: dict[str, str]) -> None:
+    """An empty id in the header is not the operator's."""
+    headers = {"x-azure-socketip": "203.0.113.7"} | sent
+
+    assert client_network(headers, AddressSource.FRONT_DOOR, own) == UNVOUCHED
+
+
 @given(st.text(max_size=60))
 def test_nobody_can_write_the_address_of_the_unvouched(text: str) -> None:
     """It is no address that a field could hold."""
