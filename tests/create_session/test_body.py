@@ -32,73 +32,52 @@ def told(faults: list[RequestRefused]) -> list[tuple[str, str | None]]:
     return [(fault.code, fault.target) for fault in faults]
 
 
+TTL, SHOWN, REFERENCE = "authTokenTimeToLiveInSeconds", "sendResultsToClient", "clientReference"
+MODE_FIELD, DEVICE_FIELD = "livenessOperationMode", "deviceCorrelationId"
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        pytest.param({"enrollmentId": 1}, [(BODY, "enrollmentId")], id="unknown"),
-        pytest.param({"x" * 65: 1}, [(BODY, None)], id="unknown, long name"),
-        pytest.param({"a b": 1}, [(BODY, None)], id="unknown, name with a blank"),
-        pytest.param({"device_correlation_id": "x"}, [(BODY, "device_correlation_id")], id="Python's name"),
-        pytest.param(
-            {"authTokenTimeToLiveInSeconds": "600"}, [(BODY, "authTokenTimeToLiveInSeconds")], id="text"
-        ),
-        pytest.param(
-            {"authTokenTimeToLiveInSeconds": True}, [(BODY, "authTokenTimeToLiveInSeconds")], id="truth value"
-        ),
-        pytest.param(
-            {"authTokenTimeToLiveInSeconds": 600.0}, [(BODY, "authTokenTimeToLiveInSeconds")], id="float"
-        ),
-        pytest.param(
-            {"authTokenTimeToLiveInSeconds": 59}, [(LIFETIME, "authTokenTimeToLiveInSeconds")], id="too short"
-        ),
-        pytest.param(
-            {"authTokenTimeToLiveInSeconds": 86_401},
-            [(LIFETIME, "authTokenTimeToLiveInSeconds")],
-            id="too long",
-        ),
-        pytest.param(
-            {"authTokenTimeToLiveInSeconds": -(10**400)},
-            [(LIFETIME, "authTokenTimeToLiveInSeconds")],
-            id="huge",
-        ),
-        pytest.param({"sendResultsToClient": 1}, [(BODY, "sendResultsToClient")], id="number for a bool"),
-        pytest.param({"livenessOperationMode": 1}, [(BODY, "livenessOperationMode")], id="number for a mode"),
-        pytest.param({"livenessOperationMode": None}, [(MODE, "livenessOperationMode")], id="no mode"),
-        pytest.param({"livenessOperationMode": "passive"}, [(MODE, "livenessOperationMode")], id="case"),
-        pytest.param(
-            {"livenessOperationMode": "PassiveActive"}, [(MODE, "livenessOperationMode")], id="newer mode"
-        ),
-        pytest.param({"deviceCorrelationId": 7}, [(BODY, "deviceCorrelationId")], id="number for an id"),
-        pytest.param({"deviceCorrelationId": None}, [(DEVICE, "deviceCorrelationId")], id="no device"),
-        pytest.param({"deviceCorrelationId": ""}, [(DEVICE, "deviceCorrelationId")], id="empty device"),
-        pytest.param({"deviceCorrelationId": "x" * 65}, [(DEVICE, "deviceCorrelationId")], id="long device"),
-        pytest.param(
+        ({"enrollmentId": 1}, [(BODY, "enrollmentId")]),
+        ({"device_correlation_id": "x"}, [(BODY, "device_correlation_id")]),
+        ({"x" * 65: 1}, [(BODY, None)]),
+        ({"a b": 1}, [(BODY, None)]),
+        ({TTL: "600"}, [(BODY, TTL)]),
+        ({TTL: True}, [(BODY, TTL)]),
+        ({TTL: 600.0}, [(BODY, TTL)]),
+        ({TTL: 59}, [(LIFETIME, TTL)]),
+        ({TTL: 86_401}, [(LIFETIME, TTL)]),
+        ({TTL: -(10**400)}, [(LIFETIME, TTL)]),
+        ({SHOWN: 1}, [(BODY, SHOWN)]),
+        ({MODE_FIELD: 1}, [(BODY, MODE_FIELD)]),
+        ({MODE_FIELD: None}, [(MODE, MODE_FIELD)]),
+        ({MODE_FIELD: "passive"}, [(MODE, MODE_FIELD)]),
+        ({MODE_FIELD: "PassiveActive"}, [(MODE, MODE_FIELD)]),
+        ({DEVICE_FIELD: 7}, [(BODY, DEVICE_FIELD)]),
+        ({DEVICE_FIELD: None}, [(DEVICE, DEVICE_FIELD)]),
+        ({DEVICE_FIELD: ""}, [(DEVICE, DEVICE_FIELD)]),
+        ({DEVICE_FIELD: "x" * 65}, [(DEVICE, DEVICE_FIELD)]),
+        (
             {"deviceCorrelationIdSetInClient": True},
-            [(BODY, "deviceCorrelationId"), (DEVICE, "X-Device-Correlation-Id")],
-            id="device in the body and in the client",
+            [(BODY, DEVICE_FIELD), (DEVICE, "X-Device-Correlation-Id")],
         ),
-        pytest.param({"clientReference": "a b"}, [(BODY, "clientReference")], id="reference with a blank"),
-        pytest.param({"clientReference": "x\n"}, [(BODY, "clientReference")], id="reference, newline"),
-        pytest.param({"clientReference": "x" * 129}, [(BODY, "clientReference")], id="long reference"),
-        pytest.param({"clientReference": ""}, [(BODY, "clientReference")], id="empty reference"),
-        pytest.param(
-            {
-                "livenessOperationMode": "x",
-                "deviceCorrelationId": "",
-                "authTokenTimeToLiveInSeconds": 1,
-                "clientReference": 7,
-                "y": 0,
-            },
+        ({REFERENCE: "a b"}, [(BODY, REFERENCE)]),
+        ({REFERENCE: "x\n"}, [(BODY, REFERENCE)]),
+        ({REFERENCE: "x" * 129}, [(BODY, REFERENCE)]),
+        ({REFERENCE: ""}, [(BODY, REFERENCE)]),
+        (
+            {MODE_FIELD: "x", DEVICE_FIELD: "", TTL: 1, REFERENCE: 7, "y": 0},
             [
-                (BODY, "clientReference"),
+                (BODY, REFERENCE),
                 (BODY, "y"),
-                (MODE, "livenessOperationMode"),
-                (LIFETIME, "authTokenTimeToLiveInSeconds"),
-                (DEVICE, "deviceCorrelationId"),
+                (MODE, MODE_FIELD),
+                (LIFETIME, TTL),
+                (DEVICE, DEVICE_FIELD),
             ],
-            id="several",
         ),
     ],
+    ids=lambda value: str(value)[:40],
 )
 def test_each_fault_is_named_by_code_and_field(
     fields: dict[str, Any], expected: list[tuple[str, str | None]]

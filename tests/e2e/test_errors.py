@@ -183,22 +183,26 @@ CASES = {
     "address too often": Case(
         "ClientThrottled", created(times=2, headers=FROM_HERE), wait=600, settings=ONE_EACH
     ),
-    "create: 500": Case("UpstreamFailure", created(deviceCorrelationId="sim-create-500")),
-    "create: 502": Case("UpstreamFailure", created(deviceCorrelationId="sim-create-502")),
-    "create: lost": Case("UpstreamFailure", created(deviceCorrelationId="sim-create-lost")),
     "create: unreachable": Case("UpstreamFailure", unreachable_upstream),
-    "create: 401": Case("UpstreamUnauthorized", created(deviceCorrelationId="sim-create-401")),
-    "create: 403": Case("UpstreamUnauthorized", created(deviceCorrelationId="sim-create-403")),
-    "create: 429": Case("UpstreamThrottled", created(deviceCorrelationId="sim-create-429"), wait=26),
-    "create: 503": Case("UpstreamThrottled", created(deviceCorrelationId="sim-create-503"), wait=1),
-    "create: quota": Case(
-        "UpstreamQuotaExceeded", created(deviceCorrelationId="sim-create-quota"), wait=3600
-    ),
-    "result: 500": Case("UpstreamFailure", result_of("sim-result-500")),
-    "result: no route": Case("UpstreamFailure", result_of("sim-result-no-route")),
-    "result: 401": Case("UpstreamUnauthorized", result_of("sim-result-401")),
-    "result: 429": Case("UpstreamThrottled", result_of("sim-result-429"), wait=1),
-    "result: quota": Case("UpstreamQuotaExceeded", result_of("sim-result-quota"), wait=3600),
+}
+UPSTREAM: tuple[tuple[str, str, int | None], ...] = (
+    ("sim-create-500", "UpstreamFailure", None),
+    ("sim-create-502", "UpstreamFailure", None),
+    ("sim-create-lost", "UpstreamFailure", None),
+    ("sim-create-401", "UpstreamUnauthorized", None),
+    ("sim-create-403", "UpstreamUnauthorized", None),
+    ("sim-create-429", "UpstreamThrottled", 26),
+    ("sim-create-503", "UpstreamThrottled", 1),
+    ("sim-create-quota", "UpstreamQuotaExceeded", 3600),
+    ("sim-result-500", "UpstreamFailure", None),
+    ("sim-result-no-route", "UpstreamFailure", None),
+    ("sim-result-401", "UpstreamUnauthorized", None),
+    ("sim-result-429", "UpstreamThrottled", 1),
+    ("sim-result-quota", "UpstreamQuotaExceeded", 3600),
+)
+CASES |= {
+    device: Case(code, created(deviceCorrelationId=device) if "create" in device else result_of(device), wait)
+    for device, code, wait in UPSTREAM
 }
 # Each of these has a test of its own below, because it takes more than a request.
 ALONE = {"IdempotencyInProgress", "InternalError", "KeyUnavailable", "StorageUnavailable", "UpstreamTimeout"}
