@@ -26,7 +26,7 @@ from shared.idempotency import Claim, StoredAnswer
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord, Step, token_hash
 from shared.telemetry import log_event
-from shared.throttle import Admission, Subject
+from shared.throttle.limiter import Admission, Subject
 
 _log = logging.getLogger(__name__)
 
@@ -86,8 +86,11 @@ async def _claim(app: App, command: CreateCommand, subjects: list[Subject]) -> C
         _require_a_chance(app, subjects)
     except BrokerError:
         # A flood of refused requests must not write, and hardly read; but who was answered before is answered again.
-        may_look = app.second_looks.take(subjects[0].key)
-        found = await app.idempotency.find(*key) if may_look else None
+        device = subjects[0].key
+        if device in app.looked_up:
+            raise
+        app.looked_up[device] = True
+        found = await app.idempotency.find(*key)
         if found is None:
             raise
         return found

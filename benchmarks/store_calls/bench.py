@@ -20,7 +20,7 @@ from shared.face.model import (
 from shared.queues.port import MessageQueue
 from shared.settings import Settings
 from shared.storage.port import EntityStore
-from shared.throttle import Subject
+from shared.throttle.limiter import Subject
 
 _SETTINGS = {"FACE_REGION": "westeurope", "FACE_KEY": "none-is-called", "ID_PEPPER": "one-for-both-instances"}
 # Time stands still: what is limited by time is the same in each run, however fast the store is.

@@ -14,6 +14,7 @@ MAX_WINDOWS: Final = 4
 _UNITS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000}
 _MIN_PERIOD_MS: Final = _UNITS["s"]
 _MAX_PERIOD_MS: Final = 31 * _UNITS["d"]
+_NAME: Final = re.compile(r"[a-z]{1,32}")
 _WINDOW: Final = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,6})?([dhms])")
 _EXPECTED: Final = (
     f"expected limits like '5/10m, 20/d': 1 to {MAX_LIMIT} in 1s to 31d (s, m, h or d), "
@@ -150,3 +151,21 @@ class Policy:
         """Take one admission with this stamp back; a log without one stays as it is."""
         place = bisect_right(log, stamp) - 1
         return log[:place] + log[place + 1 :] if place >= 0 and log[place] == stamp else log
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit of a device, caller or address, under a `name` for header fields and logs (`device`).
+
+    `log` names the log that it counts in (`created`). A limit that is not `charged` is only looked at. Names are
+    1 to 32 letters a to z; raises `ValueError` for others.
+    """
+
+    name: str
+    policy: Policy
+    log: str
+    charged: bool
+
+    def __post_init__(self) -> None:
+        if not (_NAME.fullmatch(self.name) and _NAME.fullmatch(self.log)):
+            raise ValueError("expected a limit and its log to be named with 1 to 32 letters a to z")

@@ -3,7 +3,8 @@
 from shared.errors import ClientThrottled, DeviceThrottled
 from shared.pseudonyms import Pseudonyms
 from shared.settings import Settings
-from shared.throttle import Limit, Subject
+from shared.throttle.limiter import Subject
+from shared.throttle.policy import Limit
 
 
 class Subjects:

@@ -10,7 +10,7 @@ from shared.app import App, build
 from shared.events.publisher import MemoryPublisher
 from shared.queues.memory import MemoryQueue
 from shared.settings import Settings
-from shared.throttle import Limiter
+from shared.throttle.limiter import Limiter
 from tests.shared.throttle.stage import ACTOR, Call, Instance, Stage
 from tests.shared.throttle.watched_store import WatchedStore
 from tests.support.broker import environment

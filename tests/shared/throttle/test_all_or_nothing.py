@@ -17,7 +17,7 @@ from shared.app import App
 from shared.errors import BrokerError, SessionNotFound, Throttled
 from shared.face.model import LivenessMode, SessionSpec
 from shared.storage.port import Table
-from shared.throttle import Subject
+from shared.throttle.limiter import Subject
 from shared.throttle.rows import Row
 from tests.create_session.world import World
 from tests.support.processes import SOAK
