@@ -42,8 +42,7 @@ class Subject:
     def __post_init__(self) -> None:
         if len({limit.log for limit in self.limits}) != len(self.limits):
             raise ValueError("expected each limit of a subject to have a log of its own")
-        if not all(limit.policy.windows for limit in self.limits):
-            object.__setattr__(self, "limits", tuple(limit for limit in self.limits if limit.policy.windows))
+        object.__setattr__(self, "limits", tuple([limit for limit in self.limits if limit.policy.windows]))
 
     @property
     def published(self) -> tuple[Limit, ...]:
@@ -54,7 +53,7 @@ class Subject:
         """
         if self.refusal is not DeviceThrottled:
             return ()
-        return tuple(limit for limit in self.limits if limit.charged)
+        return tuple([limit for limit in self.limits if limit.charged])
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,14 +137,14 @@ class Policy:
             return ()
         stamp = max(now, log[-1]) if log else now
         recent = log[bisect_right(log, now - self.longest_ms) :]
-        return (*recent, stamp)[-max(window.limit for window in self.windows) :]
+        return (*recent, stamp)[-max([window.limit for window in self.windows]) :]
 
     def enter(self, log: Log, at: int, now: int) -> Log:
         """Add an entry of its own time, once: one with that time that is there already stays alone."""
         if at in log or at <= now - self.longest_ms:
             return log
         recent = sorted((*log[bisect_right(log, now - self.longest_ms) :], at))
-        return tuple(recent)[-max(window.limit for window in self.windows) :]
+        return tuple(recent)[-max([window.limit for window in self.windows]) :]
 
     @staticmethod
     def refund(log: Log, stamp: int) -> Log:

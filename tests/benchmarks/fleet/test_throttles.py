@@ -100,7 +100,7 @@ def test_a_caller_who_signed_in_is_limited_as_such(make: Make) -> None:
 
 
 def test_store_calls_of_the_broker_are_counted_one_by_one() -> None:
-    """A create writes two rows at once. A first refusal elsewhere is a lost write and two reads, a second costs nothing."""
+    """A create writes two rows at once. The first refusal elsewhere is a lost write and two reads; others are free."""
     calls = []
 
     async def happen() -> None:
