@@ -625,6 +625,26 @@ async def test_requests_without_a_shared_row_do_not_wait_for_each_other() -> Non
         await asyncio.gather(throttle.admit([device("a")]), throttle.admit([device("b")]))
 
 
+async def test_request_that_is_refused_already_does_not_wait_for_its_rows() -> None:
+    """A slow store must not hold up a flood of refused requests."""
+    store = FakeStore()
+    throttle = limiter(store)
+    minute = device("a", limit("1/m"))
+    await throttle.admit([minute])
+    await throttled(throttle, minute)
+    never = asyncio.Event()
+
+    async def wait(call: Call, effect: Effect) -> object:
+        return await never.wait()
+
+    store.around = wait
+    slow = asyncio.create_task(throttle.admit([device("b"), client()]))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await throttled(throttle, minute, client())
+    slow.cancel()
+
+
 async def test_caller_that_is_cancelled_while_it_waits_is_not_charged() -> None:
     """The callers behind it go on."""
     store = FakeStore()

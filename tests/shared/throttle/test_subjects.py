@@ -1,13 +1,24 @@
-"""Which limits a request counts against, and under which keys."""
+"""Which limits a request counts against, under which keys, and that a refused request leaves nothing behind."""
+
+from collections.abc import Awaitable
 
 import pytest
 
-from shared.errors import ClientThrottled, DeviceThrottled
+from create_session.use_case import CreateCommand, create_session
+from get_result.use_case import ResultQuery, get_result
+from shared.access import Caller
+from shared.app import App, build
+from shared.errors import ClientThrottled, DeviceThrottled, SessionNotFound, Throttled
+from shared.face.model import LivenessMode, SessionSpec
 from shared.pseudonyms import Pseudonyms
+from shared.queues.memory import MemoryQueue
 from shared.settings import Settings
 from shared.throttle.limiter import Subject
 from shared.throttle.subjects import Subjects
 from tests.support.broker import environment
+from tests.support.fake_face import FakeFace
+from tests.support.time import FakeClock
+from tests.support.watched_store import WatchedStore
 
 
 @pytest.fixture
@@ -73,3 +84,85 @@ async def test_failure_is_entered_in_the_row_of_the_device(pseudonyms: Pseudonym
     made = subjects(pseudonyms)
     [device] = await made.of_create("d1", None, None)
     assert made.of_failure("d1") == (device.key, device.limits[1])
+
+
+class Fleet:
+    """Two instances of the app over one store, queue and Face."""
+
+    def __init__(self, **settings: str) -> None:
+        clock = FakeClock()
+        self.store, self.queue, self.face = WatchedStore([]), MemoryQueue(clock), FakeFace()
+        mapping = environment("http://127.0.0.1:9", ID_PEPPER="one-for-both", **settings)
+        self.here, self.there = (
+            build(
+                Settings.from_mapping(mapping),
+                clock=clock,
+                face=self.face,
+                store=self.store,
+                queue=self.queue,
+            )
+            for _ in range(2)
+        )
+
+    async def require_refusal_without_effect(
+        self, request: Awaitable[object], refusal: type[Throttled]
+    ) -> None:
+        """Send a request that must be refused, and compare all that a request could leave behind."""
+        before = self.store.rows(), len(self.queue.messages), self.face.calls.total()
+        with pytest.raises(refusal):
+            await request
+        assert (self.store.rows(), len(self.queue.messages), self.face.calls.total()) == before
+
+
+def create(app: App, device: str, principal: str, network: str, key: str | None = None) -> Awaitable[object]:
+    command = CreateCommand(
+        spec=SessionSpec(LivenessMode.PASSIVE, device, 600),
+        device_id=device,
+        client_reference=None,
+        caller=Caller(principal, network),
+        idempotency_key=key,
+        fingerprint=device,
+        request_id="a-request",
+    )
+    return create_session(app, command)
+
+
+def miss(app: App, network: str) -> Awaitable[object]:
+    session_id = "ffffffff-fa4e-4000-8000-000000000000"
+    return get_result(app, ResultQuery(session_id, "a-token", Caller(None, network), "a-request"))
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "refusal"),
+    [
+        ("DEVICE", ("phone", "other-caller", "192.0.2.2"), DeviceThrottled),
+        ("FAILURES", ("phone", "other-caller", "192.0.2.2"), DeviceThrottled),
+        ("PRINCIPAL", ("other-phone", "caller", "192.0.2.2"), ClientThrottled),
+        ("CLIENT", ("other-phone", "other-caller", "192.0.2.1"), ClientThrottled),
+    ],
+)
+async def test_create_that_one_limit_refuses_leaves_everything_as_it_was(
+    name: str, asked: tuple[str, str, str], refusal: type[Throttled]
+) -> None:
+    """No row of any table changes, no message is sent and Face is not called; on each instance, with a key or not."""
+    fleet = Fleet(**{f"THROTTLE_{name}": "1/1h"})
+    await create(fleet.here, "phone", "caller", "192.0.2.1")
+    if name == "FAILURES":
+        key, limit = fleet.here.subjects.of_failure(await fleet.here.pseudonyms.of("device", "phone"))
+        await fleet.here.limiter.charge(key, limit, fleet.here.clock())
+    for app in (fleet.here, fleet.there, fleet.here):
+        await fleet.require_refusal_without_effect(create(app, *asked), refusal)
+        await fleet.require_refusal_without_effect(create(app, *asked, "an-idempotency-key"), refusal)
+
+
+async def test_misses_and_creates_use_up_one_limit_of_their_address() -> None:
+    """A miss that is refused leaves everything as it was."""
+    fleet = Fleet(THROTTLE_CLIENT="2/1h")
+    await create(fleet.here, "phone", "caller", "192.0.2.1")
+    with pytest.raises(SessionNotFound):
+        await miss(fleet.there, "192.0.2.1")
+    for app in (fleet.here, fleet.there):
+        await fleet.require_refusal_without_effect(miss(app, "192.0.2.1"), ClientThrottled)
+        await fleet.require_refusal_without_effect(
+            create(app, "other-phone", "other-caller", "192.0.2.1"), ClientThrottled
+        )
