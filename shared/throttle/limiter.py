@@ -106,7 +106,7 @@ class Limiter:
     The store holds one row for each subject. Exact means as the clocks of the instances agree.
 
     `random` returns numbers from 0 to below 1. `cached_rows` is the size of the cache of rows (`Rows`), and
-    `cached_refusals` the number of refusals that are cached. `deadline` is how many seconds a call may take in all.
+    `cached_refusals` the number of subjects whose refusals are cached. A call takes `deadline` seconds at most.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Limiter:
         deadline: float = 5.0,
     ) -> None:
         self._rows = Rows(store, cached_rows)
-        self._refusals: LRUCache[tuple[str, str], _Refusal] = LRUCache(cached_refusals)
+        self._refusals: LRUCache[str, list[_Refusal]] = LRUCache(cached_refusals)
         self._clock = clock
         self._random = random
         self._sleep = sleep
@@ -157,8 +157,10 @@ class Limiter:
         decision = await self._settle(keys, decide)
         if not decision.refusals:
             return decision.admission
-        for refusal in decision.refusals:
-            self._refusals[refusal.subject.key, refusal.limit.log] = refusal
+        for refusing in {refusal.subject.key for refusal in decision.refusals}:
+            self._refusals[refusing] = [
+                refusal for refusal in decision.refusals if refusal.subject.key == refusing
+            ]
         raise self._throttled(limited, decision.refusals, decision.at)
 
     def require_not_refused(self, subjects: Sequence[Subject]) -> None:
@@ -168,9 +170,8 @@ class Limiter:
         refusals = [
             refusal
             for subject in subjects
-            for limit in subject.limits
-            if (refusal := self._refusals.get((subject.key, limit.log)))
-            and refusal.limit == limit
+            for refusal in self._refusals.get(subject.key, ())
+            if refusal.limit in subject.limits
             and refusal.until > now
             and 0 <= now - refusal.asked_at < BELIEVED_MS
         ]
@@ -200,7 +201,7 @@ class Limiter:
         except StorageUnavailable as error:
             log_event(_log, logging.WARNING, "throttle_refund_failed", detail=error.detail)
         for charge in admission.charges:
-            self._refusals.pop((charge.key, charge.log), None)
+            self._refusals.pop(charge.key, None)
 
     async def charge(self, key: str, limit: Limit, at: int) -> None:
         """Enter something that happened at a time (unix milliseconds) in the log of a limit, even if that is used up.
@@ -219,7 +220,7 @@ class Limiter:
             return _Decision(now, {key: rows[key].with_log(limit.log, entered, expires_at)})
 
         await self._settle([key], decide)
-        self._refusals.pop((key, limit.log), None)
+        self._refusals.pop(key, None)
 
     async def _settle(self, keys: Collection[str], decide: _Decide) -> _Decision:
         """Decide over rows and write what changes, until no row that the decision rests on was out of date.
