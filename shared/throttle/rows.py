@@ -98,7 +98,6 @@ class Rows:
         found = await asyncio.gather(*reads, return_exceptions=True)
         rows: dict[str, Row] = {}
         for key, entity in zip(keys, found, strict=True):
-            self._cache.pop(key, None)
             if isinstance(entity, BaseException):
                 raise entity
             rows[key] = Row.of(entity) if entity else Row(key, {})

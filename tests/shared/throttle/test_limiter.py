@@ -15,7 +15,7 @@ from shared.errors import (
     StorageUnavailable,
     Throttled,
 )
-from shared.storage.port import Table
+from shared.storage.port import Entity, Table
 from shared.throttle.limiter import Admission, Charge, Limiter, Subject
 from shared.throttle.policy import Limit
 from tests.shared.throttle.builders import (
@@ -97,6 +97,16 @@ async def test_device_that_was_served_elsewhere_costs_a_lost_write_and_a_read(kn
     assert len(await stored_log(store, "device-a")) == len(await stored_log(store, "client-a")) == 2 + known
 
 
+async def test_device_that_was_used_up_elsewhere_is_read_once() -> None:
+    """The rows that were read after the lost write suffice for the refusal."""
+    store = FakeStore()
+    subjects = [device("a", limit("1/m")), client()]
+    await limiter(store).admit(subjects)
+    store.calls.clear()
+    await throttled(limiter(store), *subjects)
+    assert operations(store) == [WRITE, "get", "get"]
+
+
 @pytest.mark.parametrize("subjects", [[], [device("a", limit("off")), client("a", limit("off"))]])
 async def test_request_without_limits_costs_nothing(subjects: list[Subject]) -> None:
     """It is admitted without a header field, and a failure of a limit that is off is not entered."""
@@ -143,8 +153,8 @@ async def test_row_that_was_deleted_is_inserted_again() -> None:
 async def test_row_expires_when_none_of_its_logs_matters_any_more() -> None:
     """The retention job may delete it then. An entry is never older than one of another instance's clock."""
     store, clock = FakeStore(), FakeClock()
-    ahead = limiter(store, FakeClock(START + 7000))
-    await ahead.admit([device()])
+    ahead = Entity("device-a", {"created": f"{START + 7000:x}"}, START)
+    await store.inner.insert(Table.THROTTLE, ahead)
     throttle = limiter(store, clock)
     await throttle.admit([device()])
     await throttle.charge("device-a", FAILURES, START)
