@@ -157,10 +157,9 @@ class Limiter:
         decision = await self._settle(keys, decide)
         if not decision.refusals:
             return decision.admission
-        for refusing in {refusal.subject.key for refusal in decision.refusals}:
-            self._refusals[refusing] = [
-                refusal for refusal in decision.refusals if refusal.subject.key == refusing
-            ]
+        for subject in limited:
+            if own := [refusal for refusal in decision.refusals if refusal.subject is subject]:
+                self._refusals[subject.key] = own
         raise self._throttled(limited, decision.refusals, decision.at)
 
     def require_not_refused(self, subjects: Sequence[Subject]) -> None:
