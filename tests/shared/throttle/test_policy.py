@@ -244,7 +244,8 @@ def test_policy_that_is_off_admits_without_a_log() -> None:
 
 def test_settings_import_the_policy_and_not_the_limiter() -> None:
     """Settings are read before anything else: they load no cache, store or client."""
-    code = "import sys, shared.settings; print(*(set(sys.modules) & {'shared.throttle.limiter', 'cachetools', 'azure'}))"
+    unwanted = {"shared.throttle.limiter", "cachetools", "azure"}
+    code = f"import sys, shared.settings; print(*({unwanted} & set(sys.modules)))"
     root = Path(__file__).parents[3]
     ended = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, check=True)  # noqa: S603
     assert ended.stdout.strip() == b""
