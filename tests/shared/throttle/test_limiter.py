@@ -310,13 +310,13 @@ async def test_new_ids_behind_a_refused_address_cost_one_read_each_ten_seconds()
         (device("a", FAILURES), False),
         (device("b", limit("1/10m")), False),
     ],
-    ids=["raised-limit", "lowered-limit", "other-limit", "other-device"],
+    ids=["raised-limit", "lowered-limit", "other-limit", "device-of-the-same-request"],
 )
 async def test_cached_refusal_holds_for_its_limit_and_subject_alone(asked: Subject, refused: bool) -> None:
     """A limit that was changed in the settings counts at once."""
     throttle = limiter(FakeStore())
     await throttle.admit([device("a", limit("1/10m")), client()])
-    await throttled(throttle, device("a", limit("1/10m")), client())
+    await throttled(throttle, device("a", limit("1/10m")), device("b", limit("1/10m")))
     assert isinstance(await attempt(throttle, asked, client()), Throttled) is refused
 
 
