@@ -19,7 +19,7 @@ from shared.idempotency import Answer, RequestKey
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord, Step, token_hash
 from shared.telemetry import log_event
-from shared.throttle import Subject
+from shared.throttle.limiter import Subject
 
 _log = logging.getLogger(__name__)
 
@@ -107,8 +107,10 @@ class _Create:
     async def found(self, key: RequestKey) -> Answer | None:
         """The stored answer of a request that is refused now, if there is one."""
         # A flood of refused requests with ever new keys must hardly read.
-        if not self.app.second_looks.take(self.subjects[0].key):
+        device = self.subjects[0].key
+        if device in self.app.looked_up:
             return None
+        self.app.looked_up[device] = True
         return await self.app.idempotency.find(key)
 
     async def require_not_revoked(self, created: Created) -> None:

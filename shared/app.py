@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
+from cachetools import TTLCache
+
 from shared.access import Access
 from shared.clock import Clock, system_clock
 from shared.events.event_grid import open_topic
@@ -45,13 +47,15 @@ from shared.storage.memory import MemoryStore
 from shared.storage.port import EntityStore
 from shared.storage.store_time import StoreTime
 from shared.telemetry import quiet_libraries
-from shared.throttle import Allowance, Limiter
+from shared.throttle.limiter import Limiter
 from shared.throttle.subjects import Subjects
 
 _PEPPER_BYTES = 32
 _INSTANCE_BYTES = 8
-# An honest phone repeats a create after some seconds, and then perhaps once more.
-_SECOND_LOOK_MS = 1_000
+# A throttled create with an idempotency key may look for a stored answer this often for each device. A phone retries
+# after some seconds; a flood must not cost a read for each request.
+_LOOK_UP_EVERY_MS = 1_000
+_LOOKED_UP = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class App:
     limiter: Limiter
     subjects: Subjects
     access: Access
-    second_looks: Allowance
+    looked_up: TTLCache[str, bool]
     pseudonyms: Pseudonyms
     queue: MessageQueue
     publisher: Publisher
@@ -159,7 +163,7 @@ class _Builder:
             limiter=limiter,
             subjects=subjects,
             access=Access(sessions, limiter, subjects),
-            second_looks=Allowance(clock, every_ms=_SECOND_LOOK_MS),
+            looked_up=TTLCache(_LOOKED_UP, ttl=_LOOK_UP_EVERY_MS, timer=clock),
             pseudonyms=pseudonyms,
             queue=queue or self._queue(),
             publisher=publisher or self._publisher(),

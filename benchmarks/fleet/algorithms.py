@@ -3,7 +3,7 @@
 from math import ceil
 from typing import Protocol
 
-from shared.throttle import Log, Policy, Window
+from shared.throttle.policy import Log, Policy, Window
 
 
 class Algorithm(Protocol):

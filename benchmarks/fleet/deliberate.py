@@ -14,7 +14,7 @@ from benchmarks.fleet.algorithms import (
     SlidingCounter,
     TokenBucket,
 )
-from shared.throttle import Window
+from shared.throttle.policy import Window
 
 WINDOW: Final = Window.parse("5/10m")
 

@@ -15,8 +15,8 @@ from shared.pseudonyms import Pseudonyms
 from shared.settings import Settings
 from shared.storage.memory import MemoryStore
 from shared.storage.port import Table
-from shared.throttle import Limiter, Policy, Window
-from shared.throttle.limiter import spread
+from shared.throttle.limiter import Limiter, spread
+from shared.throttle.policy import Policy, Window
 from shared.throttle.subjects import Subjects
 
 T = TypeVar("T")

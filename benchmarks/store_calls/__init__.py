@@ -1,1 +1,1 @@
-"""What creates and polls ask of the store, beside one bare read of a row."""
+"""Counts the calls of store and queue that one create or poll makes."""

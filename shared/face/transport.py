@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import httpx
+from cachetools import LRUCache
 
 from shared.errors import KeyUnavailable, UpstreamError, UpstreamFailure, UpstreamTimeout
 from shared.face.wire import UpstreamRequest, UpstreamResponse
-from shared.recent import Recent
 
 LARGEST_BODY = 64 * 1024
 """Bytes as they come over the wire; a real answer has a few kilobytes."""
@@ -72,7 +72,7 @@ class Transport:
         self._base_url = str(httpx.URL(base_url)).removesuffix("/")
         self._extensions = {"timeout": timeouts}
         # Parsing takes a twentieth of a create's CPU time, and the URL of creates is always the same.
-        self._urls: Recent[str, httpx.URL] = Recent(_URLS_REMEMBERED)
+        self._urls: LRUCache[str, httpx.URL] = LRUCache(_URLS_REMEMBERED)
 
     async def exchange(
         self, request: UpstreamRequest, headers: Mapping[str, str], *, within: float
@@ -113,7 +113,7 @@ class Transport:
         # httpx resolves `..` and drops fragments: only what was meant may leave, with our key.
         if str(url) != self._base_url + path or url.raw_path != path.encode():
             raise UpstreamFailure("the URL is not the one that was meant", request_sent=False)
-        self._urls.put(path, url)
+        self._urls[path] = url
         return url
 
 

@@ -1,38 +1,112 @@
-"""The limiter: whether a request is admitted, over all instances at once."""
+"""Decides whether a request is admitted, exactly, over all instances at once."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from cachetools import LRUCache
 
 from shared.clock import Clock, Sleep
-from shared.errors import StorageUnavailable, Throttled
+from shared.errors import ClientThrottled, DeviceThrottled, EntityChanged, StorageUnavailable, Throttled
 from shared.storage.port import EntityStore
 from shared.telemetry import log_event
-from shared.throttle.coalescing import Coalescer
-from shared.throttle.decision import Admit, Enter, Refusal, Request, TakeBack
-from shared.throttle.headers import policy_fields
-from shared.throttle.ledger import Ledger
-from shared.throttle.model import Admission, Limit, Subject
-from shared.throttle.refusals import Refusals
+from shared.throttle.headers import RateLimit, policy_fields
+from shared.throttle.policy import Limit, Policy
+from shared.throttle.rows import Row, Rows
+
+BELIEVED_MS: Final = 10_000
+"""For how long a refusal is repeated without another read: another instance may refund a charge meanwhile."""
 
 _JITTER: Final = 0.1
 _MAX_JITTER_MS: Final = 5_000
-
-T = TypeVar("T")
+_FIRST_PAUSE: Final = 0.01
+_LONGEST_PAUSE: Final = 0.5
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A device, caller or address that a request counts against, with its limits; limits that are off are left out.
+
+    `key` is the key of its row, made from a pseudonym (`device-<hex>`). `refusal` is the error that a throttled caller
+    gets. Raises `ValueError` where two limits count in one log.
+    """
+
+    key: str
+    limits: tuple[Limit, ...]
+    refusal: type[DeviceThrottled] | type[ClientThrottled]
+
+    def __post_init__(self) -> None:
+        if len({limit.log for limit in self.limits}) != len(self.limits):
+            raise ValueError("expected each limit of a subject to have a log of its own")
+        object.__setattr__(self, "limits", tuple([limit for limit in self.limits if limit.policy.windows]))
+
+    @property
+    def published(self) -> tuple[Limit, ...]:
+        """The limits whose state callers may know: those that a device is charged for.
+
+        The state of a shared limit would tell a caller about others. The state of a limit that is only looked at
+        would tell a device whether its check passed.
+        """
+        if self.refusal is not DeviceThrottled:
+            return ()
+        return tuple([limit for limit in self.limits if limit.charged])
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One entry in a log of a row, stamped in unix milliseconds."""
+
+    key: str
+    log: str
+    stamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The charges of an admitted request, and the header fields that tell the device what is left."""
+
+    charges: tuple[Charge, ...] = ()
+    rate_limit: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """A limit refuses a subject until a time; `asked_at` is when the request was made (both unix milliseconds).
+
+    It holds no log: refusals are cached, and the log of a caller that is refused often is long.
+    """
+
+    subject: Subject
+    limit: Limit
+    until: int
+    asked_at: int
+    rate_limit: RateLimit | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What was decided over rows at a time (unix milliseconds): an admission or refusals, and the rows to write."""
+
+    at: int
+    changed: Mapping[str, Row] = field(default_factory=dict)
+    admission: Admission = Admission()
+    refusals: Sequence[_Refusal] = ()
+
+
+_Decide = Callable[[Mapping[str, Row], int], _Decision]
+
+
 class Limiter:
-    """Admits requests under the limits of their subjects, exactly, whichever instances they come to.
+    """Admits requests under the limits of their subjects, whichever instances they come to.
 
-    The only state that counts is in the store: a row per subject, replaced under its etag. Exact means as the
-    instances agree on the time: give them the store's (`shared.storage.store_time`).
+    The store holds one row for each subject. Exact means as the clocks of the instances agree.
 
-    `random` answers numbers from 0 to below 1. `known` is how much is remembered of rows and their etags, an entry in
-    a log counting as one, and `refused` of how many subjects the refusals of the last ten seconds are. `deadline` is
-    how many seconds a call may take, however slow the store is and however often other instances are faster.
+    `random` returns numbers from 0 to below 1. `cached_rows` is the size of the cache of rows (`Rows`), and
+    `cached_refusals` the number of subjects whose refusals are cached. A call takes `deadline` seconds at most.
     """
 
     def __init__(
@@ -42,99 +116,189 @@ class Limiter:
         *,
         random: Callable[[], float],
         sleep: Sleep = asyncio.sleep,
-        known: int = 100_000,
-        refused: int = 10_000,
+        cached_rows: int = 100_000,
+        cached_refusals: int = 10_000,
         deadline: float = 5.0,
     ) -> None:
-        ledger = Ledger(store, clock, random=random, sleep=sleep, known=known)
-        self._coalescer = Coalescer(ledger.settle)
-        self._refusals = Refusals(refused)
+        self._rows = Rows(store, cached_rows)
+        self._refusals: LRUCache[str, list[_Refusal]] = LRUCache(cached_refusals)
         self._clock = clock
         self._random = random
+        self._sleep = sleep
         self._deadline = deadline
 
     async def admit(self, subjects: Sequence[Subject]) -> Admission:
         """Charge a request to all its subjects, or to none of them.
 
-        Raises the refusal of the limit with the longest wait: `retry_after` (seconds) is when the request
-        would be admitted if nobody else came before, plus up to a tenth and at most 5 s, so that not all
-        come back at once. A refusal is given again for ten seconds without a look at the store: that long may
-        other instances go on refusing after one has taken a charge back.
-        `StorageUnavailable` means that nobody knows, in time or at all: where a write failed or was broken off,
-        the charge may be stored.
+        Raises the `Throttled` error of the limit with the longest wait. Its `retry_after` (seconds) is when the
+        request would be admitted if no other came before, plus a jitter. The refusal is repeated for ten seconds
+        without a call of the store.
 
-        A caller that is cancelled while its charge is written stays charged. Raises `ValueError` where two
-        subjects have one key.
+        Raises `StorageUnavailable` where the store fails or the deadline ends; after a write that failed the charge
+        may be stored. A caller that is cancelled while its charge is written stays charged. Raises `ValueError` for
+        two subjects with one key.
         """
         limited = [subject for subject in subjects if subject.limits]
-        if len({subject.key for subject in limited}) != len(limited):
-            raise ValueError("expected subjects with different keys")
         if not limited:
             return Admission()
-        began = self._clock()
-        self._require_not_refused(limited, began)
-        outcome = await self._submit(Admit(limited))
-        if isinstance(outcome, Admission):
-            return outcome
-        for refusal in outcome.refusals:
-            self._refusals.remember(refusal, began)
-        raise self._refusal(limited, outcome.refusals, outcome.now)
+        keys = [subject.key for subject in limited]
+        if len(set(keys)) != len(keys):
+            raise ValueError("expected subjects with different keys")
+        self.require_not_refused(limited)
+        asked_at = self._clock()
+
+        def decide(rows: Mapping[str, Row], now: int) -> _Decision:
+            # While this request waited for its rows, others may have been refused.
+            self.require_not_refused(limited)
+            if refusals := _refusals(limited, rows, now, asked_at):
+                return _Decision(now, refusals=refusals)
+            return _charged(limited, rows, now)
+
+        decision = await self._settle(keys, decide)
+        if not decision.refusals:
+            return decision.admission
+        for subject in limited:
+            if own := [refusal for refusal in decision.refusals if refusal.subject is subject]:
+                self._refusals[subject.key] = own
+        raise self._throttled(limited, decision.refusals, decision.at)
 
     def require_not_refused(self, subjects: Sequence[Subject]) -> None:
-        """Raise the refusal that was given in the last ten seconds, if it holds; ask nobody, charge nothing."""
-        self._require_not_refused(subjects, self._clock())
-
-    def _require_not_refused(self, subjects: Sequence[Subject], now: int) -> None:
-        if remembered := self._refusals.of(subjects, now):
-            raise self._refusal(subjects, remembered, now)
+        """Raise the `Throttled` error that was raised in the last ten seconds, if it still holds; charge nothing."""
+        now = self._clock()
+        # A refusal from the future was made before the clock was set back.
+        refusals = [
+            refusal
+            for subject in subjects
+            for refusal in self._refusals.get(subject.key, ())
+            if refusal.limit in subject.limits
+            and refusal.until > now
+            and 0 <= now - refusal.asked_at < BELIEVED_MS
+        ]
+        if refusals:
+            raise self._throttled(subjects, refusals, now)
 
     async def refund(self, admission: Admission) -> None:
-        """Take exactly this charge back; only where the upstream was provably never reached, and only once.
+        """Take the charges of an admission back; call it once, and only where Face was provably never reached.
 
-        Best effort: a store that fails is logged, not raised. Other instances hear of it within ten seconds.
+        A store that fails is logged, not raised. Other instances may go on refusing for ten seconds.
         """
         if not admission.charges:
             return
+
+        def decide(rows: Mapping[str, Row], now: int) -> _Decision:
+            changed: dict[str, Row] = {}
+            for charge in admission.charges:
+                row = changed.get(charge.key, rows[charge.key])
+                log = row.logs.get(charge.log, ())
+                refunded = Policy.refund(log, charge.stamp)
+                if refunded != log:
+                    changed[charge.key] = row.with_log(charge.log, refunded)
+            return _Decision(now, changed)
+
         try:
-            await self._submit(TakeBack(admission.charges))
+            await self._settle({charge.key for charge in admission.charges}, decide)
         except StorageUnavailable as error:
             log_event(_log, logging.WARNING, "throttle_refund_failed", detail=error.detail)
         for charge in admission.charges:
-            self._refusals.forget(charge.key)
+            self._refusals.pop(charge.key, None)
 
     async def charge(self, key: str, limit: Limit, at: int) -> None:
-        """Enter what happened at a time (unix milliseconds) in a limit's log, whatever the log says.
+        """Enter something that happened at a time (unix milliseconds) in the log of a limit, even if that is used up.
 
-        The same time counts once, so that it may be said again. Raises `StorageUnavailable`.
+        The same time is entered once, so that a call may be repeated. Raises `StorageUnavailable`.
         """
         if not limit.policy.windows:
             return
-        await self._submit(Enter(key, limit, at))
-        self._refusals.forget(key)
 
-    async def _submit(self, request: Request[T]) -> T:
+        def decide(rows: Mapping[str, Row], now: int) -> _Decision:
+            log = rows[key].logs.get(limit.log, ())
+            entered = limit.policy.enter(log, at, now)
+            if entered == log:
+                return _Decision(now)
+            expires_at = entered[-1] + limit.policy.longest_ms
+            return _Decision(now, {key: rows[key].with_log(limit.log, entered, expires_at)})
+
+        await self._settle([key], decide)
+        self._refusals.pop(key, None)
+
+    async def _settle(self, keys: Collection[str], decide: _Decide) -> _Decision:
+        """Decide over rows and write what changes, until no row that the decision rests on was out of date.
+
+        The first decision is over the cached rows. A write fails if another instance has written one of them since.
+        Rows that the decision rests on without writing them are read before it counts.
+        """
         try:
-            async with asyncio.timeout(self._deadline):
-                return await self._coalescer.submit(request)
+            async with asyncio.timeout(self._deadline), self._rows.locked(keys):
+                rows = self._rows.cached(keys)
+                read: set[str] = set()
+                lost = 0
+                while True:
+                    decision = decide(rows, self._clock())
+                    rests_on = {refusal.subject.key for refusal in decision.refusals} or set(keys)
+                    if unread := rests_on - decision.changed.keys() - read:
+                        rows |= await self._rows.read(unread)
+                        read |= unread
+                        continue
+                    try:
+                        if decision.changed:
+                            await self._rows.write(decision.changed.values())
+                        return decision
+                    except EntityChanged:
+                        # Instances that compete for a row retry at different times.
+                        await self._sleep(
+                            self._random() * min(_FIRST_PAUSE * 2 ** min(lost, 10), _LONGEST_PAUSE)
+                        )
+                        lost += 1
+                        rows = await self._rows.read(keys)
+                        read.update(keys)
         except TimeoutError as error:
             raise StorageUnavailable("throttle rows could not be written in time") from error
 
-    def _refusal(self, subjects: Sequence[Subject], refusals: Sequence[Refusal], now: int) -> Throttled:
+    def _throttled(self, subjects: Sequence[Subject], refusals: Sequence[_Refusal], now: int) -> Throttled:
         longest = max(refusals, key=lambda refusal: refusal.until)
+        wait = longest.until - now
+        if longest.rate_limit:
+            fields = longest.rate_limit.fields(now, wait)
+        else:
+            # A request that a shared limit refuses costs nothing: it must not tell the state of a device.
+            fields = policy_fields([limit for subject in subjects for limit in subject.published])
         return longest.subject.refusal(
             f"limit {longest.limit.name}",
-            retry_after=spread(longest.until - now, self._random) / 1000,
-            rate_limit=_fields(subjects, longest, now),
+            retry_after=spread(wait, self._random) / 1000,
+            rate_limit=fields,
         )
 
 
 def spread(wait_ms: int, random: Callable[[], float]) -> float:
-    """Add up to a tenth to a wait, and at most 5 s, so that not all who were refused come back at once."""
+    """Add up to a tenth to a wait, and at most 5 s, so that throttled callers do not all come back at once."""
     return wait_ms + min(wait_ms * _JITTER, _MAX_JITTER_MS) * random()
 
 
-def _fields(subjects: Sequence[Subject], refusal: Refusal, now: int) -> dict[str, str]:
-    # Who is refused by a shared limit was not counted, and could go on asking for the state of any device.
-    if refusal.left:
-        return refusal.left.fields(now, refusal.until - now)
-    return policy_fields([limit for subject in subjects for limit in subject.published])
+def _refusals(
+    subjects: Sequence[Subject], rows: Mapping[str, Row], now: int, asked_at: int
+) -> list[_Refusal]:
+    refusals = []
+    for subject in subjects:
+        logs = rows[subject.key].logs
+        for limit in subject.limits:
+            until = limit.policy.opens_at(logs.get(limit.log, ()))
+            if until > now:
+                rate_limit = RateLimit.of(subject.published, logs, now)
+                refusals.append(_Refusal(subject, limit, until, asked_at, rate_limit))
+    return refusals
+
+
+def _charged(subjects: Sequence[Subject], rows: Mapping[str, Row], now: int) -> _Decision:
+    changed: dict[str, Row] = {}
+    charges: list[Charge] = []
+    fields: dict[str, str] = {}
+    for subject in subjects:
+        row = rows[subject.key]
+        for limit in subject.limits:
+            if limit.charged:
+                log = limit.policy.admit(row.logs.get(limit.log, ()), now)
+                row = changed[subject.key] = row.with_log(limit.log, log, log[-1] + limit.policy.longest_ms)
+                charges.append(Charge(subject.key, limit.log, log[-1]))
+        if rate_limit := RateLimit.of(subject.published, row.logs, now):
+            fields = rate_limit.fields(now)
+    return _Decision(now, changed, Admission(tuple(charges), fields))

@@ -1,4 +1,4 @@
-"""How many in how long: the arithmetic of limits over a log of admission times. Nothing here does I/O."""
+"""The arithmetic of limits over a log of admission times. It does no I/O and reads no clock."""
 
 import re
 from bisect import bisect_right
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 Log = tuple[int, ...]
-"""When something was admitted, in unix milliseconds, sorted."""
+"""Admission times in unix milliseconds, sorted."""
 
 MAX_LIMIT: Final = 1000
 MAX_WINDOWS: Final = 4
@@ -14,6 +14,7 @@ MAX_WINDOWS: Final = 4
 _UNITS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000}
 _MIN_PERIOD_MS: Final = _UNITS["s"]
 _MAX_PERIOD_MS: Final = 31 * _UNITS["d"]
+_NAME: Final = re.compile(r"[a-z]{1,32}")
 _WINDOW: Final = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,6})?([dhms])")
 _EXPECTED: Final = (
     f"expected limits like '5/10m, 20/d': 1 to {MAX_LIMIT} in 1s to 31d (s, m, h or d), "
@@ -23,7 +24,7 @@ _EXPECTED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """At most `limit` in any half-open stretch of `period_ms` milliseconds, wherever it begins.
+    """At most `limit` admissions in any half-open interval of `period_ms` milliseconds.
 
     Raises `ValueError` unless the limit is 1 to 1000 and the period whole seconds, from one to 31 days.
     """
@@ -56,7 +57,7 @@ class Window:
         return f"{self.limit}/{period[1:] if period[:-1] == '1' else period}"
 
     def state(self, log: Log, now: int) -> "WindowState":
-        """Answer what is left of this window at a time."""
+        """Return what is left of this window at a time."""
         used = len(log) - bisect_right(log, now - self.period_ms)
         first_to_go = min(used, self.limit)
         reset = log[-first_to_go] + self.period_ms - now if used else 0
@@ -65,7 +66,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class WindowState:
-    """What is left of a window, and in how many milliseconds the next unit comes back (0: none is out)."""
+    """What is left of a window, and the milliseconds until the next unit comes back (0 where nothing is used)."""
 
     window: Window
     remaining: int
@@ -74,7 +75,7 @@ class WindowState:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether one more is admitted; else in how many milliseconds it is, if nobody else comes before."""
+    """Whether one more is admitted, and the milliseconds until it is if no other comes before."""
 
     allowed: bool
     retry_after_ms: int
@@ -82,11 +83,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Windows that hold together, from the shortest to the longest period; none at all: off.
+    """Windows that hold together, from the shortest to the longest period; a policy without windows is off.
 
-    Exact both ways, as far as the log goes: in no period whatever are more admitted than its limit, and
-    none is refused while fewer were. Entries ahead of `now` (another instance's clock is) count as within
-    the window.
+    Exact both ways: no interval of a window's period has more admissions than its limit, and none is refused while
+    fewer were admitted. Entries ahead of `now` count as within the window: another instance's clock may be ahead.
     """
 
     windows: tuple[Window, ...]
@@ -109,11 +109,11 @@ class Policy:
 
     @property
     def longest_ms(self) -> int:
-        """For how long an entry can matter, in milliseconds."""
+        """The milliseconds for which an entry can matter."""
         return self.windows[-1].period_ms if self.windows else 0
 
     def opens_at(self, log: Log) -> int:
-        """Answer from when on one more is admitted, in unix milliseconds (0: it always is)."""
+        """Return the unix milliseconds from which on one more is admitted (0: always)."""
         entries, opens = len(log), 0
         for window in self.windows:
             if entries >= window.limit:
@@ -121,32 +121,50 @@ class Policy:
         return opens
 
     def check(self, log: Log, now: int) -> Verdict:
-        """Answer whether one more is admitted, or when."""
+        """Return whether one more is admitted now, or else when."""
         wait = max(0, self.opens_at(log) - now)
         return Verdict(wait == 0, wait)
 
     def admit(self, log: Log, now: int) -> Log:
-        """Add one admission, whatever `check` says, and leave out what cannot matter any more.
+        """Add one admission, without a check, and drop the entries that cannot matter any more.
 
-        It is stamped like the newest entry where the clock runs behind that, so the log stays sorted; the
-        stamp is the last entry of the log returned. No entry is as old as the longest period, and there are
-        no more than the largest limit: others decide nothing.
+        Its stamp is the last entry of the log returned. Where the clock is behind the newest entry, the stamp is that
+        entry's, so that the log stays sorted. Entries as old as the longest period decide nothing, nor do more entries
+        than the largest limit.
         """
         if not self.windows:
             return ()
         stamp = max(now, log[-1]) if log else now
         recent = log[bisect_right(log, now - self.longest_ms) :]
-        return (*recent, stamp)[-max(window.limit for window in self.windows) :]
+        return (*recent, stamp)[-max([window.limit for window in self.windows]) :]
 
     def enter(self, log: Log, at: int, now: int) -> Log:
-        """Add an entry of its own time, once: one with that time that is there already stays alone."""
+        """Add an entry with its own time, unless the log has one with that time or it is too old to matter."""
         if at in log or at <= now - self.longest_ms:
             return log
         recent = sorted((*log[bisect_right(log, now - self.longest_ms) :], at))
-        return tuple(recent)[-max(window.limit for window in self.windows) :]
+        return tuple(recent)[-max([window.limit for window in self.windows]) :]
 
     @staticmethod
     def refund(log: Log, stamp: int) -> Log:
-        """Take one admission with this stamp back; a log without one stays as it is."""
+        """Remove one admission with this stamp, if there is one."""
         place = bisect_right(log, stamp) - 1
         return log[:place] + log[place + 1 :] if place >= 0 and log[place] == stamp else log
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit of a device, caller or address, under a `name` for header fields and logs (`device`).
+
+    `log` names the log that it counts in (`created`). A limit that is not `charged` is only looked at. Names are
+    1 to 32 letters a to z; raises `ValueError` for others.
+    """
+
+    name: str
+    policy: Policy
+    log: str
+    charged: bool
+
+    def __post_init__(self) -> None:
+        if not (_NAME.fullmatch(self.name) and _NAME.fullmatch(self.log)):
+            raise ValueError("expected a limit and its log to be named with 1 to 32 letters a to z")

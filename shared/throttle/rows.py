@@ -1,13 +1,18 @@
-"""What is stored of an identity: one row with the logs of its limits."""
+"""Throttle rows: what is stored for a device, caller or address, and what this instance knows of it."""
 
+import asyncio
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Final, Self
 
+from cachetools import LRUCache
+
 from shared.errors import StorageUnavailable
-from shared.storage.port import Entity, Value
+from shared.storage.port import Entity, EntityStore, Table, Value
 from shared.throttle.policy import MAX_LIMIT, Log
 
 _LOG: Final = re.compile(rf"(?:[0-9a-f]{{1,12}}(?:\.[0-9a-f]{{1,12}}){{0,{MAX_LIMIT - 1}}})?")
@@ -15,9 +20,9 @@ _LOG: Final = re.compile(rf"(?:[0-9a-f]{{1,12}}(?:\.[0-9a-f]{{1,12}}){{0,{MAX_LI
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The logs of one identity, by name; from `expires_at` (unix milliseconds) on, none means anything.
+    """One log for each limit, by its name; from `expires_at` (unix milliseconds) on the row can be deleted.
 
-    `etag` is that of the stored row that it was made from; empty: none is stored.
+    `etag` is the one of the stored row; it is empty where no row is stored.
     """
 
     key: str
@@ -29,7 +34,7 @@ class Row:
     def of(cls, entity: Entity) -> Self:
         """Read a stored row; raises `StorageUnavailable` for content that is not a row's.
 
-        It is never taken for an empty row: that would admit whoever has used up the limit.
+        Such content is never read as an empty row, because that would admit a caller that has used up its limit.
         """
         try:
             logs = {name: decode(value) for name, value in entity.values.items()}
@@ -44,20 +49,70 @@ class Row:
         values = {name: encode(log) for name, log in self.logs.items()}
         return Entity(self.key, values, self.expires_at, self.etag)
 
-    def log(self, name: str) -> Log:
-        """Answer a log; one that nothing was ever entered in is empty."""
-        return self.logs.get(name, ())
-
     def with_log(self, name: str, log: Log, expires_at: int = 0) -> Self:
-        """Answer the row with another log under a name, meaning something at least until a time.
+        """Return the row with another log under a name.
 
-        Who writes one log knows nothing of the policies of the others: `expires_at` never goes back.
+        `expires_at` never goes back: the other logs may matter for longer than this one.
         """
-        return type(self)(self.key, {**self.logs, name: log}, max(self.expires_at, expires_at), self.etag)
+        return replace(self, logs={**self.logs, name: log}, expires_at=max(self.expires_at, expires_at))
 
-    def stored_as(self, etag: str) -> Self:
-        """Answer the row as it is known after it was stored."""
-        return type(self)(self.key, self.logs, self.expires_at, etag)
+
+class Rows:
+    """Reads and writes throttle rows, and caches those that were used last.
+
+    `cached` is the size of the cache. A row weighs one, and one more for each entry in its logs.
+    """
+
+    def __init__(self, store: EntityStore, cached: int) -> None:
+        self._store = store
+        self._cache: LRUCache[str, Row] = LRUCache(cached, getsizeof=_weight)
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._lock_users: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def locked(self, keys: Iterable[str]) -> AsyncIterator[None]:
+        """Keep the other tasks of this instance away from these rows; they wait in order of arrival."""
+        # All tasks take their locks in the same order, so that no two wait for each other.
+        ordered = sorted(set(keys))
+        locks = [self._locks[key] for key in ordered]
+        self._lock_users.update(ordered)
+        try:
+            async with AsyncExitStack() as held:
+                for lock in locks:
+                    await held.enter_async_context(lock)
+                yield
+        finally:
+            self._lock_users.subtract(ordered)
+            for key in ordered:
+                if not self._lock_users[key]:
+                    del self._lock_users[key], self._locks[key]
+
+    def cached(self, keys: Iterable[str]) -> dict[str, Row]:
+        """Return the rows as this instance knows them; a row that it does not know is empty."""
+        return {key: self._cache.get(key) or Row(key, {}) for key in keys}
+
+    async def read(self, keys: Collection[str]) -> dict[str, Row]:
+        """Read rows from the store; a row that is not there is empty. Raises `StorageUnavailable`."""
+        reads = [self._store.get(Table.THROTTLE, key) for key in keys]
+        # All reads end before one of them fails the request: nothing runs on after the response.
+        found = await asyncio.gather(*reads, return_exceptions=True)
+        rows: dict[str, Row] = {}
+        for key, entity in zip(keys, found, strict=True):
+            if isinstance(entity, BaseException):
+                raise entity
+            rows[key] = Row.of(entity) if entity else Row(key, {})
+            if entity:
+                self._cache[key] = rows[key]
+        return rows
+
+    async def write(self, rows: Collection[Row]) -> None:
+        """Write all rows under their etags, or none; raises `EntityChanged` and `StorageUnavailable`."""
+        # After a failed or cancelled write nobody knows what is stored.
+        for row in rows:
+            self._cache.pop(row.key, None)
+        stored = await self._store.write_together(Table.THROTTLE, [row.entity() for row in rows])
+        for row, entity in zip(rows, stored, strict=True):
+            self._cache[row.key] = replace(row, etag=entity.etag)
 
 
 def encode(log: Log) -> str:
@@ -72,3 +127,7 @@ def decode(text: Value) -> Log:
     if not isinstance(text, str) or not _LOG.fullmatch(text):
         raise ValueError("not a log of admissions")
     return tuple(accumulate(int(step, 16) for step in text.split("."))) if text else ()
+
+
+def _weight(row: Row) -> int:
+    return 1 + sum(map(len, row.logs.values()))

@@ -3,7 +3,8 @@
 from shared.errors import ClientThrottled, DeviceThrottled
 from shared.pseudonyms import Pseudonyms
 from shared.settings import Settings
-from shared.throttle import Limit, Subject
+from shared.throttle.limiter import Subject
+from shared.throttle.policy import Limit
 
 
 class Subjects:
@@ -17,7 +18,7 @@ class Subjects:
         self._client = (Limit("client", settings.throttle_client, "called", charged=True),)
 
     async def of_create(self, device: str, principal: str | None, network: str | None) -> list[Subject]:
-        """What a create counts against; `device` is the device's pseudonym."""
+        """Return the subjects that a create counts against; `device` is the device's pseudonym."""
         subjects = [Subject(f"device-{device}", self._device, DeviceThrottled)]
         if principal is not None:
             pseudonym = await self._pseudonyms.of("principal", principal)
@@ -25,11 +26,11 @@ class Subjects:
         return subjects + await self.of_miss(network)
 
     def of_failure(self, device: str) -> tuple[str, Limit]:
-        """The row and the limit that a failed check of this device (its pseudonym) is entered in."""
+        """Return the row and the limit for a failed check of a device; `device` is its pseudonym."""
         return f"device-{device}", self._failures
 
     async def of_miss(self, network: str | None) -> list[Subject]:
-        """What a request with an unknown session or a wrong token counts against."""
+        """Return the subjects that a request with an unknown session or a wrong token counts against."""
         if network is None:
             return []
         pseudonym = await self._pseudonyms.of("client", network)

@@ -22,8 +22,8 @@ from shared.storage.port import Table
 from shared.throttle.rows import decode
 from tests.collect_result.workshop import MASKED, REAL, SPOOF, STARTED
 from tests.create_session.world import Request, World
-from tests.shared.throttle.staged_machine import INDEX, PLACE, StagedMachine
 from tests.support.processes import SOAK
+from tests.support.staged_machine import INDEX, PLACE, StagedMachine
 
 HOUR = 3_600
 LEASE_SECONDS = 600

@@ -10,12 +10,12 @@ from shared.app import App, build
 from shared.events.publisher import MemoryPublisher
 from shared.queues.memory import MemoryQueue
 from shared.settings import Settings
-from shared.throttle import Limiter
-from tests.shared.throttle.stage import ACTOR, Call, Instance, Stage
-from tests.shared.throttle.watched_store import WatchedStore
+from shared.throttle.limiter import Limiter
 from tests.support.broker import environment
 from tests.support.fake_face import FakeFace
+from tests.support.stage import ACTOR, Call, Instance, Stage
 from tests.support.time import FakeClock, VirtualLoop
+from tests.support.watched_store import WatchedStore
 
 T = TypeVar("T")
 

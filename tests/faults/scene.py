@@ -120,7 +120,7 @@ class Scene:
         """Count what is entered of a device's checks that did not pass."""
         device = await self.app.pseudonyms.of("device", device_id)
         entity = await self.app.store.get(Table.THROTTLE, f"device-{device}")
-        return len(Row.of(entity).log("failed")) if entity else 0
+        return len(Row.of(entity).logs.get("failed", ())) if entity else 0
 
     async def messages(self) -> tuple[int, ...]:
         """Count the messages that are left, and those that are poison."""

@@ -7,7 +7,7 @@ what holds for every moment in there counts as proof.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.throttle import Policy, Window
+from shared.throttle.policy import Policy, Window
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.throttle import Policy
+from shared.throttle.policy import Policy
 from tests.fleet.judge import Span, overfull, refused_too_early
 
 THREE_IN_TWO_SECONDS = Policy.parse("3/2s")

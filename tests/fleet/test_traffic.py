@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from local.simulator import FaceSimulator
-from shared.throttle import Policy
+from shared.throttle.policy import Policy
 from tests.fleet.fleet import Fleet, running_fleet, running_fleet_of_strangers
 from tests.fleet.judge import Span, overfull, refused_too_early
 from tests.fleet.traffic import Traffic, ask, random_traffic

@@ -15,7 +15,7 @@ from benchmarks.fleet.algorithms import (
     SlidingCounter,
     TokenBucket,
 )
-from shared.throttle import Window
+from shared.throttle.policy import Window
 
 WINDOW = Window.parse("4/10s")
 PERIOD = WINDOW.period_ms

@@ -29,8 +29,8 @@ from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord
 from shared.storage.port import Table, Value
 from tests.create_session.world import Request, World
-from tests.shared.throttle.stage import Call
-from tests.shared.throttle.staged_machine import FORM, PLACE, StagedMachine
+from tests.support.stage import Call
+from tests.support.staged_machine import FORM, PLACE, StagedMachine
 
 Kind = Literal["poll", "revoke", "collect"]
 Row = Mapping[str, Value]

@@ -1,5 +1,9 @@
 """The arithmetic of limits, against arbitrary patterns of times and a naive reference."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -236,3 +240,12 @@ def test_policy_that_is_off_admits_without_a_log() -> None:
     assert off.check((1, 2, 3), 3).allowed
     assert off.admit((1, 2, 3), 3) == ()
     assert off.longest_ms == 0
+
+
+def test_settings_import_the_policy_and_not_the_limiter() -> None:
+    """Settings are read before anything else: they load no cache, store or client."""
+    unwanted = {"shared.throttle.limiter", "cachetools", "azure"}
+    code = f"import sys, shared.settings; print(*({unwanted} & set(sys.modules)))"
+    root = Path(__file__).parents[3]
+    ended = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, check=True)  # noqa: S603
+    assert ended.stdout.strip() == b""

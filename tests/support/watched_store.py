@@ -1,4 +1,4 @@
-"""A memory store that keeps every version of every row, and finds what must never be written."""
+"""A memory store that keeps every version of every row, and finds secrets in them."""
 
 import base64
 import binascii
@@ -10,7 +10,7 @@ from shared.storage.port import Entity, Table, Value
 
 
 class WatchedStore(MemoryStore):
-    """`versions` are the rows under a key, oldest first; `leaks` the secrets that any of them ever held."""
+    """`versions` are the versions of a row, oldest first; `leaks` are the secrets that any row ever held."""
 
     def __init__(self, secrets: Collection[str]) -> None:
         super().__init__()
@@ -19,12 +19,12 @@ class WatchedStore(MemoryStore):
         self._secrets = tuple(secrets)
 
     def now(self, table: Table, key: str) -> Mapping[str, Value] | None:
-        """Answer the values of a row as it is now, or None where there is none."""
+        """Return the values of a row as it is now, or None where there is none."""
         entity = self._tables[table].get(key)
         return entity.values if entity else None
 
     def rows(self) -> dict[tuple[Table, str], tuple[Entity, str]]:
-        """Answer every row of every table, with its etag."""
+        """Return every row of every table, with its etag."""
         return {
             (table, key): (entity, entity.etag)
             for table, entities in self._tables.items()
@@ -38,7 +38,7 @@ class WatchedStore(MemoryStore):
 
 
 def leaks(secrets: Collection[str], values: Collection[object]) -> list[str]:
-    """Answer the secrets that are in any of the values, as they are or in base64."""
+    """Return the secrets that are in any of the values, as they are or in base64."""
     texts = [text for value in values for text in _texts(str(value))]
     return [secret for secret in secrets if any(secret in text for text in texts)]
 

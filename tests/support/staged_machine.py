@@ -1,12 +1,12 @@
-"""What every state machine on the stage can do with the calls that wait there."""
+"""The rules that state machines on the stage have in common."""
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from tests.create_session.world import World
-from tests.shared.throttle.stage import Call
 from tests.support.processes import SOAK
+from tests.support.stage import Call
 
 INDEX = st.integers(0, 7)
 PLACE = st.integers(0, 1)
@@ -17,11 +17,11 @@ FORM = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-"""How long a machine is run for."""
+"""How many examples a machine tries, and how long they are."""
 
 
 class StagedMachine(RuleBasedStateMachine):
-    """Calls go on in any order, fail before or after their effect, arrive late; instances end, phones hang up."""
+    """Calls go on in any order, fail before or after their effect, or arrive late; instances end, phones hang up."""
 
     world: World
 

@@ -1,0 +1,168 @@
+"""Which limits a request counts against, under which keys, and that a refused request leaves nothing behind."""
+
+from collections.abc import Awaitable
+
+import pytest
+
+from create_session.use_case import CreateCommand, create_session
+from get_result.use_case import ResultQuery, get_result
+from shared.access import Caller
+from shared.app import App, build
+from shared.errors import ClientThrottled, DeviceThrottled, SessionNotFound, Throttled
+from shared.face.model import LivenessMode, SessionSpec
+from shared.pseudonyms import Pseudonyms
+from shared.queues.memory import MemoryQueue
+from shared.settings import Settings
+from shared.throttle.limiter import Subject
+from shared.throttle.subjects import Subjects
+from tests.support.broker import environment
+from tests.support.fake_face import FakeFace
+from tests.support.time import FakeClock
+from tests.support.watched_store import WatchedStore
+
+
+@pytest.fixture
+def pseudonyms() -> Pseudonyms:
+    async def pepper() -> bytes:
+        return b"pepper"
+
+    return Pseudonyms(pepper)
+
+
+def subjects(pseudonyms: Pseudonyms, **settings: str) -> Subjects:
+    return Subjects(Settings.from_mapping(environment("http://127.0.0.1:9", **settings)), pseudonyms)
+
+
+def described(subject: Subject) -> tuple[str, type, list[tuple[str, str, str, bool]]]:
+    """Return the kind of a key, the error, and the limits of a subject."""
+    limits = [(limit.name, str(limit.policy), limit.log, limit.charged) for limit in subject.limits]
+    return subject.key.partition("-")[0], subject.refusal, limits
+
+
+async def test_create_counts_against_device_caller_and_address(pseudonyms: Pseudonyms) -> None:
+    """The defaults; the failures of a device are only looked at."""
+    found = await subjects(pseudonyms).of_create("d1", "caller", "192.0.2.1")
+    assert [described(subject) for subject in found] == [
+        (
+            "device",
+            DeviceThrottled,
+            [("device", "5/10m, 20/d", "created", True), ("failures", "5/30m", "failed", False)],
+        ),
+        ("principal", ClientThrottled, [("principal", "10/10m", "created", True)]),
+        ("client", ClientThrottled, [("client", "60/10m", "called", True)]),
+    ]
+    assert found[0].key == "device-d1"
+
+
+async def test_create_of_an_unknown_caller_counts_against_the_device_alone(pseudonyms: Pseudonyms) -> None:
+    """Without a signed-in caller and an address, the other limits count nobody."""
+    [device] = await subjects(pseudonyms).of_create("d1", None, None)
+    assert device.key == "device-d1"
+
+
+async def test_miss_shares_the_limit_of_its_address(pseudonyms: Pseudonyms) -> None:
+    """A miss and a create of one address have one row; without an address a miss is not limited."""
+    made = subjects(pseudonyms, THROTTLE_CLIENT="7/m")
+    [miss] = await made.of_miss("192.0.2.1")
+    assert miss == (await made.of_create("d1", None, "192.0.2.1"))[1]
+    assert str(miss.limits[0].policy) == "7/m"
+    assert await made.of_miss(None) == []
+
+
+async def test_keys_hold_pseudonyms(pseudonyms: Pseudonyms) -> None:
+    """Neither the caller nor the address is in a key."""
+    found = await subjects(pseudonyms).of_create("d1", "caller", "192.0.2.1")
+    keys = [subject.key for subject in found[1:]]
+    assert keys == [
+        f"principal-{await pseudonyms.of('principal', 'caller')}",
+        f"client-{await pseudonyms.of('client', '192.0.2.1')}",
+    ]
+
+
+async def test_failure_is_entered_in_the_row_of_the_device(pseudonyms: Pseudonyms) -> None:
+    """A create looks at the same limit."""
+    made = subjects(pseudonyms)
+    [device] = await made.of_create("d1", None, None)
+    assert made.of_failure("d1") == (device.key, device.limits[1])
+
+
+class Fleet:
+    """Two instances of the app over one store, queue and Face."""
+
+    def __init__(self, **settings: str) -> None:
+        clock = FakeClock()
+        self.store, self.queue, self.face = WatchedStore([]), MemoryQueue(clock), FakeFace()
+        mapping = environment("http://127.0.0.1:9", ID_PEPPER="one-for-both", **settings)
+        self.here, self.there = (
+            build(
+                Settings.from_mapping(mapping),
+                clock=clock,
+                face=self.face,
+                store=self.store,
+                queue=self.queue,
+            )
+            for _ in range(2)
+        )
+
+    async def require_refusal_without_effect(
+        self, request: Awaitable[object], refusal: type[Throttled]
+    ) -> None:
+        """Send a request that must be refused, and compare all that a request could leave behind."""
+        before = self.store.rows(), len(self.queue.messages), self.face.calls.total()
+        with pytest.raises(refusal):
+            await request
+        assert (self.store.rows(), len(self.queue.messages), self.face.calls.total()) == before
+
+
+def create(app: App, device: str, principal: str, network: str, key: str | None = None) -> Awaitable[object]:
+    command = CreateCommand(
+        spec=SessionSpec(LivenessMode.PASSIVE, device, 600),
+        device_id=device,
+        client_reference=None,
+        caller=Caller(principal, network),
+        idempotency_key=key,
+        fingerprint=device,
+        request_id="a-request",
+    )
+    return create_session(app, command)
+
+
+def miss(app: App, network: str) -> Awaitable[object]:
+    session_id = "ffffffff-fa4e-4000-8000-000000000000"
+    return get_result(app, ResultQuery(session_id, "a-token", Caller(None, network), "a-request"))
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "refusal"),
+    [
+        ("DEVICE", ("phone", "other-caller", "192.0.2.2"), DeviceThrottled),
+        ("FAILURES", ("phone", "other-caller", "192.0.2.2"), DeviceThrottled),
+        ("PRINCIPAL", ("other-phone", "caller", "192.0.2.2"), ClientThrottled),
+        ("CLIENT", ("other-phone", "other-caller", "192.0.2.1"), ClientThrottled),
+    ],
+)
+async def test_create_that_one_limit_refuses_leaves_everything_as_it_was(
+    name: str, asked: tuple[str, str, str], refusal: type[Throttled]
+) -> None:
+    """No row of any table changes, no message is sent and Face is not called; on each instance, with a key or not."""
+    fleet = Fleet(**{f"THROTTLE_{name}": "1/1h"})
+    await create(fleet.here, "phone", "caller", "192.0.2.1")
+    if name == "FAILURES":
+        key, limit = fleet.here.subjects.of_failure(await fleet.here.pseudonyms.of("device", "phone"))
+        await fleet.here.limiter.charge(key, limit, fleet.here.clock())
+    for app in (fleet.here, fleet.there, fleet.here):
+        await fleet.require_refusal_without_effect(create(app, *asked), refusal)
+        await fleet.require_refusal_without_effect(create(app, *asked, "an-idempotency-key"), refusal)
+
+
+async def test_misses_and_creates_use_up_one_limit_of_their_address() -> None:
+    """A miss that is refused leaves everything as it was."""
+    fleet = Fleet(THROTTLE_CLIENT="2/1h")
+    await create(fleet.here, "phone", "caller", "192.0.2.1")
+    with pytest.raises(SessionNotFound):
+        await miss(fleet.there, "192.0.2.1")
+    for app in (fleet.here, fleet.there):
+        await fleet.require_refusal_without_effect(miss(app, "192.0.2.1"), ClientThrottled)
+        await fleet.require_refusal_without_effect(
+            create(app, "other-phone", "other-caller", "192.0.2.1"), ClientThrottled
+        )
