@@ -1,15 +1,17 @@
-"""The sessions that Azure Face holds: what they are and what becomes of them. No I/O."""
+"""The sessions that Azure Face holds, and the rules of their life. No I/O."""
 
+import base64
 import itertools
+import secrets
+import uuid
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
-from local.simulator import errors, scenarios
-from local.simulator.clock import Clock
-from local.simulator.errors import Refused
-from local.simulator.identifiers import Identifiers
+from local.simulator import answers, scenarios
+from local.simulator.answers import Refused
 from local.simulator.scenarios import Outcome, Scenario
+from shared.clock import Clock
 
 SESSION_LIFE_MS = 48 * 3600 * 1000
 """A session expires 48 hours after it was created (the page of the create operation)."""
@@ -17,8 +19,33 @@ SESSION_LIFE_MS = 48 * 3600 * 1000
 Status = Literal["NotStarted", "Started", "ResultAvailable"]
 
 
+class Identifiers:
+    """Makes each id, token and digest at random."""
+
+    def session_id(self) -> str:
+        """Make the id of a session: a UUID."""
+        return str(uuid.uuid4())
+
+    def auth_token(self) -> str:
+        """Make the token of a phone: it looks like a JSON web token and holds nothing."""
+        header = _base64(b'{"alg":"ES256","kid":"simulator","typ":"JWT"}')
+        return f"{header}.{_base64(secrets.token_bytes(96))}.{_base64(secrets.token_bytes(64))}"
+
+    def request_id(self) -> str:
+        """Make an `apim-request-id`: a UUID."""
+        return str(uuid.uuid4())
+
+    def digest(self) -> str:
+        """Make the digest of an attempt: 64 hexadecimal digits, in upper case as in published examples."""
+        return secrets.token_hex(32).upper()
+
+
+def _base64(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).decode().rstrip("=")
+
+
 @dataclass(frozen=True, slots=True)
-class NewSession:
+class Order:
     """What a create request asks for, in any version of the API."""
 
     api_version: str
@@ -34,7 +61,7 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True)
 class PhoneCall:
-    """Who makes an attempt, and when: what the audit entry of the attempt tells about the call."""
+    """The phone's call that makes an attempt, as the audit entry shows it."""
 
     request_id: str
     client_request_id: str
@@ -54,24 +81,24 @@ class Attempt:
     call: PhoneCall
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Session:
-    """A session as it is now; `attempts` are the oldest first, `reads` counts the results asked for."""
+    """A session as it is now; `attempts` are the oldest first, `reads` counts the reads of its result."""
 
     session_id: str
     auth_token: str = field(repr=False)
     created_ms: int
-    order: NewSession
+    order: Order
     device_id: str | None
     started_ms: int | None = None
-    attempts: tuple[Attempt, ...] = ()
+    attempts: list[Attempt] = field(default_factory=list)
     canceled: bool = False
     reads: int = 0
     deleted: bool = False
 
     @property
     def scenario(self) -> Scenario:
-        """What the device id makes happen."""
+        """The scenario that the device id chooses."""
         return scenarios.of_device(self.device_id)
 
     @property
@@ -86,14 +113,14 @@ class Session:
         return now_ms >= self.created_ms + self.order.lifetime_s * 1000
 
 
-class Upstream:
-    """The sessions of one Face resource; the latest `deleted_remembered` that were deleted are kept for a listing."""
+class Sessions:
+    """The sessions of one Face resource. The latest `deleted_remembered` deleted ones are kept for a listing."""
 
     def __init__(self, clock: Clock, identifiers: Identifiers, *, deleted_remembered: int = 10_000) -> None:
         self._clock = clock
         self._identifiers = identifiers
         self._stored: dict[str, Session] = {}
-        self._id_by_token: dict[str, str] = {}
+        self._by_token: dict[str, Session] = {}
         self._deleted: deque[Session] = deque(maxlen=deleted_remembered)
         self._entry_ids = itertools.count(1)
 
@@ -105,10 +132,10 @@ class Upstream:
 
     @property
     def deleted(self) -> tuple[Session, ...]:
-        """The sessions that were deleted, in that order; the oldest of very many are forgotten."""
+        """The deleted sessions that are remembered, in the order of their deletion."""
         return tuple(self._deleted)
 
-    def create(self, order: NewSession) -> Session:
+    def create(self, order: Order) -> Session:
         """Store a new session."""
         self._forget_expired()
         session = Session(
@@ -118,54 +145,35 @@ class Upstream:
             order=order,
             device_id=order.device_id,
         )
-        self._id_by_token[session.auth_token] = session.session_id
-        return self._store(session)
-
-    def find(self, session_id: str) -> Session:
-        """Answer the session; one that never existed, is deleted or older than 48 hours is Refused."""
-        self._forget_expired()
-        try:
-            return self._stored[session_id]
-        except KeyError:
-            raise Refused(errors.SESSION_NOT_FOUND) from None
-
-    def count_read(self, session: Session) -> None:
-        """Note that the result of the session was asked for."""
-        self._store(replace(session, reads=session.reads + 1))
-
-    def delete(self, session: Session) -> None:
-        """Remove the session; its token stops working."""
-        self._remove(session)
-        self._deleted.append(replace(session, deleted=True))
-
-    def holder(self, auth_token: str | None) -> Session:
-        """Answer the session of a token; one that is unknown, expired or of a canceled session is Refused."""
-        self._forget_expired()
-        session = self._stored.get(self._id_by_token.get(auth_token or "", ""))
-        if session is None or session.canceled or session.token_expired(self._clock()):
-            raise Refused(errors.TOKEN_REFUSED)
+        self._stored[session.session_id] = session
+        self._by_token[session.auth_token] = session
         return session
 
-    def name_device(self, session: Session, device_id: str) -> Session:
-        """Note the device id that the phone names, where the session leaves that to the phone."""
-        return self._store(replace(session, device_id=device_id))
+    def find(self, session_id: str) -> Session:
+        """Answer the session; raises `Refused` (404) for one that never existed, was deleted or has expired."""
+        self._forget_expired()
+        session = self._stored.get(session_id)
+        if session is None:
+            raise Refused(answers.SESSION_NOT_FOUND)
+        return session
 
-    def begin(self, session: Session) -> Session:
-        """Start the session, if it has not been started."""
-        return (
-            session
-            if session.started_ms is not None
-            else self._store(replace(session, started_ms=self._clock()))
-        )
+    def find_by_token(self, auth_token: str | None) -> Session:
+        """Answer the session of a token; raises `Refused` (401) if the token is not valid (any more)."""
+        self._forget_expired()
+        session = self._by_token.get(auth_token or "")
+        if session is None or session.canceled or session.token_expired(self._clock()):
+            raise Refused(answers.TOKEN_REFUSED)
+        return session
 
-    def cancel(self, session: Session) -> Session:
-        """Leave the session canceled."""
-        return self._store(replace(session, canceled=True))
+    def start(self, session: Session) -> None:
+        """Start the session, unless it was started before."""
+        if session.started_ms is None:
+            session.started_ms = self._clock()
 
     def attempt(self, session: Session, outcome: Outcome, call: PhoneCall) -> Attempt:
-        """Add an attempt to the session, which is Refused when it has had as many as it allows."""
+        """Add an attempt to the session; raises `Refused` (403) if it has no attempts left."""
         if len(session.attempts) >= session.order.attempts_allowed:
-            raise Refused(errors.NO_ATTEMPTS_LEFT)
+            raise Refused(answers.NO_ATTEMPTS_LEFT)
         attempt = Attempt(
             attempt_id=len(session.attempts) + 1,
             entry_id=next(self._entry_ids),
@@ -173,19 +181,21 @@ class Upstream:
             digest=self._identifiers.digest(),
             call=call,
         )
-        self._store(replace(session, attempts=(*session.attempts, attempt)))
+        session.attempts.append(attempt)
         return attempt
 
-    def _store(self, session: Session) -> Session:
-        self._stored[session.session_id] = session
-        return session
-
-    def _remove(self, session: Session) -> None:
-        del self._stored[session.session_id]
-        del self._id_by_token[session.auth_token]
+    def delete(self, session: Session) -> None:
+        """Remove the session; its token stops working."""
+        self._remove(session)
+        session.deleted = True
+        self._deleted.append(session)
 
     def _forget_expired(self) -> None:
-        """Remove what is too old: sessions are stored as they were created, and all live equally long."""
+        """Remove what is too old. Sessions are stored in the order of their creation, and all live equally long."""
         expires_before = self._clock() - SESSION_LIFE_MS
         while (oldest := next(iter(self._stored.values()), None)) and oldest.created_ms <= expires_before:
             self._remove(oldest)
+
+    def _remove(self, session: Session) -> None:
+        del self._stored[session.session_id]
+        del self._by_token[session.auth_token]

@@ -1,24 +1,12 @@
-"""List and audit, which only v1.1-preview.1 has."""
+"""Create, delete, list and audit; what a result looks like is in `test_versions`."""
 
 from typing import Any
 
 import pytest
 
-from tests.local.simulator.simulator_client import (
-    NEW,
-    NEWEST,
-    OLD,
-    ROOTS,
-    SESSION_NOT_FOUND,
-    FaceClient,
-    code_of,
-)
-
-START_MESSAGE = (
-    "Start parameter is invalid. "
-    "Please specify the 'Id' field of the last entry to continue the listing process."
-)
-TOP_MESSAGE = "Top parameter is invalid. Valid range is between 1 and 1000 inclusive."
+from local.simulator import FaceSimulator
+from tests.local.simulator.client import NEW, NEWEST, OLD, ROOTS, VERSIONS, FaceClient, code_of, refusal_of
+from tests.local.simulator.documented import ERRORS
 
 
 async def _read(face: FaceClient, path: str = "", **query: str | int) -> list[dict[str, Any]]:
@@ -28,8 +16,35 @@ async def _read(face: FaceClient, path: str = "", **query: str | int) -> list[di
     return entries
 
 
+@pytest.mark.parametrize(("version", "status"), [(OLD, 200), (NEW, 204), (NEWEST, 204)], ids=VERSIONS)
+async def test_delete_removes_the_session_and_its_token(face: FaceClient, version: str, status: int) -> None:
+    """A delete answers nothing, with the status of its version; then the session and its token are unknown."""
+    created = await face.create(version=version)
+    response = await face.delete(created["sessionId"], version)
+    assert (response.status_code, response.content) == (status, b"")
+    for again in (
+        await face.get(created["sessionId"], version),
+        await face.delete(created["sessionId"], version),
+    ):
+        assert refusal_of(again) == ERRORS["gone"]
+    for route in ("start", "perform"):
+        assert code_of(await face.phone(route, created["authToken"])) == (401, "Unauthorized")
+
+
+async def test_deleted_session_is_kept_apart(face: FaceClient, simulator: FaceSimulator) -> None:
+    """A test can tell which sessions were left undeleted; Face lists only those."""
+    kept, deleted = await face.create("kept"), await face.create("deleted")
+    await face.delete(deleted["sessionId"])
+    assert [(each.device_id, each.deleted) for each in simulator.sessions] == [
+        ("kept", False),
+        ("deleted", True),
+    ]
+    assert [item["id"] for item in await _read(face)] == [kept["sessionId"]]
+
+
 async def test_list_is_a_bare_array_ordered_by_id(face: FaceClient) -> None:
     """All sessions are listed in the order of their ids, without status and result."""
+    assert await _read(face) == []
     ids = {(await face.create())["sessionId"] for _ in range(5)}
     created = await face.create("device-7")
     await face.perform(created["authToken"])
@@ -56,17 +71,6 @@ async def test_list_continues_after_start(face: FaceClient) -> None:
     assert pages == [ids[:2], ids[2:4], ids[4:]]
 
 
-async def test_list_of_an_empty_resource_is_empty(face: FaceClient) -> None:
-    """No sessions are an empty array, not a 404."""
-    assert await _read(face) == []
-
-
-async def test_deleted_session_is_not_listed(face: FaceClient) -> None:
-    """The list holds what exists."""
-    await face.delete((await face.create())["sessionId"])
-    assert await _read(face) == []
-
-
 async def test_audit_holds_an_entry_for_each_attempt(face: FaceClient) -> None:
     """Attempts are listed oldest first, with ids that count over the whole resource."""
     other, created = await face.create(), await face.create("sim-second-passes")
@@ -90,19 +94,29 @@ async def test_audit_continues_after_start(face: FaceClient) -> None:
 
 
 async def test_audit_of_an_unknown_session_is_not_found(face: FaceClient) -> None:
-    """There is no audit of a session that does not exist."""
-    response = await face.call("GET", f"{ROOTS[OLD]}/none/audit")
-    assert (response.status_code, response.json()) == (404, SESSION_NOT_FOUND)
+    """A session that does not exist has no audit."""
+    assert refusal_of(await face.call("GET", f"{ROOTS[OLD]}/none/audit")) == ERRORS["gone"]
 
 
-@pytest.mark.parametrize("path", ["", "/{id}/audit"], ids=["list", "audit"])
-@pytest.mark.parametrize("top", ["0", "1001", "-1", "x", "", "1.5", "\u0661", "9" * 5000])
-async def test_top_out_of_range_is_refused(face: FaceClient, path: str, top: str) -> None:
-    """A page has 1 to 1000 entries."""
+@pytest.mark.parametrize(
+    ("path", "query", "error"),
+    [
+        *(
+            (path, {"top": top}, "top")
+            for path in ("", "/{id}/audit")
+            for top in ("0", "1001", "-1", "x", "", "1.5", "\u0661", "9" * 5000)
+        ),
+        ("", {"start": "s" * 65}, "start"),
+        *(("/{id}/audit", {"start": start}, "start") for start in ("s" * 65, "x", "-1")),
+    ],
+)
+async def test_page_out_of_range_is_refused(
+    face: FaceClient, path: str, query: dict[str, str], error: str
+) -> None:
+    """A page has 1 to 1000 entries; `start` is an id of up to 64 characters, for audit a number."""
     session_id = (await face.create())["sessionId"]
-    response = await face.call("GET", ROOTS[OLD] + path.format(id=session_id), params={"top": top})
-    assert code_of(response) == (400, "BadArgument")
-    assert response.json()["error"]["message"] == TOP_MESSAGE
+    response = await face.call("GET", ROOTS[OLD] + path.format(id=session_id), params=query)
+    assert refusal_of(response) == ERRORS[error]
 
 
 @pytest.mark.parametrize("top", [1, 1000])
@@ -112,32 +126,9 @@ async def test_top_at_its_limits_is_taken(face: FaceClient, top: int) -> None:
     assert len(await _read(face, top=top)) == 1
 
 
-@pytest.mark.parametrize(
-    ("path", "start"),
-    [
-        pytest.param("", "s" * 65, id="list-long"),
-        pytest.param("/{id}/audit", "s" * 65, id="audit-long"),
-        pytest.param("/{id}/audit", "x", id="audit-text"),
-        pytest.param("/{id}/audit", "-1", id="audit-negative"),
-    ],
-)
-async def test_start_that_is_no_id_is_refused(face: FaceClient, path: str, start: str) -> None:
-    """A start is an id that the listing could hold: up to 64 characters, a number for audit."""
-    created = await face.create()
-    await face.perform(created["authToken"])
-    url = ROOTS[OLD] + path.format(id=created["sessionId"])
-    response = await face.call("GET", url, params={"start": start})
-    assert code_of(response) == (400, "BadArgument")
-    assert response.json()["error"]["message"] == START_MESSAGE
-
-
 @pytest.mark.parametrize("version", [NEW, NEWEST])
 @pytest.mark.parametrize("path", ["", "/some-id/audit"], ids=["list", "audit"])
-async def test_later_versions_have_neither(face: FaceClient, version: str, path: str) -> None:
+async def test_later_versions_have_neither_list_nor_audit(face: FaceClient, version: str, path: str) -> None:
     """The operations that v1.2 dropped are unknown paths there."""
-    response = await face.call("GET", ROOTS[version] + path)
-    assert (response.status_code, response.json()) == (
-        404,
-        {"error": {"code": "404", "message": "Resource not found"}},
-    )
+    assert refusal_of(await face.call("GET", ROOTS[version] + path)) == ERRORS["no-route"]
     assert (await face.calls())["list"] == 0

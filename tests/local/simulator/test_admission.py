@@ -7,23 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.simulator import FaceSimulator
-from local.simulator.bucket import TokenBucket
-from tests.local.simulator.simulator_client import KEY, FaceClient, FixedClock
+from local.simulator.admission import TokenBucket
+from tests.local.simulator.client import KEY, FaceClient
+from tests.support.time import FakeClock
 
 
 @pytest.fixture
-async def limited(clock: FixedClock) -> AsyncIterator[FaceClient]:
+async def limited(clock: FakeClock) -> AsyncIterator[FaceClient]:
     """A client of a resource that takes two calls a second."""
     simulator = FaceSimulator(key=KEY, clock=clock, tps=2)
     await simulator.start()
-    face = FaceClient(simulator.url)
-    yield face
-    await face.aclose()
+    async with FaceClient(simulator.url) as face:
+        yield face
     await simulator.stop()
 
 
 async def test_call_above_the_rate_is_refused_until_there_is_room(
-    limited: FaceClient, clock: FixedClock
+    limited: FaceClient, clock: FakeClock
 ) -> None:
     """A burst of one second's calls is taken, the next gets the documented 429 without a header."""
     statuses = [(await limited.get("none")).status_code for _ in range(2)]
@@ -45,8 +45,8 @@ async def test_call_with_a_bad_key_costs_nothing(limited: FaceClient) -> None:
     assert (await limited.get("none")).status_code == 404
 
 
-async def test_check_of_a_phone_uses_three_calls(limited: FaceClient, clock: FixedClock) -> None:
-    """A check counts as start, attempt and end, and is told off like any other call."""
+async def test_check_of_a_phone_uses_three_calls(limited: FaceClient, clock: FakeClock) -> None:
+    """A check counts as start, attempt and end, and is refused like any other call."""
     token = (await limited.create())["authToken"]
     clock.advance_seconds(0.5)
     await limited.perform(token)
@@ -72,18 +72,18 @@ async def test_start_of_a_phone_uses_one_call(limited: FaceClient) -> None:
 )
 def test_bucket_admits_no_more_than_burst_and_rate(rate: float, steps: list[int]) -> None:
     """From any admitted call on, there are never more than the burst and what the rate adds; a wait is the truth."""
-    clock = FixedClock()
+    clock = FakeClock()
     bucket = TokenBucket(rate, clock)
     admitted: list[int] = []
     for step in steps:
-        clock.now_ms += step
+        clock.advance_ms(step)
         wait_s = bucket.take()
         if wait_s == 0:
-            admitted.append(clock.now_ms)
+            admitted.append(clock.now)
         else:
             clock.advance_seconds(wait_s + 0.001)
             assert bucket.take() == 0
-            admitted.append(clock.now_ms)
+            admitted.append(clock.now)
     for first, since_ms in enumerate(admitted):
         for count, at_ms in enumerate(admitted[first:], start=1):
             assert count <= max(rate, 1) + (at_ms - since_ms) / 1000 * rate + 1e-6

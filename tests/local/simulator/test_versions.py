@@ -3,15 +3,9 @@
 import pytest
 
 from local.simulator import FaceSimulator
-from tests.local.simulator.simulator_client import (
-    NEW,
-    NEWEST,
-    OLD,
-    SESSION_NOT_FOUND,
-    VERSIONS,
-    FaceClient,
-    FixedClock,
-)
+from tests.local.simulator.client import NEW, NEWEST, OLD, VERSIONS, FaceClient, refusal_of
+from tests.local.simulator.documented import ERRORS
+from tests.support.time import FakeClock
 
 RECTANGLE = {"top": 669, "left": 203, "width": 646, "height": 724}
 TARGETS = {"color": {"faceRectangle": RECTANGLE}}
@@ -21,20 +15,20 @@ every_version = pytest.mark.parametrize("version", VERSIONS)
 
 
 async def test_new_session_of_v1_1_has_dates_and_no_result(face: FaceClient) -> None:
-    """Before the phone comes, the old version shows what was asked for, and never the token."""
-    session_id = (await face.create("device-7", authTokenTimeToLiveInSeconds=90))["sessionId"]
-    expected = {
-        "id": session_id,
+    """The old version answers id and token to a create, and never shows the token again."""
+    created = await face.create("device-7", authTokenTimeToLiveInSeconds=90)
+    assert created.keys() == {"sessionId", "authToken"}
+    assert await face.result(created["sessionId"]) == {
+        "id": created["sessionId"],
         "createdDateTime": "2024-03-05T11:07:28.540Z",
         "sessionExpired": False,
         "deviceCorrelationId": "device-7",
         "authTokenTimeToLiveInSeconds": 90,
         "status": "NotStarted",
     }
-    assert await face.result(session_id) == expected
 
 
-async def test_started_session_of_v1_1_has_a_start_date(face: FaceClient, clock: FixedClock) -> None:
+async def test_started_session_of_v1_1_has_a_start_date(face: FaceClient, clock: FakeClock) -> None:
     """The start of the session shows with its time."""
     created = await face.create()
     clock.advance_seconds(12.005)
@@ -44,7 +38,7 @@ async def test_started_session_of_v1_1_has_a_start_date(face: FaceClient, clock:
     assert "result" not in result
 
 
-async def test_result_of_v1_1_is_the_audit_entry(face: FaceClient, clock: FixedClock) -> None:
+async def test_result_of_v1_1_is_the_audit_entry(face: FaceClient, clock: FakeClock) -> None:
     """A decision shows in the entry of the phone's call, with all of its fields."""
     created = await face.create()
     clock.advance_seconds(30)
@@ -95,7 +89,7 @@ async def test_failed_attempt_of_v1_1_is_a_result_without_decision(face: FaceCli
     assert result["result"]["response"]["body"] == {"error": error}
 
 
-async def test_token_of_v1_1_shows_as_expired_after_its_lifetime(face: FaceClient, clock: FixedClock) -> None:
+async def test_token_of_v1_1_shows_as_expired_after_its_lifetime(face: FaceClient, clock: FakeClock) -> None:
     """`sessionExpired` becomes true with the lifetime of the token, not before."""
     session_id = (await face.create(authTokenTimeToLiveInSeconds=60))["sessionId"]
     clock.advance_seconds(59.999)
@@ -104,11 +98,18 @@ async def test_token_of_v1_1_shows_as_expired_after_its_lifetime(face: FaceClien
     assert (await face.result(session_id))["sessionExpired"] is True
 
 
-async def test_session_of_v1_2_repeats_the_token_and_has_no_dates(face: FaceClient) -> None:
-    """The new version shows the auth token to whoever reads the session, and no dates."""
-    created = await face.create(version=NEW)
-    assert await face.result(created["sessionId"], NEW) == created
-    assert created.keys() == {"sessionId", "authToken", "status", "modelVersion", "results"}
+@pytest.mark.parametrize(
+    ("version", "more"), [(NEW, {}), (NEWEST, {"isAbuseMonitoringEnabled": True})], ids=[NEW, NEWEST]
+)
+async def test_new_session_of_later_versions_is_whole(
+    face: FaceClient, version: str, more: dict[str, object]
+) -> None:
+    """Later versions answer the whole session to create and read, the auth token included, without dates."""
+    created = await face.create(version=version)
+    ids = {"sessionId": created["sessionId"], "authToken": created["authToken"]}
+    rest = {"status": "NotStarted", "modelVersion": "2024-11-15", "results": {"attempts": []}}
+    assert created == ids | rest | more
+    assert await face.result(created["sessionId"], version) == created
 
 
 async def test_started_session_of_v1_2_is_running(face: FaceClient) -> None:
@@ -124,14 +125,14 @@ async def test_attempts_of_v1_2_are_newest_first(face: FaceClient) -> None:
     created = await face.create("sim-second-passes", NEW, enableSessionImage=True)
     await face.perform(created["authToken"])
     assert (await face.result(created["sessionId"], NEW))["status"] == "Failed"
-    told = await face.perform(created["authToken"])
+    shown = await face.perform(created["authToken"])
     result = await face.result(created["sessionId"], NEW)
     image_id = result["results"]["attempts"][0]["result"].pop("sessionImageId")
     assert (result["status"], bool(image_id)) == ("Succeeded", True)
     second = {
         "attemptId": 2,
         "attemptStatus": "Succeeded",
-        "result": {"livenessDecision": "realface", "targets": TARGETS, "digest": told["digest"]},
+        "result": {"livenessDecision": "realface", "targets": TARGETS, "digest": shown["digest"]},
     }
     first = {
         "attemptId": 1,
@@ -173,15 +174,14 @@ async def test_attempts_of_v1_3_tell_address_and_abuse(face: FaceClient) -> None
 
 @every_version
 async def test_session_is_gone_after_48_hours(
-    face: FaceClient, simulator: FaceSimulator, clock: FixedClock, version: str
+    face: FaceClient, simulator: FaceSimulator, clock: FakeClock, version: str
 ) -> None:
     """Face forgets a session 48 hours after it was created."""
     session_id = (await face.create(version=version))["sessionId"]
     clock.advance_seconds(48 * 3600 - 0.001)
     assert (await face.get(session_id, version)).status_code == 200
     clock.advance_seconds(0.001)
-    response = await face.get(session_id, version)
-    assert (response.status_code, response.json()) == (404, SESSION_NOT_FOUND)
+    assert refusal_of(await face.get(session_id, version)) == ERRORS["gone"]
     assert simulator.sessions == ()
 
 
@@ -189,8 +189,7 @@ async def test_session_is_gone_after_48_hours(
 @pytest.mark.parametrize("session_id", ["00000000-0000-0000-0000-000000000000", "x", "%2e%2e"])
 async def test_session_that_never_was_is_not_found(face: FaceClient, version: str, session_id: str) -> None:
     """Whatever the id looks like, it is a session that is not there."""
-    response = await face.get(session_id, version)
-    assert (response.status_code, response.json()) == (404, SESSION_NOT_FOUND)
+    assert refusal_of(await face.get(session_id, version)) == ERRORS["gone"]
 
 
 async def test_session_of_one_version_shows_in_another(face: FaceClient) -> None:

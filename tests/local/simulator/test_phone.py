@@ -1,49 +1,52 @@
-"""What the simulated phone does and is told."""
+"""What the simulated phone does, and what it gets to know."""
 
 from typing import Any
 
 import pytest
 
 from local.simulator import FaceSimulator
-from tests.local.simulator.simulator_client import NEW, NEWEST, OLD, FaceClient, FixedClock, code_of
+from tests.local.simulator.client import NEW, NEWEST, OLD, FaceClient, code_of
+from tests.support.time import FakeClock
 
 NOTHING = {"resultId": None, "digest": None}
 
 
-async def test_perform_tells_result_id_and_digest(face: FaceClient) -> None:
-    """The phone is told which result is its own, and the digest that the result holds."""
+async def test_perform_answers_result_id_and_digest(face: FaceClient) -> None:
+    """The phone gets the id of its result, and the digest that the result holds."""
     created = await face.create()
     response = await face.phone("perform", created["authToken"])
-    told = response.json()
+    shown = response.json()
     entry = (await face.result(created["sessionId"]))["result"]
-    assert told == {"resultId": entry["requestId"], "digest": entry["digest"]}
-    assert told["resultId"] == response.headers["apim-request-id"]
-    assert (len(told["digest"]), int(told["digest"], 16) > 0) == (64, True)
+    assert shown == {"resultId": entry["requestId"], "digest": entry["digest"]}
+    assert shown["resultId"] == response.headers["apim-request-id"]
+    assert (len(shown["digest"]), int(shown["digest"], 16) > 0) == (64, True)
 
 
-async def test_perform_tells_the_decision_only_if_the_session_says_so(face: FaceClient) -> None:
-    """With `sendResultsToClient` the phone is told the decision too."""
+async def test_perform_answers_the_decision_only_if_the_session_says_so(face: FaceClient) -> None:
+    """With `sendResultsToClient` the phone gets the decision too."""
     created = await face.create("sim-spoofface", sendResultsToClient=True)
-    told = await face.perform(created["authToken"])
-    assert told.keys() == {"resultId", "digest", "livenessDecision"}
-    assert told["livenessDecision"] == "spoofface"
+    shown = await face.perform(created["authToken"])
+    assert shown.keys() == {"resultId", "digest", "livenessDecision"}
+    assert shown["livenessDecision"] == "spoofface"
 
 
-async def test_failed_attempt_tells_the_error_and_no_digest(face: FaceClient) -> None:
-    """An attempt without a decision tells why."""
-    told = await face.perform((await face.create("sim-mask"))["authToken"])
+async def test_failed_attempt_answers_the_error_and_no_digest(face: FaceClient) -> None:
+    """An attempt without a decision comes with its error."""
+    shown = await face.perform((await face.create("sim-mask"))["authToken"])
     error = {"code": "FaceWithMaskDetected", "message": "Mask detected on face image."}
-    assert (told["digest"], told["error"], bool(told["resultId"])) == (None, error, True)
+    assert (shown["digest"], shown["error"], bool(shown["resultId"])) == (None, error, True)
 
 
-async def test_start_starts_without_an_attempt(face: FaceClient, simulator: FaceSimulator) -> None:
+async def test_start_starts_without_an_attempt(
+    face: FaceClient, simulator: FaceSimulator, clock: FakeClock
+) -> None:
     """A started session has a status, and no attempt; starting it again changes nothing."""
     created = await face.create()
     assert await face.start(created["authToken"]) == {"status": "Started"}
-    [before] = simulator.sessions
+    clock.advance_seconds(1)
     assert await face.start(created["authToken"]) == {"status": "Started"}
-    assert simulator.sessions == (before,)
-    assert (before.attempts, before.started_ms) == ((), before.created_ms)
+    [session] = simulator.sessions
+    assert (session.attempts, session.started_ms) == ([], session.created_ms)
 
 
 @pytest.mark.parametrize(
@@ -73,18 +76,14 @@ async def test_attempts_are_limited(
     [{}, {"Authorization": "Bearer unknown"}, {"Authorization": "Bearer"}, {"Authorization": "Basic eA=="}],
     ids=["none", "unknown", "empty", "other-scheme"],
 )
-async def test_token_that_nobody_was_given_is_refused(
-    face: FaceClient, route: str, headers: dict[str, str]
-) -> None:
+async def test_unknown_token_is_refused(face: FaceClient, route: str, headers: dict[str, str]) -> None:
     """Only the bearer token of a session lets a phone in."""
     await face.create()
     assert code_of(await face.http.post(f"/simulator/{route}", headers=headers)) == (401, "Unauthorized")
 
 
 @pytest.mark.parametrize("route", ["start", "perform"])
-async def test_token_works_until_its_lifetime_is_over(
-    face: FaceClient, clock: FixedClock, route: str
-) -> None:
+async def test_token_works_until_its_lifetime_is_over(face: FaceClient, clock: FakeClock, route: str) -> None:
     """A token is good for exactly the seconds that it was created with."""
     token = (await face.create(authTokenTimeToLiveInSeconds=60))["authToken"]
     clock.advance_seconds(59.999)
@@ -155,7 +154,7 @@ async def test_bad_body_of_the_phone_is_refused(
 
 
 async def test_unknown_outcome_is_refused(face: FaceClient, simulator: FaceSimulator) -> None:
-    """A misspelled outcome is told, not taken for a real face."""
+    """A misspelled outcome is an error, not a real face."""
     created = await face.create()
     response = await face.phone("perform", created["authToken"], {"outcome": "spooface"})
     assert code_of(response) == (400, "UnknownOutcome")

@@ -1,8 +1,8 @@
-"""A plain HTTP client of the simulator, and the clock and sleep of its tests."""
+"""An HTTP client of the simulator, and the sleep of its tests."""
 
 import ssl
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -16,34 +16,14 @@ VERSIONS = tuple(ROOTS)
 OLD, NEW, NEWEST = VERSIONS
 
 CUT_OFF = (httpx.RemoteProtocolError, httpx.NetworkError)
-"""What a caller sees of a connection that ends without an answer; a timeout is not among them."""
+"""What a caller raises when a connection ends without an answer; a timeout is not among them."""
 
 START_MS = 1_709_636_848_540
 """2024-03-05T11:07:28.540Z."""
 
-SESSION_NOT_FOUND = {
-    "error": {
-        "code": "SessionNotFound",
-        "message": "Session Id is not found. The session id is expired or does not exist.",
-    }
-}
-
-
-class FixedClock:
-    """Stands still until it is told to advance."""
-
-    def __init__(self) -> None:
-        self.now_ms = START_MS
-
-    def __call__(self) -> int:
-        return self.now_ms
-
-    def advance_seconds(self, seconds: float) -> None:
-        self.now_ms += round(seconds * 1000)
-
 
 class Sleeper:
-    """Remembers how long it was asked to wait, and does not wait."""
+    """Notes how long it should wait, and does not wait."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -53,14 +33,17 @@ class Sleeper:
 
 
 class FaceClient:
-    """Calls the simulator as a broker, as a phone, and as somebody who watches."""
+    """Calls the simulator as a broker, as a phone, and as a test."""
 
     def __init__(self, url: str) -> None:
         # Everything is plain http: reading the certificates of this machine would only take time.
         no_certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.http = httpx.AsyncClient(base_url=url, trust_env=False, verify=no_certificates)
 
-    async def aclose(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         await self.http.aclose()
 
     async def call(
@@ -126,8 +109,13 @@ def _json(response: httpx.Response) -> dict[str, Any]:
     return body
 
 
+def refusal_of(response: httpx.Response) -> tuple[int, str | None, object]:
+    """Answer status, `x-ms-error-code` and body of an error."""
+    return response.status_code, response.headers.get("x-ms-error-code"), response.json()
+
+
 def code_of(response: httpx.Response) -> tuple[int, str]:
-    """Answer status and error code, which the header has to repeat."""
+    """Answer status and error code; body and header must hold the same code."""
     code = response.json()["error"]["code"]
     assert response.headers["x-ms-error-code"] == code
     return response.status_code, code

@@ -1,4 +1,4 @@
-"""The page about the simulator."""
+"""The table in docs/simulator.md."""
 
 import pytest
 
