@@ -1,4 +1,4 @@
-"""Paths and routes, matched as the real host was seen to match them."""
+"""Resolves paths and matches routes as the real host does."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,19 +7,17 @@ from typing import Self
 
 from local.host.indexing import HttpFunction
 
-__all__ = ["BadPathError", "Match", "Route", "Router", "resolve_path"]
-
 _ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _PARAMETER = re.compile(r"\{(\*?)(\w+)\}")
 
 
 class BadPathError(ValueError):
-    """The path is refused with 400 before any route is looked at."""
+    """The path is refused with 400 before routes are matched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The function that answers, and the values of its route parameters."""
+    """A function, and the values of its route parameters."""
 
     function: HttpFunction
     route_params: Mapping[str, str]
@@ -59,7 +57,7 @@ class Route:
         for position, segment in enumerate(segments):
             parameter = _PARAMETER.fullmatch(segment)
             if parameter is None and ("{" in segment or "}" in segment):
-                raise ValueError(f"Route {template!r}: the local host does not know {segment!r}.")
+                raise ValueError(f"Route {template!r}: the local host does not support {segment!r}.")
             if parameter and parameter[1]:
                 if position != len(segments) - 1:
                     raise ValueError(f"Route {template!r}: a catch-all comes last.")

@@ -1,4 +1,4 @@
-"""A queue function that does what a test says, and sources of messages that fail."""
+"""Doubles for the pump: a queue function, a queue that never runs dry, and a sleep."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ OPTIONS = QueueOptions(
 
 @dataclass
 class QueueFunction:
-    """Remembers what it was called with; fails for texts in `failing`, and waits while `open` is not set."""
+    """Notes its calls; fails for texts in `failing`, and waits until `open` is set."""
 
     failing: set[str] = field(default_factory=set)
     calls: list[tuple[str, int]] = field(default_factory=list)
@@ -36,7 +36,7 @@ class QueueFunction:
 
 @dataclass
 class EndlessSource:
-    """A queue that never runs dry, except that the first `outages` look-ups fail; `enough` is set at the 20th."""
+    """A queue that never runs dry; its first `outages` polls fail, and `enough` is set at the 20th."""
 
     outages: int = 0
     most_held: int = 0
@@ -70,7 +70,7 @@ class EndlessSource:
 
 @dataclass
 class WatchedSleep:
-    """Does not wait; remembers for how long it was to, and blocks for good when `most` waits are over."""
+    """Notes each wait and does not wait, until there were `most`: then it blocks for good."""
 
     most: int
     waits: list[float] = field(default_factory=list)

@@ -1,27 +1,31 @@
-"""What the pump does with messages, over a queue in memory and over Azurite alike."""
+"""The queue pump, over a queue in memory and over Azurite."""
 
 import asyncio
+import json
 import logging
-import secrets
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from local.queues import MemorySource, QueueOptions, QueuePump, StorageSource
-from shared.queues.azure_queue import queue_client
+from local.queues import MemorySource, QueuePump, queue_pump
+from shared.app import install
+from shared.errors import StorageUnavailable
+from shared.events.publisher import MemoryPublisher
 from shared.queues.memory import MemoryQueue
 from tests.local.queues.conftest import Fed
-from tests.local.queues.queue_doubles import OPTIONS, EndlessSource, QueueFunction, WatchedSleep
-from tests.support.azurite import Azurite
+from tests.local.queues.doubles import OPTIONS, EndlessSource, QueueFunction, WatchedSleep
+from tests.support.broker import Broker, running_broker
+from tests.support.queue import FakeQueue
+from tests.support.store import FakeStore
 from tests.support.time import FakeClock
 
-
-@pytest.fixture
-def function() -> QueueFunction:
-    return QueueFunction()
+HOST_JSON: dict[str, Any] = json.loads((Path(__file__).parents[3] / "host.json").read_text())
+RETRY_SECONDS = 300
 
 
-async def test_message_that_is_dealt_with_is_delivered_once(fed: Fed, function: QueueFunction) -> None:
+async def test_processed_message_is_delivered_once(fed: Fed, function: QueueFunction) -> None:
     """The function gets the text as it was sent, and the message is gone afterwards."""
     pump = QueuePump(fed.source, function, OPTIONS)
     await fed.send('{"é": 1}', 0)
@@ -32,13 +36,13 @@ async def test_message_that_is_dealt_with_is_delivered_once(fed: Fed, function: 
     assert await fed.source.take(1, 1) == []
 
 
-async def test_queue_that_does_not_exist_is_an_empty_one(fed: Fed, function: QueueFunction) -> None:
-    """Before the first message there is nothing to take, and no reason to fail."""
+async def test_queue_that_does_not_exist_is_empty(fed: Fed, function: QueueFunction) -> None:
+    """Before the first message was sent, the pump takes none and does not fail."""
     assert await QueuePump(fed.source, function, OPTIONS).drain_once() == 0
 
 
 async def test_message_does_not_show_before_its_delay_is_over(fed: Fed, function: QueueFunction) -> None:
-    """What is for later stays where it is."""
+    """A delayed message stays in the queue."""
     await fed.send("later", 60)
 
     assert await QueuePump(fed.source, function, OPTIONS).drain() == 0
@@ -54,8 +58,8 @@ async def test_batch_is_no_larger_than_host_json_says(fed: Fed, function: QueueF
     assert sorted(function.calls) == [(f"message {number}", 1) for number in range(10)]
 
 
-async def test_message_that_is_worked_on_is_hidden_from_others(fed: Fed, function: QueueFunction) -> None:
-    """A second listener finds nothing while the first one is at it."""
+async def test_message_in_process_is_hidden_from_others(fed: Fed, function: QueueFunction) -> None:
+    """A second pump finds no message while the first one processes it."""
     function.open.clear()
     await fed.send("one", 0)
     first = asyncio.create_task(QueuePump(fed.source, function, OPTIONS).drain_once())
@@ -88,17 +92,17 @@ async def test_message_that_fails_is_delivered_again_and_then_poison(
 async def test_message_that_fails_waits_for_the_visibility_timeout(
     fed: Fed, function: QueueFunction, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Between two tries lies `visibilityTimeout`, so that an outage of a second does not use them all up."""
+    """Two tries are `visibilityTimeout` apart, so that a short outage does not use them all up."""
     function.failing = {"bad"}
     await fed.send("bad", 0)
 
     assert await QueuePump(fed.source, function, replace(OPTIONS, retry_after=30)).drain() == 1
 
 
-async def test_message_that_killed_whoever_took_it_is_poison_without_another_try(
+async def test_message_that_killed_each_process_is_poison_without_another_try(
     fed: Fed, function: QueueFunction
 ) -> None:
-    """It was taken as often as is allowed, and nobody lived to say how it ended."""
+    """It was taken as often as is allowed, and never settled."""
     await fed.send("deadly", 0)
     for _ in range(OPTIONS.max_dequeue_count):
         [message] = await fed.source.take(1, 600)
@@ -108,21 +112,6 @@ async def test_message_that_killed_whoever_took_it_is_poison_without_another_try
 
     assert function.calls == []
     assert await fed.poisoned() == ["deadly"]
-
-
-async def test_receipt_of_a_message_that_somebody_else_took_changes_nothing(fed: Fed) -> None:
-    """Who comes back after its lease has ended neither removes, releases nor poisons the other's message."""
-    await fed.send("one", 0)
-    [late] = await fed.source.take(1, 600)
-    await fed.source.release(late, 0)
-    [current] = await fed.source.take(1, 600)
-
-    await fed.source.remove(late)
-    await fed.source.release(late, 0)
-
-    assert await fed.source.take(1, 600) == []
-    await fed.source.release(current, 0)
-    assert [message.dequeue_count for message in await fed.source.take(1, 600)] == [3]
 
 
 async def test_message_of_a_process_that_died_comes_back_when_its_lease_ends(function: QueueFunction) -> None:
@@ -138,27 +127,6 @@ async def test_message_of_a_process_that_died_comes_back_when_its_lease_ends(fun
     clock.advance_seconds(1)
     assert await pump.drain() == 1
     assert function.calls == [("one", 2)]
-
-
-async def test_content_that_is_not_base64_is_poison(
-    azurite: Azurite, function: QueueFunction, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A sender that forgot the encoding holds nobody up; its message is kept as it came."""
-    name = f"q{secrets.token_hex(6)}"
-    source = StorageSource(azurite.connection_string, name)
-    async with (
-        queue_client(azurite.connection_string, name, encoded=False) as queue,
-        queue_client(azurite.connection_string, f"{name}-poison", encoded=False) as poison,
-    ):
-        await queue.create_queue()
-        await queue.send_message("{plain}")
-        await queue.send_message("Z29vZA==")
-        await QueuePump(source, function, OPTIONS).drain()
-        kept = [message.content for message in await poison.peek_messages(max_messages=32)]
-    await source.aclose()
-
-    assert function.ended == ["good"]
-    assert kept == ["{plain}"]
 
 
 async def test_listener_works_until_it_is_stopped(fed: Fed, function: QueueFunction) -> None:
@@ -191,7 +159,7 @@ async def test_stop_waits_for_what_runs(function: QueueFunction) -> None:
 
 
 async def test_stop_abandons_what_does_not_end(function: QueueFunction) -> None:
-    """Its message is still there for whoever comes next."""
+    """Its message stays in the queue for the next process."""
     queue = MemoryQueue(FakeClock())
     pump = QueuePump(MemorySource(queue), function, OPTIONS)
     function.open.clear()
@@ -205,7 +173,7 @@ async def test_stop_abandons_what_does_not_end(function: QueueFunction) -> None:
     assert [message.text for message in queue.messages] == ["one"]
 
 
-async def test_empty_queue_is_looked_at_less_and_less_often(function: QueueFunction) -> None:
+async def test_empty_queue_is_polled_less_and_less_often(function: QueueFunction) -> None:
     """The wait doubles from a tenth of a second to `maxPollingInterval`."""
     sleep = WatchedSleep(5)
     pump = QueuePump(MemorySource(MemoryQueue(FakeClock())), function, OPTIONS, sleep=sleep)
@@ -216,10 +184,10 @@ async def test_empty_queue_is_looked_at_less_and_less_often(function: QueueFunct
     assert sleep.waits == [0.1, 0.2, 0.4, 0.4, 0.4]
 
 
-async def test_store_that_is_down_is_asked_again(
+async def test_queue_that_is_down_is_polled_again(
     function: QueueFunction, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An outage is told in a line for each look, and does not end the listener."""
+    """Each failed poll is one log line, and the pump goes on."""
     source = EndlessSource(outages=2)
     sleep = WatchedSleep(3)
     pump = QueuePump(source, function, OPTIONS, sleep=sleep)
@@ -228,17 +196,19 @@ async def test_store_that_is_down_is_asked_again(
     await pump.stop()
 
     assert sleep.waits == [0.1, 0.2]
-    assert caplog.messages == ["Messages of queue cannot be taken: the queue failed: ServiceRequestError"] * 2
+    assert caplog.messages == ["Cannot take messages of queue: the queue failed: ServiceRequestError"] * 2
 
 
 async def test_message_that_cannot_be_released_is_left_to_its_lease(
     function: QueueFunction, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A failure beside the function's own is told, and the listener goes on."""
+    """A failure to settle a message is one log line, and the pump goes on."""
     function.failing = {""}
     assert await QueuePump(EndlessSource(), function, OPTIONS).drain_once() == 4
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert warnings == ["A message of queue comes again: the queue failed: ServiceRequestError"] * 4
+    assert (
+        warnings == ["A message of queue will be delivered again: the queue failed: ServiceRequestError"] * 4
+    )
 
 
 async def test_no_more_is_held_than_a_batch_and_the_threshold(function: QueueFunction) -> None:
@@ -255,31 +225,84 @@ async def test_no_more_is_held_than_a_batch_and_the_threshold(function: QueueFun
     assert source.most_held <= OPTIONS.batch_size + OPTIONS.new_batch_threshold
 
 
-@pytest.mark.parametrize(
-    ("host_json", "expected"),
-    [
-        pytest.param({}, QueueOptions(16, 8, 5, 0, 60), id="defaults"),
-        pytest.param(
-            {
-                "extensions": {
-                    "queues": {
-                        "batchSize": 8,
-                        "newBatchThreshold": 3,
-                        "maxDequeueCount": 7,
-                        "visibilityTimeout": "00:00:30",
-                        "maxPollingInterval": "01:02:03.5",
-                    }
-                }
-            },
-            QueueOptions(8, 3, 7, 30, 3723.5),
-            id="all",
-        ),
-        pytest.param(
-            {"extensions": {"queues": {"batchSize": 9}}}, QueueOptions(9, 4, 5, 0, 60), id="half a batch"
-        ),
-    ],
-)
-def test_host_json_is_read_as_the_host_reads_it(host_json: dict[str, object], expected: QueueOptions) -> None:
-    """What is not set has the host's own default; a message is always hidden for ten minutes."""
-    assert QueueOptions.parse(host_json) == expected
-    assert expected.lease == 600
+def pump_of(broker: Broker) -> tuple[QueuePump, MemorySource]:
+    assert isinstance(broker.app.queue, MemoryQueue)
+    source = MemorySource(broker.app.queue)
+    return queue_pump(broker.app, broker.host, HOST_JSON, source=source), source
+
+
+def subjects(broker: Broker) -> list[str]:
+    assert isinstance(broker.app.publisher, MemoryPublisher)
+    return [event["subject"] for event in broker.app.publisher.events]
+
+
+async def test_result_that_a_phone_has_seen_is_published_at_once() -> None:
+    """The message that the phone's poll sent reaches the function, which publishes the event."""
+    async with running_broker() as broker:
+        pump = queue_pump(broker.app, broker.host, HOST_JSON)
+        session = await broker.created()
+        await broker.perform(session)
+        await broker.result(session)
+
+        assert await pump.drain() == 1
+        assert subjects(broker) == [session["sessionId"]]
+
+
+async def test_session_that_no_phone_reads_ends_with_its_sweep() -> None:
+    """The message that the create sent shows when the token has expired, and not before."""
+    async with running_broker() as broker:
+        pump, _ = pump_of(broker)
+        session = await broker.created(authTokenTimeToLiveInSeconds=60)
+        await broker.perform(session)
+        assert await pump.drain() == 0
+
+        broker.clock.advance_seconds(600)
+
+        assert await pump.drain() == 1
+        assert subjects(broker) == [session["sessionId"]]
+
+
+async def test_unreadable_message_is_poison_after_the_deliveries_of_host_json(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Eight deliveries, five minutes apart, then it is in the poison queue."""
+    async with running_broker() as broker:
+        pump, source = pump_of(broker)
+        await broker.app.queue.send("{}", 0)
+        deliveries = []
+        for _ in range(9):
+            deliveries.append(await pump.drain())
+            broker.clock.advance_seconds(RETRY_SECONDS)
+
+    assert deliveries == [1] * 8 + [0]
+    assert [message.text for message in source.poisoned.messages] == ["{}"]
+    assert "goes to liveness-results-poison" in caplog.text
+
+
+async def test_outage_of_half_an_hour_makes_no_message_poison() -> None:
+    """The function can do nothing then, and cannot put its message back; the host's own tries outlast it."""
+    store = FakeStore()
+    async with running_broker(store=store) as broker:
+        pump, source = pump_of(broker)
+        session = await broker.created("sim-realface")
+        await broker.perform(session)
+        broker.clock.advance_seconds(800)
+        queue = FakeQueue(source.queue)
+        install(replace(broker.app, queue=queue))
+        store.around = queue.around = _unavailable
+
+        deliveries = 0
+        for _ in range(30):
+            deliveries += await pump.drain()
+            broker.clock.advance_seconds(60)
+        store.around = queue.around = None
+        broker.clock.advance_seconds(RETRY_SECONDS)
+        await pump.drain()
+
+        assert deliveries > 1
+        assert subjects(broker) == [session["sessionId"]]
+        assert source.poisoned.messages == []
+
+
+async def _unavailable(call: object, effect: object) -> None:
+    raise StorageUnavailable("down")

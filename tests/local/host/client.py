@@ -2,30 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import azure.functions as func
-from aiohttp import web
 
-from local.host import DEFAULT_BODY_LIMIT, Host
+from local.host import Host
 
 Headers = list[tuple[str, str]]
 
 
-class Serve(Protocol):
-    """Starts a host for an app; it is stopped after the test."""
-
-    async def __call__(
-        self,
-        app: func.FunctionApp,
-        host_json: Mapping[str, Any] | None = None,
-        *,
-        body_limit: int = DEFAULT_BODY_LIMIT,
-        extra_routes: Sequence[web.RouteDef] = (),
-    ) -> Host: ...
+Serve = Callable[..., Awaitable[Host]]
+"""Starts a host: takes the app, `host.json`, and the host's other parameters by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +27,12 @@ class Answer:
     headers: Headers
     body: bytes
 
-    def json(self) -> Any:  # noqa: ANN401 - Whatever was echoed.
+    def json(self) -> Any:  # noqa: ANN401 - any JSON.
         """Return the parsed body."""
         return json.loads(self.body)
 
     def all(self, name: str) -> list[str]:
-        """Return every value of a header."""
+        """Return all values of a header."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
     def one(self, name: str) -> str | None:
@@ -52,13 +42,18 @@ class Answer:
         return values[0] if values else None
 
 
+def assert_empty(status: int, answer: Answer) -> None:
+    """Expect an answer of the host itself: a status and nothing else."""
+    assert (answer.status, answer.body, answer.one("Content-Length")) == (status, b"", "0")
+
+
 def anonymous_app() -> func.FunctionApp:
     """Return an app whose functions need no key."""
     return func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 
 def echo(req: func.HttpRequest) -> func.HttpResponse:
-    """Tell what a function was handed."""
+    """Answer the request as the function sees it."""
     seen = {
         "method": req.method,
         "url": req.url,
@@ -86,12 +81,19 @@ async def ask(
 
 
 async def exchange(url: str, request: bytes) -> Answer:
-    """Send bytes, and read the answer until the other side closes the connection."""
+    """Send bytes, and read the answer until the host closes the connection."""
+    return _parse(await exchange_raw(url, request))
+
+
+async def exchange_raw(url: str, request: bytes, after_interim: bytes = b"") -> bytes:
+    """Send bytes and, after an interim answer, the rest; return all that came until the connection was closed."""
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
         writer.write(request)
-        return _parse(await reader.read())
+        interim = await reader.readuntil(b"\r\n\r\n") if after_interim else b""
+        writer.write(after_interim)
+        return interim + await reader.read()
     finally:
         writer.close()
         await writer.wait_closed()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from local.host.indexing import HttpFunction
 from local.host.routing import BadPathError, Route, Router, resolve_path
-from tests.local.host.host_client import echo
+from tests.local.host.client import echo
 
 
 @pytest.mark.parametrize(
