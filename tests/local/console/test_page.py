@@ -1,11 +1,11 @@
-"""What the page is made of."""
+"""The console page: markup, scripts and style."""
 
 import re
 
 import aiohttp
 import pytest
 
-from tests.local.console.console_client import Page
+from tests.local.console.client import Page
 
 _IMPORT = re.compile(r'from "\./([^"]+)"')
 _ELEMENT_ID = re.compile(r'(?:byId|onClick|onSubmit)\("([^"]+)"')
@@ -19,7 +19,7 @@ async def page(console: aiohttp.ClientSession) -> Page:
 
 @pytest.fixture
 async def modules(console: aiohttp.ClientSession) -> dict[str, str]:
-    """Every script of the page, found as a browser finds them: from the first one along the imports."""
+    """Every script of the page, found as a browser does: from the first one along its imports."""
     found: dict[str, str] = {}
     wanted = ["main.js"]
     while wanted:
@@ -31,8 +31,8 @@ async def modules(console: aiohttp.ClientSession) -> dict[str, str]:
     return found
 
 
-async def test_page_refers_to_files_finds_them(console: aiohttp.ClientSession, page: Page) -> None:
-    """What the page loads is served by the console itself."""
+async def test_files_of_the_page_are_served(console: aiohttp.ClientSession, page: Page) -> None:
+    """The console itself serves everything that the page loads."""
     paths = [each["href"] for each in page.all("link")] + [each["src"] for each in page.all("script")]
     assert len(paths) == 3
     for path in paths:
@@ -42,7 +42,7 @@ async def test_page_refers_to_files_finds_them(console: aiohttp.ClientSession, p
 
 
 async def test_page_obeys_its_own_policy(page: Page) -> None:
-    """There is no code, style or handler inside of the markup, all of which the policy would block."""
+    """The markup has no code, style or handler, which the policy would block."""
     names = {name for _, attributes in page.tags for name in attributes}
     assert not page.inline_code.strip()
     assert not page.all("style")
@@ -64,8 +64,8 @@ async def test_style_loads_nothing(console: aiohttp.ClientSession) -> None:
         assert not re.search(r"@import|url\(", await response.text())
 
 
-async def test_scripts_look_elements_up_page_has_them(page: Page, modules: dict[str, str]) -> None:
-    """Each id that a script names is in the page, once."""
+async def test_page_has_the_elements_that_scripts_look_up(page: Page, modules: dict[str, str]) -> None:
+    """Each id in a script is in the page, once."""
     wanted = {name for code in modules.values() for name in _ELEMENT_ID.findall(code)}
     assert len(wanted) > 20
     assert wanted <= set(page.ids)
@@ -86,8 +86,8 @@ async def test_fields_have_labels_and_references_lead_somewhere(page: Page) -> N
     assert set(described) <= set(page.ids)
 
 
-async def test_logs_change_are_announced(page: Page) -> None:
-    """Calls and events are told to who cannot see them come."""
+async def test_changes_of_logs_are_announced(page: Page) -> None:
+    """A screen reader announces calls and events."""
     live = {attributes["id"]: attributes["role"] for _, attributes in page.tags if "role" in attributes}
     assert live["calls-status"] == "status"
     assert live["events-log"] == "log"

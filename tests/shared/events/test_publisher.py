@@ -11,7 +11,7 @@ import pytest
 from shared.errors import EventsUnavailable
 from shared.events.publisher import FilePublisher
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LINES = 200
 WRITER = f"""
 import asyncio, sys

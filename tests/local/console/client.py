@@ -2,45 +2,28 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from typing import Any
 
 import aiohttp
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 SIMULATOR_URL = "http://127.0.0.1:7072"
 
 Attributes = dict[str, str | None]
 
 
-@dataclass(slots=True)
-class EventList:
-    """What a local run would know of events."""
-
-    events: list[dict[str, Any]] = field(default_factory=list)
-
-    def so_far(self) -> list[dict[str, Any]]:
-        return self.events
-
-
 @asynccontextmanager
 async def serving(routes: Iterable[web.RouteDef]) -> AsyncIterator[aiohttp.ClientSession]:
-    """Serve routes over loopback, and give a client that is bound to them."""
+    """Serve routes over loopback, and give a client of them."""
     application = web.Application()
     application.add_routes(routes)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}") as client:
-            yield client
-    finally:
-        await runner.cleanup()
+    async with TestServer(application) as server, aiohttp.ClientSession(server.make_url("/")) as client:
+        yield client
 
 
 class Page(HTMLParser):
-    """The tags of a page with their attributes, in order, and the text that is inside of scripts and styles."""
+    """The tags of a page with their attributes, in order, and the text inside of scripts and styles."""
 
     def __init__(self, markup: str) -> None:
         super().__init__()
