@@ -13,20 +13,17 @@ from local.simulator.admission import Admission
 from local.simulator.answers import Refused
 from local.simulator.requests import REQUEST_ID, bearer_token, is_device_id, read_object
 from local.simulator.scenarios import Scenario
-from local.simulator.sessions import Attempt, Identifiers, PhoneCall, Session, Sessions
+from local.simulator.sessions import Attempt, PhoneCall, Session, Sessions, make_digest
 from shared.clock import Clock
 
 
 class Phone:
     """Answers `POST /simulator/start` and `POST /simulator/perform`."""
 
-    def __init__(
-        self, sessions: Sessions, admission: Admission, clock: Clock, identifiers: Identifiers
-    ) -> None:
+    def __init__(self, sessions: Sessions, admission: Admission, clock: Clock) -> None:
         self._sessions = sessions
         self._admission = admission
         self._clock = clock
-        self._identifiers = identifiers
 
     def routes(self) -> list[web.RouteDef]:
         """The routes of the phone."""
@@ -78,7 +75,7 @@ class Phone:
         outcome = attempt.outcome
         shown: dict[str, object] = {"resultId": attempt.call.request_id, "digest": attempt.digest}
         if outcome.phone_digest_differs:
-            shown["digest"] = self._identifiers.digest()
+            shown["digest"] = make_digest()
         if outcome.failure is not None:
             error = {"code": outcome.failure.code, "message": outcome.failure.message}
             return shown | {"digest": None, "error": error}

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from aiohttp import web
@@ -14,7 +15,7 @@ from local.simulator.face_api import FaceApi
 from local.simulator.phone import Phone
 from local.simulator.requests import REQUEST_ID
 from local.simulator.scenarios import Fault
-from local.simulator.sessions import Identifiers, Session, Sessions
+from local.simulator.sessions import Session, Sessions
 from shared.clock import Clock, Sleep, system_clock
 
 _OWN_ROUTES = "/simulator/"
@@ -39,13 +40,11 @@ class FaceSimulator:
         clock: Clock = system_clock,
         sleep: Sleep = asyncio.sleep,
         tps: float | None = None,
-        identifiers: Identifiers | None = None,
     ) -> None:
-        self._identifiers = identifiers or Identifiers()
         self._admission = Admission({key} if isinstance(key, str) else key, bearer_tokens, clock, tps)
-        self._sessions = Sessions(clock, self._identifiers)
+        self._sessions = Sessions(clock)
         self._face_api = FaceApi(self._sessions, self._admission, clock, sleep)
-        self._phone = Phone(self._sessions, self._admission, clock, self._identifiers)
+        self._phone = Phone(self._sessions, self._admission, clock)
         self._control = Control(self._sessions, self._admission, self._face_api.calls, clock)
         self._runner: web.AppRunner | None = None
 
@@ -95,7 +94,7 @@ class FaceSimulator:
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen, on a free port unless one is given; raises `OSError` if the port is taken."""
-        app = web.Application(middlewares=[self._give_request_id, _share_with_local_pages, _translate_errors])
+        app = web.Application(middlewares=[_give_request_id, _share_with_local_pages, _translate_errors])
         app.add_routes([*self._face_api.routes(), *self._phone.routes(), *self._control.routes()])
         # Calls that sleep in a slow scenario are cut off, not waited for.
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
@@ -113,12 +112,13 @@ class FaceSimulator:
             runner, self._runner = self._runner, None
             await runner.cleanup()
 
-    @web.middleware
-    async def _give_request_id(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        request[REQUEST_ID] = self._identifiers.request_id()
-        response = await handler(request)
-        response.headers["apim-request-id"] = request[REQUEST_ID]
-        return response
+
+@web.middleware
+async def _give_request_id(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    request[REQUEST_ID] = str(uuid.uuid4())
+    response = await handler(request)
+    response.headers["apim-request-id"] = request[REQUEST_ID]
+    return response
 
 
 @web.middleware

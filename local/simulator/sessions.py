@@ -19,25 +19,15 @@ SESSION_LIFE_MS = 48 * 3600 * 1000
 Status = Literal["NotStarted", "Started", "ResultAvailable"]
 
 
-class Identifiers:
-    """Makes each id, token and digest at random."""
+def make_auth_token() -> str:
+    """Make a random token that looks like a JSON web token and holds nothing."""
+    header = _base64(b'{"alg":"ES256","kid":"simulator","typ":"JWT"}')
+    return f"{header}.{_base64(secrets.token_bytes(96))}.{_base64(secrets.token_bytes(64))}"
 
-    def session_id(self) -> str:
-        """Make the id of a session: a UUID."""
-        return str(uuid.uuid4())
 
-    def auth_token(self) -> str:
-        """Make the token of a phone: it looks like a JSON web token and holds nothing."""
-        header = _base64(b'{"alg":"ES256","kid":"simulator","typ":"JWT"}')
-        return f"{header}.{_base64(secrets.token_bytes(96))}.{_base64(secrets.token_bytes(64))}"
-
-    def request_id(self) -> str:
-        """Make an `apim-request-id`: a UUID."""
-        return str(uuid.uuid4())
-
-    def digest(self) -> str:
-        """Make the digest of an attempt: 64 hexadecimal digits, in upper case as in published examples."""
-        return secrets.token_hex(32).upper()
+def make_digest() -> str:
+    """Make a random digest: 64 hexadecimal digits, in upper case as in published examples."""
+    return secrets.token_hex(32).upper()
 
 
 def _base64(value: bytes) -> str:
@@ -116,9 +106,8 @@ class Session:
 class Sessions:
     """The sessions of one Face resource. The latest `deleted_remembered` deleted ones are kept for a listing."""
 
-    def __init__(self, clock: Clock, identifiers: Identifiers, *, deleted_remembered: int = 10_000) -> None:
+    def __init__(self, clock: Clock, *, deleted_remembered: int = 10_000) -> None:
         self._clock = clock
-        self._identifiers = identifiers
         self._stored: dict[str, Session] = {}
         self._by_token: dict[str, Session] = {}
         self._deleted: deque[Session] = deque(maxlen=deleted_remembered)
@@ -139,8 +128,8 @@ class Sessions:
         """Store a new session."""
         self._forget_expired()
         session = Session(
-            session_id=self._identifiers.session_id(),
-            auth_token=self._identifiers.auth_token(),
+            session_id=str(uuid.uuid4()),
+            auth_token=make_auth_token(),
             created_ms=self._clock(),
             order=order,
             device_id=order.device_id,
@@ -178,7 +167,7 @@ class Sessions:
             attempt_id=len(session.attempts) + 1,
             entry_id=next(self._entry_ids),
             outcome=outcome,
-            digest=self._identifiers.digest(),
+            digest=make_digest(),
             call=call,
         )
         session.attempts.append(attempt)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.host.indexing import HttpFunction
-from local.host.routing import BadPathError, Route, Router, resolve_path
+from local.host.routing import BadPathError, Router, compile_route, resolve_path
 from tests.local.host.client import echo
 
 
@@ -25,8 +25,8 @@ from tests.local.host.client import echo
         pytest.param(
             "/api/%2e%2e%2fhealth", "/api/..%2fhealth", id="dot-dot-encoded-slash-is-no-dot-segment"
         ),
-        pytest.param("/api/%ff%41%FF", "/api/%ffA%FF", id="not-utf-8-stays"),
-        pytest.param("/api/%ED%A0%80", "/api/%ED%A0%80", id="surrogate-stays"),
+        pytest.param("/api/%ff%41%fe", "/api/%ffA%fe", id="not-utf-8-stays"),
+        pytest.param("/api/%ed%a0%80", "/api/%ed%a0%80", id="surrogate-stays"),
         pytest.param("/api/%252e%252e", "/api/%2e%2e", id="decoded-once"),
         pytest.param("/api/%zz%", "/api/%zz%", id="no-escape"),
         pytest.param("/api//health", "/api//health", id="double-slash"),
@@ -87,7 +87,9 @@ def test_any_text_encoded_comes_back_decoded_except_slashes(text: str) -> None:
 )
 def test_route_matches_path_as_the_host_does(template: str, path: str, params: dict[str, str] | None) -> None:
     """Literals ignore case, a trailing slash is accepted, a double slash is not."""
-    assert params == Route.parse(template).match(path)
+    match = Router([_function("a", template)], "").find("GET", path)
+
+    assert (match and match.route_params) == params
 
 
 @pytest.mark.parametrize(
@@ -95,8 +97,8 @@ def test_route_matches_path_as_the_host_does(template: str, path: str, params: d
 )
 def test_route_with_an_unknown_feature_is_refused(template: str) -> None:
     """A template that this host would match differently from the real one fails when it is read."""
-    with pytest.raises(ValueError, match="Route"):
-        Route.parse(template)
+    with pytest.raises(ValueError, match="does not support"):
+        compile_route(template)
 
 
 def test_first_function_by_name_wins_over_a_closer_match() -> None:

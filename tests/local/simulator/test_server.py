@@ -10,7 +10,6 @@ import pytest
 
 import local.simulator
 from local.simulator import FaceSimulator
-from local.simulator.sessions import Identifiers
 from tests.local.simulator.client import (
     CUT_OFF,
     KEY,
@@ -39,24 +38,11 @@ FOREIGN_ORIGINS = [
 ]
 
 
-class PublishedIdentifiers(Identifiers):
-    """Hands out the id and the token of the published example."""
-
-    def session_id(self) -> str:
-        return RESPONSE["sessionId"]
-
-    def auth_token(self) -> str:
-        return RESPONSE["authToken"]
-
-
-async def test_published_request_gets_the_published_response() -> None:
-    """The example request gets exactly the example response."""
-    simulator = FaceSimulator(key=KEY, identifiers=PublishedIdentifiers())
-    await simulator.start()
-    async with FaceClient(simulator.url) as face:
-        response = await face.post(OLD, REQUEST)
-    await simulator.stop()
-    assert (response.status_code, response.json()) == (200, RESPONSE)
+async def test_published_request_gets_a_response_of_the_published_shape(face: FaceClient) -> None:
+    """The example request gets an id and a token, and nothing else."""
+    response = await face.post(OLD, REQUEST)
+    assert (response.status_code, response.json().keys()) == (200, RESPONSE.keys())
+    assert response.json()["authToken"].startswith(RESPONSE["authToken"])
 
 
 async def test_url_before_start_is_an_error() -> None:

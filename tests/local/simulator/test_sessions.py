@@ -7,7 +7,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from local.simulator.answers import Refused
 from local.simulator.scenarios import REALFACE
-from local.simulator.sessions import SESSION_LIFE_MS, Identifiers, Order, PhoneCall, Session, Sessions
+from local.simulator.sessions import SESSION_LIFE_MS, Order, PhoneCall, Session, Sessions, make_auth_token
 from tests.local.simulator.client import START_MS
 from tests.support.time import FakeClock
 
@@ -39,7 +39,7 @@ class SessionsMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock()
-        self.sessions = Sessions(self.clock, Identifiers())
+        self.sessions = Sessions(self.clock)
         self.models: dict[str, Model] = {}
 
     @rule(target=created, lifetime_s=st.sampled_from([60, 600, 86400]))
@@ -118,7 +118,7 @@ TestSessionsMachine.settings = settings(max_examples=60, stateful_step_count=30,
 
 def test_deleted_sessions_are_remembered_up_to_a_number() -> None:
     """Long runs do not fill the memory with sessions that are gone."""
-    sessions = Sessions(FakeClock(), Identifiers(), deleted_remembered=2)
+    sessions = Sessions(FakeClock(), deleted_remembered=2)
     created = [sessions.create(Order("v1.2", f"device-{number}")) for number in range(3)]
     for session in created:
         sessions.delete(session)
@@ -128,12 +128,12 @@ def test_deleted_sessions_are_remembered_up_to_a_number() -> None:
 
 def test_token_is_not_in_the_repr() -> None:
     """A failing test that prints a session does not print its token."""
-    session = Sessions(FakeClock(), Identifiers()).create(Order("v1.2", "device"))
+    session = Sessions(FakeClock()).create(Order("v1.2", "device"))
     assert session.auth_token not in repr(session)
 
 
 def test_tokens_look_like_the_published_one() -> None:
     """A token is long, of three parts, and begins like the published example."""
-    token = Identifiers().auth_token()
+    token = make_auth_token()
     assert token.startswith("eyJhbGciOiJFUzI1NiIsIm")
     assert (token.count("."), len(token) > 200) == (2, True)
