@@ -12,7 +12,6 @@ from local.host import Host
 from local.host_json import QueueOptions
 from local.queues.sources import MemorySource, MessageSource, StorageSource, TakenMessage
 from shared.app import App
-from shared.clock import Sleep
 from shared.errors import SettingsError, StorageUnavailable
 from shared.queues.memory import MemoryQueue
 from shared.queues.port import RESULTS_QUEUE
@@ -49,13 +48,11 @@ class QueuePump:
         options: QueueOptions,
         *,
         name: str = "queue",
-        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._source = source
         self._invoke = invoke
         self._options = options
         self._name = name
-        self._sleep = sleep
         self._listening: asyncio.Task[None] | None = None
         self._running: set[asyncio.Task[None]] = set()
 
@@ -99,7 +96,7 @@ class QueuePump:
             if await self._begin_batch():
                 wait = _FIRST_POLL_SECONDS
             else:
-                await self._sleep(min(wait, self._options.longest_poll))
+                await asyncio.sleep(min(wait, self._options.longest_poll))
                 wait = min(2 * wait, self._options.longest_poll)
 
     async def _begin_batch(self) -> bool:

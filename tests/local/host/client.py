@@ -1,10 +1,13 @@
 """Speaks HTTP/1.1 over a raw socket, because a client library would normalise what these tests send."""
 
 import asyncio
+import io
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from http.client import HTTPResponse
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import azure.functions as func
@@ -20,9 +23,9 @@ Serve = Callable[..., Awaitable[Host]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response as it came: headers in order, with their case, and the body without its chunks."""
+    """A response: version (11 for HTTP/1.1), headers in order with their case, and the body without its chunks."""
 
-    version: str
+    version: int
     status: int
     headers: Headers
     body: bytes
@@ -82,7 +85,10 @@ async def ask(
 
 async def exchange(url: str, request: bytes) -> Answer:
     """Send bytes, and read the answer until the host closes the connection."""
-    return _parse(await exchange_raw(url, request))
+    received = cast(socket.socket, _Received(await exchange_raw(url, request)))
+    response = HTTPResponse(received, method=request.split()[0].decode())
+    response.begin()
+    return Answer(response.version, response.status, response.getheaders(), response.read())
 
 
 async def exchange_raw(url: str, request: bytes, after_interim: bytes = b"") -> bytes:
@@ -99,21 +105,11 @@ async def exchange_raw(url: str, request: bytes, after_interim: bytes = b"") -> 
         await writer.wait_closed()
 
 
-def _parse(raw: bytes) -> Answer:
-    head, _, body = raw.partition(b"\r\n\r\n")
-    status_line, *lines = head.decode("latin-1").split("\r\n")
-    version, status, *_ = status_line.split(" ")
-    headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
-    if ("transfer-encoding", "chunked") in [(name.lower(), value) for name, value in headers] and body:
-        body = _without_chunks(body)
-    return Answer(version, int(status), headers, body)
+class _Received:
+    """The part of a socket that `HTTPResponse` reads, with all that was received."""
 
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
 
-def _without_chunks(body: bytes) -> bytes:
-    joined = b""
-    while True:
-        size, _, rest = body.partition(b"\r\n")
-        length = int(size, 16)
-        if length == 0:
-            return joined
-        joined, body = joined + rest[:length], rest[length + 2 :]
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return io.BytesIO(self._raw)

@@ -1,4 +1,4 @@
-"""Doubles for the pump: a queue function, a queue that never runs dry, and a sleep."""
+"""Doubles for the pump: a queue function, and a queue that never runs dry."""
 
 import asyncio
 from collections.abc import Sequence
@@ -66,19 +66,3 @@ class EndlessSource:
 
     async def aclose(self) -> None:
         """Hold nothing."""
-
-
-@dataclass
-class WatchedSleep:
-    """Notes each wait and does not wait, until there were `most`: then it blocks for good."""
-
-    most: int
-    waits: list[float] = field(default_factory=list)
-    exhausted: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def __call__(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        if len(self.waits) >= self.most:
-            self.exhausted.set()
-            await asyncio.Event().wait()
-        await asyncio.sleep(0)

@@ -3,23 +3,24 @@
 import asyncio
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.queues import MemorySource, QueuePump, queue_pump
+from local.queues import MemorySource, QueuePump, TakenMessage, queue_pump
 from shared.app import install
 from shared.errors import StorageUnavailable
 from shared.events.publisher import MemoryPublisher
 from shared.queues.memory import MemoryQueue
 from tests.local.queues.conftest import Fed
-from tests.local.queues.doubles import OPTIONS, EndlessSource, QueueFunction, WatchedSleep
+from tests.local.queues.doubles import OPTIONS, EndlessSource, QueueFunction
 from tests.support.broker import Broker, running_broker
 from tests.support.queue import FakeQueue
 from tests.support.store import FakeStore
-from tests.support.time import FakeClock
+from tests.support.time import FakeClock, run_in_virtual_time, virtual_clock
 
 HOST_JSON: dict[str, Any] = json.loads((Path(__file__).parents[3] / "host.json").read_text())
 RETRY_SECONDS = 300
@@ -173,29 +174,39 @@ async def test_stop_abandons_what_does_not_end(function: QueueFunction) -> None:
     assert [message.text for message in queue.messages] == ["one"]
 
 
-async def test_empty_queue_is_polled_less_and_less_often(function: QueueFunction) -> None:
+def test_empty_queue_is_polled_less_and_less_often(function: QueueFunction) -> None:
     """The wait doubles from a tenth of a second to `maxPollingInterval`."""
-    sleep = WatchedSleep(5)
-    pump = QueuePump(MemorySource(MemoryQueue(FakeClock())), function, OPTIONS, sleep=sleep)
-    pump.start()
-    await sleep.exhausted.wait()
-    await pump.stop()
+    polls: list[float] = []
 
-    assert sleep.waits == [0.1, 0.2, 0.4, 0.4, 0.4]
+    class Watched(MemorySource):
+        async def take(self, count: int, lease_seconds: float) -> Sequence[TakenMessage]:
+            polls.append(round(asyncio.get_running_loop().time(), 3))
+            return await super().take(count, lease_seconds)
+
+    async def listen() -> None:
+        pump = QueuePump(Watched(MemoryQueue(virtual_clock)), function, OPTIONS)
+        pump.start()
+        await asyncio.sleep(1.2)
+        await pump.stop()
+
+    run_in_virtual_time(listen())
+
+    assert polls == [0, 0.1, 0.3, 0.7, 1.1]
 
 
-async def test_queue_that_is_down_is_polled_again(
+def test_queue_that_is_down_is_polled_again(
     function: QueueFunction, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each failed poll is one log line, and the pump goes on."""
-    source = EndlessSource(outages=2)
-    sleep = WatchedSleep(3)
-    pump = QueuePump(source, function, OPTIONS, sleep=sleep)
-    pump.start()
-    await function.called.wait()
-    await pump.stop()
 
-    assert sleep.waits == [0.1, 0.2]
+    async def listen() -> float:
+        pump = QueuePump(EndlessSource(outages=2), function, OPTIONS)
+        pump.start()
+        await function.called.wait()
+        await pump.stop()
+        return asyncio.get_running_loop().time()
+
+    assert run_in_virtual_time(listen()) == pytest.approx(0.3)
     assert caplog.messages == ["Cannot take messages of queue: the queue failed: ServiceRequestError"] * 2
 
 
