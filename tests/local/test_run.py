@@ -199,6 +199,7 @@ async def test_serve_feeds_the_queue_function_too(tmp_path: Path, client: httpx.
     os.mkfifo(tmp_path / "events")
     simulator = FaceSimulator(key="a-key")
     await simulator.start()
+    # An Azurite of its own: instances over one account share the budget for calls of Face.
     with Azurite() as azurite:
         settings = {
             "FACE_ENDPOINT": simulator.url,

@@ -37,7 +37,7 @@ async def test_call_above_the_rate_is_refused_until_there_is_room(
 
 
 async def test_call_with_a_bad_key_costs_nothing(limited: FaceClient) -> None:
-    """What is not admitted does not use the limit up."""
+    """A call that is not admitted does not use the limit up."""
     for _ in range(5):
         assert (
             await limited.call("GET", "/face/v1.2/detectLiveness-sessions/x", key="bad")
