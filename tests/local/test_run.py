@@ -75,6 +75,11 @@ def events_in(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def without_warnings(errors: str) -> list[str]:
+    """The lines of a log but warnings: on a loaded machine Azurite may be slow."""
+    return [line for line in errors.splitlines() if not line.startswith("WARNING")]
+
+
 @pytest.fixture
 def client() -> Iterator[httpx.Client]:
     with httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS) as client:
@@ -181,7 +186,7 @@ def test_run_over_azurite_says_how_to_operate_it(azurite: Azurite, tmp_path: Pat
     assert (operated.returncode, operated.stderr) == (0, "")
     assert operated.stdout == "0 shown, about 0 in liveness-results-poison\n"
     assert [event["type"] for event in events_in(path)] == ["of an earlier run", "liveness.session.completed"]
-    assert (status, errors) == (0, "")
+    assert (status, without_warnings(errors)) == (0, [])
 
 
 def test_run_over_another_account_does_not_print_its_key(azurite: Azurite, tmp_path: Path) -> None:
@@ -218,8 +223,7 @@ async def test_serve_feeds_the_queue_function_too(tmp_path: Path, client: httpx.
     await simulator.stop()
 
     assert (event["subject"], status) == (session_id, 0)
-    # On a loaded machine Azurite may be slow, which is a warning.
-    assert [line for line in errors.splitlines() if not line.startswith("WARNING")] == []
+    assert without_warnings(errors) == []
 
 
 def test_example_of_local_settings_works_with_the_simulator(tmp_path: Path, client: httpx.Client) -> None:

@@ -59,11 +59,17 @@ async def test_check_of_a_phone_uses_three_calls(limited: FaceClient, clock: Fak
     assert (await limited.get("none")).status_code == 404
 
 
-async def test_start_of_a_phone_uses_one_call(limited: FaceClient) -> None:
-    """A start without an attempt counts once."""
+async def test_start_of_a_phone_uses_one_of_the_three(limited: FaceClient, clock: FakeClock) -> None:
+    """A start without an attempt counts once; the check after it counts twice."""
     token = (await limited.create())["authToken"]
     assert (await limited.phone("start", token)).status_code == 200
     assert (await limited.phone("start", token)).status_code == 429
+    clock.advance_seconds(0.5)
+    await limited.perform(token)
+    clock.advance_seconds(0.999)
+    assert (await limited.get("none")).status_code == 429
+    clock.advance_seconds(0.001)
+    assert (await limited.get("none")).status_code == 404
 
 
 @given(
