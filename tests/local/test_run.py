@@ -30,7 +30,7 @@ ONCE = RunOptions(port=0, simulator_port=0, storage="memory", once=True)
 
 @contextmanager
 def started(*words: str, cwd: Path, **settings: str) -> Iterator[subprocess.Popen[str]]:
-    """Start a command of `python -m local`, on free ports; it is killed at the end if it still runs."""
+    """Start a command of `python -m local`, on free ports; it is ended in order, with all that it started."""
     ports = ("--port", "0", "--simulator-port", "0") if words[0] == "run" else ("--port", "0")
     inherited = {name: os.environ[name] for name in ("PATH", "HOME")}
     with subprocess.Popen(  # noqa: S603 - our own module.
@@ -44,7 +44,8 @@ def started(*words: str, cwd: Path, **settings: str) -> Iterator[subprocess.Pope
         try:
             yield process
         finally:
-            process.kill()
+            if process.poll() is None:
+                process.terminate()
 
 
 def printed(process: subprocess.Popen[str], last: str = "Press Ctrl-C") -> str:
