@@ -1,4 +1,4 @@
-"""The entry point: `python -m local run`, `serve`, `simulate` or `ops`."""
+"""The entry point: `python -m local run`, `serve`, `simulator` or `ops`."""
 
 import argparse
 import asyncio
@@ -9,10 +9,10 @@ from local.run import RunOptions, run, serve, simulate
 
 
 def main() -> int:
-    """Read the command line and do what it says; returns the exit status."""
+    """Run the command of the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    run_parser = commands.add_parser("run", help="start broker and simulator, and show a check")
+    run_parser = commands.add_parser("run", help="start broker and simulator, and demonstrate a check")
     run_parser.add_argument("--port", type=int, default=7071, help="of the broker (default: %(default)s)")
     run_parser.add_argument(
         "--simulator-port", type=int, default=7072, help="of the Face simulator (default: %(default)s)"
@@ -31,12 +31,12 @@ def main() -> int:
     serve_parser.add_argument(
         "--lease",
         type=float,
-        help="seconds that a queue message is hidden while it is worked on (default: 600)",
+        help="seconds for which a queue message is hidden while it is processed (default: 600)",
     )
-    simulate_parser = commands.add_parser(
-        "simulate", help="start the Face simulator alone; it takes FACE_KEY"
+    simulator_parser = commands.add_parser(
+        "simulator", help="start the Face simulator alone; its key is FACE_KEY"
     )
-    simulate_parser.add_argument(
+    simulator_parser.add_argument(
         "--port", type=int, default=7072, help="(default: %(default)s; 0: a free one)"
     )
     add_ops(commands)
@@ -45,7 +45,7 @@ def main() -> int:
         return run_ops(arguments)
     if arguments.command == "serve":
         return asyncio.run(serve(arguments.port, lease_seconds=arguments.lease))
-    if arguments.command == "simulate":
+    if arguments.command == "simulator":
         return asyncio.run(simulate(arguments.port))
     options = RunOptions(arguments.port, arguments.simulator_port, arguments.storage, arguments.once)
     return asyncio.run(run(options))

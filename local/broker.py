@@ -1,4 +1,4 @@
-"""The broker behind the local functions host, as the process's environment sets it up."""
+"""The broker behind the local functions host, with the settings of the process's environment."""
 
 import json
 import secrets
@@ -18,7 +18,7 @@ _BODY_LIMIT = 65_536
 
 @dataclass(frozen=True, slots=True)
 class LocalBroker:
-    """A running broker, the key that opens what is for operators, and the one that runs a function at once."""
+    """A running broker, with the key of its protected routes and the master key of its host."""
 
     url: str
     function_key: str
@@ -31,14 +31,14 @@ async def running_broker(
 ) -> AsyncIterator[LocalBroker]:
     """Serve on loopback and feed the queue function until the block ends.
 
-    Raises `SettingsError`, and `OSError` where the port is taken. `lease_seconds` is for how long a message is hidden
-    that was taken from the queue; None for as long as the real host does it.
+    Raises `SettingsError`, and `OSError` if the port is taken. `lease_seconds` is how long a queue message is hidden
+    while it is processed (None: as long as the real host hides it).
     """
-    # Only now: the app reads its settings when it is imported, as it does in Azure.
+    # Imported here: the app reads its settings when it is imported, as in Azure.
     from function_app import app as functions
     from shared.app import current_app
 
-    host_json = json.loads((_ROOT / "host.json").read_text())
+    host_json = json.loads((_ROOT / "host.json").read_text(encoding="utf-8"))
     function_key, master_key = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
     async with AsyncExitStack() as resources:
         app = current_app()

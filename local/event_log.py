@@ -1,4 +1,4 @@
-"""The events of a local run, for who wants to see them come."""
+"""The events of a local run, for the console page and the terminal."""
 
 import asyncio
 from collections import deque
@@ -13,7 +13,7 @@ _MOST_EVENTS = 100
 
 
 class EventLog:
-    """A `Publisher` that hands events on to another one, and keeps the latest of those that it took."""
+    """A `Publisher` that passes events on to another one, and keeps the latest of those that were published."""
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
@@ -25,28 +25,28 @@ class EventLog:
         """The events so far, the oldest first."""
         return list(self._latest)
 
-    def follow(self, tell: Callable[[Event], None]) -> None:
-        """Have each event from now on told."""
-        self._followers.append(tell)
+    def follow(self, follower: Callable[[Event], None]) -> None:
+        """Call a function with each event from now on."""
+        self._followers.append(follower)
 
     async def event_of(self, session_id: str) -> Event:
-        """The event of a session, as soon as it is there."""
+        """Wait for the event of a session."""
         async with self._arrival:
             while (found := self._find(session_id)) is None:
                 await self._arrival.wait()
         return found
 
     async def publish(self, event: Event) -> None:
-        """Hand the event on; raises `EventsUnavailable`."""
+        """Pass the event on; raises `EventsUnavailable`."""
         await self._publisher.publish(event)
         async with self._arrival:
             self._latest.append(event)
             self._arrival.notify_all()
-        for tell in self._followers:
-            tell(event)
+        for follower in self._followers:
+            follower(event)
 
     async def aclose(self) -> None:
-        """Close what events are handed to."""
+        """Close the publisher below."""
         await self._publisher.aclose()
 
     def _find(self, session_id: str) -> Event | None:

@@ -1,4 +1,4 @@
-"""`make run`: simulator and broker on this machine, one demonstration check, and then they stay up."""
+"""The commands of `python -m local`: `run`, `serve` and `simulator`."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ _EVENTS_FILE = ".local/events.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Where to listen, where state is kept, and whether to end after the demonstration."""
+    """The ports, the storage (`memory` or `azurite`), and whether to end after the demonstration."""
 
     port: int
     simulator_port: int
@@ -35,93 +35,30 @@ class RunOptions:
     once: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """What was started; `azurite` is the connection string of that, where it is used."""
-
-    broker: LocalBroker
-    simulator_url: str
-    settings: Settings
-    events: EventLog
-    azurite: str | None
-
-    @property
-    def simulated(self) -> bool:
-        """Whether Face is the simulator, rather than what the environment names."""
-        return self.settings.endpoint.base_url == self.simulator_url
-
-
 async def run(options: RunOptions) -> int:
-    """Start everything, show a check, and wait for Ctrl-C; returns the exit status."""
-    return await _reporting(_run(options))
+    """Start simulator and broker, demonstrate a check, and wait for Ctrl-C; returns the exit status."""
+    return await _with_errors_printed(_run(options))
 
 
 async def serve(port: int, *, lease_seconds: float | None = None) -> int:
-    """Serve the broker alone, as the environment sets it up, until Ctrl-C; prints its URL as the first line.
+    """Serve the broker alone until Ctrl-C, with the settings of the environment; prints its URL as the first line.
 
-    It takes messages of the queue as well, each for `lease_seconds` (None: as long as the real host does it).
+    It processes queue messages too, each under a lease of `lease_seconds` (None: as on the real host).
     """
-    return await _reporting(_serve(port, lease_seconds))
+    return await _with_errors_printed(_serve(port, lease_seconds))
 
 
 async def simulate(port: int) -> int:
-    """Serve the Face simulator alone until Ctrl-C, for a broker that runs elsewhere; prints its URL first.
+    """Serve the Face simulator alone until Ctrl-C, for a broker elsewhere; prints its URL as the first line.
 
-    It takes the key in `FACE_KEY`, as that broker does.
+    Its key is `FACE_KEY`, as for the broker.
     """
-    return await _reporting(_simulate(port))
+    return await _with_errors_printed(_simulate(port))
 
 
-async def _run(options: RunOptions) -> bool:
-    ended = _ended_by_signal()
-    async with _started(options) as running:
-        _introduce(running, options.storage)
-        passed = not running.simulated or await _demonstrated(running, ended)
-        if not options.once and not ended.is_set():
-            _invite(running)
-            running.events.follow(_announce)
-            await ended.wait()
-        if ended.is_set():
-            print("\nEnding.")
-    return passed
-
-
-async def _demonstrated(running: Running, ended: asyncio.Event) -> bool:
-    """Whether the demonstration went well; one that is cut short did not."""
-    demonstration = asyncio.create_task(
-        demonstrate(running.broker.url, running.simulator_url, running.events)
-    )
-    cut_short = asyncio.create_task(ended.wait())
-    await asyncio.wait((demonstration, cut_short), return_when=asyncio.FIRST_COMPLETED)
-    for task in (demonstration, cut_short):
-        task.cancel()
-    await asyncio.wait((demonstration, cut_short))
-    return not demonstration.cancelled() and demonstration.result()
-
-
-async def _serve(port: int, lease_seconds: float | None) -> bool:
-    ended = _ended_by_signal()
-    async with running_broker(port, lease_seconds=lease_seconds) as broker:
-        print(broker.url, flush=True)
-        await ended.wait()
-    return True
-
-
-async def _simulate(port: int) -> bool:
-    if not (key := os.environ.get("FACE_KEY")):
-        raise SettingsError(["FACE_KEY: expected the key that the broker calls with"])
-    ended = _ended_by_signal()
-    simulator = FaceSimulator(key=key)
-    await simulator.start(port=port)
-    print(simulator.url, flush=True)
-    await ended.wait()
-    await simulator.stop()
-    return True
-
-
-async def _reporting(work: Awaitable[bool]) -> int:
+async def _with_errors_printed(work: Awaitable[bool]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-    logging.getLogger("aiohttp.server").addFilter(_is_no_malformed_request)
+    logging.getLogger("aiohttp.server").addFilter(_is_not_about_malformed_http)
     try:
         return 0 if await work else 1
     except SettingsError as error:
@@ -135,50 +72,117 @@ async def _reporting(work: Awaitable[bool]) -> int:
     return 1
 
 
-def _is_no_malformed_request(record: logging.LogRecord) -> bool:
-    # What is no HTTP is answered with a 400: its sender's trouble, and no fault to be shown with a traceback.
+def _is_not_about_malformed_http(record: logging.LogRecord) -> bool:
+    # The sender of malformed HTTP gets a 400. That is not our fault, and needs no traceback.
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
-def _ended_by_signal() -> asyncio.Event:
+async def _run(options: RunOptions) -> bool:
+    ended = _end_signal()
+    async with _running(options) as running:
+        running.introduce()
+        passed = not running.simulated or await _demonstrated(running, ended)
+        if not options.once and not ended.is_set():
+            running.invite()
+            running.events.follow(_print_event)
+            await ended.wait()
+        if ended.is_set():
+            print("\nEnding.")
+    return passed
+
+
+def _end_signal() -> asyncio.Event:
+    """An event that Ctrl-C, a request to end, and a closed terminal set."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    # SIGHUP: the terminal was closed, and what was started has to end as well.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, ended.set)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        # Windows has no SIGHUP.
+        if number := getattr(signal, name, None):
+            loop.add_signal_handler(number, ended.set)
     return ended
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """The parts of a run; `own_azurite` is the connection string of the Azurite that it started and uses."""
+
+    broker: LocalBroker
+    simulator_url: str
+    settings: Settings
+    events: EventLog
+    own_azurite: str | None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether Face is the simulator. The environment may name the real one."""
+        return self.settings.endpoint.base_url == self.simulator_url
+
+    def introduce(self) -> None:
+        """Print where everything is."""
+        settings = self.settings
+        print("Face Liveness Broker, on this machine only\n")
+        print(f"  broker     {self.broker.url}/api")
+        if self.simulated:
+            print(f"  simulator  {self.simulator_url} (in place of Azure Face, {settings.face_api_version})")
+        else:
+            print(f"  Face       {settings.endpoint.base_url} (the real one, {settings.face_api_version})")
+        if self.own_azurite:
+            print("  state      in Azurite's tables and queue, as in Azure; lost when this ends")
+        elif settings.storage_connection:
+            print("  state      in the storage account of AzureWebJobsStorage")
+        else:
+            print("  state      in memory; lost when this ends")
+        if settings.event_grid_topic_endpoint:
+            print(f"  events     sent to {settings.event_grid_topic_endpoint}\n")
+        else:
+            print(f"  events     one JSON line each, added to {settings.events_file}\n")
+
+    def invite(self) -> None:
+        """Print what a user can do now."""
+        url, key, master_key = self.broker.url, self.broker.function_key, self.broker.master_key
+        purge = f"-H 'x-functions-key: {master_key}' {url}/admin/functions/purge_expired"
+        print("\nBroker and simulator stay up.")
+        print(f"  console    {url}/console")
+        print(f"  readiness  curl -H 'x-functions-key: {key}' {url}/api/ready")
+        print(f"  deletion   curl -d '{{}}' -H 'Content-Type: application/json' {purge}")
+        print("             deletes expired rows now; in Azure a timer does so each hour")
+        if self.own_azurite:
+            storage = f"AzureWebJobsStorage='{self.own_azurite}'"
+            print(f"  operator   {storage} {sys.executable} -m local ops poison list")
+        print("  outcomes   docs/simulator.md lists the device ids that choose an outcome")
+        print("  events     appear here and in the console when a session ends")
+        print("Press Ctrl-C to end.", flush=True)
+
+
 @asynccontextmanager
-async def _started(options: RunOptions) -> AsyncIterator[Running]:
+async def _running(options: RunOptions) -> AsyncIterator[_Running]:
     async with AsyncExitStack() as resources:
         key = os.environ.get("FACE_KEY") or secrets.token_hex(16)
         simulator = FaceSimulator(key=key)
         await simulator.start(port=options.simulator_port)
         resources.push_async_callback(simulator.stop)
         if not (os.environ.get("FACE_REGION") or os.environ.get("FACE_ENDPOINT")):
-            _set_environment({"FACE_ENDPOINT": simulator.url, "FACE_KEY": key})
+            _set_defaults({"FACE_ENDPOINT": simulator.url, "FACE_KEY": key})
         connection = None
         if options.storage == "azurite":
             connection = resources.enter_context(_azurite()).connection_string
-            _set_environment({"AzureWebJobsStorage": connection, "ID_PEPPER": key})
-        _set_environment({"EVENTS_FILE": _EVENTS_FILE})
+            _set_defaults({"AzureWebJobsStorage": connection, "ID_PEPPER": key})
+        _set_defaults({"EVENTS_FILE": _EVENTS_FILE})
         settings = Settings.from_environment()
         events = _install_app(settings)
         broker = await resources.enter_async_context(
             running_broker(options.port, console_routes(simulator.url, events=events.latest))
         )
-        # The environment may have named an account of its own, whose key is not for anybody to see.
+        # The environment may name another account, whose key must not be printed.
         used = settings.storage_connection and settings.storage_connection.reveal() == connection
-        yield Running(broker, simulator.url, settings, events, connection if used else None)
+        yield _Running(broker, simulator.url, settings, events, connection if used else None)
 
 
-def _install_app(settings: Settings) -> EventLog:
-    """Build the app that the functions find, and listen in on its events."""
-    app = build(settings)
-    events = EventLog(app.publisher)
-    install(replace(app, publisher=events))
-    return events
+def _set_defaults(settings: Mapping[str, str]) -> None:
+    """Set what the environment does not: `FACE_API_VERSION=v1.2 make run` is respected."""
+    for name, value in settings.items():
+        # An empty setting counts as missing, as for the broker.
+        os.environ[name] = os.environ.get(name) or value
 
 
 def _azurite() -> AzuriteProcess:
@@ -188,55 +192,51 @@ def _azurite() -> AzuriteProcess:
     return AzuriteProcess(program)
 
 
-def _set_environment(settings: Mapping[str, str]) -> None:
-    """Fill in what the environment leaves open: `FACE_API_VERSION=v1.2 make run` keeps its word."""
-    for name, value in settings.items():
-        # An empty one counts as not set, as for the broker.
-        os.environ[name] = os.environ.get(name) or value
+def _install_app(settings: Settings) -> EventLog:
+    """Build the app that the functions find, with a log of its events."""
+    app = build(settings)
+    events = EventLog(app.publisher)
+    install(replace(app, publisher=events))
+    return events
 
 
-def _introduce(running: Running, storage: str) -> None:
-    settings = running.settings
-    print("Face Liveness Broker, on this machine only\n")
-    print(f"  broker     {running.broker.url}/api")
-    if running.simulated:
-        print(f"  simulator  {running.simulator_url} (stands in for Azure Face, {settings.face_api_version})")
-    else:
-        print(f"  Face       {settings.endpoint.base_url} (the real one, {settings.face_api_version})")
-    if storage == "azurite":
-        print("  state      in Azurite's tables and queue, as in Azure: it is gone when this ends")
-    else:
-        print("  state      in memory: it is gone when this ends")
-    print(f"  events     {_events_go_to(settings)}\n")
+async def _demonstrated(running: _Running, ended: asyncio.Event) -> bool:
+    """Whether the demonstration went well; false if the user ended it."""
+    demonstration = asyncio.create_task(
+        demonstrate(running.broker.url, running.simulator_url, running.events)
+    )
+    end = asyncio.create_task(ended.wait())
+    await asyncio.wait((demonstration, end), return_when=asyncio.FIRST_COMPLETED)
+    for task in (demonstration, end):
+        task.cancel()
+    await asyncio.wait((demonstration, end))
+    return not demonstration.cancelled() and demonstration.result()
 
 
-def _invite(running: Running) -> None:
-    url, key, master_key = running.broker.url, running.broker.function_key, running.broker.master_key
-    purge = f"-H 'x-functions-key: {master_key}' {url}/admin/functions/purge_expired"
-    print("\nBoth stay up now.")
-    print(f"  console    {url}/console")
-    print(f"  readiness  curl -H 'x-functions-key: {key}' {url}/api/ready")
-    print(f"  deletion   curl -d '{{}}' -H 'Content-Type: application/json' {purge}")
-    print("             deletes what has expired now, as a timer does each hour in Azure")
-    if running.azurite:
-        print(
-            f"  operator   AzureWebJobsStorage='{running.azurite}' {sys.executable} -m local ops poison list"
-        )
-    print("  outcomes   docs/simulator.md lists the device ids that choose one")
-    print("  events     come here and to the console, as each session ends")
-    print("Ctrl-C ends them.", flush=True)
-
-
-def _events_go_to(settings: Settings) -> str:
-    if settings.event_grid_topic_endpoint:
-        return f"to {settings.event_grid_topic_endpoint}"
-    return f"added to {settings.events_file}, a line each: those of earlier runs stay"
-
-
-def _announce(event: Event) -> None:
+def _print_event(event: Event) -> None:
     data = event["data"]
     passed = "passed" if data["passed"] else "not passed"
     print(
         f"  event      {event['type']} {event['subject']} {passed} {data['clientReference'] or ''}",
         flush=True,
     )
+
+
+async def _serve(port: int, lease_seconds: float | None) -> bool:
+    ended = _end_signal()
+    async with running_broker(port, lease_seconds=lease_seconds) as broker:
+        print(broker.url, flush=True)
+        await ended.wait()
+    return True
+
+
+async def _simulate(port: int) -> bool:
+    if not (key := os.environ.get("FACE_KEY")):
+        raise SettingsError(["FACE_KEY: expected the key that the broker calls with"])
+    ended = _end_signal()
+    simulator = FaceSimulator(key=key)
+    await simulator.start(port=port)
+    print(simulator.url, flush=True)
+    await ended.wait()
+    await simulator.stop()
+    return True

@@ -1,6 +1,5 @@
-"""The routes that serve the console page, its configuration and its events."""
+"""The routes of the console page, its configuration and its events."""
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,29 +12,30 @@ Events = Callable[[], Sequence[Mapping[str, Any]]]
 _Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 _PAGE = Path(__file__).parent / "page"
-_CONTENT_TYPES = {
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".svg": "image/svg+xml",
-}
+# Not from `mimetypes`: that depends on the machine, and `nosniff` forbids browsers to guess.
+_CONTENT_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 def console_routes(simulator_url: str, *, events: Events | None = None) -> list[web.RouteDef]:
     """Return the routes of the page at `/console`, for a page that plays the phone at `simulator_url`.
 
-    `simulator_url` has no slash at the end: it is what the page may connect to besides its own origin. `events` is
-    asked at every poll of `/console/events`; without it the list is empty, and the page says so. Raises `OSError`
-    where a file of the page cannot be read: all are read here, once.
+    `simulator_url` has no slash at the end; the page may connect to it besides its own origin. `events` is called at
+    each poll of `/console/events`; without it the list is empty, and the page says so. The files of the page are read
+    once, here: raises `OSError` if one cannot be read.
     """
     headers = _headers(simulator_url)
     config = {"simulatorUrl": simulator_url, "eventsConnected": events is not None}
-    page = _constant((_PAGE / "index.html").read_bytes(), "text/html", headers)
+    page = _file(_PAGE / "index.html", "text/html", headers)
+    assets = sorted(path for path in _PAGE.iterdir() if path.suffix in _CONTENT_TYPES)
     return [
         web.get("/console", page),
         web.get("/console/", page),
         web.get("/console/config.json", _json(lambda: config, headers)),
         web.get("/console/events", _json(events or list, headers)),
-        *(_asset(path, headers) for path in sorted(_PAGE.iterdir()) if path.suffix in _CONTENT_TYPES),
+        *(
+            web.get(f"/console/{path.name}", _file(path, _CONTENT_TYPES[path.suffix], headers))
+            for path in assets
+        ),
     ]
 
 
@@ -61,13 +61,9 @@ def _headers(simulator_url: str) -> dict[str, str]:
     }
 
 
-def _asset(path: Path, headers: Mapping[str, str]) -> web.RouteDef:
-    return web.get(
-        f"/console/{path.name}", _constant(path.read_bytes(), _CONTENT_TYPES[path.suffix], headers)
-    )
+def _file(path: Path, content_type: str, headers: Mapping[str, str]) -> _Handler:
+    content = path.read_bytes()
 
-
-def _constant(content: bytes, content_type: str, headers: Mapping[str, str]) -> _Handler:
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(body=content, content_type=content_type, charset="utf-8", headers=headers)
 
@@ -76,6 +72,6 @@ def _constant(content: bytes, content_type: str, headers: Mapping[str, str]) -> 
 
 def _json(value: Callable[[], object], headers: Mapping[str, str]) -> _Handler:
     async def answer(_request: web.Request) -> web.Response:
-        return web.Response(text=json.dumps(value()), content_type="application/json", headers=headers)
+        return web.json_response(value(), headers=headers)
 
     return answer

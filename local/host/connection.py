@@ -1,4 +1,4 @@
-"""The HTTP/1.1 connection: aiohttp's, where it has to behave like Kestrel."""
+"""HTTP/1.1 connections: aiohttp's, changed to behave like those of Kestrel, the host's web server."""
 
 import asyncio
 from typing import Any
@@ -9,22 +9,25 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from local.host.messages import bare
 
-__all__ = ["KestrelServer"]
-
-# Far above what is accepted, so that the front gets to see what it has to refuse with 431.
+# Far above what is accepted, so that a request with too many headers is parsed, and then refused with 431.
 _PARSER_LIMIT = 1024 * 1024
 _PARSER_HEADERS = 10_000
 
 _OPTIONS: dict[str, Any] = {
     # A request line may hold a key (`?code=`).
     "access_log": None,
-    # How many seconds an unread request body is still taken in after the answer.
+    # Seconds in which an unread request body is still received after the answer.
     "lingering_time": 2.0,
 }
 
 
 class KestrelServer(web.Server):
-    """aiohttp's low-level server with the connections below."""
+    """aiohttp's low-level server for the application of a runner, with the connections below."""
+
+    def __init__(self, runner: web.AppRunner) -> None:
+        if runner.server is None:
+            raise RuntimeError("the runner is not set up")
+        super().__init__(runner.server.request_handler, request_factory=runner.server.request_factory)
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of a new connection."""
@@ -32,12 +35,12 @@ class KestrelServer(web.Server):
 
 
 class _Connection(web.RequestHandler):
-    # No attribute can be added: should aiohttp rename the one set below, it fails here and not in silence.
+    # No new attributes: if aiohttp renames the one set below, this fails loudly.
     __slots__ = ()
 
     def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(manager, loop=loop, **_OPTIONS)
-        # aiohttp's compiled parser refuses methods that it does not know; the host takes any, like this one.
+        # aiohttp's compiled parser refuses unknown methods; the host takes any, and so does this parser.
         self._parser = HttpRequestParserPy(
             self,
             loop,

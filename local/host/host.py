@@ -1,37 +1,31 @@
 """The local functions host: a function app, served over HTTP on this machine."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import azure.functions as func
 from aiohttp import web
 from azure.functions.queue import QueueMessage
 
-from local.host.admin import Admin
 from local.host.connection import KestrelServer
 from local.host.indexing import index
-from local.host.invoking import Invoker
-from local.host.keys import AccessKeys
-from local.host.options import HostOptions
-from local.host.routing import Router
-from local.host.serving import Front, Gate
+from local.host.serving import AccessKeys, Front
+from local.host_json import HttpOptions
 
-__all__ = ["DEFAULT_BODY_LIMIT", "Host"]
-
-# The default of FUNCTIONS_REQUEST_BODY_SIZE_LIMIT, in bytes.
 DEFAULT_BODY_LIMIT = 100 * 1024 * 1024
+"""The default of `FUNCTIONS_REQUEST_BODY_SIZE_LIMIT`, in bytes."""
 
 _SHUTDOWN_SECONDS = 2.0
 
 
 class Host:
-    """Serves the functions of an app as Azure's host does, and hands messages to its queue functions.
+    """Serves the functions of an app as Azure's host does, and calls its queue functions.
 
     Timers do not fire: `POST /admin/functions/NAME` with the master key runs one.
 
-    `host_json` is the parsed `host.json`. `extra_routes` are aiohttp's, for addresses outside the route
-    prefix (a console page); they are asked first, and what they do not match goes on to the functions.
-    `functions`, `queues` and `timers` list what the app holds, in the order of the function names.
+    `host_json` is the parsed `host.json`. `extra_routes` are aiohttp's, for paths outside the route prefix (a console
+    page); they come before the functions. `functions`, `queues` and `timers` list the functions of the app, in the
+    order of their names.
     """
 
     def __init__(
@@ -44,21 +38,13 @@ class Host:
         body_limit: int = DEFAULT_BODY_LIMIT,
         extra_routes: Sequence[web.RouteDef] = (),
     ) -> None:
-        options = HostOptions.parse(host_json)
+        options = HttpOptions.parse(host_json)
         found = index(app)
         self.functions = found.http
         self.queues = found.queues
         self.timers = found.timers
-        self._invoker = Invoker(options.function_timeout)
-        self._admin = Admin(found.timers, self._invoker)
-        self._front = Front(
-            Router(found.http, options.route_prefix),
-            AccessKeys(function_key, master_key),
-            self._invoker,
-            Gate(options.max_concurrent, options.max_outstanding),
-            self._admin,
-            body_limit,
-        )
+        self._timeout = options.function_timeout
+        self._front = Front(found, options, AccessKeys(function_key, master_key), body_limit)
         self._extra_routes = extra_routes
         self._runners: list[web.BaseRunner] = []
         self._url = ""
@@ -69,50 +55,37 @@ class Host:
         return self._url
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen; port 0 takes a free one."""
-        extras = web.Application()
-        extras.add_routes(self._extra_routes)
-        inner = web.AppRunner(extras)
+        """Listen; port 0 takes a free one. Raises `OSError` if the port is taken."""
+        app = web.Application(middlewares=[self._front.answer])
+        app.add_routes(self._extra_routes)
+        inner = web.AppRunner(app)
         await self._set_up(inner)
-        runner = web.ServerRunner(
-            _server(extras, cast(web.Server, inner.server), self._front), shutdown_timeout=_SHUTDOWN_SECONDS
-        )
+        runner = web.ServerRunner(KestrelServer(inner), shutdown_timeout=_SHUTDOWN_SECONDS)
         await self._set_up(runner)
         await web.TCPSite(runner, host, port).start()
         self._url = f"http://{host}:{runner.addresses[0][1]}"
 
     async def stop(self) -> None:
-        """Stop listening, and give calls under way a few seconds."""
+        """Stop listening, and give running calls a few seconds."""
         while self._runners:
             await self._runners.pop().cleanup()
-        await self._admin.finish()
+        await self._front.finish()
 
     async def invoke_queue(
         self, function_name: str, message_text: str, *, dequeue_count: int, message_id: str
     ) -> None:
         """Call a queue function with a message, already decoded from base64.
 
-        Raises `LookupError` if no queue function has that name, `TimeoutError`, and what the function raises.
-        Counting, hiding and poisoning the message is the caller's part.
+        Raises `LookupError` if no queue function has that name, `TimeoutError`, and what the function raises. The
+        caller counts and hides the message, and moves it to the poison queue.
         """
         function = next((queue for queue in self.queues if queue.name == function_name), None)
         if function is None:
             raise LookupError(f"No queue function is named {function_name!r}.")
-        # What the worker makes: `func.QueueMessage` has no dequeue count. (It comes without annotations.)
+        # The worker's own class: `func.QueueMessage` has no dequeue count.
         message = QueueMessage(id=message_id, body=message_text, dequeue_count=dequeue_count)
-        await self._invoker.call(function, message)
+        await function.call(message, self._timeout)
 
     async def _set_up(self, runner: web.BaseRunner) -> None:
         await runner.setup()
         self._runners.append(runner)
-
-
-def _server(extras: web.Application, inner: web.Server, front: Front) -> KestrelServer:
-    async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        match = await extras.router.resolve(cast(web.Request, request))
-        if match.http_exception is None:
-            return await inner.request_handler(request)
-        return await front.answer(request)
-
-    # The extra routes' handlers need requests that belong to their application.
-    return KestrelServer(answer, request_factory=inner.request_factory)

@@ -1,5 +1,7 @@
-"""Reads the functions out of a `func.FunctionApp`, as the worker tells them to the host."""
+"""Reads the functions out of a `func.FunctionApp`, as the Python worker reports them to the host."""
 
+import asyncio
+import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,33 +10,35 @@ from typing import Any
 import azure.functions as func
 from azure.functions.decorators.function_app import Function
 
-__all__ = [
-    "FunctionIndex",
-    "HttpFunction",
-    "IndexedFunction",
-    "IndexingError",
-    "QueueFunction",
-    "TimerFunction",
-    "index",
-]
-
 
 class IndexingError(ValueError):
-    """A function uses something that this host does not have; the message names the function."""
+    """A function uses a feature that this host does not have; the message names the function."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedFunction:
-    """A function and the parameter in which it takes what triggered it."""
+    """A function, and the parameter that takes its trigger."""
 
     name: str
     user_function: Callable[..., Any]
     parameter: str
 
+    async def call(self, trigger: object, timeout: float | None) -> object:
+        """Run `async def` on the loop and `def` in a thread, for at most `timeout` seconds.
+
+        Raises what the function raises, and `TimeoutError`. A thread cannot be ended: a late `def` function runs
+        on, and its result is dropped.
+        """
+        arguments = {self.parameter: trigger}
+        async with asyncio.timeout(timeout):
+            if inspect.iscoroutinefunction(self.user_function):
+                return await self.user_function(**arguments)
+            return await asyncio.to_thread(self.user_function, **arguments)
+
 
 @dataclass(frozen=True, slots=True)
 class HttpFunction(IndexedFunction):
-    """A function behind a route, which does not hold the route prefix; no methods means any method."""
+    """A function with a route, given without the route prefix. `methods` None means any method."""
 
     route: str
     methods: frozenset[str] | None
@@ -43,7 +47,7 @@ class HttpFunction(IndexedFunction):
 
 @dataclass(frozen=True, slots=True)
 class QueueFunction(IndexedFunction):
-    """A function fed by a storage queue; `%SETTING%` in the name is left for the reader to fill in."""
+    """A function fed by a storage queue; `%SETTING%` in the name is not replaced."""
 
     queue_name: str
     connection: str
@@ -51,7 +55,7 @@ class QueueFunction(IndexedFunction):
 
 @dataclass(frozen=True, slots=True)
 class TimerFunction(IndexedFunction):
-    """A function run on a schedule of six fields (NCRONTAB), or `%SETTING%`."""
+    """A function with a schedule of six fields (NCRONTAB), or `%SETTING%`."""
 
     schedule: str
 
@@ -66,14 +70,14 @@ class FunctionIndex:
 
 
 def index(app: func.FunctionApp) -> FunctionIndex:
-    """Read every function of the app; what the decorators produced is authoritative.
+    """Read every function of the app, as its decorators define it.
 
-    Raises `IndexingError` for a binding that this host lacks, and `ValueError` (from `azure.functions`) for a
+    Raises `IndexingError` for a feature that this host lacks, and `ValueError` (from `azure.functions`) for a
     function without a trigger or a name used twice.
     """
-    # get_functions() remembers the names it saw and takes a second call for duplicates.
+    # get_functions() remembers the names it saw, and would report duplicates in a second call.
     app.functions_bindings = None
-    # Alphabetical order is what decides between two routes that both match.
+    # Alphabetical order decides between two routes that both match.
     found = sorted((_read(function) for function in app.get_functions()), key=lambda f: f.name.lower())
     return FunctionIndex(
         http=tuple(f for f in found if isinstance(f, HttpFunction)),
@@ -90,22 +94,18 @@ def _read(function: Function) -> IndexedFunction:
     for binding in bindings:
         if binding is not trigger and (binding["type"], binding["name"]) != ("http", "$return"):
             raise IndexingError(f"Function {name!r}: the local host has no binding {binding['type']!r}.")
-    common = (name, function.get_user_function(), trigger["name"])
+    call = function.get_user_function()
+    if inspect.signature(call).parameters.keys() != {trigger["name"]}:
+        raise IndexingError(f"Function {name!r}: the local host passes the trigger only, and no context.")
+    common = (name, call, trigger["name"])
     match trigger["type"]:
         case "httpTrigger":
-            return HttpFunction(*common, trigger["route"], _methods(trigger), _auth_level(trigger))
+            methods = frozenset(trigger.get("methods") or ())
+            level = func.AuthLevel[trigger.get("authLevel", "FUNCTION")]
+            return HttpFunction(*common, trigger["route"], methods or None, level)
         case "queueTrigger":
             return QueueFunction(*common, trigger["queueName"], trigger["connection"])
         case "timerTrigger":
             return TimerFunction(*common, trigger["schedule"])
         case kind:
             raise IndexingError(f"Function {name!r}: the local host has no trigger {kind!r}.")
-
-
-def _methods(trigger: dict[str, Any]) -> frozenset[str] | None:
-    methods = trigger.get("methods")
-    return frozenset(methods) if methods else None
-
-
-def _auth_level(trigger: dict[str, Any]) -> func.AuthLevel:
-    return func.AuthLevel[trigger.get("authLevel", "FUNCTION")]

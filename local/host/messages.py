@@ -1,4 +1,4 @@
-"""Turns a request into what a function takes, and what it returns into a response."""
+"""Turns a request into the argument of a function, and the function's result into a response."""
 
 import re
 from collections.abc import Mapping
@@ -9,10 +9,6 @@ from aiohttp import HttpVersion11, web
 from azure.functions.http import HttpRequest, HttpResponseConverter
 from multidict import CIMultiDict
 
-from local.host.routing import Match
-
-__all__ = ["Refusal", "bare", "read_body", "read_headers", "read_query", "render", "to_function"]
-
 # Kestrel's defaults: MaxRequestHeadersTotalSize and MaxRequestHeaderCount.
 _HEADERS_TOTAL_SIZE = 32 * 1024
 _HEADER_COUNT = 100
@@ -22,7 +18,7 @@ _FIELD_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
 class Refusal(Exception):
-    """The host answers by itself, with a status and nothing else."""
+    """The host itself answers, with a status and an empty body."""
 
     def __init__(self, status: int, *, close: bool = False) -> None:
         super().__init__(status)
@@ -41,7 +37,7 @@ def bare(status: int, *, close: bool = False) -> web.Response:
 def read_headers(request: web.BaseRequest) -> dict[str, str]:
     """Return the headers: names in lower case, repeats joined with a comma.
 
-    Raises `Refusal`: 431 for too much of them, 400 for a value that is not ASCII.
+    Raises `Refusal`: 431 for too many or too long headers, 400 for a value that is not ASCII.
     """
     size = sum(len(name) + len(value) + len(": \r\n") for name, value in request.raw_headers)
     if size > _HEADERS_TOTAL_SIZE or len(request.raw_headers) > _HEADER_COUNT:
@@ -52,35 +48,39 @@ def read_headers(request: web.BaseRequest) -> dict[str, str]:
 
 
 def read_query(request: web.BaseRequest) -> dict[str, str]:
-    """Return the query: repeats joined with a comma, and no parameter whose value is empty."""
+    """Return the query: repeats joined with a comma, parameters with an empty value dropped."""
     pairs = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)
     return {name: value for name, value in _joined(pairs).items() if value}
 
 
-async def read_body(request: web.BaseRequest, limit: int) -> bytes:
-    """Return the body, which is empty where no Content-Length announces one.
+def _joined(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in pairs:
+        joined[name] = f"{joined[name]},{value}" if name in joined else value
+    return joined
 
-    Observed: the host hands a chunked body over as an empty one, without an error, and answers a body that is
-    too large with an empty 500, not 413. Raises that as a `Refusal`.
+
+async def read_body(request: web.BaseRequest, limit: int) -> bytes:
+    """Return the body, empty if there is no Content-Length.
+
+    Observed: the host passes a chunked body on as an empty one, without an error, and answers a body that is too
+    large with an empty 500, not 413. Raises that as a `Refusal`.
     """
     length = request.content_length or 0
     if length > limit:
         raise Refusal(500, close=True)
-    if length and request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0
     return await request.content.read() if length else b""
 
 
 def to_function(
     request: web.BaseRequest,
     path: str,
-    match: Match,
+    route_params: Mapping[str, str],
     headers: Mapping[str, str],
     query: Mapping[str, str],
     body: bytes,
 ) -> HttpRequest:
-    """Return the request as the worker builds it; the URL is absolute, and its path the resolved one."""
+    """Return the request as the worker builds it; its URL is absolute, with the resolved path."""
     raw_query = request.rel_url.raw_query_string
     target = quote(path, safe="/%:@!$&'()*+,;=~") + (f"?{raw_query}" if raw_query else "")
     return HttpRequest(
@@ -88,17 +88,17 @@ def to_function(
         f"http://{headers.get('host', '')}{target}",
         headers=headers,
         params=query,
-        route_params=match.route_params,
+        route_params=route_params,
         body_type="bytes",
         body=body,
     )
 
 
 def render(result: object, request: web.BaseRequest) -> web.Response:
-    """Return the response for what a function returned.
+    """Return the response for the result of a function.
 
     Raises `NotImplementedError` for anything but an `HttpResponse` or a str (None and dict, for example), and
-    `ValueError` for a header value that is not printable ASCII: both are a 500.
+    `ValueError` for a header value that is not printable ASCII. The host answers both with 500.
     """
     # The worker's own converter: it sets the content type, and takes the cookies out of the headers.
     datum = HttpResponseConverter.encode(result, expected_type=None)
@@ -112,13 +112,6 @@ def render(result: object, request: web.BaseRequest) -> web.Response:
     if "Content-Length" not in headers and request.version == HttpVersion11:
         response.enable_chunked_encoding()
     return response
-
-
-def _joined(pairs: list[tuple[str, str]]) -> dict[str, str]:
-    joined: dict[str, str] = {}
-    for name, value in pairs:
-        joined[name] = f"{joined[name]},{value}" if name in joined else value
-    return joined
 
 
 def _response_headers(http: Mapping[str, Any]) -> CIMultiDict[str]:

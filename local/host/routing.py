@@ -1,25 +1,25 @@
-"""Paths and routes, matched as the real host was seen to match them."""
+"""Resolves paths and matches routes as the real host does."""
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from urllib.parse import unquote
 
 from local.host.indexing import HttpFunction
 
-__all__ = ["BadPathError", "Match", "Route", "Router", "resolve_path"]
-
-_ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
-_PARAMETER = re.compile(r"\{(\*?)(\w+)\}")
+_ENCODED_SLASH = re.compile("%(?=2F)", re.IGNORECASE)
+_UNDECODABLE = re.compile("[\udc80-\udcff]")
+_PARAMETER = re.compile(r"\{(\w+)\}")
+_CATCH_ALL = re.compile(r"\{\*(\w+)\}")
 
 
 class BadPathError(ValueError):
-    """The path is refused with 400 before any route is looked at."""
+    """The path is refused with 400 before routes are matched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The function that answers, and the values of its route parameters."""
+    """A function, and the values of its route parameters."""
 
     function: HttpFunction
     route_params: Mapping[str, str]
@@ -32,55 +32,42 @@ class Router:
         # Observed: the first match in the order of the function names wins. A literal has no precedence over
         # a parameter, nor a parameter over a catch-all, and the order in the file does not matter.
         ordered = sorted(functions, key=lambda function: function.name.lower())
-        self._routes = [(Route.parse(f"{prefix}/{f.route}".strip("/")), f) for f in ordered]
+        self._routes = [(compile_route(f"{prefix}/{f.route}".strip("/")), f) for f in ordered]
 
     def find(self, method: str, path: str) -> Match | None:
         """Return the first function that takes the method and the resolved path."""
         for route, function in self._routes:
             if function.methods is None or method in function.methods:
-                params = route.match(path)
-                if params is not None:
-                    return Match(function, params)
+                found = route.fullmatch(path)
+                if found:
+                    return Match(
+                        function, {name: value for name, value in found.groupdict().items() if value}
+                    )
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A route template: literals, `{name}` for one segment, and `{*name}` at the end for the rest."""
+def compile_route(template: str) -> re.Pattern[str]:
+    """Turn a route template into a pattern for resolved paths.
 
-    segments: tuple[str, ...]
-    catch_all: str | None
+    A template has literals, `{name}` for one segment, and `{*name}` at the end for the rest. Case does not matter, and
+    one slash may follow. Raises `ValueError` for constraints, defaults, optional and mixed segments.
+    """
+    *segments, last = template.split("/")
+    if catch_all := _CATCH_ALL.fullmatch(last):
+        end = f"(?:/(?P<{catch_all[1]}>.*))?"
+    else:
+        end = _segment(template, last) if last else ""
+        end += "/?"
+    start = "".join(_segment(template, segment) for segment in segments)
+    return re.compile(start + end, re.IGNORECASE | re.DOTALL)
 
-    @classmethod
-    def parse(cls, template: str) -> Self:
-        """Read a template; raises `ValueError` for constraints, defaults, optional and mixed segments."""
-        segments = template.split("/") if template else []
-        catch_all = None
-        for position, segment in enumerate(segments):
-            parameter = _PARAMETER.fullmatch(segment)
-            if parameter is None and ("{" in segment or "}" in segment):
-                raise ValueError(f"Route {template!r}: the local host does not know {segment!r}.")
-            if parameter and parameter[1]:
-                if position != len(segments) - 1:
-                    raise ValueError(f"Route {template!r}: a catch-all comes last.")
-                catch_all = parameter[2]
-        return cls(tuple(segments[:-1] if catch_all else segments), catch_all)
 
-    def match(self, path: str) -> dict[str, str] | None:
-        """Return the parameters if the resolved path fits, else None."""
-        if not path.startswith("/"):
-            return None
-        parts = path[1:].split("/")
-        rest = "/".join(parts[len(self.segments) :])
-        if len(parts) < len(self.segments) or (rest and not self.catch_all):
-            return None
-        params: dict[str, str] = {}
-        for segment, part in zip(self.segments, parts, strict=False):
-            if not _fits(segment, part, params):
-                return None
-        if self.catch_all and rest:
-            params[self.catch_all] = rest
-        return params
+def _segment(template: str, segment: str) -> str:
+    if parameter := _PARAMETER.fullmatch(segment):
+        return f"/(?P<{parameter[1]}>[^/]+)"
+    if "{" in segment or "}" in segment:
+        raise ValueError(f"Route {template!r}: the local host does not support {segment!r}.")
+    return "/" + re.escape(segment)
 
 
 def resolve_path(raw: str) -> str:
@@ -89,30 +76,10 @@ def resolve_path(raw: str) -> str:
     Observed: `%2e%2e` is resolved and `%20` decoded before a route is matched, while `%2F` and bytes that are
     not UTF-8 (`%ff`) stay encoded. Raises `BadPathError` for `%00`, and for a target that is not ASCII.
     """
-    if not raw.isascii():
-        raise BadPathError("not ASCII")
-    return _without_dot_segments(_ENCODED.sub(_decode_run, raw))
-
-
-def _fits(segment: str, part: str, params: dict[str, str]) -> bool:
-    parameter = _PARAMETER.fullmatch(segment)
-    if parameter is None:
-        return segment.lower() == part.lower()
-    params[parameter[2]] = part
-    return part != ""
-
-
-def _decode_run(run: re.Match[str]) -> str:
-    text = run[0]
-    decoded, position = [], 0
-    for character in bytes.fromhex(text.replace("%", "")).decode("utf-8", "surrogateescape"):
-        if character == "\0":
-            raise BadPathError("a null character")
-        end = position + 3 * len(character.encode("utf-8", "surrogateescape"))
-        undecodable = "\udc80" <= character <= "\udcff"
-        decoded.append(text[position:end] if undecodable or character == "/" else character)
-        position = end
-    return "".join(decoded)
+    if "%00" in raw or not raw.isascii():
+        raise BadPathError(raw)
+    decoded = unquote(_ENCODED_SLASH.sub("%25", raw), errors="surrogateescape")
+    return _without_dot_segments(_UNDECODABLE.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02x}", decoded))
 
 
 def _without_dot_segments(path: str) -> str:

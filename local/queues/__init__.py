@@ -1,11 +1,8 @@
-"""Stands in for the part of the Azure Functions host that feeds queue triggers."""
+"""The part of the local functions host that feeds queue functions."""
 
-from local.queues.memory import MemorySource
-from local.queues.options import QueueOptions
-from local.queues.pump import QueuePump
-from local.queues.source import MessageSource, TakenMessage
-from local.queues.storage import StorageSource
-from local.queues.wiring import queue_pump
+from local.host_json import QueueOptions
+from local.queues.pump import QueuePump, queue_pump
+from local.queues.sources import MemorySource, MessageSource, StorageSource, TakenMessage
 
 __all__ = [
     "MemorySource",

@@ -1,17 +1,26 @@
-"""The queue listener of the functions host: takes messages, calls the function, and settles what becomes of them."""
+"""The queue listener of the functions host: takes messages, calls the function, and settles each message."""
 
 import asyncio
 import base64
 import logging
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol
 
-from local.queues.options import QueueOptions
-from local.queues.source import MessageSource, TakenMessage
-from shared.clock import Sleep
-from shared.errors import StorageUnavailable
+from local.host import Host
+from local.host_json import QueueOptions
+from local.queues.sources import MemorySource, MessageSource, StorageSource, TakenMessage
+from shared.app import App
+from shared.errors import SettingsError, StorageUnavailable
+from shared.queues.memory import MemoryQueue
+from shared.queues.port import RESULTS_QUEUE
 
 _FIRST_POLL_SECONDS = 0.1
 _GRACE_SECONDS = 2.0
+
+_LONGEST_LOCAL_POLL_SECONDS = 0.5
+"""A developer waits for the event, and a poll on the same machine costs nothing."""
 
 logger = logging.getLogger(__name__)
 
@@ -20,16 +29,16 @@ class Invoke(Protocol):
     """Calls the queue function."""
 
     async def __call__(self, text: str, *, dequeue_count: int, message_id: str) -> None:
-        """Hand over a decoded message; raises what the function raises."""
+        """Call the function with a decoded message; raises what the function raises."""
         ...
 
 
 class QueuePump:
-    """Feeds one queue function, at least once with each message, in no order.
+    """Feeds one queue function: each message at least once, in no order.
 
-    A message is hidden while the function runs. It is removed where that went well; else it shows again later, and
-    is moved to the poison queue after it failed too often. Whatever happens to this process, it is delivered again
-    when its lease ends. Unlike the real host this one does not prolong leases: `functionTimeout` has to be shorter.
+    A message is hidden while the function runs. It is removed if the function succeeds. Otherwise it shows again
+    later, and goes to the poison queue after too many failures. If this process dies, the message is delivered again
+    when its lease ends. Unlike the real host, the pump does not extend leases: `functionTimeout` has to be shorter.
     """
 
     def __init__(
@@ -39,23 +48,24 @@ class QueuePump:
         options: QueueOptions,
         *,
         name: str = "queue",
-        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._source = source
         self._invoke = invoke
         self._options = options
         self._name = name
-        self._sleep = sleep
         self._listening: asyncio.Task[None] | None = None
         self._running: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Listen from now on, in the background."""
+        """Start to listen, in the background."""
         if self._listening is None:
             self._listening = asyncio.create_task(self._listen())
 
     async def stop(self, grace_seconds: float = _GRACE_SECONDS) -> None:
-        """Take nothing more, give what runs a while, and abandon the rest: its messages come back by themselves."""
+        """Stop taking messages, and wait for running calls up to a grace period.
+
+        Then the rest is cancelled: its messages show again when their leases end.
+        """
         if self._listening is not None:
             await _end(self._listening)
             self._listening = None
@@ -66,13 +76,13 @@ class QueuePump:
         await self._source.aclose()
 
     async def drain_once(self) -> int:
-        """Take one batch of what shows, and see it through; answers how many messages that were."""
+        """Process one batch to its end; answers the number of its messages."""
         taken = await self._source.take(self._options.batch_size, self._options.lease)
         await asyncio.gather(*map(self._handle, taken))
         return len(taken)
 
     async def drain(self) -> int:
-        """Go on until nothing shows any more; answers how often a message was delivered."""
+        """Process all visible messages; answers the number of deliveries."""
         delivered = 0
         while count := await self.drain_once():
             delivered += count
@@ -86,14 +96,14 @@ class QueuePump:
             if await self._begin_batch():
                 wait = _FIRST_POLL_SECONDS
             else:
-                await self._sleep(min(wait, self._options.longest_poll))
+                await asyncio.sleep(min(wait, self._options.longest_poll))
                 wait = min(2 * wait, self._options.longest_poll)
 
     async def _begin_batch(self) -> bool:
         try:
             taken = await self._source.take(self._options.batch_size, self._options.lease)
         except StorageUnavailable as fault:
-            logger.warning("Messages of %s cannot be taken: %s", self._name, fault.detail)
+            logger.warning("Cannot take messages of %s: %s", self._name, fault.detail)
             return False
         for message in taken:
             call = asyncio.create_task(self._handle(message))
@@ -105,11 +115,11 @@ class QueuePump:
         try:
             await self._settle(message, succeeded=await self._succeeds(message))
         except StorageUnavailable as fault:
-            logger.warning("A message of %s comes again: %s", self._name, fault.detail)
+            logger.warning("A message of %s will be delivered again: %s", self._name, fault.detail)
 
     async def _succeeds(self, message: TakenMessage) -> bool:
         if message.dequeue_count > self._options.max_dequeue_count:
-            # Whoever had it died each time.
+            # Each process that took it died.
             return False
         try:
             text = base64.b64decode(message.content, validate=True).decode()
@@ -135,8 +145,41 @@ class QueuePump:
 
 
 async def _end(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for its end; raises what it failed with before."""
+    """Cancel a task and wait for its end; raises the error of a task that failed before."""
     task.cancel()
     await asyncio.wait([task])
     if not task.cancelled():
         task.result()
+
+
+def queue_pump(
+    app: App,
+    host: Host,
+    host_json: Mapping[str, Any],
+    *,
+    source: MessageSource | None = None,
+    lease_seconds: float | None = None,
+) -> QueuePump:
+    """Make the pump from the app's queue to the function that takes its messages; it is not started yet.
+
+    `lease_seconds` replaces the host's ten minutes. Raises `SettingsError` if the queue needs an identity, which only
+    exists in Azure.
+    """
+    options = QueueOptions.parse(host_json)
+    options = replace(
+        options,
+        longest_poll=min(options.longest_poll, _LONGEST_LOCAL_POLL_SECONDS),
+        lease=lease_seconds or options.lease,
+    )
+    function = next(function for function in host.queues if function.queue_name == RESULTS_QUEUE)
+    invoke = partial(host.invoke_queue, function.name)
+    return QueuePump(source or _source(app), invoke, options, name=RESULTS_QUEUE)
+
+
+def _source(app: App) -> MessageSource:
+    if isinstance(app.queue, MemoryQueue):
+        return MemorySource(app.queue)
+    connection = app.settings.storage_connection
+    if connection is None:
+        raise SettingsError(["AzureWebJobsStorage: expected a connection string where the app runs locally"])
+    return StorageSource(connection.reveal(), RESULTS_QUEUE)

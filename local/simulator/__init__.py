@@ -1,7 +1,7 @@
-"""Azure Face on a laptop: the documented API, and device ids that choose what comes of a check."""
+"""A simulator of Azure Face: the documented API, and device ids that choose the outcome of a check."""
 
 from local.simulator.scenarios import SCENARIOS, Scenario
 from local.simulator.server import FaceSimulator
-from local.simulator.upstream import Session
+from local.simulator.sessions import Session
 
 __all__ = ["SCENARIOS", "FaceSimulator", "Scenario", "Session"]

@@ -1,108 +1,101 @@
 """The phone's side: what the Vision SDK does with an auth token, in routes of our own.
 
-The wire format between the SDK and Face is not public. These calls use the resource's rate limit as the true
-ones do: one for the start, one for the attempt, one for its end.
+The wire format between the SDK and Face is not public. These calls count against the resource's rate limit as the
+real ones do: one for the start, one for the attempt, one for its end.
 """
 
-import json
 from typing import Any
 
-from local.simulator import errors, scenarios
-from local.simulator.bucket import TokenBucket
-from local.simulator.clock import Clock
-from local.simulator.create_request import is_device_id
-from local.simulator.errors import Refused
-from local.simulator.gateway import charge
-from local.simulator.identifiers import Identifiers
-from local.simulator.messages import Answer, Request, error_answer, json_answer
-from local.simulator.scenarios import Outcome, Scenario
-from local.simulator.upstream import Attempt, PhoneCall, Session, Upstream
+from aiohttp import web
+
+from local.simulator import answers, scenarios
+from local.simulator.admission import Admission
+from local.simulator.answers import Refused
+from local.simulator.requests import REQUEST_ID, bearer_token, is_device_id, read_object
+from local.simulator.scenarios import Scenario
+from local.simulator.sessions import Attempt, PhoneCall, Session, Sessions, make_digest
+from shared.clock import Clock
 
 
 class Phone:
     """Answers `POST /simulator/start` and `POST /simulator/perform`."""
 
-    def __init__(
-        self, upstream: Upstream, identifiers: Identifiers, clock: Clock, bucket: TokenBucket | None
-    ) -> None:
-        self._upstream = upstream
-        self._identifiers = identifiers
+    def __init__(self, sessions: Sessions, admission: Admission, clock: Clock) -> None:
+        self._sessions = sessions
+        self._admission = admission
         self._clock = clock
-        self._bucket = bucket
 
-    def start(self, request: Request) -> Answer:
+    def routes(self) -> list[web.RouteDef]:
+        """The routes of the phone."""
+        return [
+            web.post("/simulator/start", self._start),
+            web.post("/simulator/perform", self._perform),
+        ]
+
+    async def _start(self, request: web.Request) -> web.Response:
         """Start the session, without an attempt."""
-        session = self._session(request, _fields(request))
-        charge(self._bucket)
-        return json_answer(200, {"status": self._upstream.begin(session).status})
+        session = self._session(request, await _read_fields(request))
+        self._admission.charge(1)
+        self._sessions.start(session)
+        return web.json_response({"status": session.status})
 
-    def perform(self, request: Request) -> Answer:
-        """Start the session and make one attempt, and answer what the phone is told."""
-        fields = _fields(request)
+    async def _perform(self, request: web.Request) -> web.Response:
+        """Start the session and make one attempt, and answer what the phone gets to know."""
+        fields = await _read_fields(request)
         session = self._session(request, fields)
-        scenario = _chosen(session, fields)
+        scenario = _scenario(session, fields)
         if not scenario.starts:
-            return json_answer(200, {"resultId": None, "digest": None})
-        charge(self._bucket, 3 if session.started_ms is None else 2)
-        session = self._upstream.begin(session)
+            return web.json_response({"resultId": None, "digest": None})
+        self._admission.charge(3 if session.started_ms is None else 2)
+        self._sessions.start(session)
         outcome = scenario.outcome(len(session.attempts))
         if outcome is None:
-            return self._give_up(session, scenario)
-        return self._attempt(session, outcome, request)
+            session.canceled = scenario.cancels
+            return web.json_response({"resultId": None, "digest": None})
+        attempt = self._sessions.attempt(session, outcome, self._call(request))
+        return web.json_response(self._shown(session, attempt))
 
-    def _session(self, request: Request, fields: dict[str, Any]) -> Session:
-        session = self._upstream.holder(request.bearer_token)
-        device_id = fields.get("deviceCorrelationId")
-        if device_id is None or not session.order.device_id_set_in_client:
-            return session
-        return self._upstream.name_device(session, device_id)
+    def _session(self, request: web.Request, fields: dict[str, Any]) -> Session:
+        session = self._sessions.find_by_token(bearer_token(request))
+        if session.order.device_id_set_in_client:
+            session.device_id = fields.get("deviceCorrelationId", session.device_id)
+        return session
 
-    def _give_up(self, session: Session, scenario: Scenario) -> Answer:
-        if scenario.cancels:
-            self._upstream.cancel(session)
-        return json_answer(200, {"resultId": None, "digest": None})
-
-    def _attempt(self, session: Session, outcome: Outcome, request: Request) -> Answer:
-        attempt = self._upstream.attempt(session, outcome, self._call(request))
-        return json_answer(200, self._told(session, attempt))
-
-    def _call(self, request: Request) -> PhoneCall:
+    def _call(self, request: web.Request) -> PhoneCall:
+        request_id = request[REQUEST_ID]
         return PhoneCall(
-            request_id=request.request_id,
-            client_request_id=request.headers.get("client-request-id", request.request_id),
-            user_agent=request.headers.get("user-agent", ""),
-            address=request.remote,
+            request_id=request_id,
+            client_request_id=request.headers.get("client-request-id", request_id),
+            user_agent=request.headers.get("User-Agent", ""),
+            address=request.remote or "",
             received_ms=self._clock(),
         )
 
-    def _told(self, session: Session, attempt: Attempt) -> dict[str, object]:
+    def _shown(self, session: Session, attempt: Attempt) -> dict[str, object]:
         outcome = attempt.outcome
-        told: dict[str, object] = {"resultId": attempt.call.request_id, "digest": attempt.digest}
+        shown: dict[str, object] = {"resultId": attempt.call.request_id, "digest": attempt.digest}
         if outcome.phone_digest_differs:
-            told["digest"] = self._identifiers.digest()
+            shown["digest"] = make_digest()
         if outcome.failure is not None:
             error = {"code": outcome.failure.code, "message": outcome.failure.message}
-            return told | {"digest": None, "error": error}
+            return shown | {"digest": None, "error": error}
         if session.order.send_results:
-            told["livenessDecision"] = outcome.decision
-        return told
+            shown["livenessDecision"] = outcome.decision
+        return shown
 
 
-def _chosen(session: Session, fields: dict[str, Any]) -> Scenario:
+async def _read_fields(request: web.Request) -> dict[str, Any]:
+    """Read the optional body: an object with `outcome` and `deviceCorrelationId`, both optional."""
+    fields = read_object(await request.read() or b"{}")
+    if not isinstance(fields.get("outcome", ""), str):
+        raise Refused(answers.INVALID_REQUEST_BODY)
+    if "deviceCorrelationId" in fields and not is_device_id(fields["deviceCorrelationId"]):
+        raise Refused(answers.INVALID_DEVICE_ID)
+    return fields
+
+
+def _scenario(session: Session, fields: dict[str, Any]) -> Scenario:
     scenario = scenarios.named(fields["outcome"]) if "outcome" in fields else session.scenario
     if scenario is None:
-        raise Refused(error_answer(400, "UnknownOutcome", "GET /simulator/scenarios lists the outcomes."))
+        raise Refused(answers.UNKNOWN_OUTCOME)
     return scenario
-
-
-def _fields(request: Request) -> dict[str, Any]:
-    """Read the optional body: an object with `outcome` and `deviceCorrelationId`, both optional."""
-    try:
-        fields = json.loads(request.body or b"{}")
-    except (ValueError, RecursionError):
-        raise Refused(errors.INVALID_REQUEST_BODY) from None
-    if not isinstance(fields, dict) or not isinstance(fields.get("outcome", ""), str):
-        raise Refused(errors.INVALID_REQUEST_BODY)
-    if "deviceCorrelationId" in fields and not is_device_id(fields["deviceCorrelationId"]):
-        raise Refused(errors.INVALID_DEVICE_ID)
-    return fields

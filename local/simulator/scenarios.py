@@ -1,13 +1,17 @@
 """The magic device ids: one table, from which behaviour, docs page and listing are made."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from local.simulator import errors
-from local.simulator.messages import Answer
+from local.simulator import answers
+from local.simulator.answers import Answer
 
 Call = Literal["perform", "create", "get", "delete"]
 """Where a scenario shows: in the phone's check, or in one of the broker's calls."""
+
+SLOW_S = 30.0
+"""Longer than any deadline that the broker sets for a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +24,9 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one attempt comes to: a decision or a failure.
+    """The outcome of one attempt: a decision or a failure.
 
-    With `phone_digest_differs` the phone is told another digest than the result holds.
+    With `phone_digest_differs` the phone gets another digest than the result holds.
     """
 
     decision: str | None = None
@@ -32,10 +36,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What becomes of a call.
+    """What goes wrong with a call; nothing by default.
 
-    It is refused with `answer`; without one it takes effect, and its answer is late by `delay_s` seconds or
-    `lost`. `times` is how many calls of a session meet the fault (None: all).
+    The call is refused with `answer`. Without one it takes effect, and its answer comes after `delay_s` seconds,
+    or is `lost`: the connection is reset. The first `times` calls of a session fail (None: all).
     """
 
     answer: Answer | None = None
@@ -43,11 +47,8 @@ class Fault:
     lost: bool = False
     times: int | None = None
 
-    def meets(self, earlier_calls: int) -> bool:
-        """Tell whether the call after `earlier_calls` of the same kind meets this fault."""
-        return self.times is None or earlier_calls < self.times
 
-
+NO_FAULT = Fault()
 REALFACE = Outcome(decision="realface")
 MASK = Outcome(failure=Failure("FaceWithMaskDetected", "Mask detected on face image."))
 
@@ -56,9 +57,9 @@ MASK = Outcome(failure=Failure("FaceWithMaskDetected", "Mask detected on face im
 class Scenario:
     """What happens to the sessions of one magic device id.
 
-    `attempts` are the outcomes of the first, second, ... attempt, the last one standing for all that follow;
-    with none, the phone's check makes no attempt. `starts` is false where it does not even start the session,
-    and `cancels` true where it leaves the session canceled.
+    `attempts` are the outcomes of the first, second, ... attempt; the last one repeats. Without any, the phone's
+    check makes no attempt. `starts` is false if the check does not even start the session, and `cancels` is true
+    if it cancels the session.
     """
 
     device_id: str
@@ -67,125 +68,109 @@ class Scenario:
     attempts: tuple[Outcome, ...] = (REALFACE,)
     starts: bool = True
     cancels: bool = False
-    fault: Fault | None = None
+    fault: Fault = NO_FAULT
 
     def outcome(self, earlier_attempts: int) -> Outcome | None:
-        """Answer the outcome of the next attempt, or None where there is no attempt."""
+        """Answer the outcome of the next attempt, or None if there is no attempt."""
         return self.attempts[min(earlier_attempts, len(self.attempts) - 1)] if self.attempts else None
 
-    def fault_of(self, call: Call) -> Fault | None:
-        """Answer the fault that `call` meets."""
-        return self.fault if self.call == call else None
+    def fault_of(self, call: Call, earlier_calls: int = 0) -> Fault:
+        """Answer the fault of a call that comes after so many of its kind in the session."""
+        over = self.fault.times is not None and earlier_calls >= self.fault.times
+        return NO_FAULT if self.call != call or over else self.fault
 
 
-def _attempts(
+_CALLS: Mapping[str, Call] = {"create": "create", "result": "get", "delete": "delete"}
+
+_REFUSALS: Mapping[str, tuple[Answer, str]] = {
+    "401": (answers.UNAUTHORIZED_UNSPECIFIED, "401, as for a key that is not valid."),
+    "quota": (answers.OUT_OF_QUOTA, "403: out of call volume quota, for 2 days."),
+    "403": (answers.UNSUPPORTED_FEATURE, "403 `UnsupportedFeature`: the resource is not approved."),
+    "429": (answers.rate_limited(26), "429 with the wait (26 seconds) in its message only."),
+    "429-header": (answers.rate_limited(7, header=True), "429 with `Retry-After: 7`."),
+    "429-gateway": (answers.GATEWAY_RATE_LIMITED, "429 in the newer wording, with a code (1 second)."),
+    "500": (answers.INTERNAL_SERVER_ERROR, "500 `Unspecified`."),
+    "502": (answers.BAD_GATEWAY, "502 with an HTML page."),
+    "503": (answers.SERVICE_UNAVAILABLE, "503 without a body."),
+    "gone": (answers.SESSION_NOT_FOUND, "404 `SessionNotFound`, although the session was created."),
+    "no-route": (answers.RESOURCE_NOT_FOUND, "404 with another code, as for a retired API version."),
+}
+
+
+def _check(
     device_id: str, happens: str, *attempts: Outcome, starts: bool = True, cancels: bool = False
 ) -> Scenario:
     return Scenario(device_id, "perform", happens, attempts, starts, cancels)
 
 
-def _refused(call: Call, name: str, answer: Answer, happens: str, times: int | None = None) -> Scenario:
-    return Scenario(f"sim-{_WORDS[call]}-{name}", call, happens, fault=Fault(answer, times=times))
+def _refused(word: str, *names: str) -> list[Scenario]:
+    """One scenario for each name in `_REFUSALS`."""
+    return [_faulty(f"sim-{word}-{name}", _REFUSALS[name][1], Fault(_REFUSALS[name][0])) for name in names]
 
 
-def _late(call: Call, happens: str) -> Scenario:
-    return Scenario(f"sim-{_WORDS[call]}-slow", call, happens, fault=Fault(delay_s=SLOW_S))
+def _faulty(device_id: str, happens: str, fault: Fault) -> Scenario:
+    return Scenario(device_id, _CALLS[device_id.split("-")[1]], happens, fault=fault)
 
-
-SLOW_S = 30.0
-"""Longer than any deadline that the broker sets for a call."""
-
-_WORDS: dict[Call, str] = {"create": "create", "get": "result", "delete": "delete"}
 
 SCENARIOS = (
-    _attempts("sim-realface", "The decision is `realface`, as for every other device id.", REALFACE),
-    _attempts("sim-spoofface", "The decision is `spoofface`.", Outcome("spoofface")),
-    _attempts("sim-uncertain", "The decision is `uncertain`.", Outcome("uncertain")),
-    _attempts("sim-mask", "Each attempt fails with `FaceWithMaskDetected`: there is no decision.", MASK),
-    _attempts(
+    _check("sim-realface", "The decision is `realface`, as for every other device id.", REALFACE),
+    _check("sim-spoofface", "The decision is `spoofface`.", Outcome("spoofface")),
+    _check("sim-uncertain", "The decision is `uncertain`.", Outcome("uncertain")),
+    _check("sim-mask", "Each attempt fails with `FaceWithMaskDetected`: there is no decision.", MASK),
+    _check(
         "sim-second-passes",
         "The first attempt fails because of a mask, the second decides `realface`.",
         MASK,
         REALFACE,
     ),
-    _attempts(
+    _check(
         "sim-second-spoofs",
         "The first attempt decides `realface`, the second `spoofface`.",
         REALFACE,
         Outcome("spoofface"),
     ),
-    _attempts(
+    _check(
         "sim-digest-mismatch",
-        "The decision is `realface`, but the phone is told another digest than the result holds.",
+        "The decision is `realface`, but the phone gets another digest than the result holds.",
         Outcome("realface", phone_digest_differs=True),
     ),
-    _attempts(
+    _check(
         "sim-realface-case",
         "The decision is spelled `realFace`, as in a published example of v1.2.",
         Outcome("realFace"),
     ),
-    _attempts(
+    _check(
         "sim-unknown-decision",
-        "The decision is `deepfake`, which no published enum holds.",
+        "The decision is `deepfake`, which is in no published enum.",
         Outcome("deepfake"),
     ),
-    _attempts(
-        "sim-no-attempt", "The phone never comes back: the session stays as it was created.", starts=False
-    ),
-    _attempts("sim-abandoned", "The phone starts the session and gives up before an attempt."),
-    _attempts(
+    _check("sim-no-attempt", "The phone never comes back: the session stays as created.", starts=False),
+    _check("sim-abandoned", "The phone starts the session and gives up before an attempt."),
+    _check(
         "sim-canceled",
         "The session ends as `Canceled` (v1.1-preview.1 has no such status: `Started`).",
         cancels=True,
     ),
-    _refused("create", "401", errors.UNAUTHORIZED_UNSPECIFIED, "401, as for a key that is not valid."),
-    _refused("create", "quota", errors.OUT_OF_QUOTA, "403: out of call volume quota, for 2 days."),
-    _refused(
-        "create", "403", errors.UNSUPPORTED_FEATURE, "403 `UnsupportedFeature`: the resource is not approved."
+    *_refused("create", "401", "quota", "403", "429", "429-header", "429-gateway", "500", "502", "503"),
+    _faulty(
+        "sim-create-slow",
+        "The session is created, but the answer comes after 30 seconds.",
+        Fault(delay_s=SLOW_S),
     ),
-    _refused(
-        "create", "429", errors.rate_limited(26), "429 that says the wait (26 seconds) in its message only."
-    ),
-    _refused("create", "429-header", errors.rate_limited(7, header=True), "429 with `Retry-After: 7`."),
-    _refused(
-        "create",
-        "429-gateway",
-        errors.GATEWAY_RATE_LIMITED,
-        "429 in the newer wording, with a code (1 second).",
-    ),
-    _refused("create", "500", errors.INTERNAL_SERVER_ERROR, "500 `Unspecified`."),
-    _refused("create", "502", errors.BAD_GATEWAY, "502 with an HTML page."),
-    _refused("create", "503", errors.SERVICE_UNAVAILABLE, "503 without a body."),
-    _late("create", "The session is created, but the answer comes after 30 seconds."),
-    Scenario(
+    _faulty(
         "sim-create-lost",
-        "create",
         "The session is created, then the connection is reset without an answer.",
-        fault=Fault(lost=True),
+        Fault(lost=True),
     ),
-    _refused("get", "401", errors.UNAUTHORIZED_UNSPECIFIED, "401, as for a key that is not valid."),
-    _refused("get", "quota", errors.OUT_OF_QUOTA, "403: out of call volume quota, for 2 days."),
-    _refused(
-        "get", "429", errors.rate_limited(26), "429 that says the wait (26 seconds) in its message only."
+    *_refused("result", "401", "quota", "429", "429-header", "500", "502", "503"),
+    _faulty(
+        "sim-result-flaky",
+        "503 for the first two reads, then the result.",
+        Fault(answers.SERVICE_UNAVAILABLE, times=2),
     ),
-    _refused("get", "429-header", errors.rate_limited(7, header=True), "429 with `Retry-After: 7`."),
-    _refused("get", "500", errors.INTERNAL_SERVER_ERROR, "500 `Unspecified`."),
-    _refused("get", "502", errors.BAD_GATEWAY, "502 with an HTML page."),
-    _refused("get", "503", errors.SERVICE_UNAVAILABLE, "503 without a body."),
-    _refused(
-        "get", "flaky", errors.SERVICE_UNAVAILABLE, "503 for the first two reads, then the result.", times=2
-    ),
-    _refused(
-        "get", "gone", errors.SESSION_NOT_FOUND, "404 `SessionNotFound`, although the session was created."
-    ),
-    _refused(
-        "get",
-        "no-route",
-        errors.RESOURCE_NOT_FOUND,
-        "404 with another code, as where an API version is retired.",
-    ),
-    _late("get", "The answer comes after 30 seconds."),
-    _refused("delete", "500", errors.INTERNAL_SERVER_ERROR, "500 `Unspecified`: the session stays."),
+    *_refused("result", "gone", "no-route"),
+    _faulty("sim-result-slow", "The answer comes after 30 seconds.", Fault(delay_s=SLOW_S)),
+    _faulty("sim-delete-500", "500 `Unspecified`: the session stays.", Fault(answers.INTERNAL_SERVER_ERROR)),
 )
 
 DEFAULT = SCENARIOS[0]
@@ -194,7 +179,7 @@ DEFAULT = SCENARIOS[0]
 def of_device(device_id: str | None) -> Scenario:
     """Answer the scenario of a device id: a plain real face unless the id is in the table.
 
-    Case does not matter, and neither does what follows a first dot: `sim-mask.7` is another device with the
+    Case does not matter, and neither does a first dot and all after it: `sim-mask.7` is another device with the
     same scenario.
     """
     return _find(device_id or "") or DEFAULT

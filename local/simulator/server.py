@@ -1,25 +1,35 @@
-"""The simulator on a socket: the only module here that knows aiohttp."""
+"""The simulator on a socket."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from aiohttp import web
 
-from local.simulator.clock import Clock, Sleep, system_clock
-from local.simulator.errors import CONNECTION_LOST, of_status
-from local.simulator.gateway import Credentials
-from local.simulator.identifiers import Identifiers, RandomIdentifiers
-from local.simulator.messages import Answer, Request
-from local.simulator.simulation import Simulation
-from local.simulator.upstream import Session
+from local.simulator import answers
+from local.simulator.admission import Admission
+from local.simulator.answers import ConnectionLost, Refused
+from local.simulator.control import Control
+from local.simulator.face_api import FaceApi
+from local.simulator.phone import Phone
+from local.simulator.requests import REQUEST_ID
+from local.simulator.scenarios import Fault
+from local.simulator.sessions import Session, Sessions
+from shared.clock import Clock, Sleep, system_clock
+
+_OWN_ROUTES = "/simulator/"
+_LOCAL_ORIGIN = re.compile(r"http://(?:127\.0\.0\.1|localhost)(?::\d{1,5})?")
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class FaceSimulator:
-    """Azure Face as seen from a broker and from a phone, for one resource with one rate limit.
+    """Azure Face as a broker and a phone see it: one resource with one rate limit.
 
     `key` is the subscription key, or all that are valid; `bearer_tokens` are the Entra tokens that are valid;
-    `clock` answers unix milliseconds; `tps` limits the calls in a second (None: not at all). It can be
-    stopped and started again and keeps its sessions.
+    `clock` answers unix milliseconds; `tps` limits the calls in a second (None: not at all). A simulator that was
+    stopped can be started again, and keeps its sessions.
     """
 
     def __init__(
@@ -30,66 +40,64 @@ class FaceSimulator:
         clock: Clock = system_clock,
         sleep: Sleep = asyncio.sleep,
         tps: float | None = None,
-        identifiers: Identifiers | None = None,
     ) -> None:
-        keys = {key} if isinstance(key, str) else set(key)
-        self._credentials = Credentials(keys, set(bearer_tokens))
-        self._identifiers = identifiers or RandomIdentifiers()
-        self._simulation = Simulation(
-            credentials=self._credentials, clock=clock, identifiers=self._identifiers, tps=tps
-        )
-        self._sleep = sleep
-        self._runner: web.ServerRunner | None = None
+        self._admission = Admission({key} if isinstance(key, str) else key, bearer_tokens, clock, tps)
+        self._sessions = Sessions(clock)
+        self._face_api = FaceApi(self._sessions, self._admission, clock, sleep)
+        self._phone = Phone(self._sessions, self._admission, clock)
+        self._control = Control(self._sessions, self._admission, self._face_api.calls, clock)
+        self._runner: web.AppRunner | None = None
 
     @property
     def keys(self) -> set[str]:
         """The subscription keys that are valid: may be changed or replaced at any time."""
-        return self._credentials.keys
+        return self._admission.keys
 
     @keys.setter
     def keys(self, keys: Collection[str]) -> None:
-        self._credentials.keys = set(keys)
+        self._admission.keys = set(keys)
 
     @property
     def bearer_tokens(self) -> set[str]:
         """The Entra tokens that are valid: may be changed at any time."""
-        return self._credentials.bearer_tokens
+        return self._admission.bearer_tokens
 
     @property
     def calls(self) -> Mapping[str, int]:
         """How many calls there were of create, get, delete, list and audit, refused ones included."""
-        return dict(self._simulation.gateway.calls)
+        return dict(self._face_api.calls)
 
     @property
     def sessions(self) -> tuple[Session, ...]:
-        """The sessions as they are now: those stored, then those deleted (`deleted` tells them apart)."""
-        return self._simulation.upstream.stored + self._simulation.upstream.deleted
+        """The sessions as they are now: the stored ones, then the deleted ones (`deleted` is true)."""
+        return self._sessions.stored + self._sessions.deleted
 
     def fail(self, status: int, count: int | None = None) -> None:
         """Answer the next `count` calls of a broker with `status`, or all until `recover`."""
-        self._simulation.switch.fail(of_status(status), count)
+        self._admission.fail(Fault(answers.of_status(status)), count)
 
     def go_down(self, count: int | None = None) -> None:
         """Reset the connections of the next `count` calls of a broker, or of all until `recover`."""
-        self._simulation.switch.fail(CONNECTION_LOST, count)
+        self._admission.fail(Fault(lost=True), count)
 
     def recover(self) -> None:
         """End what `fail` or `go_down` began."""
-        self._simulation.switch.clear()
+        self._admission.recover()
 
     @property
     def url(self) -> str:
-        """Where it listens, without a slash at the end; raises RuntimeError while it does not."""
+        """Where it listens, without a slash at the end; raises `RuntimeError` while it does not listen."""
         if self._runner is None:
             raise RuntimeError("the simulator is not started")
         host, port = self._runner.addresses[0][:2]
         return f"http://{host}:{port}"
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen, on a free port unless one is given."""
-        server = web.Server(self._respond, handler_cancellation=True, access_log=None)
-        # Calls that are asleep in a slow scenario are not waited for.
-        runner = web.ServerRunner(server, shutdown_timeout=0.1)
+        """Listen, on a free port unless one is given; raises `OSError` if the port is taken."""
+        app = web.Application(middlewares=[_give_request_id, _share_with_local_pages, _translate_errors])
+        app.add_routes([*self._face_api.routes(), *self._phone.routes(), *self._control.routes()])
+        # Calls that sleep in a slow scenario are cut off, not waited for.
+        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
             await web.TCPSite(runner, host, port).start()
@@ -104,27 +112,48 @@ class FaceSimulator:
             runner, self._runner = self._runner, None
             await runner.cleanup()
 
-    async def _respond(self, received: web.BaseRequest) -> web.StreamResponse:
-        request = await self._request(received)
-        answer = self._simulation.answer(request)
-        if answer.delay_s:
-            await self._sleep(answer.delay_s)
-        if answer.lost and received.transport is not None:
-            received.transport.abort()
-        return _response(answer, request.request_id)
 
-    async def _request(self, received: web.BaseRequest) -> Request:
-        return Request(
-            method=received.method,
-            path=received.rel_url.raw_path,
-            query=dict(received.rel_url.query),
-            headers={name.lower(): value for name, value in received.headers.items()},
-            body=await received.read(),
-            request_id=self._identifiers.request_id(),
-            remote=received.remote or "",
-        )
+@web.middleware
+async def _give_request_id(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    request[REQUEST_ID] = str(uuid.uuid4())
+    response = await handler(request)
+    response.headers["apim-request-id"] = request[REQUEST_ID]
+    return response
 
 
-def _response(answer: Answer, request_id: str) -> web.Response:
-    headers = {**answer.headers, "apim-request-id": request_id}
-    return web.Response(status=answer.status, body=answer.content or None, headers=headers)
+@web.middleware
+async def _share_with_local_pages(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Let web pages use the simulator's own routes if they are served from this machine."""
+    origin = request.headers.get("Origin")
+    if origin is None or not request.path.startswith(_OWN_ROUTES):
+        return await handler(request)
+    if not _LOCAL_ORIGIN.fullmatch(origin):
+        return answers.ORIGIN_REFUSED.response()
+    response = web.Response(status=204) if request.method == "OPTIONS" else await handler(request)
+    response.headers.update(
+        {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Allow-Methods": "GET, POST, DELETE",
+            "Access-Control-Allow-Headers": "authorization, content-type, client-request-id",
+            "Access-Control-Expose-Headers": "apim-request-id, x-ms-error-code",
+            "Access-Control-Max-Age": "600",
+            "Vary": "Origin",
+        }
+    )
+    return response
+
+
+@web.middleware
+async def _translate_errors(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Refused as refusal:
+        return refusal.answer.response()
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+        return answers.RESOURCE_NOT_FOUND.response()
+    except web.HTTPException as error:
+        return answers.of_status(error.status).response()
+    except ConnectionLost:
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=503)

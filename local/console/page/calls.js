@@ -1,4 +1,4 @@
-// The log of calls: each with its answer, and as a curl command.
+// The log of calls: each call with its answer and its curl command.
 
 import { byId, element, timeOfDay } from "./dom.js";
 import { curl, send, trouble } from "./exchange.js";
@@ -34,7 +34,7 @@ export function badge(answer) {
   return element("span", { className: `badge ${kindOf(answer)}`, textContent: answer.status ?? "no answer" });
 }
 
-// Good, a refusal (the caller's part), or bad (the broker's or the network's part).
+// Good for success, warn for a client error, bad for a server or network error.
 export function kindOf({ status = 0 }) {
   if (status >= 400 && status < 500) return "warn";
   return status >= 200 && status < 400 ? "good" : "bad";
@@ -95,9 +95,9 @@ async function copy(text, button) {
   try {
     await navigator.clipboard.writeText(text.textContent);
     button.textContent = "Copied";
-    tell("The curl command was copied.");
+    tell("The curl command is copied.");
   } catch {
-    // Without leave to use the clipboard, the selected text can still be copied by hand.
+    // Without permission for the clipboard, the user can copy the selected text.
     getSelection().selectAllChildren(text);
     tell("The curl command is selected: copy it with the keyboard.");
   }

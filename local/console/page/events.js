@@ -1,4 +1,4 @@
-// The log of events: polled, and added to as they come.
+// The log of events: polls the broker and shows new events.
 
 import { byId, element } from "./dom.js";
 import { send } from "./exchange.js";
@@ -10,8 +10,8 @@ let seen = [];
 
 export function followEvents(connected) {
   const nothing = connected
-    ? "None yet: each session ends in one."
-    : "This run does not hand its events to the page.";
+    ? "None yet. Each session ends with an event."
+    : "This run does not send its events to the page.";
   const poll = async () => {
     if (!document.hidden) await look(nothing);
     setTimeout(poll, POLL_MS);
@@ -32,7 +32,7 @@ async function look(nothing) {
   tell(count === 0 ? nothing : `${count} so far.`);
 }
 
-// What was put to the end of a list from whose beginning some may have been dropped.
+// The entries of `now` that come after those of `before`; the oldest of `before` may be gone.
 function added(before, now) {
   const dropped = before.findIndex((_, start) => before.slice(start).every((text, i) => text === now[i]));
   return dropped === -1 ? now : now.slice(before.length - dropped);
@@ -65,6 +65,6 @@ function verdict(data) {
 
 function tell(sentence) {
   const status = byId("events-status");
-  // A live region that is set to the same text may be read out again.
+  // A screen reader may read a live region again if it is set to the same text.
   if (status.textContent !== sentence) status.textContent = sentence;
 }

@@ -1,6 +1,6 @@
 // Sends a request and reads its answer; writes it as a curl command.
 
-// Resolves in any case: with `failure` in place of a status where there is no answer.
+// Never rejects: without an answer it resolves with `failure` in place of a status.
 export async function send(request) {
   const started = performance.now();
   try {
@@ -28,13 +28,13 @@ export function curl(request) {
   return lines.join(" \\\n  ");
 }
 
-// One sentence on an answer that is not what was asked for.
+// One sentence about an answer that is an error.
 export function trouble(answer) {
-  if (answer.failure) return `Not sent, or not answered: ${answer.failure}`;
+  if (answer.failure) return `No answer: ${answer.failure}`;
   const error = answer.json?.error;
   if (!error) return answer.statusText;
   const wait = answer.headers.get("Retry-After");
-  // Where the message says how long to wait, the error holds it as a number too.
+  // If the error has `retryAfterSeconds`, its message says how long to wait.
   const advice = wait && error.retryAfterSeconds === undefined ? ` Retry-After: ${wait} s.` : "";
   return `${error.code}: ${error.message}${advice}`;
 }

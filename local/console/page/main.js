@@ -1,4 +1,4 @@
-// The page: which button sends what, and where its answer shows. The session lives in this tab alone.
+// The page: connects buttons, requests and answers. The session is kept in this tab only.
 
 import { badge, call, clearCalls, kindOf } from "./calls.js";
 import { byId, withCode } from "./dom.js";
@@ -81,7 +81,7 @@ function read(title, token, digest) {
   return ask("read", title, readResult(session, token, digest), ofResult);
 }
 
-// Sends what concerns the current session; the step shows the answer unless another session came meanwhile.
+// Sends a request of the current session. The step shows the answer unless a new session was created meanwhile.
 async function ask(step, title, request, judge) {
   const asked = session;
   const answer = await call(title, request);
@@ -101,10 +101,10 @@ function hold(created) {
 
 function showDigest(digest) {
   session.digest = digest;
-  byId("digest").textContent = digest ?? "The phone was told none yet.";
+  byId("digest").textContent = digest ?? "The phone has no digest yet.";
 }
 
-// `kind` colours the sentence; without it, the answer's own status does.
+// `kind` colours the sentence; by default the answer's status does.
 function conclude(step, answer, sentence, kind = kindOf(answer)) {
   const line = byId(`${step}-outcome`);
   line.className = `outcome ${kind}`;

@@ -13,7 +13,7 @@ let scenarios = [];
 
 export function offerScenarios(listed) {
   scenarios = listed;
-  const own = element("option", { value: "", textContent: "none: a device id of my own" });
+  const own = element("option", { value: "", textContent: "none: my own device id" });
   const groups = GROUPS.map(([call, label]) => group(label, listed.filter((each) => each.call === call)));
   byId("scenario").replaceChildren(own, ...groups);
   const outcomes = listed.filter((each) => each.call === "perform");
@@ -38,13 +38,13 @@ function choose() {
   follow();
 }
 
-// The device id decides; the choice only shows which scenario it means.
+// The device id decides; the list only shows its scenario.
 function follow() {
   const name = byId("device-id").value.split(".")[0].toLowerCase();
   const scenario = scenarios.find(({ deviceId }) => deviceId === name);
   byId("scenario").value = scenario?.deviceId ?? "";
   byId("scenario-explained").replaceChildren(
-    ...withCode(scenario?.happens ?? "Every device id that is not in the list gives a plain real face."),
+    ...withCode(scenario?.happens ?? "Any other device id gives a real face."),
   );
 }
 

@@ -1,13 +1,13 @@
-// What an answer means: one sentence, and how to colour it where its status alone does not say.
+// What an answer means: one sentence, and its colour if the status does not decide that.
 
 import { trouble } from "./exchange.js";
 
 export function ofCreate(answer, isSame) {
   if (answer.status === 200) {
-    return [isSame ? "The same answer again: no other session was created." : "The session is created."];
+    return [isSame ? "The same answer again: no new session was created." : "The session is created."];
   }
   const throttled = answer.json?.error?.code === "DeviceThrottled";
-  return [trouble(answer) + (throttled ? " Or take another device." : "")];
+  return [trouble(answer) + (throttled ? " Or use another device." : "")];
 }
 
 export function ofCheck(answer) {
@@ -16,7 +16,7 @@ export function ofCheck(answer) {
   if (error) return [`${error.code}: ${error.message}`, "warn"];
   if (!digest) return ["There was no attempt.", "warn"];
   const decision = livenessDecision ? ` The decision is \`${livenessDecision}\`.` : "";
-  return [`The phone was told a digest.${decision}`];
+  return [`The phone has a digest.${decision}`];
 }
 
 export function ofResult(answer) {
@@ -25,13 +25,13 @@ export function ofResult(answer) {
   if (headers.has("Retry-After")) {
     return [`No result yet: \`${json.status}\`. Ask again in ${headers.get("Retry-After")} s.`, "warn"];
   }
-  if (json.passed === undefined) return [`\`${json.status}\`: the broker keeps the decision from phones.`];
+  if (json.passed === undefined) return [`\`${json.status}\`: the broker does not show decisions to phones.`];
   const verdict = json.passed ? "Passed" : "Not passed";
   return [`${verdict}: ${reasons(json).join(", ")}.`, json.passed ? "good" : "bad"];
 }
 
 export function ofRevocation(answer) {
-  return [answer.status === 204 ? "Nobody reads it any more, and its token stops working." : trouble(answer)];
+  return [answer.status === 204 ? "The session is deleted, and its token no longer works." : trouble(answer)];
 }
 
 function reasons({ status, livenessDecision, failure, digestMatches }) {

@@ -1,22 +1,23 @@
-"""The console page's routes, served over loopback."""
+"""The routes of the console page, served over loopback."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
 
 from local.console import console_routes
-from tests.local.console.console_client import SIMULATOR_URL, EventList, serving
+from tests.local.console.client import SIMULATOR_URL, serving
 
 
 @pytest.fixture
-def event_list() -> EventList:
-    """The events of the run, which a test adds to."""
-    return EventList()
+def events() -> list[dict[str, Any]]:
+    """The events of the run; a test adds to them."""
+    return []
 
 
 @pytest.fixture
-async def console(event_list: EventList) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client of a console that is handed events."""
-    async with serving(console_routes(SIMULATOR_URL, events=event_list.so_far)) as client:
+async def console(events: list[dict[str, Any]]) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client of a console that gets events."""
+    async with serving(console_routes(SIMULATOR_URL, events=lambda: events)) as client:
         yield client

@@ -1,14 +1,13 @@
-"""A host per test, served over loopback."""
+"""A host for each test, on loopback."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import azure.functions as func
 import pytest
-from aiohttp import web
 
-from local.host import DEFAULT_BODY_LIMIT, Host
-from tests.local.host.host_client import Serve
+from local.host import Host
+from tests.local.host.client import Serve
 
 
 @pytest.fixture
@@ -16,21 +15,8 @@ async def serve() -> AsyncIterator[Serve]:
     """Start hosts whose function key is `function-key` and whose master key is `master-key`."""
     started: list[Host] = []
 
-    async def start(
-        app: func.FunctionApp,
-        host_json: Mapping[str, Any] | None = None,
-        *,
-        body_limit: int = DEFAULT_BODY_LIMIT,
-        extra_routes: Sequence[web.RouteDef] = (),
-    ) -> Host:
-        host = Host(
-            app,
-            host_json or {},
-            function_key="function-key",
-            master_key="master-key",
-            body_limit=body_limit,
-            extra_routes=extra_routes,
-        )
+    async def start(app: func.FunctionApp, host_json: Mapping[str, Any] | None = None, **more: Any) -> Host:  # noqa: ANN401 - the host's own parameters.
+        host = Host(app, host_json or {}, function_key="function-key", master_key="master-key", **more)
         started.append(host)
         await host.start()
         return host

@@ -1,4 +1,4 @@
-"""The queues that the pump is held over."""
+"""The queues under the pump, and the function that it calls."""
 
 import base64
 import secrets
@@ -10,22 +10,28 @@ import pytest
 from local.queues import MemorySource, MessageSource, StorageSource
 from shared.queues.azure_queue import open_queue, queue_client
 from shared.queues.memory import MemoryQueue
+from tests.local.queues.doubles import QueueFunction
 from tests.support.azurite import Azurite
 from tests.support.time import FakeClock
 
 
 @dataclass(frozen=True, slots=True)
 class Fed:
-    """A queue with its source: how to send to it, and what is in the poison queue."""
+    """A queue: its source, a way to send to it, and the content of its poison queue."""
 
     source: MessageSource
     send: Callable[[str, float], Awaitable[None]]
     poisoned: Callable[[], Awaitable[list[str]]]
 
 
+@pytest.fixture
+def function() -> QueueFunction:
+    return QueueFunction()
+
+
 @pytest.fixture(params=["memory", "azurite"])
 async def fed(request: pytest.FixtureRequest) -> AsyncIterator[Fed]:
-    """Each kind of queue in turn; in Azurite it is not there yet."""
+    """Each kind of queue in turn; in Azurite it does not exist yet."""
     if request.param == "memory":
         source = MemorySource(MemoryQueue(FakeClock()))
         yield Fed(source, source.queue.send, lambda: _texts(source))

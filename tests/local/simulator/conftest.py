@@ -1,16 +1,17 @@
-"""A simulator per test, served over loopback, with a clock and a sleep that the test holds."""
+"""A simulator for each test, on loopback; the test holds its clock and its sleep."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
 from local.simulator import FaceSimulator
-from tests.local.simulator.simulator_client import KEY, FaceClient, FixedClock, Sleeper
+from tests.local.simulator.client import KEY, START_MS, FaceClient, Sleeper
+from tests.support.time import FakeClock
 
 
 @pytest.fixture
-def clock() -> FixedClock:
-    return FixedClock()
+def clock() -> FakeClock:
+    return FakeClock(START_MS)
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def sleeper() -> Sleeper:
 
 
 @pytest.fixture
-async def simulator(clock: FixedClock, sleeper: Sleeper) -> AsyncIterator[FaceSimulator]:
+async def simulator(clock: FakeClock, sleeper: Sleeper) -> AsyncIterator[FaceSimulator]:
     simulator = FaceSimulator(key=KEY, bearer_tokens=["entra-token"], clock=clock, sleep=sleeper)
     await simulator.start()
     yield simulator
@@ -28,7 +29,6 @@ async def simulator(clock: FixedClock, sleeper: Sleeper) -> AsyncIterator[FaceSi
 
 @pytest.fixture
 async def face(simulator: FaceSimulator) -> AsyncIterator[FaceClient]:
-    """A client that holds the right key."""
-    client = FaceClient(simulator.url)
-    yield client
-    await client.aclose()
+    """A client with the right key."""
+    async with FaceClient(simulator.url) as client:
+        yield client

@@ -1,0 +1,101 @@
+"""Reads what requests hold."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aiohttp import web
+
+from local.simulator import answers
+from local.simulator.answers import Refused
+from local.simulator.sessions import Order
+from local.simulator.versions import Version
+
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+"""The id of the request: the `apim-request-id` of its answer."""
+
+LONGEST_DEVICE_ID = 64
+LONGEST_START = 64
+LARGEST_TOP = 1000
+
+
+def bearer_token(request: web.Request) -> str | None:
+    """Answer the token of an `Authorization: Bearer` header, or None."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """Read a JSON object; raises `Refused` for anything else."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refused(answers.INVALID_REQUEST_BODY) from None
+    if not isinstance(value, dict):
+        raise Refused(answers.INVALID_REQUEST_BODY)
+    return value
+
+
+def is_device_id(value: object) -> bool:
+    """Tell whether a value may be a device id: 1 to 64 characters."""
+    return isinstance(value, str) and 1 <= len(value) <= LONGEST_DEVICE_ID
+
+
+def read_order(version: Version, body: bytes) -> Order:
+    """Read the body of a create request; raises `Refused`.
+
+    Codes and messages are documented (the page of the create operation). The code for a missing mode, for unknown
+    fields and for null (for anything but the device id) is not: here it is `InvalidRequestBody`.
+    """
+    fields = read_object(body)
+    if fields.get("deviceCorrelationId", "") is None:
+        del fields["deviceCorrelationId"]
+    if "livenessOperationMode" not in fields or not all(
+        type(value) is version.fields.get(name) for name, value in fields.items()
+    ):
+        raise Refused(answers.INVALID_REQUEST_BODY)
+    if fields["livenessOperationMode"] not in version.modes:
+        raise Refused(answers.INVALID_MODE)
+    order = _order(version, fields)
+    if not 60 <= order.lifetime_s <= 86400:
+        raise Refused(answers.INVALID_TOKEN_LIFETIME)
+    if not (order.device_id is None if order.device_id_set_in_client else is_device_id(order.device_id)):
+        raise Refused(answers.INVALID_DEVICE_ID)
+    if not 1 <= order.attempts_allowed <= 3:
+        raise Refused(answers.INVALID_REQUEST_BODY)
+    return order
+
+
+def _order(version: Version, fields: Mapping[str, Any]) -> Order:
+    return Order(
+        api_version=version.name,
+        device_id=fields.get("deviceCorrelationId"),
+        device_id_set_in_client=fields.get("deviceCorrelationIdSetInClient", False),
+        lifetime_s=fields.get("authTokenTimeToLiveInSeconds", 600),
+        send_results=fields.get("sendResultsToClient", False),
+        session_image=fields.get("enableSessionImage", False),
+        model_version=fields.get("livenessModelVersion"),
+        attempts_allowed=fields.get("numberOfClientAttemptsAllowed", version.attempts_allowed),
+        expected_address=fields.get("expectedClientIpAddress"),
+    )
+
+
+def read_page(query: Mapping[str, str]) -> tuple[str, int]:
+    """Read `start` (the id before the page) and `top` (the size of the page); raises `Refused`."""
+    start, top = query.get("start", ""), query.get("top", str(LARGEST_TOP))
+    if len(start) > LONGEST_START:
+        raise Refused(answers.INVALID_START)
+    if not (_is_number(top) and 1 <= int(top) <= LARGEST_TOP):
+        raise Refused(answers.INVALID_TOP)
+    return start, int(top)
+
+
+def read_entry_id(start: str) -> int:
+    """Read `start` as the id of an audit entry, 0 for none; raises `Refused`."""
+    if start and not _is_number(start):
+        raise Refused(answers.INVALID_START)
+    return int(start or 0)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= LONGEST_START

@@ -1,0 +1,215 @@
+"""The versions of the Face API on the wire: where sessions are, what a create takes, and how a session is shown.
+
+Sources: the page of the create operation (v1.1-preview.1); Azure/azure-rest-api-specs,
+specification/ai/data-plane/Face, folders preview/v1.1-preview.1, stable/v1.2 and preview/v1.3-preview.1, whose
+examples show the fields. Not documented, and so a guess: a failed attempt of v1.1-preview.1 is an entry with a 400
+and an error body (`LivenessResponseBody` is open "for accepting failure response"); the status of v1.2 follows the
+latest attempt.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from local.simulator import answers
+from local.simulator.answers import Answer
+from local.simulator.sessions import Attempt, Session
+
+Json = dict[str, object]
+
+FACE_RECTANGLE = {"top": 669, "left": 203, "width": 646, "height": 724}
+"""Where a face was found; the same in all published examples."""
+
+LATEST_MODEL = "2024-11-15"
+
+_FIELDS: Mapping[str, type] = {
+    "livenessOperationMode": str,
+    "deviceCorrelationId": str,
+    "deviceCorrelationIdSetInClient": bool,
+    "authTokenTimeToLiveInSeconds": int,
+}
+_V1_2_FIELDS = {**_FIELDS, "enableSessionImage": bool, "livenessModelVersion": str}
+_V1_3_FIELDS = {
+    **_V1_2_FIELDS,
+    "numberOfClientAttemptsAllowed": int,
+    "userCorrelationId": str,
+    "userCorrelationIdSetInClient": bool,
+    "expectedClientIpAddress": str,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of the API.
+
+    `fields` are those of a create request, with their JSON types. `created` and `result` make the JSON of a session,
+    `result` for a time in unix milliseconds. Only v1.1-preview.1 lists sessions and audits them (`has_listing`).
+    """
+
+    name: str
+    root: str
+    fields: Mapping[str, type]
+    modes: tuple[str, ...]
+    attempts_allowed: int
+    created: Callable[[Session], Json]
+    result: Callable[[Session, int], Json]
+    deleted: Answer
+    unauthorized: Answer
+    has_listing: bool = False
+
+
+def show_item(session: Session, now_ms: int) -> Json:
+    """Show a session of v1.1-preview.1 as its list does."""
+    shown: Json = {
+        "id": session.session_id,
+        "createdDateTime": _date_time(session.created_ms),
+        "sessionExpired": session.token_expired(now_ms),
+        "authTokenTimeToLiveInSeconds": session.order.lifetime_s,
+    }
+    if session.started_ms is not None:
+        shown["sessionStartDateTime"] = _date_time(session.started_ms)
+    if session.device_id is not None:
+        shown["deviceCorrelationId"] = session.device_id
+    return shown
+
+
+def show_entry(session: Session, attempt: Attempt) -> Json:
+    """Show an attempt of v1.1-preview.1 as its audit does."""
+    return {
+        "id": attempt.entry_id,
+        "sessionId": session.session_id,
+        "requestId": attempt.call.request_id,
+        "clientRequestId": attempt.call.client_request_id,
+        "receivedDateTime": _date_time(attempt.call.received_ms),
+        "request": {
+            "url": "/face/v1.1-preview.1/detectliveness/singlemodal",
+            "method": "POST",
+            "contentLength": 247110,
+            "contentType": "multipart/form-data",
+            "userAgent": attempt.call.user_agent,
+        },
+        "response": _v1_1_response(attempt),
+        "digest": attempt.digest,
+    }
+
+
+def _v1_1_created(session: Session) -> Json:
+    return {"sessionId": session.session_id, "authToken": session.auth_token}
+
+
+def _v1_1_result(session: Session, now_ms: int) -> Json:
+    shown = show_item(session, now_ms) | {"status": session.status}
+    if session.attempts:
+        shown["result"] = show_entry(session, session.attempts[-1])
+    return shown
+
+
+def _v1_1_response(attempt: Attempt) -> Json:
+    failure = attempt.outcome.failure
+    if failure is not None:
+        error = {"error": {"code": failure.code, "message": failure.message}}
+        return {"body": error, "statusCode": 400, "latencyInMilliseconds": 1200}
+    body = {
+        "livenessDecision": attempt.outcome.decision,
+        "target": {
+            "faceRectangle": FACE_RECTANGLE,
+            "fileName": "content",
+            "timeOffsetWithinFile": 0,
+            "imageType": "Color",
+        },
+        "modelVersionUsed": "2022-10-15-preview.04",
+    }
+    return {"body": body, "statusCode": 200, "latencyInMilliseconds": 1200}
+
+
+def _date_time(unix_ms: int) -> str:
+    seconds, milliseconds = divmod(unix_ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+
+
+def _v1_2_session(session: Session) -> Json:
+    # The auth token is part of every answer of this version, also when a result is read.
+    return {
+        "sessionId": session.session_id,
+        "authToken": session.auth_token,
+        "status": _v1_2_status(session),
+        "modelVersion": session.order.model_version or LATEST_MODEL,
+        "results": {"attempts": [_v1_2_attempt(session, attempt) for attempt in reversed(session.attempts)]},
+    }
+
+
+def _v1_2_status(session: Session) -> str:
+    if session.canceled:
+        return "Canceled"
+    if session.attempts:
+        return _attempt_status(session.attempts[-1])
+    return "NotStarted" if session.started_ms is None else "Running"
+
+
+def _v1_2_attempt(session: Session, attempt: Attempt) -> Json:
+    targets = {"color": {"faceRectangle": FACE_RECTANGLE}}
+    shown: Json = {"attemptId": attempt.attempt_id, "attemptStatus": _attempt_status(attempt)}
+    failure = attempt.outcome.failure
+    if failure is not None:
+        return shown | {"error": {"code": failure.code, "message": failure.message, "targets": targets}}
+    result = {"livenessDecision": attempt.outcome.decision, "targets": targets, "digest": attempt.digest}
+    if session.order.session_image:
+        result["sessionImageId"] = attempt.call.request_id.replace("-", "")
+    return shown | {"result": result}
+
+
+def _attempt_status(attempt: Attempt) -> str:
+    return "Succeeded" if attempt.outcome.failure is None else "Failed"
+
+
+def _v1_3_session(session: Session) -> Json:
+    attempts = [_v1_3_attempt(session, attempt) for attempt in reversed(session.attempts)]
+    shown = _v1_2_session(session) | {"isAbuseMonitoringEnabled": True, "results": {"attempts": attempts}}
+    if session.order.expected_address is not None:
+        shown["expectedClientIpAddress"] = session.order.expected_address
+    return shown
+
+
+def _v1_3_attempt(session: Session, attempt: Attempt) -> Json:
+    shown = _v1_2_attempt(session, attempt) | {"clientInformation": [{"ip": attempt.call.address}]}
+    if attempt.outcome.failure is None:
+        shown["abuseMonitoringResult"] = {"isAbuseDetected": False, "otherFlaggedSessions": []}
+    return shown
+
+
+VERSIONS = (
+    Version(
+        name="v1.1-preview.1",
+        root="/face/v1.1-preview.1/detectLiveness/singleModal/sessions",
+        fields={**_FIELDS, "sendResultsToClient": bool},
+        modes=("Passive",),
+        attempts_allowed=3,
+        created=_v1_1_created,
+        result=_v1_1_result,
+        deleted=Answer(200),
+        unauthorized=answers.UNAUTHORIZED_UNSPECIFIED,
+        has_listing=True,
+    ),
+    Version(
+        name="v1.2",
+        root="/face/v1.2/detectLiveness-sessions",
+        fields=_V1_2_FIELDS,
+        modes=("Passive", "PassiveActive"),
+        attempts_allowed=3,
+        created=_v1_2_session,
+        result=lambda session, _now_ms: _v1_2_session(session),
+        deleted=Answer(204),
+        unauthorized=answers.UNAUTHORIZED_401,
+    ),
+    Version(
+        name="v1.3-preview.1",
+        root="/face/v1.3-preview.1/detectLiveness-sessions",
+        fields=_V1_3_FIELDS,
+        modes=("Passive", "PassiveActive"),
+        attempts_allowed=1,
+        created=_v1_3_session,
+        result=lambda session, _now_ms: _v1_3_session(session),
+        deleted=Answer(204),
+        unauthorized=answers.UNAUTHORIZED_401,
+    ),
+)

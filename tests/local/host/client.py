@@ -1,0 +1,115 @@
+"""Speaks HTTP/1.1 over a raw socket, because a client library would normalise what these tests send."""
+
+import asyncio
+import io
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http.client import HTTPResponse
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import azure.functions as func
+
+from local.host import Host
+
+Headers = list[tuple[str, str]]
+
+
+Serve = Callable[..., Awaitable[Host]]
+"""Starts a host: takes the app, `host.json`, and the host's other parameters by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response: version (11 for HTTP/1.1), headers in order with their case, and the body without its chunks."""
+
+    version: int
+    status: int
+    headers: Headers
+    body: bytes
+
+    def json(self) -> Any:  # noqa: ANN401 - any JSON.
+        """Return the parsed body."""
+        return json.loads(self.body)
+
+    def all(self, name: str) -> list[str]:
+        """Return all values of a header."""
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+    def one(self, name: str) -> str | None:
+        """Return the value of a header that must not be there twice."""
+        values = self.all(name)
+        assert len(values) < 2, values
+        return values[0] if values else None
+
+
+def assert_empty(status: int, answer: Answer) -> None:
+    """Expect an answer of the host itself: a status and nothing else."""
+    assert (answer.status, answer.body, answer.one("Content-Length")) == (status, b"", "0")
+
+
+def anonymous_app() -> func.FunctionApp:
+    """Return an app whose functions need no key."""
+    return func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+
+def echo(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer the request as the function sees it."""
+    seen = {
+        "method": req.method,
+        "url": req.url,
+        "headers": dict(req.headers),
+        "params": dict(req.params),
+        "route_params": dict(req.route_params),
+        "body": req.get_body().decode(),
+    }
+    return func.HttpResponse(json.dumps(seen), mimetype="application/json")
+
+
+async def ask(
+    url: str,
+    method: str,
+    target: str,
+    headers: Headers | None = None,
+    body: bytes | None = None,
+) -> Answer:
+    """Send one request with a Content-Length where there is a body, and read until the connection closes."""
+    head = [("Host", "broker.test"), ("Connection", "close"), *(headers or [])]
+    if body is not None:
+        head.append(("Content-Length", str(len(body))))
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in head), "", ""]
+    return await exchange(url, "\r\n".join(lines).encode() + (body or b""))
+
+
+async def exchange(url: str, request: bytes) -> Answer:
+    """Send bytes, and read the answer until the host closes the connection."""
+    received = cast(socket.socket, _Received(await exchange_raw(url, request)))
+    response = HTTPResponse(received, method=request.split()[0].decode())
+    response.begin()
+    return Answer(response.version, response.status, response.getheaders(), response.read())
+
+
+async def exchange_raw(url: str, request: bytes, after_interim: bytes = b"") -> bytes:
+    """Send bytes and, after an interim answer, the rest; return all that came until the connection was closed."""
+    address = urlsplit(url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        writer.write(request)
+        interim = await reader.readuntil(b"\r\n\r\n") if after_interim else b""
+        writer.write(after_interim)
+        return interim + await reader.read()
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+class _Received:
+    """The part of a socket that `HTTPResponse` reads, with all that was received."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return io.BytesIO(self._raw)

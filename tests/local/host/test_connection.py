@@ -1,0 +1,78 @@
+"""Connections: what aiohttp would do otherwise than Kestrel."""
+
+import pytest
+
+from tests.local.host.client import Serve, anonymous_app, ask, assert_empty, echo, exchange, exchange_raw
+
+HEAD = b"POST /api/echo HTTP/1.1\r\nHost: broker.test\r\n"
+
+
+@pytest.fixture
+async def url(serve: Serve) -> str:
+    """The address of a host with one function."""
+    app = anonymous_app()
+    app.route("echo")(echo)
+    return (await serve(app)).url
+
+
+@pytest.mark.parametrize("method", ["PUT", "PROPFIND", "BREW", "M-SEARCH"])
+async def test_function_without_methods_takes_any_method(url: str, method: str) -> None:
+    """A function that names no methods is called for any, even a made-up one."""
+    assert (await ask(url, method, "/api/echo")).json()["method"] == method
+
+
+async def test_chunked_body_arrives_empty(url: str) -> None:
+    """A body without a Content-Length is not read, and no error says so."""
+    answer = await exchange(
+        url, HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    )
+    assert (answer.status, answer.json()["body"]) == (200, "")
+
+
+async def test_connection_is_usable_after_an_unread_chunked_body(url: str) -> None:
+    """The next request on the same connection is read from where the unread body ended."""
+    first = HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    second = b"GET /api/nowhere HTTP/1.1\r\nHost: broker.test\r\nConnection: close\r\n\r\n"
+    received = await exchange_raw(url, first + second)
+    assert [part[:3] for part in received.split(b"HTTP/1.1 ")[1:]] == [b"200", b"404"]
+
+
+async def test_compressed_body_is_not_decompressed(url: str) -> None:
+    """The function gets the bytes that were sent."""
+    answer = await ask(url, "POST", "/api/echo", [("Content-Encoding", "gzip")], b"not gzip")
+    assert answer.json()["body"] == "not gzip"
+
+
+async def test_expected_continue_is_sent(url: str) -> None:
+    """A client that waits for `100 Continue` gets it, and then its answer."""
+    received = await exchange_raw(
+        url, HEAD + b"Connection: close\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", b"hello"
+    )
+    interim, _, final = received.partition(b"\r\n\r\n")
+    assert interim == b"HTTP/1.1 100 Continue"
+    assert final.startswith(b"HTTP/1.1 200 ")
+    assert b'"body": "hello"' in final
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([("X-Big", "x" * 40_000)], id="one-of-40-kb"),
+        pytest.param([(f"X-{number}", "x" * 4_000) for number in range(10)], id="ten-of-4-kb"),
+        pytest.param([(f"X-{number}", "x") for number in range(120)], id="120-headers"),
+    ],
+)
+async def test_too_many_or_too_long_headers_are_431(url: str, headers: list[tuple[str, str]]) -> None:
+    """40 KB of headers are refused, in one header or in many."""
+    assert_empty(431, await ask(url, "GET", "/api/echo", headers))
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [b"GET", b"GET /api/echo/\xff HTTP/1.1", b"GET /api/echo HTTP/1.1\r\nX-Name: \xc3\xa9"],
+    ids=["broken-line", "raw-byte-in-path", "raw-byte-in-header"],
+)
+async def test_request_that_is_not_valid_http_is_400(url: str, request_head: bytes) -> None:
+    """A request that cannot be read is refused with an empty 400."""
+    answer = await exchange(url, request_head + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert (answer.status, answer.body, answer.one("Server")) == (400, b"", "Kestrel")

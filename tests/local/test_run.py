@@ -1,0 +1,342 @@
+"""`make run` and the other commands: as processes where a process matters, else inside of the test."""
+
+import asyncio
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import httpx
+import pytest
+
+from local.run import RunOptions, run, serve, simulate
+from local.simulator import FaceSimulator
+from shared.settings import Settings
+from tests.support.azurite import Azurite
+
+ROOT = Path(__file__).parents[2]
+# Only guards against a hang: a loaded machine is slow.
+PATIENCE_SECONDS = 60
+ONCE = RunOptions(port=0, simulator_port=0, storage="memory", once=True)
+
+
+@contextmanager
+def started(*words: str, cwd: Path, **settings: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a command of `python -m local`, on free ports; it is ended in order, with all that it started."""
+    ports = ("--port", "0", "--simulator-port", "0") if words[0] == "run" else ("--port", "0")
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME")}
+    with subprocess.Popen(  # noqa: S603 - our own module.
+        [sys.executable, "-m", "local", *words, *ports],
+        cwd=cwd,
+        env=inherited | {"PYTHONPATH": str(ROOT)} | settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+
+
+def printed(process: subprocess.Popen[str], last: str = "Press Ctrl-C") -> str:
+    """Read what a process prints, up to the line that begins with `last`."""
+    assert process.stdout
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.strip().startswith(last):
+            break
+    return "".join(lines)
+
+
+def ended(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> tuple[int, str, str]:
+    """Send a signal; answer the exit status and what was printed since."""
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    return process.returncode, output.strip(), errors
+
+
+def values(output: str, name: str) -> list[str]:
+    """The rest of each line that begins with a name."""
+    rows = [line.split(maxsplit=1) for line in output.splitlines()]
+    return [row[1] for row in rows if len(row) == 2 and row[0] == name]
+
+
+def events_in(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def without_warnings(errors: str) -> list[str]:
+    """The lines of a log but warnings: on a loaded machine Azurite may be slow."""
+    return [line for line in errors.splitlines() if not line.startswith("WARNING")]
+
+
+@pytest.fixture
+def client() -> Iterator[httpx.Client]:
+    with httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS) as client:
+        yield client
+
+
+def test_run_stays_up_and_keeps_the_promises_that_it_prints(tmp_path: Path, client: httpx.Client) -> None:
+    """After the demonstration console, commands and events are as printed; Ctrl-C ends it in order."""
+    with started("run", cwd=tmp_path) as process:
+        introduction = printed(process)
+        [console], [broker], [simulator] = (
+            values(introduction, name)[0].split()[:1] for name in ("console", "broker", "simulator")
+        )
+        pages = [client.get(url).status_code for url in (console, f"{broker}/health")]
+        # A client that speaks TLS gets an error, and leaves no traceback behind.
+        with suppress(httpx.HTTPError):
+            client.get(console.replace("http://", "https://"))
+        commands = [curl(values(introduction, name)[0]) for name in ("readiness", "deletion")]
+        session_id = check(client, broker, simulator, "order:42")
+        assert process.stdout
+        line = process.stdout.readline()
+        listed = client.get(f"{console}/events").json()
+        end = ended(process)
+
+    assert (pages, commands) == ([200, 200], ["200", "202"])
+    assert line.split(maxsplit=1)[1] == f"liveness.session.completed {session_id} not passed order:42\n"
+    assert [event["data"]["clientReference"] for event in listed] == ["demonstration:1", "order:42"]
+    assert events_in(tmp_path / ".local/events.jsonl") == listed
+    assert end == (0, "Ending.", "")
+
+
+def curl(command: str) -> str:
+    """Run a printed curl command; answer the status of its response."""
+    return subprocess.run(  # noqa: S603 - the command under test.
+        [*shlex.split(command), "--silent", "--write-out", "%{http_code}", "--output", os.devnull],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_SECONDS,
+    ).stdout
+
+
+def check(client: httpx.Client, broker: str, simulator: str, reference: str) -> str:
+    """Have a spoof checked, and its result read."""
+    body = {
+        "livenessOperationMode": "Passive",
+        "deviceCorrelationId": "sim-spoofface",
+        "clientReference": reference,
+    }
+    session = patiently(lambda: client.post(f"{broker}/sessions", json=body)).json()
+    bearer = {"Authorization": f"Bearer {session['authToken']}"}
+    client.post(f"{simulator}/simulator/perform", headers=bearer).raise_for_status()
+    url, token = f"{broker}/sessions/{session['sessionId']}", {"X-Session-Token": session["authToken"]}
+    patiently(lambda: client.get(url, headers=token))
+    return str(session["sessionId"])
+
+
+def patiently(call: Callable[[], httpx.Response]) -> httpx.Response:
+    """Call again after a 503, as phones do: on a loaded machine the emulator may be slow."""
+    for _ in range(5):
+        response = call()
+        if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+    return response.raise_for_status()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_run_is_ended_by_other_signals_too(number: signal.Signals, tmp_path: Path) -> None:
+    """A request to end, and a closed terminal, end it in order."""
+    with started("run", cwd=tmp_path) as process:
+        printed(process)
+        assert ended(process, number) == (0, "Ending.", "")
+
+
+def test_demonstration_that_waits_for_its_event_can_be_ended(tmp_path: Path) -> None:
+    """If events cannot be written, the log says why, and Ctrl-C ends the wait."""
+    with started("run", cwd=tmp_path, EVENTS_FILE="/dev/full") as process:
+        printed(process, last="5.")
+        status, output, errors = ended(process)
+
+    assert (status, output) == (1, "Ending.")
+    assert not errors or "No space left on device" in errors
+
+
+def test_run_over_azurite_says_how_to_operate_it(azurite: Azurite, tmp_path: Path) -> None:
+    """The check passes over Azurite; the printed command of an operator works; earlier events are kept."""
+    path = tmp_path / "events"
+    path.write_text('{"type": "of an earlier run"}\n')
+    with started("run", "--storage", "azurite", cwd=tmp_path, EVENTS_FILE=str(path)) as process:
+        introduction = printed(process)
+        setting, *words = shlex.split(values(introduction, "operator")[0])
+        operated = subprocess.run(  # noqa: S603 - the command under test.
+            words,
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"]} | dict([setting.split("=", 1)]),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        status, _, errors = ended(process)
+
+    assert "in Azurite's tables and queue" in introduction
+    assert (operated.returncode, operated.stderr) == (0, "")
+    assert operated.stdout == "0 shown, about 0 in liveness-results-poison\n"
+    assert [event["type"] for event in events_in(path)] == ["of an earlier run", "liveness.session.completed"]
+    assert (status, without_warnings(errors)) == (0, [])
+
+
+def test_run_over_another_account_does_not_print_its_key(azurite: Azurite, tmp_path: Path) -> None:
+    """The account of the environment is the user's own."""
+    own = {"AzureWebJobsStorage": azurite.connection_string, "ID_PEPPER": "a-pepper"}
+    with started("run", "--storage", "azurite", cwd=tmp_path, **own) as process:
+        introduction = printed(process)
+
+    assert "in the storage account of AzureWebJobsStorage" in introduction
+    assert "AccountKey" not in introduction
+
+
+async def test_serve_feeds_the_queue_function_too(tmp_path: Path, client: httpx.Client) -> None:
+    """The broker alone publishes the events of its sessions, to the file that the environment names."""
+    os.mkfifo(tmp_path / "events")
+    simulator = FaceSimulator(key="a-key")
+    await simulator.start()
+    # An Azurite of its own: instances over one account share the budget for calls of Face.
+    with Azurite() as azurite:
+        settings = {
+            "FACE_ENDPOINT": simulator.url,
+            "FACE_KEY": "a-key",
+            "ID_PEPPER": "a-pepper",
+            "AzureWebJobsStorage": azurite.connection_string,
+            "EVENTS_FILE": str(tmp_path / "events"),
+        }
+        with started("serve", "--lease", "60", cwd=tmp_path, **settings) as process:
+            assert process.stdout
+            url = process.stdout.readline().strip()
+            session_id = await asyncio.to_thread(check, client, f"{url}/api", simulator.url, "order:1")
+            # Blocks until the event was written.
+            event = json.loads(await asyncio.to_thread((tmp_path / "events").read_text))
+            status, _, errors = await asyncio.to_thread(ended, process, signal.SIGTERM)
+    await simulator.stop()
+
+    assert (event["subject"], status) == (session_id, 0)
+    assert without_warnings(errors) == []
+
+
+def test_example_of_local_settings_works_with_the_simulator(tmp_path: Path, client: httpx.Client) -> None:
+    """The app accepts the example, and the simulator alone takes its key."""
+    example = json.loads((ROOT / "local.settings.example.json").read_text())["Values"]
+    settings = Settings.from_mapping(example)
+    assert settings.face_key is not None
+    key = {"Ocp-Apim-Subscription-Key": settings.face_key.reveal()}
+    body = {"livenessOperationMode": "Passive", "deviceCorrelationId": "x"}
+
+    with started("simulator", cwd=tmp_path, FACE_KEY=settings.face_key.reveal()) as process:
+        assert process.stdout
+        url = process.stdout.readline().strip() + "/face/v1.1-preview.1/detectLiveness/singleModal/sessions"
+        statuses = [client.post(url, json=body, headers=headers).status_code for headers in (key, {})]
+        assert ended(process) == (0, "", "")
+
+    assert statuses == [200, 401]
+
+
+@pytest.fixture
+def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """An environment and a folder of the test's own, for a command inside of the test."""
+    monkeypatch.chdir(tmp_path)
+    with patch.dict("os.environ", clear=True):
+        yield os.environ  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({}, id="none"),
+        pytest.param({"FACE_API_VERSION": "v1.2"}, id="version"),
+        pytest.param({"FACE_API_VERSION": "v1.3-preview.1"}, id="newest version"),
+        pytest.param({"RESULT_VISIBILITY": "status"}, id="no decisions for phones"),
+        pytest.param({"FACE_KEY": "a-key-of-mine"}, id="key"),
+        pytest.param({"FACE_REGION": "", "FACE_KEY": "", "EVENTS_FILE": ""}, id="empty ones"),
+        pytest.param({"AUTH_TOKEN_TTL_MAX_SECONDS": "300"}, id="lower ceiling"),
+    ],
+)
+async def test_demonstration_goes_well_with_any_setting(
+    setting: dict[str, str], capsys: pytest.CaptureFixture[str], settings: dict[str, str]
+) -> None:
+    """The settings of the environment are respected; each step is printed, and the event is in the file."""
+    setting.update(settings)
+
+    assert await run(ONCE) == 0
+
+    output = capsys.readouterr().out
+    [event] = events_in(Path(".local/events.jsonl"))
+    assert f"in place of Azure Face, {settings.get('FACE_API_VERSION', 'v1.1-preview.1')})" in output
+    assert "in memory; lost when this ends" in output
+    assert "added to .local/events.jsonl" in output
+    assert values(output, "passed") == (["true"] if "RESULT_VISIBILITY" in settings else ["true", "true"])
+    assert (values(output, "session"), values(output, "id")) == ([event["subject"]], [event["id"]])
+    assert values(output, "type") == [event["type"]] == ["liveness.session.completed"]
+    assert values(output, "clientReference") == [event["data"]["clientReference"]] == ["demonstration:1"]
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "lines"),
+    [
+        pytest.param(
+            lambda: run(ONCE),
+            {"FACE_MAX_TPS": "canary", "THROTTLE_DEVICE": "canary"},
+            ["FACE_MAX_TPS: expected", "THROTTLE_DEVICE: expected"],
+            id="bad settings",
+        ),
+        pytest.param(
+            lambda: serve(0),
+            {},
+            ["FACE_REGION: expected", "KEY_VAULT_URL: expected"],
+            id="serve without settings",
+        ),
+        pytest.param(
+            lambda: serve(0),
+            {
+                "FACE_REGION": "westeurope",
+                "FACE_KEY": "a-key",
+                "KEY_VAULT_URL": "https://kv.vault.azure.net",
+                "AzureWebJobsStorage__accountName": "broker",
+            },
+            ["AzureWebJobsStorage: expected a connection string"],
+            id="serve with a queue that needs an identity",
+        ),
+        pytest.param(lambda: simulate(0), {}, ["FACE_KEY: expected the key"], id="simulator without a key"),
+    ],
+)
+async def test_bad_settings_stop_the_start_with_a_line_each(
+    setting: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    command: Callable[[], Awaitable[int]],
+    settings: dict[str, str],
+    lines: list[str],
+) -> None:
+    """Each line names a setting and the expected values, but never the value; there is no traceback."""
+    setting.update(settings)
+
+    assert await command() == 1
+
+    output = capsys.readouterr()
+    for line, start in zip(output.err.splitlines(), lines, strict=True):
+        assert line.startswith(start)
+    assert "canary" not in output.out + output.err
+
+
+async def test_taken_port_is_reported_in_one_line(
+    setting: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another program on the port is no reason for a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert await run(RunOptions(port=port, simulator_port=0, storage="memory", once=True)) == 1
+
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("Cannot listen: ")

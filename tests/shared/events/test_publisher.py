@@ -1,0 +1,61 @@
+"""The file that takes events where there is no Event Grid."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.errors import EventsUnavailable
+from shared.events.publisher import FilePublisher
+
+ROOT = Path(__file__).parents[3]
+LINES = 200
+WRITER = f"""
+import asyncio, sys
+from pathlib import Path
+from shared.events.publisher import FilePublisher
+
+async def write() -> None:
+    publisher = FilePublisher(Path(sys.argv[1]))
+    events = ({{"id": f"{{sys.argv[2]}}-{{n}}", "fill": "x" * 20_000}} for n in range({LINES}))
+    await asyncio.gather(*map(publisher.publish, events))
+
+asyncio.run(write())
+"""
+
+
+async def test_events_are_lines_in_a_folder_that_is_made(tmp_path: Path) -> None:
+    """Each event is one line of JSON, added to what is there."""
+    path = tmp_path / "made" / "events.jsonl"
+    for number in range(2):
+        await FilePublisher(path).publish({"number": number, "text": "é\n"})
+
+    assert path.read_bytes() == b'{"number":0,"text":"\\u00e9\\n"}\n{"number":1,"text":"\\u00e9\\n"}\n'
+
+
+def test_processes_that_write_at_once_do_not_mix_their_lines(tmp_path: Path) -> None:
+    """Lines longer than any buffer stay whole, and none is lost."""
+    path = tmp_path / "events.jsonl"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(number)], cwd=ROOT)  # noqa: S603
+        for number in range(3)
+    ]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+
+    ids = [json.loads(line)["id"] for line in path.read_text().splitlines()]
+    assert sorted(ids) == sorted(f"{writer}-{number}" for writer in range(3) for number in range(LINES))
+
+
+async def test_file_that_cannot_be_written_is_told_as_such(tmp_path: Path) -> None:
+    """The collector then tries again later; the disk may be full today."""
+    with pytest.raises(EventsUnavailable, match="the file for events cannot be written: Is a directory"):
+        await FilePublisher(tmp_path).publish({})
+
+
+async def test_full_disk_is_told_as_such() -> None:
+    """Nothing counts as published that did not fit."""
+    with pytest.raises(EventsUnavailable, match="No space left"):
+        await asyncio.wait_for(FilePublisher(Path("/dev/full")).publish({}), 5)
