@@ -1,4 +1,7 @@
-"""A snapshot: the resources of one environment, modules and loops expanded, as the compiler predicts them."""
+"""Snapshots and templates.
+
+A snapshot holds the resources of one environment, with modules and loops expanded, as the compiler predicts them.
+"""
 
 import copy
 import json
@@ -10,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 Resource = dict[str, Any]
-Value = Any  # Whatever JSON holds.
+Template = Mapping[str, Any]
+Value = Any  # Any JSON value.
 
-# What a module, or one of a loop of modules, answers.
+# A reference to an output of a module, or of one of a loop of modules.
 _OUTPUT = re.compile(
     r"reference\(resourceId\('[^']+', '([^']+)', 'Microsoft\.Resources/deployments', "
     r"format\('(\w+)-\{0\}(?:-\{1\}', (\d+))?.*?\)\), '[\w-]+'\)\.outputs\.(\w+)\.value"
 )
 ABSENT: Value = object()
-"""What a property is that is not there; one that is null is not there either."""
+"""The value of a property that is missing or null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Snapshot:
 
     @classmethod
     def parse(cls, content: Mapping[str, Any]) -> "Snapshot":
-        """Read what the compiler wrote."""
+        """Read the compiler's JSON."""
         return cls(tuple(content["predictedResources"]), content.get("outputs", {}))
 
     @classmethod
@@ -39,22 +43,22 @@ class Snapshot:
         return cls.parse(json.loads(path.read_text("utf-8")))
 
     def lines(self) -> list[str]:
-        """As text, to be compared."""
+        """The snapshot as text, to compare it."""
         content = {"predictedResources": self.resources, "outputs": self.outputs}
         return json.dumps(content, indent=2, sort_keys=True).splitlines()
 
     def changed(self, resource: Resource, path: str, value: Value) -> "Snapshot":
-        """The same, but for one property of one resource."""
+        """A copy in which one property of one resource has another value."""
         other = copy.deepcopy(resource)
         write(other, path, value)
         return self.replaced(resource, other)
 
     def replaced(self, resource: Resource, *others: Resource) -> "Snapshot":
-        """The same, but with others, or nothing, in the place of one resource."""
+        """A copy in which other resources, or none, replace one resource."""
         changed = [(found,) if found is not resource else others for found in self.resources]
         return Snapshot(tuple(found for some in changed for found in some), self.outputs)
 
-    def stamps(self) -> list[str]:
+    def region_groups(self) -> list[str]:
         """The resource groups of the regions."""
         groups = self.find("Microsoft.Resources/resourceGroups")
         return [group["name"] for group in groups if not group["name"].endswith("-global")]
@@ -79,7 +83,7 @@ class Snapshot:
 
 
 def plain(value: Value) -> Value:
-    """A value, with what is known only at deployment written in short: of what module or resource it is."""
+    """A value in which references, known only at deployment, are shortened to the module or resource that they name."""
     if isinstance(value, str):
         value = _OUTPUT.sub(_output, value)
         return re.sub(r"(reference|listKeys)\('([^']+)', '[\w-]+'\)", r"\1(\2)", value)
@@ -102,7 +106,7 @@ def group_of(resource: Resource) -> str:
 
 
 def read(resource: Resource, path: str) -> Value:
-    """A property by its path; a segment may be the number of an element, or `"a.b"` in quotes."""
+    """A property by its path. A segment may be the index of an element."""
     value: Value = resource
     for segment in _segments(path):
         value = _step(value, segment)
@@ -112,7 +116,7 @@ def read(resource: Resource, path: str) -> Value:
 
 
 def write(resource: Resource, path: str, value: Value) -> None:
-    """Set a property by its path, with what has to be there above it; `ABSENT` takes it away."""
+    """Set a property by its path, and create its parents; `ABSENT` removes it."""
     *above, last = _segments(path)
     holder: Value = resource
     for segment in above:
@@ -127,7 +131,7 @@ def write(resource: Resource, path: str, value: Value) -> None:
 
 
 def texts_in(value: Value) -> Iterator[str]:
-    """Each text anywhere in a value, names of properties included."""
+    """Each text anywhere in a value, property names included."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -139,13 +143,27 @@ def texts_in(value: Value) -> Iterator[str]:
             yield from texts_in(inner)
 
 
+def nested(template: Template) -> Iterator[Template]:
+    """A template, and each template that its modules hold."""
+    yield template
+    for resource in resources_of(template):
+        if resource["type"] == "Microsoft.Resources/deployments":
+            yield from nested(resource["properties"]["template"])
+
+
+def resources_of(template: Template) -> list[Template]:
+    """The resources of a template, `existing` ones included, with or without symbolic names."""
+    resources = template["resources"]
+    return list(resources.values() if isinstance(resources, Mapping) else resources)
+
+
 def _fits(resource: Resource, pattern: str) -> bool:
     text = resource["id"] if "/" in pattern else resource["name"].split("/")[-1]
     return not pattern or fnmatchcase(text, pattern)
 
 
 def _segments(path: str) -> list[str]:
-    return [segment.strip('"') for segment in re.findall(r'"[^"]+"|[^.]+', path)]
+    return path.split(".")
 
 
 def _step(value: Value, segment: str) -> Value:

@@ -1,13 +1,13 @@
-"""The Bicep compiler, kept running: most of what a call costs is its start.
+"""The Bicep compiler, kept running, because its start is slow.
 
-It is asked over JSON-RPC for what `bicep build`, `lint`, `format`, `build-params` and `snapshot` answer.
+JSON-RPC gives the results of `bicep build`, `lint`, `format`, `build-params` and `snapshot`.
 """
 
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,56 +20,55 @@ from tests.infra.arm_snapshot import Snapshot
 ROOT = Path(__file__).parents[2]
 INFRA = ROOT / "infra/bicep"
 ENVIRONMENTS = ("dev", "prod", "azd")
-THROWN_AWAY = ("dev", "azd")
+DEVELOPMENT = ("dev", "azd")
 
-_MISSING = "The Bicep compiler is not on the PATH: get it with `az bicep install`, or from the releases of Azure/bicep."
-# Made up, so that the names in the committed snapshots are the same everywhere; scripts/snapshots.sh has them too.
+_MISSING = "The Bicep compiler is not on the PATH: run `az bicep install`, or use a release of Azure/bicep."
+# Made up, so that the names in the committed snapshots are the same everywhere. scripts/snapshots.sh has the same.
 _SNAPSHOT_SCOPE = {
     "subscriptionId": "00000000-0000-0000-0000-000000000001",
     "tenantId": "00000000-0000-0000-0000-000000000002",
     "location": "westeurope",
 }
-# What prod does not compile without.
+# Without these prod does not compile.
 REQUIRED_VARIABLES = {
     "BROKER_AUTH_CLIENT_ID": "00000000-0000-0000-0000-000000000003",
     "BROKER_AUTH_ISSUER": f"https://login.microsoftonline.com/{_SNAPSHOT_SCOPE['tenantId']}/v2.0",
     "BROKER_ALERT_EMAIL": "on-call@example.com",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
-    """What the compiler has to say about a line; `rule` is a code such as BCP037, or the name of a linter rule."""
-
-    rule: str
-    level: str
-    message: str
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line} {self.level} {self.rule}: {self.message}"
+# An environment that uses each switch which no committed environment uses.
+SWITCHED = """
+using '../main.bicep'
+param environmentName = 'test'
+param owner = 'tests'
+param nameSalt = 'again'
+param regions = [
+  { name: 'westus', code: 'wus', faceLocation: 'westus2', faceSku: 'F0', storageSku: 'Standard_LRS' }
+  { name: 'eastus', code: 'eus', alwaysReadyInstances: 3 }
+]
+param only = ['wus']
+param broker = { clientAuth: 'none', faceAuth: 'identity', faceMaxTps: 5, throttleDevice: 'off' }
+param frontDoor = { tier: 'Premium', location: 'westeurope', rateLimitPerMinute: 50 }
+param restoreFace = true
+param azdServiceName = 'api'
+"""
+# A pipeline sets a variable that is missing to an empty text.
+EMPTY_VARIABLE = "BROKER_EMPTY"
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What became of a file: its template (empty where it has errors), and all that is said about it."""
+    """The template of a file, which is empty if the file has errors, and the compiler's messages."""
 
     template: Mapping[str, Any]
-    diagnostics: tuple[Diagnostic, ...]
-
-    @property
-    def wrong(self) -> list[str]:
-        """All but the one warning that comes with time alone: that there is a newer version of an API."""
-        return [str(said) for said in self.diagnostics if said.rule != "use-recent-api-versions"]
+    messages: tuple[str, ...]
 
 
 class Bicep:
-    """A running compiler; paths are those of files anywhere."""
+    """A running compiler."""
 
-    def __init__(self, program: str, scratch: Path, variables: Mapping[str, str]) -> None:
+    def __init__(self, program: str, scratch: Path) -> None:
         self._program = program
-        self._environment = _environment(scratch, variables)
+        self._scratch = scratch
         self._calls = 0
 
     def __enter__(self) -> Self:
@@ -77,7 +76,7 @@ class Bicep:
             [self._program, "jsonrpc", "--stdio"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=self._environment,
+            env=_environment(self._scratch),
         )
         return self
 
@@ -92,7 +91,7 @@ class Bicep:
         return _compiled(self._call("bicep/compile", path), "contents")
 
     def compile_parameters(self, path: Path) -> Compiled:
-        """Compile a parameter file, checked against the template that it is for."""
+        """Compile a parameter file, and check it against its template."""
         return _compiled(self._call("bicep/compileParams", path, parameterOverrides={}), "parameters")
 
     def format(self, path: Path) -> str:
@@ -100,7 +99,7 @@ class Bicep:
         return str(self._call("bicep/format", path)["contents"])
 
     def snapshot(self, path: Path) -> Snapshot:
-        """What a parameter file would deploy."""
+        """Predict what a parameter file deploys."""
         answer = self._call("bicep/getSnapshot", path, metadata=_SNAPSHOT_SCOPE, externalInputs=[])
         return Snapshot.parse(json.loads(answer["snapshot"]))
 
@@ -108,22 +107,13 @@ class Bicep:
         """The names of the parameters of a template."""
         return [parameter["name"] for parameter in self._call("bicep/getMetadata", path)["parameters"]]
 
-    @property
-    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        return self._process.stdin, self._process.stdout
-
     def _call(self, method: str, path: Path, **rest: object) -> Mapping[str, Any]:
+        requests, answers = self._process.stdin, self._process.stdout
+        assert requests is not None
+        assert answers is not None
         self._calls += 1
-        request = {
-            "jsonrpc": "2.0",
-            "id": self._calls,
-            "method": method,
-            "params": {"path": str(path), **rest},
-        }
-        requests, answers = self._pipes
-        _send(requests, request)
+        params = {"path": str(path), **rest}
+        _send(requests, {"jsonrpc": "2.0", "id": self._calls, "method": method, "params": params})
         answer = _receive(answers)
         if "error" in answer:
             raise AssertionError(f"{method} of {path}: {answer['error']['message']}")
@@ -131,16 +121,8 @@ class Bicep:
         return result
 
 
-def require_bicep(scratch: Path, variables: Mapping[str, str] = REQUIRED_VARIABLES) -> Bicep:
-    """Find the compiler, with the variables that parameter files read; skips where there is none, and fails in CI."""
-    program = shutil.which("bicep")
-    if program is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(_MISSING)
-    return Bicep(program, scratch, variables)
-
-
 def parameters_of(environment: str) -> Path:
-    """The parameter file of an environment; azd looks for one beside the template."""
+    """The parameter file of an environment; azd expects its own beside the template."""
     return INFRA / ("main.bicepparam" if environment == "azd" else f"env/{environment}.bicepparam")
 
 
@@ -150,14 +132,27 @@ def snapshot_of(environment: str) -> Path:
 
 
 def name_of(path: Path) -> str:
-    """A file's path inside of the infrastructure."""
+    """The path of a file below `infra/bicep`."""
     return path.relative_to(INFRA).as_posix()
 
 
-def _environment(scratch: Path, variables: Mapping[str, str]) -> dict[str, str]:
-    # Nothing else: the parameter files read variables, and a snapshot has to be the same for everybody.
+def snapshot_with(bicep: Bicep, parameters: str, folder: Path) -> Snapshot:
+    """Predict what a parameter file with this text deploys."""
+    return bicep.snapshot(written(parameters, folder))
+
+
+def written(parameters: str, folder: Path) -> Path:
+    """Write a parameter file with this text to a copy of the infrastructure, where its relative paths are right."""
+    path = shutil.copytree(INFRA, folder / "bicep") / "env/test.bicepparam"
+    path.write_text(parameters, "utf-8")
+    return path
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    # Parameter files read variables, and a snapshot must be the same on every machine: nothing else is passed on.
     return {
-        **variables,
+        **REQUIRED_VARIABLES,
+        EMPTY_VARIABLE: "",
         "HOME": str(scratch),
         "DOTNET_BUNDLE_EXTRACT_BASE_DIR": str(scratch),
         "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
@@ -185,24 +180,21 @@ def _receive(pipe: IO[bytes]) -> dict[str, Any]:
 
 
 def _compiled(answer: Mapping[str, Any], content: str) -> Compiled:
-    return Compiled(json.loads(answer.get(content) or "{}"), _diagnostics(answer["diagnostics"]))
-
-
-def _diagnostics(said: Sequence[Mapping[str, Any]]) -> tuple[Diagnostic, ...]:
-    return tuple(
-        Diagnostic(
-            rule=one["code"],
-            level=one["level"],
-            message=one["message"],
-            file=Path(one["source"]).name,
-            line=one["range"]["start"]["line"] + 1,
-        )
-        for one in said
+    messages = tuple(
+        f"{Path(one['source']).name}:{one['range']['start']['line'] + 1} "
+        f"{one['level']} {one['code']}: {one['message']}"
+        for one in answer["diagnostics"]
+        # An API gets newer versions as time goes by: that is no fault of a file.
+        if one["code"] != "use-recent-api-versions"
     )
+    return Compiled(json.loads(answer.get(content) or "{}"), messages)
 
 
 @pytest.fixture(scope="session")
 def bicep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bicep]:
-    """The compiler, started once for all tests of the run."""
-    with require_bicep(tmp_path_factory.mktemp("bicep")) as running:
+    """The compiler, started once for the run. Without one the test is skipped, or fails in CI."""
+    program = shutil.which("bicep")
+    if program is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(_MISSING)
+    with Bicep(program, tmp_path_factory.mktemp("bicep")) as running:
         yield running

@@ -1,4 +1,4 @@
-"""The page about deploying, and whether what it says is there."""
+"""`docs/deploy.md` names files, parameters, variables and commands that exist."""
 
 import os
 import re
@@ -10,7 +10,7 @@ import pytest
 
 from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import INFRA, ROOT, Bicep, Compiled
-from tests.infra.infra_rules import ALERTS
+from tests.infra.rules import ALERTS
 
 PAGE = (ROOT / "docs/deploy.md").read_text("utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
@@ -19,12 +19,12 @@ COMMANDS = [
 ]
 IN_LINE = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", PAGE)
 _GROUP = "Microsoft.Resources/resourceGroups"
-# Names of our own variables; those that the page leaves to the reader are in capitals without an underscore before.
+# Our own variables. The page writes placeholders for the reader in capitals too, without this prefix.
 _VARIABLE = re.compile(r"\bBROKER_[A-Z_]+\b")
 
 
 def test_every_file_that_is_named_exists() -> None:
-    """Paths in text and commands are those of the repository."""
+    """Each path in text and commands is in the repository."""
     named = {
         path.rstrip(".,;")
         for text in (*COMMANDS, *IN_LINE)
@@ -36,7 +36,7 @@ def test_every_file_that_is_named_exists() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    """Links to other pages and to headings of this one have a target."""
+    """Each link to a page or a heading has a target."""
     headings = {re.sub(r"[^\w -]", "", line.lower()).strip().replace(" ", "-") for line in _headings()}
 
     for target in re.findall(r"\]\(([^)]+)\)", PAGE):
@@ -47,7 +47,7 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_all_parameters_are_described_and_no_others(bicep: Bicep) -> None:
-    """The table has each parameter of the main template, in its order."""
+    """The table has the parameters of the main template, in the same order."""
     section = PAGE[PAGE.index("## Parameters") : PAGE.index("A region: ")]
 
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == bicep.parameters(INFRA / "main.bicep")
@@ -60,7 +60,7 @@ def test_all_parameters_are_described_and_no_others(bicep: Bicep) -> None:
 def test_all_parts_of_a_parameter_are_named(
     templates: Mapping[str, Compiled], kind: str, start: str, end: str
 ) -> None:
-    """What a region, and the broker, may be told is named in the paragraph about it."""
+    """The paragraph about a parameter names each of its properties."""
     properties = templates["types.bicep"].template["definitions"][kind]["properties"]
     paragraph = PAGE[PAGE.index(start) : PAGE.index(end)]
 
@@ -68,23 +68,23 @@ def test_all_parts_of_a_parameter_are_named(
 
 
 def test_all_alerts_are_explained() -> None:
-    """Whoever is woken up finds what to do."""
+    """An operator finds out what to do about each alert."""
     section = PAGE[PAGE.index("## When an alert comes") : PAGE.index("## What it costs")]
 
     assert set(re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)) == {*ALERTS, "dead-letters"}
 
 
 def test_variables_are_read_by_something() -> None:
-    """Each variable of the page is read by a parameter file or set by a pipeline, and none is left out."""
+    """The page has exactly the variables that parameter files read and workflows set."""
     files = [*INFRA.rglob("*.bicepparam"), *(ROOT / ".github/workflows").glob("*.yml"), ROOT / "azure.yaml"]
-    # azd's hooks read an output of the template.
+    # BROKER_URL is an output of the template, which hooks of azd read.
     used = {name for path in files for name in _VARIABLE.findall(path.read_text("utf-8"))} - {"BROKER_URL"}
 
     assert set(_VARIABLE.findall(PAGE)) == used
 
 
-def test_a_deployment_by_hand_is_given_what_the_pipeline_gives() -> None:
-    """The command for production sets each variable that its parameters read."""
+def test_a_deployment_by_hand_sets_every_variable() -> None:
+    """The command for production sets each variable that its parameter file reads."""
     [block] = [block for block in BLOCKS if "prod.bicepparam" in block]
     parameters = (INFRA / "env/prod.bicepparam").read_text("utf-8")
 
@@ -93,7 +93,7 @@ def test_a_deployment_by_hand_is_given_what_the_pipeline_gives() -> None:
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if "-m scripts." in line])
 def test_commands_have_the_options_that_are_shown(command: str) -> None:
-    """Our own commands take what the page gives them."""
+    """Our own commands accept the options on the page."""
     found = re.search(r"-m (scripts\.\w+)", command)
     assert found is not None
     shown = subprocess.run(  # noqa: S603 - this Python.
@@ -103,8 +103,8 @@ def test_commands_have_the_options_that_are_shown(command: str) -> None:
     assert [option for option in re.findall(r"(--\w[\w-]*)", command) if option not in shown] == []
 
 
-def test_what_a_deployment_prints_is_what_is_used(templates: Mapping[str, Compiled]) -> None:
-    """The names in the text are those of the outputs."""
+def test_outputs_have_the_names_on_the_page(templates: Mapping[str, Compiled]) -> None:
+    """The page uses outputs of the main template."""
     definitions = templates["main.bicep"].template["definitions"]
 
     assert set(definitions["stampType"]["properties"]) >= {"resourceGroup", "functionAppName", "hostName"}
@@ -112,8 +112,10 @@ def test_what_a_deployment_prints_is_what_is_used(templates: Mapping[str, Compil
     assert "stamps" in templates["main.bicep"].template["outputs"]
 
 
-def test_what_commands_ask_of_templates_is_there(bicep: Bicep, snapshots: Mapping[str, Snapshot]) -> None:
-    """Parameters that are given on a command line exist, and so do resource groups that are named."""
+def test_parameters_and_resource_groups_in_commands_exist(
+    bicep: Bicep, snapshots: Mapping[str, Snapshot]
+) -> None:
+    """A command for the bootstrap template sets all its parameters, and names of resource groups are right."""
     bootstrap = next(line for line in COMMANDS if "bootstrap/main.bicep" in line)
     given = re.findall(r"(\w+)=\S+", bootstrap[bootstrap.index("--parameters") :])
     groups = {group for text in COMMANDS for group in re.findall(r"\brg-[\w-]+", text)}
@@ -124,8 +126,8 @@ def test_what_commands_ask_of_templates_is_there(bicep: Bicep, snapshots: Mappin
     assert {group.replace("CODE", "weu") for group in groups} <= _names(snapshots, _GROUP)
 
 
-def test_what_is_deleted_with_a_region_is_what_was_made_for_it(snapshots: Mapping[str, Snapshot]) -> None:
-    """The names in the commands are those of the deployment."""
+def test_the_names_to_delete_are_the_names_of_the_deployment(snapshots: Mapping[str, Snapshot]) -> None:
+    """The commands that delete a region name the resources that were created for it."""
     kinds = {
         "--profile-name": "Microsoft.Cdn/profiles",
         "--endpoint-name": "Microsoft.Cdn/profiles/afdEndpoints",
@@ -145,14 +147,14 @@ def test_what_is_deleted_with_a_region_is_what_was_made_for_it(snapshots: Mappin
     assert [(option, name) for option, name in given if name not in _names(snapshots, kinds[option])] == []
 
 
-def test_scripts_can_be_run_as_they_are_shown() -> None:
-    """What is called without an interpreter is executable."""
+def test_scripts_are_executable() -> None:
+    """The page calls scripts without an interpreter."""
     for script in {word for line in COMMANDS for word in line.split() if word.startswith("scripts/")}:
         assert os.access(ROOT / script, os.X_OK), script
 
 
 def test_targets_of_make_exist() -> None:
-    """What `make` is asked for is there."""
+    """Each target of `make` on the page exists."""
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 
     assert {

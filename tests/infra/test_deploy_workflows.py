@@ -1,4 +1,4 @@
-"""The pipelines."""
+"""The workflows under `.github/`, `azure.yaml` and `scripts/publish.sh`."""
 
 import os
 import re
@@ -18,14 +18,14 @@ DEPLOY = (ROOT / ".github/workflows/deploy.yml").read_text("utf-8")
 
 
 def test_zizmor_finds_nothing() -> None:
-    """No workflow lets a stranger run code, keeps a token for longer than needed, or trusts a name that can move."""
+    """No workflow runs a stranger's code, keeps a token longer than needed, or uses an action that can change."""
     run = _run("zizmor", "--offline", "--quiet", "--config", ".github/zizmor.yml", ".github/workflows")
 
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_workflows_are_what_github_understands() -> None:
-    """Each file fits the schema of workflows."""
+def test_workflows_match_the_schema_of_github() -> None:
+    """GitHub would ignore a workflow that it cannot read."""
     paths = [str(path) for path in WORKFLOWS]
     run = _run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *paths)
 
@@ -33,7 +33,7 @@ def test_workflows_are_what_github_understands() -> None:
 
 
 def test_the_rings_are_the_regions_of_production(snapshots: Mapping[str, Snapshot]) -> None:
-    """Each region of the parameter file is deployed once, the first one first, and under its own name."""
+    """Each region of the parameter file is deployed once, in the same order, and under its own name."""
     groups = {
         group["name"].split("-")[-1]: group["location"]
         for group in snapshots["prod"].find("Microsoft.Resources/resourceGroups")
@@ -44,8 +44,8 @@ def test_the_rings_are_the_regions_of_production(snapshots: Mapping[str, Snapsho
     assert re.findall(r"code: (\w+)\n +location: (\w+)", prod) == list(groups.items())
 
 
-def test_what_if_knows_what_a_deployment_knows() -> None:
-    """A variable that one has and the other has not would show as a change, or fail."""
+def test_what_if_has_the_variables_of_a_deployment() -> None:
+    """A variable that one of them lacks would appear as a change, or fail."""
     asked = {
         name
         for path in INFRA.rglob("*.bicepparam")
@@ -61,12 +61,12 @@ def test_what_if_knows_what_a_deployment_knows() -> None:
     )
 
     assert region == asked
-    # Not the rings: what changes is looked at for all regions.
+    # What-if compares all regions, and not one ring.
     assert ci == asked - {"BROKER_REGIONS"}
 
 
-def test_each_ring_waits_for_the_one_before() -> None:
-    """Nothing is deployed that has not passed the tests, nor reaches all regions at once."""
+def test_each_ring_waits_for_the_ring_before() -> None:
+    """A package passes the tests before it is deployed, and never reaches all regions at once."""
     order = re.findall(r"^  ([a-z-]+):\n(?:.*\n)??    needs: ([a-z-]+)$", DEPLOY, re.MULTILINE)
 
     assert order == [
@@ -79,7 +79,7 @@ def test_each_ring_waits_for_the_one_before() -> None:
 
 
 def test_pull_requests_and_deployments_pass_the_same_tests() -> None:
-    """All of them, in one workflow that both call."""
+    """Both call the one workflow that runs `make test`."""
     callers = {
         path.name for path in WORKFLOWS if "uses: ./.github/workflows/test.yml" in path.read_text("utf-8")
     }
@@ -89,15 +89,15 @@ def test_pull_requests_and_deployments_pass_the_same_tests() -> None:
 
 
 def test_the_package_is_built_once() -> None:
-    """Every region gets the same package: no job but the first builds one."""
+    """Every region gets the same package, because only the first job builds one."""
     built = [path.name for path in WORKFLOWS if "scripts.package" in path.read_text("utf-8")]
 
     assert built == ["deploy.yml"]
     assert DEPLOY.count("scripts.package") == 1
 
 
-def test_identities_belong_to_the_environments_that_jobs_run_in() -> None:
-    """Whatever signs in has an identity that the bootstrap template makes for its environment, and no other is made."""
+def test_each_job_has_an_identity_for_its_environment() -> None:
+    """The bootstrap template creates exactly the identities that the jobs sign in with."""
     bootstrap = (INFRA / "bootstrap/main.bicep").read_text("utf-8")
     lists = re.findall(r"^param (?:environments|lookingEnvironments) .* = \[(.+)\]$", bootstrap, re.MULTILINE)
     ci = (ROOT / ".github/workflows/ci.yml").read_text("utf-8")
@@ -110,8 +110,8 @@ def test_identities_belong_to_the_environments_that_jobs_run_in() -> None:
     }
 
 
-def test_one_version_of_the_compiler() -> None:
-    """What was tested is what is deployed with."""
+def test_all_workflows_use_one_version_of_the_compiler() -> None:
+    """The tests use the version that deploys."""
     versions = {
         version
         for path in WORKFLOWS
@@ -121,8 +121,8 @@ def test_one_version_of_the_compiler() -> None:
     assert versions == {"v0.49.2"}
 
 
-def test_the_smoke_test_outwaits_front_door() -> None:
-    """A change of Front Door takes up to 40 minutes to be everywhere; the job has time for that, and for the rest."""
+def test_the_smoke_test_waits_long_enough_for_front_door() -> None:
+    """A change of Front Door takes up to 40 minutes; the job has an hour for the rest."""
     region = (ROOT / ".github/workflows/region.yml").read_text("utf-8")
     wait = re.search(r"\*\.azurefd\.net\) wait=(\d+)", region)
     timeout = re.search(r"timeout-minutes: (\d+)", region)
@@ -134,8 +134,8 @@ def test_the_smoke_test_outwaits_front_door() -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_what_fails_before_a_pipe_fails_its_step(path: Path) -> None:
-    """GitHub's own shell looks at the last command of a pipe alone; `bash`, where it is named, at every one."""
+def test_a_failure_before_a_pipe_fails_the_step(path: Path) -> None:
+    """With `shell: bash` GitHub sets `pipefail`; with its default shell only the last command counts."""
     text = path.read_text("utf-8")
 
     if re.search(r"^ +(- )?run:", text, re.MULTILINE):
@@ -143,8 +143,8 @@ def test_what_fails_before_a_pipe_fails_its_step(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [*WORKFLOWS, ROOT / "azure.yaml"], ids=lambda path: path.name)
-def test_what_is_called_exists(path: Path) -> None:
-    """Scripts, modules and parameter files that a pipeline names are there."""
+def test_files_that_a_workflow_names_exist(path: Path) -> None:
+    """Scripts, modules and other workflows exist, and scripts are executable."""
     text = path.read_text("utf-8")
 
     for module in re.findall(r"-m (scripts\.\w+)", text):
@@ -156,7 +156,7 @@ def test_what_is_called_exists(path: Path) -> None:
 
 
 def test_azd_finds_the_template() -> None:
-    """Azd is sent to the folder with the template and the parameters that are meant for it."""
+    """`azure.yaml` names a template that has a parameter file beside it."""
     text = (ROOT / "azure.yaml").read_text("utf-8")
     found = re.search(r"path: (\S+)\n +module: (\S+)", text)
 
@@ -165,59 +165,48 @@ def test_azd_finds_the_template() -> None:
     assert (ROOT / found[1] / f"{found[2]}.bicepparam").exists()
 
 
-def test_publishing_is_tried_again(tmp_path: Path) -> None:
-    """A refusal because a role is not known yet does not end a roll-out; one that lasts does."""
-    az = tmp_path / "az"
-    az.write_text('#!/bin/sh\necho "$@" >> "$0.log"\n[ "$(wc -l < "$0.log")" -ge 3 ]\n', "utf-8")
-    az.chmod(0o755)
-    run = subprocess.run(  # noqa: S603 - a script of this repository.
-        [str(ROOT / "scripts/publish.sh"), "a-group", "an-app", "a.zip"],
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PAUSE": "0"},
-        check=False,
-    )
-    asked = (tmp_path / "az.log").read_text("utf-8").splitlines()
+def test_publishing_is_retried(tmp_path: Path) -> None:
+    """Azure refuses while it does not know a new role yet, and accepts later."""
+    run = _publish(tmp_path, 'echo "$@" >> "$0.log"\n[ "$(wc -l < "$0.log")" -ge 3 ]')
+    calls = (tmp_path / "az.log").read_text("utf-8").splitlines()
+    options = "--resource-group a-group --name an-app --src a.zip --build-remote false"
 
     assert run.returncode == 0
-    assert len(asked) == 3
-    assert all(
-        "--resource-group a-group --name an-app --src a.zip --build-remote false" in line for line in asked
-    )
+    assert len(calls) == 3
+    assert all(options in line for line in calls)
 
 
-@pytest.mark.parametrize("missing", range(3))
-def test_publishing_to_nowhere_is_refused_at_once(tmp_path: Path, missing: int) -> None:
-    """Where the deployment printed nothing, Azure is not asked for ten minutes about an app without a name."""
-    (tmp_path / "az").write_text('#!/bin/sh\ntouch "$0.asked"\n', "utf-8")
-    (tmp_path / "az").chmod(0o755)
-    arguments = ["a-group", "an-app", "a.zip"]
-    arguments[missing] = ""
-    run = subprocess.run(  # noqa: S603 - a script of this repository.
-        [str(ROOT / "scripts/publish.sh"), *arguments],
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PAUSE": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert run.returncode != 0
-    assert "is missing" in run.stderr
-    assert not (tmp_path / "az.asked").exists()
-
-
-def test_publishing_ends_some_time(tmp_path: Path) -> None:
-    """What never works is a failure, and is said."""
-    (tmp_path / "az").write_text("#!/bin/sh\nexit 1\n", "utf-8")
-    (tmp_path / "az").chmod(0o755)
-    run = subprocess.run(  # noqa: S603 - a script of this repository.
-        [str(ROOT / "scripts/publish.sh"), "a-group", "an-app", "a.zip"],
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PAUSE": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_publishing_fails_after_the_last_retry(tmp_path: Path) -> None:
+    """The error names the app."""
+    run = _publish(tmp_path, "exit 1")
 
     assert run.returncode == 1
     assert "could not be published to an-app" in run.stderr
+
+
+@pytest.mark.parametrize("missing", range(3))
+def test_publishing_without_a_name_is_refused_at_once(tmp_path: Path, missing: int) -> None:
+    """A deployment that printed no name must not retry for ten minutes."""
+    arguments = ["a-group", "an-app", "a.zip"]
+    arguments[missing] = ""
+    run = _publish(tmp_path, 'touch "$0.called"', *arguments)
+
+    assert run.returncode != 0
+    assert "is missing" in run.stderr
+    assert not (tmp_path / "az.called").exists()
+
+
+def _publish(folder: Path, az: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the script with a stand-in for the Azure CLI."""
+    (folder / "az").write_text(f"#!/bin/sh\n{az}\n", "utf-8")
+    (folder / "az").chmod(0o755)
+    return subprocess.run(  # noqa: S603 - a script of this repository.
+        [str(ROOT / "scripts/publish.sh"), *(arguments or ("a-group", "an-app", "a.zip"))],
+        env={"PATH": f"{folder}:/usr/bin:/bin", "PAUSE": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from local.ops.command_line import parse_ops
 from local.ops.failures import QUEUE_READER, QUEUE_WRITER, TABLE_READER, TABLE_WRITER
-from tests.infra.infra_rules import ALERTS
+from tests.infra.rules import ALERTS
 from tests.ops.logged_events import events_in, logged_events
 
 ROOT = Path(__file__).parents[2]

@@ -19,8 +19,8 @@ from scripts.preflight import broker_findings, main
 from scripts.preflight_checks import CHECKS, Account, Finding, run_checks
 from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, ROOT, Bicep, parameters_of
-from tests.infra.easy_auth import guarded
 from tests.support.broker import FUNCTION_KEY, Broker, running_broker
+from tests.support.easy_auth import guarded
 
 ACCOUNT = Account(
     "00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002", "deployer@example.com"

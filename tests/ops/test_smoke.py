@@ -8,8 +8,8 @@ import pytest_asyncio
 
 from scripts.broker_client import Failed, Service
 from scripts.smoke import check_ready, main, smoke, wait_for_health
-from tests.infra.easy_auth import guarded
 from tests.support.broker import FUNCTION_KEY, Broker, running_broker
+from tests.support.easy_auth import guarded
 
 
 @pytest_asyncio.fixture

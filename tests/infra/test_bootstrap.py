@@ -1,4 +1,4 @@
-"""The identities that pipelines deploy as: who may use each, and what it may do."""
+"""`bootstrap/main.bicep`: the identities of the pipelines, which jobs may use each, and what it may do."""
 
 import re
 from collections.abc import Mapping
@@ -6,9 +6,8 @@ from collections.abc import Mapping
 import pytest
 
 from tests.infra.arm_snapshot import Snapshot, plain, read
-from tests.infra.bicep_compiler import Bicep
-from tests.infra.parameter_files import snapshot_with
-from tests.infra.role_assignments import KIND, ROLES
+from tests.infra.bicep_compiler import Bicep, snapshot_with
+from tests.infra.test_roles import KIND, ROLES
 
 _PARAMETERS = """
 using '../bootstrap/main.bicep'
@@ -42,13 +41,13 @@ def test_each_identity_is_for_one_environment_of_the_repository(bootstrap: Snaps
     }
 
 
-def test_rights_are_these(bootstrap: Snapshot) -> None:
-    """Deployers may make resources, and give some roles; who computes changes may look."""
+def test_identities_have_exactly_these_roles(bootstrap: Snapshot) -> None:
+    """Deployers may create resources and assign some roles; the what-if jobs may only read."""
     assert _rights(bootstrap) == _EXPECTED
 
 
-def test_the_roles_that_may_be_given_are_those_of_the_template(bootstrap: Snapshot) -> None:
-    """With the right to give any role a deployer could make itself, or anybody, an owner: two locks, with one list.
+def test_deployers_may_assign_only_the_roles_of_the_template(bootstrap: Snapshot) -> None:
+    """A deployer that could assign any role could make itself an owner. The condition limits additions and removals.
 
     https://learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-examples
     """
@@ -69,12 +68,12 @@ def test_the_roles_that_may_be_given_are_those_of_the_template(bootstrap: Snapsh
 
 
 def test_what_if_may_write_nothing(bootstrap: Snapshot) -> None:
-    """Its jobs run for what anybody with a branch proposes."""
+    """Its jobs run for pull requests, before anybody has approved them."""
     assert _permissions(bootstrap) == _LOOKING
 
 
-def test_a_change_of_any_of_it_is_noticed(bootstrap: Snapshot) -> None:
-    """Another subject, a right more or less, a condition that is gone, a role that may write."""
+def test_each_change_is_found(bootstrap: Snapshot) -> None:
+    """Another subject, one role more or less, a missing condition, a role that may write: each is found."""
     for one in bootstrap.find(_CREDENTIALS):
         for path in ("issuer", "subject", "audiences"):
             changed = bootstrap.changed(one, f"properties.{path}", "repo:example/face-liveness-broker:*")
@@ -98,22 +97,9 @@ def test_a_change_of_any_of_it_is_noticed(bootstrap: Snapshot) -> None:
 
 _EXPECTED = sorted(
     [
-        *(
-            ("Contributor", f"rg-liveness-deployers/deployers[{number}].principalId", "")
-            for number in range(3)
-        ),
-        *(
-            (
-                "Role Based Access Control Administrator",
-                f"rg-liveness-deployers/deployers[{number}].principalId",
-                "2.0",
-            )
-            for number in range(3)
-        ),
-        *(
-            ("Liveness broker what-if", f"rg-liveness-deployers/lookers[{number}].principalId", "")
-            for number in range(2)
-        ),
+        *(("Contributor", f"deployers[{number}]", "") for number in range(3)),
+        *(("Role Based Access Control Administrator", f"deployers[{number}]", "2.0") for number in range(3)),
+        *(("Liveness broker what-if", f"lookers[{number}]", "") for number in range(2)),
     ]
 )
 _LOOKING = [
@@ -146,7 +132,7 @@ def _rights(snapshot: Snapshot) -> list[tuple[str, str, str]]:
     return sorted(
         (
             names[one["properties"]["roleDefinitionId"].split("/")[-1]],
-            plain(one["properties"]["principalId"]).strip("[]"),
+            plain(one["properties"]["principalId"])[len("[rg-liveness-deployers/") : -len(".principalId]")],
             one["properties"]["conditionVersion"] if one["properties"]["condition"] else "",
         )
         for one in snapshot.find(KIND)
@@ -159,7 +145,7 @@ def _permissions(snapshot: Snapshot) -> object:
 
 
 def _sorted_lists(condition: str) -> str:
-    """A condition on one line, its lists of roles in order."""
+    """A condition on one line, with its lists of roles sorted."""
     line = " ".join(condition.split())
     return re.sub(
         r"\{([\w-]+(?:, [\w-]+)+)\}", lambda found: f"{{{', '.join(sorted(found[1].split(', ')))}}}", line

@@ -1,0 +1,81 @@
+"""Every Bicep file compiles, is formatted, and deploys what is committed."""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.infra.arm_snapshot import Snapshot
+from tests.infra.bicep_compiler import (
+    EMPTY_VARIABLE,
+    ENVIRONMENTS,
+    INFRA,
+    REQUIRED_VARIABLES,
+    Bicep,
+    Compiled,
+    name_of,
+    parameters_of,
+    written,
+)
+
+FILES = sorted(INFRA.rglob("*.bicep"))
+PARAMETER_FILES = sorted(INFRA.rglob("*.bicepparam"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_file_compiles_without_errors_or_warnings(templates: Mapping[str, Compiled], path: Path) -> None:
+    """Neither the compiler nor its linter finds anything in the file."""
+    assert templates[name_of(path)].messages == ()
+    assert "resources" in templates[name_of(path)].template
+
+
+@pytest.mark.parametrize("path", PARAMETER_FILES, ids=name_of)
+def test_parameter_file_fits_its_template(bicep: Bicep, path: Path) -> None:
+    """Each environment gives the parameters of the main template, in the right types."""
+    compiled = bicep.compile_parameters(path)
+
+    assert compiled.messages == ()
+    assert "environmentName" in compiled.template["parameters"]
+
+
+@pytest.mark.parametrize("variable", REQUIRED_VARIABLES)
+def test_production_does_not_compile_without_its_variables(
+    bicep: Bicep, tmp_path: Path, variable: str
+) -> None:
+    """An empty variable would shut out all callers, or tell nobody of an alert."""
+    text = parameters_of("prod").read_text("utf-8")
+    without = text.replace(
+        f"readEnvironmentVariable('{variable}'", f"readEnvironmentVariable('{EMPTY_VARIABLE}'"
+    )
+
+    compiled = bicep.compile_parameters(written(without, tmp_path))
+
+    assert any(f"set the environment variable {variable}" in line for line in compiled.messages)
+    assert compiled.template == {}
+
+
+@pytest.mark.parametrize("path", [*FILES, *PARAMETER_FILES], ids=name_of)
+def test_file_is_formatted(bicep: Bicep, path: Path) -> None:
+    """The compiler's formatter changes nothing."""
+    assert bicep.format(path) == path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_committed_snapshot_is_current(
+    bicep: Bicep, snapshots: Mapping[str, Snapshot], environment: str
+) -> None:
+    """A change of what is deployed changes a committed file, and so is seen in a review."""
+    now = bicep.snapshot(parameters_of(environment))
+    difference = "\n".join(
+        difflib.unified_diff(snapshots[environment].lines(), now.lines(), n=6, lineterm="")
+    )
+
+    assert difference == "", f"{difference}\nIf you meant this change, run scripts/snapshots.sh."
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_module_comes_from_a_registry(path: Path) -> None:
+    """A build needs no network, and a reader sees every property."""
+    assert "'br/" not in path.read_text("utf-8")
+    assert "'br:" not in path.read_text("utf-8")

@@ -1,0 +1,93 @@
+"""`modules/front-door.bicep`: which endpoint leads to which region, and the firewall in front of all of them."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from tests.infra.arm_snapshot import Snapshot, plain, read
+from tests.infra.rules import ENDPOINT, GROUP, ORIGIN, ORIGIN_GROUP, PROTECTION, ROUTE
+
+ROUTES = {
+    "liveness-prod": (["/api/sessions", "/api/health"], ["neu", "sec", "weu"]),
+    "liveness-prod-neu": (["/api/*"], ["neu"]),
+    "liveness-prod-weu": (["/api/*"], ["weu"]),
+    "liveness-prod-sec": (["/api/*"], ["sec"]),
+}
+"""For each endpoint: its paths, and the regions that it leads to."""
+
+
+def test_front_door_is_off_by_default(snapshots: Mapping[str, Snapshot]) -> None:
+    """An environment that does not ask for Front Door gets none, and no resource group for it."""
+    dev = snapshots["dev"]
+
+    assert not [resource for resource in dev.resources if resource["type"].startswith("Microsoft.Cdn")]
+    assert len(dev.find(GROUP)) == len(dev.region_groups())
+
+
+def test_front_door_sends_only_new_sessions_to_any_region(snapshots: Mapping[str, Snapshot]) -> None:
+    """A result is read through the endpoint of the region that created the session."""
+    assert _routes(snapshots["prod"]) == ROUTES
+
+
+def test_a_wrong_route_is_found(snapshots: Mapping[str, Snapshot]) -> None:
+    """A route can be missing, lead elsewhere, or take more paths; an origin can be missing."""
+    prod = snapshots["prod"]
+
+    for route in prod.find(ROUTE):
+        assert _routes(prod.replaced(route)) != ROUTES
+        assert _routes(prod.changed(route, "properties.patternsToMatch", ["/*"])) != ROUTES
+        for group in (group["id"] for group in prod.find(ORIGIN_GROUP)):
+            changed = prod.changed(route, "properties.originGroup.id", group)
+            assert (_routes(changed) == ROUTES) is (group == route["properties"]["originGroup"]["id"])
+    for origin in prod.find(ORIGIN):
+        assert _routes(prod.replaced(origin)) != ROUTES
+
+
+@pytest.mark.parametrize(
+    ("environment", "place"),
+    [
+        ("dev", "rg-liveness-dev-weu/stamps[0].hostName"),
+        ("prod", "rg-liveness-prod-global/profile.regionHostNames[0]"),
+    ],
+)
+def test_the_broker_url_is_the_one_that_callers_can_use(
+    snapshots: Mapping[str, Snapshot], environment: str, place: str
+) -> None:
+    """Behind Front Door the app refuses calls that come to its own name."""
+    outputs = snapshots[environment].outputs
+
+    assert plain(outputs["BROKER_URL"]) == f"[format('https://{{0}}', {place})]"
+    assert f"'hostName', {place}" in plain(outputs["stamps"])
+
+
+def test_the_firewall_covers_every_endpoint(snapshots: Mapping[str, Snapshot]) -> None:
+    """No endpoint is left out, and an endpoint that is left out is found."""
+    prod = snapshots["prod"]
+    [policy] = prod.find(PROTECTION)
+    path = "properties.parameters.associations.0.domains"
+
+    assert _uncovered(prod) == set()
+    for domain in read(policy, path):
+        left = [other for other in read(policy, path) if other != domain]
+        assert _uncovered(prod.changed(policy, path, left)) == {domain["id"]}
+
+
+def _routes(snapshot: Snapshot) -> dict[str, tuple[list[str], list[str]]]:
+    return {
+        route["name"].split("/")[1]: (
+            route["properties"]["patternsToMatch"],
+            sorted(
+                origin["name"].split("/")[-1]
+                for origin in snapshot.find(ORIGIN)
+                if origin["name"].split("/")[1] == route["properties"]["originGroup"]["id"].split("/")[-1]
+            ),
+        )
+        for route in snapshot.find(ROUTE)
+    }
+
+
+def _uncovered(snapshot: Snapshot) -> set[str]:
+    [policy] = snapshot.find(PROTECTION)
+    [association] = policy["properties"]["parameters"]["associations"]
+    covered = {domain["id"] for domain in association["domains"]}
+    return {endpoint["id"] for endpoint in snapshot.find(ENDPOINT)} - covered
