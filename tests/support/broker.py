@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import httpx
+import pytest
 
 from local.host import Host
 from local.simulator import FaceSimulator
@@ -129,5 +129,7 @@ def _impatient(url: str, patience: Patience) -> Face:
 
 def function_app(mapping: Mapping[str, str]) -> Any:  # noqa: ANN401 - azure.functions' FunctionApp.
     """Import the app as the host does, with good settings in the environment."""
-    with patch.dict("os.environ", mapping):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in mapping.items():
+            patch.setenv(name, value)
         return importlib.import_module("function_app").app

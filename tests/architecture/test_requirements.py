@@ -1,0 +1,48 @@
+"""`requirements.txt` names what the deployed code imports, and nothing else."""
+
+import re
+import sys
+from importlib.metadata import distribution
+
+import pytest
+
+from tests.architecture.source_tree import DEPLOYED, ROOT, deployed_modules, imports
+
+LINES = [line for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines() if line[:1].isalpha()]
+REQUIRED = [re.split("[<>=]", line)[0] for line in LINES]
+NOT_IMPORTED = {"sniffio": "httpcore looks for it several times a request, and a failed search is slow"}
+
+
+@pytest.fixture(scope="module")
+def third_party() -> set[str]:
+    """The names that deployed code imports from packages that are neither ours nor Python's."""
+    known = {*DEPLOYED, *sys.stdlib_module_names}
+    names = {name for tree in deployed_modules().values() for name in imports(tree)}
+    return {name for name in names if name.partition(".")[0] not in known}
+
+
+def test_each_import_has_a_requirement(third_party: set[str]) -> None:
+    """A package is named even if another requirement installs it, because that one may stop to."""
+    assert "azure.functions" in third_party
+    assert [name for name in third_party if not any(_provides(one, name) for one in REQUIRED)] == []
+
+
+@pytest.mark.parametrize("requirement", REQUIRED)
+def test_each_requirement_is_imported(third_party: set[str], requirement: str) -> None:
+    """An unused package makes the start slower and the attack surface larger."""
+    is_imported = any(_provides(requirement, name) for name in third_party)
+
+    assert is_imported != (requirement in NOT_IMPORTED)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_each_requirement_is_bounded(line: str) -> None:
+    """The lower bound is a version that was tried, the upper bound the next one that may break."""
+    assert re.fullmatch(r"[a-z-]+>=[0-9.]+,<[0-9.]+", line)
+
+
+def _provides(requirement: str, name: str) -> bool:
+    """Whether a distribution holds the module of a name, or the module that the name is from."""
+    files = {file.as_posix() for file in distribution(requirement).files or ()}
+    modules = (name.replace(".", "/"), name.rpartition(".")[0].replace(".", "/"))
+    return any(f"{path}{end}" in files for path in modules for end in (".py", "/__init__.py"))
