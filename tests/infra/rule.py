@@ -152,6 +152,11 @@ def id_of(kind: str) -> Expected:
     return computed(lambda place: place.id(kind))
 
 
+def name_of(kind: str) -> Expected:
+    """The name of the resource of a type in the same resource group."""
+    return computed(lambda place: place.name(kind))
+
+
 def output(name: str) -> Expected:
     """An output of a module, such as `keyVault.uri`, of the same resource group."""
     return computed(lambda place: f"[{place.group}/{name}]")

@@ -15,6 +15,7 @@ from tests.infra.rule import (
     equal,
     id_of,
     matching,
+    name_of,
     output,
     present,
     rules_for,
@@ -157,6 +158,7 @@ _MONITORING = (
 )
 
 # modules/event-topic.bicep and modules/event-subscription.bicep
+_ENDS = ["liveness.session.completed", "liveness.session.expired"]
 _DELIVERY = "deliveryWithResourceIdentity"
 _LETTERS = "deadLetterWithResourceIdentity"
 _DROPPED = "without it, an event that cannot be delivered is dropped"
@@ -173,11 +175,7 @@ _EVENTS = (
     *rules_for(
         f"{TOPIC}/eventSubscriptions:results-to-queue",
         ("eventDeliverySchema", "CloudEventSchemaV1_0", "events arrive as they were published"),
-        (
-            "filter.includedEventTypes",
-            ["liveness.session.completed", "liveness.session.expired"],
-            "a session ends in one of these",
-        ),
+        ("filter.includedEventTypes", _ENDS, "a session ends in one of these"),
         ("retryPolicy.maxDeliveryAttempts", 30, "it is the maximum"),
         ("retryPolicy.eventTimeToLiveInMinutes", 1440, "it is the maximum"),
         (f"{_DELIVERY}.identity.type", "SystemAssigned", _NO_KEYS),
@@ -196,7 +194,7 @@ _EVENTS = (
 _FACE = rules_for(
     FACE,
     ("kind", "Face", "the broker calls Face"),
-    ("customSubDomainName", computed(lambda place: place.name(FACE)), "Entra needs it; it cannot be changed"),
+    ("customSubDomainName", name_of(FACE), "Entra needs it; it cannot be changed"),
     ("disableLocalAuth", False, "the app calls it with a key in these environments"),
     ("publicNetworkAccess", "Enabled", "phones call it"),
     ("networkAcls", {"defaultAction": "Allow"}, "phones call it from anywhere"),
@@ -208,6 +206,11 @@ def _app_of_the_region(place: Place) -> str:
     """The host name of the app; an origin is named after the code of its region."""
     group = f"{place.group.rpartition('-')[0]}-{place.resource['name'].split('/')[-1]}"
     return f"[{group}/stamps[{place.snapshot.region_groups().index(group)}].hostName]"
+
+
+def _shared_rules(resource: str, *rows: Row) -> tuple[Rule, ...]:
+    """The rules about a resource that all regions of production share."""
+    return rules_for(resource, *rows, environments=_PROD, shared=True)
 
 
 def _scrubbing(path: str, *variables: str) -> tuple[Row, ...]:
@@ -231,47 +234,37 @@ _METHODS = {
 _EVERY_CALL = {"matchVariable": "RequestUri", "operator": "Contains", "matchValue": ["/api/"]}
 _FLOOD = "a flood must end here"
 _FRONT_DOOR = (
-    *rules_for(
+    *_shared_rules(
         PROFILE,
         *_scrubbing("logScrubbing", "RequestIPAddress", "RequestUri", "QueryStringArgNames"),
-        environments=_PROD,
-        shared=True,
     ),
-    *rules_for(
+    *_shared_rules(
         ORIGIN,
         ("hostName", computed(_app_of_the_region), "a session stays in its region"),
         ("originHostHeader", computed(_app_of_the_region), "App Service answers 404 to another name"),
         ("enforceCertificateNameCheck", True, "nobody can pose as the app"),
         ("enabledState", "Enabled", "it gets calls"),
         ("httpsPort", 443, "the app listens there"),
-        environments=_PROD,
-        shared=True,
     ),
-    *rules_for(
+    *_shared_rules(
         ROUTE,
         ("supportedProtocols", ["Https"], _HTTPS),
         ("httpsRedirect", "Disabled", "a redirected call has sent its token unencrypted already"),
         ("forwardingProtocol", "HttpsOnly", _HTTPS),
         ("cacheConfiguration", absent(), "responses must not be cached"),
         ("enabledState", "Enabled", "phones call it"),
-        environments=_PROD,
-        shared=True,
     ),
-    *rules_for(
+    *_shared_rules(
         f"{ORIGIN_GROUP}:all-regions",
         ("healthProbeSettings.probePath", "/api/health", "it calls nothing that costs"),
         ("healthProbeSettings.probeRequestType", "GET", "the functions answer 404 to HEAD"),
         ("healthProbeSettings.probeProtocol", "Https", "the app refuses all else"),
-        environments=_PROD,
-        shared=True,
     ),
-    *rules_for(
+    *_shared_rules(
         f"{ORIGIN_GROUP}:region-*",
         ("healthProbeSettings", absent(), "it has one origin, and probes would be most of its calls"),
-        environments=_PROD,
-        shared=True,
     ),
-    *rules_for(
+    *_shared_rules(
         FIREWALL,
         ("policySettings.enabledState", "Enabled", "it inspects calls"),
         ("policySettings.mode", "Prevention", "it blocks, and does not only log"),
@@ -287,16 +280,12 @@ _FRONT_DOOR = (
         ("customRules.rules.1.groupBy", [{"variableName": "SocketAddr"}], "a caller writes X-Forwarded-For"),
         ("customRules.rules.1.matchConditions", [_EVERY_CALL], "every call counts"),
         ("customRules.rules.2", absent(), "no further rule lets a call pass"),
-        environments=_PROD,
-        shared=True,
     ),
-    *rules_for(
+    *_shared_rules(
         PROTECTION,
         ("parameters.wafPolicy.id", id_of(FIREWALL), "the firewall inspects the calls"),
         ("parameters.associations.0.patternsToMatch", ["/*"], "the firewall covers every path"),
         ("parameters.associations.0.domains", present(), "the firewall covers the endpoints"),
-        environments=_PROD,
-        shared=True,
     ),
 )
 
@@ -317,12 +306,14 @@ _REFUSED_PROPERTIES = """
     siteConfig.pythonVersion siteConfig.use32BitWorkerProcess containerSize endToEndEncryptionEnabled isReserved
 """
 _FLEX_REFUSES = "Flex Consumption answers 400, or ignores it"
+_HAS_ROLES = "this identity has the roles"
 _WHICH_IDENTITY = "the host must know which user-assigned identity to use"
 _PACKAGE = "functionAppConfig.deployment.storage"
 _SCALE = "functionAppConfig.scaleAndConcurrency"
 _ACCESS = "siteConfig.ipSecurityRestrictions"
 _OWN_FRONT_DOOR = "anybody can have a Front Door: only ours may call"
 _CLIENT = REQUIRED_VARIABLES["BROKER_AUTH_CLIENT_ID"]
+_ISSUER = REQUIRED_VARIABLES["BROKER_AUTH_ISSUER"]
 _ENTRA = "identityProviders.azureActiveDirectory"
 
 
@@ -368,11 +359,7 @@ _FUNCTION_APP = (
         ("kind", "functionapp,linux", "Python runs on Linux"),
         ("serverFarmId", id_of(PLAN), "each app has its own plan"),
         ("identity.type", "UserAssigned", "its roles can exist before the app does"),
-        (
-            "identity.userAssignedIdentities",
-            computed(lambda place: {place.id(IDENTITY): {}}),
-            "this identity has the roles",
-        ),
+        ("identity.userAssignedIdentities", computed(lambda place: {place.id(IDENTITY): {}}), _HAS_ROLES),
         ("httpsOnly", True, _HTTPS),
         ("siteConfig.minTlsVersion", matching(r"^1\.[23]$"), _NEW_TLS),
         ("siteConfig.http20Enabled", True, "phones poll over one connection"),
@@ -410,11 +397,7 @@ _FUNCTION_APP = (
         ("AzureWebJobsDisableHomepage", "true", "the home page is 150 KB for anybody who asks"),
         ("AzureWebJobsStorage__credential", "managedidentity", _NO_KEYS),
         ("AzureWebJobsStorage__clientId", computed(lambda place: f"[{_client_id(place)}]"), _WHICH_IDENTITY),
-        (
-            "AzureWebJobsStorage__accountName",
-            computed(lambda place: place.name(ACCOUNT)),
-            "state stays in its region",
-        ),
+        ("AzureWebJobsStorage__accountName", name_of(ACCOUNT), "state stays in its region"),
         ("AzureWebJobsStorage", absent(), "the host would use it in place of the identity"),
         (
             "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
@@ -423,7 +406,7 @@ _FUNCTION_APP = (
         ),
         ("APPLICATIONINSIGHTS_CONNECTION_STRING", output("logs.connectionString"), "telemetry needs it"),
         *((name, absent(), _FLEX_REFUSES) for name in _REFUSED_SETTINGS.split()),
-        ("AZURE_CLIENT_ID", computed(lambda place: f"[{_client_id(place)}]"), "this identity has the roles"),
+        ("AZURE_CLIENT_ID", computed(lambda place: f"[{_client_id(place)}]"), _HAS_ROLES),
         ("BROKER_REGION", computed(lambda place: place.region), "events name their region"),
         ("KEY_VAULT_URL", output("keyVault.uri"), "the app may read no other vault"),
         ("FACE_ENDPOINT", output("face.endpoint"), _RESIDENCY),
@@ -445,11 +428,7 @@ _FUNCTION_APP = (
         ("httpSettings.requireHttps", True, _HTTPS),
         (f"{_ENTRA}.enabled", True, "without a provider no token is checked"),
         (f"{_ENTRA}.registration.clientId", _CLIENT, "tokens are for this registration"),
-        (
-            f"{_ENTRA}.registration.openIdIssuer",
-            REQUIRED_VARIABLES["BROKER_AUTH_ISSUER"],
-            "tokens come from one tenant",
-        ),
+        (f"{_ENTRA}.registration.openIdIssuer", _ISSUER, "tokens come from one tenant"),
         (f"{_ENTRA}.validation.allowedAudiences", [_CLIENT, f"api://{_CLIENT}"], "other tokens are refused"),
         environments=_PROD,
     ),
