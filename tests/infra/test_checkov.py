@@ -15,6 +15,9 @@ from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import ROOT
 from tests.infra.rules import ACCOUNT, FACE, PLAN, SECRETS, SITE, TOPIC, VAULT
 
+# On one worker, so that checkov runs once.
+pytestmark = pytest.mark.xdist_group("checkov")
+
 _INSTALLED = ROOT / ".venv-checkov/bin/checkov"
 _MISSING = (
     "checkov is not installed: run `make .venv-checkov/.ready`. It is large and has its own environment."
