@@ -66,7 +66,7 @@ resource allRegions 'Microsoft.Cdn/profiles/originGroups@2025-06-01' = {
       : {
           probePath: '/api/health'
           probeProtocol: 'Https'
-          // The functions know no HEAD, which is the default.
+          // The default is HEAD, to which the functions answer 404.
           probeRequestType: 'GET'
           probeIntervalInSeconds: 30
         }
@@ -95,7 +95,7 @@ resource oneRegion 'Microsoft.Cdn/profiles/originGroups@2025-06-01' = [
   for region in regions: {
     parent: profile
     name: 'region-${region.code}'
-    // No probe: the one origin is asked whatever it would say.
+    // Without another origin, a probe changes nothing.
     properties: {
       loadBalancingSettings: loadBalancing
       sessionAffinityState: 'Disabled'
@@ -119,7 +119,7 @@ resource oneRegion_origin 'Microsoft.Cdn/profiles/originGroups/origins@2025-06-0
   }
 ]
 
-// New sessions alone: the result of one is asked for where it was made.
+// This route is for new sessions alone: a result is read in the region that created the session.
 resource sharedRoute 'Microsoft.Cdn/profiles/afdEndpoints/routes@2025-06-01' = {
   parent: profile::sharedEndpoint
   name: 'new-sessions'
@@ -195,7 +195,7 @@ resource firewall 'Microsoft.Network/FrontDoorWebApplicationFirewallPolicies@202
           action: 'Block'
           rateLimitDurationInMinutes: 1
           rateLimitThreshold: rateLimitPerMinute
-          // The peer's own address: the other variable believes what a caller writes into X-Forwarded-For.
+          // The address of the peer. The other variable trusts X-Forwarded-For, which a caller can write.
           groupBy: [{ variableName: 'SocketAddr' }]
           matchConditions: [
             {

@@ -67,7 +67,7 @@ var tags = {
   owner: owner
   'data-class': 'biometric'
 }
-// Of resource groups alone: as a tag of every resource it would be all that one sees of what a change would do.
+// Only resource groups have this tag: on every resource it would hide all other changes in a what-if.
 var groupTags = union(tags, { commit: commit })
 var frontDoorNames = {
   resourceGroup: 'rg-liveness-${environmentName}-global'
@@ -90,14 +90,14 @@ resource resourceGroups 'Microsoft.Resources/resourceGroups@2025-04-01' = [
   }
 ]
 
-// The region of this group holds what Azure itself keeps about it, for as long as there is Front Door, which is everywhere.
+// Front Door is global. The region of this resource group is where Azure keeps the metadata of the group.
 resource globalResourceGroup 'Microsoft.Resources/resourceGroups@2025-04-01' = if (frontDoor != null) {
   name: frontDoorNames.resourceGroup
   location: frontDoor!.location
   tags: groupTags
 }
 
-// Comes first, because the apps let in only a Front Door of this id.
+// Front Door comes first, because the apps accept calls only from its id.
 module profile 'modules/front-door.bicep' = if (frontDoor != null) {
   scope: globalResourceGroup
   params: {

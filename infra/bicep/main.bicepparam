@@ -1,4 +1,4 @@
-// For azd, which looks for a file of this name: one region, small, thrown away and made again.
+// For azd, which expects a file of this name: one small region, which is often deleted.
 using 'main.bicep'
 
 // The name of the azd environment: two to seven lower-case letters and digits.

@@ -194,6 +194,7 @@ _EVENTS = (
 _FACE = rules_for(
     FACE,
     ("kind", "Face", "the broker calls Face"),
+    ("sku.name", "S0", "the free tier allows too few calls", _PROD),
     ("customSubDomainName", name_of(FACE), "Entra needs it; it cannot be changed"),
     ("disableLocalAuth", False, "the app calls it with a key in these environments"),
     ("publicNetworkAccess", "Enabled", "phones call it"),

@@ -90,7 +90,7 @@ resource whatIf 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           'Microsoft.Resources/deployments/validate/action'
           'Microsoft.Resources/deployments/whatIf/action'
         ]
-        // The master key of the app is a thing to read, to Azure.
+        // Azure treats the master key of the app as readable.
         notActions: ['Microsoft.Web/sites/hostruntime/*/read']
       }
     ]

@@ -1,4 +1,4 @@
-// One region, small, thrown away and made again: the vault can be purged, events land in a queue to look at.
+// One small region, which is often deleted: the vault can be purged, and events go to a queue to look at.
 using '../main.bicep'
 
 param environmentName = 'dev'

@@ -1,11 +1,11 @@
-// Three regions behind Front Door, isolated. Each answers for its own sessions; the first is the ring that goes first.
+// Three isolated regions behind Front Door. Each serves its own sessions; the first is deployed first.
 using '../main.bicep'
 
 param environmentName = 'prod'
 param owner = readEnvironmentVariable('BROKER_OWNER', 'unknown')
 param commit = readEnvironmentVariable('BROKER_COMMIT', '')
 
-// The codes of the regions to deploy now, with commas between them: the pipeline goes from ring to ring.
+// The codes of the regions to deploy now, with commas between them. The pipeline deploys ring by ring.
 param only = filter(split(readEnvironmentVariable('BROKER_REGIONS', ''), ','), code => !empty(code))
 
 param regions = [
@@ -19,8 +19,8 @@ param broker = {
   authTokenTtlMaxSeconds: 3600
 }
 
-// Without one of these a deployment would shut callers out, or tell nobody of alerts. Empty is what a pipeline makes of
-// one that is missing.
+// Without one of these a deployment would shut out callers, or send no alerts. A pipeline sets a missing variable to an
+// empty text.
 var authClientId = readEnvironmentVariable('BROKER_AUTH_CLIENT_ID', '')
 var authIssuer = readEnvironmentVariable('BROKER_AUTH_ISSUER', '')
 var alertEmails = readEnvironmentVariable('BROKER_ALERT_EMAIL', '')
@@ -28,7 +28,7 @@ var alertEmails = readEnvironmentVariable('BROKER_ALERT_EMAIL', '')
 param easyAuth = {
   clientId: empty(authClientId) ? fail('set the environment variable BROKER_AUTH_CLIENT_ID') : authClientId
   openIdIssuer: empty(authIssuer) ? fail('set the environment variable BROKER_AUTH_ISSUER') : authIssuer
-  // Tokens of version 2, which the issuer is that of, name the registration itself as their audience.
+  // The issuer issues tokens of version 2, whose audience is the registration itself.
   allowedAudiences: [authClientId, 'api://${authClientId}']
 }
 

@@ -18,7 +18,7 @@ param actionGroupName string
 @description('Required. Their addresses.')
 param emails string[]
 
-// A severity of 1 is for somebody to look at now, 2 for today.
+// Severity 1 needs an operator now, severity 2 today.
 var queries = [
   {
     name: 'poison-queue'
@@ -26,7 +26,7 @@ var queries = [
     severity: 1
     minutes: 15
     lookBack: 'P1D'
-    // Somebody closes it, once the messages are replayed or dropped.
+    // An operator closes it when the messages are replayed or dropped.
     endsWithItsCause: false
     query: loadTextContent('../alerts/poison-queue.kql')
   }
@@ -36,7 +36,7 @@ var queries = [
     severity: 1
     minutes: 15
     lookBack: null
-    // Until somebody has seen why: logs come again when the day is over.
+    // An operator closes it when the cause is known: the next day the workspace accepts logs again.
     endsWithItsCause: false
     query: loadTextContent('../alerts/logs-capped.kql')
   }
@@ -147,7 +147,7 @@ resource rule 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
         ]
       }
       autoMitigate: query.endsWithItsCause
-      // Tables of logs exist when the first line has arrived, after this.
+      // A table of logs exists only after its first line has arrived.
       skipQueryValidation: true
       actions: { actionGroups: [actionGroup.id] }
     }

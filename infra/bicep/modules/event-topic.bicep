@@ -25,7 +25,7 @@ resource topic 'Microsoft.EventGrid/topics@2025-02-15' = {
   name: name
   location: location
   tags: tags
-  // Of its own, because that is what the storage firewall trusts.
+  // The storage firewall trusts a system-assigned identity alone.
   identity: { type: 'SystemAssigned' }
   properties: {
     inputSchema: 'CloudEventSchemaV1_0'

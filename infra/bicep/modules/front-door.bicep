@@ -22,7 +22,7 @@ resource profile 'Microsoft.Cdn/profiles@2025-06-01' = {
   sku: { name: '${tier}_AzureFrontDoor' }
   properties: {
     originResponseTimeoutSeconds: 30
-    // These logs are kept outside of the region: neither session ids nor addresses go into them.
+    // These logs leave the region, so they must not hold session ids or addresses.
     logScrubbing: {
       state: 'Enabled'
       scrubbingRules: [

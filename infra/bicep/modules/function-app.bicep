@@ -110,7 +110,7 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
         instanceMemoryMB: 2048
         maximumInstanceCount: 40
         alwaysReady: alwaysReadyInstances == 0 ? [] : [{ name: 'http', instanceCount: alwaysReadyInstances }]
-        // For Python the platform's own default is one request at a time on each instance.
+        // The default for Python is one request at a time on each instance.
         triggers: { http: { perInstanceConcurrency: 16 } }
       }
     }
@@ -137,14 +137,14 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
   resource settings 'config' = {
     name: 'appsettings'
     properties: {
-      // Read by the host.
+      // The host reads these.
       APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
       APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnectionString
       AzureWebJobsDisableHomepage: 'true'
       AzureWebJobsStorage__clientId: identity.properties.clientId
       AzureWebJobsStorage__credential: 'managedidentity'
       FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '65536'
-      // Read by shared/settings.py, where an empty one counts as not set.
+      // shared/settings.py reads these; an empty one counts as not set.
       AUTH_TOKEN_TTL_MAX_SECONDS: string(broker.?authTokenTtlMaxSeconds ?? 86400)
       AZURE_CLIENT_ID: identity.properties.clientId
       AzureWebJobsStorage__accountName: account.name
@@ -170,7 +170,7 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
     }
   }
 
-  // Written without Easy Auth as well: left out, a switch that was on would stay on.
+  // Written also where Easy Auth is off: if it were left out, an Easy Auth that was on would stay on.
   resource authentication 'config' = {
     name: 'authsettingsV2'
     properties: easyAuth == null
@@ -202,7 +202,7 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
         }
   }
 
-  // Packages are published with Entra tokens; passwords for that would be one more secret.
+  // Packages are published with Entra tokens; passwords would be one more secret.
   resource ftpPassword 'basicPublishingCredentialsPolicies' = {
     name: 'ftp'
     properties: { allow: false }

@@ -36,9 +36,9 @@ resource keyVault 'Microsoft.KeyVault/vaults@2025-05-01' = {
     enabledForDiskEncryption: false
     enabledForTemplateDeployment: false
     enableSoftDelete: true
-    // For good: not to be changed later, also not where purge protection is switched on.
+    // It can never be changed.
     softDeleteRetentionInDays: 90
-    // The service takes `true` or nothing.
+    // Azure accepts `true` or nothing.
     enablePurgeProtection: purgeProtection ? true : null
     publicNetworkAccess: isolated ? 'Disabled' : 'Enabled'
     networkAcls: {

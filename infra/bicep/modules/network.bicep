@@ -46,8 +46,8 @@ resource network 'Microsoft.Network/virtualNetworks@2025-01-01' = {
         name: 'app'
         properties: {
           addressPrefix: '10.0.0.0/26'
-          // Face, Entra and the telemetry are reached from here, through an address that Azure lends. Not left to the default,
-          // which becomes false.
+          // The app reaches Face, Entra and telemetry from here, through an address of Azure. The default of this property
+          // is changing to false.
           defaultOutboundAccess: true
           delegations: [
             {
@@ -72,7 +72,7 @@ resource network 'Microsoft.Network/virtualNetworks@2025-01-01' = {
   }
 }
 
-// One after another: a storage account takes one change of its connections at a time, and answers 409 to others.
+// One after another: a storage account accepts one change of its connections at a time, and answers 409 to others.
 @batchSize(1)
 module privateEndpoints 'private-endpoint.bicep' = [
   for target in targets: {

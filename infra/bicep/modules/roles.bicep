@@ -26,7 +26,7 @@ param topicName string
 @description('Required. The Application Insights component.')
 param applicationInsightsName string
 
-// The host keeps its own state in blobs; the trigger updates and moves messages, which a reader may not.
+// The host keeps its state in blobs. The queue trigger updates and moves messages, which a reader may not do.
 var appStorageRoles = [
   roleIds.storageBlobDataOwner
   roleIds.storageQueueDataContributor

@@ -31,7 +31,7 @@ resource keyVault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {
     }
   }
 
-  // Another pepper would make every device a new one, without its limits.
+  // With a new pepper every device would be a new device, without its limits.
   @onlyIfNotExists()
   resource idPepper 'secrets' = {
     name: 'id-pepper'

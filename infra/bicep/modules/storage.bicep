@@ -46,7 +46,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
     defaultToOAuthAuthentication: true
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
-    // Not `Disabled`: that would shut out Event Grid's dead letters as well.
+    // `Disabled` would also shut out the dead letters of Event Grid.
     publicNetworkAccess: 'Enabled'
     networkAcls: {
       bypass: 'AzureServices'
