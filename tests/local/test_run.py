@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import httpx
 import pytest
@@ -248,8 +247,12 @@ def test_example_of_local_settings_works_with_the_simulator(tmp_path: Path, clie
 def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """An environment and a folder of the test's own, for a command inside of the test."""
     monkeypatch.chdir(tmp_path)
-    with patch.dict("os.environ", clear=True):
-        yield os.environ  # type: ignore[misc]
+    before = dict(os.environ)
+    os.environ.clear()
+    yield os.environ  # type: ignore[misc]
+    # The command may have set variables of its own.
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.mark.parametrize(
