@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from shared.errors import EventsUnavailable
 from shared.events.cloud_event import event_of
 from shared.events.event_grid import EventGridPublisher, open_topic
-from shared.keys import ManagedIdentity
+from shared.keys.identity import ManagedIdentity
 from shared.sessions.record import SessionRecord
 from shared.settings import Settings
 from tests.shared.events.event_grid_server import KEY, RESOURCE, FakeTopic, error

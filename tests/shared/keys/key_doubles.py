@@ -3,7 +3,7 @@
 import asyncio
 
 from shared.errors import KeyUnavailable
-from shared.keys import Secret
+from shared.keys.secret import Secret
 
 SECOND = 1000
 MINUTE = 60 * SECOND

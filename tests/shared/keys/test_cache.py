@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.errors import KeyUnavailable
-from shared.keys import CachedSecret, Lifetimes, Secret
+from shared.keys.cache import CachedSecret, Lifetimes
+from shared.keys.secret import Secret
 from tests.shared.keys.key_doubles import HOUR, MINUTE, SECOND, FakeKeeper, settle
 from tests.support.time import FakeClock
 

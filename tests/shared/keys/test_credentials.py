@@ -15,15 +15,11 @@ from shared.face.budget import Budget
 from shared.face.client import FaceClient
 from shared.face.model import FaceCredential, LivenessMode, SessionSpec
 from shared.face.transport import make_http_transport
-from shared.keys import (
-    CachedSecret,
-    IdentityCredential,
-    KeyCredential,
-    KeyVaultSecrets,
-    ManagedIdentity,
-    Secret,
-    StaticSecret,
-)
+from shared.keys.cache import CachedSecret
+from shared.keys.credentials import IdentityCredential, KeyCredential
+from shared.keys.identity import ManagedIdentity
+from shared.keys.key_vault import KeyVaultSecrets
+from shared.keys.secret import Secret, StaticSecret
 from tests.shared.keys.conftest import serve
 from tests.shared.keys.fake_azure import FACE_RESOURCE, FakeIdentity, FakeVault
 from tests.shared.keys.key_doubles import HOUR, MINUTE, FakeKeeper, settle

@@ -8,7 +8,9 @@ import trustme
 from aiohttp import web
 
 from shared.errors import KeyUnavailable
-from shared.keys import CachedSecret, KeyVaultSecrets, ManagedIdentity, open_identity, open_key_vault
+from shared.keys.cache import CachedSecret
+from shared.keys.identity import ManagedIdentity, open_identity
+from shared.keys.key_vault import KeyVaultSecrets, open_key_vault
 from tests.shared.keys.conftest import Names, Served
 from tests.shared.keys.fake_azure import FakeIdentity, FakeVault, key_vault_error
 from tests.shared.keys.key_doubles import HOUR, settle
@@ -216,7 +218,7 @@ async def test_an_answer_that_is_no_secret_is_a_failure_without_its_text(
     vault.raw = raw
     cache = CachedSecret(partial(secrets.read, NAME), name=NAME, clock=clock)
     with pytest.raises(
-        KeyUnavailable, match=r"answered 200|is empty|reading secret face-key failed|no Key Vault"
+        KeyUnavailable, match=r"answered 200|is empty|reading secret face-key failed|not Key Vault"
     ) as no:
         await cache.get()
     assert "CANARY" not in no.value.detail
@@ -283,7 +285,7 @@ async def test_a_challenge_that_names_another_domain_gets_no_token(
 ) -> None:
     """A host that asks for somebody else's token is no vault."""
     served.vault.resource = "https://example.com"
-    assert await detail(secrets) == f"what answered is no Key Vault (ValueError); vault host {served.host}"
+    assert await detail(secrets) == f"the answer is not Key Vault's (ValueError); vault host {served.host}"
     assert endpoint.calls == []
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from shared.errors import KeyUnavailable
-from shared.keys import Secret, StaticSecret
+from shared.keys.secret import Secret, StaticSecret
 
 VALUE = "CANARY-0123456789abcdef"
 
