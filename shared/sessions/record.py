@@ -65,6 +65,11 @@ class SessionRecord:
         return self.status in FINAL
 
     @property
+    def closed(self) -> bool:
+        """Whether no outcome can be written any more: there is one, or the session was revoked."""
+        return self.final or self.revoked
+
+    @property
     def owes_event(self) -> bool:
         """Whether the terminal event is not published yet. A session revoked before its end has no event."""
         return self.published_at is None and (self.final or not self.revoked)
@@ -101,8 +106,8 @@ class SessionRecord:
         return tuple(self._audited(number, at, step) for number, (at, step) in enumerate(self.history, 1))
 
     def with_result(self, result: SessionResult, now: int) -> "SessionRecord":
-        """The record after Face answered. A final or revoked record stays as it is."""
-        if self.final or self.revoked:
+        """The record after Face answered. A closed record stays as it is."""
+        if self.closed:
             return self
         if result.status is SessionStatus.RESULT_AVAILABLE:
             return replace(
@@ -123,8 +128,8 @@ class SessionRecord:
         return moved.noted(Step.STARTED, now) if status is not self.status else moved
 
     def expired(self, now: int) -> "SessionRecord":
-        """The record of a session that ended without a result. A final or revoked record stays as it is."""
-        if self.final or self.revoked:
+        """The record of a session that ended without a result. A closed record stays as it is."""
+        if self.closed:
             return self
         return replace(self, status=SessionStatus.EXPIRED, completed_at=now).noted(Step.EXPIRED, now)
 
@@ -132,10 +137,10 @@ class SessionRecord:
         """The record after Face answered that it does not know the session.
 
         Raises `UpstreamFailure` while Face still has to know it: Face keeps a session for 48 hours, and the broker
-        deletes one only after it wrote that the session is final or revoked. So read the record again, after Face
-        answered, before calling this.
+        deletes one only after it wrote that the session is closed. So read the record again, after Face answered,
+        before calling this.
         """
-        if not (self.final or self.revoked or self._is_over(now)):
+        if not (self.closed or self._is_over(now)):
             raise UpstreamFailure("Face does not know the session: is this the resource that made it?")
         return self.expired(now)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from collect_result.use_case import GIVEN_UP_AFTER
+from collect_result.use_case import MAX_FAILURES
 from local.queues import MemorySource, queue_pump
 from shared.app import install
 from shared.errors import EventsUnavailable, StorageUnavailable
@@ -102,7 +102,7 @@ async def test_message_that_is_given_up_is_kept_as_poison() -> None:
         install(replace(broker.app, publisher=publisher))
         queue = memory_queue(broker)
         queue.messages.clear()
-        await queue.send(message(session_id=session["sessionId"], attempt=GIVEN_UP_AFTER - 1), 0)
+        await queue.send(message(session_id=session["sessionId"], attempt=MAX_FAILURES - 1), 0)
         source = MemorySource(queue)
         pump = queue_pump(
             broker.app, broker.host, {"extensions": {"queues": {"maxDequeueCount": 8}}}, source=source

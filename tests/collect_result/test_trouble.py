@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from collect_result.delays import DEADLINE, GIVEN_UP
-from collect_result.use_case import GIVEN_UP_AFTER, collect_result
+from collect_result.delays import DEADLINE, OUTAGE_DEADLINE
+from collect_result.use_case import MAX_FAILURES, collect_result
 from shared.errors import (
     EventsUnavailable,
     KeyUnavailable,
@@ -88,7 +88,7 @@ async def test_trouble_that_lasts_is_met_later_and_later(
         pytest.param(DEADLINE - 600, 5, 0, 600, id="what has failed often as well"),
         pytest.param(DEADLINE, 0, 0, 5, id="then it is tried again"),
         pytest.param(DEADLINE + 60, 5, DAY, 300, id="every five minutes at least"),
-        pytest.param(GIVEN_UP - 40, 5, DAY, 40, id="until it is given up"),
+        pytest.param(OUTAGE_DEADLINE - 40, 5, DAY, 40, id="until it is given up"),
     ],
 )
 async def test_trouble_near_the_deadline_the_last_looks_still_come(
@@ -130,7 +130,7 @@ async def test_face_fails_for_a_while_at_the_deadline_result_is_not_lost(worksho
     await workshop.run_queue()
 
     assert [event["type"] for event in workshop.publisher.events] == [COMPLETED]
-    assert workshop.clock() < created_at + GIVEN_UP * 1000
+    assert workshop.clock() < created_at + OUTAGE_DEADLINE * 1000
 
 
 @pytest.mark.parametrize("error", FAILURES)
@@ -147,7 +147,7 @@ async def test_face_fails_until_it_is_too_late_session_expires(
     await workshop.run_queue()
 
     assert [event["type"] for event in workshop.publisher.events] == [EXPIRED]
-    assert workshop.clock() == created_at + GIVEN_UP * 1000
+    assert workshop.clock() == created_at + OUTAGE_DEADLINE * 1000
 
 
 async def test_trouble_that_is_over_does_not_make_the_next_look_later(workshop: Workshop) -> None:
@@ -290,14 +290,14 @@ async def test_event_that_is_never_taken_is_given_up_in_the_end(
     """After a dozen failures in a row the message is the operator's: it raises, and tells nothing but where to look."""
     session_id = await workshop.created()
     workshop.face.answer(session_id, REAL)
-    workshop.publisher.failures.extend([BIG] * GIVEN_UP_AFTER)
+    workshop.publisher.failures.extend([BIG] * MAX_FAILURES)
 
     await workshop.collect(session_id)
     with pytest.raises(MessageGivenUp) as given_up:
         await workshop.run_queue()
 
     [line] = lines(caplog, "message_given_up")
-    assert len(lines(caplog, "collect_failed")) == GIVEN_UP_AFTER - 1
+    assert len(lines(caplog, "collect_failed")) == MAX_FAILURES - 1
     assert (line.levelname, json.loads(line.message)["sessionId"]) == ("ERROR", session_id)
     assert json.loads(line.message)["detail"] == BIG.detail
     assert (given_up.value.__context__, given_up.value.__cause__) == (None, None)
@@ -314,9 +314,9 @@ async def test_record_that_cannot_be_read_is_given_up_in_the_end(
     assert entity
     await workshop.store.replace(Table.SESSIONS, replace(entity, values={**entity.values, "status": "?"}))
 
-    await workshop.collect(session_id, GIVEN_UP_AFTER - 2)
+    await workshop.collect(session_id, MAX_FAILURES - 2)
     with pytest.raises(MessageGivenUp):
-        await workshop.collect(session_id, GIVEN_UP_AFTER - 1)
+        await workshop.collect(session_id, MAX_FAILURES - 1)
 
     assert len(workshop.waiting()) == 1
     assert (
@@ -329,7 +329,7 @@ async def test_outage_is_never_given_up(workshop: Workshop) -> None:
     """What may work tomorrow is tried tomorrow."""
     session_id = await workshop.created()
     workshop.face.answer(session_id, REAL)
-    workshop.publisher.failures.extend([EventsUnavailable("the topic is down")] * 5 * GIVEN_UP_AFTER)
+    workshop.publisher.failures.extend([EventsUnavailable("the topic is down")] * 5 * MAX_FAILURES)
 
     await workshop.collect(session_id)
     await workshop.run_queue()
