@@ -1,5 +1,6 @@
 """What the collector does with a session in each state, and when Face, store, queue or topic fail."""
 
+import asyncio
 import json
 import logging
 from dataclasses import replace
@@ -281,6 +282,25 @@ async def test_session_revoked_after_its_result_has_its_event(workshop: Workshop
     await workshop.collect(session_id)
 
     assert (workshop.published, workshop.face.deleted) == ([COMPLETED], [session_id])
+
+
+@pytest.mark.parametrize("rival", ["collector", "revocation"])
+async def test_session_that_ends_while_face_is_asked_is_no_failure(workshop: Workshop, rival: str) -> None:
+    """Face has deleted it by then: the record, read again, says how it ended."""
+    session_id = await workshop.created(REAL)
+    workshop.face.gate = gate = asyncio.Event()
+    asking = asyncio.create_task(workshop.collect(session_id))
+    await workshop.face.arrived.wait()
+    workshop.face.gate = None
+    if rival == "collector":
+        await workshop.collect(session_id)
+    else:
+        await revoke_session(workshop.app, session_id, TOKEN, PHONE, "a-request")
+    gate.set()
+    await asking
+
+    assert workshop.published == ([COMPLETED] if rival == "collector" else [])
+    assert workshop.waiting == []
 
 
 async def test_unknown_session_is_logged_and_deleted_upstream(

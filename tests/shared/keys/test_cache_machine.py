@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from shared.errors import KeyUnavailable
 from shared.keys.cache import CachedSecret, Lifetimes
 from shared.keys.secret import Secret
-from tests.shared.keys.key_doubles import HOUR, MINUTE, SECOND, settle
+from tests.shared.keys.fake_secret import HOUR, MINUTE, SECOND, settle
 from tests.support.time import FakeClock
 
 LIFETIMES = Lifetimes()

@@ -15,7 +15,7 @@ from shared.keys.identity import ManagedIdentity
 from shared.keys.key_vault import KeyVaultSecrets
 from tests.shared.keys.conftest import Served
 from tests.shared.keys.fake_azure import CANARY, FakeIdentity, key_vault_error
-from tests.shared.keys.key_doubles import MINUTE, settle
+from tests.shared.keys.fake_secret import MINUTE, settle
 from tests.support.time import FakeClock
 
 NAME = "face-key"
