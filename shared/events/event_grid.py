@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import EventsUnavailable, KeyUnavailable
 
 if TYPE_CHECKING:
-    from azure.core.credentials import AzureKeyCredential
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.eventgrid.aio import EventGridPublisherClient
 
@@ -36,7 +35,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def open_topic(
-    endpoint: str, credential: "AsyncTokenCredential | AzureKeyCredential", *, deadline: float = 10.0
+    endpoint: str, identity: "AsyncTokenCredential", *, deadline: float = 10.0
 ) -> "EventGridPublisher":
     """Make the publisher to a custom topic `https://NAME.REGION-1.eventgrid.azure.net/api/events`.
 
@@ -45,7 +44,7 @@ def open_topic(
     from azure.eventgrid.aio import EventGridPublisherClient
 
     timeouts: dict[str, Any] = {"connection_timeout": 0.2 * deadline, "read_timeout": 0.8 * deadline}
-    client = EventGridPublisherClient(endpoint, credential, **_OPTIONS, **timeouts)
+    client = EventGridPublisherClient(endpoint, identity, **_OPTIONS, **timeouts)
     return EventGridPublisher(client, deadline=deadline)
 
 
