@@ -524,6 +524,18 @@ async def test_session_is_kept_upstream_until_its_event_is_published(workshop: W
     assert workshop.face.calls["result"] == 1
 
 
+async def test_recorded_outcome_has_no_deadline(workshop: Workshop) -> None:
+    """Only a result that is still to be read cuts the delay short that the topic asks for."""
+    session_id = await workshop.created(REAL)
+    workshop.clock.advance_seconds(DEADLINE)
+    workshop.publisher.fail("publish", *[EventsUnavailable("the topic is down", retry_after=400.0)] * 2)
+
+    await workshop.collect(session_id)
+    await collect_result(workshop.app, workshop.waiting[-1])
+
+    assert workshop.delays == [400.0, 400.0]
+
+
 @pytest.mark.parametrize("revoked", [False, True])
 async def test_failed_deletion_is_tried_again_and_nothing_else(workshop: Workshop, revoked: bool) -> None:
     """The event is not published again, and a revoked session does not stay at Face."""
