@@ -84,6 +84,22 @@ async def test_refreshes_are_spread(
     assert reads == [1, 2]
 
 
+async def test_age_counts_from_the_start_of_the_read(
+    cache: CachedSecret, secret: FakeSecret, clock: FakeClock
+) -> None:
+    """A rotation during a slow read is noticed no later than after a fast one."""
+    secret.gate.clear()
+    waiting = asyncio.create_task(cache.get())
+    await settle()
+    clock.advance_ms(3 * SECOND)
+    secret.gate.set()
+    await waiting
+    clock.advance_ms(15 * MINUTE - 3 * SECOND)
+    await cache.get()
+    await settle()
+    assert secret.count() == 2
+
+
 async def test_value_is_served_for_a_day_without_the_vault(
     cache: CachedSecret, secret: FakeSecret, clock: FakeClock
 ) -> None:
