@@ -84,6 +84,15 @@ def test_event_made_again_is_the_same(record: SessionRecord, another: uuid.UUID)
     assert (event_of(other)["id"] == event_of(record)["id"]) is (other == record)
 
 
+@pytest.mark.parametrize("result", [PASSED, FAILED, None])
+def test_time_is_that_of_the_outcome(result: SessionResult | None) -> None:
+    """Not that of the token's end, nor of the publication."""
+    made = event(result)
+
+    assert made["time"] == made["data"]["completedDateTime"] == "2027-01-15T08:00:20.000Z"
+    assert made["data"]["createdDateTime"] == "2027-01-15T08:00:00.000Z"
+
+
 def test_ids_never_change() -> None:
     """Consumers have these ids stored: a session's event keeps its id over all releases."""
     assert event_id(NEW.session_id, COMPLETED) == "4b1f7000-89b8-55d3-93c9-a1df55c9eca6"
