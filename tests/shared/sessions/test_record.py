@@ -60,7 +60,7 @@ def test_only_a_real_face_of_the_same_digest_passes(
         record.status is SessionStatus.RESULT_AVAILABLE
         and record.decision is LivenessDecision.REALFACE
         and record.failure is None
-        and (sent is None or sent.lower() == (record.digest or "").lower())
+        and (sent is None or (record.digest is not None and sent.lower() == record.digest.lower()))
     )
     assert record.passed(sent) == expected
 
