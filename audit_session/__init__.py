@@ -1,4 +1,4 @@
-"""GET /api/sessions/{sessionId}/audit: what happened to a session, for servers."""
+"""GET /api/sessions/{sessionId}/audit: the history of a session, for servers."""
 
 from audit_session.trigger import audit_session_bp
 

@@ -1,4 +1,4 @@
-"""The trigger: parse, look, render."""
+"""The trigger: parse the page, call the use-case, render."""
 
 import re
 from collections.abc import Mapping
@@ -31,9 +31,8 @@ async def trigger(req: func.HttpRequest) -> func.HttpResponse:
 
 
 async def _audit(context: Context) -> Reply:
-    page = _page(context.request.params)
     session_id = context.request.route_params.get("sessionId", "")
-    audit = await audit_session(context.app, session_id, page, context.request_id)
+    audit = await audit_session(context.app, session_id, _page(context.request.params), context.request_id)
     body = {
         "sessionId": audit.session_id,
         "source": audit.source,

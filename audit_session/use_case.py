@@ -1,18 +1,17 @@
-"""Auditing a session: Face's own entries where there are any, else the history that the broker kept."""
+"""Auditing a session: Face's own entries where it has any, else the history in the broker's record."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from shared.app import App
-from shared.errors import SessionNotFound, UpstreamSessionGone
-from shared.face import session_ids
-from shared.face.model import AuditedFace, AuditEntry, AuditPage
+from shared.errors import UpstreamSessionGone
+from shared.face.model import AuditEntry, AuditPage
 from shared.sessions.record import SessionRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Entries of one session, the oldest first, and whose they are: ids of one source mean nothing in the other."""
+    """Entries of one session, oldest first, and their source. The ids of one source mean nothing in the other."""
 
     session_id: str
     source: Literal["upstream", "record"]
@@ -20,32 +19,25 @@ class Audit:
 
 
 async def audit_session(app: App, session_id: str, page: AuditPage, request_id: str) -> Audit:
-    """Answer a page of a session's audit, revoked sessions included.
+    """Return a page of a session's audit, also of a revoked session.
 
-    Raises `SessionNotFound` for a session that this broker did not make, or has purged, and what the upstream and the
-    store say. A session that Face does not know any more is answered from the record, which outlives it.
+    Raises `SessionNotFound` for a session that this broker did not make, or has purged, and the errors of Face and
+    the store. A session that Face has forgotten is answered from the record, which is kept longer.
     """
-    parsed = session_ids.parse(session_id)
-    stored = await app.sessions.get(parsed) if parsed else None
-    if stored is None:
-        raise SessionNotFound
-    record = stored.record
-    entries = None if record.deleted_upstream else await _upstream(app, record, page, request_id)
-    if entries is None:
-        return Audit(record.session_id, "record", _page(record.audit(), page))
-    return Audit(record.session_id, "upstream", entries)
+    record = (await app.access.find_any(session_id)).record
+    entries = await _upstream_entries(app, record, page, request_id)
+    if entries is not None:
+        return Audit(record.session_id, "upstream", entries)
+    following = [entry for entry in record.audit() if entry.id > page.start]
+    return Audit(record.session_id, "record", tuple(following[: page.top]))
 
 
-async def _upstream(
+async def _upstream_entries(
     app: App, record: SessionRecord, page: AuditPage, request_id: str
 ) -> tuple[AuditEntry, ...] | None:
-    if not isinstance(app.face, AuditedFace):
+    if record.deleted_upstream:
         return None
     try:
         return await app.face.audit(record.session_id, page, request_id, api_version=record.face_api_version)
     except UpstreamSessionGone:
         return None
-
-
-def _page(entries: tuple[AuditEntry, ...], page: AuditPage) -> tuple[AuditEntry, ...]:
-    return tuple(entry for entry in entries if entry.id > page.start)[: page.top]

@@ -1,4 +1,4 @@
-"""Queue trigger: end a session with its event, whether or not its phone comes back."""
+"""Queue trigger: publish the event of a session that ended, whether or not its phone comes back."""
 
 from collect_result.trigger import collect_result_bp
 

@@ -1,40 +1,40 @@
-"""When a session is looked at again, and when it is given up. Pure arithmetic, in seconds."""
+"""When to look at a session again, and when to stop. Pure arithmetic, in seconds."""
 
 DEADLINE = 47 * 3_600
-"""The age at which a session that brought no result has expired: an hour before Face forgets it."""
+"""The age at which a session without a result expires: an hour before Face forgets it."""
 
-GIVEN_UP = DEADLINE + 50 * 60
-"""The age at which it has expired even where Face could not be asked: there may be a result, and nobody can tell."""
+OUTAGE_DEADLINE = DEADLINE + 50 * 60
+"""The age at which a session expires even if Face cannot be asked: any result is about to be lost."""
 
 FORGOTTEN = 48 * 3_600
 """The age at which Face forgets a session by itself: its page of the create operation, v1.1-preview.1."""
 
 _NOT_THERE_YET = (30, 120, 600, 3_600, 4 * 3_600, 12 * 3_600)
-_TROUBLE = (5, 15, 60, 300, 900, 3_600)
+_FAILURE = (5, 15, 60, 300, 900, 3_600)
 _LAST_HOUR = 300
 
 
 def until_next_look(looks: int, age: float) -> float:
-    """For a result that is not there yet, of a session of this age: longer each time."""
+    """The delay for a session of this age without a result yet: longer after each look."""
     return _in_time(_step(_NOT_THERE_YET, looks), age)
 
 
-def after_trouble(failures: int, retry_after: float, open_age: float | None) -> float:
-    """For something that failed and may work later: longer each time, and not before it said so itself.
+def after_failure(failures: int, retry_after: float, open_age: float | None) -> float:
+    """The delay after a failure: longer after each one, and at least `retry_after`.
 
-    `open_age` is the age of a session whose outcome is still to be read, which has to be done in time whatever is
-    said; None where there is none.
+    `open_age` is the age of a session whose result is still to be read. It has a deadline, which comes before
+    `retry_after`; None where there is no result to read.
     """
-    delay = max(_step(_TROUBLE, failures), retry_after)
+    delay = max(_step(_FAILURE, failures), retry_after)
     return delay if open_age is None else _in_time(delay, open_age)
 
 
 def _in_time(delay: float, age: float) -> float:
-    """Not beyond the next moment that matters; in its last hour a session is looked at every five minutes."""
+    """Shorten a delay to end at the next deadline; past the first one, a session is looked at every five minutes."""
     if age < DEADLINE:
         return max(1.0, min(delay, DEADLINE - age))
-    if age < GIVEN_UP:
-        return max(1.0, min(delay, _LAST_HOUR, GIVEN_UP - age))
+    if age < OUTAGE_DEADLINE:
+        return max(1.0, min(delay, _LAST_HOUR, OUTAGE_DEADLINE - age))
     return delay
 
 

@@ -1,4 +1,4 @@
-"""The trigger: parse, collect."""
+"""The trigger: parse the message, call the use-case."""
 
 import logging
 
@@ -20,7 +20,7 @@ collect_result_bp = func.Blueprint()
     arg_name="message", queue_name=RESULTS_QUEUE, connection="AzureWebJobsStorage"
 )
 async def trigger(message: func.QueueMessage) -> None:
-    """Take one message; one that raises is delivered again some times, and then kept in the poison queue."""
+    """Process one message. If this raises, the host delivers it again, and in the end moves it to the poison queue."""
     try:
         parsed = CollectMessage.from_text(message.get_body().decode("utf-8", "replace"))
     except ValueError as fault:

@@ -1,64 +1,56 @@
 """Collecting a result, as a state machine over the session record.
 
-read the upstream -> write the outcome -> charge a failure -> publish -> mark published -> delete upstream -> mark that
+read the upstream -> write the outcome -> charge a failed check -> publish -> mark published -> delete upstream
+-> mark deleted
 
-The process may die between any two steps: the message is still there, and the next run goes on where the record says.
-What is done twice is the same: an outcome once written stays, a failure is entered by its own time, a published event
-has one id, a deletion of what is gone is fine.
+The process may die between any two steps: the message is still in the queue, and the next run continues from the
+record. A step that is done twice has the same effect as once: an outcome never changes once it is written, a failed
+check is charged under its own time, an event has one id, and a session can be deleted again.
 
-A session that was revoked before its outcome was written has none, and no event: it is only deleted upstream.
+A session that was revoked before its outcome was written has no outcome and no event. It is only deleted upstream.
 """
 
 import logging
 import uuid
 from dataclasses import dataclass
 
-from collect_result.delays import DEADLINE, FORGOTTEN, GIVEN_UP, after_trouble, until_next_look
+from collect_result.delays import DEADLINE, FORGOTTEN, OUTAGE_DEADLINE, after_failure, until_next_look
 from shared.app import App
-from shared.errors import (
-    Failed,
-    KeyUnavailable,
-    MessageGivenUp,
-    UpstreamError,
-    UpstreamSessionGone,
-)
+from shared.errors import Failed, KeyUnavailable, MessageGivenUp, UpstreamError, UpstreamSessionGone
 from shared.events.cloud_event import event_of
 from shared.face.model import SessionStatus
 from shared.queues.message import CollectMessage
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Stored
-from shared.telemetry import log_event
+from shared.telemetry import Field, log_event
 
-GIVEN_UP_AFTER = 12
-"""Failures in a row after which one that lasts is left to the operator: some seven hours."""
+MAX_FAILURES = 12
+"""After so many failures in a row, over some seven hours, a message with a lasting failure goes to the operator."""
 
 _log = logging.getLogger(__name__)
 
 
 async def collect_result(app: App, message: CollectMessage) -> None:
-    """Bring a session to its end, or put the message back for later.
+    """Bring a session to its end, or put its message back into the queue for later.
 
-    Raises `StorageUnavailable` where not even that was possible, and `MessageGivenUp` where it has failed too often for
-    something that stays as it is: the host delivers the message again some times, and then keeps it as poison.
+    Raises `StorageUnavailable` if the message cannot be put back, and `MessageGivenUp` after `MAX_FAILURES` if the
+    last failure is lasting. The host then delivers the message again, and in the end moves it to the poison queue.
     """
     run = _Run(app, message, str(uuid.uuid4()))
+    hopeless = False
     try:
         delay, following = await run.collect(), message.after_look()
-    except Failed as trouble:
-        given_up = trouble.lasting and message.attempt + 1 >= GIVEN_UP_AFTER
-        delay, following = run.delay_after(trouble), message.after_failure()
-        log_event(
-            _log,
-            logging.ERROR if given_up else logging.WARNING,
-            "message_given_up" if given_up else "collect_failed",
-            **run.fields,
-            error=type(trouble).__name__,
-            detail=trouble.detail or None,
+    except Failed as failure:
+        hopeless = failure.lasting and message.attempt + 1 >= MAX_FAILURES
+        delay, following = run.delay_after(failure), message.after_failure()
+        run.log(
+            logging.ERROR if hopeless else logging.WARNING,
+            "message_given_up" if hopeless else "collect_failed",
+            error=type(failure).__name__,
+            detail=failure.detail or None,
         )
-    else:
-        given_up = False
-    if given_up:
-        # Not while the trouble is handled: the host logs an error with all that it came from, values included.
+    if hopeless:
+        # Not in the `except` block: the host logs an error with its context, which may quote values.
         raise MessageGivenUp("the log says why: message_given_up")
     if delay is not None:
         await app.queue.send(following.to_text(), delay)
@@ -66,73 +58,55 @@ async def collect_result(app: App, message: CollectMessage) -> None:
 
 @dataclass(slots=True)
 class _Run:
-    """One run for one message; `record` is the session's as this run last saw it."""
+    """One run for one message; `record` is the session's record as this run last saw it."""
 
     app: App
     message: CollectMessage
     request_id: str
     record: SessionRecord | None = None
 
-    @property
-    def fields(self) -> dict[str, str | int | None]:
-        """What each line of the log says: whose run this is, what brought it about, and its calls of Face."""
-        return {
-            "sessionId": self.message.session_id,
-            "reason": self.message.reason.value,
-            "attempt": self.message.attempt,
-            "traceparent": self.message.traceparent,
-            "requestId": self.request_id,
-        }
-
     async def collect(self) -> float | None:
-        """Go as far as possible; answer in how many seconds to look again, or None where all is done."""
+        """Go as far as possible; return the seconds until the next look, or None if all is done."""
         stored = await self.app.sessions.get(self.message.session_id)
         if stored is None:
-            await self._undo()
+            await self._delete_unknown()
             return None
         self.record = stored.record
-        stored = await self._settled(stored)
+        stored = await self._with_outcome(stored)
         self.record = record = stored.record
-        if not record.final and not record.revoked:
-            # For the alert on sessions without an event: this one is seen to.
-            log_event(_log, logging.INFO, "session_still_open", **self.fields)
+        if not record.closed:
+            # The alert on sessions without an event ignores the ones logged here.
+            self.log(logging.INFO, "session_still_open")
             return until_next_look(self.message.looks, self._age(record))
         if record.final:
             stored = await self._published(stored)
         await self._delete_upstream(stored)
         return None
 
-    def delay_after(self, trouble: Failed) -> float:
-        """In how many seconds to try again what failed."""
-        record = self.record
-        open_age = self._age(record) if record and not (record.final or record.revoked) else None
-        retry_after = trouble.retry_after or 0.0
-        return after_trouble(self.message.attempt, retry_after, open_age)
+    async def _delete_unknown(self) -> None:
+        """Delete a session without a record: its create was undone, or ended before it wrote one.
 
-    async def _undo(self) -> None:
-        """End a session that nobody has heard of: its create was undone, or died before there was a record.
-
-        Or it is older than records are kept: Face has forgotten it then, and says that it is gone.
+        The record may also have been purged. Face has forgotten such an old session, and deleting it does nothing.
         """
-        log_event(_log, logging.WARNING, "collect_unknown_session", **self.fields)
+        self.log(logging.WARNING, "collect_unknown_session")
         await self.app.face.delete(self.message.session_id, self.request_id)
 
-    async def _settled(self, stored: Stored) -> Stored:
+    async def _with_outcome(self, stored: Stored) -> Stored:
         """The record with its outcome, if there is one by now."""
         app, record = self.app, stored.record
-        if record.final or record.revoked:
+        if record.closed:
             return stored
         try:
             result = await app.face.result(
                 record.session_id, self.request_id, api_version=record.face_api_version
             )
         except UpstreamSessionGone:
-            # Who ended the session meanwhile may have deleted it.
+            # Another run or the phone may have ended the session meanwhile, and deleted it.
             stored = await app.sessions.reload(record.session_id)
             return await app.sessions.change(stored, lambda record: record.gone(app.clock()))
         except (UpstreamError, KeyUnavailable):
-            # A result that may be there is not given up for an outage while Face still knows the session.
-            if self._age(record) < GIVEN_UP:
+            # There may be a result: wait for the end of the outage for as long as Face keeps it.
+            if self._age(record) < OUTAGE_DEADLINE:
                 raise
         else:
             stored = await app.sessions.change(stored, lambda record: record.with_result(result, app.clock()))
@@ -141,31 +115,24 @@ class _Run:
         return stored
 
     async def _published(self, stored: Stored) -> Stored:
-        """The record after its event was taken."""
+        """The record after its event was published."""
         app, record = self.app, stored.record
         if record.published_at is not None:
             return stored
-        await self._charge_failure(record)
+        await self._charge_failed_check(record)
         event = event_of(record)
         await app.publisher.publish(event)
-        log_event(
-            _log,
-            logging.INFO,
-            "event_published",
-            **self.fields,
-            eventType=event["type"],
-            eventId=event["id"],
-        )
+        self.log(logging.INFO, "event_published", eventType=event["type"], eventId=event["id"])
         return await app.sessions.change(stored, lambda record: record.as_published(app.clock()))
 
-    async def _charge_failure(self, record: SessionRecord) -> None:
-        """Enter a check that did not pass; one that was never made counts for nothing."""
+    async def _charge_failed_check(self, record: SessionRecord) -> None:
+        """Charge the device for a check that did not pass; an expired session is no check."""
         if record.status is SessionStatus.RESULT_AVAILABLE and not record.passed(None):
             key, limit = self.app.subjects.of_failure(record.device)
             await self.app.limiter.charge(key, limit, record.completed_at or record.created_at)
 
     async def _delete_upstream(self, stored: Stored) -> None:
-        """Have Face forget the session, its image included, unless it has done so by itself."""
+        """Delete the session at Face, its image included, unless Face has forgotten it."""
         app, record = self.app, stored.record
         if record.deleted_upstream or not (app.settings.delete_after_result or record.revoked):
             return
@@ -174,6 +141,26 @@ class _Run:
         await app.face.delete(record.session_id, self.request_id, api_version=record.face_api_version)
         await app.sessions.change(stored, lambda record: record.as_deleted_upstream(app.clock()))
 
+    def delay_after(self, failure: Failed) -> float:
+        """The seconds until the next try."""
+        record = self.record
+        open_age = self._age(record) if record and not record.closed else None
+        return after_failure(self.message.attempt, failure.retry_after or 0.0, open_age)
+
+    def log(self, level: int, event: str, **fields: Field) -> None:
+        """Log an event with the fields that identify this run, its message and its calls of Face."""
+        log_event(
+            _log,
+            level,
+            event,
+            sessionId=self.message.session_id,
+            reason=self.message.reason.value,
+            attempt=self.message.attempt,
+            traceparent=self.message.traceparent,
+            requestId=self.request_id,
+            **fields,
+        )
+
     def _age(self, record: SessionRecord) -> float:
-        """For how many seconds there has been the session."""
+        """The age of the session in seconds."""
         return (self.app.clock() - record.created_at) / 1000

@@ -1,4 +1,4 @@
-"""GET /api/sessions/{sessionId}: read what became of a session."""
+"""GET /api/sessions/{sessionId}: read the result of a session."""
 
 from get_result.trigger import get_result_bp
 

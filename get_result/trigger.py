@@ -1,4 +1,4 @@
-"""The trigger: parse, look, render."""
+"""The trigger: parse, call the use-case, render."""
 
 from http import HTTPStatus
 from typing import Any

@@ -1,4 +1,4 @@
-"""Reading a result: from the record once it is final, else from the upstream, and not too often."""
+"""Reading a result: from the record once it is final, before that from Face, within a limit for each session."""
 
 import logging
 from dataclasses import dataclass, field, replace
@@ -14,12 +14,12 @@ from shared.telemetry import log_event
 _log = logging.getLogger(__name__)
 
 POLL_MS = 2_000
-"""When to ask again for a result that is not there: a passive check takes some twelve seconds."""
+"""When to ask again for a result that is not there yet. A passive check takes some twelve seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResultQuery:
-    """Which session is asked for, and what proves that the caller was given it."""
+    """The session that is asked for, and the proof that it was given to the caller."""
 
     session_id: str
     auth_token: str | None = field(repr=False)
@@ -29,14 +29,14 @@ class ResultQuery:
 
 @dataclass(frozen=True, slots=True)
 class ResultState:
-    """The session as it is known now, and in how many milliseconds it is worth asking again (None: it is final)."""
+    """The session as it is now, and in how many milliseconds to ask again; None if it is final."""
 
     record: SessionRecord
     retry_after_ms: int | None
 
 
 async def get_result(app: App, query: ResultQuery) -> ResultState:
-    """Answer what is known of a session; raises `SessionNotFound` and what the upstream and the store say."""
+    """Return the state of a session; raises `SessionNotFound`, and the errors of Face and the store."""
     stored = await app.access.find(query.session_id, query.auth_token, query.caller)
     if not stored.record.final:
         stored = await _refreshed(app, stored, query.request_id)
@@ -47,41 +47,41 @@ async def get_result(app: App, query: ResultQuery) -> ResultState:
 
 
 async def _refreshed(app: App, stored: Stored, request_id: str) -> Stored:
-    """The record after the upstream was asked, if it may be asked now; whoever else wrote it meanwhile comes first."""
+    """The record after Face was asked, if the limit allows that. If another writer came first, its record counts."""
     policy, record, now = app.settings.throttle_result, stored.record, app.clock()
     try:
         if policy.windows:
             if not policy.check(record.reads, now).allowed:
                 return stored
-            stored = await app.sessions.replace(
-                stored, replace(record, reads=policy.admit(record.reads, now))
-            )
+            reads = policy.admit(record.reads, now)
+            stored = await app.sessions.replace(stored, replace(record, reads=reads))
         stored = await _asked(app, stored, request_id)
     except EntityChanged:
         return await app.sessions.reload(record.session_id)
     if stored.record.final:
-        await _hasten(app, stored.record)
+        await _hasten_event(app, stored.record)
     return stored
 
 
-async def _hasten(app: App, record: SessionRecord) -> None:
-    """Have the event published now rather than when the sweep comes; which it does, whatever happens here."""
+async def _asked(app: App, stored: Stored, request_id: str) -> Stored:
+    """The record with Face's answer."""
+    record = stored.record
+    try:
+        result = await app.face.result(record.session_id, request_id, api_version=record.face_api_version)
+    except UpstreamSessionGone:
+        # The collector or the phone may have ended the session meanwhile, and deleted it.
+        stored = await app.sessions.reload(record.session_id)
+        return await app.sessions.replace(stored, stored.record.gone(app.clock()))
+    return await app.sessions.replace(stored, record.with_result(result, app.clock()))
+
+
+async def _hasten_event(app: App, record: SessionRecord) -> None:
+    """Have the event published now. If that fails, the message of the create does it later."""
     message = CollectMessage(record.session_id, Reason.POLL, traceparent=record.traceparent)
     try:
         await app.queue.send(message.to_text(), 0)
     except StorageUnavailable as fault:
         log_event(_log, logging.WARNING, "event_not_hastened", detail=fault.detail)
-
-
-async def _asked(app: App, stored: Stored, request_id: str) -> Stored:
-    record = stored.record
-    try:
-        result = await app.face.result(record.session_id, request_id, api_version=record.face_api_version)
-    except UpstreamSessionGone:
-        # Who ended the session meanwhile may have deleted it.
-        stored = await app.sessions.reload(record.session_id)
-        return await app.sessions.replace(stored, stored.record.gone(app.clock()))
-    return await app.sessions.replace(stored, record.with_result(result, app.clock()))
 
 
 def _wait(app: App, record: SessionRecord) -> int:

@@ -1,4 +1,4 @@
-"""GET /api/health and /api/ready: whether the app is alive, and whether what it needs answers."""
+"""GET /api/health and /api/ready: whether the app runs, and whether its dependencies answer."""
 
 from health.trigger import health_bp
 

@@ -1,4 +1,4 @@
-"""The triggers: ask, render."""
+"""The triggers: call the use-case, render."""
 
 from http import HTTPStatus
 
@@ -15,7 +15,7 @@ health_bp = func.Blueprint()
 @health_bp.function_name("health")
 @health_bp.route(route=HEALTH.path, methods=[HEALTH.method], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer GET /api/health: the app was loaded and its settings are good; nothing is asked."""
+    """Answer GET /api/health: the app was loaded with valid settings. No dependency is called."""
     return await respond(req, "health", _health, quiet=True)
 
 

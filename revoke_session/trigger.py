@@ -1,4 +1,4 @@
-"""The trigger: parse, revoke, answer."""
+"""The trigger: parse, call the use-case, answer."""
 
 from http import HTTPStatus
 

@@ -1,4 +1,4 @@
-"""Revoking a session: nobody reads it any more, and its token stops working at Face."""
+"""Revoking a session: its result cannot be read any more, and its token stops working at Face."""
 
 import logging
 
@@ -12,10 +12,10 @@ _log = logging.getLogger(__name__)
 async def revoke_session(
     app: App, session_id: str, auth_token: str | None, caller: Caller, request_id: str
 ) -> None:
-    """Revoke a session, whether or not that was done before; raises `SessionNotFound`.
+    """Revoke a session, also for the second time; raises `SessionNotFound`, and the errors of Face and the store.
 
-    The record comes first: if the upstream fails, the session is closed here already, and the same call again deletes
-    it there.
+    The record is written first. If Face fails, the session is revoked here already, and the same call again deletes it
+    there.
     """
     stored = await app.access.find(session_id, auth_token, caller, also_revoked=True)
     stored = await app.sessions.change(stored, lambda record: record.as_revoked(app.clock()))

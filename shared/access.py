@@ -1,4 +1,4 @@
-"""Who calls, and which session a caller may see."""
+"""The caller of a request, and finding a session for it."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from shared.throttle.subjects import Subjects
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`principal` is the signed-in caller, `network` the address that limits count by; None where unknown."""
+    """`principal` is the signed-in caller, `network` the address that limits count by; None if unknown."""
 
     principal: str | None = None
     network: str | None = None
 
 
 class Access:
-    """Finds sessions for their callers: unknown, foreign, revoked and purged sessions are all the same 404."""
+    """Finds sessions for callers. Unknown, foreign, revoked and purged sessions are all the same `SessionNotFound`."""
 
     def __init__(self, sessions: Sessions, limiter: Limiter, subjects: Subjects) -> None:
         self._sessions = sessions
@@ -28,15 +28,21 @@ class Access:
     async def find(
         self, session_id: str, auth_token: str | None, caller: Caller, *, also_revoked: bool = False
     ) -> Stored:
-        """Read the record of a session whose token this caller holds; raises `SessionNotFound`.
+        """Read the record of a session that was given to this caller; raises `SessionNotFound`.
 
-        Each miss is charged to the caller's address, so that nobody can try out ids and tokens: `ClientThrottled`.
+        Each miss is charged to the caller's address, against guessing of ids and tokens: `ClientThrottled`.
         """
-        stored = await self._lookup(session_id) if auth_token else None
-        held = stored and stored.record.is_held_by(auth_token or "", caller.principal)
-        if stored and held and (also_revoked or not stored.record.revoked):
-            return stored
+        if auth_token and (stored := await self._lookup(session_id)):
+            record = stored.record
+            if record.is_held_by(auth_token, caller.principal) and (also_revoked or not record.revoked):
+                return stored
         await self._limiter.admit(await self._subjects.of_miss(caller.network))
+        raise SessionNotFound
+
+    async def find_any(self, session_id: str) -> Stored:
+        """Read the record of any session, for a server that proved itself; raises `SessionNotFound`."""
+        if stored := await self._lookup(session_id):
+            return stored
         raise SessionNotFound
 
     async def _lookup(self, session_id: str) -> Stored | None:

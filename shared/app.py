@@ -24,18 +24,11 @@ from shared.face.shared_budget import SharedBudget
 from shared.face.transport import make_http_transport
 from shared.face.versions import load_version
 from shared.idempotency import Idempotency
-from shared.keys import (
-    CachedSecret,
-    IdentityCredential,
-    KeyCredential,
-    KeyVaultSecrets,
-    ManagedIdentity,
-    Secret,
-    SecretSource,
-    StaticSecret,
-    open_identity,
-    open_key_vault,
-)
+from shared.keys.cache import CachedSecret
+from shared.keys.credentials import IdentityCredential, KeyCredential
+from shared.keys.identity import ManagedIdentity, open_identity
+from shared.keys.key_vault import KeyVaultSecrets, open_key_vault
+from shared.keys.secret import Secret, SecretSource, StaticSecret
 from shared.pseudonyms import Pseudonyms
 from shared.queues.azure_queue import QueueAccount, open_queue
 from shared.queues.memory import MemoryQueue

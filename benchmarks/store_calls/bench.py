@@ -14,6 +14,8 @@ from shared.access import Caller
 from shared.app import App, build
 from shared.errors import DeviceThrottled
 from shared.face.model import (
+    AuditEntry,
+    AuditPage,
     CreatedSession,
     LivenessDecision,
     LivenessMode,
@@ -132,6 +134,12 @@ class InstantFace:
 
     async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
         """Do nothing."""
+
+    async def audit(
+        self, session_id: str, page: AuditPage, request_id: str, *, api_version: str | None = None
+    ) -> tuple[AuditEntry, ...] | None:
+        """Have no audit."""
+        return None
 
     async def check(self, request_id: str) -> None:
         """Be there."""

@@ -85,7 +85,7 @@ def open_credential(environment: Mapping[str, str], client_id: str | None) -> Op
     https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
     """
     if environment.get("IDENTITY_ENDPOINT"):
-        from shared.keys import open_identity
+        from shared.keys.identity import open_identity
 
         return OperatorCredential(open_identity(client_id))
     from azure.identity.aio import AzureCliCredential

@@ -1,1 +1,1 @@
-"""What the business behind the broker is told: one terminal event for each session."""
+"""The terminal event of a session, and the publishers that deliver it."""

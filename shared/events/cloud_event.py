@@ -1,6 +1,6 @@
 """The terminal event of a session, as a CloudEvent: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md.
 
-It is made from the record alone, so that publishing it again gives the same event, to the letter.
+It is made from the record alone, so that an event published again is the same, byte for byte.
 """
 
 import uuid
@@ -14,13 +14,14 @@ COMPLETED = "liveness.session.completed"
 EXPIRED = "liveness.session.expired"
 
 _SCHEMAS = "https://face-liveness-broker.example/events"
-# Made once for this project, and never changed: it makes the ids of events the same for ever.
+# A UUID made once for this project. It never changes, so that the ids of events stay the same for ever.
 _NAMESPACE = "5b6d6c5e-7a0d-5f0e-9d0a-2f6f0c1b7e44"
 
 
 def event_of(record: SessionRecord) -> dict[str, Any]:
-    """The event of a session whose result is final, in the JSON format of CloudEvents 1.0."""
+    """The event of a session whose status is final, in the JSON format of CloudEvents 1.0."""
     kind = COMPLETED if record.status is SessionStatus.RESULT_AVAILABLE else EXPIRED
+    failure = record.failure
     completed_at = rfc3339(record.completed_at or record.token_expires_at)
     event = {
         "specversion": "1.0",
@@ -39,7 +40,7 @@ def event_of(record: SessionRecord) -> dict[str, Any]:
             "passed": record.passed(None),
             "livenessDecision": record.decision,
             "attempts": record.attempts,
-            "failure": _failure(record),
+            "failure": {"code": failure.code, "message": failure.message} if failure else None,
             "digest": record.digest,
             "createdDateTime": rfc3339(record.created_at),
             "completedDateTime": completed_at,
@@ -51,10 +52,5 @@ def event_of(record: SessionRecord) -> dict[str, Any]:
 
 
 def event_id(session_id: str, kind: str) -> str:
-    """The id under which a session's event of a type is always published: consumers tell duplicates by it."""
+    """The id of a session's event of one type, always the same: consumers detect duplicates by it."""
     return str(uuid.uuid5(uuid.UUID(_NAMESPACE), f"{session_id} {kind}"))
-
-
-def _failure(record: SessionRecord) -> dict[str, str] | None:
-    failure = record.failure
-    return None if failure is None else {"code": failure.code, "message": failure.message}

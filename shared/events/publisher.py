@@ -1,4 +1,4 @@
-"""Who takes events: the port, and what a laptop has in place of Event Grid."""
+"""The port that events are published through, and its adapters for a laptop."""
 
 import asyncio
 import errno
@@ -12,19 +12,19 @@ from shared.errors import EventsUnavailable
 
 
 class Publisher(Protocol):
-    """Takes CloudEvents; each may be given more than once."""
+    """Takes CloudEvents; the same event may come more than once."""
 
     async def publish(self, event: Mapping[str, Any]) -> None:
-        """Hand an event over for good; raises `EventsUnavailable` where it is not certain that it was taken."""
+        """Publish an event; raises `EventsUnavailable` unless it was certainly taken."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         ...
 
 
 class MemoryPublisher:
-    """Keeps events in a list: for tests, and for the console page of a laptop."""
+    """Keeps events in a list: for tests and for the console page."""
 
     def __init__(self) -> None:
         self.events: list[Mapping[str, Any]] = []
@@ -34,11 +34,11 @@ class MemoryPublisher:
         self.events.append(event)
 
     async def aclose(self) -> None:
-        """Hold nothing that would have to be closed."""
+        """Do nothing: nothing is open."""
 
 
 class FilePublisher:
-    """Appends events to a file, one JSON line each: whole lines, however many processes write to it."""
+    """Appends events to a file, one JSON line each; several processes may write to the same file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -52,11 +52,11 @@ class FilePublisher:
             raise EventsUnavailable(f"the file for events cannot be written: {fault.strerror}") from fault
 
     async def aclose(self) -> None:
-        """Hold nothing that would have to be closed."""
+        """Do nothing: nothing is open."""
 
     def _append(self, line: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        # Without a buffer a line is one write, and what is appended in one write stays in one piece.
+        # Without a buffer a line is one write, which no other process can split.
         with self._path.open("ab", buffering=0) as lines:
             if lines.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

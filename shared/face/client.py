@@ -28,7 +28,7 @@ from shared.face.wire import broken
 
 
 class FaceClient:
-    """Azure Face over HTTP; implements `Face` and `AuditedFace`. `random` answers a number from 0 to 1."""
+    """Azure Face over HTTP; implements `Face`. `random` answers a number from 0 to 1."""
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 
 class LivenessMode(StrEnum):
@@ -141,22 +141,17 @@ class Face(Protocol):
         """Delete a session and stop its token; one that is gone already is fine."""
         ...
 
-    async def check(self, request_id: str) -> None:
-        """Make sure that endpoint and credential fit, by asking for a session that cannot exist."""
-        ...
-
-
-@runtime_checkable
-class AuditedFace(Protocol):
-    """What an upstream that can be audited has besides `Face`; it raises what the methods of that raise."""
-
     async def audit(
         self, session_id: str, page: AuditPage, request_id: str, *, api_version: str | None = None
     ) -> tuple[AuditEntry, ...] | None:
-        """Read a session's attempts, the oldest first, or None where the API version enters none.
+        """Read a session's attempts, oldest first, or None if the API version has no audit.
 
         Raises `UpstreamSessionGone`.
         """
+        ...
+
+    async def check(self, request_id: str) -> None:
+        """Make sure that endpoint and credential fit, by asking for a session that cannot exist."""
         ...
 
 

@@ -1,22 +1,39 @@
-"""A secret kept in memory: fetched once for all who wait, refreshed in the background, kept in an outage."""
+"""A secret in memory: one read for all callers, refreshed in the background, kept while the vault is down."""
 
+import asyncio
 import logging
 import random as random_numbers
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 
 from shared.clock import Clock
 from shared.errors import KeyUnavailable
-from shared.flight import Flight
-from shared.keys.lifetimes import Lifetimes
 from shared.keys.secret import Secret
 from shared.telemetry import log_event
 
 _LOGGER = logging.getLogger(__name__)
 
 Read = Callable[[], Awaitable[Secret]]
-"""Fetches the secret from where it is kept, within a deadline of its own; raises `KeyUnavailable`."""
+"""Fetches the secret from its store, within a deadline of its own; raises `KeyUnavailable`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long a cached value stays good, in milliseconds.
+
+    soft      after this a value is served and refreshed in the background; spread by a tenth either way,
+              so that the instances of an app do not all refresh at once
+    hard      after this a value is not served any more
+    retry     the pause after a failed refresh, while there is a value to serve
+    negative  the pause after a failed read, while there is none
+    forced    the pause between two refreshes for refused values
+    """
+
+    soft: int = 15 * 60_000
+    hard: int = 24 * 60 * 60_000
+    retry: int = 30_000
+    negative: int = 5_000
+    forced: int = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +50,10 @@ class _Failure:
 
 
 class CachedSecret:
-    """A `SecretSource` over `read`; `reread` is how a forced refresh reads, where that differs.
+    """A `SecretSource` over `read`; a forced refresh uses `reread` where that is given.
 
-    There is never more than one read under way. It belongs to nobody who waits for it, and so outlives each
-    of them; `aclose` ends it. A value that carries its own end is not served beyond it.
+    At most one read runs at a time. All callers share it, it goes on when they are cancelled, and `aclose` ends it.
+    A value with an end of its own is not served beyond that end.
     """
 
     def __init__(
@@ -58,32 +75,36 @@ class CachedSecret:
         self._held: _Held | None = None
         self._failure: _Failure | None = None
         self._forced_at: int | None = None
-        self._flight = Flight(f"read {name}")
+        self._reading: asyncio.Task[None] | None = None
 
     async def get(self) -> Secret:
-        """Answer the value in memory at once, else the one that is fetched; raises `KeyUnavailable`."""
+        """Return the value in memory at once, else the value of a read; raises `KeyUnavailable`."""
         if self._usable() is None:
             if not self._failed_within(self._lifetimes.negative):
                 self._start(self._read)
-            await self._flight.landed()
-        elif self._due():
+            await self._reading_done()
+        elif self._is_due():
             self._start(self._read)
         return self._require()
 
     async def refresh(self, refused: Secret) -> Secret:
-        """Fetch a newer value than the refused one, at most once in `Lifetimes.forced`.
+        """Read a newer value than the refused one, at most once in `Lifetimes.forced`.
 
-        Answers the value in memory where that is another one already, and where there is no newer to be had.
+        Returns the value in memory where that is another one already, and the refused one where nothing is newer.
         """
-        await self._flight.landed()
-        if self._holds(refused):
-            self._force()
-            await self._flight.landed()
+        await self._reading_done()
+        if self._held is not None and self._held.secret == refused:
+            if self._forced_at is None or not self._within(self._forced_at, self._lifetimes.forced):
+                self._forced_at = self._clock()
+                self._start(self._reread)
+            await self._reading_done()
         return await self.get()
 
     async def aclose(self) -> None:
-        """End a read that is under way."""
-        await self._flight.aclose()
+        """End a read that is running."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await self._reading_done()
 
     def _usable(self) -> Secret | None:
         held, now = self._held, self._clock()
@@ -92,7 +113,7 @@ class CachedSecret:
         expires_at = held.secret.expires_at
         return held.secret if expires_at is None or now < expires_at else None
 
-    def _due(self) -> bool:
+    def _is_due(self) -> bool:
         held = self._held
         if held is None or self._within(held.read_at, held.soft):
             return False
@@ -102,28 +123,26 @@ class CachedSecret:
         return self._failure is not None and self._within(self._failure.at, span)
 
     def _within(self, since: int, span: int) -> bool:
-        # A moment that is still to come was stamped before the clock was set back: it holds nothing up.
+        # A time in the future was noted before the clock was set back: it delays nothing.
         return 0 <= self._clock() - since < span
 
-    def _holds(self, refused: Secret) -> bool:
-        return self._held is not None and self._held.secret == refused
-
-    def _force(self) -> None:
-        if self._forced_at is None or not self._within(self._forced_at, self._lifetimes.forced):
-            self._forced_at = self._clock()
-            self._start(self._reread)
-
     def _start(self, read: Read) -> None:
-        self._flight.start(partial(self._fly, read))
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._run(read), name=f"read {self._name}")
 
-    async def _fly(self, read: Read) -> None:
+    async def _reading_done(self) -> None:
+        # Unlike awaiting the task, this does not cancel it with its caller.
+        if self._reading is not None and not self._reading.done():
+            await asyncio.wait((self._reading,))
+
+    async def _run(self, read: Read) -> None:
         started = self._clock()
         try:
             self._succeeded(await read(), started)
         except KeyUnavailable as failure:
             self._failed(failure.detail)
         except Exception as error:
-            # Its text might hold anything, the value included.
+            # Its text might quote anything, the value included.
             self._failed(f"reading secret {self._name} failed with {type(error).__name__}")
 
     def _succeeded(self, secret: Secret, read_at: int) -> None:
@@ -138,7 +157,7 @@ class CachedSecret:
 
     def _failed(self, detail: str) -> None:
         self._failure = _Failure(detail, self._clock())
-        # Each time, at most as often as the pauses allow: an alert that looks back minutes lasts as long as the outage.
+        # Logged each time, so that an alert over the last minutes lasts as long as the outage; the pauses bound it.
         log_event(
             _LOGGER,
             logging.WARNING,
@@ -149,13 +168,9 @@ class CachedSecret:
         )
 
     def _require(self) -> Secret:
-        secret = self._usable()
-        if secret is None:
-            raise self._unavailable()
-        return secret
-
-    def _unavailable(self) -> KeyUnavailable:
+        if secret := self._usable():
+            return secret
         if self._failure is None:
-            return KeyUnavailable(f"reading secret {self._name} was broken off")
+            raise KeyUnavailable(f"reading secret {self._name} was broken off")
         pause = self._failure.at + self._lifetimes.negative - self._clock()
-        return KeyUnavailable(self._failure.detail, retry_after=max(1.0, pause / 1000))
+        raise KeyUnavailable(self._failure.detail, retry_after=max(1.0, pause / 1000))

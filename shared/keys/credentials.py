@@ -1,13 +1,12 @@
-"""What proves to Face that a call is ours: the subscription key, or a token of the app's identity."""
+"""The header field that authenticates a call to Face: the subscription key, or a token of the app's identity."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from shared.clock import Clock
-from shared.keys.cache import CachedSecret
-from shared.keys.lifetimes import Lifetimes
-from shared.keys.secret import Secret
-from shared.keys.source import SecretSource
+from shared.keys.cache import CachedSecret, Lifetimes
+from shared.keys.identity import ManagedIdentity
+from shared.keys.secret import Secret, SecretSource
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
@@ -18,11 +17,11 @@ _SCHEME = "Bearer "
 _SCOPE = "https://cognitiveservices.azure.com/.default"
 
 _TOKEN_LIFETIMES = Lifetimes(soft=60_000)
-"""The SDK keeps tokens itself: asked each minute, it goes to the identity endpoint only when one is due."""
+"""The SDK caches tokens itself: asked each minute, it calls the identity endpoint only for one that is due."""
 
 
 class SecretHeader(Mapping[str, str]):
-    """One header field whose value no repr shows."""
+    """One header field whose repr hides the value."""
 
     def __init__(self, name: str, secret: Secret, prefix: str = "") -> None:
         self._name = name
@@ -51,20 +50,12 @@ class KeyCredential:
         self._source = source
 
     async def headers(self) -> Mapping[str, str]:
-        """Answer the key's header field; raises `KeyUnavailable`."""
+        """Return the key's header field; raises `KeyUnavailable`."""
         return SecretHeader(_KEY_HEADER, await self._source.get())
 
     async def renew(self, refused: Mapping[str, str]) -> bool:
-        """Look for a newer key; raises `KeyUnavailable` where there is none at all any more."""
-        return await _renewed(self._source, Secret(refused[_KEY_HEADER]))
-
-
-class TokenIssuer(Protocol):
-    """What `IdentityCredential` needs of `ManagedIdentity`."""
-
-    async def get_token(self, *scopes: str, claims: str | None = None) -> "AccessToken":
-        """Answer a token for the scope, a new one where there are `claims`; raises `KeyUnavailable`."""
-        ...
+        """Read the key again; True if it is a newer one. Raises `KeyUnavailable` where there is none left."""
+        return await _has_newer(self._source, Secret(refused[_KEY_HEADER]))
 
 
 class IdentityCredential:
@@ -74,35 +65,35 @@ class IdentityCredential:
     https://learn.microsoft.com/azure/ai-services/authentication
     """
 
-    def __init__(self, identity: TokenIssuer, *, clock: Clock) -> None:
+    def __init__(self, identity: ManagedIdentity, *, clock: Clock) -> None:
         self._identity = identity
         self._tokens = CachedSecret(
             self._token, name="Face token", clock=clock, lifetimes=_TOKEN_LIFETIMES, reread=self._new_token
         )
 
     async def headers(self) -> Mapping[str, str]:
-        """Answer the token's header field; raises `KeyUnavailable`."""
+        """Return the token's header field; raises `KeyUnavailable`."""
         return SecretHeader(_TOKEN_HEADER, await self._tokens.get(), _SCHEME)
 
     async def renew(self, refused: Mapping[str, str]) -> bool:
-        """Look for a newer token; the platform keeps its own for hours, so that there may be none."""
-        return await _renewed(self._tokens, Secret(refused[_TOKEN_HEADER].removeprefix(_SCHEME)))
+        """Ask for a newer token; True if there is one. The platform itself keeps a token for hours."""
+        return await _has_newer(self._tokens, Secret(refused[_TOKEN_HEADER].removeprefix(_SCHEME)))
 
     async def aclose(self) -> None:
-        """End a refresh that is under way; the identity is closed by who opened it."""
+        """End a refresh that is running; the identity stays open."""
         await self._tokens.aclose()
 
     async def _token(self) -> Secret:
-        return _sealed(await self._identity.get_token(_SCOPE))
+        return _as_secret(await self._identity.get_token(_SCOPE))
 
     async def _new_token(self) -> Secret:
-        # Asked for claims, the SDK looks past the tokens that it holds; the endpoint never sees the claims.
-        return _sealed(await self._identity.get_token(_SCOPE, claims="{}"))
+        # Given claims, the SDK does not answer from its cache; it does not send them to the endpoint.
+        return _as_secret(await self._identity.get_token(_SCOPE, claims="{}"))
 
 
-async def _renewed(source: SecretSource, refused: Secret) -> bool:
+async def _has_newer(source: SecretSource, refused: Secret) -> bool:
     return await source.refresh(refused) != refused
 
 
-def _sealed(token: "AccessToken") -> Secret:
+def _as_secret(token: "AccessToken") -> Secret:
     return Secret(token.token, token.expires_on * 1000)

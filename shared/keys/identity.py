@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from shared.errors import KeyUnavailable
-from shared.flight import Flight
 from shared.keys.failures import explained_for_identity
 
 if TYPE_CHECKING:
@@ -16,35 +15,35 @@ if TYPE_CHECKING:
     from azure.core.pipeline import PipelineResponse
 
 SDK_OPTIONS: Final[dict[str, Any]] = {
-    # Seconds; the SDKs' own are 300 for each.
+    # Seconds; the SDKs' own defaults are 300 each.
     "connection_timeout": 1,
     "read_timeout": 2,
-    # Without a connection one more try, at once, where the deadline leaves room for it; the SDKs' own are three,
+    # A failed connection is tried once more, at once, within the deadline; the SDKs' default is three times,
     # seconds apart.
     "retry_total": 1,
     "retry_read": 0,
-    # A refusal is told at once, and the cache tries again: azure-core would wait out a `Retry-After`, until the
-    # deadline cuts it and nobody knows why.
+    # A refusal is reported at once, and the cache tries again later: azure-core would wait out a `Retry-After`
+    # until the deadline, and hide the reason.
     "retry_status": 0,
     # The identity's own secret header goes over plain http on the machine: never through a proxy.
     "use_env_settings": False,
 }
-"""How the SDK clients of this package call."""
+"""Options of the SDK clients in this package."""
 
 
 class ManagedIdentity:
-    """An `AsyncTokenCredential` that gives up after `deadline` seconds and fails with `KeyUnavailable`.
+    """An `AsyncTokenCredential` that answers within `deadline` seconds or raises `KeyUnavailable`.
 
-    The SDK's credential inside keeps tokens in memory, and renews them long before their end. A request for one
-    belongs to nobody who waits for it: it goes on for `patience` seconds, so that an endpoint slower than those
-    who wait have time for still gives a token, to those who ask later.
+    Callers that want the same token share one request. It goes on when they are cancelled, for up to `patience`
+    seconds: an endpoint slower than a caller's own deadline still gives a token to later callers. The SDK's
+    credential keeps tokens in memory, and renews them long before their end.
     """
 
     def __init__(self, credential: "AsyncTokenCredential", *, deadline: float, patience: float) -> None:
         self._credential = credential
         self._deadline = deadline
         self._patience = patience
-        self._fetches: dict[tuple[object, ...], _Fetch] = {}
+        self._requests: dict[tuple[object, ...], _Request] = {}
 
     async def get_token(
         self,
@@ -54,7 +53,7 @@ class ManagedIdentity:
         enable_cae: bool = False,
         **options: Any,  # noqa: ANN401 - the SDK's own signature.
     ) -> "AccessToken":
-        """Answer a token for one scope; `claims` of any content make the SDK ask for a new one."""
+        """Return a token for one scope; any `claims` make the SDK ask for a new one."""
 
         async def ask() -> "AccessToken":
             async with asyncio.timeout(self._patience):
@@ -63,16 +62,14 @@ class ManagedIdentity:
                 )
 
         wanted = (scopes, claims, tenant_id, enable_cae)
-        self._fetches = {key: fetch for key, fetch in self._fetches.items() if not fetch.ended}
-        fetch = self._fetches.get(wanted) or self._fetches.setdefault(wanted, _Fetch(ask))
-        with explained_for_identity():
-            async with asyncio.timeout(self._deadline):
-                return await fetch.token()
+        if wanted not in self._requests:
+            self._requests[wanted] = _Request(ask, ended=lambda: self._requests.pop(wanted))
+        return await self._requests[wanted].token(self._deadline)
 
     async def close(self) -> None:
-        """End the requests that are under way, and close the connections to the identity endpoint."""
-        for fetch in self._fetches.values():
-            await fetch.aclose()
+        """End running requests, and close the connections to the identity endpoint."""
+        for request in list(self._requests.values()):
+            await request.aclose()
         await self._credential.close()
 
     async def __aenter__(self) -> Self:
@@ -87,47 +84,47 @@ class ManagedIdentity:
         await self.close()
 
 
-class _Fetch:
-    """One request for a token, for all who wait for it."""
+class _Request:
+    """One request for a token, shared by its callers."""
 
-    def __init__(self, ask: Callable[[], Awaitable["AccessToken"]]) -> None:
-        self._ask = ask
-        self._token: AccessToken | None = None
-        self._failure = KeyUnavailable("the request for a token was broken off")
-        self.ended = False
-        self._flight = Flight("fetch a token")
-        self._flight.start(self._fly)
+    def __init__(self, ask: Callable[[], Awaitable["AccessToken"]], ended: Callable[[], object]) -> None:
+        self._answer: AccessToken | KeyUnavailable = KeyUnavailable("the request for a token was broken off")
+        # The task returns nothing, because the repr of a task shows its result.
+        self._task = asyncio.create_task(self._run(ask), name="fetch a token")
+        self._task.add_done_callback(lambda _: ended())
 
-    async def token(self) -> "AccessToken":
-        """Wait for it; raises `KeyUnavailable`."""
-        await self._flight.landed()
-        if self._token is None:
-            raise KeyUnavailable(self._failure.detail, retry_after=self._failure.retry_after)
-        return self._token
+    async def token(self, deadline: float) -> "AccessToken":
+        """Wait for the answer at most `deadline` seconds; raises `KeyUnavailable`."""
+        with explained_for_identity():
+            async with asyncio.timeout(deadline):
+                # Unlike awaiting the task, this does not cancel it with its caller.
+                await asyncio.wait((self._task,))
+        if isinstance(self._answer, KeyUnavailable):
+            raise KeyUnavailable(self._answer.detail, retry_after=self._answer.retry_after)
+        return self._answer
 
     async def aclose(self) -> None:
-        """End it, if it is under way."""
-        await self._flight.aclose()
+        """End the request."""
+        self._task.cancel()
+        await asyncio.wait((self._task,))
 
-    async def _fly(self) -> None:
+    async def _run(self, ask: Callable[[], Awaitable["AccessToken"]]) -> None:
         try:
             with explained_for_identity():
-                self._token = await self._ask()
+                self._answer = await ask()
         except KeyUnavailable as failure:
-            self._failure = failure
+            self._answer = failure
         except Exception as error:
-            # Its text might hold anything, a token included.
-            self._failure = KeyUnavailable(f"asking for a token failed with {type(error).__name__}")
-        finally:
-            self.ended = True
+            # Its text might quote anything, a token included.
+            self._answer = KeyUnavailable(f"asking for a token failed with {type(error).__name__}")
 
 
 def open_identity(
     client_id: str | None = None, *, deadline: float = 3.0, patience: float = 15.0
 ) -> ManagedIdentity:
-    """Build the credential of the system-assigned identity, or of the user-assigned one with this client id.
+    """Make the credential of the system-assigned identity, or of the user-assigned one with this client id.
 
-    Imports the SDK, which takes some 0.3 s: call it where the app is put together, once in a process.
+    Imports the SDK, which takes some 0.3 s: call it once in a process, where the app is built.
     """
     from azure.identity.aio import ManagedIdentityCredential
 
@@ -138,7 +135,7 @@ def open_identity(
 
 
 def _require_token(response: "PipelineResponse[Any, Any]") -> None:
-    # The SDK logs an answer that it cannot use, body and token included, as a warning: none gets that far.
+    # The SDK logs a response that it cannot use as a warning, with its body and token: stop it before that.
     http = response.http_response
     if http.status_code == 200 and not _has_token(http.text()):
         raise KeyUnavailable("the managed identity endpoint answered 200 without a token")

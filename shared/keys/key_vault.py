@@ -24,20 +24,20 @@ class KeyVaultSecrets:
         """Fetch the current version; raises `KeyUnavailable`, also for a value that no header can carry."""
         with explained_for_vault(self._host, name):
             async with asyncio.timeout(self._deadline):
-                # The SDK's object hides the value in its repr; the plain text gets no name here.
+                # The SDK's object hides the value in its repr; the plain text gets no variable here.
                 fetched = await self._client.get_secret(name)
         return require_usable(Secret(fetched.value or ""), name)
 
     async def aclose(self) -> None:
-        """Close the connections to the vault; the identity is closed by who opened it."""
+        """Close the connections to the vault; the identity stays open."""
         await self._client.close()
 
 
 def open_key_vault(vault_url: str, identity: ManagedIdentity, *, deadline: float = 3.0) -> KeyVaultSecrets:
-    """Build the client of the vault at `https://NAME.vault.azure.net`.
+    """Make the client of the vault at `https://NAME.vault.azure.net`.
 
     The SDK calls over TLS only, and refuses a challenge that names another domain than the vault's own.
-    Imports the SDK, which takes some 0.2 s: call it where the app is put together, once in a process.
+    Imports the SDK, which takes some 0.2 s: call it once in a process, where the app is built.
     """
     from azure.keyvault.secrets.aio import SecretClient
 

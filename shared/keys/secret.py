@@ -1,8 +1,8 @@
-"""A value that shows itself only to who asks for it by name."""
+"""A value that is shown only on request, and the port through which a caller gets one."""
 
 import hmac
 import re
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from shared.errors import KeyUnavailable
 
@@ -12,7 +12,7 @@ _USABLE = re.compile(r"[!-~]+")
 
 
 class Secret:
-    """A key or token: no repr, text, format, pickle or traceback with locals holds its value.
+    """A key or token. No repr, format, pickle or traceback with locals shows its value.
 
     `expires_at` is when the value stops working by itself, in unix milliseconds, or None.
     """
@@ -24,7 +24,7 @@ class Secret:
         self.expires_at = expires_at
 
     def reveal(self) -> str:
-        """Give the value itself away: call this where it is sent, and keep it in no variable."""
+        """Return the value itself: call this where it is sent, and keep it in no variable."""
         return self._value
 
     def __eq__(self, other: object) -> bool:
@@ -39,26 +39,54 @@ class Secret:
         return _SHOWN
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a secret is neither copied nor pickled")
+        raise TypeError("a secret cannot be copied or pickled")
+
+
+class SecretSource(Protocol):
+    """A secret that may be replaced while it is used."""
+
+    async def get(self) -> Secret:
+        """Return the value to use now; raises `KeyUnavailable`."""
+        ...
+
+    async def refresh(self, refused: Secret) -> Secret:
+        """Return a newer value than the refused one, or the refused one again; raises `KeyUnavailable`."""
+        ...
+
+
+class StaticSecret:
+    """A `SecretSource` with one value from the settings: for local runs."""
+
+    def __init__(self, value: Secret, *, name: str) -> None:
+        self._value = value
+        self._name = name
+
+    async def get(self) -> Secret:
+        """Return the value; raises `KeyUnavailable` where no header can carry it."""
+        return require_usable(self._value, self._name)
+
+    async def refresh(self, refused: Secret) -> Secret:
+        """Return the same value, whatever was refused."""
+        return await self.get()
 
 
 def require_usable(secret: Secret, name: str) -> Secret:
-    """Hand the secret back where a header can carry it; raise `KeyUnavailable` that says why it cannot.
-
-    App Service leaves a reference that it cannot resolve in place, as the literal text of the setting:
-    https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
-    """
+    """Return the secret; raises `KeyUnavailable` with the reason where no header can carry it."""
     if flaw := flaw_of(secret):
         raise KeyUnavailable(f"secret {name} {flaw}")
     return secret
 
 
 def flaw_of(secret: Secret) -> str | None:
-    """Why a header cannot carry the secret, or None."""
+    """Why a header cannot carry the secret, or None.
+
+    App Service leaves a reference that it cannot resolve in place, as the literal text of the setting:
+    https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
+    """
     if not secret.reveal():
         return "is empty"
     if secret.reveal().startswith(_UNRESOLVED_REFERENCE):
         return "is a Key Vault reference that the platform did not resolve: put the value itself there"
     if not _USABLE.fullmatch(secret.reveal()):
-        return "holds something other than printable ASCII without blanks, such as a line break at its end"
+        return "has a character other than printable ASCII without blanks, such as a line break at its end"
     return None

@@ -1,1 +1,1 @@
-"""The session record: who was given a session, and what became of it."""
+"""The session record: its rules, and its rows in the store."""

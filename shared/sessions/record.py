@@ -1,4 +1,4 @@
-"""What is kept of a session, and the rules by which it changes. Nothing here does I/O."""
+"""The record of a session and the rules by which it changes. Nothing here does I/O."""
 
 import hmac
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from shared.face.model import AuditEntry, Failure, LivenessDecision, SessionResu
 from shared.throttle.policy import Log
 
 EXPIRY_GRACE_MS = 120_000
-"""How long after its token's end a session may still bring the result of a check that was under way."""
+"""How long after the end of its token a session may still bring the result of a check that was running."""
 
 FINAL = (SessionStatus.RESULT_AVAILABLE, SessionStatus.EXPIRED)
 
@@ -29,11 +29,11 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """One session. Times are unix milliseconds; no image, no auth token and no raw device id is in here.
+    """One session. Times are unix milliseconds. It holds no image, no auth token and no raw device id.
 
-    `token_hash` is the SHA-256 of the auth token; `device` a pseudonym; `region` where it was made; `reads`
-    the times of the upstream reads that count against `THROTTLE_RESULT`. A record whose status is final never changes
-    its result again.
+    `token_hash` is the SHA-256 of the auth token, `device` a pseudonym, `region` the region that made the session,
+    `reads` the times of the upstream reads that count against `THROTTLE_RESULT`. Once the status is final, the result
+    never changes.
     """
 
     session_id: str
@@ -61,48 +61,53 @@ class SessionRecord:
 
     @property
     def final(self) -> bool:
-        """Whether the result is settled for good."""
+        """Whether the result can no longer change."""
         return self.status in FINAL
 
     @property
+    def closed(self) -> bool:
+        """Whether no outcome can be written any more: there is one, or the session was revoked."""
+        return self.final or self.revoked
+
+    @property
     def owes_event(self) -> bool:
-        """Whether the terminal event is still to come; a session that was revoked before its end has none."""
+        """Whether the terminal event is not published yet. A session revoked before its end has no event."""
         return self.published_at is None and (self.final or not self.revoked)
 
     def is_held_by(self, auth_token: str, principal: str | None) -> bool:
-        """Whether this caller was given the session: compares in constant time."""
+        """Whether the session was given to this caller. Tokens are compared in constant time."""
         same_token = hmac.compare_digest(self.token_hash.encode(), token_hash(auth_token).encode())
         return same_token and self.principal == principal
 
     def matches_digest(self, sent: str | None) -> bool | None:
-        """Whether the phone's digest is the result's; None where it sent none, or there is no result yet.
+        """Whether the phone's digest equals the result's. None if the phone sent none, or there is no result yet.
 
-        Where the two differ, somebody stood between phone and Face: such a result is not to be trusted
+        If they differ, the traffic between phone and Face was changed on its way, and the result cannot be trusted
         (azure-ai-vision-sdk, flutter sample, step 3.7).
         """
         if sent is None or self.status is not SessionStatus.RESULT_AVAILABLE:
             return None
         if not self.digest:
-            # Nothing is the same as nothing: an empty field does not match a result that has none.
+            # An empty header does not match a result without a digest.
             return False
         return hmac.compare_digest(self.digest.lower().encode(), sent.lower().encode("utf-8", "replace"))
 
     def passed(self, sent_digest: str | None) -> bool:
-        """Whether a live person was shown: only a successful attempt with `realface` and no digest that differs."""
+        """Whether the check passed: the decision is `realface`, without a failure or a digest that differs."""
         is_real = self.decision is LivenessDecision.REALFACE and self.failure is None
         return is_real and self.matches_digest(sent_digest) is not False
 
     def noted(self, step: Step, now: int) -> "SessionRecord":
-        """The record with one more line of history."""
+        """The record with one more step in its history."""
         return replace(self, history=(*self.history, (now, step)))
 
     def audit(self) -> tuple[AuditEntry, ...]:
-        """The history as the entries of an audit, with the outcome where it came; ids count from 1."""
+        """The history as audit entries, with the outcome in the entry of its step. Ids count from 1."""
         return tuple(self._audited(number, at, step) for number, (at, step) in enumerate(self.history, 1))
 
     def with_result(self, result: SessionResult, now: int) -> "SessionRecord":
-        """The record after Face was asked; what is final, or was revoked before it was, stays as it is."""
-        if self.final or self.revoked:
+        """The record after Face answered. A closed record stays as it is."""
+        if self.closed:
             return self
         if result.status is SessionStatus.RESULT_AVAILABLE:
             return replace(
@@ -123,31 +128,32 @@ class SessionRecord:
         return moved.noted(Step.STARTED, now) if status is not self.status else moved
 
     def expired(self, now: int) -> "SessionRecord":
-        """The record of a session that ended without a result."""
-        if self.final or self.revoked:
+        """The record of a session that ended without a result. A closed record stays as it is."""
+        if self.closed:
             return self
         return replace(self, status=SessionStatus.EXPIRED, completed_at=now).noted(Step.EXPIRED, now)
 
     def gone(self, now: int) -> "SessionRecord":
-        """The record after Face said that it knows no such session; raises `UpstreamFailure` where it has to know it.
+        """The record after Face answered that it does not know the session.
 
-        Face keeps a session for 48 hours, unless the broker deletes it: it does so after it wrote that the session is
-        final or revoked. So this is to be asked of a record that was read after Face had answered.
+        Raises `UpstreamFailure` while Face still has to know it: Face keeps a session for 48 hours, and the broker
+        deletes one only after it wrote that the session is closed. So read the record again, after Face answered,
+        before calling this.
         """
-        if not (self.final or self.revoked or self._is_over(now)):
+        if not (self.closed or self._is_over(now)):
             raise UpstreamFailure("Face does not know the session: is this the resource that made it?")
         return self.expired(now)
 
     def as_published(self, now: int) -> "SessionRecord":
-        """The record of a session whose event was taken."""
+        """The record after its event was published."""
         return self if self.published_at else replace(self, published_at=now).noted(Step.PUBLISHED, now)
 
     def as_revoked(self, now: int) -> "SessionRecord":
-        """The record of a session that its phone ended."""
+        """The record after its phone revoked the session."""
         return self if self.revoked else replace(self, revoked=True).noted(Step.REVOKED, now)
 
     def as_deleted_upstream(self, now: int) -> "SessionRecord":
-        """The record of a session that Face was told to forget."""
+        """The record after the session was deleted at Face."""
         if self.deleted_upstream:
             return self
         return replace(self, deleted_upstream=True).noted(Step.DELETED_UPSTREAM, now)
@@ -170,5 +176,5 @@ class SessionRecord:
 
 
 def token_hash(auth_token: str) -> str:
-    """What is kept of an auth token: enough to know it again."""
+    """The SHA-256 of an auth token, which is all that is stored of it."""
     return sha256(auth_token.encode("utf-8", "replace")).hexdigest()

@@ -17,17 +17,16 @@ _TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A record as it was read, with what a replacement has to show."""
+    """A record as it was read, with the ETag that a replacement needs."""
 
     record: SessionRecord
     etag: str
 
 
 class Sessions:
-    """Reads and writes session records, which are kept for some days after they were made.
+    """Reads and writes session records. A record is kept for `retention_days` after its creation.
 
-    One whose event is not published is kept for twice as long: whoever mends what stands in the way finds it, and it
-    goes in the end all the same.
+    One whose event is not published yet is kept twice as long, so that an operator has time to find out why.
     """
 
     def __init__(self, store: EntityStore, retention_days: int) -> None:
@@ -44,20 +43,20 @@ class Sessions:
         await self._store.insert(Table.SESSIONS, self._to_entity(record, ""))
 
     async def replace(self, stored: Stored, record: SessionRecord) -> Stored:
-        """Put a record in the place of the one that was read; raises `EntityChanged`."""
+        """Replace the record that was read; raises `EntityChanged` if another writer came first."""
         if record == stored.record:
             return stored
         written = await self._store.replace(Table.SESSIONS, self._to_entity(record, stored.etag))
         return Stored(record, written.etag)
 
     async def remove(self, session_id: str) -> None:
-        """Forget a session."""
+        """Delete the record of a session."""
         await self._store.delete(Table.SESSIONS, session_id)
 
     async def put_off(self, stored: Stored, due: int) -> bool:
-        """Whether a record is to be kept for longer than until `due`, the date that its row was written with.
+        """Extend the expiry of a row if retention was raised since it was written; True if that was done.
 
-        That is so where more days are kept now than then; the row is written anew. Raises `EntityChanged`.
+        `due` is the row's expiry. Raises `EntityChanged`.
         """
         renewed = self._to_entity(stored.record, stored.etag)
         if renewed.expires_at <= due:
@@ -66,14 +65,14 @@ class Sessions:
         return True
 
     async def reload(self, session_id: str) -> Stored:
-        """Read a record that was there a moment ago; raises `SessionNotFound` where it is gone."""
+        """Read a record again; raises `SessionNotFound` if it was deleted meanwhile."""
         stored = await self.get(session_id)
         if stored is None:
             raise SessionNotFound
         return stored
 
     async def change(self, stored: Stored, change: Callable[[SessionRecord], SessionRecord]) -> Stored:
-        """Apply a change to the record as it is now, whoever else writes it at the same time."""
+        """Apply a change to the current record, again after each lost race; raises `StorageUnavailable`."""
         for _ in range(_TRIES):
             try:
                 return await self.replace(stored, change(stored.record))
@@ -87,7 +86,7 @@ class Sessions:
 
 
 def from_entity(entity: Entity) -> Stored:
-    """Read a record; raises `StorageUnavailable` for a row that is none."""
+    """Read a record; raises `StorageUnavailable` for a row that is not a record."""
     try:
         return Stored(_to_record(entity.key, dict(entity.values)), entity.etag)
     except (KeyError, TypeError, ValueError) as fault:
@@ -95,7 +94,7 @@ def from_entity(entity: Entity) -> Stored:
 
 
 def retention_days_of(entity: Entity) -> int:
-    """For how many days records are kept by whoever wrote this one; raises `StorageUnavailable`."""
+    """The retention in days that this row was written with; raises `StorageUnavailable`."""
     record = from_entity(entity).record
     return (entity.expires_at - record.created_at) // (_DAY_MS * _times_kept(record))
 

@@ -236,7 +236,7 @@ class Limiter:
                     decision = decide(rows, self._clock())
                     rests_on = {refusal.subject.key for refusal in decision.refusals} or set(keys)
                     if unread := rests_on - decision.changed.keys() - read:
-                        rows |= await self._rows.read(unread)
+                        rows |= await self._rows.read(sorted(unread))
                         read |= unread
                         continue
                     try:

@@ -1,4 +1,4 @@
-"""The audit of a session through HTTP, over the simulator, in each version of the upstream."""
+"""The audit of a session over HTTP, with the simulator in each API version."""
 
 import logging
 import uuid
@@ -31,13 +31,13 @@ ENTRY = {
 
 
 async def audit(broker: Broker, session: dict[str, Any], **query: str | int) -> httpx.Response:
-    """Ask as a server does."""
+    """Ask as a server."""
     path = f"/api/sessions/{session['sessionId']}/audit"
     return await broker.http.get(path, headers=KEY, params=query)
 
 
 async def audited(broker: Broker, session: dict[str, Any], **query: str | int) -> dict[str, Any]:
-    """Ask, and expect an audit whose entries have the one shape that there is."""
+    """Ask, and expect entries of the one shape."""
     answer = await audit(broker, session, **query)
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()
@@ -57,7 +57,7 @@ def require_error(answer: httpx.Response, status: int, code: str) -> None:
 
 
 async def test_first_version_tells_each_attempt_as_face_entered_it() -> None:
-    """With v1.1-preview.1 a server sees every attempt, the failed one too, with Face's ids and verdicts."""
+    """With v1.1-preview.1 a server sees every attempt, also a failed one, with Face's ids and decisions."""
     async with running_broker() as broker:
         session = await broker.created("sim-second-passes")
         told = [await broker.perform(session) for _ in range(2)]
@@ -85,7 +85,7 @@ async def test_first_version_tells_each_attempt_as_face_entered_it() -> None:
 
 @pytest.mark.parametrize("version", NEWER)
 async def test_later_versions_tell_the_history_of_the_record(version: str) -> None:
-    """Where the upstream has no audit, the broker's own record is told in the same shape, with the outcome."""
+    """Where Face has no audit, the broker's record answers in the same shape, with the outcome."""
     async with running_broker(FACE_API_VERSION=version) as broker:
         session = await broker.created()
         told = await broker.perform(session)
@@ -106,17 +106,9 @@ async def test_later_versions_tell_the_history_of_the_record(version: str) -> No
     assert uuid.UUID(completed["requestId"])
 
 
-async def test_session_without_an_attempt_has_an_empty_audit_upstream() -> None:
-    """Nobody started it: Face has nothing to tell, and says so."""
-    async with running_broker() as broker:
-        body = await audited(broker, await broker.created())
-
-    assert (body["source"], body["entries"]) == ("upstream", [])
-
-
 @pytest.mark.parametrize("version", API_VERSIONS)
 async def test_collected_session_is_told_from_the_record(version: str) -> None:
-    """After the result is collected the upstream session is deleted: what is left is the record, and it says so."""
+    """After the result is collected the session is deleted at Face: the record is left."""
     async with running_broker(FACE_API_VERSION=version) as broker:
         session = await broker.created()
         await broker.perform(session)
@@ -145,7 +137,7 @@ async def test_session_that_face_forgot_is_told_from_the_record() -> None:
 
 
 async def test_session_is_audited_in_the_version_that_it_was_made_with() -> None:
-    """Where another version is spoken by now, which has no audit, Face is asked for its entries all the same."""
+    """Also after the operator changed to a version that has no audit."""
     async with running_broker() as broker:
         session = await broker.created()
         await broker.perform(session)
@@ -159,31 +151,22 @@ async def test_session_is_audited_in_the_version_that_it_was_made_with() -> None
     assert (body["source"], len(body["entries"])) == ("upstream", 1)
 
 
-async def test_revoked_session_can_be_audited() -> None:
-    """Phones do not find it any more; an auditor sees that it was revoked."""
-    async with running_broker() as broker:
-        session = await broker.created()
-        await broker.revoke(session)
-
-        body = await audited(broker, session)
-
-    assert [entry["event"] for entry in body["entries"]] == ["created", "revoked", "deletedUpstream"]
-
-
-async def test_decision_is_told_to_servers_where_it_is_kept_from_phones() -> None:
-    """`RESULT_VISIBILITY=status` is about phones."""
+async def test_server_sees_what_phones_do_not() -> None:
+    """A decision that `RESULT_VISIBILITY=status` hides from phones, and a revoked session."""
     async with running_broker(RESULT_VISIBILITY="status") as broker:
         session = await broker.created()
         await broker.perform(session)
+        decided = await audited(broker, session)
+        await broker.revoke(session)
+        revoked = await audited(broker, session)
 
-        body = await audited(broker, session)
-
-    assert body["entries"][0]["livenessDecision"] == "realface"
+    assert decided["entries"][0]["livenessDecision"] == "realface"
+    assert [entry["event"] for entry in revoked["entries"]] == ["created", "revoked", "deletedUpstream"]
 
 
 @pytest.mark.parametrize("version", [OLD, NEWER[0]])
 async def test_pages_follow_each_other(version: str) -> None:
-    """A page begins after `start` and has at most `top` entries, whoever tells them."""
+    """A page begins after `start` and has at most `top` entries, from either source."""
     async with running_broker(FACE_API_VERSION=version) as broker:
         session = await broker.created()
         for _ in range(2):
@@ -200,92 +183,51 @@ async def test_pages_follow_each_other(version: str) -> None:
     assert after == []
 
 
-@pytest.mark.parametrize(
-    ("query", "code"),
-    [
-        pytest.param({"top": "0"}, "InvalidTop", id="top-0"),
-        pytest.param({"top": "1001"}, "InvalidTop", id="top-1001"),
-        pytest.param({"top": "x"}, "InvalidTop", id="top-text"),
-        pytest.param({"top": "1.0"}, "InvalidTop", id="top-fraction"),
-        pytest.param({"top": "\u0661"}, "InvalidTop", id="top-other-digits"),
-        pytest.param({"top": "9" * 5000}, "InvalidTop", id="top-endless"),
-        pytest.param({"start": "-1"}, "InvalidStart", id="start-negative"),
-        pytest.param({"start": "x&top=1"}, "InvalidStart", id="start-with-more"),
-        pytest.param({"start": str(2**63)}, "InvalidStart", id="start-beyond-64-bits"),
-        pytest.param({"start": "1\n"}, "InvalidStart", id="start-with-a-line-end"),
-    ],
-)
-async def test_page_that_cannot_be_is_refused_and_asks_nobody(query: dict[str, str], code: str) -> None:
-    """The upstream's own limits hold here already, in its words."""
+async def test_page_is_within_the_limits_of_face() -> None:
+    """Another page is refused in Face's words, without a call. An empty `top` is as good as none."""
+    refused = [
+        *(("InvalidTop", {"top": top}) for top in ("0", "1001", "x", "1.0", "\u0661", "9" * 5000)),
+        *(("InvalidStart", {"start": start}) for start in ("-1", "x&top=1", str(2**63), "1\n")),
+    ]
     async with running_broker() as broker:
-        answer = await audit(broker, await broker.created(), **query)
+        session = await broker.created()
+        for code, query in refused:
+            require_error(await audit(broker, session, **query), 400, code)
+        calls = broker.simulator.calls["audit"]
+        for query in ({"top": "1000"}, {"top": "1"}, {"start": str(2**63 - 1)}, {"top": ""}):
+            body = await audited(broker, session, **query)
+            assert (body["source"], body["entries"]) == ("upstream", [])
 
-        require_error(answer, 400, code)
-        assert broker.simulator.calls["audit"] == 0
-
-
-@pytest.mark.parametrize("query", [{"top": "1000"}, {"top": "1"}, {"start": str(2**63 - 1)}, {"top": ""}])
-async def test_page_at_its_limits_is_taken(query: dict[str, str]) -> None:
-    """Both ends of a range are valid; an empty parameter is none."""
-    async with running_broker() as broker:
-        assert (await audited(broker, await broker.created(), **query))["entries"] == []
+        assert (calls, broker.simulator.calls["audit"]) == (0, 4)
 
 
-@pytest.mark.parametrize(
-    "session_id",
-    [
-        "b12e033e-bda7-4b83-a211-e721c661f30e",
-        "unknown",
-        "%2e%2e%2fx",
-        "a%00b"[:1],
-        "B12E033E-BDA7-4B83-A211-E721C661F30E",
-    ],
-)
-async def test_session_that_this_broker_did_not_make_is_not_found(session_id: str) -> None:
-    """The record decides: Face is not asked about a session that is somebody else's."""
-    async with running_broker() as broker:
-        require_error(await audit(broker, {"sessionId": session_id}), 404, "SessionNotFound")
-
-        assert broker.simulator.calls["audit"] == 0
-
-
-async def test_session_made_beside_the_broker_is_not_found() -> None:
-    """A session of the same Face resource that has no record here is none."""
+async def test_session_without_a_record_is_not_found() -> None:
+    """Unknown, malformed, or made at the same Face resource by another app: Face is not asked about it."""
     async with running_broker() as broker:
         session = await broker.created()
         await broker.app.sessions.remove(session["sessionId"])
+        for session_id in (session["sessionId"], str(uuid.UUID(int=1)), "unknown", "%2e%2e%2fx"):
+            require_error(await audit(broker, {"sessionId": session_id}), 404, "SessionNotFound")
 
-        require_error(await audit(broker, session), 404, "SessionNotFound")
+        assert broker.simulator.calls["audit"] == 0
 
 
-@pytest.mark.parametrize("headers", [{}, {"x-functions-key": "wrong"}], ids=["none", "wrong"])
-async def test_without_the_function_key_it_is_the_hosts_401(headers: dict[str, str]) -> None:
+async def test_host_requires_the_function_key() -> None:
     """A phone with its session's token gets nothing here."""
     async with running_broker() as broker:
         session = await broker.created()
-        token = {"X-Session-Token": session["authToken"]}
-
-        answer = await broker.http.get(f"/api/sessions/{session['sessionId']}/audit", headers=token | headers)
-
-    assert (answer.status_code, answer.content) == (401, b"")
-
-
-@pytest.mark.parametrize("method", ["POST", "DELETE", "OPTIONS", "BREW"])
-async def test_other_methods_are_not_allowed(method: str) -> None:
-    """The path exists with one method, and says which, to anybody."""
-    async with running_broker() as broker:
-        answer = await broker.http.request(method, f"/api/sessions/{uuid.UUID(int=1)}/audit/")
-
-    require_error(answer, 405, "MethodNotAllowed")
-    assert answer.headers["Allow"] == "GET"
+        path = f"/api/sessions/{session['sessionId']}/audit"
+        for headers in ({}, {"x-functions-key": "wrong"}):
+            answer = await broker.http.get(path, headers={"X-Session-Token": session["authToken"], **headers})
+            assert (answer.status_code, answer.content) == (401, b"")
 
 
 @pytest.mark.parametrize(
     ("status", "answered", "code"),
     [(500, 502, "UpstreamFailure"), (401, 502, "UpstreamUnauthorized"), (404, 502, "UpstreamFailure")],
 )
-async def test_upstream_trouble_is_told_by_the_catalogue(status: int, answered: int, code: str) -> None:
-    """What Face does wrong is not hidden behind the record."""
+async def test_failure_of_face_is_answered_by_the_catalogue(status: int, answered: int, code: str) -> None:
+    """A failure of Face is not hidden behind the record."""
     async with running_broker() as broker:
         session = await broker.created()
         broker.simulator.fail(status, count=5)
@@ -293,10 +235,10 @@ async def test_upstream_trouble_is_told_by_the_catalogue(status: int, answered: 
         require_error(await audit(broker, session), answered, code)
 
 
-async def test_canaries_of_phone_and_face_show_in_no_answer_and_no_log(
+async def test_nothing_secret_is_in_the_answer_or_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Token, key, device id, and what the phone writes into its own calls: an auditor is told none of them."""
+    """Token, key, device id, and the header fields of the phone's own calls reach no server."""
     caplog.set_level(logging.DEBUG)
     async with running_broker() as broker:
         session = await broker.created("canary-device")

@@ -1,104 +1,147 @@
-"""What the collector does with a session, wherever that stands."""
+"""What the collector does with a session in each state, and when Face, store, queue or topic fail."""
 
+import asyncio
 import json
 import logging
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from collect_result.delays import DEADLINE
-from collect_result.use_case import collect_result
+from collect_result.delays import DEADLINE, OUTAGE_DEADLINE
+from collect_result.use_case import MAX_FAILURES, collect_result
 from get_result.use_case import ResultQuery, get_result
 from revoke_session.use_case import revoke_session
-from shared.access import Caller
+from shared.errors import (
+    DeviceThrottled,
+    EventsUnavailable,
+    KeyUnavailable,
+    MessageGivenUp,
+    StorageUnavailable,
+    UpstreamError,
+    UpstreamFailure,
+    UpstreamQuotaExceeded,
+    UpstreamThrottled,
+    UpstreamTimeout,
+    UpstreamUnauthorized,
+)
 from shared.events.cloud_event import COMPLETED, EXPIRED
-from shared.face.model import SessionResult, SessionStatus
+from shared.face.model import LivenessDecision, SessionResult, SessionStatus
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import Step
-from tests.collect_result.workshop import MASKED, REAL, STARTED, Workshop
+from shared.storage.port import Table
+from tests.collect_result.workshop import MASKED, PHONE, REAL, SPOOF, STARTED, TOKEN, Workshop
 
 HOUR = 3_600
+DAY = 24 * HOUR
+UNKNOWN = "b12e033e-bda7-4b83-a211-e721c661f30e"
+UNCERTAIN = replace(SPOOF, decision=LivenessDecision.UNCERTAIN)
+TOO_LARGE = EventsUnavailable("Event Grid answered 413", lasting=True)
+TOPIC_DOWN = EventsUnavailable("the topic is down", retry_after=40.0)
+
+FACE_ERRORS = [
+    pytest.param(UpstreamFailure("down"), id="failure"),
+    pytest.param(UpstreamTimeout("slow"), id="timeout"),
+    pytest.param(UpstreamUnauthorized("wrong key"), id="unauthorized"),
+    pytest.param(UpstreamThrottled("busy", retry_after=26.0), id="throttled"),
+    pytest.param(UpstreamQuotaExceeded("used up", retry_after=DAY), id="quota"),
+    pytest.param(KeyUnavailable("the vault is down", retry_after=1.0), id="key"),
+]
 
 
-async def test_result_that_is_there_is_recorded_published_and_deleted_upstream(workshop: Workshop) -> None:
-    """One run takes a session to its end, in the order in which nothing can be lost."""
-    session_id = await workshop.created()
-    workshop.face.answer(session_id, REAL)
+@pytest.fixture
+def workshop() -> Workshop:
+    """A collector with the default settings."""
+    return Workshop()
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    """The collector's lines of the log."""
+    return [json.loads(line.message) for line in caplog.records if line.name == "collect_result.use_case"]
+
+
+async def test_result_is_recorded_published_and_deleted_upstream_in_this_order(workshop: Workshop) -> None:
+    """One run takes a session to its end."""
+    session_id = await workshop.created(REAL)
 
     await workshop.collect(session_id)
 
     [event] = workshop.publisher.events
-    record = await workshop.record(session_id)
-    steps = [step for _, step in record.history]
+    steps = [step for _, step in (await workshop.stored(session_id)).record.history]
     assert steps == [Step.CREATED, Step.COMPLETED, Step.PUBLISHED, Step.DELETED_UPSTREAM]
     assert (event["type"], event["subject"], event["data"]["passed"]) == (COMPLETED, session_id, True)
-    assert workshop.face.deleted == [session_id]
-    assert workshop.waiting() == []
+    assert (workshop.face.deleted, workshop.waiting) == ([session_id], [])
 
 
-async def test_run_has_one_request_id_for_all_that_it_does(
-    workshop: Workshop, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Its lines of the log and its calls of Face are found together, and with the request that began it."""
-    session_id = await workshop.created()
-    workshop.face.answer(session_id, REAL)
+async def test_run_has_one_request_id(workshop: Workshop, caplog: pytest.LogCaptureFixture) -> None:
+    """The id connects the run's log lines and calls of Face, and the trace connects them with the create."""
+    caplog.set_level(logging.INFO)
+    session_id = await workshop.created(REAL)
     message = CollectMessage(session_id, Reason.POLL, traceparent="00-" + "1" * 32 + "-" + "2" * 16 + "-00")
 
-    with caplog.at_level(logging.INFO):
-        await collect_result(workshop.app, message)
-        await collect_result(
-            workshop.app, CollectMessage("b12e033e-bda7-4b83-a211-e721c661f30e", Reason.POLL)
-        )
+    await collect_result(workshop.app, message)
+    await workshop.collect(UNKNOWN)
 
-    [published, unknown] = [json.loads(line.message) for line in caplog.records if "collect_r" in line.name]
+    [published, unknown] = logged(caplog)
     _, read, deleted, other = workshop.face.request_ids
     assert read == deleted == published["requestId"] != other == unknown["requestId"]
     assert (published["reason"], published["traceparent"]) == ("poll", message.traceparent)
 
 
-async def test_result_that_a_poll_recorded_is_not_read_again(workshop: Workshop) -> None:
-    """The record knows it: the collector only publishes and deletes."""
-    session_id = await workshop.created()
-    await workshop.change(session_id, lambda record: record.with_result(REAL, workshop.clock()))
-
-    await workshop.collect(session_id, reason=Reason.POLL)
-
-    assert len(workshop.publisher.events) == 1
-    assert workshop.face.calls == {"create": 1, "delete": 1}
-
-
-async def test_message_of_a_session_that_has_ended_does_nothing(workshop: Workshop) -> None:
-    """A message that is delivered again, or comes late, costs one look at the record."""
-    session_id = await workshop.created()
-    workshop.face.answer(session_id, REAL)
+async def test_message_of_an_ended_session_does_nothing(workshop: Workshop) -> None:
+    """A message that is delivered again, or late, only reads the record."""
+    session_id = await workshop.created(REAL)
     await workshop.collect(session_id)
     before = workshop.face.calls.copy()
 
-    for _ in range(3):
-        await workshop.collect(session_id)
+    for reason in Reason:
+        await workshop.collect(session_id, reason=reason)
 
-    assert (len(workshop.publisher.events), workshop.face.calls) == (1, before)
+    assert (workshop.published, workshop.face.calls) == ([COMPLETED], before)
 
 
+@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize("published", [False, True])
+async def test_run_continues_where_the_record_says(
+    workshop: Workshop, published: bool, reason: Reason
+) -> None:
+    """A recorded result is not read again, and a published event is not published again."""
+    session_id = await workshop.created()
+    now = workshop.clock()
+    await workshop.change(session_id, lambda record: record.with_result(REAL, now))
+    if published:
+        await workshop.change(session_id, lambda record: record.as_published(now))
+
+    await workshop.collect(session_id, reason=reason)
+
+    assert workshop.published == ([] if published else [COMPLETED])
+    assert workshop.face.calls == {"create": 1, "delete": 1}
+    assert workshop.waiting == []
+
+
+@pytest.mark.parametrize("reason", Reason)
 @pytest.mark.parametrize(
     ("looks", "delay"),
     [(0, 30), (1, 120), (2, 600), (3, HOUR), (4, 4 * HOUR), (5, 12 * HOUR), (6, 12 * HOUR)],
 )
-async def test_result_that_is_not_there_is_looked_for_later_and_later(
-    workshop: Workshop, looks: int, delay: float
+async def test_open_session_is_looked_at_again_later_and_later(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture, looks: int, delay: float, reason: Reason
 ) -> None:
-    """While the token works nothing is over: the message goes back, each time for longer."""
+    """While the token works nothing is decided. The log says that the session is taken care of."""
+    caplog.set_level(logging.INFO)
     session_id = await workshop.created(lifetime=86_400)
 
-    await workshop.collect(session_id, looks=looks)
+    await workshop.collect(session_id, looks=looks, reason=reason)
 
-    [waiting] = workshop.waiting()
-    assert waiting.message == CollectMessage(session_id, Reason.SWEEP, looks=looks + 1)
-    assert waiting.seconds == delay
-    assert workshop.publisher.events == []
+    assert workshop.waiting == [CollectMessage(session_id, reason, looks=looks + 1)]
+    assert (workshop.delays, workshop.published) == ([delay], [])
+    assert [(line["event"], line["sessionId"]) for line in logged(caplog)] == [
+        ("session_still_open", session_id)
+    ]
 
 
-async def test_session_that_nobody_started_expires_when_the_sweep_comes(workshop: Workshop) -> None:
-    """Two minutes after the token's end nobody can begin any more."""
+async def test_session_that_nobody_started_expires_at_the_sweep(workshop: Workshop) -> None:
+    """Two minutes after the end of the token nobody can start it any more."""
     session_id = await workshop.created(lifetime=60)
     workshop.clock.advance_seconds(60 + 125)
 
@@ -109,73 +152,57 @@ async def test_session_that_nobody_started_expires_when_the_sweep_comes(workshop
     assert workshop.face.deleted == [session_id]
 
 
-async def test_session_that_was_started_and_never_ends_expires_after_47_hours(workshop: Workshop) -> None:
-    """Where Face does not say that it has expired, it is looked for until shortly before Face forgets it."""
-    session_id = await workshop.created()
+async def test_started_session_without_an_end_expires_after_47_hours(workshop: Workshop) -> None:
+    """It is looked at until shortly before Face forgets it."""
+    session_id = await workshop.created(STARTED)
     created_at = workshop.clock()
-    workshop.face.answer(session_id, STARTED)
     workshop.clock.advance_seconds(725)
     await workshop.collect(session_id)
 
     await workshop.run_queue()
 
-    [event] = workshop.publisher.events
-    assert (event["type"], workshop.clock()) == (EXPIRED, created_at + DEADLINE * 1000)
-    assert workshop.face.calls["result"] == 10
-    assert workshop.face.deleted == [session_id]
+    assert (workshop.published, workshop.clock()) == ([EXPIRED], created_at + DEADLINE * 1000)
+    assert (workshop.face.calls["result"], workshop.face.deleted) == (10, [session_id])
 
 
-async def test_result_that_comes_late_still_completes(workshop: Workshop) -> None:
-    """A session that was started is not given up before its deadline."""
-    session_id = await workshop.created()
-    workshop.face.answer(session_id, STARTED)
-    workshop.clock.advance_seconds(725)
+@pytest.mark.parametrize("seconds", [725, DEADLINE])
+async def test_late_result_completes(workshop: Workshop, seconds: int) -> None:
+    """A started session stays open after its token's end, and the last look comes before it expires."""
+    session_id = await workshop.created(STARTED)
+    workshop.clock.advance_seconds(seconds - 1)
     await workshop.collect(session_id)
     workshop.face.answer(session_id, REAL)
 
     await workshop.run_queue()
 
-    assert [event["type"] for event in workshop.publisher.events] == [COMPLETED]
-
-
-async def test_result_that_is_there_at_the_deadline_completes(workshop: Workshop) -> None:
-    """The last look comes before the verdict that there is no result."""
-    session_id = await workshop.created()
-    workshop.clock.advance_seconds(DEADLINE)
-    workshop.face.answer(session_id, REAL)
-
-    await workshop.collect(session_id, 9)
-
-    assert [event["type"] for event in workshop.publisher.events] == [COMPLETED]
+    assert workshop.published == [COMPLETED]
 
 
 async def test_session_that_face_calls_expired_waits_for_the_grace(workshop: Workshop) -> None:
-    """A token that has just ended may belong to a check that is under way; a little later it does not."""
-    session_id = await workshop.created(lifetime=60)
-    workshop.face.answer(session_id, SessionResult(SessionStatus.EXPIRED))
+    """A check may still be running when its token ends; a little later it cannot."""
+    session_id = await workshop.created(SessionResult(SessionStatus.EXPIRED), lifetime=60)
     workshop.clock.advance_seconds(61)
 
     await workshop.collect(session_id)
-    early = list(workshop.publisher.events)
+    early = workshop.published
     await workshop.run_queue()
 
-    assert early == []
-    assert [event["type"] for event in workshop.publisher.events] == [EXPIRED]
+    assert (early, workshop.published) == ([], [EXPIRED])
 
 
-async def test_session_gone_upstream_expires_once_its_token_has_ended(workshop: Workshop) -> None:
-    """What Face has forgotten brings no result any more."""
+async def test_forgotten_session_expires_after_its_grace(workshop: Workshop) -> None:
+    """A session that Face does not know brings no result."""
     session_id = await workshop.created()
     workshop.face.forget(session_id)
     workshop.clock.advance_seconds(600 + 121)
 
     await workshop.collect(session_id)
 
-    assert [event["type"] for event in workshop.publisher.events] == [EXPIRED]
+    assert workshop.published == [EXPIRED]
 
 
-async def test_session_that_face_does_not_know_too_early_is_looked_for_again(workshop: Workshop) -> None:
-    """While its token works Face has to know it: whatever does not, a check is not ended by that."""
+async def test_session_that_face_must_know_is_looked_for_again(workshop: Workshop) -> None:
+    """While the token works, a 404 is a fault of Face and does not end a check."""
     session_id = await workshop.created()
     workshop.face.forget(session_id)
     workshop.clock.advance_seconds(600 + 120)
@@ -184,148 +211,401 @@ async def test_session_that_face_does_not_know_too_early_is_looked_for_again(wor
     workshop.face.answer(session_id, REAL)
     await workshop.run_queue()
 
-    assert [event["type"] for event in workshop.publisher.events] == [COMPLETED]
+    assert workshop.published == [COMPLETED]
 
 
 async def test_event_names_the_region_that_made_the_session(workshop: Workshop) -> None:
-    """One source and one id, whatever the region is called by the time of the event."""
-    session_id = await workshop.created()
-    workshop.face.answer(session_id, REAL)
+    """Source and id stay the same when the region is renamed before the event."""
+    session_id = await workshop.created(REAL)
 
-    await collect_result(workshop.renamed("elsewhere"), CollectMessage(session_id, Reason.SWEEP))
+    await collect_result(workshop.app_in("elsewhere"), CollectMessage(session_id, Reason.SWEEP))
 
     [event] = workshop.publisher.events
     assert (event["source"], event["data"]["region"]) == ("/face-liveness-broker/westeurope", "westeurope")
 
 
-@pytest.mark.parametrize("polled", [False, True])
-async def test_session_is_read_and_deleted_in_the_version_that_it_was_made_with(
-    workshop: Workshop, polled: bool
-) -> None:
-    """The operator may change FACE_API_VERSION while sessions are on their way."""
-    session_id = await workshop.created()
-    workshop.face.answer(session_id, REAL)
+@pytest.mark.parametrize("way", ["collect", "poll", "revoke"])
+async def test_session_is_ended_in_the_api_version_that_made_it(workshop: Workshop, way: str) -> None:
+    """The operator may change FACE_API_VERSION while a session is open."""
+    session_id = await workshop.created(REAL)
     workshop.face.api_version = "v1.2"
 
-    if polled:
-        query = ResultQuery(session_id, "auth-token-1", Caller(principal="somebody"), "a-request")
+    if way == "poll":
+        query = ResultQuery(session_id, TOKEN, PHONE, "a-request")
         assert (await get_result(workshop.app, query)).record.final
+    if way == "revoke":
+        await revoke_session(workshop.app, session_id, TOKEN, PHONE, "a-request")
     await workshop.collect(session_id)
 
-    assert [event["data"]["faceApiVersion"] for event in workshop.publisher.events] == ["v1.1-preview.1"]
-    assert workshop.face.deleted == [session_id]
-
-
-async def test_session_is_revoked_in_the_version_that_it_was_made_with(workshop: Workshop) -> None:
-    """Its token stops working, whatever version is spoken by now."""
-    session_id = await workshop.created()
-    workshop.face.api_version = "v1.2"
-
-    await revoke_session(workshop.app, session_id, "auth-token-1", Caller(principal="somebody"), "a-request")
-
+    versions = [event["data"]["faceApiVersion"] for event in workshop.publisher.events]
+    assert versions == ([] if way == "revoke" else ["v1.1-preview.1"])
     assert workshop.face.deleted == [session_id]
 
 
 async def test_failed_attempt_completes_without_a_decision(workshop: Workshop) -> None:
-    """A result that is a failure says why, and has not passed."""
-    session_id = await workshop.created()
-    workshop.face.answer(session_id, MASKED)
-
-    await workshop.collect(session_id)
+    """The event says why, and that the check did not pass."""
+    await workshop.collect(await workshop.created(MASKED))
 
     data = workshop.publisher.events[0]["data"]
     assert (data["passed"], data["livenessDecision"]) == (False, None)
     assert data["failure"] == {"code": "FaceWithMaskDetected", "message": "Mask detected on face image."}
 
 
-async def test_operator_keeps_sessions_at_face_they_are_not_deleted() -> None:
-    """With DELETE_AFTER_RESULT=false the session stays until Face forgets it."""
-    workshop = Workshop({"DELETE_AFTER_RESULT": "false"})
-    session_id = await workshop.created()
-    workshop.face.answer(session_id, REAL)
+async def test_session_stays_at_face_where_the_operator_wants_it() -> None:
+    """With DELETE_AFTER_RESULT=false nothing is deleted."""
+    workshop = Workshop(DELETE_AFTER_RESULT="false")
 
-    await workshop.collect(session_id)
+    await workshop.collect(await workshop.created(REAL))
 
-    assert len(workshop.publisher.events) == 1
-    assert (workshop.face.deleted, workshop.waiting()) == ([], [])
+    assert (workshop.published, workshop.face.deleted, workshop.waiting) == ([COMPLETED], [], [])
 
 
 @pytest.mark.parametrize("delete", ["true", "false"])
-async def test_session_revoked_before_its_result_ends_without_event(delete: str) -> None:
-    """A phone that called it off is no news; Face is told to forget it, whatever the operator keeps."""
-    workshop = Workshop({"DELETE_AFTER_RESULT": delete})
-    session_id = await workshop.created()
-    workshop.face.answer(session_id, REAL)
+async def test_session_revoked_before_its_result_has_no_event(delete: str) -> None:
+    """It is deleted at Face, whatever DELETE_AFTER_RESULT says."""
+    workshop = Workshop(DELETE_AFTER_RESULT=delete)
+    session_id = await workshop.created(REAL)
     await workshop.change(session_id, lambda record: record.as_revoked(workshop.clock()))
 
     await workshop.collect(session_id)
 
-    assert workshop.publisher.events == []
-    assert workshop.face.deleted == [session_id]
-    assert (workshop.face.calls["result"], workshop.waiting()) == (0, [])
+    assert (workshop.published, workshop.face.deleted) == ([], [session_id])
+    assert (workshop.face.calls["result"], workshop.waiting) == (0, [])
 
 
 async def test_session_revoked_after_its_result_has_its_event(workshop: Workshop) -> None:
-    """What is recorded is told, although nobody reads it at the broker any more."""
+    """A recorded outcome is published, although its phone cannot read it any more."""
     session_id = await workshop.created()
-    await workshop.change(
-        session_id,
-        lambda record: record.with_result(REAL, workshop.clock()).as_revoked(workshop.clock()),
-    )
+    now = workshop.clock()
+    await workshop.change(session_id, lambda record: record.with_result(REAL, now).as_revoked(now))
 
     await workshop.collect(session_id)
 
-    assert [event["type"] for event in workshop.publisher.events] == [COMPLETED]
-    assert workshop.face.deleted == [session_id]
+    assert (workshop.published, workshop.face.deleted) == ([COMPLETED], [session_id])
 
 
-async def test_unknown_session_is_logged_and_let_go(
+@pytest.mark.parametrize("rival", ["collector", "revocation"])
+async def test_session_that_ends_while_face_is_asked_is_no_failure(workshop: Workshop, rival: str) -> None:
+    """Face has deleted it by then: the record, read again, says how it ended."""
+    session_id = await workshop.created(REAL)
+    workshop.face.gate = gate = asyncio.Event()
+    asking = asyncio.create_task(workshop.collect(session_id))
+    await workshop.face.arrived.wait()
+    workshop.face.gate = None
+    if rival == "collector":
+        await workshop.collect(session_id)
+    else:
+        await revoke_session(workshop.app, session_id, TOKEN, PHONE, "a-request")
+    gate.set()
+    await asking
+
+    assert workshop.published == ([COMPLETED] if rival == "collector" else [])
+    assert workshop.waiting == []
+
+
+async def test_unknown_session_is_logged_and_deleted_upstream(
     workshop: Workshop, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its create was undone, or died: it is deleted upstream, and the message does not come back."""
-    with caplog.at_level(logging.WARNING):
-        await workshop.collect("b12e033e-bda7-4b83-a211-e721c661f30e")
+    """Its create was undone, or died: the message does not come back."""
+    await workshop.collect(UNKNOWN)
 
-    assert workshop.waiting() == []
-    assert [json.loads(record.message) for record in caplog.records] == [
+    [line] = logged(caplog)
+    assert line == {
+        "event": "collect_unknown_session",
+        "sessionId": UNKNOWN,
+        "reason": "sweep",
+        "attempt": 0,
+        "requestId": workshop.face.request_ids[0],
+    }
+    assert (workshop.face.deleted, workshop.waiting) == ([UNKNOWN], [])
+
+
+async def test_purged_record_ends_its_message(workshop: Workshop) -> None:
+    """A session whose record was purged between two runs is not looked for again."""
+    session_id = await workshop.created(REAL)
+    workshop.publisher.fail("publish", TOPIC_DOWN)
+    await workshop.collect(session_id)
+    await workshop.app.sessions.remove(session_id)
+
+    await workshop.run_queue()
+
+    assert (workshop.published, workshop.waiting) == ([], [])
+
+
+@pytest.mark.parametrize("result", [SPOOF, UNCERTAIN, MASKED], ids=["spoof", "uncertain", "masked"])
+async def test_device_is_refused_after_its_failed_checks(result: SessionResult) -> None:
+    """Each failure counts once, however often its message comes, for this device, until it is old enough."""
+    workshop = Workshop(THROTTLE_DEVICE="off", THROTTLE_FAILURES="2/30m")
+    for _ in range(2):
+        session_id = await workshop.created(result)
+        for reason in Reason:
+            await workshop.collect(session_id, reason=reason)
+        workshop.clock.advance_seconds(1)
+
+    with pytest.raises(DeviceThrottled):
+        await workshop.created()
+    await workshop.created(device="another-phone")
+    workshop.clock.advance_seconds(30 * 60)
+    await workshop.created()
+
+
+async def test_failed_check_is_charged_once_however_often_the_run_is_repeated() -> None:
+    """A failure is charged under its own time, so that the next run cannot charge it twice."""
+    workshop = Workshop(THROTTLE_DEVICE="off", THROTTLE_FAILURES="2/30m")
+    session_id = await workshop.created(SPOOF)
+    workshop.publisher.fail("publish", *[TOPIC_DOWN] * 3)
+
+    await workshop.collect(session_id)
+    await workshop.run_queue()
+
+    assert await workshop.created()
+
+
+@pytest.mark.parametrize("result", [REAL, None], ids=["passed", "never made"])
+async def test_check_that_passed_or_was_never_made_is_not_charged(result: SessionResult | None) -> None:
+    """A check that passed, or was never made, is no failure."""
+    workshop = Workshop(THROTTLE_DEVICE="off", THROTTLE_FAILURES="1/d")
+    session_id = await workshop.created(result)
+    workshop.clock.advance_seconds(725)
+    await workshop.collect(session_id)
+
+    assert workshop.publisher.events
+    assert await workshop.created()
+
+
+@pytest.mark.parametrize("error", FACE_ERRORS)
+async def test_message_goes_back_when_face_fails(
+    workshop: Workshop, error: UpstreamError | KeyUnavailable, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is raised, so that the host counts no failed delivery: the message itself counts."""
+    session_id = await workshop.created(REAL)
+    workshop.face.fail("result", error)
+
+    await workshop.collect(session_id)
+    waiting, delays = workshop.waiting, workshop.delays
+    await workshop.run_queue()
+
+    assert waiting == [CollectMessage(session_id, Reason.SWEEP, 1)]
+    assert delays == [max(5.0, error.retry_after or 0.0)]
+    assert logged(caplog) == [
         {
-            "event": "collect_unknown_session",
-            "sessionId": "b12e033e-bda7-4b83-a211-e721c661f30e",
+            "event": "collect_failed",
+            "sessionId": session_id,
             "reason": "sweep",
             "attempt": 0,
-            "requestId": workshop.face.request_ids[0],
+            "requestId": workshop.face.request_ids[1],
+            "error": type(error).__name__,
+            "detail": error.detail,
         }
     ]
-    assert workshop.face.deleted == ["b12e033e-bda7-4b83-a211-e721c661f30e"]
+    assert workshop.published == [COMPLETED]
 
 
-@pytest.mark.parametrize("reason", Reason)
-async def test_session_that_is_only_not_deleted_yet_is_deleted_and_no_more(
-    workshop: Workshop, reason: Reason
+@pytest.mark.parametrize(
+    ("age", "attempt", "retry_after", "delay"),
+    [
+        pytest.param(0, 0, 0, 5, id="first failure"),
+        pytest.param(0, 4, 0, 900, id="fifth failure"),
+        pytest.param(30 * HOUR, 0, DAY, 17 * HOUR, id="Retry-After ends at the deadline"),
+        pytest.param(OUTAGE_DEADLINE - 40, 5, DAY, 40, id="and at the end of the outage"),
+    ],
+)
+async def test_delay_after_a_failure_keeps_the_deadline(
+    workshop: Workshop, age: float, attempt: int, retry_after: float, delay: float
 ) -> None:
-    """Whoever asks for it, what is done is not done again: a replay goes on where the message failed."""
-    session_id = await workshop.created()
-    await workshop.change(
-        session_id,
-        lambda record: record.with_result(REAL, workshop.clock()).as_published(workshop.clock()),
-    )
+    """The age of the session, the failures in a row and Face's own delay all count."""
+    session_id = await workshop.created(REAL)
+    workshop.clock.advance_seconds(age)
+    workshop.face.fail("result", UpstreamQuotaExceeded("used up", retry_after=retry_after))
 
-    await workshop.collect(session_id, reason=reason)
+    await workshop.collect(session_id, attempt)
 
-    assert workshop.publisher.events == []
-    assert (workshop.face.deleted, workshop.waiting()) == ([session_id], [])
+    assert (workshop.delays, workshop.published) == ([delay], [])
 
 
-@pytest.mark.parametrize("reason", Reason)
-async def test_message_that_comes_too_early_waits_and_keeps_its_reason(
-    workshop: Workshop, reason: Reason
+async def test_store_that_fails_near_the_deadline_is_tried_in_time(workshop: Workshop) -> None:
+    """A result that could not be written is read again before Face forgets it."""
+    session_id = await workshop.created(REAL)
+    workshop.clock.advance_seconds(DEADLINE - 600)
+    workshop.store_fails_after(1)
+
+    await workshop.collect(session_id, 5)
+
+    assert workshop.delays == [600]
+
+
+async def test_result_survives_an_outage_at_the_deadline(workshop: Workshop) -> None:
+    """It is found by a later look, as long as Face knows the session."""
+    session_id = await workshop.created(REAL)
+    created_at = workshop.clock()
+    workshop.clock.advance_seconds(DEADLINE)
+    workshop.face.fail("result", *[UpstreamFailure("down")] * 8)
+
+    await workshop.collect(session_id, 5)
+    await workshop.run_queue()
+
+    assert workshop.published == [COMPLETED]
+    assert workshop.clock() < created_at + OUTAGE_DEADLINE * 1000
+
+
+@pytest.mark.parametrize("error", FACE_ERRORS)
+async def test_session_expires_when_the_outage_lasts(
+    workshop: Workshop, error: UpstreamError | KeyUnavailable
 ) -> None:
-    """While the token works the session can still begin: nothing is decided before."""
+    """The event is published in time, even where Face cannot be asked at all."""
     session_id = await workshop.created()
+    created_at = workshop.clock()
+    workshop.clock.advance_seconds(DEADLINE - HOUR)
+    workshop.face.fail("result", *[error] * 100)
 
-    await workshop.collect(session_id, reason=reason)
+    await workshop.collect(session_id, 5)
+    await workshop.run_queue()
 
-    assert workshop.publisher.events == []
-    assert [waiting.message for waiting in workshop.waiting()] == [
-        CollectMessage(session_id, reason, looks=1)
-    ]
+    assert (workshop.published, workshop.clock()) == ([EXPIRED], created_at + OUTAGE_DEADLINE * 1000)
+
+
+async def test_failures_count_in_a_row_and_apart_from_looks(workshop: Workshop) -> None:
+    """After a success the next look is as soon as after no failure."""
+    session_id = await workshop.created(lifetime=86_400)
+    workshop.face.fail("result", *[UpstreamFailure("down")] * 4)
+
+    await workshop.collect(session_id)
+    for _ in range(4):
+        await collect_result(workshop.app, workshop.waiting[-1])
+
+    assert (workshop.waiting[-1].attempt, workshop.waiting[-1].looks, workshop.delays[-1]) == (0, 1, 30)
+
+
+@pytest.mark.parametrize("calls", range(6))
+async def test_session_ends_with_one_event_wherever_the_store_fails(workshop: Workshop, calls: int) -> None:
+    """The message goes back, and the next run continues from the record."""
+    session_id = await workshop.created(REAL)
+    workshop.store_fails_after(calls)
+
+    await workshop.collect(session_id)
+    workshop.store.around = None
+    await workshop.run_queue()
+
+    assert workshop.publisher.events
+    assert all(event == workshop.publisher.events[0] for event in workshop.publisher.events)
+    assert set(workshop.face.deleted) == {session_id}
+
+
+async def test_host_hears_of_a_message_that_cannot_be_put_back(workshop: Workshop) -> None:
+    """With store and queue down the host delivers the message again."""
+    session_id = await workshop.created()
+    workshop.store_fails_after(0)
+    workshop.queue.fail("send", StorageUnavailable("the queue is down"))
+
+    with pytest.raises(StorageUnavailable):
+        await workshop.collect(session_id)
+
+
+async def test_queue_is_not_needed_for_a_session_that_ends(workshop: Workshop) -> None:
+    """Nothing is put back, so nothing is raised."""
+    session_id = await workshop.created(REAL)
+    workshop.queue.fail("send", StorageUnavailable("the queue is down"))
+    await workshop.collect(session_id)
+
+    assert workshop.published == [COMPLETED]
+
+
+async def test_session_is_kept_upstream_until_its_event_is_published(workshop: Workshop) -> None:
+    """While the topic is down the result stays recorded, and nothing is deleted or read again."""
+    session_id = await workshop.created(REAL)
+    workshop.publisher.fail("publish", TOPIC_DOWN)
+
+    await workshop.collect(session_id)
+    deleted, delays = list(workshop.face.deleted), workshop.delays
+    await workshop.run_queue()
+
+    assert (deleted, delays) == ([], [40.0])
+    assert (workshop.published, workshop.face.deleted) == ([COMPLETED], [session_id])
+    assert workshop.face.calls["result"] == 1
+
+
+async def test_recorded_outcome_has_no_deadline(workshop: Workshop) -> None:
+    """Only a result that is still to be read cuts the delay short that the topic asks for."""
+    session_id = await workshop.created(REAL)
+    workshop.clock.advance_seconds(DEADLINE)
+    workshop.publisher.fail("publish", *[EventsUnavailable("the topic is down", retry_after=400.0)] * 2)
+
+    await workshop.collect(session_id)
+    await collect_result(workshop.app, workshop.waiting[-1])
+
+    assert workshop.delays == [400.0, 400.0]
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+async def test_failed_deletion_is_tried_again_and_nothing_else(workshop: Workshop, revoked: bool) -> None:
+    """The event is not published again, and a revoked session does not stay at Face."""
+    session_id = await workshop.created(REAL)
+    if revoked:
+        await workshop.change(session_id, lambda record: record.as_revoked(workshop.clock()))
+    workshop.face.fail("delete", UpstreamTimeout("slow"), UpstreamThrottled("busy", retry_after=26.0))
+
+    await workshop.collect(session_id)
+    [waiting] = workshop.waiting
+    await workshop.run_queue()
+
+    assert waiting.attempt == 1
+    assert workshop.published == ([] if revoked else [COMPLETED])
+    assert (workshop.face.calls["result"], workshop.face.deleted) == (0 if revoked else 1, [session_id])
+
+
+async def test_deletion_ends_when_face_forgets(workshop: Workshop) -> None:
+    """A Face resource that is gone leaves no message behind after 48 hours."""
+    session_id = await workshop.created(REAL)
+    created_at = workshop.clock()
+    workshop.face.fail("delete", *[UpstreamUnauthorized("no such resource")] * 100)
+
+    await workshop.collect(session_id)
+    await workshop.run_queue()
+
+    assert created_at + 48 * HOUR * 1000 <= workshop.clock() < created_at + 49 * HOUR * 1000
+    assert (workshop.published, workshop.face.deleted) == ([COMPLETED], [])
+
+
+async def test_event_that_is_always_refused_goes_to_the_operator(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a dozen lasting failures in a row the run raises. The error only names the log line."""
+    session_id = await workshop.created(REAL)
+    workshop.publisher.fail("publish", *[TOO_LARGE] * MAX_FAILURES)
+
+    await workshop.collect(session_id)
+    with pytest.raises(MessageGivenUp) as given_up:
+        await workshop.run_queue()
+
+    lines = logged(caplog)
+    assert [line["event"] for line in lines] == ["collect_failed"] * (MAX_FAILURES - 1) + ["message_given_up"]
+    assert (lines[-1]["sessionId"], lines[-1]["detail"]) == (session_id, TOO_LARGE.detail)
+    assert caplog.records[-1].levelname == "ERROR"
+    assert (given_up.value.__context__, given_up.value.__cause__) == (None, None)
+    assert session_id not in str(given_up.value)
+    assert len(workshop.waiting) == 1, "the host removes it"
+
+
+async def test_unreadable_record_goes_to_the_operator(workshop: Workshop) -> None:
+    """A broken row does not mend itself."""
+    session_id = await workshop.created()
+    entity = await workshop.store.get(Table.SESSIONS, session_id)
+    assert entity
+    await workshop.store.replace(Table.SESSIONS, replace(entity, values={**entity.values, "status": "?"}))
+
+    await workshop.collect(session_id, MAX_FAILURES - 2)
+    with pytest.raises(MessageGivenUp):
+        await workshop.collect(session_id, MAX_FAILURES - 1)
+
+    assert len(workshop.waiting) == 1
+
+
+async def test_outage_is_waited_for(workshop: Workshop) -> None:
+    """A failure that may pass is retried, however often it comes."""
+    session_id = await workshop.created(REAL)
+    workshop.publisher.fail("publish", *[TOPIC_DOWN] * 5 * MAX_FAILURES)
+
+    await workshop.collect(session_id)
+    await workshop.run_queue()
+
+    assert workshop.published == [COMPLETED]

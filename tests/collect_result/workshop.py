@@ -1,8 +1,6 @@
-"""A collector with everything around it in memory, failing where a test says so."""
+"""A collector over the doubles of store, queue, Face and publisher."""
 
-from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from collect_result.use_case import collect_result
@@ -10,7 +8,6 @@ from create_session.use_case import CreateCommand, create_session
 from shared.access import Caller
 from shared.app import App, build
 from shared.errors import StorageUnavailable
-from shared.events.publisher import MemoryPublisher
 from shared.face.model import (
     Failure,
     LivenessDecision,
@@ -19,15 +16,17 @@ from shared.face.model import (
     SessionSpec,
     SessionStatus,
 )
-from shared.queues.memory import MemoryQueue
+from shared.queues.memory import MemoryQueue, QueuedMessage
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Stored
 from shared.settings import Settings
-from shared.storage.memory import MemoryStore
-from shared.storage.port import Entity, Table
 from tests.support.broker import environment
 from tests.support.fake_face import FakeFace
+from tests.support.intercepted import Call
+from tests.support.publisher import FakePublisher
+from tests.support.queue import FakeQueue
+from tests.support.store import FakeStore
 from tests.support.time import FakeClock
 
 REAL = SessionResult(
@@ -39,83 +38,26 @@ MASKED = SessionResult(
 )
 STARTED = SessionResult(SessionStatus.STARTED)
 
-
-class FailingPublisher(MemoryPublisher):
-    """A publisher whose next calls raise what is in `failures`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.failures: deque[Exception] = deque()
-
-    async def publish(self, event: Mapping[str, Any]) -> None:
-        if self.failures:
-            raise self.failures.popleft()
-        await super().publish(event)
+PHONE = Caller(principal="somebody")
+TOKEN = "auth-token-1"
+"""The token of the first session."""
 
 
-class FailingStore(MemoryStore):
-    """A store that takes `calls_left` more calls and then is down; None: it stays up."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls_left: int | None = None
-
-    async def get(self, table: Table, key: str) -> Entity | None:
-        self._count()
-        return await super().get(table, key)
-
-    async def replace(self, table: Table, entity: Entity) -> Entity:
-        self._count()
-        return await super().replace(table, entity)
-
-    def _count(self) -> None:
-        if self.calls_left is None:
-            return
-        if self.calls_left == 0:
-            raise StorageUnavailable("the store is down")
-        self.calls_left -= 1
-
-
-@dataclass(slots=True)
-class FailingQueue(MemoryQueue):
-    """A queue that can be down."""
-
-    down: bool = False
-
-    async def send(self, text: str, delay_seconds: float) -> None:
-        if self.down:
-            raise StorageUnavailable("the queue is down")
-        # Not `super()`: a slotted dataclass is another class than the one that the compiler saw.
-        await MemoryQueue.send(self, text, delay_seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A message that is in the queue, and in how many seconds it shows."""
-
-    message: CollectMessage
-    seconds: float
-
-
-@dataclass(slots=True)
 class Workshop:
-    """One session after another, and the collector that ends them."""
+    """Sessions, and the collector that ends them."""
 
-    settings: Mapping[str, str] = field(default_factory=dict)
-    clock: FakeClock = field(default_factory=FakeClock)
-    face: FakeFace = field(default_factory=FakeFace)
-    store: FailingStore = field(default_factory=FailingStore)
-    publisher: FailingPublisher = field(default_factory=FailingPublisher)
-    queue: FailingQueue = field(init=False)
-    app: App = field(init=False)
+    def __init__(self, **settings: str) -> None:
+        self.clock = FakeClock()
+        self.face = FakeFace()
+        self.store = FakeStore()
+        self.publisher = FakePublisher()
+        self.queue = FakeQueue(MemoryQueue(self.clock))
+        self._settings = settings
+        self.app = self.app_in("westeurope")
 
-    def __post_init__(self) -> None:
-        self.queue = FailingQueue(self.clock)
-        self.app = self.renamed("westeurope")
-
-    def renamed(self, region: str) -> App:
-        """The app, in a region of this name."""
-        mapping = environment("http://127.0.0.1:9", BROKER_REGION=region, **self.settings)
+    def app_in(self, region: str) -> App:
+        """An app in a region of this name, over the same doubles."""
+        mapping = environment("http://127.0.0.1:9", BROKER_REGION=region, **self._settings)
         return build(
             Settings.from_mapping(mapping),
             clock=self.clock,
@@ -125,20 +67,17 @@ class Workshop:
             publisher=self.publisher,
         )
 
-    async def created(self, device: str = "a-phone", lifetime: int = 600) -> str:
-        """Create a session; its sweep message is put aside, for the test to say when the collector runs."""
-        command = CreateCommand(
-            spec=SessionSpec(LivenessMode.PASSIVE, device, lifetime),
-            device_id=device,
-            client_reference="order:4711",
-            caller=Caller(principal="somebody"),
-            idempotency_key=None,
-            fingerprint="",
-            request_id="a-request",
-        )
-        created = await create_session(self.app, command)
-        self.queue.messages.clear()
-        return created.session_id
+    async def created(
+        self, result: SessionResult | None = None, device: str = "a-phone", lifetime: int = 600
+    ) -> str:
+        """Create a session with this result at Face, and drop its message: the test says when to collect."""
+        spec = SessionSpec(LivenessMode.PASSIVE, device, lifetime)
+        command = CreateCommand(spec, device, "order:4711", PHONE, None, "", "a-request")
+        session_id = (await create_session(self.app, command)).session_id
+        self.messages.clear()
+        if result:
+            self.face.answer(session_id, result)
+        return session_id
 
     async def collect(
         self, session_id: str, attempt: int = 0, reason: Reason = Reason.SWEEP, looks: int = 0
@@ -147,31 +86,49 @@ class Workshop:
         await collect_result(self.app, CollectMessage(session_id, reason, attempt, looks=looks))
 
     async def run_queue(self) -> None:
-        """Hand the collector one message after another, each when it shows, until there is none."""
-        while self.queue.messages:
-            self.clock.now = max(self.clock.now, min(message.visible_at for message in self.queue.messages))
-            message = self.queue.take(600)
+        """Hand the collector each message when it is due, until none is left."""
+        while self.messages:
+            self.clock.now = max(self.clock.now, min(message.visible_at for message in self.messages))
+            message = self.queue.inner.take(600)
             assert message is not None
             await collect_result(self.app, CollectMessage.from_text(message.text))
-            self.queue.finish(message)
+            self.queue.inner.finish(message)
 
-    def waiting(self) -> list[Waiting]:
+    def store_fails_after(self, calls: int) -> None:
+        """Let the store fail from its call with this number on."""
+        down_from = self.store.count() + calls
+
+        async def around(call: Call, effect: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - of any call.
+            if self.store.count() > down_from:
+                raise StorageUnavailable("the store is down")
+            return await effect()
+
+        self.store.around = around
+
+    @property
+    def messages(self) -> list[QueuedMessage]:
         """The messages in the queue."""
-        return [
-            Waiting(CollectMessage.from_text(message.text), (message.visible_at - self.clock()) / 1000)
-            for message in self.queue.messages
-        ]
+        return self.queue.inner.messages
+
+    @property
+    def waiting(self) -> list[CollectMessage]:
+        """What the messages in the queue say."""
+        return [CollectMessage.from_text(message.text) for message in self.messages]
+
+    @property
+    def delays(self) -> list[float]:
+        """In how many seconds the messages in the queue are due."""
+        return [(message.visible_at - self.clock()) / 1000 for message in self.messages]
+
+    @property
+    def published(self) -> list[str]:
+        """The types of the published events."""
+        return [event["type"] for event in self.publisher.events]
 
     async def stored(self, session_id: str) -> Stored:
-        """The session's record as it is stored."""
-        stored = await self.app.sessions.get(session_id)
-        assert stored is not None
-        return stored
-
-    async def record(self, session_id: str) -> SessionRecord:
-        """The session's record."""
-        return (await self.stored(session_id)).record
+        """The record of a session."""
+        return await self.app.sessions.reload(session_id)
 
     async def change(self, session_id: str, change: Callable[[SessionRecord], SessionRecord]) -> None:
-        """Change the session's record, as another function of the broker does."""
+        """Change a record, as another function of the broker does."""
         await self.app.sessions.change(await self.stored(session_id), change)

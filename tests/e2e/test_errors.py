@@ -482,7 +482,7 @@ async def test_secret_that_cannot_be_read_is_unavailable(monkeypatch: pytest.Mon
 async def test_fault_of_our_own_tells_nothing() -> None:
     """A bug is a 500 with a request id and never the text of the exception."""
     store = FakeStore()
-    store.fail("get", RuntimeError("a secret text"))
+    store.fail("insert", RuntimeError("a secret text"))
     async with running_broker(store=store) as broker:
         answer = await broker.create()
 

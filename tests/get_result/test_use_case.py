@@ -1,9 +1,10 @@
-"""Reading a result while others change the session, and when it is worth asking again."""
+"""Reading a result while others change the session, and when to ask again."""
 
 import asyncio
 
 import pytest
 
+from collect_result.use_case import collect_result
 from create_session.use_case import CreateCommand, Created, create_session
 from get_result.use_case import ResultQuery, ResultState, get_result
 from revoke_session.use_case import revoke_session
@@ -11,12 +12,18 @@ from shared.access import Caller
 from shared.app import App
 from shared.errors import SessionNotFound
 from shared.face.model import LivenessDecision, LivenessMode, SessionResult, SessionSpec, SessionStatus
+from shared.queues.message import CollectMessage, Reason
 from tests.support.app import app_of
 from tests.support.fake_face import FakeFace
 from tests.support.time import FakeClock
 
 REAL = SessionResult(SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, digest="A" * 64)
 STARTED = SessionResult(SessionStatus.STARTED)
+
+
+@pytest.fixture
+def face() -> FakeFace:
+    return FakeFace()
 
 
 async def created_in(app: App) -> Created:
@@ -28,10 +35,15 @@ async def asked(app: App, session: Created) -> ResultState:
     return await get_result(app, ResultQuery(session.session_id, session.auth_token, Caller(), "a-request"))
 
 
+def advance(app: App, seconds: float) -> None:
+    assert isinstance(app.clock, FakeClock)
+    app.clock.advance_seconds(seconds)
+
+
 async def held_up(
     app: App, face: FakeFace, session: Created
 ) -> tuple[asyncio.Task[ResultState], asyncio.Event]:
-    """Have a result read by a request that waits in Face, alone, until the event is set."""
+    """Start a poll that waits in Face until the event is set; later calls do not wait."""
     face.gate = gate = asyncio.Event()
     reading = asyncio.create_task(asked(app, session))
     await face.arrived.wait()
@@ -39,30 +51,35 @@ async def held_up(
     return reading, gate
 
 
-async def test_session_that_is_revoked_while_face_is_asked_is_not_disclosed() -> None:
-    """The phone called it off: what Face says a moment later is nobody's business any more."""
-    face = FakeFace()
+@pytest.mark.parametrize("rival", ["revocation", "collector"])
+async def test_session_that_ends_while_face_is_asked(face: FakeFace, rival: str) -> None:
+    """A revoked session is not found, a collected one has its result, although Face knows neither by then."""
     app = app_of(face=face)
     session = await created_in(app)
     face.answer(session.session_id, REAL)
     reading, gate = await held_up(app, face, session)
-    await revoke_session(app, session.session_id, session.auth_token, Caller(), "a-request")
+    if rival == "revocation":
+        await revoke_session(app, session.session_id, session.auth_token, Caller(), "a-request")
+    else:
+        await collect_result(app, CollectMessage(session.session_id, Reason.SWEEP))
     gate.set()
 
-    with pytest.raises(SessionNotFound):
-        await reading
+    if rival == "revocation":
+        with pytest.raises(SessionNotFound):
+            await reading
+    else:
+        assert (await reading).record.decision is LivenessDecision.REALFACE
 
 
-async def test_reader_that_was_overtaken_answers_what_the_other_wrote() -> None:
-    """Two polls ask Face, the slower one with an older answer: both tell the result."""
-    face = FakeFace()
+async def test_poll_that_was_overtaken_answers_the_other_polls_record(face: FakeFace) -> None:
+    """The slower one has an older answer of Face: both tell the result."""
     app = app_of(face=face, THROTTLE_RESULT="off")
     session = await created_in(app)
     face.answer(session.session_id, STARTED)
     slow, gate = await held_up(app, face, session)
     face.answer(session.session_id, REAL)
     first = await asked(app, session)
-    # The slow one was answered before the check ended.
+    # Face answered the slow one before the check ended.
     face.answer(session.session_id, STARTED)
     gate.set()
 
@@ -71,33 +88,31 @@ async def test_reader_that_was_overtaken_answers_what_the_other_wrote() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "after_ms", "expected"),
-    [("1/s", 0, 2_000), ("1/30s", 0, 30_000), ("1/30s", 10_000, 20_000), ("off", 0, 2_000)],
+    ("limit", "after_seconds", "expected_ms", "reads"),
+    [("1/s", 0, 2_000, 1), ("1/30s", 0, 30_000, 1), ("1/30s", 10, 20_000, 1), ("off", 10, 2_000, 2)],
 )
-async def test_wait_is_as_long_as_the_limit_keeps_face_from_being_asked(
-    limit: str, after_ms: int, expected: int
+async def test_wait_is_as_long_as_the_limit(
+    face: FakeFace, limit: str, after_seconds: int, expected_ms: int, reads: int
 ) -> None:
-    """Who comes earlier would only hear the same again."""
-    app = app_of(THROTTLE_RESULT=limit)
+    """A poll that comes earlier gets the last known state, without a call of Face."""
+    app = app_of(face=face, THROTTLE_RESULT=limit)
     session = await created_in(app)
-    first = await asked(app, session)
-    assert isinstance(app.clock, FakeClock)
-    app.clock.advance_seconds(after_ms / 1000)
-    state = await asked(app, session) if after_ms else first
+    state = await asked(app, session)
+    if after_seconds:
+        advance(app, after_seconds)
+        state = await asked(app, session)
 
-    assert state.retry_after_ms == expected
+    assert (state.retry_after_ms, face.calls["result"]) == (expected_ms, reads)
 
 
-async def test_started_check_that_is_late_is_still_open() -> None:
-    """While Face may bring its result, nothing final is told: a phone would give up what can still pass."""
-    face = FakeFace()
+async def test_started_check_that_is_late_is_still_open(face: FakeFace) -> None:
+    """While Face may bring a result, the status is not final: the phone would give up."""
     app = app_of(face=face)
     session = await created_in(app)
     face.answer(session.session_id, STARTED)
-    assert isinstance(app.clock, FakeClock)
-    app.clock.advance_seconds(600 + 121)
+    advance(app, 600 + 121)
     late = await asked(app, session)
-    app.clock.advance_seconds(5)
+    advance(app, 5)
     face.answer(session.session_id, REAL)
 
     assert (late.record.status, late.retry_after_ms is None) == (SessionStatus.STARTED, False)
@@ -105,5 +120,5 @@ async def test_started_check_that_is_late_is_still_open() -> None:
 
 
 def test_no_repr_shows_the_token() -> None:
-    """A query that ends in a log line tells nothing that opens a session."""
+    """A query in a log line opens no session."""
     assert "canary" not in repr(ResultQuery("an-id", "canary", Caller(), "a-request"))

@@ -22,7 +22,8 @@ from shared.face.model import Face
 from shared.face.retries import Patience
 from shared.face.transport import make_http_transport
 from shared.face.versions import load_version
-from shared.keys import KeyCredential, Secret, StaticSecret
+from shared.keys.credentials import KeyCredential
+from shared.keys.secret import Secret, StaticSecret
 from shared.settings import Settings
 from shared.storage.port import EntityStore
 from tests.support.time import FakeClock

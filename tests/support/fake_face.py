@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from shared.errors import UpstreamSessionGone
-from shared.face.model import CreatedSession, LivenessMode, SessionResult, SessionSpec, SessionStatus
+from shared.face.model import (
+    AuditEntry,
+    AuditPage,
+    CreatedSession,
+    LivenessMode,
+    SessionResult,
+    SessionSpec,
+    SessionStatus,
+)
 
 Operation = Literal["create", "result", "delete", "check", "room"]
 
@@ -75,6 +83,12 @@ class FakeFace:
         if self._is_known(session_id, api_version):
             self.deleted.append(session_id)
             self.forget(session_id)
+
+    async def audit(
+        self, session_id: str, page: AuditPage, request_id: str, *, api_version: str | None = None
+    ) -> tuple[AuditEntry, ...] | None:
+        """Have no audit."""
+        return None
 
     async def check(self, request_id: str) -> None:
         """Be there."""

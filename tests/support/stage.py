@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from shared.errors import EventsUnavailable, Outcome, StorageUnavailable, UpstreamFailure, UpstreamTimeout
 from shared.events.publisher import MemoryPublisher
-from shared.face.model import CreatedSession, LivenessMode, SessionResult, SessionSpec
+from shared.face.model import AuditEntry, AuditPage, CreatedSession, LivenessMode, SessionResult, SessionSpec
 from shared.queues.memory import MemoryQueue
 from shared.storage.memory import MemoryStore
 from shared.storage.port import Table
@@ -146,6 +146,12 @@ class StagedFace:
         await self._perform(
             "delete", lambda: self._face.delete(session_id, request_id, api_version=api_version)
         )
+
+    async def audit(
+        self, session_id: str, page: AuditPage, request_id: str, *, api_version: str | None = None
+    ) -> tuple[AuditEntry, ...] | None:
+        """Have no audit."""
+        return None
 
     async def check(self, request_id: str) -> None:
         """Be there."""

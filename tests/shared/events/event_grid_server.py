@@ -13,10 +13,9 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.shared.keys.fake_azure import CANARY, FakeIdentity
+from tests.shared.keys.fake_azure import FakeIdentity
 
 RESOURCE = "https://eventgrid.azure.net"
-KEY = f"{CANARY}-topic-key"
 
 _CONTENT_TYPE = "application/cloudevents-batch+json; charset=utf-8"
 _NAME = re.compile("[a-z0-9]{1,20}")
@@ -26,7 +25,7 @@ _MOST_BYTES = 1024 * 1024
 
 @dataclass
 class FakeTopic:
-    """Takes batches from who has a token for Event Grid or the key; `trouble` takes the place of its answers.
+    """Takes batches from callers with a token for Event Grid; `trouble` replaces its answers.
 
     `posts` counts requests; `bodies` are the accepted ones, as they came.
     """
@@ -81,8 +80,7 @@ class FakeTopic:
 
     def _authorised(self, headers: Mapping[str, str]) -> bool:
         scheme, _, token = headers.get("Authorization", "").partition(" ")
-        by_token = scheme == "Bearer" and self.identity.tokens.get(token) == RESOURCE
-        return by_token or headers.get("aeg-sas-key") == KEY
+        return scheme == "Bearer" and self.identity.tokens.get(token) == RESOURCE
 
 
 async def _drip(request: web.Request) -> web.StreamResponse:

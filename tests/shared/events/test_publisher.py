@@ -1,4 +1,4 @@
-"""The file that takes events where there is no Event Grid."""
+"""The publisher to a file, which a laptop uses in place of Event Grid."""
 
 import asyncio
 import json

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from collect_result.delays import DEADLINE, FORGOTTEN, GIVEN_UP
+from collect_result.delays import DEADLINE, FORGOTTEN, OUTAGE_DEADLINE
 from create_session.use_case import SWEEP_AFTER_SECONDS
 from shared.events.cloud_event import COMPLETED, EXPIRED, event_id
 from shared.settings import Settings
@@ -82,7 +82,7 @@ def test_times_on_the_page_are_those_of_the_code() -> None:
     settings = Settings.from_mapping(environment("http://127.0.0.1:9"))
 
     assert (SWEEP_AFTER_SECONDS, DEADLINE, FORGOTTEN) == (125, 47 * 3_600, 48 * 3_600)
-    assert GIVEN_UP - DEADLINE == 50 * 60
+    assert OUTAGE_DEADLINE - DEADLINE == 50 * 60
     assert (settings.record_retention_days, str(settings.throttle_result)) == (30, "1/s")
     assert all(
         words in " ".join(PAGE.split())

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp.connector
+import aiohttp.resolver
 import pytest
 import trustme
 from aiohttp import web
 
-from shared.keys import KeyVaultSecrets, ManagedIdentity, open_identity, open_key_vault
+from shared.keys.identity import ManagedIdentity, open_identity
+from shared.keys.key_vault import KeyVaultSecrets, open_key_vault
 from tests.shared.keys.fake_azure import FakeIdentity, FakeVault
 from tests.support.time import FakeClock
 
@@ -55,6 +57,8 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
         return resolve(*table.get((host, port), (host, port)), *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    # Where aiodns is installed, aiohttp does not ask the system.
+    monkeypatch.setattr(aiohttp.connector, "DefaultResolver", aiohttp.resolver.ThreadedResolver)
     return table
 
 

@@ -1,3 +1,5 @@
+"""The cache of a secret: how often it reads, what it serves meanwhile, and what it says when it cannot."""
+
 import asyncio
 import json
 import logging
@@ -6,135 +8,143 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.errors import KeyUnavailable
-from shared.keys import CachedSecret, Lifetimes, Secret
-from tests.shared.keys.key_doubles import HOUR, MINUTE, SECOND, FakeKeeper, settle
+from shared.keys.cache import CachedSecret, Lifetimes
+from shared.keys.secret import Secret
+from tests.shared.keys.fake_secret import HOUR, MINUTE, SECOND, FakeSecret, settle
 from tests.support.time import FakeClock
 
 
 @pytest.fixture
-def keeper() -> FakeKeeper:
-    return FakeKeeper()
+def secret() -> FakeSecret:
+    return FakeSecret()
 
 
 @pytest.fixture
-async def cache(keeper: FakeKeeper, clock: FakeClock) -> AsyncIterator[CachedSecret]:
+async def cache(secret: FakeSecret, clock: FakeClock) -> AsyncIterator[CachedSecret]:
     """Make a cache in the middle of its jitter: a value is refreshed when it is 15 minutes old."""
-    made = CachedSecret(keeper.read, name="face-key", clock=clock, reread=keeper.reread, random=lambda: 0.5)
+    made = CachedSecret(secret.read, name="face-key", clock=clock, reread=secret.reread, random=lambda: 0.5)
     yield made
     await made.aclose()
 
 
 def events(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
-    return [
-        json.loads(record.getMessage()) for record in caplog.records if record.name == "shared.keys.cache"
-    ]
+    return [json.loads(line.getMessage()) for line in caplog.records if line.name == "shared.keys.cache"]
 
 
 async def revealed(cache: CachedSecret) -> str:
     return (await cache.get()).reveal()
 
 
-async def test_the_first_get_reads_and_the_next_ones_do_not(cache: CachedSecret, keeper: FakeKeeper) -> None:
-    """One read serves every request while the value is young."""
-    assert [await revealed(cache) for _ in range(3)] == ["key-1"] * 3
-    assert keeper.reads == 1
-
-
-async def test_a_thousand_at_once_make_one_read(cache: CachedSecret, keeper: FakeKeeper) -> None:
-    """However many wait for the first value, it is fetched once."""
-    keeper.hold()
+async def test_one_read_serves_all_callers(cache: CachedSecret, secret: FakeSecret) -> None:
+    """A thousand callers at once wait for one read, and later ones get its value from memory."""
+    secret.gate.clear()
     waiting = [asyncio.create_task(revealed(cache)) for _ in range(1000)]
     await settle()
-    keeper.release()
+    secret.gate.set()
+
     assert set(await asyncio.gather(*waiting)) == {"key-1"}
-    assert keeper.reads == 1
+    assert await revealed(cache) == "key-1"
+    assert secret.count() == 1
 
 
-async def test_a_value_past_its_soft_life_is_served_at_once_and_replaced_behind(
-    cache: CachedSecret, keeper: FakeKeeper, clock: FakeClock
+async def test_old_value_is_served_while_it_is_refreshed(
+    cache: CachedSecret, secret: FakeSecret, clock: FakeClock
 ) -> None:
-    """Nobody waits for a refresh: the old value is answered while the new one is fetched."""
+    """Nobody waits for a refresh."""
     await cache.get()
-    keeper.value = "key-2"
-    keeper.hold()
+    secret.value = "key-2"
+    secret.gate.clear()
     clock.advance_ms(15 * MINUTE)
-    assert await revealed(cache) == "key-1"
-    assert await revealed(cache) == "key-1"
-    keeper.release()
+    assert [await revealed(cache), await revealed(cache)] == ["key-1", "key-1"]
+    secret.gate.set()
     await settle()
     assert await revealed(cache) == "key-2"
-    assert keeper.reads == 2
+    assert secret.count() == 2
 
 
 @pytest.mark.parametrize(
-    ("drawn", "young", "old"),
+    ("drawn", "refreshed_at"),
     [
-        pytest.param(0.0, 13 * MINUTE + 29 * SECOND, 13 * MINUTE + 30 * SECOND, id="a-tenth-less"),
-        pytest.param(1.0, 16 * MINUTE + 29 * SECOND, 16 * MINUTE + 30 * SECOND, id="a-tenth-more"),
+        pytest.param(0.0, 13 * MINUTE + 30 * SECOND, id="a tenth less"),
+        pytest.param(1.0, 16 * MINUTE + 30 * SECOND, id="a tenth more"),
     ],
 )
-async def test_the_soft_life_is_spread_by_a_tenth(
-    keeper: FakeKeeper, clock: FakeClock, drawn: float, young: int, old: int
+async def test_refreshes_are_spread(
+    secret: FakeSecret, clock: FakeClock, drawn: float, refreshed_at: int
 ) -> None:
     """The instances of an app that started together do not refresh together."""
-    cache = CachedSecret(keeper.read, name="face-key", clock=clock, random=lambda: drawn)
+    cache = CachedSecret(secret.read, name="face-key", clock=clock, random=lambda: drawn)
     await cache.get()
-    clock.advance_ms(young)
-    await cache.get()
-    await settle()
-    assert keeper.reads == 1
-    clock.advance_ms(old - young)
-    await cache.get()
-    await settle()
-    assert keeper.reads == 2
+    reads = []
+    for span in (refreshed_at - 1, 1):
+        clock.advance_ms(span)
+        await cache.get()
+        await settle()
+        reads.append(secret.count())
+    assert reads == [1, 2]
 
 
-async def test_a_stale_value_outlives_the_vault_for_a_day(
-    cache: CachedSecret, keeper: FakeKeeper, clock: FakeClock
+async def test_age_counts_from_the_start_of_the_read(
+    cache: CachedSecret, secret: FakeSecret, clock: FakeClock
 ) -> None:
-    """With the vault down the last value is served for 24 hours, and then there is none."""
+    """A rotation during a slow read is noticed no later than after a fast one."""
+    secret.gate.clear()
+    waiting = asyncio.create_task(cache.get())
+    await settle()
+    clock.advance_ms(3 * SECOND)
+    secret.gate.set()
+    await waiting
+    clock.advance_ms(15 * MINUTE - 3 * SECOND)
     await cache.get()
-    keeper.break_down()
+    await settle()
+    assert secret.count() == 2
+
+
+async def test_value_is_served_for_a_day_without_the_vault(
+    cache: CachedSecret, secret: FakeSecret, clock: FakeClock
+) -> None:
+    """After 24 hours there is none."""
+    await cache.get()
+    secret.break_down()
     for _ in range(23):
         clock.advance_ms(HOUR)
         assert await revealed(cache) == "key-1"
         await settle()
-    clock.advance_ms(2 * HOUR)
-    with pytest.raises(KeyUnavailable) as unavailable:
+    clock.advance_ms(HOUR)
+    with pytest.raises(KeyUnavailable, match="the vault is down"):
         await cache.get()
-    assert unavailable.value.detail == "the vault is down"
 
 
-async def test_a_failing_refresh_is_repeated_every_half_minute_at_most(
-    cache: CachedSecret, keeper: FakeKeeper, clock: FakeClock
+async def test_outage_costs_and_logs_two_reads_a_minute(
+    cache: CachedSecret, secret: FakeSecret, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An outage costs two vault calls a minute, however many requests there are."""
+    """However many requests there are; an alert sees each quarter of an hour."""
     await cache.get()
-    keeper.break_down()
+    secret.break_down()
     clock.advance_ms(15 * MINUTE)
-    for _ in range(10 * 60):
+    for _ in range(15 * 60):
         await cache.get()
         await settle()
         clock.advance_ms(SECOND)
-    assert keeper.reads == 1 + 20
+    assert (secret.count(), len(events(caplog))) == (1 + 30, 30)
 
 
-async def test_each_failed_read_is_reported_and_the_end_of_an_outage_once(
-    cache: CachedSecret, keeper: FakeKeeper, clock: FakeClock, caplog: pytest.LogCaptureFixture
+async def test_each_failed_read_is_logged_and_the_recovery_once(
+    cache: CachedSecret, secret: FakeSecret, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log goes on warning for as long as the outage lasts, says what it is by then, and has a line at its end."""
+    """The log warns as long as the outage lasts, with its current reason."""
     caplog.set_level(logging.INFO)
     await cache.get()
     for detail in ["the vault is down", "the vault is down", "the vault refuses"]:
-        keeper.break_down(detail)
+        secret.break_down(KeyUnavailable(detail))
         clock.advance_ms(15 * MINUTE)
         await cache.get()
         await settle()
     clock.advance_ms(24 * HOUR)
     with pytest.raises(KeyUnavailable):
         await cache.get()
-    keeper.recover()
-    keeper.value = "key-2"
+    secret.recover()
+    secret.value = "key-2"
     clock.advance_ms(MINUTE)
     await cache.get()
     await cache.get()
@@ -149,164 +159,121 @@ async def test_each_failed_read_is_reported_and_the_end_of_an_outage_once(
     ]
 
 
-async def test_an_outage_is_reported_no_more_often_than_the_vault_is_asked(
-    cache: CachedSecret, keeper: FakeKeeper, clock: FakeClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Twice a minute while there is a value to serve, however many requests there are: the alert sees each quarter."""
-    await cache.get()
-    keeper.break_down()
-    clock.advance_ms(15 * MINUTE)
-    for _ in range(15 * 60):
-        await cache.get()
-        await settle()
-        clock.advance_ms(SECOND)
-    assert len(events(caplog)) == 30
-
-
-async def test_a_cold_start_without_the_vault_fails_for_all_who_wait(
-    cache: CachedSecret, keeper: FakeKeeper
-) -> None:
-    """One failed read tells every waiting request when to come back."""
-    keeper.break_down()
-    keeper.hold()
+async def test_cold_start_without_the_vault_fails_for_all(cache: CachedSecret, secret: FakeSecret) -> None:
+    """One failed read tells every waiting caller when to come back."""
+    secret.break_down()
+    secret.gate.clear()
     waiting = [asyncio.create_task(cache.get()) for _ in range(1000)]
     await settle()
-    keeper.release()
+    secret.gate.set()
     failures = await asyncio.gather(*waiting, return_exceptions=True)
-    assert {(type(failure), str(failure)) for failure in failures} == {(KeyUnavailable, "the vault is down")}
-    assert {failure.retry_after for failure in failures if isinstance(failure, KeyUnavailable)} == {5.0}
-    assert keeper.reads == 1
+    told = {
+        (str(failure), failure.retry_after) for failure in failures if isinstance(failure, KeyUnavailable)
+    }
+    assert (told, secret.count()) == ({("the vault is down", 5.0)}, 1)
 
 
-async def test_a_failed_first_read_is_remembered_for_five_seconds(
-    cache: CachedSecret, keeper: FakeKeeper, clock: FakeClock
+async def test_failed_first_read_is_remembered_for_five_seconds(
+    cache: CachedSecret, secret: FakeSecret, clock: FakeClock
 ) -> None:
-    """A storm of requests without a key is no storm of vault calls, and ends when the vault is back."""
-    keeper.break_down()
+    """Many requests without a key are not many vault calls, and the next read works when the vault is back."""
+    secret.break_down()
     for _ in range(100):
         with pytest.raises(KeyUnavailable) as unavailable:
             await cache.get()
         clock.advance_ms(49)
-    assert keeper.reads == 1
-    assert unavailable.value.retry_after == 1.0
-    keeper.recover()
+    assert (secret.count(), unavailable.value.retry_after) == (1, 1.0)
+    secret.recover()
     clock.advance_ms(100)
     assert await revealed(cache) == "key-1"
 
 
-async def test_a_cancelled_waiter_does_not_end_the_shared_read(
-    cache: CachedSecret, keeper: FakeKeeper
+@pytest.mark.parametrize("callers", [1, 2])
+async def test_read_goes_on_when_its_first_caller_is_cancelled(
+    cache: CachedSecret, secret: FakeSecret, callers: int
 ) -> None:
-    """A phone that hangs up takes nobody else's key away, not even as the one who came first."""
-    keeper.hold()
-    first, second = asyncio.create_task(revealed(cache)), asyncio.create_task(revealed(cache))
+    """A phone that hangs up takes no key away, neither from another caller nor from the next one."""
+    secret.gate.clear()
+    first, *others = [asyncio.create_task(revealed(cache)) for _ in range(callers)]
     await settle()
     first.cancel()
     await settle()
-    keeper.release()
-    assert await second == "key-1"
-    assert first.cancelled()
-    assert keeper.reads == 1
+    secret.gate.set()
+    await settle()
+    assert await asyncio.gather(*others, revealed(cache)) == ["key-1"] * callers
+    assert (first.cancelled(), secret.count()) == (True, 1)
 
 
-async def test_a_read_whose_waiters_are_all_cancelled_still_serves_the_next(
-    cache: CachedSecret, keeper: FakeKeeper
+async def test_refused_value_is_replaced_by_one_forced_read(
+    cache: CachedSecret, secret: FakeSecret, clock: FakeClock
 ) -> None:
-    """The work of a call that nobody waits for any more is kept."""
-    keeper.hold()
-    waiting = asyncio.create_task(cache.get())
-    await settle()
-    waiting.cancel()
-    await settle()
-    keeper.release()
-    await settle()
-    assert await revealed(cache) == "key-1"
-    assert keeper.reads == 1
-
-
-async def test_a_refused_value_is_replaced_by_one_forced_read(
-    cache: CachedSecret, keeper: FakeKeeper
-) -> None:
-    """A thousand refusals of one key make one vault call, and all get the new key."""
+    """A thousand refusals of one key make one vault call. A late refusal of it gets the new key from memory."""
     refused = await cache.get()
-    keeper.value = "key-2"
-    keeper.hold()
+    secret.value = "key-2"
+    secret.gate.clear()
     waiting = [asyncio.create_task(cache.refresh(refused)) for _ in range(1000)]
     await settle()
-    keeper.release()
-    assert {secret.reveal() for secret in await asyncio.gather(*waiting)} == {"key-2"}
-    assert keeper.forced == 1
-
-
-async def test_a_refused_value_that_was_replaced_already_costs_no_read(
-    cache: CachedSecret, keeper: FakeKeeper, clock: FakeClock
-) -> None:
-    """Who comes late with an old key gets the current one from memory."""
-    refused = await cache.get()
-    keeper.value = "key-2"
-    await cache.refresh(refused)
+    secret.gate.set()
+    assert {found.reveal() for found in await asyncio.gather(*waiting)} == {"key-2"}
     clock.advance_ms(MINUTE)
     assert (await cache.refresh(refused)).reveal() == "key-2"
-    assert keeper.reads == 2
+    assert (secret.count("read"), secret.count("reread")) == (1, 1)
 
 
-async def test_a_storm_of_refusals_makes_one_forced_read_in_half_a_minute(
-    cache: CachedSecret, keeper: FakeKeeper, clock: FakeClock
+async def test_refusals_make_one_forced_read_in_half_a_minute(
+    cache: CachedSecret, secret: FakeSecret, clock: FakeClock
 ) -> None:
-    """A key that Face refuses for good costs two vault calls in 30 seconds, and one in each later 30."""
-    calls = []
+    """A key that Face always refuses costs two vault calls in 30 seconds, and one in each later 30."""
+    reads = []
     for _ in range(60):
         refused = await cache.get()
         await asyncio.gather(*[cache.refresh(refused) for _ in range(20)])
-        calls.append(keeper.reads)
+        reads.append(secret.count())
         clock.advance_ms(SECOND)
-    assert calls == [2] * 30 + [3] * 30
+    assert reads == [2] * 30 + [3] * 30
 
 
-async def test_a_refusal_during_a_background_refresh_looks_again_where_that_brought_nothing_new(
-    cache: CachedSecret, keeper: FakeKeeper, clock: FakeClock
+async def test_refusal_during_a_refresh_reads_again_if_that_brought_nothing_new(
+    cache: CachedSecret, secret: FakeSecret, clock: FakeClock
 ) -> None:
-    """A read that began before the key was rolled does not stand for the one that the refusal asks for."""
+    """A read that began before the rotation does not stand for the forced one."""
     refused = await cache.get()
     clock.advance_ms(15 * MINUTE)
-    keeper.hold()
+    secret.gate.clear()
     await cache.get()
     waiting = [asyncio.create_task(cache.refresh(refused)) for _ in range(3)]
     await settle()
-    keeper.release()
+    assert (secret.count("read"), secret.count("reread")) == (2, 0)
+    secret.gate.set()
     await asyncio.gather(*waiting)
-    assert (keeper.reads, keeper.forced, keeper.most_under_way) == (3, 1, 1)
+    assert (secret.count("read"), secret.count("reread")) == (2, 1)
 
 
-async def test_a_forced_read_that_fails_answers_the_refused_value_again(
-    cache: CachedSecret, keeper: FakeKeeper
+async def test_forced_read_that_fails_returns_the_refused_value(
+    cache: CachedSecret, secret: FakeSecret
 ) -> None:
-    """With the vault down there is nothing newer: the caller learns it from getting the same value."""
+    """The caller sees from the same value that there is nothing newer."""
     refused = await cache.get()
-    keeper.break_down()
+    secret.break_down()
     assert await cache.refresh(refused) == refused
-    assert keeper.forced == 1
+    assert secret.count("reread") == 1
 
 
-async def test_a_refusal_with_an_empty_cache_reads_like_a_get(
-    cache: CachedSecret, keeper: FakeKeeper
-) -> None:
-    """A key that is unknown here, because the process is new, is answered with the current one."""
+async def test_refusal_with_an_empty_cache_reads_once(cache: CachedSecret, secret: FakeSecret) -> None:
+    """In a new process there is nothing to force."""
     assert (await cache.refresh(Secret("key-0"))).reveal() == "key-1"
-    assert (keeper.reads, keeper.forced) == (1, 0)
+    assert (secret.count("read"), secret.count("reread")) == (1, 0)
 
 
-async def test_a_value_with_an_end_of_its_own_is_not_served_beyond_it(
-    clock: FakeClock, keeper: FakeKeeper
-) -> None:
-    """A token that has expired is never sent, however short it was held."""
+async def test_token_is_not_served_beyond_its_end(clock: FakeClock, secret: FakeSecret) -> None:
+    """A token that has expired is never sent."""
 
     async def read() -> Secret:
-        return Secret((await keeper.read()).reveal(), expires_at=clock() + HOUR)
+        return Secret((await secret.read()).reveal(), expires_at=clock() + HOUR)
 
     cache = CachedSecret(read, name="token", clock=clock)
     await cache.get()
-    keeper.break_down()
+    secret.break_down()
     clock.advance_ms(HOUR - 1)
     assert await revealed(cache) == "key-1"
     await settle()
@@ -315,47 +282,42 @@ async def test_a_value_with_an_end_of_its_own_is_not_served_beyond_it(
         await cache.get()
 
 
-async def test_a_value_that_came_expired_is_a_failure_that_is_remembered(clock: FakeClock) -> None:
-    """A clock that is far off is named as the reason, and does not turn into a storm of calls."""
-    reads = 0
+async def test_token_that_came_expired_is_a_remembered_failure(clock: FakeClock, secret: FakeSecret) -> None:
+    """A clock that is far off is named as the reason, and does not cause many calls."""
 
     async def read() -> Secret:
-        nonlocal reads
-        reads += 1
-        return Secret("token", expires_at=clock() - 1)
+        return Secret((await secret.read()).reveal(), expires_at=clock() - 1)
 
     cache = CachedSecret(read, name="token", clock=clock)
     for _ in range(3):
         with pytest.raises(KeyUnavailable, match="compare the clocks"):
             await cache.get()
-    assert reads == 1
+    assert secret.count() == 1
 
 
-async def test_a_read_that_worked_ends_the_pause_after_one_that_failed(
-    clock: FakeClock, keeper: FakeKeeper
-) -> None:
-    """What failed before a success holds no later read up."""
+async def test_success_ends_the_pause_after_a_failure(clock: FakeClock, secret: FakeSecret) -> None:
+    """A failure before a success delays no later read."""
 
     async def read() -> Secret:
-        return Secret((await keeper.read()).reveal(), expires_at=clock() + SECOND)
+        return Secret((await secret.read()).reveal(), expires_at=clock() + SECOND)
 
     cache = CachedSecret(read, name="token", clock=clock, lifetimes=Lifetimes(soft=100))
     refused = await cache.get()
-    keeper.break_down()
+    secret.break_down()
     clock.advance_ms(200)
     await cache.get()
     await settle()
-    keeper.recover()
+    secret.recover()
     await cache.refresh(refused)
     clock.advance_ms(2 * SECOND)
     assert await revealed(cache) == "key-1"
 
 
-async def test_an_error_that_nobody_foresaw_is_told_by_its_name_alone(
-    cache: CachedSecret, keeper: FakeKeeper, caplog: pytest.LogCaptureFixture
+async def test_unforeseen_error_is_named_without_its_text(
+    cache: CachedSecret, secret: FakeSecret, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever a read raises ends in `KeyUnavailable`; its text, which might quote the value, stays inside."""
-    keeper.broken = RuntimeError("could not parse CANARY")
+    """Its text might quote the value."""
+    secret.break_down(RuntimeError("could not parse CANARY"))
     with pytest.raises(KeyUnavailable) as unavailable:
         await cache.get()
     assert unavailable.value.detail == "reading secret face-key failed with RuntimeError"
@@ -363,37 +325,35 @@ async def test_an_error_that_nobody_foresaw_is_told_by_its_name_alone(
     assert "CANARY" not in caplog.text
 
 
-async def test_a_clock_set_back_holds_nothing_up(
-    cache: CachedSecret, keeper: FakeKeeper, clock: FakeClock
+async def test_clock_set_back_delays_nothing(
+    cache: CachedSecret, secret: FakeSecret, clock: FakeClock
 ) -> None:
     """After the machine's clock jumped back, values are refreshed and failures forgotten as before."""
-    keeper.break_down()
+    secret.break_down()
     with pytest.raises(KeyUnavailable):
         await cache.get()
-    keeper.recover()
+    secret.recover()
     clock.advance_ms(-HOUR)
     assert await revealed(cache) == "key-1"
     clock.advance_ms(-HOUR)
-    keeper.value = "key-2"
+    secret.value = "key-2"
     assert await revealed(cache) == "key-1"
     await settle()
     assert await revealed(cache) == "key-2"
 
 
-async def test_closing_ends_the_read_under_way_and_its_waiters(
-    cache: CachedSecret, keeper: FakeKeeper
-) -> None:
-    """At the end of the app no task is left behind, and who still waited is told so."""
-    keeper.hold()
+async def test_closing_ends_the_read_and_its_callers(cache: CachedSecret, secret: FakeSecret) -> None:
+    """At the end of the app no task is left."""
+    secret.gate.clear()
     waiting = asyncio.create_task(cache.get())
     await settle()
     await cache.aclose()
     with pytest.raises(KeyUnavailable, match="broken off"):
         await waiting
-    assert keeper.under_way == 0
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "read face-key"]
 
 
-async def test_lifetimes_are_those_of_the_design() -> None:
+def test_production_lifetimes() -> None:
     """15 minutes soft, 24 hours hard, 30 seconds between retries and forced reads, 5 after a cold failure."""
     assert Lifetimes() == Lifetimes(
         soft=15 * MINUTE, hard=24 * HOUR, retry=30 * SECOND, negative=5 * SECOND, forced=30 * SECOND

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from shared.errors import KeyUnavailable
-from shared.keys import CachedSecret, Lifetimes, Secret
-from tests.shared.keys.key_doubles import HOUR, MINUTE, SECOND, settle
+from shared.keys.cache import CachedSecret, Lifetimes
+from shared.keys.secret import Secret
+from tests.shared.keys.fake_secret import HOUR, MINUTE, SECOND, settle
 from tests.support.time import FakeClock
 
 LIFETIMES = Lifetimes()

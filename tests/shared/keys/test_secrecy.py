@@ -9,10 +9,13 @@ from aiohttp import web
 
 from shared.clock import system_clock
 from shared.errors import KeyUnavailable
-from shared.keys import CachedSecret, IdentityCredential, KeyCredential, KeyVaultSecrets, ManagedIdentity
+from shared.keys.cache import CachedSecret
+from shared.keys.credentials import IdentityCredential, KeyCredential
+from shared.keys.identity import ManagedIdentity
+from shared.keys.key_vault import KeyVaultSecrets
 from tests.shared.keys.conftest import Served
 from tests.shared.keys.fake_azure import CANARY, FakeIdentity, key_vault_error
-from tests.shared.keys.key_doubles import MINUTE, settle
+from tests.shared.keys.fake_secret import MINUTE, settle
 from tests.support.time import FakeClock
 
 NAME = "face-key"

@@ -1,15 +1,11 @@
 """The rules by which a session record changes."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
 from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord, Step, token_hash
-from shared.sessions.store import Sessions
-from shared.storage.memory import MemoryStore
 
 SESSION_ID = "b12e033e-bda7-4b83-a211-e721c661f30e"
 NEW = SessionRecord(
@@ -64,23 +60,9 @@ def test_only_a_real_face_of_the_same_digest_passes(
         record.status is SessionStatus.RESULT_AVAILABLE
         and record.decision is LivenessDecision.REALFACE
         and record.failure is None
-        and (sent is None or sent.lower() == (record.digest or "").lower())
+        and (sent is None or (record.digest is not None and sent.lower() == record.digest.lower()))
     )
     assert record.passed(sent) == expected
-
-
-@given(steps)
-async def test_record_survives_the_store(results: list[tuple[SessionResult, int]]) -> None:
-    """What is written is what is read."""
-    sessions = Sessions(MemoryStore(), retention_days=30)
-    await sessions.add(NEW)
-    record = NEW
-    for result, now in results:
-        record = record.with_result(result, now)
-    record = replace(record, reads=(1, 2), principal="p", client_reference="r", revoked=True)
-    await sessions.replace(await sessions.reload(SESSION_ID), record)
-
-    assert (await sessions.reload(SESSION_ID)).record == record
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,141 @@
+"""Tokens of the managed identity through the SDK, from an endpoint on loopback."""
+
+import asyncio
+import inspect
+
+import pytest
+
+from shared.errors import KeyUnavailable
+from shared.keys.identity import ManagedIdentity, open_identity
+from tests.shared.keys.fake_azure import FakeIdentity
+
+SCOPE = "https://storage.azure.com/.default"
+MISSING = (
+    "the managed identity is missing or not assigned to the app (400): "
+    "assign it, and compare the configured client id"
+)
+NO_TOKEN = "the managed identity endpoint answered {} without a token"
+
+
+async def detail(identity: ManagedIdentity) -> str:
+    """What the operator reads when there is no token."""
+    with pytest.raises(KeyUnavailable) as unavailable:
+        await identity.get_token(SCOPE)
+    return unavailable.value.detail
+
+
+async def test_the_configured_identity_is_asked_for(endpoint: FakeIdentity) -> None:
+    """A user-assigned identity is named by its client id, and one that nobody assigned is reported."""
+    endpoint.client_ids = frozenset({"the-client-id"})
+    async with open_identity("the-client-id") as identity:
+        assert (await identity.get_token(SCOPE)).token in endpoint.tokens
+    async with open_identity("another-client-id") as identity:
+        assert await detail(identity) == MISSING
+    assert [call["client_id"] for call in endpoint.calls] == ["the-client-id", "another-client-id"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        pytest.param(400, '{"statusCode":400,"message":"No MSI found"}', MISSING, id="not assigned"),
+        pytest.param(403, '{"statusCode":403}', MISSING.replace("400", "403"), id="forbidden"),
+        pytest.param(500, '{"statusCode":500}', NO_TOKEN.format(500), id="failing"),
+        pytest.param(200, "{}", NO_TOKEN.format(200), id="empty object"),
+        pytest.param(
+            200,
+            '{"access_token":"CANARY","expires_on":"soon","resource":"r"}',
+            "the managed identity endpoint answered no token (ValueError)",
+            id="end is no number",
+        ),
+        pytest.param(
+            200,
+            '{"access_token":"CANARY","expires_on":"4102444800"}',
+            NO_TOKEN.format(200),
+            id="no resource",
+        ),
+    ],
+)
+async def test_an_endpoint_without_a_token_is_explained(
+    identity: ManagedIdentity, endpoint: FakeIdentity, status: int, body: str, told: str
+) -> None:
+    """The detail names the endpoint, and quotes nothing."""
+    endpoint.answer = (status, body)
+    assert (await detail(identity)).startswith(told)
+
+
+async def test_an_endpoint_that_is_down_is_named(
+    endpoint: FakeIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refused connection is told from a refusal."""
+    monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:9/msi/token")
+    async with open_identity() as identity:
+        assert await detail(identity) == "the managed identity endpoint did not answer (ClientConnectorError)"
+
+
+@pytest.mark.parametrize(("deadline", "patience"), [(0.1, 5.0), (5.0, 0.1)])
+async def test_a_silent_endpoint_fails_in_time(
+    endpoint: FakeIdentity, deadline: float, patience: float
+) -> None:
+    """A caller waits for its deadline, the request for its patience: in production 3 and 15 seconds."""
+    endpoint.open.clear()
+    async with open_identity(deadline=deadline, patience=patience) as identity:
+        assert await detail(identity) == "the managed identity endpoint did not answer (TimeoutError)"
+    endpoint.open.set()
+    defaults = inspect.signature(open_identity).parameters
+    assert (defaults["deadline"].default, defaults["patience"].default) == (3.0, 15.0)
+
+
+async def give_up(identity: ManagedIdentity) -> None:
+    """Ask for a token as a call of the store does that has no time left."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await identity.get_token(SCOPE)
+
+
+async def test_a_token_that_comes_late_is_there_for_the_next_caller(
+    endpoint: FakeIdentity, identity: ManagedIdentity
+) -> None:
+    """The request outlives its callers, and there is only one."""
+    endpoint.open.clear()
+    await give_up(identity)
+    await asyncio.gather(give_up(identity), give_up(identity))
+    endpoint.open.set()
+
+    assert (await identity.get_token(SCOPE)).token in endpoint.tokens
+    assert len(endpoint.calls) == 1
+
+
+async def test_each_scope_has_one_request_of_its_own(
+    endpoint: FakeIdentity, identity: ManagedIdentity
+) -> None:
+    """Callers share the request for the token that they want."""
+    vault = "https://vault.azure.net/.default"
+    await asyncio.gather(*(identity.get_token(scope) for scope in (SCOPE, vault, SCOPE, vault)))
+
+    resources = [call["resource"] for call in endpoint.calls]
+    assert sorted(resources) == ["https://storage.azure.com", "https://vault.azure.net"]
+
+
+async def test_a_refusal_reaches_all_callers_and_is_not_remembered(
+    endpoint: FakeIdentity, identity: ManagedIdentity
+) -> None:
+    """The identity may be assigned a moment later."""
+    endpoint.answer = (400, "{}")
+    refused = await asyncio.gather(
+        identity.get_token(SCOPE), identity.get_token(SCOPE), return_exceptions=True
+    )
+    assert [getattr(failure, "detail", "") for failure in refused] == [MISSING, MISSING]
+    assert len(endpoint.calls) == 1
+    endpoint.answer = None
+    assert (await identity.get_token(SCOPE)).token in endpoint.tokens
+
+
+async def test_a_running_request_ends_with_the_identity(endpoint: FakeIdentity) -> None:
+    """No task is left when the app has ended, and a caller that still waits is told."""
+    endpoint.open.clear()
+    async with open_identity() as identity:
+        waiting = asyncio.create_task(detail(identity))
+        await give_up(identity)
+    endpoint.open.set()
+    assert await waiting == "the request for a token was broken off"
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "fetch a token"]
