@@ -219,9 +219,7 @@ def _invite(running: Running) -> None:
     print(f"  deletion   curl -d '{{}}' -H 'Content-Type: application/json' {purge}")
     print("             deletes what has expired now, as a timer does each hour in Azure")
     if running.azurite:
-        print(
-            f"  operator   AzureWebJobsStorage='{running.azurite}' {sys.executable} -m local ops poison list"
-        )
+        print(f"  operator   AzureWebJobsStorage='{running.azurite}' {sys.executable} -m ops poison list")
     print("  outcomes   docs/simulator.md lists the device ids that choose one")
     print("  events     come here and to the console, as each session ends")
     print("Ctrl-C ends them.", flush=True)

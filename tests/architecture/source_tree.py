@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 FUNCTION_PACKAGES = tuple(sorted(trigger.parent.name for trigger in ROOT.glob("*/trigger.py")))
 DEPLOYED = ("function_app", "shared", *FUNCTION_PACKAGES)
-NOT_DEPLOYED = ("benchmarks", "local", "scripts", "tests")
+NOT_DEPLOYED = ("benchmarks", "local", "ops", "scripts", "tests")
 
 
 @dataclass(frozen=True, slots=True)
