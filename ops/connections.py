@@ -11,7 +11,7 @@ from ops.azure_cli import AskFailed, AzureCli
 from ops.credentials import EVENT_GRID, STORAGE, OperatorCredential, open_credential
 from ops.exits import UsageError
 from ops.output import notify, printable
-from ops.poison_queue import AzurePoisonQueue
+from ops.poison_queue import AzurePoisonQueue, PoisonQueue
 from ops.settings import OPTIONS, read_settings
 from shared.events.event_grid import open_topic
 from shared.events.publisher import FilePublisher, Publisher
@@ -50,7 +50,7 @@ class Connections:
         self._resources.push_async_callback(queue.aclose)
         return queue
 
-    async def poison(self) -> AzurePoisonQueue:
+    async def poison(self) -> PoisonQueue:
         """Open the poison queue; raises `CommandFailed` without a token."""
         account = await self._queue_account()
         with _connection_string_checked():

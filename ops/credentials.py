@@ -55,6 +55,9 @@ class OperatorCredential(AsyncTokenCredential):
         """Close the credential inside."""
         await self._credential.close()
 
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
     def _ends_soon(self, token: AccessToken) -> bool:
         return token.expires_on - self._clock() / 1000 < _RENEWAL_SECONDS
 

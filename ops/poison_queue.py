@@ -105,10 +105,13 @@ class AzurePoisonQueue:
                     visibility_timeout=_HIDDEN_SECONDS,
                     max_messages=count,
                 )
-                async for message in messages:
-                    held.append(message)
-                    if await handle(_read(message)):
-                        await self._remove(held.pop())
+                async for page in messages.by_page():
+                    batch = [message async for message in page]
+                    held += batch
+                    for message in batch:
+                        if await handle(_read(message)):
+                            await self._remove(message)
+                            held.remove(message)
 
     @asynccontextmanager
     async def _shown_again(self) -> AsyncIterator[list["QueueMessage"]]:
