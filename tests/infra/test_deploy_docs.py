@@ -2,12 +2,14 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
 
 import pytest
 
+from ops.command_line import parse
 from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import INFRA, ROOT, Bicep, Compiled
 from tests.infra.infra_rules import ALERTS
@@ -91,9 +93,17 @@ def test_a_deployment_by_hand_is_given_what_the_pipeline_gives() -> None:
     assert set(_VARIABLE.findall(block)) == set(re.findall(r"readEnvironmentVariable\('(\w+)'", parameters))
 
 
+@pytest.mark.parametrize("command", [line for line in (*COMMANDS, *IN_LINE) if "-m ops " in line])
+def test_ops_commands_are_understood(command: str) -> None:
+    """Each can be copied."""
+    words = shlex.split(command.partition("-m ops ")[2])
+
+    assert parse(words).noun in {"preflight", "smoke"}
+
+
 @pytest.mark.parametrize("command", [line for line in COMMANDS if "-m scripts." in line])
 def test_commands_have_the_options_that_are_shown(command: str) -> None:
-    """Our own commands take what the page gives them."""
+    """Our own scripts take what the page gives them."""
     found = re.search(r"-m (scripts\.\w+)", command)
     assert found is not None
     shown = subprocess.run(  # noqa: S603 - this Python.
