@@ -46,7 +46,7 @@ class Connections:
         """Open the queue of `collect_result`; raises `CommandFailed` without a token."""
         account = await self._queue_account()
         with _connection_string_checked():
-            queue = open_queue(account, RESULTS_QUEUE, deadline=_DEADLINE_SECONDS, retries=1)
+            queue = open_queue(account, RESULTS_QUEUE, deadline=_DEADLINE_SECONDS)
         self._resources.push_async_callback(queue.aclose)
         return queue
 
@@ -54,7 +54,7 @@ class Connections:
         """Open the poison queue; raises `CommandFailed` without a token."""
         account = await self._queue_account()
         with _connection_string_checked():
-            client = queue_client(account, POISON_QUEUE, encoded=False, deadline=_DEADLINE_SECONDS, retries=1)
+            client = queue_client(account, POISON_QUEUE, encoded=False, deadline=_DEADLINE_SECONDS)
         self._resources.push_async_callback(client.close)
         return AzurePoisonQueue(client)
 

@@ -61,7 +61,7 @@ def broker_findings(broker: Broker, key: str) -> Iterator[Finding]:
     except CommandFailed as failure:
         yield Finding(str(failure), "start it with make run, or look at the app's log stream")
         return
-    if not answer.body:
+    if "dependencies" not in answer.body:
         yield Finding(
             f"the broker does not tell whether it is ready: {answer}",
             "give a function key with --key (make run prints it), and a token with --token behind Easy Auth",

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from ops.broker_client import Answer, Broker
 from ops.exits import CommandFailed
 from ops.output import Output, notify
+from ops.preflight import broker_findings
 
 _PAUSE_SECONDS = 5.0
 
@@ -74,11 +75,8 @@ def check_session(broker: Broker, output: Output, *, anonymous: bool) -> None:
 
 def check_ready(broker: Broker, key: str, output: Output) -> None:
     """Check each dependency; raises `CommandFailed` with those that fail."""
-    answer = broker.call("GET", "/api/ready", x_functions_key=key)
-    dependencies = answer.body.get("dependencies", ())
-    if problems := [f"{one['name']}: {one['problem']}" for one in dependencies if one["problem"]]:
-        raise CommandFailed(f"ready: {'; '.join(problems)}")
-    _expect(answer, HTTPStatus.OK, "ready")
+    if findings := list(broker_findings(broker, key)):
+        raise CommandFailed("; ".join(f"{finding.what}: {finding.advice}" for finding in findings))
     _passed(output, "ready: all dependencies answer")
 
 

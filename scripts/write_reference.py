@@ -1,4 +1,4 @@
-"""Writes the reference pages that are made from code: docs/errors.md and docs/settings.md."""
+"""Writes the reference pages from the code: docs/errors.md and docs/settings.md."""
 
 import sys
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from shared.settings import SETTINGS  # noqa: E402 - the path has to be there first.
+from shared.settings import SETTINGS  # noqa: E402 - the path must be set first.
 from shared.web.catalogue import CATALOGUE  # noqa: E402
 
 MADE_BY = "<!-- Made by `make reference`; the source is {}. -->"
 
 
 def errors_page() -> str:
-    """The error catalogue as a page for who writes the app on the phone."""
+    """Return the error catalogue as a page for developers of phone apps."""
     rows = [
         (str(int(row.status)), f"`{row.code}`", _message(row.message), row.what_to_do)
         for row in sorted(CATALOGUE, key=lambda row: int(row.status))
@@ -42,7 +42,7 @@ def errors_page() -> str:
 
 
 def settings_page() -> str:
-    """The app settings as a page for who runs the service."""
+    """Return the app settings as a page for operators."""
     rows = [(f"`{setting.name}`", _default(setting.default), setting.expected) for setting in SETTINGS]
     return "\n".join(
         [
@@ -61,7 +61,7 @@ def settings_page() -> str:
 
 
 def _default(value: object) -> str:
-    # As it is written in a setting: `true`, not `True`.
+    # As a setting writes it: `true`, not `True`.
     return "" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

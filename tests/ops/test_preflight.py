@@ -36,6 +36,9 @@ def deleted_vault(name: str, *, protected: bool = True) -> Mapping[str, Any]:
 
 
 REGIONS = ("westeurope", "northeurope", "swedencentral")
+VAULT, FACE = "kv-weu-loabhfyl5emtk", "face-weu-loabhfyl5emtk"
+FREE = {"name": "x", "kind": "Face", "sku": {"name": "F0"}}
+FULL = {"name": {"value": "Face.S0"}, "currentValue": 10, "limit": 10}
 # The answers of a subscription without problems, by the first words of the question.
 GOOD: Mapping[str, Any] = {
     "account show": {"id": ACCOUNT.subscription, "tenantId": ACCOUNT.tenant, "user": {"name": ACCOUNT.user}},
@@ -90,63 +93,33 @@ def test_subscription_without_problems_has_no_findings(plan: Plan) -> None:
     assert run_checks(FakeAzure(), ACCOUNT, plan) == []
 
 
-@pytest.mark.parametrize(
-    ("question", "answer", "what", "advice"),
-    [
-        (
-            "role assignment list",
-            [{"roleDefinitionName": "Contributor"}],
-            "may not assign roles",
-            "Role Based Access",
-        ),
-        ("role assignment list", [], "may not create resources", "Contributor, Owner"),
-        (
-            "provider list",
-            [],
-            "provider Microsoft.Web is NotRegistered",
-            "az provider register --wait --namespace",
-        ),
-        ("functionapp list-flexconsumption-locations", [], "westeurope does not offer Flex", "choose one of"),
-        ("cognitiveservices account list-skus", [{"name": "S0"}], "does not offer Face F0", "faceLocation"),
-        (
-            "cognitiveservices account list",
-            [{"name": "x", "kind": "Face", "sku": {"name": "F0"}}],
-            "one Face account of tier F0, and x has it",
-            "set faceSku to S0",
-        ),
-        (
-            "keyvault list-deleted",
-            [deleted_vault("kv-weu-loabhfyl5emtk")],
-            "the deleted vault",
-            "restores it with its pepper, if resource group a-group exists; a new nameSalt",
-        ),
-        (
-            "keyvault list-deleted",
-            [deleted_vault("kv-weu-loabhfyl5emtk", protected=False)],
-            "the deleted vault",
-            "`az keyvault purge --name kv-weu-loabhfyl5emtk --location westeurope` frees the name",
-        ),
-        (
-            "cognitiveservices account list-deleted",
-            [{"name": "face-weu-loabhfyl5emtk"}],
-            "the deleted Face account",
-            "restoreFace",
-        ),
-        (
-            "storage account show-usage",
-            {"currentValue": 250, "limit": 250},
-            "quota for storage accounts is used up",
-            "quota",
-        ),
-        (
-            "cognitiveservices usage list",
-            [{"name": {"value": "Face.S0"}, "currentValue": 10, "limit": 10}],
-            "the quota Face.S0 is used up in westeurope",
-            "higher quota",
-        ),
-    ],
-    ids=lambda part: part if isinstance(part, str) else "",
-)
+# What Azure answers differently, the problem, and the advice.
+PROBLEMS = [
+    ("role assignment list", [{"roleDefinitionName": "Contributor"}], "may not assign roles", "Role Based"),
+    ("role assignment list", [], "may not create resources", "Contributor, Owner"),
+    (
+        "provider list",
+        [],
+        "provider Microsoft.Web is NotRegistered",
+        "az provider register --wait --namespace",
+    ),
+    ("functionapp list-flexconsumption-locations", [], "westeurope does not offer Flex", "choose one of"),
+    ("cognitiveservices account list-skus", [{"name": "S0"}], "does not offer Face F0", "faceLocation"),
+    ("cognitiveservices account list", [FREE], "tier F0, and x has it", "set faceSku to S0"),
+    (
+        "keyvault list-deleted",
+        [deleted_vault(VAULT)],
+        "the deleted vault",
+        "if resource group a-group exists; a new",
+    ),
+    ("keyvault list-deleted", [deleted_vault(VAULT, protected=False)], "the deleted vault", "keyvault purge"),
+    ("cognitiveservices account list-deleted", [{"name": FACE}], "the deleted Face account", "restoreFace"),
+    ("storage account show-usage", FULL, "quota for storage accounts is used up", "higher quota"),
+    ("cognitiveservices usage list", [FULL], "quota Face.S0 is used up in westeurope", "higher quota"),
+]
+
+
+@pytest.mark.parametrize(("question", "answer", "what", "advice"), PROBLEMS)
 def test_problem_blocks_and_has_advice(
     plan: Plan, question: str, answer: object, what: str, advice: str
 ) -> None:
@@ -207,13 +180,6 @@ def test_every_check_is_described() -> None:
     assert all("_" in check.__name__ and check.__doc__ for check in CHECKS)
 
 
-@pytest.fixture
-def az(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> "MadeUpCli":
-    """A made-up Azure CLI on the search path."""
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    return MadeUpCli(tmp_path, capsys)
-
-
 class MadeUpCli:
     """A program `az` that answers as `FakeAzure`, and notes what it is asked."""
 
@@ -242,6 +208,13 @@ with open(sys.argv[0].removesuffix("az") + "asked", "a") as log:
 known = [question for question in answers if asked.startswith(question)]
 print(json.dumps(answers[max(known, key=len)])) if known else sys.exit("Please run 'az login'")
 """
+
+
+@pytest.fixture
+def az(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> MadeUpCli:
+    """A made-up Azure CLI on the search path."""
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return MadeUpCli(tmp_path, capsys)
 
 
 def test_problems_are_printed_with_what_to_do(bicep: Bicep, az: MadeUpCli, plan: Plan) -> None:
