@@ -28,16 +28,12 @@ def run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> None:
     if arguments.url:
         broker = Broker(arguments.url.rstrip("/"), arguments.token)
         notify(f"broker {broker.url}")
-        _report(
-            list(broker_findings(broker, arguments.key)), "the broker is ready", "the broker is not ready"
-        )
+        report(list(broker_findings(broker, arguments.key)), "the broker is ready", "the broker is not ready")
         return
     # azd deploys to its own subscription, whatever is selected in the Azure CLI.
     is_azd = arguments.environment == "azd"
     azure = AzureCli(environment.get("AZURE_SUBSCRIPTION_ID") if is_azd else None)
-    _report(
-        azure_findings(azure, arguments.environment), "nothing blocks deployment", "deployment is blocked"
-    )
+    report(azure_findings(azure, arguments.environment), "nothing blocks deployment", "deployment is blocked")
 
 
 def azure_findings(azure: Azure, environment: str) -> list[Finding]:
@@ -72,7 +68,8 @@ def broker_findings(broker: Broker, key: str) -> Iterator[Finding]:
             yield Finding(f"{dependency['name']}: {problem}", _ADVICE.get(code, "see the app's logs"))
 
 
-def _report(findings: list[Finding], good: str, bad: str) -> None:
+def report(findings: list[Finding], good: str, bad: str) -> None:
+    """Print the findings and what they add up to; raises `CommandFailed` where one blocks."""
     output = Output()
     for finding in findings:
         output.result(

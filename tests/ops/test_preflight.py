@@ -11,7 +11,8 @@ import pytest
 
 from ops.azure_cli import AskFailed
 from ops.deployment_plan import Plan, parameter_file
-from ops.preflight_checks import CHECKS, Account, run_checks
+from ops.preflight import report
+from ops.preflight_checks import CHECKS, Account, Finding, run_checks
 from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, Bicep, parameters_of
 from tests.infra.easy_auth import guarded
@@ -217,34 +218,43 @@ def az(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     return MadeUpCli(tmp_path, capsys)
 
 
-def test_problems_are_printed_with_what_to_do(bicep: Bicep, az: MadeUpCli, plan: Plan) -> None:
-    """The names checked are those that this subscription would get; the committed snapshot stays as it is."""
-    before = (INFRA / "env/dev.snapshot.json").read_bytes()
-    account = {**GOOD["account show"], "id": "00000000-0000-0000-0000-000000000009"}
-    deleted = [deleted_vault(name) for name in plan.vaults]
+def test_findings_are_printed_with_what_to_do(bicep: Bicep, az: MadeUpCli) -> None:
+    """The subscription is azd's own, whatever the Azure CLI has selected.
 
-    ended = az.preflight(
-        "dev", {}, account_show=account, provider_list=[], **{"keyvault list-deleted": deleted}
-    )
+    The names checked are those that this subscription would get; the committed snapshot stays as it is.
+    """
+    snapshot, another = INFRA / "main.snapshot.json", "00000000-0000-0000-0000-000000000009"
+    before = snapshot.read_bytes()
+    vaults = Plan(Snapshot.load(snapshot).resources).vaults
+    answers: dict[str, Any] = {
+        "account show": {**GOOD["account show"], "id": another},
+        "provider list": [],
+        "keyvault list-deleted": [deleted_vault(name) for name in vaults],
+        "cognitiveservices account list": [],
+    }
 
+    ended = az.preflight("azd", {"AZURE_SUBSCRIPTION_ID": another}, **answers)
+
+    problems = [line for line in ended.lines if line.startswith("problem ")]
     assert ended.status == 1
-    assert ended.target == (
-        "subscription 00000000-0000-0000-0000-000000000009, signed in as deployer@example.com, regions westeurope"
-    )
-    assert "problem  provider Microsoft.KeyVault is NotRegistered" in ended.lines
+    assert ended.target.startswith(f"subscription {another}, signed in as deployer@example.com, regions west")
+    assert "problem  provider Microsoft.KeyVault is NotRegistered" in problems
     assert "         az provider register --wait --namespace Microsoft.KeyVault" in ended.lines
-    assert ended.errors == [f"ops: deployment is blocked: {len(plan.providers)} problems"]
-    assert (INFRA / "env/dev.snapshot.json").read_bytes() == before
+    assert [line[:50] for line in ended.lines if line.startswith("note ")] == [
+        "note     this subscription has no Face account yet"
+    ]
+    assert all("provider" in line for line in problems)
+    assert ended.errors == [f"ops: deployment is blocked: {len(problems)} problems"]
+    assert all(f"--subscription {another}" in line for line in az.asked())
+    assert snapshot.read_bytes() == before
 
 
-def test_notes_do_not_block(bicep: Bicep, az: MadeUpCli) -> None:
-    """They are counted in the last line. azd has its own subscription, whatever the Azure CLI has selected."""
-    ended = az.preflight("azd", {"AZURE_SUBSCRIPTION_ID": "another"}, cognitiveservices_account_list=[])
+@pytest.mark.parametrize(("notes", "line"), [(0, "good"), (1, "good; 1 note"), (2, "good; 2 notes")])
+def test_notes_do_not_block(notes: int, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are counted in the last line."""
+    report([Finding("a note", "advice", blocking=False)] * notes, "good", "bad")
 
-    assert (ended.status, ended.errors) == (0, [])
-    assert ended.lines[0].startswith("note     this subscription has no Face account yet")
-    assert ended.lines[-1] == "nothing blocks deployment; 1 note"
-    assert all("--subscription another" in line for line in az.asked())
+    assert capsys.readouterr().out.splitlines()[-1] == line
 
 
 def test_mistake_in_the_parameters_is_one_line(
