@@ -1,10 +1,9 @@
-"""The entry point: `python -m local run`, `serve`, `simulator` or `ops`."""
+"""The entry point: `python -m local run`, `serve` or `simulator`."""
 
 import argparse
 import asyncio
 import sys
 
-from local.ops.command_line import add_ops, run_ops
 from local.run import RunOptions, run, serve, simulate
 
 
@@ -39,10 +38,7 @@ def main() -> int:
     simulator_parser.add_argument(
         "--port", type=int, default=7072, help="(default: %(default)s; 0: a free one)"
     )
-    add_ops(commands)
     arguments = parser.parse_args()
-    if arguments.command == "ops":
-        return run_ops(arguments)
     if arguments.command == "serve":
         return asyncio.run(serve(arguments.port, lease_seconds=arguments.lease))
     if arguments.command == "simulator":

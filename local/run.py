@@ -148,7 +148,7 @@ class _Running:
         print("             deletes expired rows now; in Azure a timer does so each hour")
         if self.own_azurite:
             storage = f"AzureWebJobsStorage='{self.own_azurite}'"
-            print(f"  operator   {storage} {sys.executable} -m local ops poison list")
+            print(f"  operator   {storage} {sys.executable} -m ops poison list")
         print("  outcomes   docs/simulator.md lists the device ids that choose an outcome")
         print("  events     appear here and in the console when a session ends")
         print("Press Ctrl-C to end.", flush=True)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts Azurite, the storage emulator, into .tools for the tests that need it. Node and npm have to be there.
+# Installs Azurite, the storage emulator, into .tools for the tests that need it. Needs Node and npm.
 set -eu
 cd "$(dirname "$0")/.."
 version=3.35.0

@@ -1,10 +1,10 @@
-"""Builds the package that is deployed: the tracked files that `.funcignore` leaves, and what requirements.txt names.
+"""Builds the package for deployment: the tracked files that `.funcignore` leaves, and what requirements.txt names.
 
     python -m scripts.package [--output dist/broker.zip] [--code-only] [--uncommitted]
 
-Needs Python 3.13, on which the app runs: pip asks the Python that it runs on what a package depends on there. The same
-files give the same bytes. Those of the app are the same for a commit; what requirements.txt names is taken within its
-ranges, and so is the same until something new comes out.
+Runs on Python 3.13, as the app does: pip resolves dependencies for the Python that it runs on. The same files give the
+same bytes. The app's files are those of the commit. The dependencies are the newest within the ranges of
+requirements.txt.
 """
 
 import argparse
@@ -28,7 +28,13 @@ _EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the package, and print its name, size and digest."""
-    options = _options(arguments)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, default=ROOT / "dist/broker.zip", help="where to write it")
+    parser.add_argument("--code-only", action="store_true", help="leave the dependencies to a remote build")
+    parser.add_argument("--uncommitted", action="store_true", help="include files that git does not track")
+    options = parser.parse_args(arguments)
     if not options.code_only and (problem := wrong_python(sys.version_info[:2])):
         raise SystemExit(problem)
     files = {path: (ROOT / path).read_bytes() for path in app_files(uncommitted=options.uncommitted)}
@@ -36,14 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         files |= dependencies()
     write_zip(options.output, files)
     content = options.output.read_bytes()
-    print(
-        f"{options.output}: {len(files)} files, {len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}"
-    )
+    digest = hashlib.sha256(content).hexdigest()
+    print(f"{options.output}: {len(files)} files, {len(content):,} bytes, sha256 {digest}")
     return 0
 
 
 def wrong_python(running: tuple[int, int]) -> str | None:
-    """What is wrong with building on this Python, if anything."""
+    """Return what is wrong with building on this Python, if anything."""
     version = ".".join(map(str, running))
     if version == PYTHON_VERSION:
         return None
@@ -54,56 +59,33 @@ def wrong_python(running: tuple[int, int]) -> str | None:
 
 
 def app_files(*, uncommitted: bool = False) -> list[str]:
-    """The files of the app, relative to the repository; a new file that is not added to git is not deployed."""
-    new = ("--others", "--exclude-standard") if uncommitted else ()
-    tracked = [path for path in _git("ls-files", "--cached", *new).splitlines() if (ROOT / path).is_file()]
-    # In an empty repository, because git has other patterns of its own here.
+    """Return the app's files, relative to the repository. A file that git does not track is not deployed."""
+    untracked = ("--others", "--exclude-standard") if uncommitted else ()
+    listed = _git("ls-files", "--cached", *untracked).splitlines()
+    files = [path for path in listed if (ROOT / path).is_file()]
+    # In an empty repository, because this one has patterns of its own.
     with tempfile.TemporaryDirectory() as empty:
         _git("init", "--quiet", empty)
-        check = (
-            "-C",
-            empty,
-            "-c",
-            f"core.excludesFile={ROOT / '.funcignore'}",
-            "check-ignore",
-            "--no-index",
-            "--stdin",
-        )
-        ignored = set(_git(*check, stdin="\n".join(tracked)).splitlines())
-    return sorted(path for path in tracked if path not in ignored)
+        repository = ("-C", empty, "-c", f"core.excludesFile={ROOT / '.funcignore'}")
+        ignored = _git(*repository, "check-ignore", "--no-index", "--stdin", stdin="\n".join(files))
+    return sorted(set(files) - set(ignored.splitlines()))
 
 
 def dependencies() -> dict[str, bytes]:
-    """What requirements.txt names, for the platform that the app runs on, whatever this one is."""
+    """Return what requirements.txt names, for the platform that the app runs on, whatever this one is."""
     with tempfile.TemporaryDirectory() as folder:
-        platforms = [part for platform in _PLATFORMS for part in ("--platform", platform)]
-        target = ("--python-version", PYTHON_VERSION, "--implementation", "cp", "--only-binary", ":all:")
-        command = (
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-compile",
-        )
-        subprocess.run(  # noqa: S603 - pip, and arguments of this file.
-            [
-                *command,
-                "--target",
-                folder,
-                *platforms,
-                *target,
-                "--requirement",
-                str(ROOT / "requirements.txt"),
-            ],
-            check=True,
-        )
+        target = ["--target", folder, "--python-version", PYTHON_VERSION, "--implementation", "cp"]
+        target += [part for platform in _PLATFORMS for part in ("--platform", platform)]
+        options = ["--quiet", "--disable-pip-version-check", "--no-compile", "--only-binary", ":all:"]
+        requirements = ["--requirement", str(ROOT / "requirements.txt")]
+        command = [sys.executable, "-m", "pip", "install", *options, *target, *requirements]
+        subprocess.run(command, check=True)  # noqa: S603 - pip, and arguments of this file.
+        files = {path.relative_to(folder): path for path in Path(folder).rglob("*") if path.is_file()}
+        # The packages' commands name the Python that installed them, and nothing calls them in Azure.
         return {
-            f"{_SITE_PACKAGES}/{path.relative_to(folder).as_posix()}": path.read_bytes()
-            for path in Path(folder).rglob("*")
-            # Commands of packages name the Python that they were installed with, and nobody calls them there.
-            if path.is_file() and path.relative_to(folder).parts[0] != "bin"
+            f"{_SITE_PACKAGES}/{name.as_posix()}": path.read_bytes()
+            for name, path in files.items()
+            if name.parts[0] != "bin"
         }
 
 
@@ -118,20 +100,8 @@ def write_zip(output: Path, files: Mapping[str, bytes]) -> None:
             package.writestr(entry, files[name])
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--output", type=Path, default=ROOT / "dist/broker.zip", help="where to write it")
-    parser.add_argument("--code-only", action="store_true", help="leave the dependencies to a remote build")
-    parser.add_argument(
-        "--uncommitted", action="store_true", help="take files along that are not added to git"
-    )
-    return parser.parse_args(arguments)
-
-
 def _git(*arguments: str, stdin: str = "") -> str:
-    # Within a hook, git's own variables would point it to the repository whatever the folder.
+    # In a hook, git's own variables name the repository, whatever the folder.
     git = ("env", "-u", "GIT_DIR", "-u", "GIT_INDEX_FILE", "-u", "GIT_WORK_TREE", "git")
     run = subprocess.run(  # noqa: S603 - git, and arguments of this file.
         [*git, *arguments], cwd=ROOT, input=stdin, capture_output=True, text=True, check=False

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Publishes a package that scripts/package.py built: scripts/publish.sh RESOURCE_GROUP FUNCTION_APP PACKAGE
-# Tries again for ten minutes: it takes a while until a new role of the app's identity is known to the storage account.
+# Tries again for ten minutes: a new role of the app's identity takes a while to reach the storage account.
 set -eu
 : "${1:?the resource group is missing}" "${2:?the function app is missing}" "${3:?the package is missing}"
 group=$1 app=$2 package=$3

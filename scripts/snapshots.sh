@@ -1,9 +1,9 @@
 #!/bin/sh
-# Writes down what each environment would deploy, for review: the files *.snapshot.json. Needs no login.
+# Writes what each environment would deploy to the files *.snapshot.json, for review. Needs no login.
 set -eu
 cd "$(dirname "$0")/../infra/bicep"
 for parameters in env/*.bicepparam main.bicepparam; do
-    # The variables that the parameter files read: none that has a default. All ids are made up; the tests have the same.
+    # Sets the required variables of the parameter files, and unsets those with a default. The tests have the same made-up ids.
     env -u AZURE_ENV_NAME -u AZURE_LOCATION -u BROKER_OWNER -u BROKER_COMMIT -u BROKER_REGIONS \
         BROKER_AUTH_CLIENT_ID=00000000-0000-0000-0000-000000000003 \
         BROKER_AUTH_ISSUER=https://login.microsoftonline.com/00000000-0000-0000-0000-000000000002/v2.0 \
@@ -13,7 +13,7 @@ for parameters in env/*.bicepparam main.bicepparam; do
         --tenant-id 00000000-0000-0000-0000-000000000002 \
         --location westeurope
     snapshot="${parameters%.bicepparam}.snapshot.json"
-    # The compiler writes some names in any order.
+    # The compiler does not keep the order of all names.
     python3 -m json.tool --sort-keys "$snapshot" "$snapshot.sorted"
     mv "$snapshot.sorted" "$snapshot"
 done

@@ -1,4 +1,4 @@
-"""Writes the reference pages that are made from code: docs/errors.md and docs/settings.md."""
+"""Writes the reference pages from the code: docs/errors.md and docs/settings.md."""
 
 import sys
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from shared.settings import SETTINGS  # noqa: E402 - the path has to be there first.
+from shared.settings import SETTINGS  # noqa: E402 - the path must be set first.
 from shared.web.catalogue import CATALOGUE  # noqa: E402
 from shared.web.responses import MAX_DETAILS  # noqa: E402
 
@@ -73,7 +73,7 @@ def settings_page() -> str:
 
 
 def _default(value: object) -> str:
-    # As it is written in a setting: `true`, not `True`.
+    # As a setting writes it: `true`, not `True`.
     return "" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

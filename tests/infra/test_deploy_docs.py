@@ -2,12 +2,14 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
 
 import pytest
 
+from ops.command_line import parse
 from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import INFRA, ROOT, Bicep, Compiled
 from tests.infra.rules import ALERTS
@@ -89,6 +91,14 @@ def test_a_deployment_by_hand_sets_every_variable() -> None:
     parameters = (INFRA / "env/prod.bicepparam").read_text("utf-8")
 
     assert set(_VARIABLE.findall(block)) == set(re.findall(r"readEnvironmentVariable\('(\w+)'", parameters))
+
+
+@pytest.mark.parametrize("command", [line for line in (*COMMANDS, *IN_LINE) if "-m ops " in line])
+def test_ops_commands_are_understood(command: str) -> None:
+    """Each can be copied."""
+    words = shlex.split(command.partition("-m ops ")[2])
+
+    assert parse(words).noun in {"preflight", "smoke"}
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if "-m scripts." in line])

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.command_line import parse
 from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import INFRA, ROOT
 
@@ -149,6 +151,9 @@ def test_files_that_a_workflow_names_exist(path: Path) -> None:
 
     for module in re.findall(r"-m (scripts\.\w+)", text):
         assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
+    for words in re.findall(r"-m ops (.+)", text):
+        filled = words.replace("$ENVIRONMENT", "dev").replace("$wait", "300").replace("$@", "--anonymous")
+        assert parse(shlex.split(filled)).noun in {"preflight", "smoke"}, words
     for script in re.findall(r"scripts/\w+\.sh", text):
         assert os.access(ROOT / script, os.X_OK), script
     for workflow in re.findall(r"uses: \./(\S+)", text):

@@ -1,42 +1,22 @@
-"""What the operator's commands are tried on: real storage, and sessions in it."""
+"""What the tests of the operator's commands share."""
 
-import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from shared.storage.azure_table import TableAccount, open_table_store
-from shared.storage.memory import MemoryStore
-from shared.storage.port import SearchableStore
-from tests.ops.depot import Depot
-from tests.support.azurite import Azurite, StubCredential
+from tests.ops.shell import Shell
+from tests.support.broker import Broker, running_broker
 
 
 @pytest.fixture
-def depot(azurite: Azurite, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Depot:
-    """A storage account with empty queues."""
-    made = Depot(azurite.connection_string, tmp_path, capsys)
-    made.clear()
-    return made
+def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """A shell over an empty storage account in memory."""
+    return Shell(tmp_path, capsys)
 
 
-@pytest.fixture(params=["memory", "connection-string", "oauth"])
-async def searchable(request: pytest.FixtureRequest) -> AsyncIterator[SearchableStore]:
-    """Each store in turn, empty."""
-    store = _open(request, f"t{secrets.token_hex(6)}")
-    yield store
-    await store.aclose()
-
-
-def _open(request: pytest.FixtureRequest, prefix: str) -> SearchableStore:
-    if request.param == "memory":
-        return MemoryStore()
-    if request.param == "connection-string":
-        plain: Azurite = request.getfixturevalue("azurite")
-        return open_table_store(plain.connection_string, prefix=prefix, create_tables=True)
-    secured: Azurite = request.getfixturevalue("azurite_with_oauth")
-    assert secured.tls
-    account = TableAccount(secured.endpoint("table"), StubCredential())
-    context = secured.tls.client_context()
-    return open_table_store(account, prefix=prefix, create_tables=True, ssl_context=context)
+@pytest.fixture
+async def broker() -> AsyncIterator[Broker]:
+    """A running broker on loopback."""
+    async with running_broker() as running:
+        yield running

@@ -1,4 +1,4 @@
-"""The structured log events of the app, read out of its code."""
+"""The structured log events of the app, read from its code."""
 
 import ast
 from collections import defaultdict
@@ -11,44 +11,33 @@ ROOT = Path(__file__).parents[2]
 
 
 def logged_events() -> dict[str, set[str]]:
-    """The level or levels of each event, by its name."""
+    """Return the level or levels of each event, by its name."""
     events: dict[str, set[str]] = defaultdict(set)
     for folder in (*FUNCTION_PACKAGES, "shared"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            for event, level in events_in(ast.parse(path.read_text("utf-8"))):
-                events[event].add(level)
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                for level, event in _logged(node):
+                    assert isinstance(level, ast.Attribute), "write the level where it is logged"
+                    events[ast.literal_eval(event)].add(level.attr)
     return dict(events)
 
 
-def events_in(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Each event that a module logs, with a level that it is logged at."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "log_event":
-            _, level, event = node.args
-            yield from _pairs(level, event)
-
-
-def _pairs(level: ast.expr, event: ast.expr) -> Iterator[tuple[str, str]]:
-    if _same_condition(level, event):
-        assert isinstance(level, ast.IfExp)
-        assert isinstance(event, ast.IfExp)
-        yield from _pairs(level.body, event.body)
-        yield from _pairs(level.orelse, event.orelse)
+def _logged(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Yield the levels and names of a call of `log_event`, or of a method `log` that passes both on to it."""
+    if not isinstance(node, ast.Call):
         return
-    for name in _choices(event):
-        for severity in _choices(level):
-            assert isinstance(name, ast.Constant), "an event's name is written where it is logged"
-            assert isinstance(severity, ast.Attribute), "an event's level is written where it is logged"
-            yield str(name.value), severity.attr
+    if ast.unparse(node.func) == "log_event" and not isinstance(node.args[1], ast.Name):
+        yield from _pairs(node.args[1], node.args[2])
+    elif isinstance(node.func, ast.Attribute) and node.func.attr == "log" and len(node.args) == 2:
+        yield from _pairs(node.args[0], node.args[1])
 
 
-def _same_condition(level: ast.expr, event: ast.expr) -> bool:
-    return (
-        isinstance(level, ast.IfExp)
-        and isinstance(event, ast.IfExp)
-        and ast.dump(level.test) == ast.dump(event.test)
-    )
-
-
-def _choices(node: ast.expr) -> list[ast.expr]:
-    return [node.body, node.orelse] if isinstance(node, ast.IfExp) else [node]
+def _pairs(level: ast.expr, event: ast.expr) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Yield the levels and names of a call; a name under a condition has its level under the same one."""
+    if not isinstance(level, ast.IfExp):
+        yield level, event
+    elif isinstance(event, ast.IfExp):
+        assert ast.dump(event.test) == ast.dump(level.test)
+        yield from ((level.body, event.body), (level.orelse, event.orelse))
+    else:
+        yield from ((level.body, event), (level.orelse, event))

@@ -1,25 +1,22 @@
-"""What the preflight says, over a made-up Azure."""
+"""`ops preflight`, over a made-up subscription and a broker on loopback."""
 
 import asyncio
-import shutil
-import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from scripts.azure_cli import AskFailed
-from scripts.broker_client import Service
-from scripts.deployment_plan import Plan, parameter_file
-from scripts.preflight import broker_findings, main
-from scripts.preflight_checks import CHECKS, Account, Finding, run_checks
+from ops.azure_cli import AskFailed
+from ops.deployment_plan import Plan, parameter_file
+from ops.preflight import report
+from ops.preflight_checks import CHECKS, Account, Finding, run_checks
 from tests.infra.arm_snapshot import Snapshot
-from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, ROOT, Bicep, parameters_of
-from tests.support.broker import FUNCTION_KEY, Broker, running_broker
+from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, Bicep, parameters_of
+from tests.ops.shell import Ended, run_command
+from tests.support.broker import FUNCTION_KEY, Broker
 from tests.support.easy_auth import guarded
 
 ACCOUNT = Account(
@@ -28,7 +25,7 @@ ACCOUNT = Account(
 
 
 def deleted_vault(name: str, *, protected: bool = True) -> Mapping[str, Any]:
-    """A vault as the list of deleted ones has it."""
+    """Return a vault as the list of deleted ones shows it."""
     return {
         "name": name,
         "properties": {
@@ -40,7 +37,10 @@ def deleted_vault(name: str, *, protected: bool = True) -> Mapping[str, Any]:
 
 
 REGIONS = ("westeurope", "northeurope", "swedencentral")
-# A subscription in which nothing stands in the way: answers by the first words of what is asked.
+VAULT, FACE = "kv-weu-loabhfyl5emtk", "face-weu-loabhfyl5emtk"
+FREE = {"name": "x", "kind": "Face", "sku": {"name": "F0"}}
+FULL = {"name": {"value": "Face.S0"}, "currentValue": 10, "limit": 10}
+# The answers of a subscription without problems, by the first words of the question.
 GOOD: Mapping[str, Any] = {
     "account show": {"id": ACCOUNT.subscription, "tenantId": ACCOUNT.tenant, "user": {"name": ACCOUNT.user}},
     "provider list": [
@@ -67,7 +67,7 @@ GOOD: Mapping[str, Any] = {
 
 
 class FakeAzure:
-    """Answers by the longest beginning of what is asked that it knows; an exception is raised."""
+    """An `Azure` that answers by the longest prefix of the question that it knows, or raises the answer."""
 
     def __init__(self, **changed: object) -> None:
         self.answers = {
@@ -89,118 +89,80 @@ def plan() -> Plan:
     return Plan(Snapshot.load(INFRA / "env/dev.snapshot.json").resources)
 
 
-def test_nothing_is_found_where_nothing_stands_in_the_way(plan: Plan) -> None:
-    """A subscription that is ready gets no advice."""
+def test_subscription_without_problems_has_no_findings(plan: Plan) -> None:
+    """There is nothing to do."""
     assert run_checks(FakeAzure(), ACCOUNT, plan) == []
 
 
-@pytest.mark.parametrize(
-    ("question", "answer", "what", "to_do"),
-    [
-        (
-            "role assignment list",
-            [{"roleDefinitionName": "Contributor"}],
-            "may not assign roles",
-            "Role Based Access",
-        ),
-        ("role assignment list", [], "may not make resources", "Contributor, Owner"),
-        (
-            "provider list",
-            [],
-            "provider Microsoft.Web is NotRegistered",
-            "az provider register --wait --namespace",
-        ),
-        ("functionapp list-flexconsumption-locations", [], "westeurope does not offer Flex", "choose one of"),
-        ("cognitiveservices account list-skus", [{"name": "S0"}], "does not offer Face F0", "faceLocation"),
-        (
-            "cognitiveservices account list",
-            [{"name": "x", "kind": "Face", "sku": {"name": "F0"}}],
-            "one Face account of tier F0, and x has it",
-            "set faceSku to S0",
-        ),
-        (
-            "keyvault list-deleted",
-            [deleted_vault("kv-weu-loabhfyl5emtk")],
-            "the deleted vault",
-            "brings it back with its pepper, where the resource group a-group is; another nameSalt",
-        ),
-        (
-            "keyvault list-deleted",
-            [deleted_vault("kv-weu-loabhfyl5emtk", protected=False)],
-            "the deleted vault",
-            "`az keyvault purge --name kv-weu-loabhfyl5emtk --location westeurope` gives the name free",
-        ),
-        (
-            "cognitiveservices account list-deleted",
-            [{"name": "face-weu-loabhfyl5emtk"}],
-            "the deleted Face account",
-            "restoreFace",
-        ),
-        (
-            "storage account show-usage",
-            {"currentValue": 250, "limit": 250},
-            "no storage account is left",
-            "quota",
-        ),
-        (
-            "cognitiveservices usage list",
-            [{"name": {"value": "Face.S0"}, "currentValue": 10, "limit": 10}],
-            "the quota Face.S0 is used up in westeurope",
-            "higher quota",
-        ),
-    ],
-    ids=lambda part: part if isinstance(part, str) else "",
-)
-def test_what_stands_in_the_way_is_said_with_what_to_do(
-    plan: Plan, question: str, answer: object, what: str, to_do: str
+# What Azure answers differently, the problem, and the advice.
+PROBLEMS = [
+    ("role assignment list", [{"roleDefinitionName": "Contributor"}], "may not assign roles", "Role Based"),
+    ("role assignment list", [], "may not create resources", "Contributor, Owner"),
+    (
+        "provider list",
+        [],
+        "provider Microsoft.Web is NotRegistered",
+        "az provider register --wait --namespace",
+    ),
+    ("functionapp list-flexconsumption-locations", [], "westeurope does not offer Flex", "choose one of"),
+    ("cognitiveservices account list-skus", [{"name": "S0"}], "does not offer Face F0", "faceLocation"),
+    ("cognitiveservices account list", [FREE], "tier F0, and x has it", "set faceSku to S0"),
+    (
+        "keyvault list-deleted",
+        [deleted_vault(VAULT)],
+        "the deleted vault",
+        "if resource group a-group exists; a new",
+    ),
+    ("keyvault list-deleted", [deleted_vault(VAULT, protected=False)], "the deleted vault", "keyvault purge"),
+    ("cognitiveservices account list-deleted", [{"name": FACE}], "the deleted Face account", "restoreFace"),
+    ("storage account show-usage", FULL, "quota for storage accounts is used up", "higher quota"),
+    ("cognitiveservices usage list", [FULL], "quota Face.S0 is used up in westeurope", "higher quota"),
+]
+
+
+@pytest.mark.parametrize(("question", "answer", "what", "advice"), PROBLEMS)
+def test_problem_blocks_and_has_advice(
+    plan: Plan, question: str, answer: object, what: str, advice: str
 ) -> None:
-    """Each thing that would fail later blocks, is named, and has an advice."""
+    """What would fail the deployment is named, with what to do."""
     findings = run_checks(FakeAzure(**{question: answer}), ACCOUNT, plan)
 
     assert any(
-        finding.blocking and what in finding.what and to_do in finding.to_do for finding in findings
+        finding.blocking and what in finding.what and advice in finding.advice for finding in findings
     ), findings
 
 
-def test_no_face_account_is_no_proof(plan: Plan) -> None:
-    """Whether the terms are accepted cannot be asked: it is said, and does not block."""
+def test_subscription_without_a_face_account_gets_a_note(plan: Plan) -> None:
+    """Nobody can ask whether the terms are accepted, so that this does not block."""
     [finding] = run_checks(FakeAzure(**{"cognitiveservices account list": []}), ACCOUNT, plan)
 
     assert not finding.blocking
-    assert "make one in the portal" in finding.to_do
+    assert "create one in the portal" in finding.advice
 
 
-def test_a_role_of_ones_own_may_be_enough(plan: Plan) -> None:
-    """What it allows is not looked into: it is said, and does not block; a built-in role that is too little does."""
+def test_custom_role_may_be_enough(plan: Plan) -> None:
+    """It is not looked into, and does not block; a built-in role that is not enough does."""
     held = [{"roleDefinitionName": "Deployer of ours"}, {"roleDefinitionName": "Reader"}]
     findings = run_checks(FakeAzure(role_assignment_list=held), ACCOUNT, plan)
 
     assert [finding.blocking for finding in findings] == [False, False]
-    assert all("if Deployer of ours says so" in finding.what for finding in findings)
+    assert all("only if Deployer of ours allows it" in finding.what for finding in findings)
     assert all(
         finding.blocking for finding in run_checks(FakeAzure(role_assignment_list=held[1:]), ACCOUNT, plan)
     )
 
 
 @pytest.mark.parametrize("question", sorted(set(GOOD) - {"account show", "role definition list"}))
-def test_what_cannot_be_looked_up_does_not_block(plan: Plan, question: str) -> None:
-    """A question that Azure does not answer is told, and the other checks go on."""
+def test_unanswered_question_is_a_note(plan: Plan, question: str) -> None:
+    """The other checks go on."""
     findings = run_checks(FakeAzure(**{question: AskFailed("AuthorizationFailed")}), ACCOUNT, plan)
 
     assert findings
     assert all(not finding.blocking and "AuthorizationFailed" in finding.what for finding in findings)
 
 
-def test_who_is_not_signed_in_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
-    """The first question decides whether there is anybody to ask for."""
-    code = main(["dev"], FakeAzure(**{"account show": AskFailed("Please run 'az login'")}))
-
-    assert code == 1
-    assert "az login, and az account set" in capsys.readouterr().out
-
-
 def test_isolated_regions_need_one_more_provider() -> None:
-    """The subnet of the app is delegated to a provider that no resource of the plan belongs to."""
+    """The app's subnet is delegated to a provider that no resource of the plan belongs to."""
     prod = Plan(Snapshot.load(INFRA / "env/prod.snapshot.json").resources)
 
     assert "Microsoft.App" in prod.providers
@@ -209,118 +171,33 @@ def test_isolated_regions_need_one_more_provider() -> None:
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_each_environment_has_its_parameter_file(environment: str) -> None:
-    """Preflight and tests mean the same files."""
+    """The preflight and the tests of the templates use the same files."""
     assert parameter_file(INFRA, environment) == parameters_of(environment)
     assert parameter_file(INFRA, environment).exists()
 
 
-def test_the_command_asks_the_azure_cli(bicep: Bicep, tmp_path: Path, plan: Plan) -> None:
-    """From the command line it runs `az`, prints each finding, and ends with 1 where one blocks.
-
-    The names in question are those that this subscription would get, and not those of the committed snapshot, which
-    stays as it is.
-    """
-    before = (INFRA / "env/dev.snapshot.json").read_bytes()
-    answers = {
-        **GOOD,
-        "account show": {**GOOD["account show"], "id": "00000000-0000-0000-0000-000000000009"},
-        "provider list": [],
-        "keyvault list-deleted": [deleted_vault(name) for name in plan.vaults],
-    }
-    run = _run_with(answers, tmp_path, "dev")
-
-    assert run.returncode == 1, run.stderr
-    assert "BLOCKS  provider Microsoft.KeyVault is NotRegistered" in run.stdout
-    assert "az provider register --wait --namespace Microsoft.KeyVault" in run.stdout
-    assert "the deleted vault" not in run.stdout
-    assert (INFRA / "env/dev.snapshot.json").read_bytes() == before
-
-
-def test_azd_has_a_subscription_of_its_own(bicep: Bicep, tmp_path: Path) -> None:
-    """Whatever is selected in the Azure CLI: azd deploys to the one of its environment."""
-    run = _run_with(GOOD, tmp_path, "azd", AZURE_SUBSCRIPTION_ID="another")
-    asked = (tmp_path / "asked").read_text("utf-8").splitlines()
-
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert asked
-    assert all("--subscription another" in line for line in asked)
-
-
-def test_a_mistake_in_the_parameters_is_told_in_a_line(bicep: Bicep, tmp_path: Path) -> None:
-    """Without the warnings of the compiler around it."""
-    run = _run_with(GOOD, tmp_path, "azd", AZURE_ENV_NAME="My-env")
-
-    assert run.returncode == 1
-    assert "environmentName holds lower-case letters and digits alone" in run.stderr
-    assert "Warning" not in run.stderr
-
-
-@pytest_asyncio.fixture
-async def broker() -> AsyncIterator[Broker]:
-    async with running_broker() as running:
-        yield running
-
-
-async def test_a_local_broker_that_is_ready_has_no_findings(broker: Broker) -> None:
-    """The same command asks a running broker, on a laptop as in Azure."""
-    assert await asyncio.to_thread(main, ["--url", broker.host.url, "--key", FUNCTION_KEY]) == 0
-
-
-async def test_what_a_broker_lacks_is_said_with_what_to_do(broker: Broker) -> None:
-    """A wrong subscription key shows as what it is."""
-    broker.simulator.keys = {"another-key"}
-
-    [finding] = await asyncio.to_thread(_findings, broker.host.url)
-    assert finding.what.startswith("face: UpstreamUnauthorized")
-    assert finding.to_do.startswith("does the key in the vault belong to this Face account")
-
-
-async def test_behind_easy_auth_a_token_is_needed(broker: Broker, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without one nothing is known, and the option is named."""
-    async with guarded(broker) as url:
-        key = ("--url", url, "--key", FUNCTION_KEY)
-        assert await asyncio.to_thread(main, [*key, "--token", "a-token"]) == 0
-        assert await asyncio.to_thread(main, key) == 1
-
-    assert "a token with --token" in capsys.readouterr().out
-
-
-async def test_a_wrong_function_key_is_told(broker: Broker) -> None:
-    """Without the key nothing is known, which is not nothing found."""
-    [finding] = await asyncio.to_thread(lambda: list(broker_findings(Service(broker.host.url), "wrong")))
-
-    assert "readiness was not told: 401" in finding.what
-
-
 def test_every_check_is_described() -> None:
-    """The name of a check is what is said where it could not be made."""
+    """The name of a check becomes a sentence where Azure does not answer."""
     assert all("_" in check.__name__ and check.__doc__ for check in CHECKS)
 
 
-def _findings(url: str) -> list[Finding]:
-    return list(broker_findings(Service(url), FUNCTION_KEY))
+class MadeUpCli:
+    """A program `az` that answers as `FakeAzure`, and notes what it is asked."""
 
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self._folder = folder
+        self._capsys = capsys
 
-def _run_with(
-    answers: Mapping[str, Any], folder: Path, environment: str, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    (folder / "az").write_text(_AZ.format(python=sys.executable, answers=answers), "utf-8")
-    (folder / "az").chmod(0o755)
-    compiler = Path(shutil.which("bicep") or "").parent
-    return subprocess.run(  # noqa: S603 - this Python.
-        [sys.executable, "-m", "scripts.preflight", environment],
-        cwd=ROOT,
-        env={
-            "PATH": f"{folder}:{compiler}:/usr/bin:/bin",
-            "HOME": str(folder),
-            "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
-            "DOTNET_TieredPGO": "0",
-            **variables,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    def preflight(self, name: str, environment: Mapping[str, str], **changed: object) -> Ended:
+        """Run the command for a parameter file."""
+        program = self._folder / "az"
+        program.write_text(_AZ.format(python=sys.executable, answers=FakeAzure(**changed).answers), "utf-8")
+        program.chmod(0o755)
+        return run_command(self._capsys, ["preflight", name], environment)
+
+    def asked(self) -> list[str]:
+        """Return the questions."""
+        return (self._folder / "asked").read_text("utf-8").splitlines()
 
 
 _AZ = """#!{python}
@@ -329,5 +206,123 @@ answers = {answers!r}
 asked = " ".join(sys.argv[1:])
 with open(sys.argv[0].removesuffix("az") + "asked", "a") as log:
     print(asked, file=log)
-print(json.dumps(answers[max((known for known in answers if asked.startswith(known)), key=len)]))
+known = [question for question in answers if asked.startswith(question)]
+print(json.dumps(answers[max(known, key=len)])) if known else sys.exit("Please run 'az login'")
 """
+
+
+@pytest.fixture
+def az(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> MadeUpCli:
+    """A made-up Azure CLI on the search path."""
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return MadeUpCli(tmp_path, capsys)
+
+
+def test_findings_are_printed_with_what_to_do(bicep: Bicep, az: MadeUpCli) -> None:
+    """The subscription is azd's own, whatever the Azure CLI has selected.
+
+    The names checked are those that this subscription would get; the committed snapshot stays as it is.
+    """
+    snapshot, another = INFRA / "main.snapshot.json", "00000000-0000-0000-0000-000000000009"
+    before = snapshot.read_bytes()
+    vaults = Plan(Snapshot.load(snapshot).resources).vaults
+    answers: dict[str, Any] = {
+        "account show": {**GOOD["account show"], "id": another},
+        "provider list": [],
+        "keyvault list-deleted": [deleted_vault(name) for name in vaults],
+        "cognitiveservices account list": [],
+    }
+
+    ended = az.preflight("azd", {"AZURE_SUBSCRIPTION_ID": another}, **answers)
+
+    problems = [line for line in ended.lines if line.startswith("problem ")]
+    assert ended.status == 1
+    assert ended.target.startswith(f"subscription {another}, signed in as deployer@example.com, regions west")
+    assert "problem  provider Microsoft.KeyVault is NotRegistered" in problems
+    assert "         az provider register --wait --namespace Microsoft.KeyVault" in ended.lines
+    assert [line[:50] for line in ended.lines if line.startswith("note ")] == [
+        "note     this subscription has no Face account yet"
+    ]
+    assert all("provider" in line for line in problems)
+    assert ended.errors == [f"ops: deployment is blocked: {len(problems)} problems"]
+    assert all(f"--subscription {another}" in line for line in az.asked())
+    assert snapshot.read_bytes() == before
+
+
+@pytest.mark.parametrize(("notes", "line"), [(0, "good"), (1, "good; 1 note"), (2, "good; 2 notes")])
+def test_notes_do_not_block(notes: int, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are counted in the last line."""
+    report([Finding("a note", "advice", blocking=False)] * notes, "good", "bad")
+
+    assert capsys.readouterr().out.splitlines()[-1] == line
+
+
+def test_mistake_in_the_parameters_is_one_line(
+    bicep: Bicep, az: MadeUpCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the compiler's warnings around it."""
+    monkeypatch.setenv("AZURE_ENV_NAME", "My-env")
+
+    ended = az.preflight("azd", {})
+
+    assert ended.status == 1
+    assert "environmentName holds lower-case letters and digits alone" in "".join(ended.errors)
+    assert "Warning" not in "".join(ended.errors)
+
+
+def test_missing_login_is_an_error_that_says_what_to_do(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else is asked."""
+    (tmp_path / "az").write_text("#!/bin/sh\necho \"Please run 'az login'\" >&2; exit 1\n")
+    (tmp_path / "az").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    ended = run_command(capsys, ["preflight", "dev"], {})
+
+    assert (ended.status, ended.errors) == (
+        1,
+        ["ops: not signed in: Please run 'az login'; run az login, and az account set --subscription NAME"],
+    )
+
+
+async def ready(capsys: pytest.CaptureFixture[str], url: str, *options: str) -> Ended:
+    """Ask a running broker."""
+    return await asyncio.to_thread(run_command, capsys, ["preflight", "--url", url, *options], {})
+
+
+async def test_local_broker_that_is_ready_has_no_findings(
+    broker: Broker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same command asks a broker on a laptop and in Azure, with a token where Easy Auth needs one."""
+    key = ("--key", FUNCTION_KEY)
+    open_broker = await ready(capsys, broker.host.url, *key)
+    async with guarded(broker) as url:
+        with_token = await ready(capsys, url, *key, "--token", "a-token")
+        without = await ready(capsys, url, *key)
+
+    for ended in (open_broker, with_token):
+        assert (ended.status, ended.lines, ended.errors) == (0, ["the broker is ready"], [])
+    assert without.status == 1
+    assert "a token with --token" in without.lines[1]
+
+
+async def test_failed_dependency_is_named_with_what_to_do(
+    broker: Broker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong subscription key is named as such."""
+    broker.simulator.keys = {"another-key"}
+
+    ended = await ready(capsys, broker.host.url, "--key", FUNCTION_KEY)
+
+    assert ended.lines[0].startswith("problem  face: UpstreamUnauthorized")
+    assert ended.lines[1].strip().startswith("check that the key in the vault belongs to this Face account")
+    assert ended.errors == ["ops: the broker is not ready: 1 problem"]
+
+
+async def test_wrong_function_key_is_a_problem(broker: Broker, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without the key nothing is known about the dependencies."""
+    ended = await ready(capsys, broker.host.url, "--key", "wrong")
+
+    assert ended.status == 1
+    assert ended.lines[0].startswith("problem  the broker does not tell whether it is ready: 401")

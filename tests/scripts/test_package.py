@@ -1,4 +1,4 @@
-"""The package that is deployed."""
+"""The package for deployment."""
 
 import re
 import subprocess
@@ -36,7 +36,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_package_holds_the_app_and_nothing_else(package: Path) -> None:
-    """Function packages, `shared` and three files: no tests, no tools, no infrastructure, no documents."""
+    """Function packages, `shared` and three files: no `ops`, `local` or tests, no infrastructure, no documents."""
     names = zipfile.ZipFile(package).namelist()
     packages = {path.parent.name for path in ROOT.glob("*/trigger.py")}
 
@@ -51,7 +51,7 @@ def test_the_package_holds_the_app_and_nothing_else(package: Path) -> None:
 
 
 def test_the_package_holds_no_setting(package: Path) -> None:
-    """What is set on a laptop stays there."""
+    """The settings of a laptop stay there."""
     assert not [name for name in zipfile.ZipFile(package).namelist() if "local.settings" in name]
 
 
@@ -65,7 +65,7 @@ def test_the_same_files_make_the_same_package(package: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("running", "refused"), [((3, 11), True), ((3, 13), False), ((3, 14), True)])
 def test_another_python_is_refused_in_a_line(running: tuple[int, int], refused: bool) -> None:
-    """What is built there would be for the wrong Python, or pip would stop halfway."""
+    """The dependencies would be for the wrong Python, or pip would stop halfway."""
     problem = wrong_python(running)
 
     assert (problem is not None) is refused
@@ -73,7 +73,7 @@ def test_another_python_is_refused_in_a_line(running: tuple[int, int], refused: 
 
 
 def test_the_functions_are_found_in_the_unpacked_package(package: Path, tmp_path: Path) -> None:
-    """The production engine finds every function in what was packed, and nothing from beside it."""
+    """The production engine finds every function in the package alone."""
     require_runtime()
     zipfile.ZipFile(package).extractall(tmp_path)
     environment = {"FACE_REGION": "westeurope", "FACE_KEY": "a-key-of-the-tests"}
@@ -91,7 +91,7 @@ def test_the_functions_are_found_in_the_unpacked_package(package: Path, tmp_path
 
 
 def test_the_dependencies_are_for_the_python_of_the_app() -> None:
-    """What is built fits what is deployed."""
+    """The package fits the deployed app."""
     default = re.search(r"param pythonVersion .* = '([0-9.]+)'", (INFRA / "main.bicep").read_text("utf-8"))
 
     assert default is not None

@@ -1,4 +1,4 @@
-"""The reference pages say what the code says."""
+"""The reference pages agree with the code."""
 
 from pathlib import Path
 
@@ -11,5 +11,5 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("path", PAGES)
 def test_committed_page_is_what_the_code_makes(path: str) -> None:
-    """A change of the code that changes a page shows in review: `make reference` writes it anew."""
+    """A change of the code that changes a page shows in review. `make reference` writes the pages."""
     assert (ROOT / path).read_text() == PAGES[path]()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from shared.errors import EntityChanged, EntityExists
-from shared.storage.port import Entity, EntityStore, Table, Value
+from shared.storage.port import Entity, EntityStore, SearchableStore, Table, Value
 
 PAST, NOW, FUTURE = 1_000, 2_000, 3_000
 
@@ -381,3 +381,20 @@ async def test_entity_that_breaks_the_rules_is_refused(
     """What one store could not keep, none takes: such a mistake shows in the first test that makes it."""
     with pytest.raises(ValueError, match=r"\w"):
         await operation(store)
+
+
+async def test_between_finds_rows_by_a_value_from_a_start_to_before_an_end(store: SearchableStore) -> None:
+    """What is found is whole: it can be replaced. A row without the value is in no range."""
+    for at in (999, 1_000, 1_999, 2_000):
+        await store.insert(Table.SESSIONS, entity(f"row-{at}", at=at, x="y"))
+    await store.insert(Table.SESSIONS, entity("none", other=1_500))
+
+    found = [one async for one in store.between(Table.SESSIONS, "at", 1_000, 2_000)]
+    everything = [one async for one in store.between(Table.SESSIONS, "at", -(2**63), 2**63 - 1)]
+
+    assert sorted(found, key=lambda one: one.key) == [
+        entity("row-1000", at=1_000, x="y"),
+        entity("row-1999", at=1_999, x="y"),
+    ]
+    assert len(everything) == 4
+    assert await store.replace(Table.SESSIONS, found[0])

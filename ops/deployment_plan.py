@@ -1,4 +1,4 @@
-"""What a parameter file would deploy to a subscription: the compiler computes it, names included."""
+"""What a parameter file would deploy to a subscription, computed by the Bicep compiler."""
 
 import json
 import shutil
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops.exits import CommandFailed
+
 INFRA = Path(__file__).parents[1] / "infra/bicep"
 
 _PLACES = ("", str(Path.home() / ".azure/bin/"), str(Path.home() / ".azd/bin/"))
@@ -16,7 +18,7 @@ _PLACES = ("", str(Path.home() / ".azure/bin/"), str(Path.home() / ".azd/bin/"))
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A Face account to be made."""
+    """A planned Face account."""
 
     name: str
     location: str
@@ -25,18 +27,18 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The resources to be deployed."""
+    """The planned resources."""
 
     resources: Sequence[Mapping[str, Any]]
 
     @property
     def regions(self) -> list[str]:
-        """Where apps are to run."""
+        """The regions of the apps."""
         return sorted({site["location"] for site in self._of("Microsoft.Web/sites")})
 
     @property
     def providers(self) -> list[str]:
-        """The namespaces that the subscription has to know; the subnet of an isolated app needs one more."""
+        """The resource providers that the plan needs; the subnet of an isolated app needs one more."""
         named = {resource["type"].split("/")[0] for resource in self.resources}
         delegated = {"Microsoft.App"} if "Microsoft.Network" in named else set()
         return sorted(named | delegated)
@@ -54,43 +56,41 @@ class Plan:
 
     @property
     def restores_faces(self) -> bool:
-        """Whether deleted accounts of these names are to be brought back."""
-        return any(
-            account["properties"].get("restore")
-            for account in self._of("Microsoft.CognitiveServices/accounts")
-        )
+        """Whether the deployment restores deleted Face accounts."""
+        accounts = self._of("Microsoft.CognitiveServices/accounts")
+        return any(account["properties"].get("restore") for account in accounts)
 
     def _of(self, kind: str) -> list[Mapping[str, Any]]:
         return [resource for resource in self.resources if resource["type"] == kind]
 
 
 def plan_of(environment: str, subscription: str, tenant: str) -> Plan:
-    """Compute the plan of `dev`, `prod` or `azd`; raises `SystemExit` where the compiler is missing or complains."""
+    """Compute the plan of `dev`, `prod` or `azd`; raises `CommandFailed` where the compiler is missing or fails."""
     with tempfile.TemporaryDirectory() as folder:
-        # A copy, because the compiler writes beside the parameter file, where the committed snapshot is.
+        # The compiler writes beside the parameter file, where the committed snapshot is.
         copy = shutil.copytree(INFRA, Path(folder) / "bicep")
         parameters = parameter_file(copy, environment)
         scope = ("--subscription-id", subscription, "--tenant-id", tenant, "--location", "westeurope")
-        run = subprocess.run(  # noqa: S603 - the compiler, as it was found.
+        run = subprocess.run(  # noqa: S603 - the program that was found.
             [_bicep(), "snapshot", str(parameters), "--mode", "overwrite", *scope],
             capture_output=True,
             text=True,
             check=False,
         )
         if run.returncode != 0:
-            said = [line for line in run.stderr.splitlines() if line.strip() and ": Warning " not in line]
-            raise SystemExit("\n".join(f"bicep: {line}" for line in said))
+            errors = [line for line in run.stderr.splitlines() if line.strip() and ": Warning " not in line]
+            raise CommandFailed("\n".join(f"bicep: {line}" for line in errors))
         content = json.loads(parameters.with_suffix(".snapshot.json").read_text("utf-8"))
         return Plan(content["predictedResources"])
 
 
 def parameter_file(infra: Path, environment: str) -> Path:
-    """The parameter file of an environment; azd looks for one beside the template."""
+    """Return the parameter file of an environment; azd's is beside the template."""
     return infra / ("main.bicepparam" if environment == "azd" else f"env/{environment}.bicepparam")
 
 
 def _bicep() -> str:
     found = next((path for place in _PLACES if (path := shutil.which(f"{place}bicep"))), None)
     if found is None:
-        raise SystemExit("The Bicep compiler is missing: `az bicep install` gets it.")
+        raise CommandFailed("the Bicep compiler is missing: run az bicep install")
     return found

@@ -1,7 +1,12 @@
-"""`ops session`: show what is kept of one, without what could be used to read it, or have its result collected."""
+"""`ops session`: show the record of one session, or have its event published."""
 
-from local.ops.failures import QUEUE_WRITER, TABLE_READER, Failure, explained
-from local.ops.output import JsonValue, Output, shown
+import argparse
+from collections.abc import Mapping
+
+from ops.access import QUEUE_WRITER, TABLE_READER, explained
+from ops.connections import Connect, connected
+from ops.exits import CommandFailed
+from ops.output import JsonValue, Output, printable
 from shared.events.cloud_event import event_of
 from shared.queues.message import CollectMessage, Reason
 from shared.queues.port import RESULTS_QUEUE, MessageQueue
@@ -11,47 +16,58 @@ from shared.storage.port import Entity, EntityStore, Table
 from shared.text import rfc3339
 
 
-async def show_session(store: EntityStore, out: Output, session_id: str) -> None:
-    """Show the record of a session; raises `Failure` where there is none. Face is not asked."""
-    entity, record = await _found(store, session_id)
+async def run(arguments: argparse.Namespace, environment: Mapping[str, str], connect: Connect) -> None:
+    """Run one of the commands; raises `CommandFailed`."""
+    output = Output(arguments.json)
+    async with connected(arguments, environment, connect) as connections:
+        store = await connections.store()
+        if arguments.verb == "show":
+            await show_session(store, output, arguments.session)
+        else:
+            await collect_session(store, await connections.results(), output, arguments.session)
+
+
+async def show_session(store: EntityStore, output: Output, session_id: str) -> None:
+    """Show the record of a session; raises `CommandFailed` without one. Face is not called."""
+    entity, record = await _find(store, session_id)
     fields = _fields(record, entity.expires_at)
-    out.tell("\n".join(_lines(fields, record)), **fields)
+    output.result("\n".join(_lines(fields, record)), **fields)
 
 
-async def collect_session(store: EntityStore, queue: MessageQueue, out: Output, session_id: str) -> None:
-    """Put a message into the queue of the app for a session whose event is still to come.
+async def collect_session(store: EntityStore, queue: MessageQueue, output: Output, session_id: str) -> None:
+    """Send `collect_result` a message about a session that still owes its event.
 
-    It takes the place of one that was lost; where there is one, both lead to the same end. Raises `Failure` where
-    there is no record, or no event to come.
+    It replaces a message that was lost; a second message does no harm. Raises `CommandFailed` where the session has
+    no record, or owes no event.
     """
-    _, record = await _found(store, session_id)
+    _, record = await _find(store, session_id)
     if record.published_at is not None:
-        raise Failure(f"session {session_id}: its event was published: see ops events republish")
+        raise CommandFailed(f"session {session_id}: its event was published; see ops events republish")
     if not record.owes_event:
-        raise Failure(f"session {session_id}: it was revoked before its end, and has no event")
+        raise CommandFailed(f"session {session_id}: it was revoked before it ended, and has no event")
     message = CollectMessage(session_id, Reason.REPLAY, traceparent=record.traceparent)
-    with explained("the queue", QUEUE_WRITER):
+    with explained(f"the queue {RESULTS_QUEUE}", QUEUE_WRITER):
         await queue.send(message.to_text(), 0)
-    out.tell(
-        f"session {session_id}  status {record.status.value}: a message is in {RESULTS_QUEUE}",
+    output.result(
+        f"session {session_id}  status {record.status.value}: a message was sent to {RESULTS_QUEUE}",
         sessionId=session_id,
         status=record.status.value,
-        outcome="asked for",
+        outcome="sent",
     )
 
 
-async def _found(store: EntityStore, session_id: str) -> tuple[Entity, SessionRecord]:
+async def _find(store: EntityStore, session_id: str) -> tuple[Entity, SessionRecord]:
     with explained("the sessions", TABLE_READER):
         entity = await store.get(Table.SESSIONS, session_id)
         if entity is None:
-            raise Failure(
-                f"session {session_id}: there is no record: never made here, undone, or older than kept"
+            raise CommandFailed(
+                f"session {session_id}: no record found: not created here, undone, or past its retention"
             )
         return entity, from_entity(entity).record
 
 
 def _fields(record: SessionRecord, expires_at: int) -> dict[str, JsonValue]:
-    """By an allow-list: the token's hash is not for anybody, and a field that is new is not shown unless added here."""
+    """List what is shown. The token's hash is left out, and so is a new field until it is added here."""
     failure = record.failure
     return {
         "sessionId": record.session_id,
@@ -91,8 +107,8 @@ def _text(value: JsonValue) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return shown(f"{value['code']}: {value['message']}")
-    return shown(str(value))
+        return printable(f"{value['code']}: {value['message']}")
+    return printable(str(value))
 
 
 def _time(milliseconds: int | None) -> str | None:

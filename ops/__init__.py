@@ -1,0 +1,1 @@
+"""The commands of an operator: `python -m ops`. They run against a deployed broker, or a local one."""

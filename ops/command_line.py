@@ -1,0 +1,175 @@
+"""The command line of `python -m ops`: its arguments, and the exit status."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from ops.exits import CommandFailed
+from ops.output import notify
+from shared.face import session_ids
+
+if TYPE_CHECKING:
+    from ops.connections import Connect
+
+_DESCRIPTION: Final = """
+Operate a deployed broker; see docs/operations.md. Exit status: 0 all done, 1 something failed, 2 wrong arguments or
+settings.
+"""
+# The service's limit for one look: https://learn.microsoft.com/rest/api/storageservices/peek-messages
+_MAX_PEEKED: Final = 32
+
+
+def main(
+    words: Sequence[str] | None = None,
+    environment: Mapping[str, str] = os.environ,
+    connect: "Connect | None" = None,
+) -> int:
+    """Run one command and return the exit status; raises `SystemExit` where the arguments are wrong.
+
+    `connect` opens the storage account in place of Azure, for tests.
+    """
+    arguments = parse(words)
+    # The SDKs log each failure, which the command itself reports in one line.
+    logging.basicConfig(handlers=[logging.NullHandler()])
+    try:
+        _run(arguments, environment, connect)
+    except CommandFailed as failure:
+        notify(str(failure))
+        return failure.status
+    except ModuleNotFoundError as error:
+        notify(f"{error.name} is not installed: run pip install -r requirements.txt")
+        return 2
+    except BrokenPipeError:
+        # The reader (`| head`) has closed the pipe: do not flush to it when the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        notify("interrupted; messages that were taken show again after five minutes")
+        return 1
+    return 0
+
+
+def _run(arguments: argparse.Namespace, environment: Mapping[str, str], connect: "Connect | None") -> None:
+    """Import and run the command. Preflight and smoke run where only Python is installed: nothing else is imported."""
+    if arguments.noun == "preflight":
+        from ops import preflight
+
+        return preflight.run(arguments, environment)
+    if arguments.noun == "smoke":
+        from ops import smoke
+
+        return smoke.run(arguments)
+    from ops import events, poison, session
+    from ops.connections import Connections
+
+    nouns = {"events": events.run, "poison": poison.run, "session": session.run}
+    return asyncio.run(nouns[arguments.noun](arguments, environment, connect or Connections))
+
+
+def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the arguments; raises `SystemExit` where they are wrong."""
+    parser = argparse.ArgumentParser(prog="python -m ops", description=_DESCRIPTION)
+    nouns = parser.add_subparsers(dest="noun", required=True)
+    _add_preflight(nouns.add_parser("preflight", help="find what would block a deployment"))
+    _add_smoke(nouns.add_parser("smoke", help="run one session against a broker"))
+    _add_poison(nouns.add_parser("poison", help="messages that failed too often"))
+    _add_events(nouns.add_parser("events", help="events of ended sessions"))
+    _add_session(nouns.add_parser("session", help="one session"))
+    return parser.parse_args(words)
+
+
+def _add_preflight(parser: argparse.ArgumentParser) -> None:
+    parser.description = """
+    Find what would block a deployment, or what a running broker lacks (--url). Changes nothing. For a deployment `az`,
+    signed in, and `bicep` are needed; for `azd` the subscription is AZURE_SUBSCRIPTION_ID where it is set.
+    """
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("environment", nargs="?", choices=("dev", "prod", "azd"), help="what to deploy")
+    target.add_argument("--url", help="a running broker, such as http://127.0.0.1:7071")
+    parser.add_argument("--key", default="", help="a function key of that broker")
+    parser.add_argument("--token", help="a bearer token, where Easy Auth needs one")
+
+
+def _add_smoke(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Create, read and revoke one session. Costs one session at Face, and three calls."
+    parser.add_argument("url", metavar="URL", help="such as https://func-dev-weu-abc.azurewebsites.net")
+    caller = parser.add_mutually_exclusive_group()
+    caller.add_argument("--token", help="a bearer token that the broker, or Easy Auth, accepts")
+    caller.add_argument("--anonymous", action="store_true", help="the broker does not authenticate callers")
+    parser.add_argument("--key", help="a function key, to check the dependencies too")
+    parser.add_argument(
+        "--wait", type=float, default=0, metavar="SECONDS", help="how long to wait for the app"
+    )
+
+
+def _add_poison(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    listing = verbs.add_parser("list", help="show messages without taking them")
+    listing.add_argument("--max", type=_count, default=_MAX_PEEKED, metavar="N", help="1 to 32 (default: 32)")
+    replay = verbs.add_parser("replay", help="give messages back to the app")
+    chosen = replay.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("--all", action="store_true", help="replay all messages")
+    chosen.add_argument("ids", nargs="*", default=[], metavar="ID", help="of a message, as `list` shows it")
+    drop = verbs.add_parser("drop", help="remove messages for good")
+    drop.add_argument("ids", nargs="+", metavar="ID", help="of a message, as `list` shows it")
+    for verb in (listing, replay, drop):
+        _add_common(verb)
+
+
+def _add_events(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    republish = verbs.add_parser("republish", help="publish events again, with the same ids and content")
+    republish.add_argument("--session", type=_session_id, metavar="ID", help="the event of this session")
+    republish.add_argument("--from", type=_time, dest="start", metavar="T", help="events from this time on")
+    republish.add_argument("--to", type=_time, dest="end", metavar="T", help="and before this time")
+    republish.add_argument("--dry-run", action="store_true", help="show the events without publishing them")
+    sink = republish.add_mutually_exclusive_group()
+    sink.add_argument(
+        "--topic", dest="event_grid_topic_endpoint", metavar="URL", help="replaces EVENT_GRID_TOPIC_ENDPOINT"
+    )
+    sink.add_argument("--events-file", metavar="PATH", help="write the events to a file, one JSON line each")
+    _add_common(republish)
+
+
+def _add_session(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    show = verbs.add_parser("show", help="show the record of a session")
+    collect = verbs.add_parser("collect", help="have the event of a session published whose message was lost")
+    for verb in (show, collect):
+        verb.add_argument("session", type=_session_id, metavar="ID")
+        _add_common(verb)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--account", dest="storage_account", metavar="NAME", help="replaces AzureWebJobsStorage__accountName"
+    )
+    parser.add_argument("--json", action="store_true", help="write one JSON object a line")
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= _MAX_PEEKED):
+        raise argparse.ArgumentTypeError(f"expected 1 to {_MAX_PEEKED}")
+    return int(text)
+
+
+def _session_id(text: str) -> str:
+    if (parsed := session_ids.parse(text.lower())) is None:
+        raise argparse.ArgumentTypeError("expected a session id")
+    return parsed
+
+
+def _time(text: str) -> int:
+    """Read an RFC 3339 time as unix milliseconds."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise argparse.ArgumentTypeError("expected a time with its zone, such as 2026-11-23T10:00:00Z")
+    return round(moment.timestamp() * 1000)

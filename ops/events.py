@@ -1,0 +1,143 @@
+"""`ops events republish`: publish the events of sessions again, made from their records."""
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ops.access import TABLE_READER, TABLE_WRITER, explained
+from ops.connections import Connect, connected
+from ops.exits import CommandFailed, UsageError
+from ops.output import Output, counted, notify
+from shared.clock import Clock, system_clock
+from shared.errors import Failed
+from shared.events.cloud_event import event_of
+from shared.events.publisher import Publisher
+from shared.sessions.record import SessionRecord
+from shared.sessions.store import Sessions, Stored, from_entity, retention_days_of
+from shared.storage.port import Entity, SearchableStore, Table
+
+_BATCH_SIZE: Final = 16
+
+
+async def run(arguments: argparse.Namespace, environment: Mapping[str, str], connect: Connect) -> None:
+    """Run the command; raises `CommandFailed`."""
+    _require_selection(arguments)
+    async with connected(arguments, environment, connect) as connections:
+        publisher = None if arguments.dry_run else await connections.publisher()
+        store = await connections.store()
+        republication = Republication(store, publisher, system_clock, Output(arguments.json))
+        if arguments.session:
+            await republication.of_session(arguments.session)
+        else:
+            await republication.of_range(arguments.start, arguments.end)
+
+
+def _require_selection(arguments: argparse.Namespace) -> None:
+    by_range = arguments.start is not None and arguments.end is not None
+    any_end = arguments.start is not None or arguments.end is not None
+    if bool(arguments.session) == by_range or (arguments.session and any_end):
+        raise UsageError("expected either --session, or --from and --to")
+    if by_range and arguments.start >= arguments.end:
+        raise UsageError("expected --from to be before --to")
+
+
+@dataclass(slots=True)
+class Republication:
+    """One run of the command. Without a publisher it is a dry run: nothing is published or written."""
+
+    store: SearchableStore
+    publisher: Publisher | None
+    clock: Clock
+    output: Output
+    published: int = 0
+    first: int = 0
+    failed: int = 0
+
+    async def of_session(self, session_id: str) -> None:
+        """Publish the event of one session; raises `CommandFailed` where it has none, or publishing failed."""
+        with explained("the sessions", TABLE_READER):
+            entity = await self.store.get(Table.SESSIONS, session_id)
+            if entity is None:
+                raise CommandFailed(f"session {session_id}: no record found")
+            record = from_entity(entity).record
+        if not record.final:
+            raise CommandFailed(f"session {session_id}: no event yet, its status is {record.status.value}")
+        await self._try(entity)
+        self._summarize("")
+
+    async def of_range(self, start: int, end: int) -> None:
+        """Publish the events whose `time` is at least `start` and before `end`, in unix milliseconds.
+
+        Tries all and then raises `CommandFailed` if some failed. Stops where a whole batch fails: each may take ten
+        seconds. The same range may be given again.
+        """
+        stopped = ""
+        with explained("the sessions", TABLE_READER):
+            async for batch in _batches(self.store.between(Table.SESSIONS, "completed_at", start, end)):
+                failed_before = self.failed
+                await asyncio.gather(*(self._try(entity) for entity in batch))
+                if self.failed - failed_before == _BATCH_SIZE:
+                    stopped = "; stopped, because a whole batch failed"
+                    break
+        self._summarize(stopped)
+
+    def _summarize(self, stopped: str) -> None:
+        verb = "would be published" if self.publisher is None else "published"
+        self.output.summary(f"{counted(self.published, 'event')} {verb}, {self.first} for the first time")
+        if self.failed:
+            raise CommandFailed(f"{counted(self.failed, 'event')} failed{stopped}; see above, and try again")
+
+    async def _try(self, entity: Entity) -> None:
+        try:
+            await self._publish(entity)
+        except (Failed, CommandFailed) as fault:
+            self.failed += 1
+            why = str(fault)
+            notify(f"session {entity.key}: {why}")
+            if self.output.as_json:
+                self.output.result("", sessionId=entity.key, outcome="failed", why=why)
+
+    async def _publish(self, entity: Entity) -> None:
+        stored = from_entity(entity)
+        record, event = stored.record, event_of(stored.record)
+        if self.publisher:
+            await self.publisher.publish(event)
+            if record.published_at is None:
+                await self._mark(entity, stored)
+        self.published += 1
+        self.first += record.published_at is None
+        self._show(record, event)
+
+    async def _mark(self, entity: Entity, stored: Stored) -> None:
+        """Write down that the event was published. The retention is the app's, read from the row."""
+        with explained("the event was published, but its record could not be marked", TABLE_WRITER):
+            await Sessions(self.store, retention_days_of(entity)).change(
+                stored, lambda record: record.as_published(self.clock())
+            )
+
+    def _show(self, record: SessionRecord, event: Mapping[str, Any]) -> None:
+        outcome = "dry-run" if self.publisher is None else "published"
+        first = record.published_at is None
+        self.output.result(
+            f"{outcome:<11}{event['id']}  {event['type']}  {event['time']}  session {record.session_id}"
+            + ("  (for the first time)" if first else ""),
+            outcome=outcome,
+            sessionId=record.session_id,
+            eventId=event["id"],
+            eventType=event["type"],
+            time=event["time"],
+            first=first,
+        )
+
+
+async def _batches(entities: AsyncIterator[Entity]) -> AsyncIterator[list[Entity]]:
+    batch: list[Entity] = []
+    async for entity in entities:
+        batch.append(entity)
+        if len(batch) == _BATCH_SIZE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

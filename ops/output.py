@@ -1,0 +1,40 @@
+"""What a command writes: results to stdout, everything else to stderr."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+JsonValue = str | int | bool | None | Mapping[str, str] | list[dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Writes results to stdout: sentences for a person, or one JSON object a line for a script."""
+
+    as_json: bool = False
+
+    def result(self, sentence: str, **fields: JsonValue) -> None:
+        """Write one result: the sentence for a person, the fields for a script."""
+        print(json.dumps(fields) if self.as_json else sentence, flush=True)
+
+    def summary(self, sentence: str) -> None:
+        """Write what the results add up to. A script can count lines itself, and gets nothing."""
+        if not self.as_json:
+            print(sentence, flush=True)
+
+
+def notify(sentence: str) -> None:
+    """Write a line to stderr: the target of the command, or an error."""
+    print(f"ops: {sentence}", file=sys.stderr, flush=True)
+
+
+def printable(text: str, limit: int = 160) -> str:
+    """Make a text of unknown origin safe for a terminal: printable ASCII, cut off at `limit` characters."""
+    escaped = text.encode("unicode_escape").decode("ascii")
+    return escaped if len(escaped) <= limit else f"{escaped[:limit]}..."
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun: `1 event`, `2 events`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,136 @@
+"""The poison queue: messages that failed too often, read as they lie there.
+
+The host also puts messages there that are not base64. Reading raw texts keeps them from hiding the others.
+"""
+
+import base64
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol, Self
+
+from azure.core.exceptions import ResourceNotFoundError
+
+from ops.access import QUEUE_READER, QUEUE_WRITER, explained
+from ops.exits import CommandFailed
+from shared.queues.message import CollectMessage
+
+if TYPE_CHECKING:
+    from azure.storage.queue import QueueMessage
+    from azure.storage.queue.aio import QueueClient
+
+
+_HIDDEN_SECONDS: Final = 300
+_PAGE_SIZE: Final = 16
+_WHAT: Final = "the poison queue"
+
+
+@dataclass(frozen=True, slots=True)
+class PoisonMessage:
+    """A message; `content` is None where its text cannot be used, and `flaw` says why. Times in unix milliseconds."""
+
+    message_id: str
+    inserted_at: int
+    text: str
+    content: CollectMessage | None = None
+    flaw: str = ""
+
+    @classmethod
+    def read(cls, message_id: str, inserted_at: int, raw: str) -> Self:
+        """Read a message from its text on the wire."""
+        try:
+            text = base64.b64decode(raw, validate=True).decode("utf-8", "replace")
+        except ValueError:
+            text = raw
+        try:
+            return cls(message_id, inserted_at, text, CollectMessage.from_text(text))
+        except ValueError as fault:
+            return cls(message_id, inserted_at, text, flaw=str(fault))
+
+
+Handle = Callable[[PoisonMessage], Awaitable[bool]]
+"""Handles one message; returns whether to remove it from the poison queue."""
+
+
+class PoisonQueue(Protocol):
+    """The poison queue, as the commands use it; raises `CommandFailed`."""
+
+    async def count(self) -> int:
+        """Return about how many messages there are, hidden ones too; 0 without a queue."""
+        ...
+
+    async def peek(self, limit: int) -> list[PoisonMessage]:
+        """Return up to 32 visible messages without taking them."""
+        ...
+
+    async def take_each(self, handle: Handle) -> None:
+        """Take each message once. Remove those that `handle` says, and show the others again at the end."""
+        ...
+
+
+class AzurePoisonQueue:
+    """A `PoisonQueue` in Azure, over a client that leaves texts as they are on the wire."""
+
+    def __init__(self, client: "QueueClient") -> None:
+        self._client = client
+
+    async def count(self) -> int:
+        """Read the service's estimate, which is never too low."""
+        with explained(_WHAT, QUEUE_READER):
+            try:
+                properties = await self._client.get_queue_properties()
+            except ResourceNotFoundError:
+                return 0
+        return int(properties.approximate_message_count or 0)
+
+    async def peek(self, limit: int) -> list[PoisonMessage]:
+        """Peek; a queue that does not exist yet is empty."""
+        with explained(_WHAT, QUEUE_READER):
+            try:
+                return [_read(message) for message in await self._client.peek_messages(max_messages=limit)]
+            except ResourceNotFoundError:
+                return []
+
+    async def take_each(self, handle: Handle) -> None:
+        """Take as many as there are now: a message that fails again meanwhile is a new one.
+
+        If this process dies, the messages that it held show again after five minutes.
+        """
+        if not (count := await self.count()):
+            return
+        async with self._shown_again() as held:
+            with explained(_WHAT, QUEUE_WRITER):
+                messages = self._client.receive_messages(
+                    messages_per_page=min(count, _PAGE_SIZE),
+                    visibility_timeout=_HIDDEN_SECONDS,
+                    max_messages=count,
+                )
+                async for page in messages.by_page():
+                    batch = [message async for message in page]
+                    held += batch
+                    for message in batch:
+                        if await handle(_read(message)):
+                            await self._remove(message)
+                            held.remove(message)
+
+    @asynccontextmanager
+    async def _shown_again(self) -> AsyncIterator[list["QueueMessage"]]:
+        held: list[QueueMessage] = []
+        try:
+            yield held
+        finally:
+            for message in held:
+                # Where this fails, the message shows again after five minutes.
+                with suppress(Exception):
+                    await self._client.update_message(message.id, message.pop_receipt, visibility_timeout=0)
+
+    async def _remove(self, message: "QueueMessage") -> None:
+        try:
+            await self._client.delete_message(message.id, message.pop_receipt)
+        except ResourceNotFoundError as fault:
+            raise CommandFailed(f"another operator took message {message.id} at the same time") from fault
+
+
+def _read(message: "QueueMessage") -> PoisonMessage:
+    inserted_at = round(message.inserted_on.timestamp() * 1000) if message.inserted_on else 0
+    return PoisonMessage.read(str(message.id), inserted_at, str(message.content or ""))

@@ -1,0 +1,73 @@
+"""The operator's login."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError
+
+from ops.credentials import EVENT_GRID, STORAGE, OperatorCredential
+from ops.exits import CommandFailed
+from shared.errors import KeyUnavailable
+from tests.support.azurite import StubCredential
+from tests.support.time import FakeClock
+
+
+@dataclass
+class CountingCredential(StubCredential):
+    """Returns numbered tokens that end at a time in seconds, or raises."""
+
+    ends_at: int = 2**33
+    failure: Exception | None = None
+
+    async def get_token(self, *scopes: str, **_: Any) -> AccessToken:  # noqa: ANN401 - the SDK's signature.
+        if self.failure:
+            raise self.failure
+        self.scopes.extend(scopes)
+        return AccessToken(f"token-{len(self.scopes)}", self.ends_at)
+
+
+async def test_token_is_kept_until_five_minutes_before_its_end() -> None:
+    """The Azure CLI takes seconds for a token."""
+    clock = FakeClock()
+    credential = OperatorCredential(CountingCredential(ends_at=clock.now // 1000 + 3_600), clock)
+
+    first = await credential.get_token(STORAGE)
+    clock.advance_seconds(3_300)
+    second = await credential.get_token(STORAGE)
+    clock.advance_seconds(1)
+    third = await credential.get_token(STORAGE)
+
+    assert [token.token for token in (first, second, third)] == ["token-1", "token-1", "token-2"]
+
+
+async def test_tokens_are_kept_by_scope_and_renewed_for_claims() -> None:
+    """A token for storage is not one for Event Grid, and claims mean that the token was refused."""
+    inner = CountingCredential()
+    credential = OperatorCredential(inner)
+
+    await credential.get_token(STORAGE)
+    await credential.get_token(EVENT_GRID)
+    await credential.get_token(STORAGE)
+    await credential.get_token(STORAGE, claims="{}")
+
+    assert inner.scopes == [STORAGE, EVENT_GRID, STORAGE]
+
+
+@pytest.mark.parametrize(
+    ("failure", "line"),
+    [
+        (
+            ClientAuthenticationError(message="AADSTS1: \x1b[2J log in\nTrace: 1"),
+            r"this machine has no managed identity, and the Azure CLI says: AADSTS1: \x1b[2J log in",
+        ),
+        (KeyUnavailable("the managed identity is missing"), "the managed identity is missing"),
+    ],
+)
+async def test_failed_login_is_one_printable_line(failure: Exception, line: str) -> None:
+    """The rest of what the CLI wrote is left out, and nothing acts on the terminal."""
+    with pytest.raises(CommandFailed) as caught:
+        await OperatorCredential(CountingCredential(failure=failure)).get_token(STORAGE)
+
+    assert str(caught.value) == f"no token: {line}"
