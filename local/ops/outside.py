@@ -10,9 +10,8 @@ from local.ops.poison_queue import PoisonQueue
 from local.ops.settings import OpsSettings
 from shared.events.event_grid import open_topic
 from shared.events.publisher import FilePublisher, Publisher
-from shared.queues.azure_queue import QueueAccount, open_queue, queue_client
 from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE, MessageQueue
-from shared.storage.azure_table import TableAccount, open_table_store
+from shared.storage.account import StorageAccount
 from shared.storage.port import SearchableStore
 
 _DEADLINE_SECONDS = 10.0
@@ -29,24 +28,24 @@ class Outside:
 
     async def store(self) -> SearchableStore:
         """The tables of the account."""
-        account = await self._table_account()
+        account = await self._account()
         with _usable():
-            store = open_table_store(account, create_tables=self._is_local, deadline=_DEADLINE_SECONDS)
+            store = account.open_tables(deadline=_DEADLINE_SECONDS)
         self._resources.push_async_callback(store.aclose)
         return store
 
     async def poison(self) -> PoisonQueue:
         """The queue of the messages that failed, and the one that they came from."""
-        results, account = await self.results(), await self._queue_account()
-        poison = queue_client(account, POISON_QUEUE, encoded=False, deadline=_DEADLINE_SECONDS, retries=1)
+        results, account = await self.results(), await self._account()
+        poison = account.queue_client(POISON_QUEUE, encoded=False, deadline=_DEADLINE_SECONDS, retries=1)
         self._resources.push_async_callback(poison.close)
         return PoisonQueue(poison, results)
 
     async def results(self) -> MessageQueue:
         """The queue of the app."""
-        account = await self._queue_account()
+        account = await self._account()
         with _usable():
-            queue = open_queue(account, RESULTS_QUEUE, deadline=_DEADLINE_SECONDS, retries=1)
+            queue = account.open_queue(RESULTS_QUEUE, deadline=_DEADLINE_SECONDS, retries=1)
         self._resources.push_async_callback(queue.aclose)
         return queue
 
@@ -64,26 +63,12 @@ class Outside:
         """Close everything, the last opened first."""
         await self._resources.aclose()
 
-    @property
-    def _is_local(self) -> bool:
-        return self.settings.storage_account is None
-
-    async def _table_account(self) -> TableAccount | str:
-        name = self.settings.storage_account
-        if name is None:
-            return self._connection_string()
-        return TableAccount(f"https://{name}.table.core.windows.net", await self._identity(STORAGE))
-
-    async def _queue_account(self) -> QueueAccount | str:
-        name = self.settings.storage_account
-        if name is None:
-            return self._connection_string()
-        return QueueAccount(f"https://{name}.queue.core.windows.net", await self._identity(STORAGE))
-
-    def _connection_string(self) -> str:
+    async def _account(self) -> StorageAccount:
+        name, connection = self.settings.storage_account, self.settings.storage_connection
+        if name is not None:
+            return StorageAccount.named(name, await self._identity(STORAGE))
         self.settings.require_storage()
-        connection = self.settings.storage_connection
-        return connection.reveal() if connection else ""
+        return StorageAccount.local(connection.reveal() if connection else "")
 
     async def _identity(self, scope: str) -> OperatorCredential:
         if self._credential is None:

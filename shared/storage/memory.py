@@ -1,12 +1,15 @@
-"""The entity store of one process: for tests and for a laptop. Nothing in it outlives the process."""
+"""The entity store of one process, for tests and for a laptop."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from itertools import count
+from typing import Final
 
 from shared.errors import EntityChanged, EntityExists
 from shared.storage.port import Entity, Table
 from shared.storage.rules import require_batch, require_key, require_read, require_storable
+
+_ABSENT: Final = Entity("", {}, 0)
 
 
 class MemoryStore:
@@ -32,7 +35,8 @@ class MemoryStore:
         """Replace the entity that was read with this etag."""
         require_read(entity.etag)
         require_storable(entity)
-        self._require_unchanged(table, entity.key, entity.etag)
+        if self._tables[table].get(entity.key, _ABSENT).etag != entity.etag:
+            raise EntityChanged
         return self._put(table, entity)
 
     async def write_together(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
@@ -40,29 +44,32 @@ class MemoryStore:
         require_batch(entities)
         for entity in entities:
             require_storable(entity)
-            self._require_unchanged(table, entity.key, entity.etag)
+            if self._tables[table].get(entity.key, _ABSENT).etag != entity.etag:
+                raise EntityChanged
         return [self._put(table, entity) for entity in entities]
 
     async def delete(self, table: Table, key: str, etag: str | None = None) -> None:
-        """Delete an entity, whether or not it is there."""
+        """Delete an entity if it exists."""
         require_key(key)
-        if etag is not None and require_read(etag) and key in self._tables[table]:
-            self._require_unchanged(table, key, etag)
+        found = self._tables[table].get(key)
+        if etag is not None and require_read(etag) and found and found.etag != etag:
+            raise EntityChanged
         self._tables[table].pop(key, None)
 
     async def delete_together(self, table: Table, entities: Sequence[Entity]) -> int:
-        """Delete those that are still as they were read."""
+        """Delete the entities that are still as they were read."""
         rows = self._tables[table]
-        unchanged = {
-            entity.key for entity in entities if entity.etag and entity.etag == self._etag(table, entity.key)
-        }
+        read = {entity.key: entity.etag for entity in entities if entity.etag}
+        unchanged = [key for key, etag in read.items() if rows.get(key, _ABSENT).etag == etag]
         for key in unchanged:
             del rows[key]
         return len(unchanged)
 
-    async def expired(self, table: Table, before: int) -> AsyncIterator[Entity]:
-        """Go through the entities that mean nothing any more."""
-        for entity in list(self._tables[table].values()):
+    async def expired(self, table: Table, before: int, start: float = 0.0) -> AsyncIterator[Entity]:
+        """Go through the entities that expired."""
+        rows = list(self._tables[table].values())
+        first = int(start * len(rows))
+        for entity in rows[first:] + rows[:first]:
             if entity.expires_at < before:
                 yield entity
 
@@ -74,18 +81,10 @@ class MemoryStore:
                 yield entity
 
     async def check(self) -> None:
-        """Be there."""
+        """Do nothing."""
 
     async def aclose(self) -> None:
-        """Hold nothing that would have to be closed."""
-
-    def _etag(self, table: Table, key: str) -> str:
-        stored = self._tables[table].get(key)
-        return stored.etag if stored else ""
-
-    def _require_unchanged(self, table: Table, key: str, etag: str) -> None:
-        if self._etag(table, key) != etag:
-            raise EntityChanged
+        """Do nothing."""
 
     def _put(self, table: Table, entity: Entity) -> Entity:
         stored = replace(entity, values=dict(entity.values), etag=f"m{next(self._etags)}")

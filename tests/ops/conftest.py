@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from shared.storage.azure_table import TableAccount, open_table_store
 from shared.storage.memory import MemoryStore
 from shared.storage.port import SearchableStore
 from tests.ops.depot import Depot
@@ -34,9 +33,7 @@ def _open(request: pytest.FixtureRequest, prefix: str) -> SearchableStore:
         return MemoryStore()
     if request.param == "connection-string":
         plain: Azurite = request.getfixturevalue("azurite")
-        return open_table_store(plain.connection_string, prefix=prefix, create_tables=True)
+        return plain.account.open_tables(prefix=prefix)
     secured: Azurite = request.getfixturevalue("azurite_with_oauth")
-    assert secured.tls
-    account = TableAccount(secured.endpoint("table"), StubCredential())
-    context = secured.tls.client_context()
-    return open_table_store(account, prefix=prefix, create_tables=True, ssl_context=context)
+    request.getfixturevalue("trusted")
+    return secured.account_for(StubCredential()).open_tables(prefix=prefix)

@@ -20,7 +20,7 @@ from shared.queues.message import CollectMessage, Reason
 from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions, Stored
-from shared.storage.azure_table import open_table_store
+from shared.storage.account import StorageAccount
 from shared.storage.port import Entity, SearchableStore, Table
 
 RETENTION_DAYS = 17
@@ -99,7 +99,7 @@ class Depot:
         """Do something with the account's tables."""
 
         async def used() -> _Answer:
-            store = open_table_store(self.connection_string, create_tables=True, deadline=10)
+            store = StorageAccount.local(self.connection_string).open_tables(deadline=10)
             try:
                 return await use(store)
             finally:

@@ -15,7 +15,6 @@ from shared.events.cloud_event import event_of
 from shared.face.model import SessionStatus
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions
-from shared.storage.azure_table import open_table_store
 from tests.shared.events.event_grid_server import RESOURCE, FakeTopic, error
 from tests.shared.keys import conftest as azure
 from tests.shared.keys.fake_azure import FakeIdentity
@@ -46,7 +45,7 @@ async def record(azurite: Azurite) -> SessionRecord:
     made = SessionRecord(
         str(uuid.uuid4()), "x", "x", 1_000, 2_000, status=SessionStatus.EXPIRED, completed_at=3_000
     )
-    store = open_table_store(azurite.connection_string, create_tables=True, deadline=10)
+    store = azurite.account.open_tables(deadline=10)
     await Sessions(store, 30).add(made)
     await store.aclose()
     return made

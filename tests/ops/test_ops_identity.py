@@ -21,21 +21,17 @@ from shared.face.model import SessionStatus
 from shared.queues.azure_queue import AzureQueue
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions
-from shared.storage.azure_table import TableAccount, open_table_store
 from tests.ops.depot import collect_message
 from tests.support.azurite import Azurite, StubCredential
 from tests.support.time import FakeClock
 
 
 async def test_record_is_shown_to_an_identity(
-    azurite_with_oauth: Azurite, capsys: pytest.CaptureFixture[str]
+    azurite_with_oauth: Azurite, trusted: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The credential is asked once, however many requests there are."""
-    assert azurite_with_oauth.tls
     stub = StubCredential()
-    account = TableAccount(azurite_with_oauth.endpoint("table"), OperatorCredential(stub))
-    context = azurite_with_oauth.tls.client_context()
-    store = open_table_store(account, create_tables=True, deadline=10, ssl_context=context)
+    store = azurite_with_oauth.account_for(OperatorCredential(stub)).open_tables(deadline=10)
     record = SessionRecord(str(uuid.uuid4()), "x", "x", 0, 1, status=SessionStatus.EXPIRED)
     await Sessions(store, 1).add(record)
 
@@ -130,12 +126,10 @@ async def test_failure_to_log_in_is_one_printable_line() -> None:
     assert str(caught.value).endswith("the Azure CLI says: AADSTS1: ?[2J log in")
 
 
-async def test_login_that_ends_meanwhile_is_told_as_such(azurite_with_oauth: Azurite) -> None:
+async def test_login_that_ends_meanwhile_is_told_as_such(azurite_with_oauth: Azurite, trusted: None) -> None:
     """A token that cannot be renewed while a request is made is not taken for a fault of the tables."""
-    assert azurite_with_oauth.tls
     failing = CountingCredential(failure=ClientAuthenticationError(message="log in again"))
-    account = TableAccount(azurite_with_oauth.endpoint("table"), OperatorCredential(failing))
-    store = open_table_store(account, ssl_context=azurite_with_oauth.tls.client_context())
+    store = azurite_with_oauth.account_for(OperatorCredential(failing)).open_tables()
 
     with pytest.raises(Failure, match=r"^the sessions: no token: .* says: log in again$"):
         await show_session(store, Output(as_json=False), str(uuid.uuid4()))

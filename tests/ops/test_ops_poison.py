@@ -153,7 +153,7 @@ def test_replay_without_a_queue_to_give_to_loses_nothing(depot: Depot) -> None:
     ended = depot.ops("poison", "replay", "--all")
 
     assert (ended.status, ended.lines) == (1, [])
-    assert ended.errors == ["ops: the queues: the queue does not exist, and is to be made by the deployment"]
+    assert ended.errors == ["ops: the queues: the queue does not exist; the deployment creates it"]
     assert len(depot.poisoned()) == 1
 
 
