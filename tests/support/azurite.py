@@ -15,6 +15,7 @@ import pytest
 import trustme
 from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import ResourceNotFoundError
 
 from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
 from shared.storage.account import StorageAccount
@@ -88,6 +89,15 @@ class Azurite(AzuriteProcess):
             credential=credential,
             create_missing=True,
         )
+
+
+async def count_messages(account: StorageAccount, name: str) -> int:
+    """Count the messages in a queue, hidden ones included (Azurite is exact); a missing queue has none."""
+    async with account.queue_client(name, deadline=30) as client:
+        try:
+            return int((await client.get_queue_properties()).approximate_message_count or 0)
+        except ResourceNotFoundError:
+            return 0
 
 
 @dataclass

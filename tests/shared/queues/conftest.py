@@ -10,7 +10,7 @@ from shared.clock import system_clock
 from shared.queues.memory import MemoryQueue
 from shared.queues.port import MessageQueue
 from shared.storage.account import StorageAccount
-from tests.support.azurite import Azurite, StubCredential
+from tests.support.azurite import Azurite, StubCredential, count_messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ async def opened(request: pytest.FixtureRequest, name: str) -> AsyncIterator[Ope
         return
     account = _account(request)
     queue = account.open_queue(name)
-    yield Opened(queue, lambda: shown(account, name), lambda: count(account, name))
+    yield Opened(queue, lambda: shown(account, name), lambda: count_messages(account, name))
     await queue.aclose()
 
 
@@ -54,12 +54,6 @@ async def shown(account: StorageAccount, name: str) -> list[str]:
     """The visible texts in a queue of Azurite; they stay there."""
     async with account.queue_client(name) as client:
         return [message.content for message in await client.peek_messages(max_messages=32)]
-
-
-async def count(account: StorageAccount, name: str) -> int:
-    """The number of messages in a queue of Azurite, hidden ones included; Azurite counts exactly."""
-    async with account.queue_client(name) as client:
-        return int((await client.get_queue_properties()).approximate_message_count or 0)
 
 
 async def _shown_in_memory(queue: MemoryQueue) -> list[str]:

@@ -11,6 +11,18 @@ from shared.storage.port import Entity, EntityStore, Table, Value
 
 PAST, NOW, FUTURE = 1_000, 2_000, 3_000
 
+VALUES: tuple[Value, ...] = (
+    *(
+        "",
+        "x" * 32_768,
+        "\U0001f642" * 16_384,
+        "ä 漢字 \U0001f642 \u202e",
+        "'\"\\/?#&%20 <a>\r\n\t\x00\x1f\x7f",
+    ),
+    *("2026-11-23T00:00:00Z", "123", True, False, 1.0, 0.1, -1.7976931348623157e308, 5e-324),
+    *(0, -1, 2**31, 2**63 - 1, -(2**63)),
+)
+
 each_table = pytest.mark.parametrize("table", Table, ids=lambda table: table.value)
 
 
@@ -52,16 +64,7 @@ async def test_inserted_entity_reads_back_as_it_was_returned(store: EntityStore,
 
 async def test_value_comes_back_with_its_type(store: EntityStore) -> None:
     """Each value that a property may hold is unchanged, and of the same type."""
-    texts = (
-        "",
-        "x" * 32_768,
-        "\U0001f642" * 16_384,
-        "ä 漢字 \U0001f642 \u202e",
-        "'\"\\/?#&%20 <a>\r\n\t\x00\x1f\x7f",
-    )
-    others = ("2026-11-23T00:00:00Z", "123", True, False, 1.0, 0.1, -1.7976931348623157e308, 5e-324)
-    integers = (0, -1, 2**31, 2**63 - 1, -(2**63))
-    values = {f"value_{number}": value for number, value in enumerate((*texts, *others, *integers))}
+    values = {f"value_{number}": value for number, value in enumerate(VALUES)}
 
     await store.insert(Table.SESSIONS, Entity("a", values, FUTURE))
     found = await store.get(Table.SESSIONS, "a")
