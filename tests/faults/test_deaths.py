@@ -16,7 +16,7 @@ from tests.faults.deaths import ANY_CALL, Death, Moment
 from tests.faults.scene import Scene
 from tests.support.processes import SOAK
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("deaths")]
 
 KILLED = -signal.SIGKILL
 MOMENTS: tuple[Moment, ...] = ("after", "before", "before", "after") if SOAK else ("after", "before")

@@ -16,7 +16,7 @@ from tests.fleet.stored import stored_files
 from tests.support.azurite import Azurite
 from tests.support.broker import FACE_KEY
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("fleet")]
 
 FIRST, SECOND = 0, 1
 LIMIT = 3

@@ -13,7 +13,7 @@ from tests.fleet.fleet import Fleet, running_fleet
 from tests.support.azurite import Azurite
 from tests.support.processes import SOAK
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("fleet")]
 
 INSTANCES = 8
 HERD = 256

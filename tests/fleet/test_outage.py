@@ -17,7 +17,7 @@ from tests.support.azurite import Azurite
 from tests.support.broker import FACE_KEY
 from tests.support.processes import SOAK
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("fleet")]
 
 INSTANCES = 2
 PHONES = 8

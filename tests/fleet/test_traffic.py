@@ -19,7 +19,7 @@ from shared.throttle.policy import Policy, Window
 from tests.fleet.fleet import Fleet, running_fleet
 from tests.support.azurite import Azurite
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("fleet")]
 
 INSTANCES = 4
 SECONDS = 30.0

@@ -13,7 +13,7 @@ from tests.support.azurite import Azurite
 from tests.support.time import FakeClock
 
 
-@pytest.fixture(params=["memory", "azurite"])
+@pytest.fixture(params=["memory", pytest.param("azurite", marks=pytest.mark.azurite)])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[EntityStore]:
     """Each store in turn, empty."""
     if request.param == "memory":

@@ -12,6 +12,11 @@ from shared.queues.port import MessageQueue
 from shared.storage.account import StorageAccount
 from tests.support.azurite import Azurite, StubCredential, count_messages
 
+AZURITE = (
+    pytest.param("connection-string", marks=pytest.mark.azurite),
+    pytest.param("oauth", marks=pytest.mark.azurite),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -28,7 +33,7 @@ def name() -> str:
     return f"q{secrets.token_hex(6)}"
 
 
-@pytest.fixture(params=["memory", "connection-string", "oauth"])
+@pytest.fixture(params=["memory", *AZURITE])
 async def opened(request: pytest.FixtureRequest, name: str) -> AsyncIterator[Opened]:
     """Each queue in turn, empty; in Azurite it does not exist yet."""
     if request.param == "memory":

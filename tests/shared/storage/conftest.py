@@ -9,6 +9,11 @@ from shared.storage.memory import MemoryStore
 from shared.storage.port import EntityStore
 from tests.support.azurite import Azurite, StubCredential
 
+AZURITE = (
+    pytest.param("connection-string", marks=pytest.mark.azurite),
+    pytest.param("oauth", marks=pytest.mark.azurite),
+)
+
 
 @pytest.fixture
 def prefix() -> str:
@@ -16,7 +21,7 @@ def prefix() -> str:
     return f"t{secrets.token_hex(6)}"
 
 
-@pytest.fixture(params=["memory", "connection-string", "oauth"])
+@pytest.fixture(params=["memory", *AZURITE])
 async def store(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[EntityStore]:
     """Each store in turn, empty; in Azurite the tables do not exist yet."""
     opened = _open(request, prefix)

@@ -457,6 +457,7 @@ async def test_walk_begins_at_the_start_and_goes_round(
     assert names == sorted(names, key=lambda name: (name < pivot, name))
 
 
+@pytest.mark.azurite
 async def test_store_that_comes_back_has_its_rows() -> None:
     """Each call fails during an outage; afterwards the same store goes on, with the etags of before."""
     with Azurite(keep=True) as kept:
