@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from local.ops.credentials import EVENT_GRID, STORAGE, OperatorCredential, open_credential
@@ -45,6 +46,8 @@ class Outside:
         """The queue of the app."""
         account = await self._account()
         with _usable():
+            # Nothing is sent to a new queue that no app reads.
+            account = replace(account, create_missing=False)
             queue = account.open_queue(RESULTS_QUEUE, deadline=_DEADLINE_SECONDS, retries=1)
         self._resources.push_async_callback(queue.aclose)
         return queue

@@ -3,13 +3,10 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from itertools import count
-from typing import Final
 
 from shared.errors import EntityChanged, EntityExists
 from shared.storage.port import Entity, Table
 from shared.storage.rules import require_batch, require_key, require_read, require_storable
-
-_ABSENT: Final = Entity("", {}, 0)
 
 
 class MemoryStore:
@@ -35,8 +32,7 @@ class MemoryStore:
         """Replace the entity that was read with this etag."""
         require_read(entity.etag)
         require_storable(entity)
-        if self._tables[table].get(entity.key, _ABSENT).etag != entity.etag:
-            raise EntityChanged
+        self._require_unchanged(table, entity.key, entity.etag)
         return self._put(table, entity)
 
     async def write_together(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
@@ -44,23 +40,21 @@ class MemoryStore:
         require_batch(entities)
         for entity in entities:
             require_storable(entity)
-            if self._tables[table].get(entity.key, _ABSENT).etag != entity.etag:
-                raise EntityChanged
+            self._require_unchanged(table, entity.key, entity.etag)
         return [self._put(table, entity) for entity in entities]
 
     async def delete(self, table: Table, key: str, etag: str | None = None) -> None:
         """Delete an entity if it exists."""
         require_key(key)
-        found = self._tables[table].get(key)
-        if etag is not None and require_read(etag) and found and found.etag != etag:
-            raise EntityChanged
+        if etag is not None and require_read(etag) and key in self._tables[table]:
+            self._require_unchanged(table, key, etag)
         self._tables[table].pop(key, None)
 
     async def delete_together(self, table: Table, entities: Sequence[Entity]) -> int:
         """Delete the entities that are still as they were read."""
         rows = self._tables[table]
         read = {entity.key: entity.etag for entity in entities if entity.etag}
-        unchanged = [key for key, etag in read.items() if rows.get(key, _ABSENT).etag == etag]
+        unchanged = [key for key, etag in read.items() if key in rows and rows[key].etag == etag]
         for key in unchanged:
             del rows[key]
         return len(unchanged)
@@ -85,6 +79,11 @@ class MemoryStore:
 
     async def aclose(self) -> None:
         """Do nothing."""
+
+    def _require_unchanged(self, table: Table, key: str, etag: str) -> None:
+        stored = self._tables[table].get(key)
+        if (stored.etag if stored else "") != etag:
+            raise EntityChanged
 
     def _put(self, table: Table, entity: Entity) -> Entity:
         stored = replace(entity, values=dict(entity.values), etag=f"m{next(self._etags)}")
