@@ -149,11 +149,20 @@ async def test_session_that_is_published_late_is_deleted_at_once(app: App, clock
     assert (tallies[Table.SESSIONS].deleted, tallies[Table.SESSIONS].unpublished) == (1, 0)
 
 
-async def test_longer_retention_keeps_older_rows_too(app: App, store: EntityStore, clock: FakeClock) -> None:
+@pytest.mark.parametrize(
+    ("fields", "times", "gone"),
+    [
+        pytest.param({}, 1, Tally(seen=1, deleted=1), id="published"),
+        pytest.param({"published_at": None}, 2, Tally(seen=1, deleted=1, unpublished=1), id="event owed"),
+    ],
+)
+async def test_longer_retention_keeps_older_rows_too(
+    app: App, store: EntityStore, clock: FakeClock, fields: dict[str, Any], times: int, gone: Tally
+) -> None:
     """An operator who raises the setting loses no row; each row is renewed once."""
-    record = made_at(clock())
+    record = made_at(clock(), **fields)
     await app.sessions.add(record)
-    clock.advance_seconds(KEPT + DAY)
+    clock.advance_seconds(times * KEPT + DAY)
     longer = app_of(store=store, clock=clock, RECORD_RETENTION_DAYS="60")
 
     first = await purge_expired(longer)
@@ -162,8 +171,8 @@ async def test_longer_retention_keeps_older_rows_too(app: App, store: EntityStor
     assert first[Table.SESSIONS] == Tally(seen=1, put_off=1)
     assert again[Table.SESSIONS] == Tally()
     assert await app.sessions.get(record.session_id)
-    clock.advance_seconds(KEPT)
-    assert (await purge_expired(longer))[Table.SESSIONS] == Tally(seen=1, deleted=1)
+    clock.advance_seconds(times * KEPT)
+    assert (await purge_expired(longer))[Table.SESSIONS] == gone
 
 
 async def test_run_is_bounded_and_the_next_goes_on(app: App, store: EntityStore, clock: FakeClock) -> None:
