@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from shared.errors import StorageUnavailable
-from shared.storage.account import StorageAccount
 from shared.queues.memory import MemoryQueue, QueuedMessage
+from shared.storage.account import StorageAccount
 
 if TYPE_CHECKING:
     from azure.storage.queue import QueueMessage
