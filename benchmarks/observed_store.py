@@ -51,9 +51,9 @@ class ObservedStore:
             table, _first(entities), lambda: self._inner.delete_together(table, entities)
         )
 
-    def expired(self, table: Table, before: int) -> AsyncIterator[Entity]:
+    def expired(self, table: Table, before: int, start: float = 0.0) -> AsyncIterator[Entity]:
         """Go through the entities that mean nothing any more; on nobody's request path, and not observed."""
-        return self._inner.expired(table, before)
+        return self._inner.expired(table, before, start)
 
     async def check(self) -> None:
         """Ask the store for a sign of life; not observed."""

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,10 +16,9 @@ from ops.poison_queue import AzurePoisonQueue, PoisonQueue
 from ops.settings import OPTIONS, read_settings
 from shared.events.event_grid import open_topic
 from shared.events.publisher import FilePublisher, Publisher
-from shared.queues.azure_queue import QueueAccount, open_queue, queue_client
 from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE, MessageQueue
 from shared.settings import Settings
-from shared.storage.azure_table import TableAccount, open_table_store
+from shared.storage.account import StorageAccount
 from shared.storage.port import SearchableStore
 
 _DEADLINE_SECONDS: Final = 10.0
@@ -35,26 +35,25 @@ class Connections:
 
     async def store(self) -> SearchableStore:
         """Open the tables; raises `CommandFailed` without a token."""
-        account = await self._table_account()
+        account = replace(await self._account(), create_missing=self._settings.storage_account is None)
         with _connection_string_checked():
-            is_local = self._settings.storage_account is None
-            store = open_table_store(account, create_tables=is_local, deadline=_DEADLINE_SECONDS)
+            store = account.open_tables(deadline=_DEADLINE_SECONDS)
         self._resources.push_async_callback(store.aclose)
         return store
 
     async def results(self) -> MessageQueue:
         """Open the queue of `collect_result`; raises `CommandFailed` without a token."""
-        account = await self._queue_account()
+        account = await self._account()
         with _connection_string_checked():
-            queue = open_queue(account, RESULTS_QUEUE, deadline=_DEADLINE_SECONDS)
+            queue = account.open_queue(RESULTS_QUEUE, deadline=_DEADLINE_SECONDS)
         self._resources.push_async_callback(queue.aclose)
         return queue
 
     async def poison(self) -> PoisonQueue:
         """Open the poison queue; raises `CommandFailed` without a token."""
-        account = await self._queue_account()
+        account = await self._account()
         with _connection_string_checked():
-            client = queue_client(account, POISON_QUEUE, encoded=False, deadline=_DEADLINE_SECONDS)
+            client = account.queue_client(POISON_QUEUE, encoded=False, deadline=_DEADLINE_SECONDS)
         self._resources.push_async_callback(client.close)
         return AzurePoisonQueue(client)
 
@@ -71,21 +70,12 @@ class Connections:
         """Close everything, the last opened first."""
         await self._resources.aclose()
 
-    async def _table_account(self) -> TableAccount | str:
-        name = self._settings.storage_account
-        if name is None:
-            return self._connection_string()
-        return TableAccount(f"https://{name}.table.core.windows.net", await self._login(STORAGE))
-
-    async def _queue_account(self) -> QueueAccount | str:
-        name = self._settings.storage_account
-        if name is None:
-            return self._connection_string()
-        return QueueAccount(f"https://{name}.queue.core.windows.net", await self._login(STORAGE))
-
-    def _connection_string(self) -> str:
+    async def _account(self) -> StorageAccount:
+        if self._settings.storage_account is not None:
+            return StorageAccount.named(self._settings.storage_account, await self._login(STORAGE))
         connection = self._settings.storage_connection
-        return connection.reveal() if connection else ""
+        # A command never creates a queue: a typo in the account's name would lose the message.
+        return StorageAccount(connection_string=connection.reveal() if connection else "")
 
     async def _login(self, scope: str) -> OperatorCredential:
         if self._credential is None:

@@ -1,4 +1,4 @@
-"""Timer trigger: delete what is kept no longer."""
+"""Timer trigger: delete expired rows."""
 
 from purge_expired.trigger import purge_expired_bp
 

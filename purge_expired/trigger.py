@@ -8,7 +8,7 @@ from shared.app import current_app
 purge_expired_bp = func.Blueprint()
 
 
-# At a minute when few other jobs of the world run. With the monitor, a run that was missed is made up for.
+# At a minute when few other jobs run. With the monitor, the host makes up for a missed run.
 @purge_expired_bp.function_name("purge_expired")
 @purge_expired_bp.timer_trigger(
     arg_name="timer", schedule="0 17 * * * *", run_on_startup=False, use_monitor=True

@@ -1,36 +1,35 @@
-"""Retention: rows that mean nothing any more are deleted, a bounded number of them in each run.
+"""Retention: delete rows that mean nothing any more, a bounded number in each run.
 
-A table can be too long for one run, so each begins somewhere else and goes round. Two runs at once do no harm: a row is
-deleted only as it was read, whoever deleted or renewed it meanwhile.
+A table can be too long for one run, so each run begins at another place and goes round. Two runs at once do no harm:
+a row is deleted only as it was read.
 
-A session whose event is still owed is kept for longer than others (`shared.sessions.store`), and then goes as well:
-each is named in the log.
+A session whose event is still owed is kept for longer than others (`shared.sessions.store`). Then it is deleted too,
+and named in the log.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from shared.app import App
 from shared.errors import EntityChanged, StorageUnavailable
 from shared.sessions.store import Stored, from_entity
-from shared.storage.port import Entity, RoundStore, Table
+from shared.storage.port import Entity, Table
 from shared.telemetry import log_event
 
 MARGIN_MS = 300_000
-"""How long a row stays after its end: longer than any request that may still hold it, by whichever clock."""
+"""How long a row stays after its end: longer than any request that may still hold it, by any instance's clock."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a run does at most: `rows` in each table, `batch` of them in one deletion.
+    """The limits of a run: `rows` in each table, and `batch` rows in one deletion.
 
-    A table has `milliseconds`, and what those before it have left of theirs. After `seconds` in all the run is ended
-    wherever it is: the host would end the whole process after `functionTimeout`.
+    Each table has `milliseconds`, and the time that earlier tables left over. The whole run is ended after `seconds`,
+    because the host ends the process after `functionTimeout`.
     """
 
     rows: int = 20_000
@@ -42,7 +41,7 @@ class Bounds:
 BOUNDS = Bounds()
 
 _HOUR_MS = 3_600_000
-# The golden ratio's fraction: of so many steps round a circle, each ends far from all before it.
+# The fraction of the golden ratio: steps of this length round a circle end far from all earlier ones.
 _STEP = 0.618_033_988_749_895
 
 _ORDER = (Table.IDEMPOTENCY, Table.THROTTLE, Table.SESSIONS)
@@ -50,7 +49,7 @@ _ORDER = (Table.IDEMPOTENCY, Table.THROTTLE, Table.SESSIONS)
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the rows of one table; `unpublished` are sessions that went although their event is owed."""
+    """What became of the rows of one table; `unpublished` counts deleted sessions whose event is owed."""
 
     seen: int = 0
     deleted: int = 0
@@ -61,103 +60,74 @@ class Tally:
 
 
 async def purge_expired(app: App, bounds: Bounds = BOUNDS) -> dict[Table, Tally]:
-    """Delete what is kept no longer, and answer what was done.
+    """Delete expired rows, and return what was done.
 
-    Trouble of the store is logged and left to the next run: it is never raised.
+    A failure of the store is logged and left to the next run; it is never raised.
     """
     tallies = {table: Tally(unfinished=True) for table in _ORDER}
-    # Rows are judged by the store's time, which an app that has just started learns from an answer.
-    with suppress(StorageUnavailable):
-        await app.store.check()
     started = app.clock()
     try:
         async with asyncio.timeout(bounds.seconds):
             for number, (table, tally) in enumerate(tallies.items(), 1):
-                run = _Run(app, table, tally, bounds, started + number * bounds.milliseconds)
-                await run.purge()
+                await _purge_table(app, table, tally, bounds, started + number * bounds.milliseconds)
     except TimeoutError:
         tally.trouble = "out of time"
     _report(tallies, app.clock() - started)
     return tallies
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """One run through one table, until `ends_at` by the app's clock."""
-
-    app: App
-    table: Table
-    tally: Tally
-    bounds: Bounds
-    ends_at: int
-
-    async def purge(self) -> None:
-        try:
-            await self._purge()
-        except StorageUnavailable as trouble:
-            self.tally.trouble = trouble.detail or trouble.code
-
-    async def _purge(self) -> None:
-        batch: list[Entity] = []
-        async for entity in self._walk():
-            if await self._may_go(entity):
+async def _purge_table(app: App, table: Table, tally: Tally, bounds: Bounds, ends_at: int) -> None:
+    batch: list[Entity] = []
+    try:
+        async for entity in _walk(app, table, tally, bounds, ends_at):
+            if table is not Table.SESSIONS or await _session_may_go(app, entity, tally):
                 batch.append(entity)
-            if len(batch) >= self.bounds.batch:
-                await self._delete(batch)
+            if len(batch) >= bounds.batch:
+                tally.deleted += await app.store.delete_together(table, batch)
                 batch.clear()
-        await self._delete(batch)
+        tally.deleted += await app.store.delete_together(table, batch)
+    except StorageUnavailable as trouble:
+        tally.trouble = trouble.detail or trouble.code
 
-    async def _walk(self) -> AsyncIterator[Entity]:
-        rows = aiter(self._expired())
-        while True:
-            try:
-                # The store can look for long without finding anything.
-                async with asyncio.timeout(self._seconds_left()):
-                    entity = await anext(rows, None)
-            except TimeoutError:
-                return
-            if entity is None:
-                self.tally.unfinished = False
-                return
-            if self.tally.seen >= self.bounds.rows:
-                return
-            self.tally.seen += 1
-            yield entity
 
-    def _expired(self) -> AsyncIterator[Entity]:
-        store, now = self.app.store, self.app.clock()
-        if isinstance(store, RoundStore):
-            return store.expired_from(now // _HOUR_MS * _STEP % 1, self.table, now - MARGIN_MS)
-        return store.expired(self.table, now - MARGIN_MS)
-
-    def _seconds_left(self) -> float:
-        left = (self.ends_at - self.app.clock()) / 1000
-        if left <= 0:
-            raise TimeoutError
-        return left
-
-    async def _may_go(self, entity: Entity) -> bool:
-        stored = _session(entity) if self.table is Table.SESSIONS else None
-        if stored is None:
-            return True
+async def _walk(app: App, table: Table, tally: Tally, bounds: Bounds, ends_at: int) -> AsyncIterator[Entity]:
+    now = app.clock()
+    rows = aiter(app.store.expired(table, now - MARGIN_MS, start=now // _HOUR_MS * _STEP % 1))
+    while (seconds_left := (ends_at - app.clock()) / 1000) > 0:
         try:
-            if await self.app.sessions.put_off(stored, entity.expires_at):
-                self.tally.put_off += 1
-                return False
-        except EntityChanged:
-            return False
-        if stored.record.owes_event:
-            # Before the deletion, in which a run may end: better a line twice than none.
-            log_event(_log, logging.ERROR, "session_purged_without_event", sessionId=entity.key)
-            self.tally.unpublished += 1
-        return True
+            # The store can search for long without a result.
+            async with asyncio.timeout(seconds_left):
+                entity = await anext(rows, None)
+        except TimeoutError:
+            return
+        if entity is None:
+            tally.unfinished = False
+            return
+        if tally.seen == bounds.rows:
+            return
+        tally.seen += 1
+        yield entity
 
-    async def _delete(self, batch: Sequence[Entity]) -> None:
-        self.tally.deleted += await self.app.store.delete_together(self.table, batch)
+
+async def _session_may_go(app: App, entity: Entity, tally: Tally) -> bool:
+    stored = _session(entity)
+    if stored is None:
+        return True
+    try:
+        if await app.sessions.put_off(stored, entity.expires_at):
+            tally.put_off += 1
+            return False
+    except EntityChanged:
+        return False
+    if stored.record.owes_event:
+        # Before the deletion, in which a run may end: a line twice is better than no line.
+        log_event(_log, logging.ERROR, "session_purged_without_event", sessionId=entity.key)
+        tally.unpublished += 1
+    return True
 
 
 def _session(entity: Entity) -> Stored | None:
-    """The session in a row, or None where nobody can read it: such a row goes by its date alone."""
+    """Read the session in a row; an unreadable row is None, and is deleted by its date alone."""
     try:
         return from_entity(entity)
     except StorageUnavailable:

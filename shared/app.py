@@ -30,15 +30,13 @@ from shared.keys.identity import ManagedIdentity, open_identity
 from shared.keys.key_vault import KeyVaultSecrets, open_key_vault
 from shared.keys.secret import Secret, SecretSource, StaticSecret
 from shared.pseudonyms import Pseudonyms
-from shared.queues.azure_queue import QueueAccount, open_queue
 from shared.queues.memory import MemoryQueue
 from shared.queues.port import RESULTS_QUEUE, MessageQueue
 from shared.sessions.store import Sessions
 from shared.settings import Settings
-from shared.storage.azure_table import TableAccount, open_table_store
+from shared.storage.account import StorageAccount
 from shared.storage.memory import MemoryStore
 from shared.storage.port import EntityStore
-from shared.storage.store_time import StoreTime
 from shared.telemetry import quiet_libraries
 from shared.throttle.limiter import Limiter
 from shared.throttle.subjects import Subjects
@@ -84,12 +82,9 @@ def build(
     queue: MessageQueue | None = None,
     publisher: Publisher | None = None,
 ) -> App:
-    """Build the app without calling anything; an argument replaces what the settings would make.
-
-    Without a clock, the app uses the store's time, on which all instances agree.
-    """
+    """Build the app without calling anything; an argument replaces what the settings would make."""
     quiet_libraries()
-    return _Builder(settings, clock).app(face, store, queue, publisher)
+    return _Builder(settings, clock or system_clock).app(face, store, queue, publisher)
 
 
 def require_settings() -> None:
@@ -126,10 +121,9 @@ _Resource = TypeVar("_Resource", bound=_Closable)
 class _Builder:
     """Makes the parts of one app from its settings; the app closes what they open."""
 
-    def __init__(self, settings: Settings, clock: Clock | None) -> None:
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
-        self._store_time = StoreTime(system_clock)
-        self._clock = clock or self._store_time.now
+        self._clock = clock
         self._resources = AsyncExitStack()
 
     def app(
@@ -164,18 +158,8 @@ class _Builder:
         )
 
     def _store(self) -> EntityStore:
-        settings = self._settings
-        account: TableAccount | str
-        if settings.storage_account is not None:
-            endpoint = f"https://{settings.storage_account}.table.core.windows.net"
-            account = TableAccount(endpoint, self._identity)
-        elif settings.storage_connection is not None:
-            account = settings.storage_connection.reveal()
-        else:
-            return MemoryStore()
-        return self._closed_with_app(
-            open_table_store(account, create_tables=not settings.in_azure, store_time=self._store_time)
-        )
+        account = self._storage_account
+        return self._closed_with_app(account.open_tables()) if account else MemoryStore()
 
     def _pseudonyms(self) -> Pseudonyms:
         source = self._pepper()
@@ -214,16 +198,10 @@ class _Builder:
         return KeyCredential(self._vault_secret(settings.face_key_secret))
 
     def _queue(self) -> MessageQueue:
-        settings = self._settings
-        account: QueueAccount | str
-        if settings.storage_account is not None:
-            endpoint = f"https://{settings.storage_account}.queue.core.windows.net"
-            account = QueueAccount(endpoint, self._identity)
-        elif settings.storage_connection is not None:
-            account = settings.storage_connection.reveal()
-        else:
-            return MemoryQueue(self._clock)
-        return self._closed_with_app(open_queue(account, RESULTS_QUEUE, create=not settings.in_azure))
+        account = self._storage_account
+        return (
+            self._closed_with_app(account.open_queue(RESULTS_QUEUE)) if account else MemoryQueue(self._clock)
+        )
 
     def _publisher(self) -> Publisher:
         settings = self._settings
@@ -234,6 +212,15 @@ class _Builder:
     def _vault_secret(self, name: str) -> SecretSource:
         vault = self._vault
         return self._closed_with_app(CachedSecret(lambda: vault.read(name), name=name, clock=self._clock))
+
+    @cached_property
+    def _storage_account(self) -> StorageAccount | None:
+        settings = self._settings
+        if settings.storage_account is not None:
+            return StorageAccount.named(settings.storage_account, self._identity)
+        if settings.storage_connection is not None:
+            return StorageAccount.local(settings.storage_connection.reveal())
+        return None
 
     @cached_property
     def _vault(self) -> KeyVaultSecrets:

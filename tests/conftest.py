@@ -3,9 +3,9 @@
 import pytest
 
 from tests.infra.bicep_compiler import bicep
-from tests.support.azurite import azurite, azurite_with_oauth
+from tests.support.azurite import azurite, azurite_with_oauth, trusted
 
-__all__ = ["azurite", "azurite_with_oauth", "bicep"]
+__all__ = ["azurite", "azurite_with_oauth", "bicep", "trusted"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

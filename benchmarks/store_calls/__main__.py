@@ -5,9 +5,7 @@ import sys
 
 from benchmarks.store_calls.bench import CASES, HERD, Bench, Counted, count_calls, count_herd
 from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
-from shared.queues.azure_queue import open_queue
 from shared.queues.port import RESULTS_QUEUE, MessageQueue
-from shared.storage.azure_table import open_table_store
 from shared.storage.port import EntityStore
 
 
@@ -41,8 +39,8 @@ def _run() -> None:
         sys.exit(HOW_TO_GET_IT)
     with AzuriteProcess(program) as azurite:
         # Azurite answers 64 at a time in a tenth of a second; nothing here is about a store that fails.
-        store = open_table_store(azurite.connection_string, create_tables=True, deadline=10.0)
-        queue = open_queue(azurite.connection_string, RESULTS_QUEUE, create=True)
+        store = azurite.account.open_tables(deadline=10.0)
+        queue = azurite.account.open_queue(RESULTS_QUEUE)
         asyncio.run(main(store, queue))
 
 

@@ -15,6 +15,7 @@ from shared.app import App
 from shared.errors import SettingsError, StorageUnavailable
 from shared.queues.memory import MemoryQueue
 from shared.queues.port import RESULTS_QUEUE
+from shared.storage.account import StorageAccount
 
 _FIRST_POLL_SECONDS = 0.1
 _GRACE_SECONDS = 2.0
@@ -182,4 +183,4 @@ def _source(app: App) -> MessageSource:
     connection = app.settings.storage_connection
     if connection is None:
         raise SettingsError(["AzureWebJobsStorage: expected a connection string where the app runs locally"])
-    return StorageSource(connection.reveal(), RESULTS_QUEUE)
+    return StorageSource(StorageAccount.local(connection.reveal()), RESULTS_QUEUE)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from shared.errors import StorageUnavailable
-from shared.queues.azure_queue import QueueAccount, queue_client
 from shared.queues.memory import MemoryQueue, QueuedMessage
+from shared.storage.account import StorageAccount
 
 if TYPE_CHECKING:
     from azure.storage.queue import QueueMessage
@@ -107,9 +107,9 @@ class StorageSource:
     `deadline` limits one call, in seconds.
     """
 
-    def __init__(self, account: QueueAccount | str, name: str, *, deadline: float = 2.0) -> None:
-        self._queue = queue_client(account, name, encoded=False, deadline=deadline)
-        self._poison = queue_client(account, f"{name}-poison", encoded=False, deadline=deadline)
+    def __init__(self, account: StorageAccount, name: str, *, deadline: float = 2.0) -> None:
+        self._queue = account.queue_client(name, encoded=False, deadline=deadline)
+        self._poison = account.queue_client(f"{name}-poison", encoded=False, deadline=deadline)
 
     async def take(self, count: int, lease_seconds: float) -> Sequence[TakenMessage]:
         """Ask once for messages."""

@@ -1,1 +1,1 @@
-"""Message queues: what is to be done later, whoever is alive then."""
+"""Message queues: work for later."""

@@ -1,4 +1,4 @@
-"""The queue of one process: for tests and for a laptop. Nothing in it outlives the process."""
+"""The message queue of one process, for tests and for a laptop."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from shared.clock import Clock
 
 @dataclass(slots=True)
 class QueuedMessage:
-    """A message, when it shows (unix milliseconds), and how often it was taken."""
+    """A message, when it becomes visible (unix milliseconds), and how often it was taken."""
 
     text: str
     visible_at: int
@@ -18,7 +18,7 @@ class QueuedMessage:
 
 @dataclass(slots=True)
 class MemoryQueue:
-    """A `MessageQueue` in a list; `take` and `finish` are for who drains it."""
+    """A `MessageQueue` in a list; its consumer calls `take` and `finish`."""
 
     clock: Clock
     messages: list[QueuedMessage] = field(default_factory=list)
@@ -28,7 +28,7 @@ class MemoryQueue:
         self.messages.append(QueuedMessage(text, self.clock() + round(delay_seconds * 1000)))
 
     def take(self, hidden_seconds: float) -> QueuedMessage | None:
-        """Take the message that has shown for longest and hide it for a while, or None where none shows."""
+        """Take the message that has been visible for longest, and hide it for a while; None if none is visible."""
         due = [message for message in self.messages if message.visible_at <= self.clock()]
         if not due:
             return None
@@ -38,11 +38,11 @@ class MemoryQueue:
         return message
 
     def finish(self, message: QueuedMessage) -> None:
-        """Remove a message that was dealt with."""
+        """Remove a message that was handled."""
         self.messages.remove(message)
 
     async def check(self) -> None:
-        """Be there."""
+        """Do nothing."""
 
     async def aclose(self) -> None:
-        """Hold nothing that would have to be closed."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""The message that asks for a session's result to be collected; there is nothing secret in it."""
+"""The message that asks `collect_result` to collect a session's result; it holds no secret."""
 
 import json
 from dataclasses import dataclass, fields, replace
@@ -12,18 +12,18 @@ class Reason(StrEnum):
     """Why a result is to be collected."""
 
     SWEEP = "sweep"
-    """The session's token has expired: whatever there is, is there now."""
+    """The session's token has expired, so the result is final now."""
     POLL = "poll"
     """A phone's poll found the result."""
     REPLAY = "replay"
-    """An operator gave back what had failed too often, or was lost: whatever is left to do is done."""
+    """An operator sent the message again after it failed too often, or was lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class CollectMessage:
-    """`attempt` counts the failures since something went well, `looks` how often there was no result yet.
+    """`attempt` counts the failures since the last success, `looks` how often there was no result yet.
 
-    `traceparent` ties it to the request that began it (W3C).
+    `traceparent` (W3C) is that of the request that created the session.
     """
 
     session_id: str
@@ -37,36 +37,33 @@ class CollectMessage:
         return replace(self, attempt=self.attempt + 1)
 
     def after_look(self) -> "CollectMessage":
-        """The message for the next look; what failed before counts no more."""
+        """The message for the next look; failures before it no longer count."""
         return replace(self, attempt=0, looks=self.looks + 1)
 
     def to_text(self) -> str:
         """Write it as JSON."""
-        # Not by `asdict`, which copies deeply: every create sends one.
+        # Not by `asdict`, which copies deeply: every create sends a message.
         return json.dumps({field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def from_text(cls, text: str) -> "CollectMessage":
-        """Read it; raises `ValueError` with what is wrong, for a message that nobody can do anything with."""
+        """Read it; raises `ValueError`, saying what is wrong, for a message that cannot be handled."""
         content = parse_json(text.encode("utf-8", "replace"))
         if not isinstance(content, dict):
             raise ValueError("the message is not an object")
         session_id = session_ids.parse(str(content.get("session_id")))
         if session_id is None:
             raise ValueError("the message names no session")
-        attempt, looks, traceparent = (
-            content.get("attempt", 0),
-            content.get("looks", 0),
-            content.get("traceparent"),
-        )
+        attempt, looks = content.get("attempt", 0), content.get("looks", 0)
+        traceparent = content.get("traceparent")
         if not (_is_count(attempt) and _is_count(looks) and isinstance(traceparent, str | None)):
             raise ValueError("the message has a field of another type")
-        # Not with the value, which ends in the log.
+        # Without the value, because the text ends up in the log.
         if content.get("reason") not in tuple(Reason):
-            raise ValueError("the message has no reason that is known")
+            raise ValueError("the message has an unknown reason")
         return cls(session_id, Reason(content["reason"]), attempt, traceparent, looks)
 
 
 def _is_count(value: object) -> bool:
-    # Not `isinstance`: a truth value is an `int` as well.
+    # Not `isinstance`: a bool is an `int` too.
     return type(value) is int and value >= 0

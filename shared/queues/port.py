@@ -1,28 +1,28 @@
-"""What the broker asks of a queue."""
+"""A queue of messages that are delivered later."""
 
 from typing import Protocol
 
 RESULTS_QUEUE = "liveness-results"
-"""Where `collect_result` takes its messages from."""
+"""The queue that triggers `collect_result`."""
 
 POISON_QUEUE = f"{RESULTS_QUEUE}-poison"
-"""Where the host puts a message that failed too often; named by it."""
+"""Where the host puts a message that failed too often; the host chose the name."""
 
 MAX_DELAY_SECONDS = 7 * 86_400 - 60
-"""The longest that a message can be invisible, less a minute for clocks that differ."""
+"""The longest time that a message can be invisible, less a minute for clocks that differ."""
 
 
 class MessageQueue(Protocol):
     """A queue of texts; each is delivered at least once, in no order."""
 
     async def send(self, text: str, delay_seconds: float) -> None:
-        """Add a message that shows after a delay; raises `StorageUnavailable`."""
+        """Add a message that becomes visible after a delay; raises `StorageUnavailable`."""
         ...
 
     async def check(self) -> None:
-        """Ask the queue for a sign of life; raises `StorageUnavailable`."""
+        """Make one cheap call to see that the queue answers; raises `StorageUnavailable`."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         ...

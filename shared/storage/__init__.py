@@ -1,1 +1,1 @@
-"""The entity store: where everything that outlives a request is kept."""
+"""The entity store: the state that outlives a request."""

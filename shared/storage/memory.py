@@ -1,4 +1,4 @@
-"""The entity store of one process: for tests and for a laptop. Nothing in it outlives the process."""
+"""The entity store of one process, for tests and for a laptop."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -44,25 +44,26 @@ class MemoryStore:
         return [self._put(table, entity) for entity in entities]
 
     async def delete(self, table: Table, key: str, etag: str | None = None) -> None:
-        """Delete an entity, whether or not it is there."""
+        """Delete an entity if it exists."""
         require_key(key)
         if etag is not None and require_read(etag) and key in self._tables[table]:
             self._require_unchanged(table, key, etag)
         self._tables[table].pop(key, None)
 
     async def delete_together(self, table: Table, entities: Sequence[Entity]) -> int:
-        """Delete those that are still as they were read."""
+        """Delete the entities that are still as they were read."""
         rows = self._tables[table]
-        unchanged = {
-            entity.key for entity in entities if entity.etag and entity.etag == self._etag(table, entity.key)
-        }
+        read = {entity.key: entity.etag for entity in entities if entity.etag}
+        unchanged = [key for key, etag in read.items() if key in rows and rows[key].etag == etag]
         for key in unchanged:
             del rows[key]
         return len(unchanged)
 
-    async def expired(self, table: Table, before: int) -> AsyncIterator[Entity]:
-        """Go through the entities that mean nothing any more."""
-        for entity in list(self._tables[table].values()):
+    async def expired(self, table: Table, before: int, start: float = 0.0) -> AsyncIterator[Entity]:
+        """Go through the entities that expired."""
+        rows = list(self._tables[table].values())
+        first = int(start * len(rows))
+        for entity in rows[first:] + rows[:first]:
             if entity.expires_at < before:
                 yield entity
 
@@ -74,17 +75,14 @@ class MemoryStore:
                 yield entity
 
     async def check(self) -> None:
-        """Be there."""
+        """Do nothing."""
 
     async def aclose(self) -> None:
-        """Hold nothing that would have to be closed."""
-
-    def _etag(self, table: Table, key: str) -> str:
-        stored = self._tables[table].get(key)
-        return stored.etag if stored else ""
+        """Do nothing."""
 
     def _require_unchanged(self, table: Table, key: str, etag: str) -> None:
-        if self._etag(table, key) != etag:
+        stored = self._tables[table].get(key)
+        if (stored.etag if stored else "") != etag:
             raise EntityChanged
 
     def _put(self, table: Table, entity: Entity) -> Entity:

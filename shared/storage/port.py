@@ -1,16 +1,16 @@
-"""What the broker asks of a store: entities under keys, replaced only by who has read them last."""
+"""Keyed entities with optimistic concurrency."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 Value = str | int | float | bool
-"""What one property of an entity holds: what Table Storage can store without loss."""
+"""The value of one property of an entity: types that Table Storage keeps without loss."""
 
 
 class Table(Enum):
-    """The tables, by the names that they have in the storage account."""
+    """The tables, by their names in the storage account."""
 
     SESSIONS = "sessions"
     THROTTLE = "throttle"
@@ -21,9 +21,9 @@ class Table(Enum):
 class Entity:
     """One row.
 
-    `key` is up to 128 characters of `0-9 a-z -`. `expires_at` (unix milliseconds) is when the row stops
-    meaning anything, and may be deleted by the retention job. `etag` is what the store gave with it; empty:
-    not stored yet. `shared.storage.rules` holds what the values may be; stores raise `ValueError` for others.
+    `key` is 1 to 128 characters of `0-9 a-z -`. After `expires_at` (unix milliseconds) the row means nothing, and
+    the retention job may delete it. The store sets `etag`; it is empty for an entity that is not stored yet. Stores
+    raise `ValueError` for an entity that breaks the rules in `shared.storage.rules`.
     """
 
     key: str
@@ -35,13 +35,12 @@ class Entity:
 class EntityStore(Protocol):
     """Stored entities.
 
-    Each method raises `StorageUnavailable` where the store does not answer usably in time. A write that ends
-    so may have been applied all the same. `EntityExists` and `EntityChanged` are never the answer to a change
-    that the same call made.
+    Each method raises `StorageUnavailable` if the store gives no usable answer in time; such a write may have been
+    applied all the same. `EntityExists` and `EntityChanged` always mean another writer.
     """
 
     async def get(self, table: Table, key: str) -> Entity | None:
-        """Read one entity, or None where there is none."""
+        """Read one entity; None if it does not exist."""
         ...
 
     async def insert(self, table: Table, entity: Entity) -> Entity:
@@ -53,45 +52,39 @@ class EntityStore(Protocol):
         ...
 
     async def write_together(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
-        """Insert (no etag) or replace (etag) all of them or none; raises `EntityChanged` for any lost race.
+        """Insert (no etag) or replace (etag) all of them or none; raises `EntityChanged` if any lost a race.
 
         At most 100 entities with different keys, in a table whose rows share a partition.
         """
         ...
 
     async def delete(self, table: Table, key: str, etag: str | None = None) -> None:
-        """Delete an entity, with an etag only as it was read (`EntityChanged`); none there is fine."""
+        """Delete an entity if it exists; with an etag, raises `EntityChanged` if it is not as it was read."""
         ...
 
     async def delete_together(self, table: Table, entities: Sequence[Entity]) -> int:
-        """Delete those of the entities that are still as they were read; return how many went."""
+        """Delete the entities that are still as they were read; return how many."""
         ...
 
-    def expired(self, table: Table, before: int) -> AsyncIterator[Entity]:
-        """Go through the entities whose `expires_at` lies before a time in unix milliseconds."""
+    def expired(self, table: Table, before: int, start: float = 0.0) -> AsyncIterator[Entity]:
+        """Go through the entities whose `expires_at` lies before a time in unix milliseconds.
+
+        The walk begins at a fraction `start` (0 to 1) of the table, and goes round.
+        """
         ...
 
     async def check(self) -> None:
-        """Ask the store for a sign of life."""
+        """Make one cheap call to see that the store answers."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         ...
 
 
 class SearchableStore(EntityStore, Protocol):
-    """An `EntityStore` that an operator may search; no request does, because a search reads a whole table."""
+    """An `EntityStore` that an operator may search; a search reads a whole table, so no request does."""
 
     def between(self, table: Table, name: str, low: int, high: int) -> AsyncIterator[Entity]:
-        """Go through the entities whose integer value `name` is at least `low`, and less than `high`."""
-        ...
-
-
-@runtime_checkable
-class RoundStore(Protocol):
-    """What a store has besides `EntityStore` where a walk through a table may be too long to be finished."""
-
-    def expired_from(self, start: float, table: Table, before: int) -> AsyncIterator[Entity]:
-        """Go through what `expired` does, beginning at a part (0 to 1) of the way and going round to there."""
+        """Go through the entities whose integer value `name` is at least `low` and less than `high`."""
         ...

@@ -1,4 +1,4 @@
-"""What an entity may hold, so that every store refuses the same ones, before anything is sent."""
+"""The rules for entities. Every store applies them before it sends anything."""
 
 import math
 import re
@@ -11,13 +11,15 @@ from shared.storage.port import Entity, Value
 MAX_STRING_UNITS: Final = 32_768
 """The length of a string property in UTF-16 code units (64 KiB)."""
 MAX_VALUES: Final = 251
-"""Values of one entity: of 255 properties three are the service's own, and `expires_at` is one more."""
+"""Values of one entity: of 255 properties the service uses three, and `expires_at` is one more."""
 MAX_TOGETHER: Final = 100
-"""Entities in one transaction."""
+"""The most entities in one transaction."""
 
 _KEY: Final = re.compile(r"[0-9a-z-]{1,128}")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _RESERVED: Final = frozenset({"PartitionKey", "RowKey", "Timestamp", "expires_at"})
+_SMALLEST: Final = -(2**63)
+_LARGEST: Final = 2**63 - 1
 
 
 def require_key(key: str) -> None:
@@ -29,19 +31,22 @@ def require_key(key: str) -> None:
 def require_storable(entity: Entity) -> None:
     """Raise `ValueError`, naming the value, for an entity that Table Storage would refuse or change."""
     require_key(entity.key)
-    _require_integer("expires_at", entity.expires_at)
+    if not _SMALLEST <= entity.expires_at <= _LARGEST:
+        raise ValueError("expires_at: an integer has at most 64 bits")
     if len(entity.values) > MAX_VALUES:
         raise ValueError(f"an entity has at most {MAX_VALUES} values")
     for name, value in entity.values.items():
         if not _NAME.fullmatch(name) or name in _RESERVED:
-            raise ValueError("a value's name is an identifier, and not one that the store uses itself")
-        _require_value(name, value)
+            raise ValueError("the name of a value is an identifier that the store does not use itself")
+        # Most values are short ASCII, and every request stores some: they cost no further call.
+        if not (type(value) is str and len(value) <= MAX_STRING_UNITS and value.isascii()):
+            _require_value(name, value)
 
 
 def require_read(etag: str) -> str:
-    """Answer an etag; raises `ValueError` for an empty one: what was never read cannot be unchanged since."""
+    """Return the etag; raises `ValueError` for an empty one, because such an entity was never read."""
     if not etag:
-        raise ValueError("only an entity that came out of the store has an etag")
+        raise ValueError("only an entity that was read from the store has an etag")
     return etag
 
 
@@ -50,17 +55,19 @@ def require_batch(entities: Sequence[Entity]) -> None:
     if len(entities) > MAX_TOGETHER:
         raise ValueError(f"at most {MAX_TOGETHER} entities are written together")
     if len({entity.key for entity in entities}) < len(entities):
-        raise ValueError("entities that are written together have different keys")
+        raise ValueError("entities that are written together need different keys")
 
 
 def _require_value(name: str, value: Value) -> None:
-    # Exact types: an enum or another subclass would come back as something else than what went in.
+    # Exact types: an enum or another subclass would come back as a different type.
     if type(value) is str:
         _require_text(name, value)
     elif type(value) is int:
-        _require_integer(name, value)
+        if not _SMALLEST <= value <= _LARGEST:
+            raise ValueError(f"{name}: an integer has at most 64 bits")
     elif type(value) is float:
-        _require_finite(name, value)
+        if not math.isfinite(value):
+            raise ValueError(f"{name}: a float is a finite number")
     elif type(value) is not bool:
         raise ValueError(f"{name}: a value is a str, int, float or bool")
 
@@ -72,13 +79,3 @@ def _require_text(name: str, value: str) -> None:
         raise ValueError(f"{name}: a string is Unicode text, without lone surrogates") from None
     if units > MAX_STRING_UNITS:
         raise ValueError(f"{name}: a string has at most {MAX_STRING_UNITS} UTF-16 code units")
-
-
-def _require_integer(name: str, value: int) -> None:
-    if not -(2**63) <= value < 2**63:
-        raise ValueError(f"{name}: an integer has at most 64 bits")
-
-
-def _require_finite(name: str, value: float) -> None:
-    if not math.isfinite(value):
-        raise ValueError(f"{name}: a float is a finite number")

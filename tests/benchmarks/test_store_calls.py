@@ -8,9 +8,7 @@ from typing import TypeVar
 import pytest
 
 from benchmarks.store_calls.bench import CASES, Bench, Counted, Phone, count_calls, count_herd
-from shared.queues.azure_queue import open_queue
 from shared.queues.memory import MemoryQueue
-from shared.storage.azure_table import open_table_store
 from tests.support.azurite import Azurite
 from tests.support.intercepted import Call, Effect
 from tests.support.queue import FakeQueue
@@ -95,9 +93,8 @@ async def test_requests_make_the_expected_calls_of_azurite(azurite: Azurite) -> 
 
 async def over_azurite(azurite: Azurite, count: Callable[[Bench], Awaitable[T]]) -> T:
     """Count over tables of this test's own, which are there before anything is counted."""
-    account = azurite.connection_string
-    store = open_table_store(account, prefix=f"t{secrets.token_hex(6)}", create_tables=True, deadline=30.0)
-    queue = open_queue(account, f"q-{secrets.token_hex(6)}", create=True)
+    store = azurite.account.open_tables(prefix=f"t{secrets.token_hex(6)}", deadline=30.0)
+    queue = azurite.account.open_queue(f"q-{secrets.token_hex(6)}")
     bench = Bench(store, queue)
     try:
         await Phone(bench).create_elsewhere()

@@ -1,4 +1,4 @@
-"""What the tests of recovery share: an Azurite of their own, and the start of worker processes."""
+"""What the tests of killed processes share: an Azurite of their own, and the worker processes."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.support.azurite import Azurite
 
 @pytest.fixture(scope="module")
 def own_azurite() -> Iterator[Azurite]:
-    """An Azurite whose queue nobody else puts messages into."""
+    """An Azurite whose queue no other test uses."""
     with Azurite() as running:
         yield running
 

@@ -1,9 +1,9 @@
-"""Where a process dies: ports that end it with SIGKILL before or after one of their calls."""
+"""Kills the process before or after one of its calls of a port."""
 
 import os
 import signal
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, Literal
@@ -25,34 +25,31 @@ class Death:
     number: int = 1
 
 
+@dataclass(slots=True)
 class Fate:
-    """Counts the calls of one process, and ends it at its death (None: it is spared)."""
+    """The calls of one process, and its death (None: it lives)."""
 
-    def __init__(self, death: Death | None) -> None:
-        self._death = death
-        self._calls: Counter[str] = Counter()
+    death: Death | None
+    calls: Counter[str] = field(default_factory=Counter)
 
-    def begin(self, call: str) -> int:
-        """Note that a call begins; returns its number."""
-        counted = self._counted(call)
-        self._calls[counted] += 1
-        self._meet(Death("before", counted, self._calls[counted]))
-        return self._calls[counted]
-
-    def end(self, call: str, number: int) -> None:
-        """Note that the call of this number has had its effect."""
-        self._meet(Death("after", self._counted(call), number))
-
-    def _counted(self, call: str) -> str:
-        return ANY_CALL if self._death and self._death.call == ANY_CALL else call
-
-    def _meet(self, moment: Death) -> None:
-        if self._death == moment:
+    async def call(self, name: str, member: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - of any port.
+        """Run a call, and die if its time has come."""
+        death = self.death
+        if death is None:
+            return await member(*args, **kwargs)
+        counted = ANY_CALL if death.call == ANY_CALL else name
+        self.calls[counted] += 1
+        is_deadly = (counted, self.calls[counted]) == (death.call, death.number)
+        if is_deadly and death.moment == "before":
             os.kill(os.getpid(), signal.SIGKILL)
+        answer = await member(*args, **kwargs)
+        if is_deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
 
 
 class Mortal:
-    """Stands in front of a port, and hands each of its calls to fate.
+    """A port whose calls run under a fate.
 
     A call is named `PORT.METHOD`; for a store the table is in the place of the port: `sessions.replace`.
     """
@@ -62,14 +59,10 @@ class Mortal:
         self._port = port
         self._fate = fate
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the port has.
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any member of the port.
         member = getattr(self._port, name)
         return partial(self._call, name, member) if iscoroutinefunction(member) else member
 
     async def _call(self, method: str, member: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         place = args[0].value if args and isinstance(args[0], Table) else self._port_name
-        call = f"{place}.{method}"
-        number = self._fate.begin(call)
-        answer = await member(*args, **kwargs)
-        self._fate.end(call, number)
-        return answer
+        return await self._fate.call(f"{place}.{method}", member, *args, **kwargs)

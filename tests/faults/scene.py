@@ -1,4 +1,4 @@
-"""Everything that a worker process works with, and what is to be true of it in the end."""
+"""What a worker process works with, and what must be true of it in the end."""
 
 import asyncio
 import json
@@ -17,23 +17,14 @@ from get_result.use_case import ResultQuery, get_result
 from local.simulator import FaceSimulator
 from shared.access import Caller
 from shared.app import App, build
-from shared.queues.azure_queue import queue_client
 from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE
 from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord
 from shared.settings import Settings
 from shared.storage.port import Table
 from shared.throttle.rows import Row
 from tests.faults.deaths import Death
-from tests.faults.depth import counted
-from tests.faults.orders import (
-    REQUEST_ID,
-    TOKEN_SECONDS,
-    Order,
-    PromptQueue,
-    Task,
-    command_of,
-)
-from tests.support.azurite import Azurite
+from tests.faults.worker import REQUEST_ID, TOKEN_SECONDS, Order, PromptQueue, Task, command_of
+from tests.support.azurite import Azurite, count_messages
 from tests.support.broker import FACE_KEY, environment
 from tests.support.time import FakeClock
 
@@ -41,14 +32,14 @@ _ROOT = Path(__file__).parents[2]
 
 
 class Workers:
-    """Starts one worker process after the other."""
+    """Starts worker processes, one after the other."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
 
     @classmethod
     async def start(cls) -> Self:
-        """Make ready: the settings of this environment only let the app be imported."""
+        """Start the process that forks them; its environment only lets the app be imported."""
         command = (sys.executable, "-m", "tests.faults.worker")
         process = await asyncio.create_subprocess_exec(
             *command, cwd=_ROOT, env=environment("http://127.0.0.1:9"), stdin=PIPE, stdout=PIPE
@@ -56,21 +47,21 @@ class Workers:
         return cls(process)
 
     async def run(self, order: Order) -> int:
-        """Have a worker carry out an order; answers how its process ended."""
+        """Have a worker carry out an order; returns the exit code of its process."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(order.to_text().encode() + b"\n")
         return int(await self._process.stdout.readline())
 
     async def stop(self) -> None:
-        """Order nothing more, and wait for the end."""
-        # Python 3.11 closes its input only where it is given something to write.
+        """Wait for the end."""
+        # Python 3.11 closes the input only if it gets something to write.
         await self._process.communicate(b"")
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Azurite, Face and a file for events, workers to be killed, and an app in this process that lives on."""
+    """Azurite, Face and a file of events, workers that die, and an app in this process that lives."""
 
     app: App
     azurite: Azurite
@@ -85,7 +76,7 @@ class Scene:
         return await create_session(self.app, command_of(device_id, idempotency_key))
 
     async def perform(self, created: Created, outcome: str | None = None) -> bool:
-        """Let the phone perform the check; answers whether Face let it."""
+        """Perform the check, as the phone does; returns whether Face let it."""
         headers = {"Authorization": f"Bearer {created.auth_token}"}
         async with httpx.AsyncClient(base_url=self.simulator.url, trust_env=False) as phone:
             body = {"outcome": outcome} if outcome else {}
@@ -97,37 +88,38 @@ class Scene:
         await get_result(self.app, query)
 
     def let_tokens_end(self) -> None:
-        """Let so much time pass that a session without a result has expired."""
+        """Move the clock until a session without a result has expired."""
         self.clock.advance_seconds(TOKEN_SECONDS + EXPIRY_GRACE_MS / 1000 + 1)
 
     async def run(
         self, task: Task, death: Death | None = None, subject: str = "", secret: str | None = None
     ) -> int:
-        """Have a worker process do something; answers how it ended."""
+        """Have a worker process do a task; returns its exit code."""
         return await self.workers.run(Order(task, self.clock(), self.settings, death, subject, secret))
 
     async def record(self, session_id: str) -> SessionRecord | None:
-        """Answer the record of a session, if there is one."""
+        """Return the record of a session, or None."""
         stored = await self.app.sessions.get(session_id)
         return stored.record if stored else None
 
     def events(self, session_id: str) -> list[dict[str, Any]]:
-        """Answer the events of a session, duplicates and all."""
+        """Return the events of a session, duplicates included."""
         lines = self.events_file.read_text().splitlines() if self.events_file.exists() else []
         return [event for line in lines if (event := json.loads(line))["subject"] == session_id]
 
     async def failures_charged(self, device_id: str) -> int:
-        """Count what is entered of a device's checks that did not pass."""
+        """Count the charges for a device's failed checks."""
         device = await self.app.pseudonyms.of("device", device_id)
         entity = await self.app.store.get(Table.THROTTLE, f"device-{device}")
         return len(Row.of(entity).logs.get("failed", ())) if entity else 0
 
-    async def messages(self) -> tuple[int, ...]:
-        """Count the messages that are left, and those that are poison."""
-        return await counted(self.azurite.connection_string, RESULTS_QUEUE, POISON_QUEUE)
+    async def messages(self) -> tuple[int, int]:
+        """Count the messages that are left, and the poison messages."""
+        account = self.azurite.account
+        return (await count_messages(account, RESULTS_QUEUE), await count_messages(account, POISON_QUEUE))
 
     async def require_ended(self, session_id: str, decision: str | None) -> SessionRecord:
-        """Make sure that a session ended as it should, and left nothing behind; answers its record."""
+        """Assert that a session ended with this decision and left nothing behind; returns its record."""
         record = await self.record(session_id)
         assert record
         assert (record.final, record.decision) == (True, decision)
@@ -158,7 +150,7 @@ async def running_scene(azurite: Azurite, workers: Workers, folder: Path) -> Asy
     plain = build(Settings.from_mapping(settings), clock=clock)
     app = build(plain.settings, clock=clock, store=plain.store, queue=PromptQueue(plain.queue))
     try:
-        await _empty(azurite.connection_string)
+        await _clear(azurite)
         yield Scene(app, azurite, simulator, clock, workers, settings, events_file)
     finally:
         await app.aclose()
@@ -166,10 +158,9 @@ async def running_scene(azurite: Azurite, workers: Workers, folder: Path) -> Asy
         await simulator.stop()
 
 
-async def _empty(connection_string: str) -> None:
-    """Remove what a test before left behind when it failed."""
-    names = (RESULTS_QUEUE, POISON_QUEUE)
-    for name, count in zip(names, await counted(connection_string, *names), strict=True):
-        if count:
-            async with queue_client(connection_string, name) as queue:
+async def _clear(azurite: Azurite) -> None:
+    """Remove messages that an earlier test left when it failed."""
+    for name in (RESULTS_QUEUE, POISON_QUEUE):
+        if await count_messages(azurite.account, name):
+            async with azurite.account.queue_client(name) as queue:
                 await queue.clear_messages()

@@ -1,9 +1,8 @@
-"""A worker process that dies where it is told to.
+"""A worker process that dies at a given call.
 
-`python -m tests.faults.worker` takes orders, a JSON line each, and answers each with how its worker ended: 0, or the
-negative number of a signal. A worker is a fork of this process, so that a hundred deaths do not cost a hundred imports
-of the SDKs; it builds an app of its own, with connections of its own, and shares nothing with the ones before it but
-what is in Azurite, at Face and in the file of events.
+`python -m tests.faults.worker` reads orders, one JSON line each, and writes how each worker ended: 0, or the negative
+number of a signal. A worker is a fork of this process, so that a hundred deaths do not import the SDKs a hundred
+times. It builds its own app with its own connections. It shares only Azurite, Face and the file of events with others.
 """
 
 import asyncio
@@ -12,30 +11,39 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Literal, Self, cast
 
-from create_session.use_case import create_session
+from create_session.use_case import CreateCommand, create_session
 from get_result.use_case import ResultQuery, get_result
 from local.host import Host
-from local.queues import MessageSource, QueuePump, StorageSource, queue_pump
+from local.queues import MessageSource, StorageSource, queue_pump
 from revoke_session.use_case import revoke_session
 from shared.access import Caller
 from shared.app import App, build, install
 from shared.events.publisher import Publisher
-from shared.face.model import Face
+from shared.face.model import Face, LivenessMode, SessionSpec
 from shared.queues.port import RESULTS_QUEUE, MessageQueue
 from shared.settings import Settings
+from shared.storage.account import StorageAccount
 from shared.storage.port import EntityStore
-from tests.faults.deaths import Fate, Mortal
-from tests.faults.depth import Depth
-from tests.faults.orders import LEASE_SECONDS, REQUEST_ID, Order, PromptQueue, command_of
+from tests.faults.deaths import Death, Fate, Mortal
+from tests.support.azurite import count_messages
 from tests.support.time import FakeClock
 
+Task = Literal["collect", "create", "poll", "revoke"]
+
+TOKEN_SECONDS = 60
+REQUEST_ID = "00000000-0000-4000-8000-000000000000"
+
+_LEASE_SECONDS = 1
+"""How long a message that a worker took is hidden from others, also after the worker's death."""
 _PATIENCE_SECONDS = 60
 _PAUSE_SECONDS = 0.05
-_ROOT = Path(__file__).parents[2]
+_HOST_JSON = Path(__file__).parents[2] / "host.json"
 _IMPORTED_LATE = (
     "function_app",
     "azure.data.tables.aio",
@@ -44,8 +52,51 @@ _IMPORTED_LATE = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The task of a worker, its time (unix milliseconds), its settings, and where it dies.
+
+    `collect` goes on until the queue is empty. Any other task is one request for one session: `subject` is the device
+    id or the session id, and `secret` the idempotency key or the auth token.
+    """
+
+    task: Task
+    now: int
+    settings: Mapping[str, str]
+    death: Death | None = None
+    subject: str = ""
+    secret: str | None = None
+
+    def to_text(self) -> str:
+        """Write it as one line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read it."""
+        fields = json.loads(text)
+        death = fields.pop("death")
+        return cls(**fields, death=Death(**death) if death else None)
+
+
+class PromptQueue:
+    """A queue without delays: these tests are not about them, and Azurite's clock cannot be moved."""
+
+    def __init__(self, queue: MessageQueue) -> None:
+        self._queue = queue
+
+    async def send(self, text: str, _delay_seconds: float) -> None:
+        await self._queue.send(text, 0)
+
+    async def check(self) -> None:
+        await self._queue.check()
+
+    async def aclose(self) -> None:
+        await self._queue.aclose()
+
+
 def main() -> None:
-    """Fork a worker for each order, one after the other, until there are no more."""
+    """Fork a worker for each order, one after the other."""
     for name in _IMPORTED_LATE:
         importlib.import_module(name)
     for line in sys.stdin:
@@ -71,15 +122,18 @@ async def _carry_out(order: Order) -> None:
     async with asyncio.timeout(_PATIENCE_SECONDS), AsyncExitStack() as resources:
         plain = build(Settings.from_mapping(order.settings), clock=FakeClock(order.now))
         resources.push_async_callback(plain.aclose)
-        app = _doomed(plain, fate)
+        app = _mortal(plain, fate)
         if order.task == "collect":
-            await _collect(app, fate, resources)
+            account = StorageAccount.local(order.settings["AzureWebJobsStorage"])
+            source = StorageSource(account, RESULTS_QUEUE)
+            resources.push_async_callback(source.aclose)
+            await _collect(app, account, cast(MessageSource, Mortal("message", source, fate)))
         else:
             await _request(app, order)
 
 
-def _doomed(app: App, fate: Fate) -> App:
-    """The same app, with all its ports in the hands of fate."""
+def _mortal(app: App, fate: Fate) -> App:
+    """The same app, whose ports run under a fate."""
     return build(
         app.settings,
         clock=app.clock,
@@ -90,23 +144,15 @@ def _doomed(app: App, fate: Fate) -> App:
     )
 
 
-async def _collect(app: App, fate: Fate, resources: AsyncExitStack) -> None:
+async def _collect(app: App, account: StorageAccount, source: MessageSource) -> None:
     install(app)
-    connection_string = cast(Any, app.settings.storage_connection).reveal()
-    source = StorageSource(connection_string, RESULTS_QUEUE)
-    resources.push_async_callback(source.aclose)
-    pump = _pump(app, cast(MessageSource, Mortal("message", source, fate)))
-    depth = await resources.enter_async_context(Depth(connection_string))
-    while await depth.count():
-        if not await pump.drain_once():
-            await asyncio.sleep(_PAUSE_SECONDS)
-
-
-def _pump(app: App, source: MessageSource) -> QueuePump:
-    host_json = json.loads((_ROOT / "host.json").read_text())
+    host_json = json.loads(_HOST_JSON.read_text())
     functions = importlib.import_module("function_app").app
     host = Host(functions, host_json, function_key="unused", master_key="unused")
-    return queue_pump(app, host, host_json, source=source, lease_seconds=LEASE_SECONDS)
+    pump = queue_pump(app, host, host_json, source=source, lease_seconds=_LEASE_SECONDS)
+    while await count_messages(account, RESULTS_QUEUE):
+        if not await pump.drain_once():
+            await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _request(app: App, order: Order) -> None:
@@ -116,6 +162,19 @@ async def _request(app: App, order: Order) -> None:
         await get_result(app, ResultQuery(order.subject, order.secret, Caller(), REQUEST_ID))
     else:
         await revoke_session(app, order.subject, order.secret, Caller(), REQUEST_ID)
+
+
+def command_of(device_id: str, idempotency_key: str | None) -> CreateCommand:
+    """Make the create of a phone."""
+    return CreateCommand(
+        spec=SessionSpec(LivenessMode.PASSIVE, device_id, TOKEN_SECONDS),
+        device_id=device_id,
+        client_reference=None,
+        caller=Caller(),
+        idempotency_key=idempotency_key,
+        fingerprint=device_id,
+        request_id=REQUEST_ID,
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""What the tests of several instances share: one Face for all of them."""
+"""What the tests of several instances share."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+import pytest
 import pytest_asyncio
 
 from local.simulator import FaceSimulator
+from tests.support.azurite import Azurite
 from tests.support.broker import FACE_KEY
 
 
@@ -15,3 +17,10 @@ async def simulator() -> AsyncIterator[FaceSimulator]:
     await running.start()
     yield running
     await running.stop()
+
+
+@pytest.fixture(scope="module")
+def kept_azurite() -> Iterator[Azurite]:
+    """An Azurite for one module, whose data outlives a restart."""
+    with Azurite(keep=True) as running:
+        yield running

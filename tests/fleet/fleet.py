@@ -1,4 +1,4 @@
-"""Instances of the broker over one store, and what a phone asks of them."""
+"""Instances of the broker over one store, and the calls of a phone."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ PEPPER: Final = "pepper-of-the-tests"
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Running instances, by their clients, and the Face behind them."""
+    """The clients of running instances, and the Face behind them."""
 
     instances: Sequence[httpx.AsyncClient]
     simulator: FaceSimulator
@@ -25,32 +25,29 @@ class Fleet:
     async def create(
         self, instance: int, device_id: str, *, key: str | None = None, address: str | None = None
     ) -> httpx.Response:
-        """Ask an instance for a session, under an idempotency key and from an address where they are given."""
+        """Create a session at an instance, with an idempotency key and from an address if given."""
         body = {"livenessOperationMode": "Passive", "deviceCorrelationId": device_id}
         headers = {"Idempotency-Key": key, "client-ip": address}
         given = {name: value for name, value in headers.items() if value is not None}
         return await self.instances[instance].post("/api/sessions", json=body, headers=given)
 
-    async def perform(self, session: Mapping[str, Any], **fields: str) -> None:
-        """Let the phone perform the check."""
-        url, headers = (
-            f"{self.simulator.url}/simulator/perform",
-            {"Authorization": f"Bearer {session['authToken']}"},
-        )
-        async with httpx.AsyncClient(trust_env=False) as phone:
-            (await phone.post(url, headers=headers, json=fields)).raise_for_status()
+    async def perform(self, session: Mapping[str, Any]) -> None:
+        """Perform the check, as the phone does."""
+        headers = {"Authorization": f"Bearer {session['authToken']}"}
+        async with httpx.AsyncClient(base_url=self.simulator.url, trust_env=False) as phone:
+            (await phone.post("/simulator/perform", headers=headers, json={})).raise_for_status()
 
     async def result(self, instance: int, session: Mapping[str, Any]) -> httpx.Response:
-        """Ask an instance for the result, as who was given the session."""
+        """Get the result from an instance, with the session's token."""
         return await self.instances[instance].get(_path(session), headers=_token(session))
 
     async def revoke(self, instance: int, session: Mapping[str, Any]) -> httpx.Response:
-        """Have an instance end the session, as who was given it."""
+        """Revoke the session at an instance, with its token."""
         return await self.instances[instance].delete(_path(session), headers=_token(session))
 
-    def sessions_of(self, device_id: str) -> list[Session]:
-        """Answer the sessions that Face was ever asked for by this device."""
-        return [session for session in self.simulator.sessions if session.device_id == device_id]
+    def sessions_of(self, *device_ids: str) -> list[Session]:
+        """Return all sessions that Face ever created for these devices."""
+        return [session for session in self.simulator.sessions if session.device_id in device_ids]
 
 
 @asynccontextmanager
@@ -62,15 +59,6 @@ async def running_fleet(
         simulator.url, AzureWebJobsStorage=azurite.connection_string, ID_PEPPER=PEPPER, **settings
     )
     async with running_processes(count, shared) as instances:
-        yield Fleet(instances, simulator)
-
-
-@asynccontextmanager
-async def running_fleet_of_strangers(
-    count: int, simulator: FaceSimulator, **settings: str
-) -> AsyncIterator[Fleet]:
-    """Start processes that keep their state each to itself: what a fleet must not be."""
-    async with running_processes(count, environment(simulator.url, **settings)) as instances:
         yield Fleet(instances, simulator)
 
 

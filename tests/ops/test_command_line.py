@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.sessions.store import Sessions
-from shared.storage.azure_table import open_table_store
+from shared.storage.account import StorageAccount
 from shared.text import rfc3339
 from tests.ops.shell import ENDED_AT, UNKNOWN, Shell, new_record
 from tests.support.azurite import Azurite
@@ -94,7 +94,7 @@ async def test_commands_work_as_a_process(azurite: Azurite) -> None:
     """With the app's settings in the environment, over a real account."""
     storage = azurite.connection_string
     record = new_record(published_at=None)
-    store = open_table_store(storage, create_tables=True, deadline=10)
+    store = StorageAccount.local(storage).open_tables(deadline=10)
     await Sessions(store, 30).add(record)
     await store.aclose()
     span = ("--from", rfc3339(ENDED_AT), "--to", rfc3339(ENDED_AT + 1))

@@ -1,27 +1,39 @@
-"""What the retention job deletes and what it leaves, over memory and Azurite."""
+"""What the retention job deletes and what it keeps, over memory and Azurite; and runs that are disturbed."""
 
+import asyncio
 import json
 import logging
 import uuid
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from purge_expired.use_case import MARGIN_MS, Bounds, Tally, purge_expired
+from purge_expired.use_case import BOUNDS, MARGIN_MS, Bounds, Tally, purge_expired
 from shared.app import App
+from shared.errors import EntityChanged, StorageUnavailable
 from shared.face.model import SessionStatus
 from shared.sessions.record import SessionRecord
+from shared.storage.memory import MemoryStore
 from shared.storage.port import Entity, EntityStore, Table
-from tests.purge_expired.conftest import RETENTION_DAYS, app_over
+from shared.storage.tables.rows import place
+from tests.support.app import app_of
+from tests.support.intercepted import Call, Effect
+from tests.support.store import FakeStore
 from tests.support.time import FakeClock
 
 DAY = 86_400
-KEPT = RETENTION_DAYS * DAY
+KEPT = 30 * DAY
+FUTURE = 2**61
+ROWS = 8
 
 
 def made_at(now: int, **fields: Any) -> SessionRecord:  # noqa: ANN401 - fields of the record.
-    """The record of a session that was published, unless something else is said."""
+    """The record of a session that was published, unless `fields` say otherwise."""
     record = SessionRecord(
         str(uuid.uuid4()), token_hash="h", device="d", created_at=now, token_expires_at=now
     )
@@ -30,7 +42,7 @@ def made_at(now: int, **fields: Any) -> SessionRecord:  # noqa: ANN401 - fields 
 
 
 async def add(store: EntityStore, table: Table, count: int, expires_at: int) -> list[str]:
-    """Store rows that end at a time; answers their keys."""
+    """Store rows that expire at a time; returns their keys."""
     keys = [f"device-{uuid.uuid4().hex}" for _ in range(count)]
     for key in keys:
         await store.insert(table, Entity(key, {"created": "1"}, expires_at))
@@ -49,11 +61,11 @@ def ended(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("table", Table)
-async def test_rows_go_when_they_mean_nothing_and_not_before(
+async def test_rows_are_deleted_after_their_end_and_not_before(
     app: App, store: EntityStore, clock: FakeClock, table: Table
 ) -> None:
-    """A row goes some minutes after its end, because a request by another clock may still hold it."""
-    over = await add(store, table, 3, clock() - MARGIN_MS - 1)
+    """A row stays some minutes after its end, because a request by another clock may still hold it."""
+    await add(store, table, 3, clock() - MARGIN_MS - 1)
     still = await add(store, table, 1, clock() - MARGIN_MS)
     live = await add(store, table, 1, clock() + 1)
 
@@ -64,12 +76,22 @@ async def test_rows_go_when_they_mean_nothing_and_not_before(
     clock.advance_seconds(1)
     await purge_expired(app)
     assert await left(store, table) == {*live}
-    assert over
 
 
-async def test_session_is_kept_for_its_days(app: App, store: EntityStore, clock: FakeClock) -> None:
-    """A published session goes after `RECORD_RETENTION_DAYS`, and is unknown from then on."""
-    record = made_at(clock())
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({}, id="published"),
+        pytest.param(
+            {"published_at": None, "status": SessionStatus.NOT_STARTED, "revoked": True}, id="revoked early"
+        ),
+    ],
+)
+async def test_session_without_a_due_event_is_kept_for_its_days(
+    app: App, clock: FakeClock, fields: dict[str, Any]
+) -> None:
+    """It is deleted after `RECORD_RETENTION_DAYS`, and unknown from then on."""
+    record = made_at(clock(), **fields)
     await app.sessions.add(record)
 
     clock.advance_seconds(KEPT + MARGIN_MS / 1000)
@@ -90,10 +112,10 @@ async def test_session_is_kept_for_its_days(app: App, store: EntityStore, clock:
         pytest.param({"published_at": None, "revoked": True}, id="revoked after its end"),
     ],
 )
-async def test_session_whose_event_is_owed_is_kept_twice_as_long_and_told(
+async def test_session_whose_event_is_owed_is_kept_twice_as_long_and_logged(
     app: App, clock: FakeClock, caplog: pytest.LogCaptureFixture, fields: dict[str, Any]
 ) -> None:
-    """There is time to mend what stands in the way; after that it goes too, with a warning."""
+    """The operator has time to mend the cause; then it is deleted too, with a warning."""
     caplog.set_level(logging.INFO)
     record = made_at(clock(), **fields)
     await app.sessions.add(record)
@@ -112,8 +134,8 @@ async def test_session_whose_event_is_owed_is_kept_twice_as_long_and_told(
     assert (named.levelname, json.loads(named.message)["sessionId"]) == ("ERROR", record.session_id)
 
 
-async def test_session_that_is_published_at_last_goes_at_once(app: App, clock: FakeClock) -> None:
-    """What was owed is done, so the days of every session count again."""
+async def test_session_that_is_published_late_is_deleted_at_once(app: App, clock: FakeClock) -> None:
+    """Its event is no longer owed, so the usual days count."""
     record = made_at(clock(), published_at=None)
     await app.sessions.add(record)
     clock.advance_seconds(KEPT + DAY)
@@ -127,24 +149,21 @@ async def test_session_that_is_published_at_last_goes_at_once(app: App, clock: F
     assert (tallies[Table.SESSIONS].deleted, tallies[Table.SESSIONS].unpublished) == (1, 0)
 
 
-async def test_revoked_session_goes_with_the_others(app: App, clock: FakeClock) -> None:
-    """A session that was revoked before its end has no event to wait for."""
-    record = made_at(clock(), published_at=None, status=SessionStatus.NOT_STARTED, revoked=True)
-    await app.sessions.add(record)
-
-    clock.advance_seconds(KEPT + DAY)
-
-    assert (await purge_expired(app))[Table.SESSIONS] == Tally(seen=1, deleted=1)
-
-
-async def test_days_that_are_more_now_keep_what_was_written_with_less(
-    app: App, store: EntityStore, clock: FakeClock
+@pytest.mark.parametrize(
+    ("fields", "times", "gone"),
+    [
+        pytest.param({}, 1, Tally(seen=1, deleted=1), id="published"),
+        pytest.param({"published_at": None}, 2, Tally(seen=1, deleted=1, unpublished=1), id="event owed"),
+    ],
+)
+async def test_longer_retention_keeps_older_rows_too(
+    app: App, store: EntityStore, clock: FakeClock, fields: dict[str, Any], times: int, gone: Tally
 ) -> None:
-    """An operator who raises the setting loses nothing that is still there; each row is looked at once for it."""
-    record = made_at(clock())
+    """An operator who raises the setting loses no row; each row is renewed once."""
+    record = made_at(clock(), **fields)
     await app.sessions.add(record)
-    clock.advance_seconds(KEPT + DAY)
-    longer = app_over(store, clock, 2 * RETENTION_DAYS)
+    clock.advance_seconds(times * KEPT + DAY)
+    longer = app_of(store=store, clock=clock, RECORD_RETENTION_DAYS="60")
 
     first = await purge_expired(longer)
     again = await purge_expired(longer)
@@ -152,15 +171,12 @@ async def test_days_that_are_more_now_keep_what_was_written_with_less(
     assert first[Table.SESSIONS] == Tally(seen=1, put_off=1)
     assert again[Table.SESSIONS] == Tally()
     assert await app.sessions.get(record.session_id)
-    clock.advance_seconds(KEPT)
-    assert (await purge_expired(longer))[Table.SESSIONS] == Tally(seen=1, deleted=1)
-    await longer.aclose()
+    clock.advance_seconds(times * KEPT)
+    assert (await purge_expired(longer))[Table.SESSIONS] == gone
 
 
-async def test_run_takes_so_many_rows_and_the_next_goes_on(
-    app: App, store: EntityStore, clock: FakeClock
-) -> None:
-    """A backlog is worked off run by run; each says whether something is left."""
+async def test_run_is_bounded_and_the_next_goes_on(app: App, store: EntityStore, clock: FakeClock) -> None:
+    """A backlog is deleted run by run; each run reports whether rows are left."""
     for table in Table:
         await add(store, table, 7, clock() - 2 * MARGIN_MS)
     bounds = Bounds(rows=3, batch=2)
@@ -198,11 +214,208 @@ async def test_run_logs_one_event_with_what_it_did(
     assert {record.levelname for record in caplog.records} == {"INFO"}
 
 
-async def test_row_that_nobody_can_read_goes_by_its_date(
-    app: App, store: EntityStore, clock: FakeClock
-) -> None:
-    """One broken row does not keep all others from being purged."""
+async def test_unreadable_row_is_deleted_by_its_date(app: App, store: EntityStore, clock: FakeClock) -> None:
+    """One broken row does not stop the run."""
     await add(store, Table.SESSIONS, 1, clock() - 2 * MARGIN_MS)
     await app.sessions.add(made_at(clock() - KEPT * 1000 - 2 * MARGIN_MS))
 
     assert (await purge_expired(app))[Table.SESSIONS] == Tally(seen=2, deleted=2)
+
+
+steps = st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(0, ROWS - 1)), max_size=40)
+
+
+@settings(max_examples=200, deadline=None)
+@given(plan=steps, batch=st.integers(1, ROWS), rows=st.integers(1, ROWS), runs=st.integers(1, 3))
+def test_concurrent_runs_delete_expired_rows_and_no_renewed_one(
+    plan: list[tuple[int, int | None]], batch: int, rows: int, runs: int
+) -> None:
+    """A row that is renewed between the walk and its deletion keeps its content; each deletion counts once.
+
+    The plan says what happens at each call: a number of turns for other tasks, and a row that is renewed, if any. A
+    row that is gone by then is made anew, as requests do.
+    """
+    steps, renewed = list(plan), set[str]()
+
+    async def renew(key: str) -> None:
+        found = await store.inner.get(Table.THROTTLE, key)
+        fresh = Entity(key, {"renewed": "1"}, FUTURE, found.etag if found else "")
+        await (store.inner.replace if found else store.inner.insert)(Table.THROTTLE, fresh)
+        renewed.add(key)
+
+    async def disturbed(_: Call, effect: Effect) -> object:
+        turns, row = steps.pop(0) if steps else (0, None)
+        if row is not None:
+            await renew(f"row-{row}")
+        for _turn in range(turns):
+            await asyncio.sleep(0)
+        return await effect()
+
+    async def run() -> None:
+        app = app_of(store=store)
+        for number in range(ROWS):
+            row = Entity(f"row-{number}", {"a": "1"}, app.clock() - 2 * MARGIN_MS)
+            await store.inner.insert(Table.THROTTLE, row)
+        bounds = Bounds(rows=rows, batch=batch)
+        tallies = await asyncio.gather(*(purge_expired(app, bounds) for _ in range(runs)))
+        steps.clear()
+
+        after = await left(store, Table.THROTTLE)
+        deleted = sum(tally[Table.THROTTLE].deleted for tally in tallies)
+        assert renewed <= after
+        assert all(not tally[Table.THROTTLE].trouble for tally in tallies)
+        # A row may be deleted and then renewed.
+        assert ROWS - len(after) <= deleted <= ROWS
+
+        await purge_expired(app)
+        kept = [row async for row in store.expired(Table.THROTTLE, 2**62)]
+        assert {row.key for row in kept} == renewed
+        assert all(row.values == {"renewed": "1"} for row in kept)
+
+    store = FakeStore()
+    store.around = disturbed
+    asyncio.run(run())
+
+
+async def test_session_that_changes_while_it_is_put_off_is_left_alone(clock: FakeClock) -> None:
+    """The other writer wrote the new date too."""
+    store = FakeStore()
+    short = app_of(store=store, clock=clock)
+    longer = app_of(store=store, clock=clock, RECORD_RETENTION_DAYS="60")
+    record = made_at(clock())
+    await short.sessions.add(record)
+    clock.advance_seconds(KEPT + DAY)
+    store.fail("replace", EntityChanged())
+
+    tally = (await purge_expired(longer))[Table.SESSIONS]
+
+    assert tally == Tally(seen=1)
+    assert await short.sessions.get(record.session_id)
+
+
+async def test_tables_share_the_time_of_a_run(clock: FakeClock) -> None:
+    """Each table has its part of the time and what those before it left; rows that were found are deleted."""
+
+    async def slow(_: Call, effect: Effect) -> object:
+        answer = await effect()
+        # Each row takes a second; the end of a walk and a deletion take no time.
+        if isinstance(answer, Entity):
+            clock.advance_seconds(1)
+        return answer
+
+    store = FakeStore()
+    store.around = slow
+    await add(store, Table.IDEMPOTENCY, 1, clock() - 2 * MARGIN_MS)
+    await add(store, Table.THROTTLE, 20, clock() - 2 * MARGIN_MS)
+    started = clock()
+
+    tallies = await purge_expired(app_of(store=store, clock=clock), Bounds(milliseconds=5_000))
+
+    idempotency, throttle = tallies[Table.IDEMPOTENCY], tallies[Table.THROTTLE]
+    assert (idempotency.deleted, idempotency.unfinished) == (1, False)
+    assert (throttle.deleted, throttle.unfinished) == (9, True)
+    assert not tallies[Table.SESSIONS].unfinished
+    assert clock() - started == 10_000
+
+
+def test_run_ends_before_the_host_ends_it() -> None:
+    """The tables' time is less than the run's, and that is less than `functionTimeout`, when the host kills it."""
+    host_json = json.loads((Path(__file__).parents[2] / "host.json").read_text())
+    hours, minutes, seconds = map(int, host_json["functionTimeout"].split(":"))
+
+    assert len(Table) * BOUNDS.milliseconds / 1000 < BOUNDS.seconds
+    assert BOUNDS.seconds < (hours * 60 + minutes) * 60 + seconds
+
+
+async def test_endless_walk_ends_with_its_time(clock: FakeClock) -> None:
+    """Rows that it found are deleted, and the other tables are purged."""
+
+    async def endless(call: Call, effect: Effect) -> object:
+        answer = await effect()
+        if call.table is Table.IDEMPOTENCY and answer is None:
+            await asyncio.Event().wait()
+        return answer
+
+    store = FakeStore()
+    for table in Table:
+        await add(store, table, 2, clock() - 2 * MARGIN_MS)
+    store.around = endless
+
+    tallies = await purge_expired(app_of(store=store, clock=clock), Bounds(milliseconds=20))
+
+    assert [tallies[table].deleted for table in Table] == [2, 2, 2]
+    assert [table for table in Table if tallies[table].unfinished] == [Table.IDEMPOTENCY]
+
+
+async def test_hanging_run_is_ended_and_logged(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    """It ends before the host would kill the process, and with it the requests of phones."""
+
+    async def hanging(call: Call, effect: Effect) -> object:
+        return await (asyncio.Event().wait() if call.operation == "delete_together" else effect())
+
+    store = FakeStore()
+    await add(store, Table.IDEMPOTENCY, 1, clock() - 2 * MARGIN_MS)
+    store.around = hanging
+
+    with caplog.at_level("INFO"):
+        tallies = await purge_expired(app_of(store=store, clock=clock), Bounds(seconds=0.01))
+
+    assert [table for table in Table if tallies[table].unfinished] == [Table.SESSIONS, Table.THROTTLE]
+    assert '"trouble": "idempotency: out of time"' in caplog.text
+
+
+@pytest.mark.parametrize("fails", ["expired", "delete_together"])
+async def test_failure_of_the_store_is_logged_once_and_left_to_the_next_run(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture, fails: str
+) -> None:
+    """It is not raised; the other tables are purged, and the next run does the rest."""
+
+    async def troubled(call: Call, effect: Effect) -> object:
+        if (call.operation, call.table) == (fails, Table.THROTTLE):
+            raise StorageUnavailable("the table service answered 503")
+        return await effect()
+
+    store = FakeStore()
+    app = app_of(store=store, clock=clock)
+    for table in Table:
+        await add(store, table, 2, clock() - 2 * MARGIN_MS)
+
+    store.around = troubled
+    with caplog.at_level("INFO"):
+        first = await purge_expired(app)
+    store.around = None
+    second = await purge_expired(app)
+
+    assert [first[table].deleted for table in Table] == [2, 0, 2]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert '"trouble": "throttle: the table service answered 503"' in caplog.text
+    assert second[Table.THROTTLE].deleted == 2
+
+
+async def test_runs_of_two_days_begin_everywhere(clock: FakeClock) -> None:
+    """Where each run has time for a twentieth of a table, they have seen all of it."""
+    starts: list[float] = []
+
+    class Watched(MemoryStore):
+        def expired(self, table: Table, before: int, start: float = 0.0) -> AsyncIterator[Entity]:
+            starts.append(start)
+            return super().expired(table, before, start)
+
+    app = app_of(store=Watched(), clock=clock)
+    for _ in range(48):
+        clock.advance_seconds(3_600)
+        await purge_expired(app)
+
+    ordered = sorted(set(starts))
+    gaps = [after - before for before, after in zip(ordered, [*ordered[1:], 1 + ordered[0]], strict=True)]
+    assert max(gaps) < 1 / 20
+
+
+async def test_walk_can_begin_at_each_kind_of_throttle_row(clock: FakeClock) -> None:
+    """The store knows how the keys of the limits begin, in their order."""
+    app = app_of(clock=clock)
+
+    subjects = await app.subjects.of_create("0f", "a-caller", "192.0.2.1")
+
+    kinds = sorted(subject.key.partition("-")[0] for subject in subjects)
+    assert [place(Table.THROTTLE, number / 3)[1].partition("-")[0] for number in range(3)] == kinds

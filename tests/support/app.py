@@ -8,7 +8,15 @@ from tests.support.fake_face import FakeFace
 from tests.support.time import FakeClock
 
 
-def app_of(*, face: FakeFace | None = None, store: EntityStore | None = None, **settings: str) -> App:
+def app_of(
+    *,
+    face: FakeFace | None = None,
+    store: EntityStore | None = None,
+    clock: FakeClock | None = None,
+    **settings: str,
+) -> App:
     """Build the app over fakes; its clock stands still until a test moves it."""
     mapping = environment("http://127.0.0.1:9", **settings)
-    return build(Settings.from_mapping(mapping), clock=FakeClock(), face=face or FakeFace(), store=store)
+    return build(
+        Settings.from_mapping(mapping), clock=clock or FakeClock(), face=face or FakeFace(), store=store
+    )

@@ -1,4 +1,4 @@
-"""Brokers as processes of their own, as the instances of a function app are."""
+"""Brokers as processes, like the instances of a function app."""
 
 import asyncio
 import os
@@ -12,10 +12,10 @@ from typing import Final
 import httpx
 
 SOAK: Final = os.environ.get("SOAK") == "true"
-"""Whether the long form of a test was asked for: `make soak`."""
+"""Whether tests run in their long form: `make soak`."""
 
 _ROOT: Final = Path(__file__).parents[2]
-# Only guards against a hang: a loaded machine takes its time.
+# Guards against a hang only; a loaded machine is slow.
 _PATIENCE_SECONDS: Final = 60
 
 
@@ -23,16 +23,16 @@ _PATIENCE_SECONDS: Final = 60
 async def running_processes(
     count: int, environment: Mapping[str, str]
 ) -> AsyncIterator[list[httpx.AsyncClient]]:
-    """Start brokers with these app settings, each on a free port, and end them; answers a client for each.
+    """Start brokers with these app settings, each on a free port, and end them; returns a client for each.
 
-    Nothing of this process's environment reaches them. Raises `RuntimeError` for one that does not start, or does
-    not end in order.
+    They do not inherit this process's environment. Raises `RuntimeError` for a broker that does not start, or ends
+    with an error.
     """
     processes: list[Process] = []
     async with AsyncExitStack() as resources:
         resources.push_async_callback(_end_all, processes)
         for _ in range(count):
-            # One by one: those that were started are ended, whatever comes of the next.
+            # One by one, so that the started ones are ended if the next fails.
             processes.append(await _started(environment))  # noqa: PERF401
         yield [
             await resources.enter_async_context(_client(await _url(process, environment)))
@@ -52,7 +52,7 @@ async def _end_all(processes: Sequence[Process]) -> None:
 
 
 async def _end(process: Process) -> int | None:
-    # Once only: a second signal would meet a process that has let go of its handlers.
+    # Once only: a second signal would meet a process without signal handlers.
     if process.returncode is None:
         process.terminate()
     try:
@@ -73,5 +73,5 @@ async def _url(process: Process, environment: Mapping[str, str]) -> str:
 
 
 def _client(url: str) -> httpx.AsyncClient:
-    # No limit on connections, for callers that do not wait for each other.
+    # No limit on connections, because concurrent callers must not wait for each other.
     return httpx.AsyncClient(base_url=url, trust_env=False, limits=httpx.Limits(), timeout=_PATIENCE_SECONDS)

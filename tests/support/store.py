@@ -48,10 +48,11 @@ class FakeStore(Intercepted):
             Call("delete_together", table, keys), lambda: self.inner.delete_together(table, entities)
         )
 
-    def expired(self, table: Table, before: int) -> AsyncIterator[Entity]:
-        """Go through the entities that mean nothing any more; only noted."""
-        self.calls.append(Call("expired", table))
-        return self.inner.expired(table, before)
+    async def expired(self, table: Table, before: int, start: float = 0.0) -> AsyncIterator[Entity]:
+        """Go through the entities that expired; each step of the walk is a call."""
+        rows = self.inner.expired(table, before, start)
+        while found := await self.intercept(Call("expired", table), lambda: anext(rows, None)):
+            yield found
 
     def between(self, table: Table, name: str, low: int, high: int) -> AsyncIterator[Entity]:
         """Go through the entities with a value in a range; only noted."""

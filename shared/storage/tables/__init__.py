@@ -1,1 +1,1 @@
-"""The adapter for Azure Table Storage, imported by `shared.storage.azure_table` when it is called."""
+"""The adapter for Azure Table Storage; `shared.storage.account` imports it when it opens the tables."""

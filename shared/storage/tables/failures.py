@@ -1,4 +1,4 @@
-"""The one seam where errors of the SDK become those of the port."""
+"""Turns errors of the SDK into those of the port."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 from shared.errors import EntityChanged, EntityExists, KeyUnavailable, Outcome, StorageUnavailable
 
 TABLE_NOT_FOUND: Final = "TableNotFound"
-"""The code of an answer that misses the table, and not only the row."""
+"""The error code where the table itself is missing, not only the row."""
 
 # https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes
 _OUTCOMES: Final[dict[str, type[Outcome]]] = {
@@ -27,17 +27,16 @@ _ADVICE: Final = {
         "and the account's network rules have to admit the app"
     ),
 }
-_RETRY_AFTER_SECONDS: Final = 1
-_MAX_RETRY_AFTER_SECONDS: Final = 60
+_LONGEST_RETRY_AFTER: Final = 60
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what the SDK raises into `EntityExists`, `EntityChanged` (or gone) or `StorageUnavailable`."""
+    """Raise `EntityExists`, `EntityChanged` (also for a deleted row) or `StorageUnavailable` for the SDK's errors."""
     try:
         yield
     except KeyUnavailable as fault:
-        # What the identity endpoint answered is no answer of the table service.
+        # The identity endpoint failed, not the table service.
         raise StorageUnavailable(
             f"no token for the table service: {fault.detail}", retry_after=fault.retry_after
         ) from fault
@@ -46,8 +45,8 @@ def translated() -> Iterator[None]:
     except TimeoutError as error:
         raise StorageUnavailable("the table service did not answer in time") from error
     except Exception as error:
-        # Besides its own errors the SDK raises whatever its parsing stumbles over in an answer that is none, or in
-        # an error that has no answer.
+        # The SDK's parser raises all kinds of errors for an answer that is not the table service's. While it
+        # parses an error, that error is the context.
         if isinstance(error.__context__, HttpResponseError):
             raise _answer(error.__context__) from error
         raise StorageUnavailable(
@@ -56,7 +55,7 @@ def translated() -> Iterator[None]:
 
 
 def error_code(error: HttpResponseError) -> str:
-    """Answer the service's code for an error, or an empty string; the SDK decodes most of them, not all."""
+    """Return the service's error code, or an empty string; the SDK decodes most of them, not all."""
     code = getattr(error, "error_code", None) or _header(error, "x-ms-error-code") or _code_in_body(error)
     return str(getattr(code, "value", code))
 
@@ -75,16 +74,15 @@ def _detail(error: HttpResponseError, code: str) -> str:
         return "the table service's answer cannot be read"
     what = f"the table service answered {error.status_code} {code}".rstrip()
     if code == TABLE_NOT_FOUND:
-        return f"{what}: the table is missing, and is to be made by the deployment"
+        return f"{what}: the table is missing; the deployment creates it"
     advice = _ADVICE.get(error.status_code)
     return f"{what}: {advice}" if advice else what
 
 
 def _retry_after(error: HttpResponseError) -> int:
     seconds = _header(error, "Retry-After")
-    if not (seconds.isascii() and seconds.isdigit()):
-        return _RETRY_AFTER_SECONDS
-    return min(max(int(seconds), _RETRY_AFTER_SECONDS), _MAX_RETRY_AFTER_SECONDS)
+    is_number = seconds.isascii() and seconds.isdigit()
+    return min(max(int(seconds), 1), _LONGEST_RETRY_AFTER) if is_number else 1
 
 
 def _header(error: HttpResponseError, name: str) -> str:

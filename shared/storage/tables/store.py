@@ -19,9 +19,11 @@ from shared.storage.tables.failures import TABLE_NOT_FOUND, error_code, translat
 from shared.storage.tables.rows import partition, place, to_entity, to_row, with_etag
 
 _Answer = TypeVar("_Answer")
+_Operation = tuple[str, dict[str, Any], dict[str, Any]]
+
 _TABLE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}")
 _WITHOUT_BODY: Final = {"response_preference": "return-no-content"}
-# A query may execute for five seconds before it answers with a page and where to go on
+# A query may run for five seconds before it answers with a page and a continuation token
 # (https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination).
 _PAGE_DEADLINES: Final = 5
 
@@ -29,14 +31,13 @@ _PAGE_DEADLINES: Final = 5
 class AzureTableStore:
     """An `EntityStore` in Azure Table Storage or Azurite.
 
-    Each request to the service has `deadline` seconds, retries included; a page of `expired` or `between` has five
-    times that, being on nobody's request path. `delete_together` and `expired` make as many requests as there are
-    batches and pages.
+    Each call has `deadline` seconds, retries included. A page of `expired` or `between` has five times that,
+    because no request waits for it. `delete_together` makes one call per batch.
 
-    Reads are repeated once where the connection fails. Writes are never sent twice: `EntityExists` and
-    `EntityChanged` are always somebody else's doing. After `StorageUnavailable` a write may have been applied
-    or be so yet (https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination):
-    who depends on it reads the row again before writing on.
+    A read is repeated once where the connection fails. A write is never sent twice, so that `EntityExists` and
+    `EntityChanged` always mean another writer. After `StorageUnavailable` a write may have been applied, or be
+    applied later (https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination): callers
+    that depend on it read the row again before they write on.
     """
 
     def __init__(
@@ -46,18 +47,17 @@ class AzureTableStore:
         self._tables = {table: service.get_table_client(_table_name(prefix, table)) for table in Table}
         self._create_tables = create_tables
         self._deadline = deadline
-        self._page_deadline = _PAGE_DEADLINES * deadline
+        self._read_options = _read_options(deadline)
 
     async def get(self, table: Table, key: str) -> Entity | None:
         """Read one entity."""
         require_key(key)
-        options = _read_options(0.45 * self._deadline)
 
         async def read(client: TableClient) -> Entity:
-            return to_entity(await client.get_entity(partition(table, key), key, **options))
+            return to_entity(await client.get_entity(partition(table, key), key, **self._read_options))
 
         try:
-            return await self._ask(table, read)
+            return await self._call(table, read)
         except EntityChanged:
             return None
 
@@ -69,7 +69,7 @@ class AzureTableStore:
         async def write(client: TableClient) -> Entity:
             return with_etag(entity, await client.create_entity(row, **_WITHOUT_BODY))
 
-        return await self._ask(table, write)
+        return await self._call(table, write)
 
     async def replace(self, table: Table, entity: Entity) -> Entity:
         """Replace the entity that was read with this etag."""
@@ -80,34 +80,31 @@ class AzureTableStore:
         async def write(client: TableClient) -> Entity:
             return with_etag(entity, await client.update_entity(row, mode=UpdateMode.REPLACE, **condition))
 
-        return await self._ask(table, write)
+        return await self._call(table, write)
 
     async def write_together(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
         """Insert or replace all of them in one transaction."""
         require_batch(entities)
-        for entity in entities:
-            require_storable(entity)
         try:
-            return await self._write_all(table, entities)
+            if len(entities) > 1:
+                return await self._write_all(table, entities)
+            # A transaction costs the client twice the work of a plain write.
+            return [await (self.replace if one.etag else self.insert)(table, one) for one in entities]
         except EntityExists as lost:
             raise EntityChanged from lost
 
     async def delete(self, table: Table, key: str, etag: str | None = None) -> None:
-        """Delete an entity, whether or not it is there."""
+        """Delete an entity if it exists."""
         require_key(key)
         condition = {} if etag is None else _unchanged(require_read(etag))
-        await self._ask(table, lambda client: client.delete_entity(partition(table, key), key, **condition))
+        await self._call(table, lambda client: client.delete_entity(partition(table, key), key, **condition))
 
     async def delete_together(self, table: Table, entities: Sequence[Entity]) -> int:
-        """Delete those that are still as they were read, up to 100 of one partition in a transaction."""
+        """Delete the entities that are still as they were read, up to 100 of one partition in a transaction."""
         return sum([await self._delete_batch(table, batch) for batch in _batches(table, entities)])
 
-    def expired(self, table: Table, before: int) -> AsyncIterator[Entity]:
-        """Go through the entities that mean nothing any more; nothing is held between two pages."""
-        return self._query(table, f"expires_at lt {before}L")
-
-    async def expired_from(self, start: float, table: Table, before: int) -> AsyncIterator[Entity]:
-        """Go through them beginning at a part (0 to 1) of the table; the rest comes after those."""
+    async def expired(self, table: Table, before: int, start: float = 0.0) -> AsyncIterator[Entity]:
+        """Go through the entities that expired; nothing is held between two pages."""
         column, pivot = place(table, start)
         for side in ("ge", "lt"):
             condition = f"{column} {side} '{pivot}' and expires_at lt {before}L"
@@ -119,75 +116,71 @@ class AzureTableStore:
         return self._query(table, f"{name} ge {low}L and {name} lt {high}L")
 
     async def check(self) -> None:
-        """Read a row that is never there."""
+        """Read a row that never exists."""
         await self.get(Table.SESSIONS, "check")
 
     async def aclose(self) -> None:
-        """Close the connections; the credential stays its owner's."""
+        """Close the connections, but not the credential."""
         await self._service.close()
 
-    async def _query(self, table: Table, condition: str) -> AsyncIterator[Entity]:
-        options = _read_options(0.45 * self._page_deadline)
-        pages = self._tables[table].query_entities(condition, **options).by_page()
-
-        async def read(_: TableClient) -> list[Entity] | None:
-            page = await anext(pages, None)
-            return None if page is None else [to_entity(row) async for row in page]
-
-        # A page may be empty and not be the last one.
-        while (page := await self._ask(table, read, self._page_deadline)) is not None:
-            for entity in page:
-                yield entity
-
     async def _write_all(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
-        if len(entities) < 2:
-            # A transaction costs the client twice the work of a plain write.
-            return [await (self.replace if one.etag else self.insert)(table, one) for one in entities]
+        for entity in entities:
+            require_storable(entity)
         operations = [_write(table, entity) for entity in entities]
 
         async def write(client: TableClient) -> list[Entity]:
             written = await client.submit_transaction(operations)
             return [with_etag(entity, metadata) for entity, metadata in zip(entities, written, strict=True)]
 
-        return await self._ask(table, write)
+        return await self._call(table, write)
 
     async def _delete_batch(self, table: Table, batch: Sequence[Entity]) -> int:
         operations = [_delete(table, entity) for entity in batch]
 
         async def remove(client: TableClient) -> int:
-            # An answer with another number of parts is not one to these operations: this raises `ValueError`.
+            # Raises `ValueError` for an answer with another number of parts.
             return len(list(zip(batch, await client.submit_transaction(operations), strict=True)))
 
         try:
-            return await self._ask(table, remove)
+            return await self._call(table, remove)
         except EntityChanged:
             if len(batch) == 1:
                 return 0
             # One row changed, so none was deleted: halving finds it in a few more transactions.
-            half = len(batch) // 2
-            return await self._delete_batch(table, batch[:half]) + await self._delete_batch(
-                table, batch[half:]
-            )
+            middle = len(batch) // 2
+            halves = (batch[:middle], batch[middle:])
+            return sum([await self._delete_batch(table, half) for half in halves])
 
-    async def _ask(
+    async def _query(self, table: Table, condition: str) -> AsyncIterator[Entity]:
+        deadline = _PAGE_DEADLINES * self._deadline
+        pages = self._tables[table].query_entities(condition, **_read_options(deadline)).by_page()
+
+        async def read(_: TableClient) -> list[Entity] | None:
+            page = await anext(pages, None)
+            return None if page is None else [to_entity(row) async for row in page]
+
+        # A page may be empty and not be the last one.
+        while (page := await self._call(table, read, deadline)) is not None:
+            for entity in page:
+                yield entity
+
+    async def _call(
         self,
         table: Table,
         send: Callable[[TableClient], Awaitable[_Answer]],
         deadline: float | None = None,
     ) -> _Answer:
+        client = self._tables[table]
         with translated():
             async with asyncio.timeout(deadline or self._deadline):
-                return await self._send(self._tables[table], send)
-
-    async def _send(self, client: TableClient, send: Callable[[TableClient], Awaitable[_Answer]]) -> _Answer:
-        try:
-            return await send(client)
-        except HttpResponseError as error:
-            if not self._create_tables or error_code(error) != TABLE_NOT_FOUND:
-                raise
-        with suppress(ResourceExistsError):
-            await client.create_table()
-        return await send(client)
+                try:
+                    return await send(client)
+                except HttpResponseError as error:
+                    if not self._create_tables or error_code(error) != TABLE_NOT_FOUND:
+                        raise
+                with suppress(ResourceExistsError):
+                    await client.create_table()
+                return await send(client)
 
 
 def _table_name(prefix: str, table: Table) -> str:
@@ -197,14 +190,15 @@ def _table_name(prefix: str, table: Table) -> str:
     return name
 
 
-def _read_options(read_timeout: float) -> dict[str, Any]:
-    # A refusal (status) is not repeated: the service asks for more patience than a request has.
+def _read_options(deadline: float) -> dict[str, Any]:
     return {
         "retry_total": 1,
         "retry_connect": 1,
         "retry_read": 1,
+        # An error response is not retried: the service asks for more patience than a request has.
         "retry_status": 0,
-        "read_timeout": read_timeout,
+        # Leaves time for the second try.
+        "read_timeout": 0.45 * deadline,
     }
 
 
@@ -212,25 +206,25 @@ def _unchanged(etag: str) -> dict[str, Any]:
     return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
 
 
-def _write(table: Table, entity: Entity) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def _write(table: Table, entity: Entity) -> _Operation:
     row = to_row(table, entity)
     if entity.etag:
         return "update", row, {"mode": UpdateMode.REPLACE, **_unchanged(entity.etag)}
     return "create", row, _WITHOUT_BODY
 
 
-def _delete(table: Table, entity: Entity) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    row = {"PartitionKey": partition(table, entity.key), "RowKey": entity.key}
-    return "delete", row, _unchanged(entity.etag)
-
-
 def _batches(table: Table, entities: Sequence[Entity]) -> Iterator[list[Entity]]:
     def partition_of(entity: Entity) -> str:
         return partition(table, entity.key)
 
-    # What has no etag is not in the store, and a transaction takes each row once.
+    # An entity without an etag is not in the store, and a transaction takes each row once.
     stored = {entity.key: entity for entity in entities if entity.etag}
     for _, rows in groupby(sorted(stored.values(), key=partition_of), partition_of):
         together = list(rows)
         for start in range(0, len(together), MAX_TOGETHER):
             yield together[start : start + MAX_TOGETHER]
+
+
+def _delete(table: Table, entity: Entity) -> _Operation:
+    row = {"PartitionKey": partition(table, entity.key), "RowKey": entity.key}
+    return "delete", row, _unchanged(entity.etag)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import pytest
 
 from local.queues import MemorySource, MessageSource, StorageSource
-from shared.queues.azure_queue import open_queue, queue_client
 from shared.queues.memory import MemoryQueue
 from tests.local.queues.doubles import QueueFunction
 from tests.support.azurite import Azurite
@@ -38,8 +37,8 @@ async def fed(request: pytest.FixtureRequest) -> AsyncIterator[Fed]:
         return
     emulator: Azurite = request.getfixturevalue("azurite")
     name = f"q{secrets.token_hex(6)}"
-    queue = open_queue(emulator.connection_string, name, create=True)
-    stored = StorageSource(emulator.connection_string, name)
+    queue = emulator.account.open_queue(name)
+    stored = StorageSource(emulator.account, name)
     yield Fed(stored, queue.send, lambda: _peeked(emulator, f"{name}-poison"))
     await stored.aclose()
     await queue.aclose()
@@ -50,7 +49,7 @@ async def _texts(source: MemorySource) -> list[str]:
 
 
 async def _peeked(emulator: Azurite, name: str) -> list[str]:
-    async with queue_client(emulator.connection_string, name, encoded=False) as client:
+    async with emulator.account.queue_client(name, encoded=False) as client:
         return [
             base64.b64decode(message.content).decode()
             for message in await client.peek_messages(max_messages=32)

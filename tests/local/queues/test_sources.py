@@ -5,7 +5,6 @@ import secrets
 import pytest
 
 from local.queues import QueuePump, StorageSource
-from shared.queues.azure_queue import queue_client
 from tests.local.queues.conftest import Fed
 from tests.local.queues.doubles import OPTIONS, QueueFunction
 from tests.support.azurite import Azurite
@@ -31,10 +30,10 @@ async def test_content_that_is_not_base64_is_poison(
 ) -> None:
     """A message without the encoding stops no other; it is kept unchanged."""
     name = f"q{secrets.token_hex(6)}"
-    source = StorageSource(azurite.connection_string, name)
+    source = StorageSource(azurite.account, name)
     async with (
-        queue_client(azurite.connection_string, name, encoded=False) as queue,
-        queue_client(azurite.connection_string, f"{name}-poison", encoded=False) as poison,
+        azurite.account.queue_client(name, encoded=False) as queue,
+        azurite.account.queue_client(f"{name}-poison", encoded=False) as poison,
     ):
         await queue.create_queue()
         await queue.send_message("{plain}")

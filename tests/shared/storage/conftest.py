@@ -1,25 +1,29 @@
-"""The entity stores that the contract is held over."""
+"""The entity stores that the contract tests run over."""
 
 import secrets
 from collections.abc import AsyncIterator
 
 import pytest
 
-from shared.storage.azure_table import TableAccount, open_table_store
 from shared.storage.memory import MemoryStore
 from shared.storage.port import EntityStore
 from tests.support.azurite import Azurite, StubCredential
 
+AZURITE = (
+    pytest.param("connection-string", marks=pytest.mark.azurite),
+    pytest.param("oauth", marks=pytest.mark.azurite),
+)
+
 
 @pytest.fixture
 def prefix() -> str:
-    """Start the names of this test's own tables."""
+    """A prefix for the names of this test's own tables."""
     return f"t{secrets.token_hex(6)}"
 
 
-@pytest.fixture(params=["memory", "connection-string", "oauth"])
+@pytest.fixture(params=["memory", *AZURITE])
 async def store(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[EntityStore]:
-    """Each store in turn, empty; in Azurite not even the tables are there."""
+    """Each store in turn, empty; in Azurite the tables do not exist yet."""
     opened = _open(request, prefix)
     yield opened
     await opened.aclose()
@@ -30,9 +34,7 @@ def _open(request: pytest.FixtureRequest, prefix: str) -> EntityStore:
         return MemoryStore()
     if request.param == "connection-string":
         plain: Azurite = request.getfixturevalue("azurite")
-        return open_table_store(plain.connection_string, prefix=prefix, create_tables=True)
+        return plain.account.open_tables(prefix=prefix)
+    request.getfixturevalue("trusted")
     secured: Azurite = request.getfixturevalue("azurite_with_oauth")
-    assert secured.tls
-    account = TableAccount(secured.endpoint("table"), StubCredential())
-    context = secured.tls.client_context()
-    return open_table_store(account, prefix=prefix, create_tables=True, ssl_context=context)
+    return secured.account_for(StubCredential()).open_tables(prefix=prefix)

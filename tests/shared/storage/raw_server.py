@@ -1,4 +1,4 @@
-"""A table service that says what a test tells it to, over real sockets of loopback."""
+"""A storage service on loopback that gives the answers of a test."""
 
 import asyncio
 import base64
@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Final, Self
 
 RESET: Final = b"RESET"
-"""In place of an answer: the connection breaks when the request has arrived."""
+"""In place of an answer: the connection breaks after the request arrived."""
 HANG: Final = b"HANG"
-"""In place of an answer: none ever comes."""
+"""In place of an answer: no answer comes."""
 
 _KEY: Final = base64.b64encode(b"a key for tests alone").decode()
 
@@ -37,13 +37,13 @@ def answer(status: int, body: str = "", headers: Mapping[str, str] | None = None
 
 
 def refusal(status: int, code: str, headers: Mapping[str, str] | None = None) -> bytes:
-    """Make an answer that refuses, in the shape of the table service."""
+    """Make an error response in the shape of the table service."""
     error = {"code": code, "message": {"lang": "en-US", "value": "a message"}}
     return answer(status, json.dumps({"odata.error": error}), headers)
 
 
 class RawServer:
-    """Gives the answers in turn, the last one again and again; remembers the requests.
+    """Gives the answers in turn and repeats the last one; records the requests.
 
     `arrived` is set from the first request on.
     """
@@ -72,12 +72,12 @@ class RawServer:
 
     @property
     def connection_string(self) -> str:
-        """The way here."""
+        """The connection string of this server."""
         host, port = self._server.sockets[0].getsockname()
         return f"AccountName=tests;AccountKey={_KEY};TableEndpoint=http://{host}:{port}/tests"
 
     def methods(self) -> list[str]:
-        """Answer the methods of the requests, in their order."""
+        """Return the methods of the requests, in their order."""
         return [request.method for request in self.received]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""The memory store against Azurite, over operations that nobody thought of."""
+"""The memory store and Azurite give the same answers to random operations."""
 
 import asyncio
 import secrets
@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import Outcome
-from shared.storage.azure_table import open_table_store
 from shared.storage.memory import MemoryStore
 from shared.storage.port import Entity, EntityStore, Table
 from tests.support.azurite import Azurite
@@ -18,7 +17,7 @@ KEYS = ("a", "b-1", "c")
 
 @dataclass(frozen=True)
 class Step:
-    """One operation on `keys`; `fresh` says for each whether it goes by the newest version or by the oldest."""
+    """One operation on `keys`; `fresh` says for each key whether it uses the newest or the oldest version."""
 
     verb: str
     keys: tuple[str, ...]
@@ -36,21 +35,21 @@ steps = st.builds(
 
 
 class Run:
-    """One store with all versions of its entities that were ever returned."""
+    """One store, with all versions of its entities that it returned."""
 
     def __init__(self, store: EntityStore) -> None:
         self.store = store
         self._versions: dict[str, list[Entity]] = {}
 
     async def apply(self, step: Step) -> object:
-        """Do a step, and answer what came of it in words that do not depend on the store."""
+        """Do a step, and return its result in a form that does not depend on the store."""
         try:
             return await self._apply(step)
         except Outcome as outcome:
             return type(outcome).__name__
 
     async def rows(self) -> list[Entity]:
-        """Answer all that is stored."""
+        """Return all rows."""
         found = [row async for row in self.store.expired(Table.THROTTLE, 2**63 - 1)]
         return sorted(found, key=lambda row: row.key)
 
@@ -93,7 +92,7 @@ def test_any_operations_end_the_same_in_both_stores(azurite: Azurite, plan: list
     async def compare() -> None:
         prefix = f"t{secrets.token_hex(6)}"
         memory = Run(MemoryStore())
-        table = Run(open_table_store(azurite.connection_string, prefix=prefix, create_tables=True))
+        table = Run(azurite.account.open_tables(prefix=prefix))
         for step in plan:
             assert await table.apply(step) == await memory.apply(step)
         assert await table.rows() == await memory.rows()

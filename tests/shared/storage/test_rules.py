@@ -1,4 +1,4 @@
-"""What an entity may hold."""
+"""The rules for entities."""
 
 from enum import StrEnum
 from typing import Any
@@ -10,14 +10,14 @@ from shared.storage.rules import require_batch, require_key, require_read, requi
 
 
 class Word(StrEnum):
-    """A string that is more than one."""
+    """A subclass of a type that values may have."""
 
     ONE = "one"
 
 
 @pytest.mark.parametrize("key", ["", "A", "a_b", "a/b", "a b", "ä", "a\n", "x" * 129, "../a", "\u0661"])
 def test_key_of_other_characters_is_refused(key: str) -> None:
-    """A key is part of a URL, and of a filter: nothing in it has to be escaped."""
+    """A key is part of URLs and of filters, so no character of it may need escaping."""
     with pytest.raises(ValueError, match="key"):
         require_key(key)
 
@@ -39,7 +39,7 @@ def test_key_of_other_characters_is_refused(key: str) -> None:
     ],
 )
 def test_value_that_would_not_come_back_is_refused_by_name(value: Any) -> None:  # noqa: ANN401
-    """The message names the value, and does not hold it."""
+    """The message names the value, and does not contain it."""
     with pytest.raises(ValueError, match=r"^value: ") as raised:
         require_storable(Entity("a", {"value": value}, 1))
 
@@ -63,13 +63,13 @@ def test_value_that_would_not_come_back_is_refused_by_name(value: Any) -> None: 
     ],
 )
 def test_name_that_means_something_to_the_service_is_refused(name: str) -> None:
-    """The names of values are identifiers, and none of those that a row has anyway."""
+    """The name of a value is an identifier, and not the name of a column that each row has."""
     with pytest.raises(ValueError, match="name"):
         require_storable(Entity("a", {name: 1}, 1))
 
 
-def test_more_values_than_a_row_has_room_for_are_refused() -> None:
-    """251 values fit beside what a row has anyway."""
+def test_more_values_than_a_row_can_hold_are_refused() -> None:
+    """251 values fit."""
     values = {f"value_{number}": number for number in range(251)}
     require_storable(Entity("a", values, 1))
 
@@ -77,10 +77,11 @@ def test_more_values_than_a_row_has_room_for_are_refused() -> None:
         require_storable(Entity("a", values | {"one_more": 1}, 1))
 
 
-def test_end_beyond_64_bits_is_refused() -> None:
+@pytest.mark.parametrize("expires_at", [2**63, -(2**63) - 1])
+def test_end_beyond_64_bits_is_refused(expires_at: int) -> None:
     """The end of an entity is an integer like others."""
     with pytest.raises(ValueError, match="expires_at"):
-        require_storable(Entity("a", {}, 2**63))
+        require_storable(Entity("a", {}, expires_at))
 
 
 def test_batch_of_too_many_or_the_same_is_refused() -> None:
@@ -91,8 +92,8 @@ def test_batch_of_too_many_or_the_same_is_refused() -> None:
         require_batch([Entity("a", {}, 1), Entity("a", {}, 2)])
 
 
-def test_etag_that_was_never_given_is_refused() -> None:
-    """An empty etag is that of an entity which was never stored."""
+def test_empty_etag_is_refused() -> None:
+    """An entity without an etag was never stored."""
     assert require_read("m1") == "m1"
     with pytest.raises(ValueError, match="etag"):
         require_read("")

@@ -1,10 +1,11 @@
-"""How the Table Storage adapter reads answers that a healthy service does not give, and what it sends."""
+"""The Table Storage adapter: requests, unusual answers, and outages of the service."""
 
 import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 
 from shared.errors import EntityChanged, KeyUnavailable, StorageUnavailable
-from shared.storage.azure_table import TableAccount, open_table_store
+from shared.storage.account import StorageAccount
 from shared.storage.port import Entity, EntityStore, Table
+from shared.storage.tables.rows import partition
 from tests.shared.storage.raw_server import HANG, RESET, RawServer, answer, refusal
+from tests.support.azurite import Azurite, StubCredential
 
 Operation = Callable[[EntityStore], Awaitable[object]]
 
@@ -58,8 +61,11 @@ each_operation = pytest.mark.parametrize("operation", (READS | WRITES).values(),
 
 
 @asynccontextmanager
-async def store_at(server: RawServer, **options: Any) -> AsyncIterator[EntityStore]:  # noqa: ANN401
-    store = open_table_store(server.connection_string, **options)
+async def store_at(
+    server: RawServer, *, create_missing: bool = False, deadline: float = 2.0
+) -> AsyncIterator[EntityStore]:
+    account = StorageAccount(connection_string=server.connection_string, create_missing=create_missing)
+    store = account.open_tables(deadline=deadline)
     try:
         yield store
     finally:
@@ -68,7 +74,7 @@ async def store_at(server: RawServer, **options: Any) -> AsyncIterator[EntitySto
 
 @each_operation
 async def test_busy_service_is_unavailable_for_as_long_as_it_says(operation: Operation) -> None:
-    """A 503 is not asked again: the caller is told when to come back."""
+    """A request with a 503 is not repeated: the caller learns when to come back."""
     async with (
         RawServer([refusal(503, "ServerBusy", {"Retry-After": "7"})]) as server,
         store_at(server) as store,
@@ -94,7 +100,7 @@ async def test_busy_service_is_unavailable_for_as_long_as_it_says(operation: Ope
     ],
 )
 async def test_unusable_retry_after_becomes_a_second(header: str | None, seconds: int) -> None:
-    """What the service says is kept between a second and a minute; what is no number of seconds is not read."""
+    """A number of seconds is kept between 1 and 60; any other text is ignored."""
     headers = {"Retry-After": header} if header else {}
     async with RawServer([refusal(503, "ServerBusy", headers)]) as server, store_at(server) as store:
         with pytest.raises(StorageUnavailable) as raised:
@@ -121,7 +127,7 @@ async def test_unusable_retry_after_becomes_a_second(header: str | None, seconds
 async def test_refusal_tells_the_operator_what_is_wrong(
     operation: Operation, status: int, code: str, detail: str
 ) -> None:
-    """Any refusal that is not a lost race is a store that cannot be used, and the log says why."""
+    """Any error that is not a lost race is an unusable store, and the log says why."""
     async with RawServer([refusal(status, code)]) as server, store_at(server) as store:
         with pytest.raises(StorageUnavailable) as raised:
             await operation(store)
@@ -150,7 +156,7 @@ async def test_404_that_is_not_about_a_row_is_no_missing_row(
 
 @pytest.mark.parametrize("code", ["ResourceNotFound", "TableNotFound", ""])
 async def test_404_to_a_delete_means_done(code: str) -> None:
-    """Where there is nothing, nothing is left to delete."""
+    """A missing row needs no deletion."""
     async with RawServer([refusal(404, code)]) as server, store_at(server) as store:
         await store.delete(Table.SESSIONS, "a")
 
@@ -177,7 +183,7 @@ async def test_404_to_a_delete_means_done(code: str) -> None:
 )
 @each_operation
 async def test_answer_of_something_else_is_an_unusable_store(operation: Operation, reply: bytes) -> None:
-    """Whatever stands where the service should be: nothing but `StorageUnavailable` comes out."""
+    """Any answer that is not the table service's raises `StorageUnavailable`, and no other error."""
     async with RawServer([reply]) as server, store_at(server, deadline=0.2) as store:
         with pytest.raises(StorageUnavailable):
             await operation(store)
@@ -185,7 +191,7 @@ async def test_answer_of_something_else_is_an_unusable_store(operation: Operatio
 
 @pytest.mark.parametrize("verb", ["insert", "replace"])
 async def test_write_without_an_etag_in_its_answer_is_not_known_to_have_worked(verb: str) -> None:
-    """Without the new etag the caller could not write on."""
+    """Without the new etag the caller could not write again."""
     async with RawServer([answer(204)]) as server, store_at(server) as store:
         with pytest.raises(StorageUnavailable):
             await WRITES[verb](store)
@@ -193,7 +199,7 @@ async def test_write_without_an_etag_in_its_answer_is_not_known_to_have_worked(v
 
 @each_read
 async def test_hanging_read_is_tried_again_within_the_deadline(operation: Operation) -> None:
-    """A read that is not answered is sent once more on another connection, and then given up."""
+    """A read without an answer is sent once more on another connection, and then fails."""
     async with RawServer([HANG]) as server, store_at(server, deadline=0.1) as store:
         with pytest.raises(StorageUnavailable):
             await operation(store)
@@ -204,7 +210,7 @@ async def test_hanging_read_is_tried_again_within_the_deadline(operation: Operat
 
 @each_write
 async def test_hanging_write_is_given_up_at_the_deadline(operation: Operation) -> None:
-    """A write that is not answered may have been applied: it is not sent again."""
+    """A write without an answer may have been applied, so it is not sent again."""
     async with RawServer([HANG]) as server, store_at(server, deadline=0.1) as store:
         with pytest.raises(StorageUnavailable, match="in time"):
             await operation(store)
@@ -214,7 +220,7 @@ async def test_hanging_write_is_given_up_at_the_deadline(operation: Operation) -
 
 @each_read
 async def test_read_whose_connection_breaks_is_sent_once_more(operation: Operation) -> None:
-    """One broken connection is not seen by the caller; the second one is the end."""
+    """The caller does not see one broken connection; after the second the read fails."""
     async with RawServer([RESET]) as server, store_at(server) as store:
         with pytest.raises(StorageUnavailable):
             await operation(store)
@@ -223,7 +229,7 @@ async def test_read_whose_connection_breaks_is_sent_once_more(operation: Operati
 
 
 async def test_read_over_a_connection_that_died_idle_succeeds() -> None:
-    """The service closes connections that it thinks idle: the next read goes over a new one."""
+    """The service closes idle connections: the next read uses a new one."""
     async with RawServer([NO_ROW, RESET, A_ROW]) as server, store_at(server) as store:
         assert await store.get(Table.SESSIONS, "a") is None
         assert await store.get(Table.SESSIONS, "a") == Entity("a", {}, 1)
@@ -233,7 +239,7 @@ async def test_read_over_a_connection_that_died_idle_succeeds() -> None:
 
 @each_write
 async def test_write_over_a_connection_that_breaks_is_sent_once(operation: Operation) -> None:
-    """Also over a connection that was used before, which aiohttp would send PUT and DELETE on again."""
+    """So it is on a used connection too, where aiohttp by itself would repeat PUT and DELETE."""
     async with RawServer([NO_ROW, RESET]) as server, store_at(server) as store:
         await store.get(Table.SESSIONS, "a")
         with pytest.raises(StorageUnavailable):
@@ -242,8 +248,8 @@ async def test_write_over_a_connection_that_breaks_is_sent_once(operation: Opera
     assert [request.connection for request in server.received] == [1, 1]
 
 
-async def test_write_that_was_applied_unheard_is_never_a_lost_race() -> None:
-    """The connection breaks after the change: a second request would have met the first one's change."""
+async def test_write_whose_answer_was_lost_is_never_a_lost_race() -> None:
+    """The connection breaks after the change: a second request would meet the first one's change."""
     async with (
         RawServer([RESET, refusal(412, "UpdateConditionNotSatisfied")]) as server,
         store_at(server) as store,
@@ -255,18 +261,18 @@ async def test_write_that_was_applied_unheard_is_never_a_lost_race() -> None:
 
 
 @each_operation
-async def test_store_that_nobody_runs_is_unavailable(operation: Operation) -> None:
-    """A refused connection ends in the port's own error."""
+async def test_refused_connection_is_an_unusable_store(operation: Operation) -> None:
+    """A refused connection raises the port's own error."""
     async with RawServer([NO_ROW]) as server:
-        account = server.connection_string
-    store = open_table_store(account)
+        account = StorageAccount.local(server.connection_string)
+    store = account.open_tables()
     with pytest.raises(StorageUnavailable):
         await operation(store)
     await store.aclose()
 
 
 async def test_slow_answers_end_at_the_deadline() -> None:
-    """The deadline is one for the whole call: a body that comes in drops does not prolong it."""
+    """The deadline is for the whole call: a body that arrives slowly does not extend it."""
     left = asyncio.Event()
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -284,7 +290,7 @@ async def test_slow_answers_end_at_the_deadline() -> None:
     drops = await asyncio.start_server(drip, "127.0.0.1", 0)
     port = drops.sockets[0].getsockname()[1]
     account = f"AccountName=tests;AccountKey=eA==;TableEndpoint=http://127.0.0.1:{port}/tests"
-    store = open_table_store(account, deadline=0.1)
+    store = StorageAccount.local(account).open_tables(deadline=0.1)
     with pytest.raises(StorageUnavailable, match="in time"):
         await store.get(Table.SESSIONS, "a")
     await store.aclose()
@@ -303,7 +309,7 @@ async def test_calls_one_after_the_other_share_a_connection() -> None:
 
 
 async def test_cancelled_call_ends_as_cancelled() -> None:
-    """Who gives up a call is not told about the store."""
+    """A cancelled caller gets `CancelledError`, not an error of the store."""
     async with RawServer([HANG]) as server, store_at(server) as store:
         call = asyncio.ensure_future(store.get(Table.SESSIONS, "a"))
         await server.arrived.wait()
@@ -313,7 +319,7 @@ async def test_cancelled_call_ends_as_cancelled() -> None:
 
 
 async def test_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys and rows go to the service, whatever the environment says."""
+    """Keys and rows go to the service, not to a proxy."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     async with RawServer([A_ROW]) as server, store_at(server) as store:
@@ -321,10 +327,11 @@ async def test_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPa
 
 
 async def test_empty_page_is_not_the_end() -> None:
-    """The service answers with an empty page when its five seconds are over, and says where to go on."""
+    """After five seconds the service answers with an empty page and a continuation token."""
     go_on = {"x-ms-continuation-NextPartitionKey": "ca", "x-ms-continuation-NextRowKey": "a"}
     row = {"PartitionKey": "ca", "RowKey": "a", "expires_at": 0, "odata.etag": "an etag"}
-    pages = [answer(200, '{"value": []}', go_on), answer(200, json.dumps({"value": [row]}))]
+    empty = '{"value": []}'
+    pages = [answer(200, empty, go_on), answer(200, json.dumps({"value": [row]})), answer(200, empty)]
     async with RawServer(pages) as server, store_at(server) as store:
         assert await go_through_expired(store) == [Entity("a", {}, 0)]
 
@@ -343,57 +350,32 @@ async def test_redirect_is_not_followed() -> None:
 
 
 async def test_missing_table_is_not_made_in_azure() -> None:
-    """Without `create_tables` a missing table is for the operator, who is told which step was left out."""
+    """Without `create_missing` a missing table is an error that tells the operator what to do."""
     async with RawServer([refusal(404, "TableNotFound")]) as server, store_at(server) as store:
-        with pytest.raises(StorageUnavailable, match="made by the deployment"):
+        with pytest.raises(StorageUnavailable, match="the deployment creates it"):
             await store.insert(Table.SESSIONS, NEW)
 
     assert server.methods() == ["POST"]
 
 
 async def test_missing_table_that_cannot_be_made_is_an_unusable_store() -> None:
-    """A refusal to make the table is told like any other."""
+    """An error from creating the table is reported like any other."""
     replies = [refusal(404, "TableNotFound"), refusal(403, "AuthorizationFailure")]
-    async with RawServer(replies) as server, store_at(server, create_tables=True) as store:
+    async with RawServer(replies) as server, store_at(server, create_missing=True) as store:
         with pytest.raises(StorageUnavailable, match="403 AuthorizationFailure"):
             await store.insert(Table.SESSIONS, NEW)
 
     assert [request.path for request in server.received] == ["/tests/sessions", "/tests/Tables"]
 
 
-@pytest.mark.parametrize("prefix", ["1", "a-b", "ä", "x" * 60, " "])
-def test_prefix_that_no_table_can_have_is_refused(prefix: str) -> None:
-    """The names are checked when the store is made, not with the first request."""
-    with pytest.raises(ValueError, match="table's name"):
-        open_table_store("UseDevelopmentStorage=true", prefix=prefix)
-
-
-@pytest.mark.parametrize("text", ["", "AccountName=secret", "AccountKey=c2VjcmV0", "secret"])
-def test_connection_string_that_is_none_is_refused_without_being_shown(text: str) -> None:
-    """A wrong setting ends the start, and its value is in no message."""
-    with pytest.raises(ValueError, match=r"(?i)connection string") as raised:
-        open_table_store(text)
-
-    assert "secret" not in str(raised.value).lower()
-
-
-class NoToken:
-    """A credential that has none."""
+class NoToken(StubCredential):
+    """A credential that fails."""
 
     async def get_token(self, *scopes: str, **_: Any) -> AccessToken:  # noqa: ANN401 - the SDK's signature.
         raise ClientAuthenticationError("no managed identity endpoint at 169.254.169.254")
 
-    async def close(self) -> None:
-        raise AssertionError("the credential is its owner's")
 
-    async def __aenter__(self) -> "NoToken":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-
-class SlowToken(NoToken):
+class SlowToken(StubCredential):
     """A credential whose endpoint does not answer."""
 
     async def get_token(self, *scopes: str, **_: Any) -> AccessToken:  # noqa: ANN401 - the SDK's signature.
@@ -401,21 +383,7 @@ class SlowToken(NoToken):
         raise AssertionError
 
 
-@pytest.mark.parametrize(
-    ("credential", "detail"), [(NoToken(), "no token"), (SlowToken(), "in time")], ids=["none", "hanging"]
-)
-@each_operation
-async def test_credential_without_a_token_is_an_unusable_store(
-    operation: Operation, credential: NoToken, detail: str
-) -> None:
-    """The time for the token is part of the deadline, and the credential is left to its owner."""
-    store = open_table_store(TableAccount("https://127.0.0.1:9", credential), deadline=0.05)
-    with pytest.raises(StorageUnavailable, match=detail):
-        await operation(store)
-    await store.aclose()
-
-
-class RefusedToken(NoToken):
+class RefusedToken(StubCredential):
     """The app's identity, which the platform does not know."""
 
     async def get_token(self, *scopes: str, **_: Any) -> AccessToken:  # noqa: ANN401 - the SDK's signature.
@@ -427,23 +395,31 @@ class RefusedToken(NoToken):
             raise KeyUnavailable("the managed identity is missing (403)", retry_after=7.0) from None
 
 
+@pytest.mark.parametrize(
+    ("credential", "detail", "retry_after"),
+    [
+        pytest.param(NoToken(), "no token for the table service: ClientAuthenticationError", 1, id="none"),
+        pytest.param(SlowToken(), "the table service did not answer in time", 1, id="hanging"),
+        pytest.param(
+            RefusedToken(),
+            "no token for the table service: the managed identity is missing (403)",
+            7,
+            id="refused",
+        ),
+    ],
+)
 @each_operation
-async def test_refusal_of_the_identity_endpoint_is_not_taken_for_one_of_the_table_service(
-    operation: Operation,
+async def test_credential_without_a_token_is_an_unusable_store(
+    operation: Operation, credential: StubCredential, detail: str, retry_after: float
 ) -> None:
-    """Who reads the log is sent to the identity, and not to the storage account's roles."""
-    store = open_table_store(TableAccount("https://127.0.0.1:9", RefusedToken()))
+    """The deadline includes the time for the token. The log names the identity, not the account's roles."""
+    account = StorageAccount(table_endpoint="https://127.0.0.1:9", credential=credential)
+    store = account.open_tables(deadline=0.05)
     with pytest.raises(StorageUnavailable) as raised:
         await operation(store)
     await store.aclose()
 
-    told = "no token for the table service: the managed identity is missing (403)"
-    assert (raised.value.detail, raised.value.retry_after) == (told, 7.0)
-
-
-async def test_account_shows_no_credential() -> None:
-    """What is logged of an account is where it is."""
-    assert repr(TableAccount("https://x", NoToken())) == "TableAccount(endpoint='https://x')"
+    assert (raised.value.detail, raised.value.retry_after) == (detail, retry_after)
 
 
 async def test_nothing_of_a_row_is_logged_above_debug(caplog: pytest.LogCaptureFixture) -> None:
@@ -456,3 +432,82 @@ async def test_nothing_of_a_row_is_logged_above_debug(caplog: pytest.LogCaptureF
 
     assert "a-key" not in caplog.text
     assert "a-value" not in caplog.text
+
+
+@pytest.mark.parametrize("table", Table)
+@pytest.mark.parametrize("start", [0.0, 0.31, 0.9999])
+async def test_walk_begins_at_the_start_and_goes_round(
+    azurite: Azurite, prefix: str, table: Table, start: float
+) -> None:
+    """Rows of the partitions from the start on come first; throttle rows go by kind and digits instead."""
+    store = azurite.account.open_tables(prefix=prefix)
+    for number in range(60):
+        kind = ("client", "device", "principal")[number % 3]
+        await store.insert(table, Entity(f"{kind}-{number * 4:02x}", {}, 1))
+
+    found = [entity.key async for entity in store.expired(table, 2, start=start)]
+    await store.aclose()
+
+    pivot = f"{int(start * 256):02x}"
+    names = [partition(table, key) for key in found]
+    if table is Table.THROTTLE:
+        pivot = {0.0: "client-00", 0.31: "client-ee", 0.9999: "principal-ff"}[start]
+        names = found
+    assert len(found) == 60
+    assert names == sorted(names, key=lambda name: (name < pivot, name))
+
+
+@pytest.mark.azurite
+async def test_store_that_comes_back_has_its_rows() -> None:
+    """Each call fails during an outage; afterwards the same store goes on, with the etags of before."""
+    with Azurite(keep=True) as kept:
+        store = kept.account.open_tables()
+        before = await store.insert(Table.SESSIONS, NEW)
+        await asyncio.to_thread(kept.stop)
+        for _ in range(2):
+            with pytest.raises(StorageUnavailable):
+                await store.get(Table.SESSIONS, "a")
+            with pytest.raises(StorageUnavailable):
+                await store.replace(Table.SESSIONS, before)
+        await asyncio.to_thread(kept.start)
+
+        after = await store.replace(Table.SESSIONS, replace(before, values={"number": 2}))
+        assert await store.get(Table.SESSIONS, "a") == after
+        await store.aclose()
+
+
+async def test_write_to_a_hanging_store_may_be_applied_later(azurite: Azurite, prefix: str) -> None:
+    """The write fails at the deadline and may happen all the same: its caller finds it on the next read."""
+    store = azurite.account.open_tables(prefix=prefix, deadline=0.3)
+    patient = azurite.account.open_tables(prefix=prefix)
+    before = await patient.insert(Table.SESSIONS, NEW)
+    await store.check()
+    with azurite.hanging():
+        for operation in (store.get(Table.SESSIONS, "a"), store.check()):
+            with pytest.raises(StorageUnavailable):
+                await operation
+        with pytest.raises(StorageUnavailable):
+            await store.replace(Table.SESSIONS, replace(before, values={"number": 2}))
+
+    found = await patient.get(Table.SESSIONS, "a")
+
+    assert found is not None
+    assert found.values["number"] in (1, 2)
+    if found.values["number"] == 2:
+        with pytest.raises(EntityChanged):
+            await patient.replace(Table.SESSIONS, before)
+    for one in (store, patient):
+        await one.aclose()
+
+
+async def test_stores_that_create_the_same_table_all_succeed(azurite: Azurite, prefix: str) -> None:
+    """Processes that start together find the table missing together."""
+    stores = [azurite.account.open_tables(prefix=prefix) for _ in range(4)]
+
+    inserted = await asyncio.gather(
+        *(store.insert(Table.SESSIONS, Entity(f"row-{number}", {}, 1)) for number, store in enumerate(stores))
+    )
+
+    assert len(inserted) == 4
+    for store in stores:
+        await store.aclose()

@@ -1,4 +1,4 @@
-"""Phones: what each of them does with its session, and the end that it is to come to."""
+"""Phones: what each does with its session, and the event that the session must end with."""
 
 import random
 import secrets
@@ -24,7 +24,7 @@ _ENDS: Final[Mapping[str, End]] = {
     "sim-no-attempt": (EXPIRED, None, None),
     "sim-abandoned": (EXPIRED, None, None),
 }
-# How many of a hundred phones get which scenario of the simulator, and do what.
+# How many of a hundred phones have which scenario of the simulator and story.
 _CAST: Final[Mapping[tuple[str, Story], int]] = {
     ("sim-realface", "comes back"): 22,
     ("sim-realface", "stays away"): 14,
@@ -47,7 +47,7 @@ _TRY_AGAIN: Final = (409, 502, 503, 504)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Whose phone it is (a magic device id), what it does, and how its session is to end: None without an event."""
+    """A phone's device id, which chooses the scenario, its story, and the end of its session (None: no event)."""
 
     device_id: str
     story: Story
@@ -55,7 +55,7 @@ class Part:
 
 
 def cast(count: int) -> list[Part]:
-    """Make the parts of so many phones (a multiple of a hundred), in an order that is always the same."""
+    """Make the parts of so many phones (a multiple of a hundred), always in the same order."""
     parts = [
         Part(
             f"{scenario}.{secrets.token_hex(6)}", story, None if story in _WITHOUT_RESULT else _ENDS[scenario]
@@ -63,13 +63,13 @@ def cast(count: int) -> list[Part]:
         for (scenario, story), share in _CAST.items()
         for _ in range(share * count // 100)
     ]
-    random.Random(count).shuffle(parts)  # noqa: S311 - an order, and nothing secret.
+    random.Random(count).shuffle(parts)  # noqa: S311 - an order, not a secret.
     return parts
 
 
 @dataclass(slots=True)
 class Phone:
-    """A phone with patience: what may succeed later is tried again, as late as it is told, by the service's clock."""
+    """A phone that repeats a failed call after its `Retry-After`, by the service's clock."""
 
     service: Service
     part: Part
@@ -77,7 +77,7 @@ class Phone:
     refused: int = 0
 
     async def play(self) -> None:
-        """Play the part, until there is nothing more for the phone to do."""
+        """Play the part to its end."""
         story = self.part.story
         self.session = await self._create()
         if story != "revokes":
@@ -90,7 +90,7 @@ class Phone:
 
     @property
     def session_id(self) -> str:
-        """Answer the id of the session that the phone was given."""
+        """The id of the session that the phone got."""
         assert self.session
         return str(self.session["sessionId"])
 
@@ -105,7 +105,7 @@ class Phone:
 
     async def _create(self) -> dict[str, Any]:
         body = {"livenessOperationMode": "Passive", "deviceCorrelationId": self.part.device_id}
-        # Phones of both kinds: with a key the same session may be given again, without one another one is made.
+        # With a key a repeated create gets the same session, without one another session.
         headers = secrets.choice(({}, {"Idempotency-Key": secrets.token_hex(16)}))
         answer = await self._patiently(
             lambda: self.service.http.post("/api/sessions", json=body, headers=headers)
@@ -142,6 +142,6 @@ class Phone:
 
 
 def end_of(event: Mapping[str, Any]) -> End:
-    """Read what an event tells of the end of its session."""
+    """Read the end of a session from its event."""
     data = event["data"]
     return event["type"], data["livenessDecision"], (data["failure"] or {}).get("code")

@@ -1,4 +1,4 @@
-"""A worker process is killed between any two steps: each session ends with its event all the same."""
+"""A process is killed between any two steps: each session ends with its event all the same."""
 
 import random
 import secrets
@@ -16,14 +16,14 @@ from tests.faults.deaths import ANY_CALL, Death, Moment
 from tests.faults.scene import Scene
 from tests.support.processes import SOAK
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("deaths")]
 
 KILLED = -signal.SIGKILL
-MOMENTS: tuple[Moment, ...] = ("after", "before", "before", "after")
-"""When processes die at each call, one after the other; each at work on a session of its own."""
+MOMENTS: tuple[Moment, ...] = ("after", "before", "before", "after") if SOAK else ("after", "before")
+"""When processes die at each call, one after the other, each at work on its own session."""
 TIMES = 5 if SOAK else 1
 
-# The steps of each task, in their order: what has happened when this call (and which one of that name) has ended.
+# The steps of each task in their order, and the call (with its number) that ends each step.
 COLLECTING = {
     "message taken": ("message.take", 1),
     "upstream read": ("face.result", 1),
@@ -44,7 +44,7 @@ CREATING = {
     "answer stored": ("idempotency.replace", 1),
 }
 UNKNOWN_TO_ALL = (("after", "face.create"), ("before", "queue.send"))
-"""The deaths in a create after which only Face knows the session."""
+"""The deaths in a create after which only Face has the session."""
 POLLING = {
     "read noted": ("sessions.replace", 1),
     "upstream read": ("face.result", 1),
@@ -71,19 +71,15 @@ DECISIONS = {
 OUTCOMES = tuple(DECISIONS)
 FAILED = ("sim-spoofface", "sim-uncertain", "sim-mask")
 DEATHS = 7 if SOAK else 2
-"""One less than the deliveries after which the host gives a message up."""
-
+"""In the long form, one less than the deliveries after which the host gives a message up."""
 
 Deaths = Sequence[Death]
 
 
 def at_each_step(steps: Mapping[str, tuple[str, int]]) -> list[ParameterSet]:
-    """Make the parameters of a test: for each step the deaths before and after it."""
+    """Make the parameters of a test: the deaths before and after each step."""
     return [
-        pytest.param(
-            [Death(moment, *step) for moment in MOMENTS],
-            id=name,
-        )
+        pytest.param([Death(moment, *step) for moment in MOMENTS], id=name)
         for (name, step), _ in product(steps.items(), range(TIMES))
     ]
 
@@ -92,7 +88,7 @@ def at_each_step(steps: Mapping[str, tuple[str, int]]) -> list[ParameterSet]:
 async def test_worker_killed_while_it_collects_session_ends_with_one_event_id(
     scene: Scene, deaths: Deaths
 ) -> None:
-    """Whatever was done before the death is not undone, changed or done differently by the next worker."""
+    """The next worker neither undoes nor changes what the dead one did."""
     sessions: dict[str, Created] = {}
     for death in deaths:
         device_id = a_device("sim-spoofface")
@@ -101,7 +97,7 @@ async def test_worker_killed_while_it_collects_session_ends_with_one_event_id(
         assert await scene.run("collect", death) == KILLED
 
     between = {device_id: await scene.record(session.session_id) for device_id, session in sessions.items()}
-    # Face would now say something else, where it still knows the session.
+    # Face would have another result now, if it still has the session.
     performed = {
         device_id: await scene.perform(session, "realface") for device_id, session in sessions.items()
     }
@@ -119,10 +115,10 @@ async def test_worker_killed_while_it_collects_session_ends_with_one_event_id(
 
 @pytest.mark.parametrize("deaths", at_each_step(CREATING))
 async def test_broker_killed_in_a_create_leaves_nothing_behind(scene: Scene, deaths: Deaths) -> None:
-    """The phone asks again and is given a session; one that it was never told of ends as well.
+    """The phone asks again and gets a session; a session that it did not get ends too.
 
-    Only of a session that Face had made when the process died, before anything could be written, does nobody know:
-    it cannot be used, and Face forgets it after 48 hours.
+    Only a session that Face created just before the death, before anything was written, is unknown to the broker. It
+    cannot be used, and Face forgets it after 48 hours.
     """
     session_ids = set()
     for death in deaths:
@@ -147,7 +143,7 @@ async def test_broker_killed_in_a_create_leaves_nothing_behind(scene: Scene, dea
 
 @pytest.mark.parametrize("deaths", at_each_step(POLLING))
 async def test_broker_killed_in_a_poll_session_ends_with_its_event(scene: Scene, deaths: Deaths) -> None:
-    """The phone got no answer and never asks again; the sweep does what the poll would have."""
+    """The phone got no answer and never asks again; the sweep does the work of the poll."""
     between = {}
     for death in deaths:
         session = await scene.created(a_device("sim-spoofface"))
@@ -166,7 +162,7 @@ async def test_broker_killed_in_a_poll_session_ends_with_its_event(scene: Scene,
 async def test_worker_killed_while_it_puts_a_message_back_session_ends_once(
     scene: Scene, deaths: Deaths
 ) -> None:
-    """A message that is there twice, or was about to be, leads to the same end as one."""
+    """Two messages for a session lead to the same end as one."""
     sessions = []
     for death in deaths:
         sessions.append(session := await scene.created(a_device("sim-abandoned")))
@@ -185,7 +181,7 @@ async def test_worker_killed_while_it_puts_a_message_back_session_ends_once(
 async def test_broker_killed_in_a_revocation_upstream_session_is_deleted(
     scene: Scene, deaths: Deaths
 ) -> None:
-    """From the moment that the record says so the session is revoked, and Face is told so by whoever comes next."""
+    """Once its record says so, the session is revoked; the next worker deletes it at Face."""
     for death in deaths:
         session = await scene.created(a_device("sim-realface"))
         assert await scene.run("revoke", death, session.session_id, session.auth_token) == KILLED
@@ -198,8 +194,8 @@ async def test_broker_killed_in_a_revocation_upstream_session_is_deleted(
 
 @pytest.mark.parametrize("seed", range(30 if SOAK else 1))
 async def test_worker_killed_again_and_again_at_any_call_every_session_ends(scene: Scene, seed: int) -> None:
-    """Sessions of all outcomes side by side, some with two messages: what was decided once stays, and is told."""
-    chance = random.Random(seed)  # noqa: S311 - which case is tried, and nothing secret.
+    """With sessions of all outcomes, some with two messages: a decision stays, and its event is published."""
+    chance = random.Random(seed)  # noqa: S311 - the choice of a case, not a secret.
     sessions = {
         (device_id := a_device(scenario)): await scene.created(device_id) for scenario in OUTCOMES * 2
     }
@@ -211,7 +207,7 @@ async def test_worker_killed_again_and_again_at_any_call_every_session_ends(scen
 
     decided: dict[str, SessionRecord] = {}
     for number in range(DEATHS):
-        # The first one certainly comes before the work is done.
+        # The first death certainly comes before the work is done.
         death = Death(chance.choice(("before", "after")), ANY_CALL, chance.randint(1, 60 if number else 30))
         ended = await scene.run("collect", death)
         assert ended == KILLED if number == 0 else ended in (KILLED, 0)
@@ -231,12 +227,12 @@ async def test_worker_killed_again_and_again_at_any_call_every_session_ends(scen
 
 
 def a_device(scenario: str) -> str:
-    """Make up a device that nothing is known of, for a scenario of the simulator."""
+    """Make up a new device for a scenario of the simulator."""
     return f"{scenario}.{secrets.token_hex(4)}"
 
 
 def assert_kept(before: SessionRecord, after: SessionRecord) -> None:
-    """What a record said once it was final is what it says for ever."""
+    """Assert that a final record never changed."""
     if before.final:
         assert (before.status, before.decision, before.digest) == (after.status, after.decision, after.digest)
         assert (before.completed_at, before.failure) == (after.completed_at, after.failure)

@@ -1,4 +1,4 @@
-"""The retention job on the local host: an operator runs it, and purged sessions are like unknown ones."""
+"""The trigger of the retention job, run by an operator on the local host."""
 
 from tests.support.broker import FUNCTION_KEY, running_broker
 
@@ -7,8 +7,8 @@ RUN = "/admin/functions/purge_expired"
 THIRTY_DAYS = 30 * 86_400
 
 
-async def test_purged_session_is_found_by_nobody() -> None:
-    """Its phone and an auditor get the same 404 as for a session that never was."""
+async def test_purged_session_is_unknown() -> None:
+    """After its days a session is gone from the store."""
     async with running_broker() as broker:
         session = await broker.created()
         assert (await broker.revoke(session)).status_code == 204
@@ -17,15 +17,15 @@ async def test_purged_session_is_found_by_nobody() -> None:
         before = await broker.http.get(audit, headers={"x-functions-key": FUNCTION_KEY})
 
         answer = await broker.http.post(RUN, headers=KEY, json={})
-        # The run was started beside this; the host waits for it when it stops.
+        # The run is in the background; the host waits for it when it stops.
         await broker.host.stop()
         gone = await broker.app.sessions.get(session["sessionId"])
 
     assert (before.status_code, answer.status_code, gone) == (200, 202, None)
 
 
-async def test_purge_is_not_reached_without_the_master_key() -> None:
-    """Neither phones nor servers run it."""
+async def test_purge_needs_the_master_key() -> None:
+    """Neither a phone nor a server can run it."""
     async with running_broker() as broker:
         statuses = [
             (await broker.http.post(RUN, headers=headers, json={})).status_code
