@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ops.exits import CommandFailed
 from ops.output import notify
-from shared.face import session_ids
+from shared.face.model import parse_session_id
 
 if TYPE_CHECKING:
     from ops.connections import Connect
@@ -159,7 +159,7 @@ def _count(text: str) -> int:
 
 
 def _session_id(text: str) -> str:
-    if (parsed := session_ids.parse(text.lower())) is None:
+    if (parsed := parse_session_id(text.lower())) is None:
         raise argparse.ArgumentTypeError("expected a session id")
     return parsed
 

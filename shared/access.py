@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shared.errors import SessionNotFound
-from shared.face import session_ids
+from shared.face.model import parse_session_id
 from shared.sessions.store import Sessions, Stored
 from shared.throttle.limiter import Limiter
 from shared.throttle.subjects import Subjects
@@ -46,5 +46,5 @@ class Access:
         raise SessionNotFound
 
     async def _lookup(self, session_id: str) -> Stored | None:
-        parsed = session_ids.parse(session_id)
+        parsed = parse_session_id(session_id)
         return await self._sessions.get(parsed) if parsed else None

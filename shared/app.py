@@ -18,11 +18,9 @@ from shared.clock import Clock, system_clock
 from shared.events.event_grid import open_topic
 from shared.events.publisher import FilePublisher, MemoryPublisher, Publisher
 from shared.face.budget import Budget
-from shared.face.client import FaceClient
+from shared.face.client import FaceClient, load_version
 from shared.face.model import Face, FaceCredential
-from shared.face.shared_budget import SharedBudget
 from shared.face.transport import make_http_transport
-from shared.face.versions import load_version
 from shared.idempotency import Idempotency
 from shared.keys.cache import CachedSecret
 from shared.keys.credentials import IdentityCredential, KeyCredential
@@ -42,7 +40,6 @@ from shared.throttle.limiter import Limiter
 from shared.throttle.subjects import Subjects
 
 _PEPPER_BYTES = 32
-_INSTANCE_BYTES = 8
 # A throttled create with an idempotency key may look for a stored answer this often for each device. A phone retries
 # after some seconds; a flood must not cost a read for each request.
 _LOOK_UP_EVERY_MS = 1_000
@@ -143,7 +140,7 @@ class _Builder:
         return App(
             settings=settings,
             clock=clock,
-            face=face or self._face(store),
+            face=face or self._face(),
             store=store,
             sessions=sessions,
             idempotency=Idempotency(store, pseudonyms, clock),
@@ -176,17 +173,15 @@ class _Builder:
             return self._vault_secret(settings.pepper_secret)
         return StaticSecret(settings.id_pepper or Secret(secrets.token_hex(_PEPPER_BYTES)), name="ID_PEPPER")
 
-    def _face(self, store: EntityStore) -> Face:
+    def _face(self) -> Face:
         settings = self._settings
         http = self._closed_with_app(make_http_transport())
-        instance = secrets.token_hex(_INSTANCE_BYTES)
-        budget = SharedBudget(Budget(settings.face_max_tps), store, self._clock, instance=instance)
         return FaceClient(
             http,
             settings.endpoint.base_url,
             load_version(settings.face_api_version),
             self._face_credential(),
-            self._closed_with_app(budget),
+            Budget(settings.face_max_tps),
         )
 
     def _face_credential(self) -> FaceCredential:

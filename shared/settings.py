@@ -137,8 +137,8 @@ class Settings:
     )
     face_max_tps: float = _setting(
         _number_within(0.1, 1000, float),
-        "calls a second that all instances together may make to Face, 0.1 to 1000",
-        10.0,
+        "calls a second that one instance may make to Face at most, 0.1 to 1000",
+        6.0,
     )
     key_vault_url: str | None = _setting(
         _matching(r"https://[a-z0-9.-]+(:[0-9]{1,5})?/?"),

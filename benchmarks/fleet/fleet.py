@@ -9,7 +9,7 @@ from random import Random
 from benchmarks.fleet.people import Kind, Visit, Visitor
 from benchmarks.fleet.throttles import GiveBack, Throttle
 from shared.errors import ComeBackLater, UpstreamThrottled
-from shared.face.budget import Budget, Lane
+from shared.face.budget import CREATE_SHARE, Budget, Lane
 from shared.web.responses import whole_seconds
 
 _CREATE_DEADLINE = 8.0
@@ -43,7 +43,9 @@ class Fleet:
     def __init__(self, throttle: Throttle, *, instances: int, ceiling: float, chance: Random) -> None:
         monotonic = asyncio.get_running_loop().time
         self._throttle = throttle
-        self._budgets = [Budget(ceiling / instances, monotonic=monotonic) for _ in range(instances)]
+        # Only creates come here, and they get a part of a budget's rate.
+        rate = ceiling / CREATE_SHARE / instances
+        self._budgets = [Budget(rate, monotonic=monotonic) for _ in range(instances)]
         self._chance = chance
 
     async def run(self, visits: Iterable[Visit], seconds: float) -> Tally:

@@ -1,17 +1,20 @@
-"""The Face client: the canonical calls of the port over HTTP, in whichever version of the API."""
+"""The client of Azure Face: implements the port over HTTP, in each version of the API."""
 
 import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 import httpx
 
 from shared.clock import Sleep
 from shared.errors import UpstreamFailure, UpstreamSessionGone
-from shared.face.budget import Lane
-from shared.face.calls import Call, CallBudget, Caller
+from shared.face.answers import AuditFunctions, UpstreamRequest, UpstreamResponse, broken
+from shared.face.budget import Budget, Lane
+from shared.face.calls import CREATE_PATIENCE, READ_PATIENCE, FaceCalls, Operation, Patience
 from shared.face.model import (
+    NO_SESSION,
     AuditEntry,
     AuditPage,
     CreatedSession,
@@ -20,15 +23,61 @@ from shared.face.model import (
     SessionResult,
     SessionSpec,
 )
-from shared.face.retries import CREATE_PATIENCE, READ_PATIENCE, Patience
-from shared.face.session_ids import NO_SESSION
 from shared.face.transport import Transport
-from shared.face.versions import ApiVersion, AuditedVersion, load_version
-from shared.face.wire import broken
+
+
+class ApiVersion(Protocol):
+    """One API version: pure functions that build requests, and read responses or raise `UpstreamFailure`.
+
+    Functions that build the request for one session raise `UpstreamSessionGone` for an id that no session can have.
+    """
+
+    API_VERSION: str
+    MODES: tuple[LivenessMode, ...]
+    CAN_SEND_RESULTS_TO_CLIENT: bool
+    AUDIT: AuditFunctions | None
+
+    def create_request(self, spec: SessionSpec) -> UpstreamRequest:
+        """Build the request for a new session."""
+        ...
+
+    def read_created(self, response: UpstreamResponse) -> CreatedSession:
+        """Read the new session."""
+        ...
+
+    def result_request(self, session_id: str) -> UpstreamRequest:
+        """Build the request for a result."""
+        ...
+
+    def read_result(self, response: UpstreamResponse, session_id: str) -> SessionResult:
+        """Read the result of a session."""
+        ...
+
+    def delete_request(self, session_id: str) -> UpstreamRequest:
+        """Build the request to delete a session."""
+        ...
+
+
+def load_version(name: str) -> ApiVersion:
+    """Import one of `API_VERSIONS`, so that the start of an app does not wait for the others."""
+    match name:
+        case "v1.1-preview.1":
+            from shared.face import v1_1_preview_1
+
+            return v1_1_preview_1
+        case "v1.2":
+            from shared.face import v1_2
+
+            return v1_2
+        case "v1.3-preview.1":
+            from shared.face import v1_3_preview_1
+
+            return v1_3_preview_1
+    raise ValueError("no such version of the Face API")
 
 
 class FaceClient:
-    """Azure Face over HTTP; implements `Face`. `random` answers a number from 0 to 1."""
+    """Azure Face over HTTP; implements `Face`. `random` returns a number from 0 to 1."""
 
     def __init__(
         self,
@@ -36,7 +85,7 @@ class FaceClient:
         base_url: str,
         version: ApiVersion,
         credential: FaceCredential,
-        budget: CallBudget,
+        budget: Budget,
         *,
         sleep: Sleep = asyncio.sleep,
         random: Callable[[], float] = random.random,
@@ -45,7 +94,7 @@ class FaceClient:
     ) -> None:
         self._version = version
         self._budget = budget
-        self._caller = Caller(Transport(http, base_url), credential, budget, sleep=sleep, random=random)
+        self._calls = FaceCalls(Transport(http, base_url), credential, budget, sleep=sleep, random=random)
         self._create_patience = create_patience
         self._read_patience = read_patience
 
@@ -61,39 +110,39 @@ class FaceClient:
 
     @property
     def api_version(self) -> str:
-        """The version of the Face API that is spoken."""
+        """The API version of new sessions."""
         return self._version.API_VERSION
 
     def require_room(self) -> None:
-        """Raise `UpstreamThrottled` where a create that came now would find no room; asks nobody."""
+        """Raise `UpstreamThrottled` if a create would be refused now for lack of budget; sends nothing."""
         self._budget.require_room()
 
     async def create(self, spec: SessionSpec, request_id: str) -> CreatedSession:
-        """Create a session; repeated only where Face certainly made none."""
+        """Create a session; repeated only if Face certainly made none."""
         request = self._version.create_request(spec)
-        call = Call("create", request, request_id, Lane.CREATE, self._create_patience)
+        operation = Operation("create", request, request_id, Lane.CREATE, self._create_patience)
         try:
-            response = await self._caller.perform(call)
-        except UpstreamSessionGone as nonsense:
-            raise UpstreamFailure("a create was answered as if it were about a session") from nonsense
+            response = await self._calls.perform(operation)
+        except UpstreamSessionGone as error:
+            raise UpstreamFailure("a create was answered as if it were about a session") from error
         return self._version.read_created(response)
 
     async def result(
         self, session_id: str, request_id: str, *, api_version: str | None = None
     ) -> SessionResult:
-        """Read what is known of a session; raises `UpstreamSessionGone`, also for an id that is no GUID."""
+        """Read the state of a session; raises `UpstreamSessionGone`, also for an id that is not a GUID."""
         version = self._version_of(api_version)
         request = version.result_request(session_id)
-        call = Call("result", request, request_id, Lane.READ, self._read_patience)
-        return version.read_result(await self._caller.perform(call), session_id)
+        operation = Operation("result", request, request_id, Lane.READ, self._read_patience)
+        return version.read_result(await self._calls.perform(operation), session_id)
 
     async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
-        """Delete a session and stop its token; one that is gone already is fine."""
+        """Delete a session and stop its token; succeeds if the session is already gone."""
         version = self._version_of(api_version)
         try:
             request = version.delete_request(session_id)
-            call = Call("delete", request, request_id, Lane.READ, self._read_patience)
-            response = await self._caller.perform(call)
+            operation = Operation("delete", request, request_id, Lane.READ, self._read_patience)
+            response = await self._calls.perform(operation)
         except UpstreamSessionGone:
             return
         if response.status not in (200, 204):
@@ -102,27 +151,28 @@ class FaceClient:
     async def audit(
         self, session_id: str, page: AuditPage, request_id: str, *, api_version: str | None = None
     ) -> tuple[AuditEntry, ...] | None:
-        """Read a session's attempts, or None where the version enters none; raises `UpstreamSessionGone`."""
+        """Read a session's attempts; None if the version has no audit. Raises `UpstreamSessionGone`."""
         version = self._version_of(api_version)
-        if not isinstance(version, AuditedVersion):
+        if version.AUDIT is None:
             return None
-        request = version.audit_request(session_id, page)
-        call = Call("audit", request, request_id, Lane.READ, self._read_patience)
-        return version.read_audit(await self._caller.perform(call), session_id)
+        request = version.AUDIT.request(session_id, page)
+        operation = Operation("audit", request, request_id, Lane.READ, self._read_patience)
+        return version.AUDIT.read(await self._calls.perform(operation), session_id)
 
     async def check(self, request_id: str) -> None:
-        """Make sure that endpoint and credential fit, by asking for a session that cannot exist."""
+        """Check endpoint and credential by reading a session that cannot exist."""
         with suppress(UpstreamSessionGone):
             await self.result(NO_SESSION, request_id)
 
     def _version_of(self, api_version: str | None) -> ApiVersion:
-        """The version that a session was made with, or the one that is spoken."""
+        """Return the version that created the session; None means the configured one."""
         if not api_version or api_version == self._version.API_VERSION:
             return self._version
         try:
             return load_version(api_version)
-        except ValueError as fault:
-            # The app was rolled back to a release that does not know it yet.
+        except ValueError as error:
+            # The app was rolled back to a release that does not support it yet.
             raise UpstreamFailure(
-                "the session was made with a version of the API that is not spoken here", request_sent=False
-            ) from fault
+                "the session was made with an API version that this release does not support",
+                request_sent=False,
+            ) from error

@@ -1,12 +1,48 @@
-"""Where Face is: a region of the table, a custom subdomain, or this machine (a simulator); nothing else."""
+"""The Face that the broker may call: API version, and host (a region, a custom subdomain or a local simulator)."""
 
 import re
 from dataclasses import dataclass
 
-from shared.face.regions import REGION_HOSTS
-
 API_VERSIONS = ("v1.1-preview.1", "v1.2", "v1.3-preview.1")
-"""The versions of the Face API that the broker speaks."""
+"""The versions of the Face API that the broker can call."""
+
+# The regions on the vendor's page of the create operation, v1.1-preview.1.
+REGION_NAMES = (
+    "australiaeast",
+    "brazilsouth",
+    "canadacentral",
+    "centralindia",
+    "centralus",
+    "eastasia",
+    "eastus",
+    "eastus2",
+    "francecentral",
+    "germanywestcentral",
+    "italynorth",
+    "japaneast",
+    "japanwest",
+    "jioindiawest",
+    "koreacentral",
+    "northcentralus",
+    "northeurope",
+    "norwayeast",
+    "qatarcentral",
+    "southafricanorth",
+    "southcentralus",
+    "southeastasia",
+    "swedencentral",
+    "switzerlandnorth",
+    "switzerlandwest",
+    "uaenorth",
+    "uksouth",
+    "westcentralus",
+    "westeurope",
+    "westus",
+    "westus2",
+    "westus3",
+)
+
+REGION_HOSTS = {name: f"{name}.api.cognitive.microsoft.com" for name in REGION_NAMES}
 
 _CUSTOM_SUBDOMAIN = re.compile(r"https://[a-z0-9][a-z0-9-]{0,62}[a-z0-9]\.cognitiveservices\.azure\.com")
 _LOOPBACK = re.compile(r"https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::([1-9][0-9]{0,4}))?")
@@ -26,14 +62,14 @@ class Endpoint:
 
 
 def regional_endpoint(region: str) -> Endpoint:
-    """Answer the endpoint of a region such as `westeurope`; raises `ValueError` for one that has none."""
+    """Return the endpoint of a region such as `westeurope`; raises `ValueError` for an unknown one."""
     if region not in REGION_HOSTS:
         raise ValueError("must be the name of an Azure region that has Face, in the form westeurope")
     return Endpoint(f"https://{REGION_HOSTS[region]}", takes_entra_tokens=False)
 
 
 def custom_endpoint(url: str) -> Endpoint:
-    """Check the URL of a custom subdomain or of this machine; raises `ValueError`, never with the URL."""
+    """Check the URL of a custom subdomain or of loopback; raises `ValueError`, whose text omits the URL."""
     base_url = url.removesuffix("/")
     if _CUSTOM_SUBDOMAIN.fullmatch(base_url) or _is_loopback(base_url):
         return Endpoint(base_url, takes_entra_tokens=True)

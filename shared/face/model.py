@@ -1,13 +1,25 @@
-"""What the broker means by a liveness session, whatever version of Azure Face stands behind it."""
+"""The liveness session as the broker sees it, whichever API version Azure Face has, and the ports to Face."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+# `uuid.UUID` also takes braces, `urn:uuid:`, misplaced hyphens and full-width digits; `$` would take a newline.
+_SESSION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+NO_SESSION: Final = "00000000-0000-0000-0000-000000000000"
+"""An id that no session has."""
+
+
+def parse_session_id(text: str) -> str | None:
+    """Return `text` if it is a GUID in its canonical, lower-case form, else None."""
+    return text if _SESSION_ID.fullmatch(text) else None
 
 
 class LivenessMode(StrEnum):
-    """What the person is asked to do."""
+    """What the person has to do in the check."""
 
     PASSIVE = "Passive"
     PASSIVE_ACTIVE = "PassiveActive"
@@ -32,7 +44,7 @@ class LivenessDecision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionSpec:
-    """What a session is created with: no `device_id` where the client sets it; the lifetime is in seconds."""
+    """The options of a new session. `device_id` is None where the client sets it; the lifetime is in seconds."""
 
     mode: LivenessMode
     device_id: str | None = field(repr=False)
@@ -42,7 +54,7 @@ class SessionSpec:
 
 @dataclass(frozen=True, slots=True)
 class CreatedSession:
-    """A session as Face made it; the token is what the phone's SDK talks to Face with."""
+    """A session as Face made it; the phone's SDK presents the token to Face."""
 
     session_id: str
     auth_token: str = field(repr=False)
@@ -58,11 +70,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class SessionResult:
-    """What Face says of a session now.
+    """The state of a session at Face.
 
-    `decision`, `digest` and `failure` are those of the attempt with the highest id, and are set only where
-    the status is `RESULT_AVAILABLE`; a result has either a decision or a failure. `attempts` is how many
-    attempts the answer shows. `request_id` is Face's own id of the attempt's call, or of this one.
+    `decision`, `digest` and `failure` belong to the attempt with the highest id, and are set only if the status is
+    `RESULT_AVAILABLE`. A result has either a decision or a failure. `attempts` counts the attempts in the response.
+    `request_id` is Face's own id of the attempt's call, or else of this one.
     """
 
     status: SessionStatus
@@ -75,7 +87,7 @@ class SessionResult:
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """Which entries of an audit are asked for: at most `top` (1 to 1000), after the one whose id is `start`."""
+    """The page of an audit to read: at most `top` entries (1 to 1000) after the one with the id `start`."""
 
     start: int = 0
     top: int = 1000
@@ -83,9 +95,9 @@ class AuditPage:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One event of a session: an attempt as Face entered it, or a step of the broker's own record.
+    """One event of a session: an attempt in Face's audit, or a step in the broker's own record.
 
-    `at` is in unix milliseconds, `latency` in milliseconds; None is what is not known, or cannot be passed on.
+    `at` is in unix milliseconds, `latency` in milliseconds. A field is None if it is unknown or unsafe to pass on.
     """
 
     id: int
@@ -103,9 +115,9 @@ class AuditEntry:
 
 
 class Face(Protocol):
-    """The upstream, as the use-cases see it; each method raises an `UpstreamError` or `KeyUnavailable`.
+    """The port to Azure Face. Each asynchronous method raises an `UpstreamError` or `KeyUnavailable`.
 
-    `api_version` is that of the API that a session was made with, where it may be another one than is spoken now.
+    The argument `api_version` is the version that created the session; None means the configured one.
     """
 
     @property
@@ -120,48 +132,48 @@ class Face(Protocol):
 
     @property
     def api_version(self) -> str:
-        """The version of the Face API that is spoken."""
+        """The API version of new sessions."""
         ...
 
     def require_room(self) -> None:
-        """Raise `UpstreamThrottled` where a create that came now would find no room; asks nobody, uses nothing up."""
+        """Raise `UpstreamThrottled` if a create would be refused now for lack of budget; sends and uses nothing."""
         ...
 
     async def create(self, spec: SessionSpec, request_id: str) -> CreatedSession:
-        """Create a session; never repeated where it is unclear whether Face made one."""
+        """Create a session; never repeated if Face may have made one."""
         ...
 
     async def result(
         self, session_id: str, request_id: str, *, api_version: str | None = None
     ) -> SessionResult:
-        """Read what is known of a session; raises `UpstreamSessionGone`."""
+        """Read the state of a session; raises `UpstreamSessionGone`."""
         ...
 
     async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
-        """Delete a session and stop its token; one that is gone already is fine."""
+        """Delete a session and stop its token; succeeds if the session is already gone."""
         ...
 
     async def audit(
         self, session_id: str, page: AuditPage, request_id: str, *, api_version: str | None = None
     ) -> tuple[AuditEntry, ...] | None:
-        """Read a session's attempts, oldest first, or None if the API version has no audit.
+        """Read a session's attempts, oldest first; None if the API version has no audit.
 
         Raises `UpstreamSessionGone`.
         """
         ...
 
     async def check(self, request_id: str) -> None:
-        """Make sure that endpoint and credential fit, by asking for a session that cannot exist."""
+        """Check endpoint and credential by reading a session that cannot exist."""
         ...
 
 
 class FaceCredential(Protocol):
-    """What proves to Face that the call is ours."""
+    """The credential of calls to Face."""
 
     async def headers(self) -> Mapping[str, str]:
-        """Answer the header fields to send; raises `KeyUnavailable`."""
+        """Return the header fields to send; raises `KeyUnavailable`."""
         ...
 
     async def renew(self, refused: Mapping[str, str]) -> bool:
-        """After Face refused these header fields (401): get newer ones; True where a replay is worth it."""
+        """Get newer header fields after Face refused these (401); True if the request is worth repeating."""
         ...

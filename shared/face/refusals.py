@@ -1,4 +1,4 @@
-"""What Face's error answers mean.
+"""Face's error responses and the failures that they become.
 
 Sources: the vendor's page of the create operation, v1.1-preview.1, and
 https://learn.microsoft.com/azure/ai-services/face/reference-face-error-codes
@@ -15,52 +15,53 @@ from shared.errors import (
     UpstreamThrottled,
     UpstreamUnauthorized,
 )
-from shared.face.wire import UpstreamResponse, identifier
+from shared.face.answers import UpstreamResponse, identifier
 from shared.text import from_http_date, parse_json
 
 LONGEST_WAIT = 86_400.0
-"""A day, in seconds: nobody is told to come back later than that."""
+"""A day, in seconds: the longest `retry_after` that is passed on."""
 
-_WAIT_UNTOLD = 1.0
-_QUOTA_WAIT_UNTOLD = 3_600.0
+_DEFAULT_WAIT = 1.0
+_DEFAULT_QUOTA_WAIT = 3_600.0
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
 _IN_UNITS = re.compile(
     r"\b(?:try again|retry|replenished) (?:in|after) ([0-9]{1,9}(?:\.[0-9]{1,9})?) (second|minute|hour|day)",
     re.IGNORECASE,
 )
-# The gateway's other way: https://learn.microsoft.com/azure/api-management/api-management-error-handling-policies
+# The gateway's other form: https://learn.microsoft.com/azure/api-management/api-management-error-handling-policies
 _AS_CLOCK = re.compile(r"\breplenished in (?:([0-9]{1,4})\.)?([0-9]{2}):([0-9]{2}):([0-9]{2})", re.IGNORECASE)
 _SECONDS = re.compile(r"[0-9]{1,12}")
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorText:
-    """The code and message of an error body, or nothing; the code can only be an identifier."""
+    """The code (an identifier) and message of an error body; each is empty if missing."""
 
     code: str = ""
     message: str = ""
 
 
 def refusal(response: UpstreamResponse) -> UpstreamError | UpstreamSessionGone:
-    """Turn an answer that is not a success into what the broker calls it."""
+    """Translate a response that is not a success."""
     text = _error_of(response)
     if response.status == 404 and text.code == "SessionNotFound":
         return UpstreamSessionGone()
-    kind, wait_untold = _kind(response.status, text)
-    wait = waiting_time(response) if wait_untold is not None else None
+    kind, default_wait = _kind(response.status, text)
+    wait = waiting_time(response) if default_wait is not None else None
     return kind(
         f"Face answered {response.status}"
         + (f" {text.code}" if text.code not in ("", str(response.status)) else ""),
-        retry_after=wait_untold if wait is None else wait,
+        retry_after=default_wait if wait is None else wait,
         upstream_request_id=response.request_id,
     )
 
 
 def waiting_time(response: UpstreamResponse) -> float | None:
-    """Answer how many seconds Face asks to wait, by its header or else in its English: at most a day, or None."""
-    told = _in_header(response)
-    wait = _in_prose(_error_of(response).message) if told is None else told
+    """Return the seconds that Face asks to wait, in the header or else in the message: at most a day, or None."""
+    wait = _in_header(response)
+    if wait is None:
+        wait = _in_prose(_error_of(response).message)
     return None if wait is None else min(wait, LONGEST_WAIT)
 
 
@@ -90,9 +91,9 @@ def _error_of(response: UpstreamResponse) -> ErrorText:
 
 def _kind(status: int, text: ErrorText) -> tuple[type[UpstreamError], float | None]:
     if status in (429, 503):
-        return UpstreamThrottled, _WAIT_UNTOLD
+        return UpstreamThrottled, _DEFAULT_WAIT
     if status == 403 and "quota" in text.message.lower():
-        return UpstreamQuotaExceeded, _QUOTA_WAIT_UNTOLD
+        return UpstreamQuotaExceeded, _DEFAULT_QUOTA_WAIT
     if status in (401, 403):
         return UpstreamUnauthorized, None
     return UpstreamFailure, None
@@ -102,7 +103,7 @@ def _in_header(response: UpstreamResponse) -> float | None:
     value = response.headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(value):
         return float(value)
-    # Against the sender's own clock: neither this machine's, nor its skew, matters.
+    # Compared with the sender's own clock, so that the skew of this machine's does not matter.
     until, now = from_http_date(value), from_http_date(response.headers.get("date"))
     return None if until is None or now is None else max(0.0, (until - now) / 1000)
 

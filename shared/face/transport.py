@@ -1,4 +1,4 @@
-"""One request to Face and its answer: bounded, never redirected, and with errors that are ours."""
+"""One request to Face and its response: bounded, never redirected, with the broker's own errors."""
 
 import asyncio
 import json
@@ -11,21 +11,21 @@ import httpx
 from cachetools import LRUCache
 
 from shared.errors import KeyUnavailable, UpstreamError, UpstreamFailure, UpstreamTimeout
-from shared.face.wire import UpstreamRequest, UpstreamResponse
+from shared.face.answers import UpstreamRequest, UpstreamResponse
 
 LARGEST_BODY = 64 * 1024
-"""Bytes as they come over the wire; a real answer has a few kilobytes."""
+"""Bytes on the wire; a real response has a few kilobytes."""
 
 TIMEOUTS = {"connect": 1.5, "pool": 1.0, "read": 8.0, "write": 5.0}
-"""Seconds: for a connection, for a place in the pool, and between two bytes."""
+"""Seconds: to connect, to get a place in the pool, and between two bytes."""
 
 _URLS_REMEMBERED = 16
 
-# What h11 takes as the value of a header field. Its refusal would hold the value, which is the key.
+# The header values that h11 accepts. Its own error would contain the value, which is the key.
 _FIELD_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
-# First match counts. `False`: the request provably never left. Everything after that is ambiguous, also on a
-# connection that was kept alive: nobody can tell whether Face closed it before or after reading the request.
+# The first match counts. False: the request was certainly not sent. Everything else is ambiguous, also on a kept
+# connection: Face may have closed it before or after reading the request.
 _SEAM: tuple[tuple[type[Exception], type[UpstreamError], bool], ...] = (
     (httpx.ConnectTimeout, UpstreamTimeout, False),
     (httpx.PoolTimeout, UpstreamTimeout, False),
@@ -39,16 +39,16 @@ _SEAM: tuple[tuple[type[Exception], type[UpstreamError], bool], ...] = (
 
 
 def make_http_transport(verify: ssl.SSLContext | bool = True) -> httpx.AsyncHTTPTransport:
-    """Open the HTTP connections to Face: nothing from the environment, explicit limits.
+    """Open the HTTP connections to Face, with explicit limits.
 
-    A transport, and no `httpx.AsyncClient` around it: what that adds are redirects, cookies, and the proxies and
-    passwords of the environment, all of which are unwanted here.
+    There is no `httpx.AsyncClient` around this transport: it would add redirects, cookies, and the proxies and
+    passwords of the environment.
     """
     return httpx.AsyncHTTPTransport(
         verify=verify,
         trust_env=False,
-        # The shortest time that servers commonly keep an idle connection is 5 s. This side closes before that: a
-        # create that meets a connection which Face is closing is lost, because it must not be repeated.
+        # Servers commonly keep an idle connection for 5 s or more. This side closes it earlier: a create that is sent
+        # while Face closes the connection is lost, because it must not be repeated.
         limits=httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=4.0),
     )
 
@@ -62,13 +62,13 @@ _WITH_CONTENT = {**_ALWAYS, "Content-Type": "application/json"}
 
 
 class Transport:
-    """Sends requests to Face at one base URL, over connections that are its caller's to close."""
+    """Sends requests to Face at one base URL; the caller closes the connections."""
 
     def __init__(
         self, http: httpx.AsyncBaseTransport, base_url: str, *, timeouts: Mapping[str, float] = TIMEOUTS
     ) -> None:
         self._http = http
-        # As httpx writes it, which leaves out the default port: each URL is compared with what was meant.
+        # In the form of httpx, which omits the default port, because each URL is compared with it.
         self._base_url = str(httpx.URL(base_url)).removesuffix("/")
         self._extensions = {"timeout": timeouts}
         # Parsing takes a twentieth of a create's CPU time, and the URL of creates is always the same.
@@ -77,14 +77,14 @@ class Transport:
     async def exchange(
         self, request: UpstreamRequest, headers: Mapping[str, str], *, within: float
     ) -> UpstreamResponse:
-        """Send one request and read the answer within so many seconds, whatever its status is.
+        """Send one request and read the response within so many seconds, whatever its status.
 
-        Raises `UpstreamFailure` or `UpstreamTimeout`, with `request_sent` false only where that is certain, and
-        `KeyUnavailable` for header fields that cannot be sent.
+        Raises `UpstreamFailure` or `UpstreamTimeout`, with `request_sent` false only if that is certain, and
+        `KeyUnavailable` if a header field cannot be sent.
         """
         if not all(map(_FIELD_VALUE.fullmatch, headers.values())):
             raise KeyUnavailable("the credential has characters that a header field cannot carry")
-        with _errors_made_ours():
+        with _translated_errors():
             outgoing = self._build(request, headers)
             async with asyncio.timeout(within):
                 response = await self._http.handle_async_request(outgoing)
@@ -110,7 +110,7 @@ class Transport:
         if known := self._urls.get(path):
             return known
         url = httpx.URL(self._base_url + path)
-        # httpx resolves `..` and drops fragments: only what was meant may leave, with our key.
+        # httpx resolves `..` and drops fragments. Only the intended URL may get a request with our key.
         if str(url) != self._base_url + path or url.raw_path != path.encode():
             raise UpstreamFailure("the URL is not the one that was meant", request_sent=False)
         self._urls[path] = url
@@ -118,7 +118,7 @@ class Transport:
 
 
 @contextmanager
-def _errors_made_ours() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     try:
         yield
     except tuple(row[0] for row in _SEAM) as error:
@@ -127,7 +127,7 @@ def _errors_made_ours() -> Iterator[None]:
 
 
 async def _read_body(response: httpx.Response) -> bytes | None:
-    """The body, or None for one that is refused: for an error the status says enough, a success is nothing without."""
+    """Return the body, or None if it is compressed or too large: the status of an error says enough without it."""
     if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
         return None
     body = bytearray()

@@ -1,4 +1,4 @@
-"""Face API v1.1-preview.1: how its requests are built, and what its answers mean.
+"""Face API v1.1-preview.1: its requests and its responses.
 
 https://github.com/Azure/azure-rest-api-specs, specification/ai/data-plane/Face/preview/v1.1-preview.1
 """
@@ -8,7 +8,25 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import Field
 
-from shared.face import session_ids
+from shared.face.answers import (
+    AuditFunctions,
+    Digest,
+    Part,
+    UpstreamRequest,
+    UpstreamResponse,
+    broken,
+    ended,
+    failure,
+    identifier,
+    read,
+    read_all,
+    read_created,
+    read_part,
+    require_session,
+    session_path,
+    status_of,
+    verdict,
+)
 from shared.face.model import (
     AuditEntry,
     AuditPage,
@@ -19,19 +37,15 @@ from shared.face.model import (
     SessionSpec,
     SessionStatus,
 )
-from shared.face.outcomes import Digest, ended, failure, read_created, require_session, status_of, verdict
-from shared.face.reading import Part, read, read_all, read_part
 from shared.face.refusals import error_text
-from shared.face.wire import UpstreamRequest, UpstreamResponse, broken, identifier
 
 __all__ = [
     "API_VERSION",
+    "AUDIT",
     "CAN_SEND_RESULTS_TO_CLIENT",
     "MODES",
-    "audit_request",
     "create_request",
     "delete_request",
-    "read_audit",
     "read_created",
     "read_result",
     "result_request",
@@ -53,7 +67,7 @@ _STATUS = {
 # The entry holds "the HTTP status code returned to the client": a 204 where `sendResultsToClient` is false.
 _SUCCEEDED = (200, 204)
 
-# What phones write is passed on only where it can be nothing else than it should: no token fits either.
+# Phones write these fields. A value is passed on only if its form is right, which no token has.
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _OPERATION = re.compile(r"/face/v[0-9]\.[0-9](?:-preview\.[0-9])?(?:/[A-Za-z]{1,32}){1,4}")
 _METHOD = re.compile(r"[A-Z]{1,16}")
@@ -100,7 +114,7 @@ class _Verdict(Part):
 
 
 def create_request(spec: SessionSpec) -> UpstreamRequest:
-    """Ask for a session; the client names its device where `spec` has none."""
+    """Build the request for a new session; the client names its device if `spec` does not."""
     content: dict[str, object] = {
         "livenessOperationMode": spec.mode.value,
         "authTokenTimeToLiveInSeconds": spec.token_lifetime,
@@ -113,17 +127,17 @@ def create_request(spec: SessionSpec) -> UpstreamRequest:
 
 
 def result_request(session_id: str) -> UpstreamRequest:
-    """Ask how a session stands; raises `UpstreamSessionGone` for an id that no session can have."""
-    return UpstreamRequest("GET", session_ids.path_below(_SESSIONS, session_id))
+    """Build the request for a result; raises `UpstreamSessionGone` for an id that no session can have."""
+    return UpstreamRequest("GET", session_path(_SESSIONS, session_id))
 
 
 def delete_request(session_id: str) -> UpstreamRequest:
-    """Delete a session; raises `UpstreamSessionGone` for an id that no session can have."""
-    return UpstreamRequest("DELETE", session_ids.path_below(_SESSIONS, session_id))
+    """Build the request to delete a session; raises `UpstreamSessionGone` for an id that no session can have."""
+    return UpstreamRequest("DELETE", session_path(_SESSIONS, session_id))
 
 
 def read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
-    """Read how the session stands; raises `UpstreamFailure`.
+    """Read the result of a session; raises `UpstreamFailure`.
 
     Published examples show a result under the status `NotStarted`: the status decides.
     """
@@ -136,18 +150,18 @@ def read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
     if session.session_expired:
         return SessionResult(SessionStatus.EXPIRED, request_id=response.request_id)
     if status is SessionStatus.RESULT_AVAILABLE:
-        raise broken(response, "a result is announced, but there is none")
+        raise broken(response, "a result is announced, but missing")
     return SessionResult(status, request_id=response.request_id)
 
 
-def audit_request(session_id: str, page: AuditPage) -> UpstreamRequest:
-    """Ask for a session's attempts; raises `UpstreamSessionGone` for an id that no session can have."""
-    path = session_ids.path_below(_SESSIONS, session_id)
+def _audit_request(session_id: str, page: AuditPage) -> UpstreamRequest:
+    """Build the request for a session's attempts; raises `UpstreamSessionGone` for an id that no session can have."""
+    path = session_path(_SESSIONS, session_id)
     return UpstreamRequest("GET", f"{path}/audit?start={page.start}&top={page.top}")
 
 
-def read_audit(response: UpstreamResponse, session_id: str) -> tuple[AuditEntry, ...]:
-    """Read a session's attempts, the oldest first; raises `UpstreamFailure`."""
+def _read_audit(response: UpstreamResponse, session_id: str) -> tuple[AuditEntry, ...]:
+    """Read a session's attempts, oldest first; raises `UpstreamFailure`."""
     entries = read_all(_Entry, response)
     for entry in entries:
         require_session(entry.session_id, session_id, response)
@@ -157,7 +171,7 @@ def read_audit(response: UpstreamResponse, session_id: str) -> tuple[AuditEntry,
 def _ended(attempt: _Attempt, response: UpstreamResponse) -> SessionResult:
     return ended(
         _outcome(attempt.response, response),
-        attempts=1,  # This version shows the latest alone.
+        attempts=1,  # This version shows only the latest.
         digest=attempt.digest,
         request_id=identifier(attempt.request_id) or response.request_id,
     )
@@ -165,7 +179,7 @@ def _ended(attempt: _Attempt, response: UpstreamResponse) -> SessionResult:
 
 def _outcome(answered: _Response, response: UpstreamResponse) -> LivenessDecision | Failure:
     text = error_text(answered.body)
-    # Whatever else the answer holds: one with an error in it is no decision.
+    # An attempt with an error in it has no decision, whatever else it holds.
     has_error = isinstance(answered.body, dict) and answered.body.get("error") is not None
     if has_error or text.code or answered.status_code not in _SUCCEEDED:
         return failure(text.code, text.message, f"status {answered.status_code}")
@@ -199,5 +213,8 @@ def _milliseconds(text: str, response: UpstreamResponse) -> int:
         moment = datetime.fromisoformat(text)
         utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as problem:
-        raise broken(response, "a time that is none") from problem
+        raise broken(response, "not a time") from problem
     return (utc - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
+
+
+AUDIT: AuditFunctions | None = AuditFunctions(_audit_request, _read_audit)

@@ -1,11 +1,26 @@
-"""Face API v1.2: how its requests are built, and what its answers mean.
+"""Face API v1.2: its requests and its responses.
 
 https://github.com/Azure/azure-rest-api-specs, specification/ai/data-plane/Face/stable/v1.2
 """
 
 from pydantic import Field
 
-from shared.face import session_ids
+from shared.face.answers import (
+    AuditFunctions,
+    Digest,
+    Part,
+    UpstreamRequest,
+    UpstreamResponse,
+    broken,
+    ended,
+    failure,
+    read,
+    read_created,
+    require_session,
+    session_path,
+    status_of,
+    verdict,
+)
 from shared.face.model import (
     Failure,
     LivenessDecision,
@@ -14,12 +29,10 @@ from shared.face.model import (
     SessionSpec,
     SessionStatus,
 )
-from shared.face.outcomes import Digest, ended, failure, read_created, require_session, status_of, verdict
-from shared.face.reading import Part, read
-from shared.face.wire import UpstreamRequest, UpstreamResponse, broken
 
 __all__ = [
     "API_VERSION",
+    "AUDIT",
     "CAN_SEND_RESULTS_TO_CLIENT",
     "MODES",
     "create_request",
@@ -32,6 +45,7 @@ __all__ = [
 API_VERSION = "v1.2"
 MODES: tuple[LivenessMode, ...] = (LivenessMode.PASSIVE, LivenessMode.PASSIVE_ACTIVE)
 CAN_SEND_RESULTS_TO_CLIENT = False
+AUDIT: AuditFunctions | None = None
 
 _SESSIONS = f"/face/{API_VERSION}/detectLiveness-sessions"
 
@@ -73,7 +87,7 @@ class _Session(Part):
 
 
 def create_request(spec: SessionSpec) -> UpstreamRequest:
-    """Ask for a session of which no image is kept; the client names its device where `spec` has none."""
+    """Build the request for a new session without image; the client names its device if `spec` does not."""
     content: dict[str, object] = {
         "livenessOperationMode": spec.mode.value,
         "authTokenTimeToLiveInSeconds": spec.token_lifetime,
@@ -86,19 +100,19 @@ def create_request(spec: SessionSpec) -> UpstreamRequest:
 
 
 def result_request(session_id: str) -> UpstreamRequest:
-    """Ask how a session stands; raises `UpstreamSessionGone` for an id that no session can have."""
-    return UpstreamRequest("GET", session_ids.path_below(_SESSIONS, session_id))
+    """Build the request for a result; raises `UpstreamSessionGone` for an id that no session can have."""
+    return UpstreamRequest("GET", session_path(_SESSIONS, session_id))
 
 
 def delete_request(session_id: str) -> UpstreamRequest:
-    """Delete a session; raises `UpstreamSessionGone` for an id that no session can have."""
-    return UpstreamRequest("DELETE", session_ids.path_below(_SESSIONS, session_id))
+    """Build the request to delete a session; raises `UpstreamSessionGone` for an id that no session can have."""
+    return UpstreamRequest("DELETE", session_path(_SESSIONS, session_id))
 
 
 def read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
-    """Read how the session stands; raises `UpstreamFailure`.
+    """Read the result of a session; raises `UpstreamFailure`.
 
-    The answer also holds the session's token, which is not read.
+    The response also holds the session's token, which is not read.
     """
     session = read(_Session, response)
     require_session(session.session_id, session_id, response)
@@ -107,7 +121,7 @@ def read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
     if status is not SessionStatus.RESULT_AVAILABLE:
         return SessionResult(status, attempts=len(attempts), request_id=response.request_id)
     if not attempts and session.status == _SUCCEEDED:
-        raise broken(response, "a result is announced, but there is none")
+        raise broken(response, "a result is announced, but missing")
     latest = _latest(attempts, response)
     return ended(
         _outcome(session.status, latest),
@@ -128,7 +142,7 @@ def _latest(attempts: list[_Attempt], response: UpstreamResponse) -> _Attempt | 
 def _outcome(session_status: str, latest: _Attempt | None) -> LivenessDecision | Failure:
     if latest is None:
         return failure(None, None, session_status)
-    # Whatever else the attempt holds: one with an error in it is no decision.
+    # An attempt with an error in it has no decision, whatever else it holds.
     if session_status == latest.attempt_status == _SUCCEEDED and latest.error is None:
         return verdict(latest.result.liveness_decision if latest.result else None)
     ended_as = latest.attempt_status if session_status == _SUCCEEDED else session_status

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
-from shared.face import session_ids
+from shared.face.model import parse_session_id
 from shared.text import parse_json
 
 
@@ -51,7 +51,7 @@ class CollectMessage:
         content = parse_json(text.encode("utf-8", "replace"))
         if not isinstance(content, dict):
             raise ValueError("the message is not an object")
-        session_id = session_ids.parse(str(content.get("session_id")))
+        session_id = parse_session_id(str(content.get("session_id")))
         if session_id is None:
             raise ValueError("the message names no session")
         attempt, looks = content.get("attempt", 0), content.get("looks", 0)

@@ -10,7 +10,7 @@ import pytest
 
 from collect_result.use_case import collect_result
 from shared.app import build, install
-from shared.face.versions import API_VERSIONS
+from shared.face.endpoint import API_VERSIONS
 from shared.queues.message import CollectMessage, Reason
 from tests.support.broker import FACE_KEY, FUNCTION_KEY, Broker, running_broker
 

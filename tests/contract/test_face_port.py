@@ -8,9 +8,15 @@ import pytest
 from local.simulator import FaceSimulator
 from shared.app import build
 from shared.errors import UpstreamSessionGone, UpstreamTimeout
-from shared.face.model import AuditPage, Face, LivenessMode, SessionSpec, SessionStatus
-from shared.face.session_ids import parse
-from shared.face.versions import API_VERSIONS
+from shared.face.endpoint import API_VERSIONS
+from shared.face.model import (
+    AuditPage,
+    Face,
+    LivenessMode,
+    SessionSpec,
+    SessionStatus,
+    parse_session_id,
+)
 from shared.settings import Settings
 from tests.support.fake_face import FakeFace
 
@@ -46,7 +52,7 @@ async def test_created_sessions_are_apart_and_not_started(port: Face) -> None:
 
     assert first.session_id != second.session_id
     assert first.auth_token != second.auth_token
-    assert parse(first.session_id) == first.session_id
+    assert parse_session_id(first.session_id) == first.session_id
     result = await port.result(first.session_id, REQUEST_ID)
     assert (result.status, result.attempts, result.decision) == (SessionStatus.NOT_STARTED, 0, None)
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from shared.errors import StorageUnavailable
-from shared.face.retries import Patience
+from shared.face.calls import Patience
 from shared.storage.port import Table
 from shared.web.catalogue import CATALOGUE
 from tests.support.broker import FACE_KEY, FUNCTION_KEY, Broker, running_broker

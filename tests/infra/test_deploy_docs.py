@@ -57,7 +57,7 @@ def test_all_parameters_are_described_and_no_others(bicep: Bicep) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "start", "end"),
-    [("regionType", "A region: ", "The broker: "), ("brokerType", "The broker: ", "`faceMaxTps` is what")],
+    [("regionType", "A region: ", "The broker: "), ("brokerType", "The broker: ", "`faceMaxTps` is the")],
 )
 def test_all_parts_of_a_parameter_are_named(
     templates: Mapping[str, Compiled], kind: str, start: str, end: str

@@ -17,11 +17,10 @@ from local.simulator import FaceSimulator
 from shared.app import App, build, install
 from shared.clock import Sleep
 from shared.face.budget import Budget
-from shared.face.client import FaceClient
+from shared.face.calls import Patience
+from shared.face.client import FaceClient, load_version
 from shared.face.model import Face
-from shared.face.retries import Patience
 from shared.face.transport import make_http_transport
-from shared.face.versions import load_version
 from shared.keys.credentials import KeyCredential
 from shared.keys.secret import Secret, StaticSecret
 from shared.settings import Settings

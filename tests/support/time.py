@@ -1,11 +1,13 @@
 """Time in tests: a clock that a test moves, and an event loop that jumps to its next timer."""
 
 import asyncio
+import functools
 import selectors
-from collections.abc import Coroutine
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, ParamSpec, TypeVar
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 START_MS: Final = 1_800_000_240_000
 """The unix time at which virtual time begins: four minutes into a window of ten that is aligned to the clock."""
@@ -62,6 +64,16 @@ def run_in_virtual_time(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run one coroutine that does no I/O on a loop whose time starts at 0."""
     with asyncio.Runner(loop_factory=_Loop) as runner:
         return runner.run(coroutine)
+
+
+def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Decorate an asynchronous test that does no I/O, to run it on a loop whose time starts at 0."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        run_in_virtual_time(test(*args, **kwargs))
+
+    return run
 
 
 def virtual_clock() -> int:

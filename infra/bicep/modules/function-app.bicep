@@ -156,7 +156,7 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
       FACE_API_VERSION: broker.?faceApiVersion ?? 'v1.1-preview.1'
       FACE_AUTH: broker.?faceAuth ?? 'key'
       FACE_ENDPOINT: faceEndpoint
-      FACE_MAX_TPS: string(broker.?faceMaxTps ?? 10)
+      FACE_MAX_TPS: string(broker.?faceMaxTps ?? 6)
       FRONT_DOOR_ID: frontDoorId
       KEY_VAULT_URL: keyVaultUri
       PUBLIC_BASE_URL: publicBaseUrl

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from shared.events.cloud_event import COMPLETED, EXPIRED
+from shared.face.endpoint import API_VERSIONS, REGION_NAMES
 from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
-from shared.face.regions import REGION_NAMES
-from shared.face.versions import API_VERSIONS
 from shared.sessions.record import SessionRecord
 from shared.text import continued
 

@@ -1,20 +1,21 @@
-"""What the client is tested with: a credential, a client with short deadlines, and answers of Face."""
+"""Doubles for the tests of the client: a credential, a Face in memory, clients, and responses of Face."""
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 import httpx
 
 from shared.face import v1_1_preview_1
+from shared.face.answers import UpstreamResponse
 from shared.face.budget import Budget
-from shared.face.client import FaceClient
+from shared.face.calls import CREATE_PATIENCE, READ_PATIENCE, Patience
+from shared.face.client import ApiVersion, FaceClient
 from shared.face.model import LivenessMode, SessionSpec
-from shared.face.retries import CREATE_PATIENCE, READ_PATIENCE, Patience
 from shared.face.transport import make_http_transport
-from shared.face.versions import ApiVersion
-from shared.face.wire import UpstreamResponse
 from tests.shared.face.fault_server import answer_json
 
 KEY = "canary-face-key-0123456789abcdef"
@@ -67,14 +68,17 @@ NOT_IDS = [
     SESSION + "0",
     SESSION * 300,
 ]
-"""What a lenient reader might take for a session id, and what would lead a URL elsewhere."""
+"""Texts that a lenient parser might accept as a session id, and texts that would change the URL."""
 
 SHORT = Patience(total=4.0, per_try=0.6)
 """Deadlines that tests can wait for, and that a loaded machine keeps."""
 
+HANG = None
+"""A step of `ScriptedFace` that never answers."""
+
 
 class FakeCredential:
-    """Holds keys and hands out the first; `renew` drops it where there is another one."""
+    """Holds keys and returns the first; `renew` drops it if there is another one."""
 
     def __init__(self, *keys: str) -> None:
         self.keys = list(keys) or [KEY]
@@ -92,7 +96,7 @@ class FakeCredential:
 
 
 class RecordedSleep:
-    """Waits for nothing, and remembers for how long it was asked to."""
+    """Records the waits and does not wait."""
 
     def __init__(self) -> None:
         self.waits: list[float] = []
@@ -102,8 +106,56 @@ class RecordedSleep:
         await asyncio.sleep(0)
 
 
+class ScriptedFace(httpx.AsyncBaseTransport):
+    """Face in memory: takes one step for each request, and repeats the last one.
+
+    A step is a status with content (JSON or bytes) and header fields, an exception that the request ends in, or `HANG`.
+    `requests` holds what came, `times` when it came (loop time).
+    """
+
+    def __init__(self, *steps: "Step") -> None:
+        self._steps = list(steps)
+        self.requests: list[httpx.Request] = []
+        self.times: list[float] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        self.times.append(asyncio.get_running_loop().time())
+        step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
+        if isinstance(step, Exception):
+            raise step
+        if step is None:
+            await asyncio.Event().wait()
+            raise AssertionError("nothing ends this wait")
+        status, content, headers = step if len(step) == 3 else (*step, {})
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        fields = {"Content-Type": "application/json", **headers}
+        return httpx.Response(status, headers=fields, stream=httpx.ByteStream(body))
+
+    def client(
+        self,
+        *,
+        version: ApiVersion = v1_1_preview_1,
+        credential: FakeCredential | None = None,
+        budget: Budget | None = None,
+    ) -> FaceClient:
+        """Make a client of this Face with the patience of production and the longest jitter."""
+        now = asyncio.get_running_loop().time
+        return FaceClient(
+            self,
+            "http://127.0.0.1:1",
+            version,
+            credential or FakeCredential(),
+            budget or Budget(10, monotonic=now),
+            random=lambda: 1.0,
+        )
+
+
+Step: TypeAlias = tuple[int, object] | tuple[int, object, Mapping[str, str]] | Exception | None
+
+
 def plain_http_transport() -> httpx.AsyncHTTPTransport:
-    """Open connections as in production, without reading the certificates of this machine, which takes time."""
+    """Open connections as in production, but without loading this machine's certificates, which is slow."""
     return make_http_transport(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
@@ -118,7 +170,7 @@ async def face_client(
     patience: Patience | None = SHORT,
     http: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[FaceClient]:
-    """Make a client that is closed in the end, with the longest jitter; patience None: as in production."""
+    """Make a client that is closed at the end, with the longest jitter; patience None: as in production."""
     async with http or plain_http_transport() as opened:
         yield FaceClient(
             opened,
@@ -134,5 +186,5 @@ async def face_client(
 
 
 def response(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> UpstreamResponse:
-    """Answer as the transport hands it over."""
+    """Build a response as the transport returns it."""
     return UpstreamResponse(status, {"content-type": "application/json", **(headers or {})}, body)

@@ -6,9 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import UpstreamThrottled
-from shared.face.budget import LONGEST_PAUSE, Budget, Lane
+from shared.face.budget import (
+    DECREASE_EVERY,
+    LONGEST_RECOVERY,
+    LOWEST_RATE,
+    QUIET_RATE,
+    RECOVERY_CALLS,
+    RECOVERY_SECONDS,
+    Budget,
+    Lane,
+)
 from tests.shared.face.json_values import unhurried
-from tests.support.time import run_in_virtual_time
+from tests.support.time import in_virtual_time, run_in_virtual_time
 
 LONG = 60.0
 
@@ -17,344 +26,173 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def virtual_budget(rate: float) -> Budget:
-    return Budget(rate, monotonic=asyncio.get_running_loop().time)
+def virtual_budget(ceiling: float) -> Budget:
+    return Budget(ceiling, monotonic=asyncio.get_running_loop().time)
 
 
-async def drain(budget: Budget) -> None:
-    """Take the whole burst."""
-    for _ in range(int(budget.burst)):
+async def drain(budget: Budget, *, creates: int) -> None:
+    """Take the tokens of creates that are there at once."""
+    for _ in range(creates):
+        await budget.take(Lane.CREATE, 0.0)
+
+
+async def refusal_of(budget: Budget, lane: Lane, within: float = LONG) -> UpstreamThrottled:
+    """Ask for a turn that is refused at once, and return the error."""
+    asked_at = now()
+    with pytest.raises(UpstreamThrottled) as refusal:
+        await budget.take(lane, within)
+    assert now() == asked_at
+    assert not refusal.value.request_sent
+    return refusal.value
+
+
+async def busy_budget(ceiling: float) -> Budget:
+    """Make a budget whose rate is in use."""
+    budget = virtual_budget(ceiling)
+    for _ in range(30 * int(ceiling)):
+        await budget.take(Lane.READ, LONG)
+    await asyncio.sleep(1.0)
+    return budget
+
+
+async def decrease(budget: Budget) -> float:
+    """Report a 429 to a call that begins now, and return the new rate."""
+    budget.slow_down(now())
+    return budget.rate
+
+
+@in_virtual_time
+async def test_creates_get_half_of_the_burst_at_once_and_then_half_of_the_rate() -> None:
+    """Creates take their turns in the order in which they came; the other half is for the reads that they need."""
+    budget = virtual_budget(10)
+    admitted: list[tuple[int, float]] = []
+
+    async def create(number: int) -> None:
         await budget.take(Lane.CREATE, LONG)
+        admitted.append((number, round(now(), 6)))
+
+    await asyncio.gather(*(create(number) for number in range(8)))
+    assert admitted == [(0, 0.0), (1, 0.0), (2, 0.0), (3, 0.0), (4, 0.0), (5, 0.2), (6, 0.4), (7, 0.6)]
 
 
-def test_burst_is_admitted_at_once_and_then_the_rate() -> None:
-    """After the burst, creates come through one by one at the rate, in the order in which they came."""
-
-    async def scenario() -> list[tuple[int, float]]:
-        budget = virtual_budget(10)
-        admitted: list[tuple[int, float]] = []
-
-        async def create(number: int) -> None:
-            await budget.take(Lane.CREATE, LONG)
-            admitted.append((number, round(now(), 6)))
-
-        await asyncio.gather(*(create(number) for number in range(8)))
-        return admitted
-
-    expected = [(0, 0.0), (1, 0.0), (2, 0.0), (3, 0.0), (4, 0.0), (5, 0.1), (6, 0.2), (7, 0.3)]
-    assert expected == run_in_virtual_time(scenario())
+@in_virtual_time
+async def test_create_that_would_wait_too_long_is_refused_at_once() -> None:
+    """The first create that would wait for more than 2 s is refused without waiting; the error says how long."""
+    budget = virtual_budget(10)
+    await drain(budget, creates=5)
+    waiting = [asyncio.ensure_future(budget.take(Lane.CREATE, LONG)) for _ in range(10)]
+    await asyncio.sleep(0)
+    assert (await refusal_of(budget, Lane.CREATE)).retry_after == pytest.approx(2.2)
+    await asyncio.gather(*waiting)
+    assert now() == pytest.approx(2.0)
 
 
-def test_create_that_would_wait_too_long_is_refused_at_once() -> None:
-    """The first create that would wait for more than 2 s is told so without waiting, and how long it would be."""
-
-    async def scenario() -> tuple[int, UpstreamThrottled, float]:
-        budget = virtual_budget(10)
-        await drain(budget)
-        waiting = [asyncio.ensure_future(budget.take(Lane.CREATE, LONG)) for _ in range(20)]
-        await asyncio.sleep(0)
-        with pytest.raises(UpstreamThrottled) as refusal:
-            await budget.take(Lane.CREATE, LONG)
-        refused_at = now()
-        await asyncio.gather(*waiting)
-        return len(waiting), refusal.value, refused_at
-
-    waiting, refusal, refused_at = run_in_virtual_time(scenario())
-    assert (waiting, refused_at) == (20, 0.0)
-    assert refusal.retry_after == pytest.approx(2.1)
-    assert not refusal.request_sent
-
-
-def test_read_that_would_wait_too_long_is_refused_at_once() -> None:
+@in_virtual_time
+async def test_read_that_would_wait_too_long_is_refused_at_once() -> None:
     """A read waits for a quarter of a second at most, and takes nothing that is kept for creates."""
-
-    async def scenario() -> UpstreamThrottled:
-        budget = virtual_budget(2)
-        await budget.take(Lane.READ, LONG)
-        with pytest.raises(UpstreamThrottled) as refusal:
-            await budget.take(Lane.READ, LONG)
-        await budget.take(Lane.CREATE, 0.0)
-        return refusal.value
-
-    refusal = run_in_virtual_time(scenario())
-    assert refusal.retry_after == pytest.approx(0.5)
-    assert not refusal.request_sent
+    budget = virtual_budget(2)
+    await budget.take(Lane.READ, LONG)
+    assert (await refusal_of(budget, Lane.READ)).retry_after == pytest.approx(0.5)
+    await budget.take(Lane.CREATE, 0.0)
 
 
-def test_wait_ends_with_the_deadline_of_the_call() -> None:
+@in_virtual_time
+async def test_wait_ends_with_the_deadline_of_the_call() -> None:
     """A create with little time left does not wait for the two seconds that it could."""
-
-    async def scenario() -> None:
-        budget = virtual_budget(1)
-        await drain(budget)
-        with pytest.raises(UpstreamThrottled):
-            await budget.take(Lane.CREATE, 0.5)
-        assert now() == 0.0
-        await budget.take(Lane.CREATE, 1.0)
-
-    run_in_virtual_time(scenario())
+    budget = virtual_budget(2)
+    await drain(budget, creates=1)
+    await refusal_of(budget, Lane.CREATE, within=0.9)
+    await budget.take(Lane.CREATE, 1.0)
 
 
-def test_creates_go_ahead_of_reads_that_wait() -> None:
-    """A read that waits lets creates pass that came after it, and comes through once they are served."""
+@in_virtual_time
+async def test_read_that_waits_lets_creates_pass() -> None:
+    """A create that comes after a waiting read gets its turn first."""
+    budget = virtual_budget(10)
+    order: list[tuple[str, float]] = []
 
-    async def scenario() -> list[tuple[str, float]]:
-        budget = virtual_budget(100)
-        await drain(budget)
-        await asyncio.sleep(0.1)
-        order: list[tuple[str, float]] = []
+    async def take(lane: Lane) -> None:
+        await budget.take(lane, LONG)
+        order.append((lane.name, round(now(), 6)))
 
-        async def take(lane: Lane, name: str) -> None:
-            await budget.take(lane, LONG)
-            order.append((name, round(now(), 6)))
-
-        read = asyncio.ensure_future(take(Lane.READ, "read"))
-        await asyncio.sleep(0.05)
-        await asyncio.gather(*(take(Lane.CREATE, f"create {number}") for number in range(3)))
-        await read
-        return order
-
-    expected = [("create 0", 0.15), ("create 1", 0.15), ("create 2", 0.15), ("read", 0.29)]
-    assert expected == run_in_virtual_time(scenario())
+    for _ in range(5):
+        await budget.take(Lane.READ, 0.0)
+    read = asyncio.ensure_future(take(Lane.READ))
+    await asyncio.sleep(0.05)
+    await take(Lane.CREATE)
+    await read
+    assert order == [("CREATE", 0.05), ("READ", 0.2)]
 
 
-def test_read_is_refused_where_waiting_creates_come_first() -> None:
-    """While creates wait for their turn, a read is told how long it takes until there is room for it too."""
+@in_virtual_time
+async def test_neither_lane_starves_the_other() -> None:
+    """Under endless demand of both lanes, creates and reads each get half of the rate, and creates are prompt."""
+    budget = virtual_budget(10)
+    admitted = {Lane.CREATE: 0, Lane.READ: 0}
 
-    async def scenario() -> float | None:
-        budget = virtual_budget(10)
-        await drain(budget)
-        creates = [asyncio.ensure_future(budget.take(Lane.CREATE, LONG)) for _ in range(3)]
-        await asyncio.sleep(0)
-        with pytest.raises(UpstreamThrottled) as refusal:
-            await budget.take(Lane.READ, LONG)
-        await asyncio.gather(*creates)
-        return refusal.value.retry_after
-
-    assert run_in_virtual_time(scenario()) == pytest.approx((1 + 2.5 + 3) / 10)
-
-
-def test_creates_are_not_starved_by_reads() -> None:
-    """However many reads ask, a create is admitted at once every second."""
-
-    async def scenario() -> list[float]:
-        budget = virtual_budget(10)
-
-        async def poll() -> None:
-            while True:
-                try:
-                    await budget.take(Lane.READ, LONG)
-                except UpstreamThrottled as refusal:
-                    await asyncio.sleep(refusal.retry_after or 0.0)
-
-        polls = [asyncio.ensure_future(poll()) for _ in range(50)]
-        waits = []
-        for _ in range(20):
-            await asyncio.sleep(1)
-            asked_at = now()
-            await budget.take(Lane.CREATE, LONG)
-            waits.append(now() - asked_at)
-        for task in polls:
-            task.cancel()
-        await asyncio.gather(*polls, return_exceptions=True)
-        return waits
-
-    assert run_in_virtual_time(scenario()) == [0.0] * 20
-
-
-def test_reads_get_what_creates_leave() -> None:
-    """Below the rate, reads come through beside creates."""
-
-    async def scenario() -> int:
-        budget = virtual_budget(10)
-        reads = 0
-        for _ in range(50):
-            await budget.take(Lane.CREATE, LONG)
-            await budget.take(Lane.READ, LONG)
-            reads += 1
-            await asyncio.sleep(0.2)
-        return reads
-
-    assert run_in_virtual_time(scenario()) == 50
-
-
-def test_pause_keeps_everybody_away_until_it_is_over() -> None:
-    """After a pause was asked for, no call is admitted before its end, and the refused are told when that is."""
-
-    async def scenario() -> None:
-        budget = virtual_budget(10)
-        budget.pause(5)
-        budget.pause(1)
-        for lane in Lane:
-            with pytest.raises(UpstreamThrottled) as refusal:
-                await budget.take(lane, LONG)
-            assert refusal.value.retry_after == pytest.approx(5)
-        await asyncio.sleep(4)
-        await budget.take(Lane.CREATE, LONG)
-        assert now() == pytest.approx(5)
-        await budget.take(Lane.READ, LONG)
-
-    run_in_virtual_time(scenario())
-
-
-def test_pause_reaches_those_who_wait_already() -> None:
-    """A create that was waiting when the pause began waits for its end, or is refused where that is too late."""
-
-    async def scenario() -> list[float | None]:
-        budget = virtual_budget(1)
-        await drain(budget)
-
-        async def create() -> float | None:
+    async def demand(lane: Lane) -> None:
+        while True:
             try:
-                await budget.take(Lane.CREATE, LONG)
-            except UpstreamThrottled:
-                return None
-            return now()
+                await budget.take(lane, LONG)
+                admitted[lane] += 1
+            except UpstreamThrottled as refusal:
+                await asyncio.sleep(refusal.retry_after or 0.0)
 
-        waiting = [asyncio.ensure_future(create()) for _ in range(2)]
-        await asyncio.sleep(0.5)
-        budget.pause(1)
-        return await asyncio.gather(*waiting)
-
-    assert run_in_virtual_time(scenario()) == [1.5, 2.0]
-
-
-def test_pause_is_a_minute_at_most() -> None:
-    """A mistaken wait of a day does not shut the broker off for a day."""
-
-    async def scenario() -> float | None:
-        budget = virtual_budget(10)
-        budget.pause(86_400)
-        with pytest.raises(UpstreamThrottled) as refusal:
-            await budget.take(Lane.CREATE, LONG)
-        return refusal.value.retry_after
-
-    assert run_in_virtual_time(scenario()) == LONGEST_PAUSE
+    tasks = [asyncio.ensure_future(demand(lane)) for lane in Lane for _ in range(20)]
+    await asyncio.sleep(100)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert admitted[Lane.CREATE] == pytest.approx(500, abs=10)
+    assert admitted[Lane.READ] == pytest.approx(500, abs=10)
 
 
-@pytest.mark.parametrize("rate", [0.1, 20 / 60, 1, 10, 1000])
-def test_either_lane_is_admitted_at_any_rate(rate: float) -> None:
-    """From the slowest setting to the fastest there is room for a read and for a create."""
-
-    async def scenario() -> None:
-        budget = virtual_budget(rate)
+@in_virtual_time
+async def test_reads_may_use_all_that_creates_leave() -> None:
+    """Without creates, reads get the whole rate."""
+    budget = virtual_budget(10)
+    for _ in range(105):
         await budget.take(Lane.READ, LONG)
-        await budget.take(Lane.CREATE, LONG)
-
-    run_in_virtual_time(scenario())
+    assert now() == pytest.approx(10.0)
 
 
-def test_cancelled_create_lets_the_next_one_through() -> None:
-    """A create that goes away while it waits neither takes a turn nor keeps others from theirs."""
-
-    async def scenario() -> float:
-        budget = virtual_budget(1)
-        await drain(budget)
-        first, second = (asyncio.ensure_future(budget.take(Lane.CREATE, LONG)) for _ in range(2))
-        await asyncio.sleep(0.1)
-        first.cancel()
-        await second
-        with pytest.raises(asyncio.CancelledError):
-            await first
-        return now()
-
-    assert run_in_virtual_time(scenario()) == pytest.approx(1.0)
+@pytest.mark.parametrize("ceiling", [0.1, 20 / 60, 1, 10, 1000])
+@in_virtual_time
+async def test_either_lane_is_admitted_at_any_ceiling(ceiling: float) -> None:
+    """From the lowest setting to the highest there is room for a read and for a create."""
+    budget = virtual_budget(ceiling)
+    await budget.take(Lane.READ, LONG)
+    await budget.take(Lane.CREATE, LONG)
 
 
-_STEPS = st.lists(
-    st.tuples(
-        st.floats(0, 1.5),
-        st.sampled_from(["CREATE", "READ", "cancel", "pause"]),
-        st.integers(1, 8),
-    ),
-    max_size=40,
-)
+@in_virtual_time
+async def test_cancelled_create_lets_the_next_one_through() -> None:
+    """A create that is cancelled while it waits neither takes a turn nor keeps others from theirs."""
+    budget = virtual_budget(2)
+    await drain(budget, creates=1)
+    first, second = (asyncio.ensure_future(budget.take(Lane.CREATE, LONG)) for _ in range(2))
+    await asyncio.sleep(0.1)
+    first.cancel()
+    await second
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert now() == pytest.approx(1.0)
 
 
-class _Traffic:
-    """Calls that come and go, and what became of them."""
-
-    def __init__(self, rate: float) -> None:
-        self.budget = virtual_budget(rate)
-        self.admitted: list[float] = []
-        self.refusals: list[UpstreamThrottled] = []
-        self.create_waits: list[float] = []
-        self._tasks: list[asyncio.Future[None]] = []
-
-    async def play(self, steps: list[tuple[float, str, int]]) -> Self:
-        for wait, step, number in steps:
-            await asyncio.sleep(wait)
-            if step == "pause":
-                self.budget.pause(number / 4)
-            elif step == "cancel":
-                for task in self._tasks[-number:]:
-                    task.cancel()
-            else:
-                self._tasks += [asyncio.ensure_future(self._take(Lane[step])) for _ in range(number)]
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        return self
-
-    async def _take(self, lane: Lane) -> None:
-        asked_at = now()
-        try:
-            await self.budget.take(lane, LONG)
-            self.admitted.append(now())
-        except UpstreamThrottled as refusal:
-            self.refusals.append(refusal)
-        if lane is Lane.CREATE:
-            self.create_waits.append(now() - asked_at)
-
-
-async def _play(rate: float, steps: list[tuple[float, str, int]]) -> _Traffic:
-    return await _Traffic(rate).play(steps)
-
-
-@unhurried
-@given(rate=st.floats(0.1, 50), steps=_STEPS)
-def test_no_window_admits_more_than_rate_and_burst(rate: float, steps: list[tuple[float, str, int]]) -> None:
-    """Whatever comes when, no window of T seconds has more than rate * T + burst calls, and no wait exceeds 2 s."""
-    traffic = run_in_virtual_time(_play(rate, steps))
-    for first, begin in enumerate(traffic.admitted):
-        for count, end in enumerate(traffic.admitted[first:], start=1):
-            assert count <= rate * (end - begin) + traffic.budget.burst + 1e-6
-    assert all(wait <= Lane.CREATE.value + 1e-6 for wait in traffic.create_waits)
-    assert all(refusal.retry_after and not refusal.request_sent for refusal in traffic.refusals)
-
-
-@unhurried
-@given(rate=st.floats(1, 50), reads=st.integers(1, 30))
-def test_create_is_never_refused_because_of_reads(rate: float, reads: int) -> None:
-    """However many reads came before, a create finds the part of the burst that is kept for it."""
-
-    async def scenario() -> None:
-        budget = virtual_budget(rate)
-        await asyncio.gather(*(budget.take(Lane.READ, LONG) for _ in range(reads)), return_exceptions=True)
-        asked_at = now()
-        await budget.take(Lane.CREATE, 0.0)
-        assert now() == asked_at
-
-    run_in_virtual_time(scenario())
-
-
-def test_room_is_refused_just_where_a_create_would_be() -> None:
-    """Who asks beforehand hears what a create would, and takes nothing by asking."""
-
-    async def scenario() -> tuple[list[bool], list[bool]]:
-        budget = virtual_budget(10)
-        await drain(budget)
-        waiting: list[asyncio.Future[None]] = []
-        has_room = []
-        for _ in range(22):
-            answers = [_has_room(budget) for _ in range(3)]
-            assert len(set(answers)) == 1
-            has_room.append(answers[0])
-            waiting.append(asyncio.ensure_future(budget.take(Lane.CREATE, LONG)))
-            await asyncio.sleep(0)
-        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-        return has_room, [outcome is None for outcome in outcomes]
-
-    has_room, admitted = run_in_virtual_time(scenario())
-    assert has_room == admitted == [True] * 20 + [False] * 2
+@in_virtual_time
+async def test_room_is_refused_exactly_if_a_create_would_be() -> None:
+    """Asking for room answers what a create would get, and takes nothing."""
+    budget = virtual_budget(10)
+    has_room: list[bool] = []
+    waiting: list[asyncio.Future[float]] = []
+    for _ in range(18):
+        answers = {_has_room(budget) for _ in range(3)}
+        assert len(answers) == 1
+        has_room += answers
+        waiting.append(asyncio.ensure_future(budget.take(Lane.CREATE, LONG)))
+        await asyncio.sleep(0)
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert has_room == [isinstance(outcome, float) for outcome in outcomes] == [True] * 15 + [False] * 3
 
 
 def _has_room(budget: Budget) -> bool:
@@ -363,3 +201,187 @@ def _has_room(budget: Budget) -> bool:
     except UpstreamThrottled:
         return False
     return True
+
+
+@in_virtual_time
+async def test_429_halves_the_rate() -> None:
+    """A busy instance goes on with half of its rate and half of its burst."""
+    budget = await busy_budget(8)
+    assert await decrease(budget) == 4.0
+    await drain(budget, creates=2)
+    assert (await refusal_of(budget, Lane.CREATE, within=0.1)).retry_after == pytest.approx(0.5, rel=0.01)
+
+
+@in_virtual_time
+async def test_429s_of_calls_that_began_before_the_last_decrease_count_once() -> None:
+    """They answer to the old rate, and so do the calls of the next seconds."""
+    budget = await busy_budget(8)
+    began = [await budget.take(Lane.READ, 0.0) for _ in range(3)]
+    for turn in began:
+        budget.slow_down(turn)
+    assert budget.rate == 4.0
+    await asyncio.sleep(DECREASE_EVERY - 0.1)
+    before = budget.rate
+    assert await decrease(budget) == before
+    await asyncio.sleep(0.2)
+    assert await decrease(budget) < before
+
+
+@in_virtual_time
+async def test_quiet_instance_starts_from_what_it_used() -> None:
+    """An instance that makes few calls is lowered in one step to a rate that has an effect, and no lower."""
+    budget = virtual_budget(10)
+    await asyncio.sleep(600)
+    assert await decrease(budget) == QUIET_RATE / 2
+
+    budget = virtual_budget(10)
+    for _ in range(200):
+        await asyncio.sleep(1)
+        await budget.take(Lane.READ, 0.0)
+    assert await decrease(budget) == pytest.approx(1.0, abs=0.1)
+
+
+@in_virtual_time
+async def test_rate_never_falls_to_zero() -> None:
+    """However many 429s come, a create is admitted again after some seconds."""
+    budget = virtual_budget(10)
+    for _ in range(30):
+        await asyncio.sleep(DECREASE_EVERY)
+        assert await decrease(budget) >= LOWEST_RATE
+    wait = (await refusal_of(budget, Lane.CREATE)).retry_after if not _has_room(budget) else 0.0
+    await asyncio.sleep(wait or 0.0)
+    await budget.take(Lane.CREATE, LONG)
+
+
+@in_virtual_time
+async def test_rate_comes_back_by_time_and_calls() -> None:
+    """A busy instance is back where Face refused after 30 s and 120 calls, and then goes on to the ceiling."""
+    budget = await busy_budget(8)
+    await decrease(budget)
+    rates = []
+    for _ in range(90):
+        rates.append(budget.rate)
+        await asyncio.sleep(1)
+        for _ in range(RECOVERY_CALLS // 20):
+            await budget.take(Lane.READ, LONG)
+    assert rates == sorted(rates)
+    assert rates[0] == pytest.approx(4.0, abs=0.1)
+    assert rates[int(RECOVERY_SECONDS) // 2] > 0.9 * 8
+    assert rates[int(RECOVERY_SECONDS) + 1] == 8.0
+    lowered = await decrease(budget)
+    await asyncio.sleep(RECOVERY_SECONDS)
+    assert budget.rate < 1.2 * lowered
+
+
+@in_virtual_time
+async def test_quiet_instance_comes_back_by_time_alone() -> None:
+    """Without calls the rate grows slowly: after 15 minutes it is back at the rate that the decrease started from."""
+    budget = virtual_budget(8)
+    await asyncio.sleep(600)
+    await decrease(budget)
+    await asyncio.sleep(RECOVERY_SECONDS)
+    assert budget.rate < 0.6 * QUIET_RATE
+    await asyncio.sleep(LONGEST_RECOVERY - RECOVERY_SECONDS)
+    assert budget.rate == pytest.approx(QUIET_RATE)
+    await asyncio.sleep(6 * LONGEST_RECOVERY)
+    assert budget.rate == 8.0
+
+
+@in_virtual_time
+async def test_decrease_reaches_creates_that_wait_already() -> None:
+    """A create whose turn comes too late at the new rate is refused; the others wait for it."""
+    budget = await busy_budget(4)
+    await drain(budget, creates=2)
+
+    async def create() -> float | None:
+        try:
+            await budget.take(Lane.CREATE, LONG)
+        except UpstreamThrottled:
+            return None
+        return now() - began
+
+    began = now()
+    waiting = [asyncio.ensure_future(create()) for _ in range(4)]
+    await asyncio.sleep(0.1)
+    await decrease(budget)
+    first, *_, last = await asyncio.gather(*waiting)
+    assert first is not None
+    assert 0.5 < first < 1.0
+    assert last is None
+
+
+_STEPS = st.lists(
+    st.tuples(st.floats(0, 3), st.sampled_from(["CREATE", "READ", "cancel", "429"]), st.integers(1, 8)),
+    max_size=40,
+)
+
+
+class _Traffic:
+    """Calls that come and go, and what became of them."""
+
+    def __init__(self, ceiling: float) -> None:
+        self.budget = virtual_budget(ceiling)
+        self.admitted: list[float] = []
+        self.refusals: list[UpstreamThrottled] = []
+        self.create_waits: list[float] = []
+        self.rates: list[float] = []
+        self._tasks: list[asyncio.Future[None]] = []
+
+    async def play(self, steps: list[tuple[float, str, int]]) -> Self:
+        for wait, step, number in steps:
+            await asyncio.sleep(wait)
+            if step == "429":
+                self.budget.slow_down(now() - number / 8)
+            elif step == "cancel":
+                for task in self._tasks[-number:]:
+                    task.cancel()
+            else:
+                self._tasks += [asyncio.ensure_future(self._take(Lane[step])) for _ in range(number)]
+            self.rates.append(self.budget.rate)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        return self
+
+    async def _take(self, lane: Lane) -> None:
+        asked_at = now()
+        try:
+            self.admitted.append(await self.budget.take(lane, LONG))
+        except UpstreamThrottled as refusal:
+            self.refusals.append(refusal)
+        if lane is Lane.CREATE:
+            self.create_waits.append(now() - asked_at)
+
+
+@unhurried
+@given(ceiling=st.floats(0.1, 50), steps=_STEPS)
+def test_no_window_admits_more_than_ceiling_and_burst(
+    ceiling: float, steps: list[tuple[float, str, int]]
+) -> None:
+    """Whatever comes when, no T seconds have more than ceiling * T + burst calls, and no create waits over 2 s."""
+
+    async def play() -> _Traffic:
+        return await _Traffic(ceiling).play(steps)
+
+    traffic = run_in_virtual_time(play())
+    for first, begin in enumerate(traffic.admitted):
+        for count, end in enumerate(traffic.admitted[first:], start=1):
+            assert count <= ceiling * (end - begin) + max(2.0, ceiling) + 1e-6
+    assert all(wait <= Lane.CREATE.value + 1e-6 for wait in traffic.create_waits)
+    assert all(refusal.retry_after and not refusal.request_sent for refusal in traffic.refusals)
+    assert all(LOWEST_RATE <= rate <= ceiling for rate in traffic.rates)
+
+
+@unhurried
+@given(ceiling=st.floats(1, 50), reads=st.integers(1, 60), slowed=st.booleans())
+def test_create_is_never_refused_because_of_reads(ceiling: float, reads: int, slowed: bool) -> None:
+    """However many reads came before, a create finds the part of the burst that is kept for it."""
+
+    async def scenario() -> None:
+        budget = virtual_budget(ceiling)
+        if slowed:
+            await decrease(budget)
+        await asyncio.gather(*(budget.take(Lane.READ, LONG) for _ in range(reads)), return_exceptions=True)
+        asked_at = now()
+        await budget.take(Lane.CREATE, 0.0)
+        assert now() == asked_at
+
+    run_in_virtual_time(scenario())

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import KeyUnavailable, UpstreamError, UpstreamFailure, UpstreamThrottled, UpstreamTimeout
+from shared.face.answers import UpstreamRequest, UpstreamResponse
 from shared.face.transport import LARGEST_BODY, TIMEOUTS, Transport, make_http_transport
-from shared.face.wire import UpstreamRequest, UpstreamResponse
 from tests.shared.face.doubles import (
     KEY,
     REQUEST_ID,

@@ -5,9 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import UpstreamFailure
+from shared.errors import UpstreamFailure, UpstreamSessionGone
 from shared.face import v1_1_preview_1
+from shared.face.answers import UpstreamRequest, UpstreamResponse
 from shared.face.model import (
+    AuditEntry,
+    AuditPage,
     CreatedSession,
     Failure,
     LivenessDecision,
@@ -16,8 +19,7 @@ from shared.face.model import (
     SessionSpec,
     SessionStatus,
 )
-from shared.face.wire import UpstreamRequest, UpstreamResponse
-from tests.shared.face.doubles import SESSION, TOKEN, response
+from tests.shared.face.doubles import NOT_IDS, SESSION, TOKEN, response
 from tests.shared.face.json_values import json_objects, unhurried
 
 ROOT = "/face/v1.1-preview.1/detectLiveness/singleModal/sessions"
@@ -313,3 +315,166 @@ def test_any_decision_that_passes_is_realface(text: str) -> None:
     """No text but `realface`, in whatever case, is read as the decision that can pass."""
     result = read(with_result({"livenessDecision": text}))
     assert (result.decision is LivenessDecision.REALFACE) == (text.lower() == "realface")
+
+
+assert v1_1_preview_1.AUDIT
+AUDIT = v1_1_preview_1.AUDIT
+CANARY = "canary-7f3a91c2"
+CANARY_TOKEN = "eyJhbGciOiJFUzI1NiIsIm.canary-7f3a91c2.x"
+
+ENTRY: dict[str, Any] = EXAMPLE["result"] | {
+    "response": {
+        "body": {"livenessDecision": "realface", "modelVersionUsed": "2022-10-15-preview.04"},
+        "statusCode": 200,
+        "latencyInMilliseconds": 1200,
+    }
+}
+READ = AuditEntry(
+    id=4,
+    at=1_709_636_849_698,
+    request_id=ATTEMPT_REQUEST,
+    client_request_id=ATTEMPT_REQUEST,
+    method="POST",
+    path="/face/v1.1-preview.1/detectliveness/singlemodal",
+    status_code=200,
+    latency=1200,
+    decision=LivenessDecision.REALFACE,
+    digest=DIGEST,
+)
+
+
+def read_audit(*entries: object) -> tuple[AuditEntry, ...]:
+    return AUDIT.read(response(200, json.dumps(entries).encode()), SESSION)
+
+
+def test_audit_request_is_the_documented_one() -> None:
+    """The page is asked for with both parameters, under the session's own path."""
+    root = "/face/v1.1-preview.1/detectLiveness/singleModal/sessions"
+    assert AUDIT.request(SESSION, AuditPage(3, 7)) == UpstreamRequest(
+        "GET", f"{root}/{SESSION}/audit?start=3&top=7"
+    )
+
+
+@pytest.mark.parametrize("session_id", NOT_IDS)
+def test_audit_request_for_another_text_than_an_id_is_not_made(session_id: str) -> None:
+    """No text leads the URL elsewhere."""
+    with pytest.raises(UpstreamSessionGone):
+        AUDIT.request(session_id, AuditPage())
+
+
+def test_published_audit_entry_is_read() -> None:
+    """Each field that is passed on is where the specification has it."""
+    assert read_audit(ENTRY) == (READ,)
+
+
+def test_audit_entries_are_oldest_first() -> None:
+    """Whatever order Face chooses, pages follow the ids."""
+    assert [entry.id for entry in read_audit(ENTRY | {"id": 9}, ENTRY, ENTRY | {"id": 5})] == [4, 5, 9]
+
+
+def test_audit_of_a_failed_attempt_has_its_error() -> None:
+    """An error body is a failure, and no decision."""
+    body = {"error": {"code": "FaceWithMaskDetected", "message": "A mask."}}
+    (entry,) = read_audit(ENTRY | {"response": {"body": body, "statusCode": 400}})
+
+    assert (entry.failure, entry.decision) == (Failure("FaceWithMaskDetected", "A mask."), None)
+    assert (entry.status_code, entry.latency) == (400, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2024-03-05T11:07:29.698+00:00",
+        "2024-03-05T12:07:29.698+01:00",
+        "2024-03-05T11:07:29.6980000Z",
+        "2024-03-05T11:07:29.698",
+    ],
+)
+def test_time_is_read_in_each_of_its_forms(text: str) -> None:
+    """Offsets and longer fractions are the same moment; without a zone it is UTC."""
+    assert read_audit(ENTRY | {"receivedDateTime": text}) == (READ,)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"authToken": CANARY_TOKEN}, id="token"),
+        pytest.param({"deviceCorrelationId": CANARY}, id="device"),
+        pytest.param({"sessionImageId": CANARY, "verifyImageHash": CANARY}, id="images"),
+        pytest.param({"requestId": f"{CANARY_TOKEN} {CANARY}"}, id="request id"),
+        pytest.param({"clientRequestId": CANARY}, id="client request id"),
+        pytest.param({"clientRequestId": CANARY_TOKEN}, id="token as client request id"),
+        pytest.param(
+            {
+                "request": ENTRY["request"]
+                | {
+                    "userAgent": CANARY,
+                    "contentType": f"multipart/form-data; boundary={CANARY}",
+                    "x": CANARY_TOKEN,
+                }
+            },
+            id="headers",
+        ),
+        pytest.param({"request": {"url": f"/face/v1.1-preview.1/a?authToken={CANARY_TOKEN}"}}, id="query"),
+        pytest.param({"request": {"url": f"/face/v1.1-preview.1/{CANARY_TOKEN}"}}, id="token in the path"),
+        pytest.param({"request": {"url": f"https://{CANARY}.example/face/v1.1-preview.1/a"}}, id="host"),
+        pytest.param({"request": {"url": f"/face/v1.1-preview.1/a#{CANARY}"}}, id="fragment"),
+        pytest.param({"request": {"method": CANARY}}, id="method"),
+        pytest.param(
+            {
+                "response": {
+                    "statusCode": 200,
+                    "body": {
+                        "livenessDecision": "realface",
+                        "authToken": CANARY_TOKEN,
+                        "target": {"fileName": CANARY, "imageUrl": CANARY},
+                        "verifyResult": {"verifyImage": CANARY},
+                    },
+                }
+            },
+            id="body",
+        ),
+        pytest.param(
+            {"response": {"statusCode": 200, "body": {"livenessDecision": CANARY}}}, id="unknown decision"
+        ),
+    ],
+)
+def test_what_is_not_allow_listed_does_not_come_through(changed: dict[str, object]) -> None:
+    """Tokens, device ids, images and free text of the phone stay where they are."""
+    assert "canary" not in repr(read_audit(ENTRY | changed))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(ENTRY | {"sessionId": ATTEMPT_REQUEST}, id="of another session"),
+        pytest.param(ENTRY | {"id": "4"}, id="id is text"),
+        pytest.param(ENTRY | {"id": None}, id="no id"),
+        pytest.param(ENTRY | {"receivedDateTime": CANARY}, id="no time"),
+        pytest.param(ENTRY | {"receivedDateTime": "9999-12-31T23:59:59-23:00"}, id="time beyond all"),
+        pytest.param({name: ENTRY[name] for name in ENTRY if name != "response"}, id="no response"),
+        pytest.param(4, id="no object"),
+    ],
+)
+def test_entry_that_breaks_the_contract_is_an_upstream_failure(entry: object) -> None:
+    """Half an audit is none; and the failure's text repeats nothing of the entry."""
+    with pytest.raises(UpstreamFailure) as failure:
+        read_audit(ENTRY, entry)
+    assert "canary" not in str(failure.value)
+
+
+def test_audit_that_is_not_an_array_is_an_upstream_failure() -> None:
+    """The operation answers a bare array."""
+    with pytest.raises(UpstreamFailure):
+        AUDIT.read(response(200, json.dumps(ENTRY).encode()), SESSION)
+
+
+@unhurried
+@given(entry=json_objects(ENTRY))
+def test_any_entry_is_read_or_refused(entry: dict[str, object]) -> None:
+    """No JSON raises anything else, and what is read is about the session that was asked for."""
+    try:
+        read_audit(entry)
+    except UpstreamFailure:
+        return
+    assert entry["sessionId"] == SESSION

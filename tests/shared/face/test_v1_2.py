@@ -7,6 +7,8 @@ from hypothesis import given
 
 from shared.errors import UpstreamFailure
 from shared.face import v1_2, v1_3_preview_1
+from shared.face.answers import UpstreamRequest, UpstreamResponse
+from shared.face.client import ApiVersion
 from shared.face.model import (
     CreatedSession,
     Failure,
@@ -16,8 +18,6 @@ from shared.face.model import (
     SessionSpec,
     SessionStatus,
 )
-from shared.face.versions import API_VERSIONS, ApiVersion, load_version
-from shared.face.wire import UpstreamRequest, UpstreamResponse
 from tests.shared.face.doubles import SESSION, TOKEN, response
 from tests.shared.face.json_values import json_objects, unhurried
 
@@ -271,17 +271,3 @@ def test_any_json_is_a_result_or_an_upstream_failure(content: object) -> None:
         return
     final = result.status is SessionStatus.RESULT_AVAILABLE
     assert final == ((result.decision is None) != (result.failure is None))
-
-
-def test_table_of_versions_names_each_as_it_names_itself() -> None:
-    """The three versions are found under their own names, with the modes and abilities that they have."""
-    both = (LivenessMode.PASSIVE, LivenessMode.PASSIVE_ACTIVE)
-    expected = {
-        "v1.1-preview.1": ("v1.1-preview.1", (LivenessMode.PASSIVE,), True),
-        "v1.2": ("v1.2", both, False),
-        "v1.3-preview.1": ("v1.3-preview.1", both, False),
-    }
-    assert expected == {
-        version.API_VERSION: (version.API_VERSION, version.MODES, version.CAN_SEND_RESULTS_TO_CLIENT)
-        for version in map(load_version, API_VERSIONS)
-    }

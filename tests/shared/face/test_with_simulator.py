@@ -12,8 +12,9 @@ from shared.errors import (
     UpstreamThrottled,
     UpstreamUnauthorized,
 )
+from shared.face.client import load_version
+from shared.face.endpoint import API_VERSIONS
 from shared.face.model import CreatedSession, LivenessDecision, LivenessMode, SessionSpec, SessionStatus
-from shared.face.versions import API_VERSIONS, load_version
 from tests.shared.face.doubles import KEY, REQUEST_ID, FakeCredential, face_client
 
 each_version = pytest.mark.parametrize("version", list(API_VERSIONS))
@@ -51,7 +52,7 @@ async def perform(simulator: FaceSimulator, session: CreatedSession) -> None:
     ],
 )
 @each_version
-async def test_check_of_a_phone_ends_in_its_result(
+async def test_check_ends_in_its_result(
     simulator: FaceSimulator,
     version: str,
     device_id: str,
@@ -87,16 +88,11 @@ async def test_check_of_a_phone_ends_in_its_result(
         ("sim-create-lost", UpstreamFailure, None),
     ],
 )
-@each_version
-async def test_failed_create_is_told_and_not_repeated(
-    simulator: FaceSimulator,
-    version: str,
-    device_id: str,
-    kind: type[UpstreamError],
-    retry_after: float | None,
+async def test_failed_create_has_its_error_and_is_not_repeated(
+    simulator: FaceSimulator, device_id: str, kind: type[UpstreamError], retry_after: float | None
 ) -> None:
-    """In every version each documented failure of a create has its kind and wait, after one request."""
-    async with face_client(simulator.url, version=load_version(version)) as face:
+    """Each documented failure of a create has its kind and wait, after one request."""
+    async with face_client(simulator.url) as face:
         with pytest.raises(kind) as failure:
             await face.create(spec(device_id), REQUEST_ID)
     assert failure.value.retry_after == retry_after
@@ -105,7 +101,7 @@ async def test_failed_create_is_told_and_not_repeated(
 
 @each_version
 async def test_flaky_read_succeeds_within_its_tries(simulator: FaceSimulator, version: str) -> None:
-    """In every version two failures of a read are got over."""
+    """In every version a read succeeds after two failures."""
     async with face_client(simulator.url, version=load_version(version)) as face:
         session = await face.create(spec("sim-realface"), REQUEST_ID)
         simulator.fail(502, 2)
@@ -115,7 +111,7 @@ async def test_flaky_read_succeeds_within_its_tries(simulator: FaceSimulator, ve
 
 
 @each_version
-async def test_check_tells_a_good_setup_from_a_bad_key(simulator: FaceSimulator, version: str) -> None:
+async def test_check_passes_with_the_right_key_only(simulator: FaceSimulator, version: str) -> None:
     """In every version the check passes with the right key, and names a wrong one."""
     async with face_client(simulator.url, version=load_version(version)) as face:
         await face.check(REQUEST_ID)

@@ -4,10 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import UpstreamFailure
-from shared.face.reading import Part, read
-from shared.face.wire import UpstreamRequest, UpstreamResponse, identifier, printable
-from tests.shared.face.doubles import response
+from shared.errors import UpstreamFailure, UpstreamSessionGone
+from shared.face.answers import (
+    Part,
+    UpstreamRequest,
+    UpstreamResponse,
+    identifier,
+    printable,
+    read,
+    session_path,
+)
+from tests.shared.face.doubles import NOT_IDS, SESSION, response
 from tests.shared.face.json_values import unhurried
 
 
@@ -133,3 +140,15 @@ def test_any_text_made_printable_is_one_bounded_line(text: str) -> None:
     line = printable(text, 64)
     assert len(line) <= 64
     assert line.isprintable()
+
+
+def test_path_of_a_session_ends_with_its_id() -> None:
+    """The id is the last part of the path."""
+    assert session_path("/sessions", SESSION) == f"/sessions/{SESSION}"
+
+
+@pytest.mark.parametrize("text", NOT_IDS)
+def test_path_of_anything_else_is_never_built(text: str) -> None:
+    """A text that is not a session id does not become part of a path: there is no such session."""
+    with pytest.raises(UpstreamSessionGone):
+        session_path("/sessions", text)
