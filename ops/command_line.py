@@ -153,7 +153,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= _MAX_PEEKED):
+    if not (text.isdecimal() and 1 <= int(text) <= _MAX_PEEKED):
         raise argparse.ArgumentTypeError(f"expected 1 to {_MAX_PEEKED}")
     return int(text)
 

@@ -104,14 +104,13 @@ class Republication:
         record, event = stored.record, event_of(stored.record)
         if self.publisher:
             await self.publisher.publish(event)
-            if record.published_at is None:
-                await self._mark(entity, stored)
+            await self._mark(entity, stored)
         self.published += 1
         self.first += record.published_at is None
         self._show(record, event)
 
     async def _mark(self, entity: Entity, stored: Stored) -> None:
-        """Write down that the event was published. The retention is the app's, read from the row."""
+        """Record that the event was published; nothing is written a second time. The row tells the app's retention."""
         with explained("the event was published, but its record could not be marked", TABLE_WRITER):
             await Sessions(self.store, retention_days_of(entity)).change(
                 stored, lambda record: record.as_published(self.clock())

@@ -114,8 +114,9 @@ class Shell:
         return path.read_text().splitlines() if path.exists() else []
 
     def results_texts(self) -> list[str]:
-        """Return the messages in the app's queue."""
-        return [message.text for message in self.results.inner.messages]
+        """Return the visible messages in the app's queue."""
+        queue = self.results.inner
+        return [message.text for message in queue.messages if message.visible_at <= queue.clock()]
 
     def add(self, **changes: Any) -> SessionRecord:  # noqa: ANN401 - of any field.
         """Store a new record."""
