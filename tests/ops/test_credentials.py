@@ -8,10 +8,11 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 from azure.storage.queue.aio import QueueClient
 
+from ops.access import QUEUE_WRITER, explained
 from ops.credentials import EVENT_GRID, STORAGE, OperatorCredential
 from ops.exits import CommandFailed
-from ops.poison_queue import AzurePoisonQueue
 from shared.errors import KeyUnavailable
+from shared.queues.azure_queue import AzureQueue
 from tests.support.azurite import StubCredential
 from tests.support.time import FakeClock
 
@@ -75,11 +76,17 @@ async def test_failed_login_is_one_printable_line(failure: Exception, line: str)
     assert str(caught.value) == f"no token: {line}"
 
 
+async def send_explained(queue: AzureQueue) -> None:
+    with explained("the queue", QUEUE_WRITER):
+        await queue.send("a-text", 0)
+
+
 async def test_login_that_ends_during_a_command_is_named() -> None:
     """The error is not mistaken for one of the storage account."""
     failure = ClientAuthenticationError(message="log in again")
     credential = OperatorCredential(CountingCredential(failure=failure))
 
     async with QueueClient("https://localhost:1", "a-queue", credential=credential) as client:
-        with pytest.raises(CommandFailed, match=r"^the poison queue: no token: .* says: log in again$"):
-            await AzurePoisonQueue(client).peek(1)
+        queue = AzureQueue(client, create=False, deadline=10)
+        with pytest.raises(CommandFailed, match=r"^the queue: no token: .* says: log in again$"):
+            await send_explained(queue)

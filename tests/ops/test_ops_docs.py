@@ -10,11 +10,14 @@ from ops.access import QUEUE_READER, QUEUE_WRITER, TABLE_READER, TABLE_WRITER
 from ops.command_line import parse
 from tests.infra.rules import ALERTS
 from tests.ops.logged_events import logged_events
+from tests.ops.shell import UNKNOWN
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operations.md").read_text("utf-8")
-# In blocks with a prompt, and in the text.
-COMMANDS = sorted(set(re.findall(r"(?:^\$ |`)python3? -m ops ([^`\n]+)", PAGE, re.MULTILINE)))
+# In blocks, after a prompt or not, and in the text.
+_COMMAND = re.compile(r"(?:^ *(?:\$ )?|`)python3? -m ops ([^`\n]+)", re.MULTILINE)
+COMMANDS = sorted(set(_COMMAND.findall(PAGE)))
+COMMANDS_FOR_CONSUMERS = _COMMAND.findall((ROOT / "docs/events.md").read_text("utf-8"))
 
 
 def section(title: str) -> str:
@@ -40,10 +43,10 @@ def test_each_alert_is_explained() -> None:
     assert {row[0].strip("`") for row in table_of("When an alert comes")} == {*ALERTS, "dead-letters"}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *COMMANDS_FOR_CONSUMERS])
 def test_each_printed_command_is_understood(command: str) -> None:
     """Commands can be copied."""
-    assert parse(shlex.split(command)).noun
+    assert parse(shlex.split(command.replace(" ID", f" {UNKNOWN}"))).noun
 
 
 def test_each_command_is_shown() -> None:
