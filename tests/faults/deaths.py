@@ -42,10 +42,12 @@ class Fate:
         is_deadly = (counted, self.calls[counted]) == (death.call, death.number)
         if is_deadly and death.moment == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        answer = await member(*args, **kwargs)
-        if is_deadly:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return answer
+        try:
+            return await member(*args, **kwargs)
+        finally:
+            # Also after a call that raised, such as a write that lost its race.
+            if is_deadly:
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Mortal:

@@ -17,9 +17,9 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group(
 
 INSTANCES = 8
 HERD = 256
-NEIGHBOURS = 64
+NEIGHBOURS = 64 if SOAK else 32
 DEVICE_LIMIT = 5
-ADDRESS_LIMIT = 40
+ADDRESS_LIMIT = 40 if SOAK else 20
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
