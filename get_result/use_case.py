@@ -5,7 +5,13 @@ from dataclasses import dataclass, field, replace
 
 from shared.access import Caller
 from shared.app import App
-from shared.errors import EntityChanged, SessionNotFound, StorageUnavailable, UpstreamSessionGone
+from shared.errors import (
+    EntityChanged,
+    SessionNotFound,
+    StorageUnavailable,
+    UpstreamSessionGone,
+    UpstreamThrottled,
+)
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Stored
@@ -68,6 +74,11 @@ async def _asked(app: App, stored: Stored, request_id: str) -> Stored:
     record = stored.record
     try:
         result = await app.face.result(record.session_id, request_id, api_version=record.face_api_version)
+    except UpstreamThrottled as full:
+        if full.request_sent:
+            raise
+        # This instance makes no more calls to Face now. The phone gets what is known, and asks again.
+        return stored
     except UpstreamSessionGone:
         # The collector or the phone may have ended the session meanwhile, and deleted it.
         stored = await app.sessions.reload(record.session_id)

@@ -10,7 +10,7 @@ from get_result.use_case import ResultQuery, ResultState, get_result
 from revoke_session.use_case import revoke_session
 from shared.access import Caller
 from shared.app import App
-from shared.errors import SessionNotFound
+from shared.errors import SessionNotFound, UpstreamThrottled
 from shared.face.model import LivenessDecision, LivenessMode, SessionResult, SessionSpec, SessionStatus
 from shared.queues.message import CollectMessage, Reason
 from tests.support.app import app_of
@@ -122,3 +122,18 @@ async def test_started_check_that_is_late_is_still_open(face: FakeFace) -> None:
 def test_no_repr_shows_the_token() -> None:
     """A query in a log line opens no session."""
     assert "canary" not in repr(ResultQuery("an-id", "canary", Caller(), "a-request"))
+
+
+async def test_poll_without_room_for_a_call_gets_what_is_known(face: FakeFace) -> None:
+    """An instance that makes no more calls of Face now answers from the record. A 429 of Face itself is an error."""
+    app = app_of(face=face, THROTTLE_RESULT="off")
+    session = await created_in(app)
+    face.answer(session.session_id, REAL)
+    face.fail("result", UpstreamThrottled("no room", retry_after=0.5, request_sent=False))
+    face.fail("result", UpstreamThrottled("too many calls", retry_after=26))
+
+    state = await asked(app, session)
+    assert (state.record.status, state.retry_after_ms) == (SessionStatus.NOT_STARTED, 2_000)
+    with pytest.raises(UpstreamThrottled):
+        await asked(app, session)
+    assert (await asked(app, session)).record.status is SessionStatus.RESULT_AVAILABLE

@@ -88,7 +88,8 @@ def client() -> Iterator[httpx.Client]:
 
 def test_run_stays_up_and_keeps_the_promises_that_it_prints(tmp_path: Path, client: httpx.Client) -> None:
     """After the demonstration console, commands and events are as printed; Ctrl-C ends it in order."""
-    with started("run", cwd=tmp_path) as process:
+    # The demonstration and the check make more calls of Face in a second than an instance may by default.
+    with started("run", cwd=tmp_path, FACE_MAX_TPS="100") as process:
         introduction = printed(process)
         [console], [broker], [simulator] = (
             values(introduction, name)[0].split()[:1] for name in ("console", "broker", "simulator")
