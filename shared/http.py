@@ -1,0 +1,221 @@
+"""The HTTP connections of the process: for Azure Face, and for the SDKs of Azure.
+
+httpx's interface over the connections of aiohttp. httpx's own pool loses places for good when calls are cancelled
+while they wait (https://github.com/encode/httpcore/issues/1093), and a call costs it several times the CPU. The package
+`httpx-aiohttp` does the same, but tells a connection that broke after the request was sent as one that was never made:
+a create could be counted as not sent although Face made a session.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import aiohttp
+import httpx
+from multidict import CIMultiDict
+from yarl import URL
+
+from shared.resolver import Resolver
+
+IN_FLIGHT: Final = 64
+"""How many requests one dependency has under way at most; others wait, so that one that hangs takes no memory."""
+
+GATE_SECONDS: Final = 1.0
+"""How long a request waits for a place among those."""
+
+IDLE_SECONDS: Final = 4.0
+"""The shortest time that servers commonly keep an idle connection is 5 s. This side closes before that: a create that
+meets a connection which Face is closing is lost, because it must not be repeated."""
+
+CONNECT_SECONDS: Final = 1.5
+READ_SECONDS: Final = 8.0
+
+
+class AnswerRefused(httpx.DecodingError, aiohttp.ClientPayloadError):
+    """The answer has more bytes than its reader takes, or a coding that was ruled out."""
+
+    def __init__(self, what: str) -> None:
+        httpx.DecodingError.__init__(self, what)
+
+
+class Connections:
+    """One pool of connections with its own resolver; it belongs to the event loop of its first request.
+
+    No redirects, no cookies, nothing from the environment, and no request is ever sent twice.
+    """
+
+    def __init__(self, ssl_context: ssl.SSLContext | None = None, resolver: Resolver | None = None) -> None:
+        self._ssl_context = ssl_context
+        self._resolver = resolver
+        self._connector: aiohttp.TCPConnector | None = None
+        self._sessions: list[aiohttp.ClientSession] = []
+
+    def transport(self, *, largest_answer: int) -> "HttpTransport":
+        """Make the transport to one dependency; an answer has at most `largest_answer` bytes."""
+        return HttpTransport(self, largest_answer)
+
+    def open_session(self, largest_answer: int) -> aiohttp.ClientSession:
+        """Make a session over the pool whose answers are bounded."""
+        if self._connector is None:
+            self._connector = aiohttp.TCPConnector(
+                ssl=self._ssl_context or True,
+                # Each dependency has its own gate, so nobody queues in here.
+                limit=0,
+                keepalive_timeout=IDLE_SECONDS,
+                resolver=self._resolver or Resolver(),
+                use_dns_cache=False,
+            )
+        session = aiohttp.ClientSession(
+            connector=self._connector,
+            connector_owner=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            headers={"Accept-Encoding": "identity"},
+            skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
+            response_class=type("BoundedAnswer", (_BoundedAnswer,), {"largest": largest_answer}),
+            middlewares=(_send_once,),
+        )
+        self._sessions.append(session)
+        return session
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for session in self._sessions:
+            await session.close()
+        if self._connector is not None:
+            await self._connector.close()
+
+
+class HttpTransport(httpx.AsyncBaseTransport):
+    """httpx's transport to one dependency; raises httpx's errors and `AnswerRefused`."""
+
+    def __init__(self, connections: Connections, largest_answer: int) -> None:
+        self._connections = connections
+        self._largest_answer = largest_answer
+        self._session: aiohttp.ClientSession | None = None
+        self._gate = asyncio.Semaphore(IN_FLIGHT)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, and return its answer as soon as its head is there.
+
+        Of the request's timeouts `connect` and `read` count (seconds).
+        """
+        if self._session is None:
+            self._session = self._connections.open_session(self._largest_answer)
+        timeouts = request.extensions.get("timeout", {})
+        body = b"".join([part async for part in request.stream])  # type: ignore[union-attr] # Always asynchronous.
+        await _enter(self._gate)
+        try:
+            with _errors_made_httpx():
+                answer = await self._session.request(
+                    request.method,
+                    URL(str(request.url), encoded=True),
+                    headers=CIMultiDict(request.headers.multi_items()),
+                    data=body or None,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(
+                        sock_connect=timeouts.get("connect") or CONNECT_SECONDS,
+                        sock_read=timeouts.get("read") or READ_SECONDS,
+                    ),
+                )
+        except BaseException:
+            self._gate.release()
+            raise
+        return httpx.Response(
+            answer.status, headers=answer.raw_headers, stream=_Body(answer, self._gate), request=request
+        )
+
+
+async def _enter(gate: asyncio.Semaphore) -> None:
+    try:
+        async with asyncio.timeout(GATE_SECONDS):
+            await gate.acquire()
+    except TimeoutError as error:
+        raise httpx.PoolTimeout("too many requests are under way") from error
+
+
+class _BoundedAnswer(aiohttp.ClientResponse):
+    """An answer that is read up to a number of bytes; what is larger or encoded closes the connection."""
+
+    largest = 0
+
+    async def read(self) -> bytes:
+        """Read the whole body; raises `AnswerRefused`."""
+        return b"".join([part async for part in self.bounded()])
+
+    async def bounded(self) -> AsyncIterator[bytes]:
+        """Read the body in parts; raises `AnswerRefused`."""
+        taken = 0
+        coding = self.headers.get("Content-Encoding", "identity").strip().lower()
+        if coding not in ("", "identity"):
+            self.close()
+            raise AnswerRefused("a coding that was ruled out")
+        async for part in self.content.iter_any():
+            taken += len(part)
+            if taken > self.largest:
+                self.close()
+                raise AnswerRefused("too many bytes")
+            yield part
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, answer: aiohttp.ClientResponse, gate: asyncio.Semaphore) -> None:
+        self._answer = answer
+        self._gate: asyncio.Semaphore | None = gate
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        assert isinstance(self._answer, _BoundedAnswer)  # noqa: S101 - the session's own class.
+        with _errors_made_httpx():
+            async for part in self._answer.bounded():
+                yield part
+
+    async def aclose(self) -> None:
+        # An answer that was read to its end has given its connection back already.
+        self._answer.close()
+        if self._gate is not None:
+            self._gate.release()
+            self._gate = None
+
+
+async def _send_once(
+    request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from repeating a request by itself (an aiohttp client middleware).
+
+    It repeats GET, PUT and DELETE when the connection breaks, which these two errors say. The first request may
+    have been applied: the second would then meet its own change and look like a lost race.
+    """
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise aiohttp.ClientConnectionError(str(error)) from error
+
+
+# First match counts. Only what is certain never to have left is a connect or protocol error of our own.
+_SEAM: Final[tuple[tuple[type[Exception], type[httpx.TransportError]], ...]] = (
+    (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
+    (aiohttp.ClientConnectorError, httpx.ConnectError),
+    (aiohttp.InvalidURL, httpx.UnsupportedProtocol),
+    (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
+    (TimeoutError, httpx.ReadTimeout),
+    (aiohttp.ClientError, httpx.ReadError),
+)
+
+
+@contextmanager
+def _errors_made_httpx() -> Iterator[None]:
+    try:
+        yield
+    except AnswerRefused:
+        raise
+    except tuple(theirs for theirs, _ in _SEAM) as error:
+        kind = next(ours for theirs, ours in _SEAM if isinstance(error, theirs))
+        raise kind(type(error).__name__) from error
+    except ValueError as error:
+        # A header field that HTTP does not allow; its text would hold the value.
+        raise httpx.LocalProtocolError("a request that cannot be sent") from error

@@ -1,0 +1,175 @@
+"""The HTTP connections over real sockets: bounded answers, no retries, a pool that survives cancelled calls."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from aiohttp import web
+
+from shared.http import IN_FLIGHT, AnswerRefused, Connections, HttpTransport
+
+LARGEST = 64 * 1024
+
+
+class Upstream:
+    """A server on loopback; `slow` holds its answers back until it is set."""
+
+    def __init__(self) -> None:
+        self.requests: list[web.BaseRequest] = []
+        self.let_go = asyncio.Event()
+        self.all_places_taken = asyncio.Event()
+        self.url = ""
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.requests.append(request)
+        if len(self.requests) == IN_FLIGHT:
+            self.all_places_taken.set()
+        match request.path:
+            case "/large":
+                return await self._large(request)
+            case "/gzip":
+                return web.Response(body=gzip.compress(b"x"), headers={"Content-Encoding": "gzip"})
+            case "/slow":
+                await self.let_go.wait()
+            case "/broken":
+                assert request.transport is not None
+                request.transport.abort()
+            case "/redirect":
+                return web.Response(status=302, headers={"Location": "/elsewhere", "Set-Cookie": "a=b"})
+        return web.json_response({"raw_path": request.raw_path, "body": (await request.read()).decode()})
+
+    async def _large(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(bytes(LARGEST))
+        except ConnectionError:
+            return response
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    made = Upstream()
+    server = web.Server(made.answer)
+    runner = web.ServerRunner(server, shutdown_timeout=0)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    made.url = "http://{}:{}".format(*runner.addresses[0][:2])
+    yield made
+    made.let_go.set()
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[HttpTransport]:
+    connections = Connections()
+    yield connections.transport(largest_answer=LARGEST)
+    await connections.aclose()
+
+
+async def call(http: HttpTransport, url: str, method: str = "GET", **request: object) -> tuple[int, bytes]:
+    """Send one request and read its answer."""
+    timeouts = {"timeout": {"connect": 1.0, "read": 5.0}}
+    outgoing = httpx.Request(method, url, extensions=timeouts, **request)  # type: ignore[arg-type]
+    answer = await http.handle_async_request(outgoing)
+    try:
+        return answer.status_code, await answer.aread()
+    finally:
+        await answer.aclose()
+
+
+async def test_a_request_leaves_as_it_was_built(http: HttpTransport, upstream: Upstream) -> None:
+    """Path, body and header fields are the caller's; the only one added is the coding that is taken."""
+    status, body = await call(
+        http, f"{upstream.url}/a/%2e%2e/b?c=%20", "POST", content=b"{}", headers={"X-Key": "v"}
+    )
+
+    assert (status, body) == (200, b'{"raw_path": "/a/%2e%2e/b?c=%20", "body": "{}"}')
+    fields = {name.lower() for name in upstream.requests[0].headers}
+    assert fields == {"host", "accept-encoding", "x-key", "content-length"}
+    assert upstream.requests[0].headers["Accept-Encoding"] == "identity"
+
+
+async def test_no_redirect_is_followed_and_no_cookie_kept(http: HttpTransport, upstream: Upstream) -> None:
+    """The answer of the first server is the answer."""
+    status, _ = await call(http, f"{upstream.url}/redirect")
+    await call(http, f"{upstream.url}/redirect")
+
+    assert status == 302
+    assert [request.path for request in upstream.requests] == ["/redirect", "/redirect"]
+    assert "Cookie" not in upstream.requests[1].headers
+
+
+@pytest.mark.parametrize("path", ["/large", "/gzip"])
+async def test_an_answer_that_is_too_large_or_encoded_is_refused(
+    http: HttpTransport, upstream: Upstream, path: str
+) -> None:
+    """Its rest is never read, and the place of the request is free again."""
+    for _ in range(IN_FLIGHT + 1):
+        with pytest.raises(AnswerRefused):
+            await call(http, upstream.url + path)
+
+
+async def test_a_broken_connection_is_not_tried_again(http: HttpTransport, upstream: Upstream) -> None:
+    """Nobody can tell whether the request had its effect: it counts as sent."""
+    await call(http, f"{upstream.url}/warm")
+    with pytest.raises(httpx.ReadError):
+        await call(http, f"{upstream.url}/broken", "DELETE")
+
+    assert [request.path for request in upstream.requests] == ["/warm", "/broken"]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://no-such-host.invalid/"])
+async def test_what_never_left_is_a_connect_error(http: HttpTransport, url: str) -> None:
+    """A closed port and an unknown name: nothing was sent."""
+    with pytest.raises(httpx.ConnectError):
+        await call(http, url)
+
+
+async def test_a_request_that_cannot_be_sent_says_so_without_its_value(
+    http: HttpTransport, upstream: Upstream
+) -> None:
+    """A header field with a line break."""
+    with pytest.raises(httpx.LocalProtocolError) as refused:
+        await call(http, upstream.url, headers={"X-Key": "a\r\nsecret"})
+
+    assert "secret" not in str(refused.value)
+    assert not upstream.requests
+
+
+async def test_calls_that_were_cancelled_take_no_place_for_good(
+    http: HttpTransport, upstream: Upstream
+) -> None:
+    """Twice as many calls as there are places are cancelled again and again; then each call succeeds."""
+    for _ in range(5):
+        calls = [asyncio.create_task(call(http, f"{upstream.url}/slow")) for _ in range(2 * IN_FLIGHT)]
+        for turn in range(40):
+            await asyncio.sleep(0)
+            calls[turn].cancel()
+        for one in calls:
+            one.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    upstream.let_go.set()
+    answers = await asyncio.gather(*[call(http, f"{upstream.url}/slow") for _ in range(IN_FLIGHT)])
+    assert {status for status, _ in answers} == {200}
+
+
+async def test_a_dependency_that_hangs_holds_up_no_other(upstream: Upstream) -> None:
+    """All places of one transport are taken; another transport over the same connections answers."""
+    connections = Connections()
+    hanging = connections.transport(largest_answer=LARGEST)
+    other = connections.transport(largest_answer=LARGEST)
+    calls = [asyncio.create_task(call(hanging, f"{upstream.url}/slow")) for _ in range(IN_FLIGHT)]
+    await upstream.all_places_taken.wait()
+
+    assert (await call(other, f"{upstream.url}/quick"))[0] == 200
+    with pytest.raises(httpx.PoolTimeout):
+        await call(hanging, f"{upstream.url}/quick")
+    upstream.let_go.set()
+    await asyncio.gather(*calls)
+    await connections.aclose()

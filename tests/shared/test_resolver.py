@@ -1,0 +1,132 @@
+"""Looking up names: no hang of one name holds up another, and a known address outlives a bad name server."""
+
+import asyncio
+import socket
+import threading
+
+import pytest
+from aiohttp.abc import ResolveResult
+
+from shared.resolver import FRESH_SECONDS, STALE_SECONDS, Resolver
+
+
+class NameServer:
+    """Answers look-ups as a test says: names in `hanging` wait until `release`, names in `failing` fail."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.hanging: set[str] = set()
+        self.failing: set[str] = set()
+        self.release = threading.Event()
+
+    def __call__(self, host: str, port: int, family: int) -> list[ResolveResult]:
+        self.asked.append(host)
+        if host in self.hanging:
+            assert self.release.wait(60)
+        if host in self.failing:
+            raise OSError("no such name")
+        return [ResolveResult(hostname=host, host="203.0.113.7", port=port, family=family, proto=6, flags=0)]
+
+
+class Monotonic:
+    """Seconds that pass only when a test says so."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def server() -> NameServer:
+    return NameServer()
+
+
+@pytest.fixture
+def monotonic() -> Monotonic:
+    return Monotonic()
+
+
+@pytest.fixture
+def resolver(server: NameServer, monotonic: Monotonic) -> Resolver:
+    return Resolver(server, monotonic=monotonic)
+
+
+async def test_an_address_is_looked_up_once_while_it_is_fresh(
+    resolver: Resolver, server: NameServer, monotonic: Monotonic
+) -> None:
+    """A second request needs no look-up; one after the time does."""
+    first = await resolver.resolve("face", 443)
+    monotonic.now += FRESH_SECONDS - 1
+
+    assert await resolver.resolve("face", 443) == first
+    assert server.asked == ["face"]
+
+
+async def test_requests_that_wait_share_one_look_up(resolver: Resolver, server: NameServer) -> None:
+    """Ten requests at once ask the name server once."""
+    await asyncio.gather(*[resolver.resolve("face", 443) for _ in range(10)])
+
+    assert server.asked == ["face"]
+
+
+async def test_a_name_that_hangs_fails_in_time_and_holds_up_no_other(
+    resolver: Resolver, server: NameServer
+) -> None:
+    """Twenty requests for one hanging name use one thread; another name is resolved meanwhile."""
+    server.hanging = {"face"}
+    waiting = [asyncio.create_task(resolver.resolve("face", 443)) for _ in range(20)]
+    await asyncio.sleep(0)
+
+    assert (await resolver.resolve("table", 443))[0]["host"] == "203.0.113.7"
+    errors = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(error, OSError) for error in errors)
+    assert server.asked == ["face", "table"]
+    server.release.set()
+
+
+async def test_a_known_address_is_used_while_the_name_hangs(
+    resolver: Resolver, server: NameServer, monotonic: Monotonic
+) -> None:
+    """An old address serves at once; the look-up goes on behind it."""
+    known = await resolver.resolve("face", 443)
+    server.hanging = {"face"}
+    monotonic.now += FRESH_SECONDS + 1
+
+    assert await resolver.resolve("face", 443) == known
+    assert server.asked == ["face", "face"]
+    server.release.set()
+
+
+async def test_a_known_address_is_used_while_look_ups_fail_but_not_for_ever(
+    resolver: Resolver, server: NameServer, monotonic: Monotonic
+) -> None:
+    """After an hour of failures the name is unknown again."""
+    known = await resolver.resolve("face", 443)
+    server.failing = {"face"}
+    monotonic.now += FRESH_SECONDS + 1
+    assert await resolver.resolve("face", 443) == known
+
+    monotonic.now += STALE_SECONDS
+    with pytest.raises(OSError, match="no such name"):
+        await resolver.resolve("face", 443)
+
+
+async def test_a_failed_look_up_is_tried_again_by_the_next_request(
+    resolver: Resolver, server: NameServer
+) -> None:
+    """A failure is not remembered."""
+    server.failing = {"face"}
+    with pytest.raises(OSError, match="no such name"):
+        await resolver.resolve("face", 443)
+
+    server.failing = set()
+    assert await resolver.resolve("face", 443)
+
+
+async def test_the_system_knows_localhost() -> None:
+    """The system's own look-up answers in the shape that aiohttp takes."""
+    found = await Resolver().resolve("localhost", 80, socket.AF_INET)
+
+    assert found[0]["host"] == "127.0.0.1"
+    assert found[0]["port"] == 80
