@@ -48,7 +48,8 @@ def _page(query: Mapping[str, str]) -> AuditPage:
         faults.append(InvalidStart())
     if not 1 <= top <= 1000:
         faults.append(InvalidTop())
-    refuse(faults)
+    if faults:
+        refuse(faults)
     return AuditPage(start, top)
 
 

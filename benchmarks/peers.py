@@ -15,7 +15,6 @@ import httpx
 
 from local.host import Host
 from local.simulator import FaceSimulator
-from shared.face.transport import make_http_transport
 
 KEY = "benchmark-key"
 SESSIONS_PATH = "/face/v1.1-preview.1/detectLiveness/singleModal/sessions"
@@ -42,7 +41,9 @@ def pass_through(http: httpx.AsyncClient, simulator_url: str) -> func.FunctionAp
 
 def make_http_client() -> httpx.AsyncClient:
     """The client that such a proxy is written with, over the broker's own connections."""
-    return httpx.AsyncClient(transport=make_http_transport(), trust_env=False)
+    return httpx.AsyncClient(
+        trust_env=False, limits=httpx.Limits(max_connections=64, max_keepalive_connections=64)
+    )
 
 
 async def forward(

@@ -54,7 +54,8 @@ def _command(context: Context) -> CreateCommand:
             key = parse_key(key)
         except InvalidIdempotencyKey as fault:
             faults.append(fault)
-    refuse(faults)
+    if faults:
+        refuse(faults)
     spec = body.spec(app.settings.auth_token_ttl_max_seconds)
     device_id = body.device_id(device_header) or ""
     return CreateCommand(

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from cachetools import TTLCache
@@ -20,7 +20,7 @@ from shared.events.publisher import FilePublisher, MemoryPublisher, Publisher
 from shared.face.budget import Budget
 from shared.face.client import FaceClient, load_version
 from shared.face.model import Face, FaceCredential
-from shared.face.transport import make_http_transport
+from shared.face.transport import LARGEST_BODY
 from shared.idempotency import Idempotency
 from shared.keys.cache import CachedSecret
 from shared.keys.credentials import IdentityCredential, KeyCredential
@@ -38,6 +38,9 @@ from shared.storage.port import EntityStore
 from shared.telemetry import quiet_libraries
 from shared.throttle.limiter import Limiter
 from shared.throttle.subjects import Subjects
+
+if TYPE_CHECKING:
+    from shared.http import Connections
 
 _PEPPER_BYTES = 32
 # A throttled create with an idempotency key may look for a stored answer this often for each device. A phone retries
@@ -175,7 +178,7 @@ class _Builder:
 
     def _face(self) -> Face:
         settings = self._settings
-        http = self._closed_with_app(make_http_transport())
+        http = self._connections.transport(largest_answer=LARGEST_BODY)
         return FaceClient(
             http,
             settings.endpoint.base_url,
@@ -228,6 +231,13 @@ class _Builder:
         identity = open_identity(self._settings.azure_client_id)
         self._resources.push_async_callback(identity.close)
         return identity
+
+    @cached_property
+    def _connections(self) -> "Connections":
+        """The HTTP connections of the app, opened with the first request."""
+        from shared.http import Connections
+
+        return self._closed_with_app(Connections())
 
     def _closed_with_app(self, resource: _Resource) -> _Resource:
         self._resources.push_async_callback(resource.aclose)

@@ -14,7 +14,6 @@ from typing import Final
 
 import aiohttp
 import httpx
-from multidict import CIMultiDict
 from yarl import URL
 
 from shared.resolver import Resolver
@@ -33,11 +32,8 @@ CONNECT_SECONDS: Final = 1.5
 READ_SECONDS: Final = 8.0
 
 
-class AnswerRefused(httpx.DecodingError, aiohttp.ClientPayloadError):
+class AnswerRefused(aiohttp.ClientPayloadError):
     """The answer has more bytes than its reader takes, or a coding that was ruled out."""
-
-    def __init__(self, what: str) -> None:
-        httpx.DecodingError.__init__(self, what)
 
 
 class Connections:
@@ -90,7 +86,7 @@ class Connections:
 
 
 class HttpTransport(httpx.AsyncBaseTransport):
-    """httpx's transport to one dependency; raises httpx's errors and `AnswerRefused`."""
+    """httpx's transport to one dependency; raises httpx's errors, `DecodingError` for an answer that is refused."""
 
     def __init__(self, connections: Connections, largest_answer: int) -> None:
         self._connections = connections
@@ -113,7 +109,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
                 answer = await self._session.request(
                     request.method,
                     URL(str(request.url), encoded=True),
-                    headers=CIMultiDict(request.headers.multi_items()),
+                    headers=request.headers.multi_items(),
                     data=body or None,
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(
@@ -121,6 +117,9 @@ class HttpTransport(httpx.AsyncBaseTransport):
                         sock_read=timeouts.get("read") or READ_SECONDS,
                     ),
                 )
+                if answer.headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+                    answer.close()
+                    raise httpx.RemoteProtocolError("a transfer coding that was not asked for")
         except BaseException:
             self._gate.release()
             raise
@@ -197,7 +196,8 @@ async def _send_once(
 
 
 # First match counts. Only what is certain never to have left is a connect or protocol error of our own.
-_SEAM: Final[tuple[tuple[type[Exception], type[httpx.TransportError]], ...]] = (
+_SEAM: Final[tuple[tuple[type[Exception], type[httpx.RequestError]], ...]] = (
+    (AnswerRefused, httpx.DecodingError),
     (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
     (aiohttp.ClientConnectorError, httpx.ConnectError),
     (aiohttp.InvalidURL, httpx.UnsupportedProtocol),
@@ -211,8 +211,6 @@ _SEAM: Final[tuple[tuple[type[Exception], type[httpx.TransportError]], ...]] = (
 def _errors_made_httpx() -> Iterator[None]:
     try:
         yield
-    except AnswerRefused:
-        raise
     except tuple(theirs for theirs, _ in _SEAM) as error:
         kind = next(ours for theirs, ours in _SEAM if isinstance(error, theirs))
         raise kind(type(error).__name__) from error

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -16,8 +15,8 @@ from shared.face.answers import UpstreamRequest, UpstreamResponse
 LARGEST_BODY = 64 * 1024
 """Bytes on the wire; a real response has a few kilobytes."""
 
-TIMEOUTS = {"connect": 1.5, "pool": 1.0, "read": 8.0, "write": 5.0}
-"""Seconds: to connect, to get a place in the pool, and between two bytes."""
+TIMEOUTS = {"connect": 1.5, "read": 8.0}
+"""Seconds: to connect, and between two bytes."""
 
 _URLS_REMEMBERED = 16
 
@@ -38,21 +37,6 @@ _SEAM: tuple[tuple[type[Exception], type[UpstreamError], bool], ...] = (
 )
 
 
-def make_http_transport(verify: ssl.SSLContext | bool = True) -> httpx.AsyncHTTPTransport:
-    """Open the HTTP connections to Face, with explicit limits.
-
-    There is no `httpx.AsyncClient` around this transport: it would add redirects, cookies, and the proxies and
-    passwords of the environment.
-    """
-    return httpx.AsyncHTTPTransport(
-        verify=verify,
-        trust_env=False,
-        # Servers commonly keep an idle connection for 5 s or more. This side closes it earlier: a create that is sent
-        # while Face closes the connection is lost, because it must not be repeated.
-        limits=httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=4.0),
-    )
-
-
 _ALWAYS = {
     "User-Agent": "face-liveness-broker",
     "Accept": "application/json",
@@ -62,7 +46,7 @@ _WITH_CONTENT = {**_ALWAYS, "Content-Type": "application/json"}
 
 
 class Transport:
-    """Sends requests to Face at one base URL; the caller closes the connections."""
+    """Sends requests to Face at one base URL, over an `HttpTransport` that bounds each response."""
 
     def __init__(
         self, http: httpx.AsyncBaseTransport, base_url: str, *, timeouts: Mapping[str, float] = TIMEOUTS
@@ -128,11 +112,7 @@ def _translated_errors() -> Iterator[None]:
 
 async def _read_body(response: httpx.Response) -> bytes | None:
     """Return the body, or None if it is compressed or too large: the status of an error says enough without it."""
-    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+    try:
+        return b"".join([part async for part in response.aiter_raw()])
+    except httpx.DecodingError:
         return None
-    body = bytearray()
-    async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            return None
-    return bytes(body)

@@ -27,7 +27,7 @@ LAYERS = f"""
     events queues sessions.record storage
     idempotency sessions throttle
     access
-    http
+    resolver http azure_transport
     {" ".join(ADAPTERS.split())}
     storage.account
     app

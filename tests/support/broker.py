@@ -20,11 +20,11 @@ from shared.face.budget import Budget
 from shared.face.calls import Patience
 from shared.face.client import FaceClient, load_version
 from shared.face.model import Face
-from shared.face.transport import make_http_transport
 from shared.keys.credentials import KeyCredential
 from shared.keys.secret import Secret, StaticSecret
 from shared.settings import Settings
 from shared.storage.port import EntityStore
+from tests.support.http import OwnTransport
 from tests.support.time import FakeClock
 
 FACE_KEY = "face-key-of-the-tests"
@@ -117,7 +117,7 @@ async def running_broker(
 
 def _impatient(url: str, patience: Patience) -> Face:
     return FaceClient(
-        make_http_transport(),
+        OwnTransport(),
         url,
         load_version("v1.1-preview.1"),
         KeyCredential(StaticSecret(Secret(FACE_KEY), name="FACE_KEY")),

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeAlias
@@ -15,8 +14,8 @@ from shared.face.budget import Budget
 from shared.face.calls import CREATE_PATIENCE, READ_PATIENCE, Patience
 from shared.face.client import ApiVersion, FaceClient
 from shared.face.model import LivenessMode, SessionSpec
-from shared.face.transport import make_http_transport
 from tests.shared.face.fault_server import answer_json
+from tests.support.http import OwnTransport
 
 KEY = "canary-face-key-0123456789abcdef"
 SESSION = "b12e033e-bda7-4b83-a211-e721c661f30e"
@@ -154,9 +153,9 @@ class ScriptedFace(httpx.AsyncBaseTransport):
 Step: TypeAlias = tuple[int, object] | tuple[int, object, Mapping[str, str]] | Exception | None
 
 
-def plain_http_transport() -> httpx.AsyncHTTPTransport:
+def plain_http_transport() -> OwnTransport:
     """Open connections as in production, but without loading this machine's certificates, which is slow."""
-    return make_http_transport(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    return OwnTransport()
 
 
 @asynccontextmanager

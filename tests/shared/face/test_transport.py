@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from shared.errors import KeyUnavailable, UpstreamError, UpstreamFailure, UpstreamThrottled, UpstreamTimeout
 from shared.face.answers import UpstreamRequest, UpstreamResponse
-from shared.face.transport import LARGEST_BODY, TIMEOUTS, Transport, make_http_transport
+from shared.face.transport import LARGEST_BODY, TIMEOUTS, Transport
 from tests.shared.face.doubles import (
     KEY,
     REQUEST_ID,
@@ -38,6 +38,7 @@ from tests.shared.face.fault_server import (
     then_endless,
 )
 from tests.shared.face.json_values import unhurried
+from tests.support.http import OwnTransport
 
 GET = UpstreamRequest("GET", "/sessions")
 POST = UpstreamRequest("POST", "/sessions", {"a": 1})
@@ -162,7 +163,7 @@ async def test_certificate_that_is_trusted_is_taken() -> None:
     authority.issue_cert("127.0.0.1").configure_cert(tls)
     authority.configure_trust(trusting)
     async with FaultServer(answer(200, b"{}"), tls=tls) as server:
-        response = await send(server.url, http=make_http_transport(trusting))
+        response = await send(server.url, http=OwnTransport(trusting))
     assert response.body == b"{}"
 
 
@@ -341,7 +342,7 @@ async def test_connection_is_used_again_and_a_closed_one_is_not() -> None:
     closing = answer(200, b"{}", stays=False)
     async with (
         FaultServer(answer(200, b"{}"), closing, answer(200, b"{}")) as server,
-        make_http_transport() as http,
+        OwnTransport() as http,
     ):
         for _ in range(2):
             await Transport(http, server.url).exchange(POST, HEADERS, within=2.0)

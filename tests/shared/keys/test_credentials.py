@@ -17,7 +17,6 @@ from shared.face import v1_1_preview_1
 from shared.face.budget import Budget
 from shared.face.client import FaceClient
 from shared.face.model import FaceCredential, LivenessMode, SessionSpec
-from shared.face.transport import make_http_transport
 from shared.keys.cache import CachedSecret
 from shared.keys.credentials import IdentityCredential, KeyCredential
 from shared.keys.identity import ManagedIdentity
@@ -26,6 +25,7 @@ from shared.keys.secret import Secret, StaticSecret
 from tests.shared.keys.conftest import serve
 from tests.shared.keys.fake_azure import FACE_RESOURCE, FakeIdentity, FakeVault
 from tests.shared.keys.fake_secret import HOUR, MINUTE, FakeSecret, settle
+from tests.support.http import OwnTransport
 from tests.support.time import FakeClock
 
 KEY = "CANARY0123456789abcdef0123456789"
@@ -204,7 +204,7 @@ class RollingFace:
 @asynccontextmanager
 async def face_client(face: RollingFace, credential: FaceCredential) -> AsyncIterator[FaceClient]:
     runner, port = await serve(face.app())
-    async with make_http_transport() as http:
+    async with OwnTransport() as http:
         yield FaceClient(http, f"http://127.0.0.1:{port}", v1_1_preview_1, credential, Budget(100_000))
     await runner.cleanup()
 
