@@ -92,7 +92,8 @@ async def running_broker(
     simulator = FaceSimulator(key=FACE_KEY, clock=clock, sleep=simulator_sleep)
     await simulator.start()
     mapping = environment(simulator.url, **settings)
-    face = _impatient(simulator.url, patience) if patience else None
+    transport = OwnTransport()
+    face = _impatient(transport, simulator.url, patience) if patience else None
     app = build(Settings.from_mapping(mapping), clock=clock, store=store, face=face)
     install(app)
     host = Host(
@@ -112,12 +113,13 @@ async def running_broker(
         finally:
             await host.stop()
             await app.aclose()
+            await transport.aclose()
             await simulator.stop()
 
 
-def _impatient(url: str, patience: Patience) -> Face:
+def _impatient(transport: OwnTransport, url: str, patience: Patience) -> Face:
     return FaceClient(
-        OwnTransport(),
+        transport,
         url,
         load_version("v1.1-preview.1"),
         KeyCredential(StaticSecret(Secret(FACE_KEY), name="FACE_KEY")),
