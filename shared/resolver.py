@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -75,7 +76,8 @@ class Resolver(AbstractResolver):
                 found = error
             except Exception as error:
                 found = OSError(None, f"the name cannot be looked up: {type(error).__name__}")
-            if not loop.is_closed():
+            # The loop may have been closed meanwhile: then nobody waits.
+            with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._ended, wanted, look_up, found)
 
         threading.Thread(target=run, name="look-up", daemon=True).start()
