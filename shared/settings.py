@@ -80,14 +80,12 @@ def _secret(text: str) -> Secret:
     return secret
 
 
-def _region(text: str) -> str:
-    regional_endpoint(text)
-    return text
+def _accepted_by(check: Callable[[str], object]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        check(text)
+        return text
 
-
-def _face_endpoint(text: str) -> str:
-    custom_endpoint(text)
-    return text
+    return parse
 
 
 def _base_url(text: str) -> str:
@@ -117,15 +115,14 @@ class Settings:
     """
 
     face_region: str | None = _setting(
-        _region, "the region of the Face resource, one of the 32 such as `westeurope`"
+        _accepted_by(regional_endpoint), "the region of the Face resource, one of the 32 such as `westeurope`"
     )
     face_endpoint: str | None = _setting(
-        _face_endpoint, "`https://NAME.cognitiveservices.azure.com`; plain http only to loopback"
+        _accepted_by(custom_endpoint),
+        "`https://NAME.cognitiveservices.azure.com`; plain http only to loopback",
     )
     face_api_version: str = _setting(
-        _one_of(*API_VERSIONS),
-        "`v1.1-preview.1`, `v1.2` or `v1.3-preview.1`",
-        "v1.1-preview.1",
+        _one_of(*API_VERSIONS), "`v1.1-preview.1`, `v1.2` or `v1.3-preview.1`", "v1.1-preview.1"
     )
     face_auth: str = _setting(
         _one_of("key", "identity"),
@@ -287,12 +284,7 @@ SETTINGS: tuple[Setting, ...] = tuple(
 )
 
 
-def _setting_of(name: str) -> Setting:
-    return next(setting for setting in SETTINGS if setting.field == name)
-
-
-def _expected(name: str) -> str:
-    return _setting_of(name).refusal
+_SETTING_OF = {setting.field: setting for setting in SETTINGS}
 
 
 def _conflicts(settings: Settings) -> Iterator[str]:
@@ -302,11 +294,11 @@ def _conflicts(settings: Settings) -> Iterator[str]:
         yield from _azure_conflicts(settings)
     needs_key = settings.in_azure or settings.face_auth == "key"
     if needs_key and settings.key_vault_url is None and settings.face_key is None:
-        yield _expected("key_vault_url")
+        yield _SETTING_OF["key_vault_url"].refusal
     if settings.storage_connection and settings.key_vault_url is None and settings.id_pepper is None:
         yield "ID_PEPPER: expected with a store that outlives the process, or KEY_VAULT_URL"
     if settings.client_address is AddressSource.FRONT_DOOR and settings.front_door_id is None:
-        yield _expected("front_door_id")
+        yield _SETTING_OF["front_door_id"].refusal
 
 
 def _endpoint_conflicts(settings: Settings) -> Iterator[str]:
@@ -322,10 +314,10 @@ def _endpoint_conflicts(settings: Settings) -> Iterator[str]:
 def _azure_conflicts(settings: Settings) -> Iterator[str]:
     for name in ("face_key", "id_pepper", "storage_connection", "events_file"):
         if getattr(settings, name) is not None:
-            yield f"{_setting_of(name).name}: expected to be absent in Azure, where no secret is an app setting"
+            yield f"{_SETTING_OF[name].name}: expected to be absent in Azure, where no secret is an app setting"
     if settings.storage_account is None:
-        yield f"{_expected('storage_account')}: memory does not outlive an instance"
+        yield f"{_SETTING_OF['storage_account'].refusal}: memory does not outlive an instance"
     if settings.event_grid_topic_endpoint is None:
-        yield _expected("event_grid_topic_endpoint")
+        yield _SETTING_OF["event_grid_topic_endpoint"].refusal
     if settings.client_auth is None:
         yield "CLIENT_AUTH: expected `none` where callers are not authenticated"
