@@ -23,7 +23,7 @@ _DEVELOPMENT_STORAGE = (
     "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1"
 )
 _GUID = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_NUMBER = r"[0-9]{1,9}(\.[0-9]{1,9})?"
 _SECRET_NAME = "[0-9A-Za-z-]{1,127}"  # noqa: S105 - the pattern of a name.
 
 
@@ -55,13 +55,11 @@ def _one_of(*values: str) -> Callable[[str], str]:
 
 
 def _number_within(
-    lowest: float, highest: float, kind: type[int] | type[float] = int
+    lowest: float, highest: float, kind: Callable[[str], float] = int
 ) -> Callable[[str], float]:
     def parse(text: str) -> float:
         # Python would also take underscores, blanks and the digits of other alphabets.
-        if not _NUMBER.fullmatch(text):
-            raise ValueError
-        number = kind(text)
+        number = kind(_matching(_NUMBER)(text))
         if not lowest <= number <= highest:
             raise ValueError
         return number
@@ -74,10 +72,9 @@ def _boolean(text: str) -> bool:
 
 
 def _secret(text: str) -> Secret:
-    secret = Secret(text)
-    if flaw_of(secret):
+    if flaw_of(Secret(text)):
         raise ValueError
-    return secret
+    return Secret(text)
 
 
 def _accepted_by(check: Callable[[str], object]) -> Callable[[str], str]:
