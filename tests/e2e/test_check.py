@@ -94,21 +94,6 @@ async def test_newest_attempt_counts() -> None:
         assert (body["passed"], body["attempts"]) == (True, 2)
 
 
-async def test_poll_that_comes_too_soon_gets_the_last_known_state(broker: Broker) -> None:
-    """More than one poll a second is answered from the record, not by the upstream."""
-    session = await broker.created()
-    await broker.result(session)
-    await broker.perform(session)
-
-    soon = await broker.result(session)
-    broker.clock.advance_seconds(1)
-    later = await broker.result(session)
-
-    assert (soon.status_code, soon.json()["status"]) == (200, "NotStarted")
-    assert later.json()["status"] == "ResultAvailable"
-    assert broker.simulator.calls["get"] == 2
-
-
 @pytest.mark.parametrize("seconds", [600 + 121, 48 * 3600 + 1], ids=["token", "session"])
 async def test_unused_session_expires_for_good(broker: Broker, seconds: int) -> None:
     """Some time after the end of its token it has expired; so has a session that Face no longer knows."""
