@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.errors import StorageUnavailable
-from shared.face.calls import Patience
+from shared.errors import StorageUnavailable, UpstreamTimeout
 from shared.storage.port import Table
 from shared.web.catalogue import CATALOGUE
 from tests.support.broker import FACE_KEY, FUNCTION_KEY, Broker, running_broker
+from tests.support.fake_face import FakeFace
 from tests.support.intercepted import Call, Effect
 from tests.support.store import FakeStore
 
@@ -336,20 +336,16 @@ async def test_session_that_face_does_not_know_too_early_is_not_over(
     assert after.json()["status"] == "Expired"
 
 
-@pytest.mark.parametrize(
-    "provoke",
-    [created(deviceCorrelationId="sim-create-slow"), result_of("sim-result-slow")],
-    ids=["create", "result"],
-)
-async def test_upstream_that_does_not_answer_in_time_is_a_timeout(provoke: Provoke) -> None:
-    """The phone is told that Face took too long."""
+async def test_upstream_that_does_not_answer_in_time_is_a_timeout() -> None:
+    """The phone is told that Face took too long, for a create and for a result."""
+    face = FakeFace()
+    async with running_broker(face=face) as broker:
+        session = await broker.created()
+        face.fail("create", UpstreamTimeout())
+        face.fail("result", UpstreamTimeout())
 
-    async def forever(_: float) -> None:
-        await asyncio.Event().wait()
-
-    patience = Patience(total=0.3, per_try=0.2, tries=1)
-    async with running_broker(simulator_sleep=forever, patience=patience) as broker:
-        require_error(await provoke(broker), "UpstreamTimeout")
+        require_error(await broker.create(), "UpstreamTimeout")
+        require_error(await broker.result(session), "UpstreamTimeout")
 
 
 @pytest.mark.parametrize("table", Table, ids=lambda table: table.value)

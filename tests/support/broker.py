@@ -16,13 +16,7 @@ from local.host import Host
 from local.simulator import FaceSimulator
 from shared.app import App, build, install
 from shared.clock import Sleep
-from shared.face.budget import Budget
-from shared.face.calls import Patience
-from shared.face.client import FaceClient, load_version
 from shared.face.model import Face
-from shared.face.transport import make_http_transport
-from shared.keys.credentials import KeyCredential
-from shared.keys.secret import Secret, StaticSecret
 from shared.settings import Settings
 from shared.storage.port import EntityStore
 from tests.support.time import FakeClock
@@ -84,15 +78,14 @@ async def running_broker(
     store: EntityStore | None = None,
     clock: FakeClock | None = None,
     simulator_sleep: Sleep = asyncio.sleep,
-    patience: Patience | None = None,
+    face: Face | None = None,
     **settings: str,
 ) -> AsyncIterator[Broker]:
-    """Start simulator, app and host on free ports, and end them; `patience` None: as in production."""
+    """Start simulator, app and host on free ports, and end them; `face` None: the client over the simulator."""
     clock = clock or FakeClock()
     simulator = FaceSimulator(key=FACE_KEY, clock=clock, sleep=simulator_sleep)
     await simulator.start()
     mapping = environment(simulator.url, **settings)
-    face = _impatient(simulator.url, patience) if patience else None
     app = build(Settings.from_mapping(mapping), clock=clock, store=store, face=face)
     install(app)
     host = Host(
@@ -113,18 +106,6 @@ async def running_broker(
             await host.stop()
             await app.aclose()
             await simulator.stop()
-
-
-def _impatient(url: str, patience: Patience) -> Face:
-    return FaceClient(
-        make_http_transport(),
-        url,
-        load_version("v1.1-preview.1"),
-        KeyCredential(StaticSecret(Secret(FACE_KEY), name="FACE_KEY")),
-        Budget(1000),
-        create_patience=patience,
-        read_patience=patience,
-    )
 
 
 def function_app(mapping: Mapping[str, str]) -> Any:  # noqa: ANN401 - azure.functions' FunctionApp.
