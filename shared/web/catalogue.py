@@ -17,7 +17,7 @@ class CatalogueRow:
     error: type[BrokerError]
     status: int
     message: str
-    what_to_do: str
+    what_to_do: str = "Correct the request; the same one will be refused again."
 
     @property
     def code(self) -> str:
@@ -27,7 +27,6 @@ class CatalogueRow:
 
 _THROTTLED = "Rate limit is exceeded. Try again in {seconds} seconds."
 _WAIT = "Wait as long as Retry-After says, then send the same request again."
-_FIX = "Correct the request; the same one will be refused again."
 
 CATALOGUE: tuple[CatalogueRow, ...] = (
     # The messages of the 400s for the body, SessionNotFound, BadArgument and the 429s are Face's own (v1.1-preview.1).
@@ -35,19 +34,16 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         errors.InvalidRequestBody,
         400,
         "Incorrect request body provided. Please check the operation schema and try again.",
-        _FIX,
     ),
     CatalogueRow(
         errors.InvalidTokenLifetime,
         400,
         "Invalid authTokenTimeToLiveInSeconds specified. Must be within 60 to {error.maximum}.",
-        _FIX,
     ),
     CatalogueRow(
         errors.InvalidLivenessOperationMode,
         400,
         "Invalid livenessOperationMode specified. Must be {error.choices}.",
-        _FIX,
     ),
     CatalogueRow(
         errors.InvalidDeviceCorrelationId,
@@ -60,7 +56,6 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         errors.InvalidIdempotencyKey,
         400,
         "Invalid Idempotency-Key specified. Must be 16 to 128 characters of A-Z, a-z, 0-9, underscore and hyphen.",
-        _FIX,
     ),
     # The messages of these two are Face's own: https://learn.microsoft.com/azure/ai-services/face/reference-face-error-codes
     CatalogueRow(
@@ -68,10 +63,9 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         400,
         "Start parameter is invalid. "
         "Please specify the 'Id' field of the last entry to continue the listing process.",
-        _FIX,
     ),
     CatalogueRow(
-        errors.InvalidTop, 400, "Top parameter is invalid. Valid range is between 1 and 1000 inclusive.", _FIX
+        errors.InvalidTop, 400, "Top parameter is invalid. Valid range is between 1 and 1000 inclusive."
     ),
     CatalogueRow(
         errors.SessionNotFound,
@@ -92,7 +86,7 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         "The request body must be sent with a Content-Length.",
         "Send the body whole, not in chunks.",
     ),
-    CatalogueRow(errors.RequestTooLarge, 413, "The request body is larger than 4096 bytes.", _FIX),
+    CatalogueRow(errors.RequestTooLarge, 413, "The request body is larger than 4096 bytes."),
     CatalogueRow(
         errors.InvalidMediaType,
         415,

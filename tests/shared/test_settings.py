@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -40,7 +40,7 @@ def test_local_minimum_is_enough() -> None:
     assert str(settings.throttle_device) == "5/10m, 20/d"
     assert settings.client_address is AddressSource.NONE
     assert not settings.in_azure
-    assert settings.base_url is None
+    assert (settings.base_url, settings.region) == (None, "westeurope")
 
 
 def test_azure_minimum_is_enough() -> None:
@@ -104,6 +104,26 @@ def test_bad_value_is_refused_by_name_and_not_repeated(name: str, value: str) ->
     assert line.startswith(f"{name}: expected ")
     assert CANARY not in line
     assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "read"),
+    [
+        ("AUTH_TOKEN_TTL_MAX_SECONDS", "60", lambda settings: settings.auth_token_ttl_max_seconds == 60),
+        (
+            "AUTH_TOKEN_TTL_MAX_SECONDS",
+            "86400",
+            lambda settings: settings.auth_token_ttl_max_seconds == 86_400,
+        ),
+        ("FACE_MAX_TPS", "0.1", lambda settings: settings.face_max_tps == 0.1),
+        ("DELETE_AFTER_RESULT", "False", lambda settings: settings.delete_after_result is False),
+        ("PUBLIC_BASE_URL", "http://[::1]:7071", lambda settings: settings.base_url == "http://[::1]:7071"),
+        ("BROKER_REGION", "weu-2", lambda settings: settings.region == "weu-2"),
+    ],
+)
+def test_good_value_is_read(name: str, text: str, read: Callable[[Settings], bool]) -> None:
+    """The lowest and the highest number are allowed, and `True` may be written in capitals."""
+    assert read(Settings.from_mapping(LOCAL | {name: text}))
 
 
 @pytest.mark.parametrize(
