@@ -36,8 +36,10 @@ class AddressSource(StrEnum):
 
 
 def _setting(
-    parse: Callable[[str], object], expected: str, default: object = None, name: str | None = None
+    values: str | Callable[[str], object], expected: str, default: object = None, name: str | None = None
 ) -> Any:  # noqa: ANN401 - what dataclasses.field returns.
+    """Declare a setting; `values` is the pattern of its values, or a function that parses them."""
+    parse = _matching(values) if isinstance(values, str) else values
     return field(default=default, metadata={"parse": parse, "expected": expected, "name": name})
 
 
@@ -48,10 +50,6 @@ def _matching(pattern: str) -> Callable[[str], str]:
         return text
 
     return parse
-
-
-def _one_of(*values: str) -> Callable[[str], str]:
-    return _matching("|".join(map(re.escape, values)))
 
 
 def _number_within(
@@ -68,7 +66,7 @@ def _number_within(
 
 
 def _boolean(text: str) -> bool:
-    return {"true": True, "false": False}[_one_of("true", "false")(text.lower())]
+    return {"true": True, "false": False}[_matching("true|false")(text.lower())]
 
 
 def _secret(text: str) -> Secret:
@@ -119,12 +117,12 @@ class Settings:
         "`https://NAME.cognitiveservices.azure.com`; plain http only to loopback",
     )
     face_api_version: str = _setting(
-        _one_of(*API_VERSIONS), "`v1.1-preview.1`, `v1.2` or `v1.3-preview.1`", "v1.1-preview.1"
+        "|".join(map(re.escape, API_VERSIONS)),
+        "`v1.1-preview.1`, `v1.2` or `v1.3-preview.1`",
+        "v1.1-preview.1",
     )
     face_auth: str = _setting(
-        _one_of("key", "identity"),
-        "`key` (from Key Vault) or `identity` (Entra token; custom subdomain only)",
-        "key",
+        "key|identity", "`key` (from Key Vault) or `identity` (Entra token; custom subdomain only)", "key"
     )
     face_key: Secret | None = _setting(
         _secret, "the Face key, for local runs only: printable ASCII without blanks"
@@ -135,36 +133,34 @@ class Settings:
         6.0,
     )
     key_vault_url: str | None = _setting(
-        _matching(r"https://[a-z0-9.-]+(:[0-9]{1,5})?/?"),
+        r"https://[a-z0-9.-]+(:[0-9]{1,5})?/?",
         "the vault with the secrets, such as `https://NAME.vault.azure.net`",
     )
-    face_key_secret: str = _setting(
-        _matching(_SECRET_NAME), "the name of the secret with the Face key", "face-key"
-    )
+    face_key_secret: str = _setting(_SECRET_NAME, "the name of the secret with the Face key", "face-key")
     pepper_secret: str = _setting(
-        _matching(_SECRET_NAME), "the name of the secret that ids are hashed with", "id-pepper"
+        _SECRET_NAME, "the name of the secret that ids are hashed with", "id-pepper"
     )
     id_pepper: Secret | None = _setting(
         _secret, "what ids are hashed with, for local runs only: printable ASCII without blanks"
     )
     azure_client_id: str | None = _setting(
-        _matching(_GUID), "the client id (a GUID) of the app's user-assigned identity"
+        _GUID, "the client id (a GUID) of the app's user-assigned identity"
     )
 
     auth_token_ttl_max_seconds: int = _setting(
         _number_within(60, 86_400), "the longest token lifetime a phone may ask for, 60 to 86400 s", 86_400
     )
     result_visibility: str = _setting(
-        _one_of("decision", "status"), "`decision`, or `status` to keep decisions from phones", "decision"
+        "decision|status", "`decision`, or `status` to keep decisions from phones", "decision"
     )
     record_retention_days: int = _setting(
         _number_within(2, 3650), "days that session records are kept, 2 to 3650", 30
     )
     broker_region: str | None = _setting(
-        _matching("[a-z0-9-]{1,32}"), "the region's name in events; `FACE_REGION` where it is not set"
+        "[a-z0-9-]{1,32}", "the region's name in events; `FACE_REGION` where it is not set"
     )
     event_grid_topic_endpoint: str | None = _setting(
-        _matching(r"https://[a-z0-9.-]+\.eventgrid\.azure\.net/api/events"),
+        r"https://[a-z0-9.-]+\.eventgrid\.azure\.net/api/events",
         "the topic that takes events, `https://NAME.REGION-1.eventgrid.azure.net/api/events`",
     )
     events_file: str | None = _setting(
@@ -187,14 +183,12 @@ class Settings:
         "`none`, `appservice` or `frontdoor`: the service whose header tells the client's address",
         AddressSource.NONE,
     )
-    front_door_id: str | None = _setting(_matching(_GUID), "the id (a GUID) of the operator's own Front Door")
-    client_auth: str | None = _setting(
-        _one_of("none"), "`none` (callers are not authenticated); required in Azure"
-    )
+    front_door_id: str | None = _setting(_GUID, "the id (a GUID) of the operator's own Front Door")
+    client_auth: str | None = _setting("none", "`none` (callers are not authenticated); required in Azure")
 
     # The Functions host's own names for its storage account, which the app uses too.
     storage_account: str | None = _setting(
-        _matching("[a-z0-9]{3,24}"),
+        "[a-z0-9]{3,24}",
         "the name of the app's storage account, reached with the app's identity",
         name="AzureWebJobsStorage__accountName",
     )
