@@ -82,18 +82,6 @@ async def test_digest_that_does_not_match_does_not_pass(
     assert (body["livenessDecision"], body["digestMatches"], body["passed"]) == ("realface", False, False)
 
 
-async def test_newest_attempt_counts() -> None:
-    """A second attempt that passes stands for the session, however the upstream lists them."""
-    async with running_broker(FACE_API_VERSION="v1.2") as broker:
-        session = await broker.created("sim-second-passes")
-        await broker.perform(session)
-        await broker.perform(session)
-
-        body = (await broker.result(session)).json()
-
-        assert (body["passed"], body["attempts"]) == (True, 2)
-
-
 @pytest.mark.parametrize("seconds", [600 + 121, 48 * 3600 + 1], ids=["token", "session"])
 async def test_unused_session_expires_for_good(broker: Broker, seconds: int) -> None:
     """Some time after the end of its token it has expired; so has a session that Face no longer knows."""
