@@ -61,7 +61,7 @@ def test_environment_of_the_process_is_read(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 BAD_VALUES = {
-    "FACE_MAX_TPS": [CANARY, "0", "inf", "nan", "9_00", " 900", "\uff19", "1e2", "-1"],
+    "FACE_MAX_TPS": [CANARY, "0", "inf", "nan", "9_00", " 900", "\uff19", "1e2", "-1", "1000.1"],
     "AUTH_TOKEN_TTL_MAX_SECONDS": ["600.0", "59", "86401"],
     "FACE_KEY": [f"{CANARY}\n", f"{CANARY} x", f"@Microsoft.KeyVault({CANARY})"],
     "ID_PEPPER": [f"{CANARY} x"],
@@ -116,6 +116,7 @@ def test_bad_value_is_refused_by_name_and_not_repeated(name: str, value: str) ->
             lambda settings: settings.auth_token_ttl_max_seconds == 86_400,
         ),
         ("FACE_MAX_TPS", "0.1", lambda settings: settings.face_max_tps == 0.1),
+        ("DELETE_AFTER_RESULT", "TRUE", lambda settings: settings.delete_after_result is True),
         ("DELETE_AFTER_RESULT", "False", lambda settings: settings.delete_after_result is False),
         ("PUBLIC_BASE_URL", "http://[::1]:7071", lambda settings: settings.base_url == "http://[::1]:7071"),
         ("BROKER_REGION", "weu-2", lambda settings: settings.region == "weu-2"),
