@@ -1,25 +1,16 @@
 """Every error of the broker, in one tree.
 
-Failed                            a call that failed
-├── BrokerError                   the caller gets an answer with the error code `code`
-│   ├── RequestRefused            the caller has to change something
-│   │   ├── InvalidRequestBody, InvalidTokenLifetime, InvalidLivenessOperationMode,
-│   │   │   InvalidDeviceCorrelationId, InvalidIdempotencyKey, InvalidStart, InvalidTop
-│   │   ├── LengthRequired, RequestTooLarge, InvalidMediaType, MethodNotAllowed, RouteNotFound
-│   │   ├── SessionNotFound       unknown, foreign, revoked and purged sessions alike
-│   │   └── IdempotencyKeyReused
-│   ├── ComeBackLater             the same call may succeed after `retry_after` seconds
-│   │   ├── Throttled             a limit of the broker: DeviceThrottled, ClientThrottled
-│   │   └── IdempotencyInProgress, StorageUnavailable, KeyUnavailable
-│   ├── UpstreamError             Azure Face failed; never the phone's fault
-│   │   └── UpstreamFailure, UpstreamUnauthorized, UpstreamThrottled, UpstreamQuotaExceeded, UpstreamTimeout
-│   └── InternalError             a fault in the broker's own code
-└── EventsUnavailable             an event could not be published; only the collector hears of it
-Outcome                           an answer that the calling code expects and turns into something else
-├── EntityExists, EntityChanged   a lost race for a stored entity
-└── UpstreamSessionGone           Face has no such session (any more)
-MessageGivenUp                    a queue message that an operator has to look at
-SettingsError                     the app cannot start as it is configured
+Failed                      a call that failed
+├── BrokerError             the caller gets an answer with the error code `code`
+│   ├── RequestRefused      the caller has to change something
+│   ├── ComeBackLater       the same call may succeed after `retry_after` seconds
+│   │   └── Throttled       a limit of the broker
+│   ├── UpstreamError       Azure Face failed; never the phone's fault
+│   └── InternalError       a fault in the broker's own code
+└── EventsUnavailable       an event could not be published; only the collector hears of it
+Outcome                     an answer that the calling code expects and turns into something else
+MessageGivenUp              a queue message that an operator has to look at
+SettingsError               the app cannot start as it is configured
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,27 +26,35 @@ class Failed(Exception):
     `upstream_request_id` is Face's `apim-request-id`, for a support case.
     """
 
+    retry_after: float | None = None
+    request_sent = False
+
     def __init__(
         self,
         detail: str = "",
         *,
         retry_after: float | None = None,
         lasting: bool = False,
-        request_sent: bool = False,
+        request_sent: bool | None = None,
         upstream_request_id: str | None = None,
     ) -> None:
         super().__init__(detail or type(self).__name__)
         self.detail = detail
-        self.retry_after = retry_after
+        if retry_after is not None:
+            self.retry_after = retry_after
+        if request_sent is not None:
+            self.request_sent = request_sent
         self.lasting = lasting
-        self.request_sent = request_sent
         self.upstream_request_id = upstream_request_id
 
 
 class BrokerError(Failed):
-    """An error that the caller is answered with; `code` is the error code of that answer."""
+    """An error that the caller is answered with; `code` is its error code, the name of the class if it sets none."""
 
     code: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        cls.code = cls.__dict__.get("code", cls.__name__)
 
 
 class RequestRefused(BrokerError):
@@ -84,13 +83,10 @@ def refuse(faults: Sequence[RequestRefused]) -> None:
 class InvalidRequestBody(RequestRefused):
     """The body is not the JSON object that the operation takes."""
 
-    code = "InvalidRequestBody"
-
 
 class InvalidTokenLifetime(RequestRefused):
     """`authTokenTimeToLiveInSeconds` is outside of 60 to `maximum` seconds."""
 
-    code = "InvalidTokenLifetime"
     target = "authTokenTimeToLiveInSeconds"
 
     def __init__(self, maximum: int) -> None:
@@ -101,7 +97,6 @@ class InvalidTokenLifetime(RequestRefused):
 class InvalidLivenessOperationMode(RequestRefused):
     """`livenessOperationMode` is not one of the modes of the upstream version; `choices` lists them, quoted."""
 
-    code = "InvalidLivenessOperationMode"
     target = "livenessOperationMode"
 
     def __init__(self, modes: Sequence[str]) -> None:
@@ -112,41 +107,33 @@ class InvalidLivenessOperationMode(RequestRefused):
 class InvalidDeviceCorrelationId(RequestRefused):
     """The device id is missing, empty or too long."""
 
-    code = "InvalidDeviceCorrelationId"
     target = "deviceCorrelationId"
 
 
 class InvalidIdempotencyKey(RequestRefused):
     """The header `Idempotency-Key` is not 16 to 128 characters of `A-Za-z0-9_-`."""
 
-    code = "InvalidIdempotencyKey"
     target = "Idempotency-Key"
 
 
 class InvalidStart(RequestRefused):
     """The query parameter `start` is not the id of an entry."""
 
-    code = "InvalidStart"
     target = "start"
 
 
 class InvalidTop(RequestRefused):
     """The query parameter `top` is not within 1 to 1000."""
 
-    code = "InvalidTop"
     target = "top"
 
 
 class LengthRequired(RequestRefused):
     """The request has no Content-Length. The platform delivers a chunked body as an empty one."""
 
-    code = "LengthRequired"
-
 
 class RequestTooLarge(RequestRefused):
     """The body is larger than any request of the contract."""
-
-    code = "RequestTooLarge"
 
 
 class InvalidMediaType(RequestRefused):
@@ -157,8 +144,6 @@ class InvalidMediaType(RequestRefused):
 
 class MethodNotAllowed(RequestRefused):
     """The path exists, but not with this method; `allowed` lists its methods."""
-
-    code = "MethodNotAllowed"
 
     def __init__(self, allowed: Sequence[str]) -> None:
         super().__init__()
@@ -174,24 +159,15 @@ class RouteNotFound(RequestRefused):
 class SessionNotFound(RequestRefused):
     """No session with this id is visible to the caller."""
 
-    code = "SessionNotFound"
-
 
 class IdempotencyKeyReused(RequestRefused):
     """The idempotency key was used before: for another request, or for a session that was revoked since."""
-
-    code = "IdempotencyKeyReused"
 
 
 class ComeBackLater(BrokerError):
     """The same request may succeed in `retry_after` seconds."""
 
-    retry_after: float
-
-    def __init__(
-        self, detail: str = "", *, retry_after: float = 1.0, lasting: bool = False, request_sent: bool = False
-    ) -> None:
-        super().__init__(detail, retry_after=retry_after, lasting=lasting, request_sent=request_sent)
+    retry_after: float = 1.0
 
 
 class Throttled(ComeBackLater):
@@ -207,25 +183,17 @@ class Throttled(ComeBackLater):
 class DeviceThrottled(Throttled):
     """The device reached a limit of its own."""
 
-    code = "DeviceThrottled"
-
 
 class ClientThrottled(Throttled):
     """The signed-in caller, or the address, reached its limit."""
-
-    code = "ClientThrottled"
 
 
 class IdempotencyInProgress(ComeBackLater):
     """The first request with this idempotency key has not ended yet."""
 
-    code = "IdempotencyInProgress"
-
 
 class StorageUnavailable(ComeBackLater):
     """The store did not answer in time, or not usably."""
-
-    code = "StorageUnavailable"
 
 
 class KeyUnavailable(ComeBackLater):
@@ -234,16 +202,11 @@ class KeyUnavailable(ComeBackLater):
     `request_sent` is true where Face was called with an older one and refused it.
     """
 
-    code = "KeyUnavailable"
-
 
 class EventsUnavailable(Failed):
     """The event may not have been published; only `collect_result` sees this error."""
 
-    retry_after: float
-
-    def __init__(self, detail: str, *, retry_after: float = 1.0, lasting: bool = False) -> None:
-        super().__init__(detail, retry_after=retry_after, lasting=lasting)
+    retry_after: float = 1.0
 
 
 class MessageGivenUp(Exception):
@@ -253,56 +216,31 @@ class MessageGivenUp(Exception):
 class UpstreamError(BrokerError):
     """Azure Face did not do what it was asked; `request_sent` is true unless the request provably never left."""
 
-    def __init__(
-        self,
-        detail: str = "",
-        *,
-        retry_after: float | None = None,
-        request_sent: bool = True,
-        upstream_request_id: str | None = None,
-    ) -> None:
-        super().__init__(
-            detail,
-            retry_after=retry_after,
-            request_sent=request_sent,
-            upstream_request_id=upstream_request_id,
-        )
+    request_sent = True
 
 
 class UpstreamFailure(UpstreamError):
     """Face could not be reached, failed, or answered something that is not in its contract."""
 
-    code = "UpstreamFailure"
-
 
 class UpstreamUnauthorized(UpstreamError):
     """Face refused the broker's own credential."""
-
-    code = "UpstreamUnauthorized"
 
 
 class UpstreamThrottled(UpstreamError):
     """Face, or the broker's own rate limit for Face, has no room right now."""
 
-    code = "UpstreamThrottled"
-
 
 class UpstreamQuotaExceeded(UpstreamError):
     """The call volume of the Face subscription is used up; this can last for days."""
-
-    code = "UpstreamQuotaExceeded"
 
 
 class UpstreamTimeout(UpstreamError):
     """Face did not answer within the deadline of the call."""
 
-    code = "UpstreamTimeout"
-
 
 class InternalError(BrokerError):
     """A fault in the broker's own code. The log says which; the answer never does."""
-
-    code = "InternalError"
 
 
 class Outcome(Exception):

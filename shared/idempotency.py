@@ -69,26 +69,18 @@ class _Names:
 
 def parse_key(value: str) -> str:
     """Read the header field: 16 to 128 of `A-Za-z0-9_-`, bare or quoted; raises `InvalidIdempotencyKey`."""
-    found = re.fullmatch('"([A-Za-z0-9_-]{16,128})"|([A-Za-z0-9_-]{16,128})', value)
-    if not found:
+    if not (found := re.fullmatch('("?)([A-Za-z0-9_-]{16,128})\\1', value)):
         raise InvalidIdempotencyKey
-    return found[1] or found[2]
+    return found[2]
 
 
 class Idempotency:
     """Runs requests once for each key; rows are named by hashes, and sealed with a key derived from the client's."""
 
-    def __init__(
-        self,
-        store: EntityStore,
-        pseudonyms: Pseudonyms,
-        clock: Clock,
-        random_bytes: Callable[[int], bytes] = os.urandom,
-    ) -> None:
+    def __init__(self, store: EntityStore, pseudonyms: Pseudonyms, clock: Clock) -> None:
         self._store = store
         self._pseudonyms = pseudonyms
         self._clock = clock
-        self._random_bytes = random_bytes
 
     async def once(
         self,
@@ -140,14 +132,13 @@ class Idempotency:
 
     async def _claim(self, names: _Names) -> Entity | Answer:
         """Claim the key, or return the answer that is stored under it."""
-        owner = self._random_bytes(_OWNER_BYTES).hex()
-        claim = Entity(
-            names.row, {"fingerprint": names.fingerprint, "owner": owner}, self._clock() + LEASE_MS
-        )
+        owner = os.urandom(_OWNER_BYTES).hex()
+        values = {"fingerprint": names.fingerprint, "owner": owner}
+        claim = Entity(names.row, values, self._clock() + LEASE_MS)
         try:
             return await self._write_claim(claim, names)
         except StorageUnavailable:
-            # The claim may be stored all the same. Without a second look, it would block the key for its lease.
+            # The claim may be stored all the same, and would block the key for its lease.
             return await self._write_claim(claim, names)
 
     async def _write_claim(self, claim: Entity, names: _Names) -> Entity | Answer:
@@ -183,7 +174,7 @@ class Idempotency:
         return Answer(json.loads(content), stored.expires_at, replayed=True)
 
     def _sealed(self, claim: Entity, names: _Names, answer: Answer) -> Entity:
-        nonce = self._random_bytes(NONCE_BYTES)
+        nonce = os.urandom(NONCE_BYTES)
         sealed = seal(names.seal, nonce, json.dumps(answer.content).encode(), names.row.encode())
         values = {**claim.values, "answer": base64.b64encode(sealed).decode()}
         return replace(claim, values=values, expires_at=answer.expires_at)

@@ -23,7 +23,7 @@ _DEVELOPMENT_STORAGE = (
     "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1"
 )
 _GUID = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_NUMBER = r"[0-9]{1,9}(\.[0-9]{1,9})?"
 _SECRET_NAME = "[0-9A-Za-z-]{1,127}"  # noqa: S105 - the pattern of a name.
 
 
@@ -36,8 +36,10 @@ class AddressSource(StrEnum):
 
 
 def _setting(
-    parse: Callable[[str], object], expected: str, default: object = None, name: str | None = None
+    values: str | Callable[[str], object], expected: str, default: object = None, name: str | None = None
 ) -> Any:  # noqa: ANN401 - what dataclasses.field returns.
+    """Declare a setting; `values` is the pattern of its values, or a function that parses them."""
+    parse = _matching(values) if isinstance(values, str) else values
     return field(default=default, metadata={"parse": parse, "expected": expected, "name": name})
 
 
@@ -50,18 +52,12 @@ def _matching(pattern: str) -> Callable[[str], str]:
     return parse
 
 
-def _one_of(*values: str) -> Callable[[str], str]:
-    return _matching("|".join(map(re.escape, values)))
-
-
 def _number_within(
-    lowest: float, highest: float, kind: type[int] | type[float] = int
+    lowest: float, highest: float, kind: Callable[[str], float] = int
 ) -> Callable[[str], float]:
     def parse(text: str) -> float:
         # Python would also take underscores, blanks and the digits of other alphabets.
-        if not _NUMBER.fullmatch(text):
-            raise ValueError
-        number = kind(text)
+        number = kind(_matching(_NUMBER)(text))
         if not lowest <= number <= highest:
             raise ValueError
         return number
@@ -70,24 +66,21 @@ def _number_within(
 
 
 def _boolean(text: str) -> bool:
-    return {"true": True, "false": False}[_one_of("true", "false")(text.lower())]
+    return {"true": True, "false": False}[_matching("true|false")(text.lower())]
 
 
 def _secret(text: str) -> Secret:
-    secret = Secret(text)
-    if flaw_of(secret):
+    if flaw_of(Secret(text)):
         raise ValueError
-    return secret
+    return Secret(text)
 
 
-def _region(text: str) -> str:
-    regional_endpoint(text)
-    return text
+def _accepted_by(check: Callable[[str], object]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        check(text)
+        return text
 
-
-def _face_endpoint(text: str) -> str:
-    custom_endpoint(text)
-    return text
+    return parse
 
 
 def _base_url(text: str) -> str:
@@ -117,20 +110,19 @@ class Settings:
     """
 
     face_region: str | None = _setting(
-        _region, "the region of the Face resource, one of the 32 such as `westeurope`"
+        _accepted_by(regional_endpoint), "the region of the Face resource, one of the 32 such as `westeurope`"
     )
     face_endpoint: str | None = _setting(
-        _face_endpoint, "`https://NAME.cognitiveservices.azure.com`; plain http only to loopback"
+        _accepted_by(custom_endpoint),
+        "`https://NAME.cognitiveservices.azure.com`; plain http only to loopback",
     )
     face_api_version: str = _setting(
-        _one_of(*API_VERSIONS),
+        "|".join(map(re.escape, API_VERSIONS)),
         "`v1.1-preview.1`, `v1.2` or `v1.3-preview.1`",
         "v1.1-preview.1",
     )
     face_auth: str = _setting(
-        _one_of("key", "identity"),
-        "`key` (from Key Vault) or `identity` (Entra token; custom subdomain only)",
-        "key",
+        "key|identity", "`key` (from Key Vault) or `identity` (Entra token; custom subdomain only)", "key"
     )
     face_key: Secret | None = _setting(
         _secret, "the Face key, for local runs only: printable ASCII without blanks"
@@ -141,36 +133,34 @@ class Settings:
         6.0,
     )
     key_vault_url: str | None = _setting(
-        _matching(r"https://[a-z0-9.-]+(:[0-9]{1,5})?/?"),
+        r"https://[a-z0-9.-]+(:[0-9]{1,5})?/?",
         "the vault with the secrets, such as `https://NAME.vault.azure.net`",
     )
-    face_key_secret: str = _setting(
-        _matching(_SECRET_NAME), "the name of the secret with the Face key", "face-key"
-    )
+    face_key_secret: str = _setting(_SECRET_NAME, "the name of the secret with the Face key", "face-key")
     pepper_secret: str = _setting(
-        _matching(_SECRET_NAME), "the name of the secret that ids are hashed with", "id-pepper"
+        _SECRET_NAME, "the name of the secret that ids are hashed with", "id-pepper"
     )
     id_pepper: Secret | None = _setting(
         _secret, "what ids are hashed with, for local runs only: printable ASCII without blanks"
     )
     azure_client_id: str | None = _setting(
-        _matching(_GUID), "the client id (a GUID) of the app's user-assigned identity"
+        _GUID, "the client id (a GUID) of the app's user-assigned identity"
     )
 
     auth_token_ttl_max_seconds: int = _setting(
         _number_within(60, 86_400), "the longest token lifetime a phone may ask for, 60 to 86400 s", 86_400
     )
     result_visibility: str = _setting(
-        _one_of("decision", "status"), "`decision`, or `status` to keep decisions from phones", "decision"
+        "decision|status", "`decision`, or `status` to keep decisions from phones", "decision"
     )
     record_retention_days: int = _setting(
         _number_within(2, 3650), "days that session records are kept, 2 to 3650", 30
     )
     broker_region: str | None = _setting(
-        _matching("[a-z0-9-]{1,32}"), "the region's name in events; `FACE_REGION` where it is not set"
+        "[a-z0-9-]{1,32}", "the region's name in events; `FACE_REGION` where it is not set"
     )
     event_grid_topic_endpoint: str | None = _setting(
-        _matching(r"https://[a-z0-9.-]+\.eventgrid\.azure\.net/api/events"),
+        r"https://[a-z0-9.-]+\.eventgrid\.azure\.net/api/events",
         "the topic that takes events, `https://NAME.REGION-1.eventgrid.azure.net/api/events`",
     )
     events_file: str | None = _setting(
@@ -193,14 +183,12 @@ class Settings:
         "`none`, `appservice` or `frontdoor`: the service whose header tells the client's address",
         AddressSource.NONE,
     )
-    front_door_id: str | None = _setting(_matching(_GUID), "the id (a GUID) of the operator's own Front Door")
-    client_auth: str | None = _setting(
-        _one_of("none"), "`none` (callers are not authenticated); required in Azure"
-    )
+    front_door_id: str | None = _setting(_GUID, "the id (a GUID) of the operator's own Front Door")
+    client_auth: str | None = _setting("none", "`none` (callers are not authenticated); required in Azure")
 
     # The Functions host's own names for its storage account, which the app uses too.
     storage_account: str | None = _setting(
-        _matching("[a-z0-9]{3,24}"),
+        "[a-z0-9]{3,24}",
         "the name of the app's storage account, reached with the app's identity",
         name="AzureWebJobsStorage__accountName",
     )
@@ -287,12 +275,7 @@ SETTINGS: tuple[Setting, ...] = tuple(
 )
 
 
-def _setting_of(name: str) -> Setting:
-    return next(setting for setting in SETTINGS if setting.field == name)
-
-
-def _expected(name: str) -> str:
-    return _setting_of(name).refusal
+_SETTING_OF = {setting.field: setting for setting in SETTINGS}
 
 
 def _conflicts(settings: Settings) -> Iterator[str]:
@@ -302,11 +285,11 @@ def _conflicts(settings: Settings) -> Iterator[str]:
         yield from _azure_conflicts(settings)
     needs_key = settings.in_azure or settings.face_auth == "key"
     if needs_key and settings.key_vault_url is None and settings.face_key is None:
-        yield _expected("key_vault_url")
+        yield _SETTING_OF["key_vault_url"].refusal
     if settings.storage_connection and settings.key_vault_url is None and settings.id_pepper is None:
         yield "ID_PEPPER: expected with a store that outlives the process, or KEY_VAULT_URL"
     if settings.client_address is AddressSource.FRONT_DOOR and settings.front_door_id is None:
-        yield _expected("front_door_id")
+        yield _SETTING_OF["front_door_id"].refusal
 
 
 def _endpoint_conflicts(settings: Settings) -> Iterator[str]:
@@ -322,10 +305,10 @@ def _endpoint_conflicts(settings: Settings) -> Iterator[str]:
 def _azure_conflicts(settings: Settings) -> Iterator[str]:
     for name in ("face_key", "id_pepper", "storage_connection", "events_file"):
         if getattr(settings, name) is not None:
-            yield f"{_setting_of(name).name}: expected to be absent in Azure, where no secret is an app setting"
+            yield f"{_SETTING_OF[name].name}: expected to be absent in Azure, where no secret is an app setting"
     if settings.storage_account is None:
-        yield f"{_expected('storage_account')}: memory does not outlive an instance"
+        yield f"{_SETTING_OF['storage_account'].refusal}: memory does not outlive an instance"
     if settings.event_grid_topic_endpoint is None:
-        yield _expected("event_grid_topic_endpoint")
+        yield _SETTING_OF["event_grid_topic_endpoint"].refusal
     if settings.client_auth is None:
         yield "CLIENT_AUTH: expected `none` where callers are not authenticated"

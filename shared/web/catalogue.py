@@ -1,36 +1,9 @@
 """The error catalogue: one row for each error code. Responses and documents are made from it."""
 
 from dataclasses import dataclass
-from http import HTTPStatus
 
-from shared.errors import (
-    BrokerError,
-    ClientThrottled,
-    DeviceThrottled,
-    IdempotencyInProgress,
-    IdempotencyKeyReused,
-    InternalError,
-    InvalidDeviceCorrelationId,
-    InvalidIdempotencyKey,
-    InvalidLivenessOperationMode,
-    InvalidMediaType,
-    InvalidRequestBody,
-    InvalidStart,
-    InvalidTokenLifetime,
-    InvalidTop,
-    KeyUnavailable,
-    LengthRequired,
-    MethodNotAllowed,
-    RequestTooLarge,
-    RouteNotFound,
-    SessionNotFound,
-    StorageUnavailable,
-    UpstreamFailure,
-    UpstreamQuotaExceeded,
-    UpstreamThrottled,
-    UpstreamTimeout,
-    UpstreamUnauthorized,
-)
+from shared import errors
+from shared.errors import BrokerError
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +15,9 @@ class CatalogueRow:
     """
 
     error: type[BrokerError]
-    status: HTTPStatus
+    status: int
     message: str
-    what_to_do: str
+    what_to_do: str = "Correct the request; the same one will be refused again."
 
     @property
     def code(self) -> str:
@@ -54,144 +27,123 @@ class CatalogueRow:
 
 _THROTTLED = "Rate limit is exceeded. Try again in {seconds} seconds."
 _WAIT = "Wait as long as Retry-After says, then send the same request again."
-_FIX = "Correct the request; the same one will be refused again."
 
 CATALOGUE: tuple[CatalogueRow, ...] = (
     # The messages of the 400s for the body, SessionNotFound, BadArgument and the 429s are Face's own (v1.1-preview.1).
     CatalogueRow(
-        InvalidRequestBody,
-        HTTPStatus.BAD_REQUEST,
+        errors.InvalidRequestBody,
+        400,
         "Incorrect request body provided. Please check the operation schema and try again.",
-        _FIX,
     ),
     CatalogueRow(
-        InvalidTokenLifetime,
-        HTTPStatus.BAD_REQUEST,
+        errors.InvalidTokenLifetime,
+        400,
         "Invalid authTokenTimeToLiveInSeconds specified. Must be within 60 to {error.maximum}.",
-        _FIX,
     ),
     CatalogueRow(
-        InvalidLivenessOperationMode,
-        HTTPStatus.BAD_REQUEST,
+        errors.InvalidLivenessOperationMode,
+        400,
         "Invalid livenessOperationMode specified. Must be {error.choices}.",
-        _FIX,
     ),
     CatalogueRow(
-        InvalidDeviceCorrelationId,
-        HTTPStatus.BAD_REQUEST,
+        errors.InvalidDeviceCorrelationId,
+        400,
         "A device correlation id is required in the request body during session create or session start. "
         "Must not be null or empty, and be no more than 64 characters.",
         "Send deviceCorrelationId, or deviceCorrelationIdSetInClient with the header X-Device-Correlation-Id.",
     ),
     CatalogueRow(
-        InvalidIdempotencyKey,
-        HTTPStatus.BAD_REQUEST,
+        errors.InvalidIdempotencyKey,
+        400,
         "Invalid Idempotency-Key specified. Must be 16 to 128 characters of A-Z, a-z, 0-9, underscore and hyphen.",
-        _FIX,
     ),
     # The messages of these two are Face's own: https://learn.microsoft.com/azure/ai-services/face/reference-face-error-codes
     CatalogueRow(
-        InvalidStart,
-        HTTPStatus.BAD_REQUEST,
+        errors.InvalidStart,
+        400,
         "Start parameter is invalid. "
         "Please specify the 'Id' field of the last entry to continue the listing process.",
-        _FIX,
     ),
     CatalogueRow(
-        InvalidTop,
-        HTTPStatus.BAD_REQUEST,
-        "Top parameter is invalid. Valid range is between 1 and 1000 inclusive.",
-        _FIX,
+        errors.InvalidTop, 400, "Top parameter is invalid. Valid range is between 1 and 1000 inclusive."
     ),
     CatalogueRow(
-        SessionNotFound,
-        HTTPStatus.NOT_FOUND,
+        errors.SessionNotFound,
+        404,
         "Session Id is not found. The session id is expired or does not exist.",
         "Create a new session. Unknown, foreign, revoked and purged sessions are answered alike.",
     ),
-    CatalogueRow(RouteNotFound, HTTPStatus.NOT_FOUND, "There is nothing at this path.", "Correct the path."),
+    CatalogueRow(errors.RouteNotFound, 404, "There is nothing at this path.", "Correct the path."),
     CatalogueRow(
-        MethodNotAllowed,
-        HTTPStatus.METHOD_NOT_ALLOWED,
+        errors.MethodNotAllowed,
+        405,
         "This path does not take this method.",
         "Use a method that the header Allow names.",
     ),
     CatalogueRow(
-        LengthRequired,
-        HTTPStatus.LENGTH_REQUIRED,
+        errors.LengthRequired,
+        411,
         "The request body must be sent with a Content-Length.",
         "Send the body whole, not in chunks.",
     ),
+    CatalogueRow(errors.RequestTooLarge, 413, "The request body is larger than 4096 bytes."),
     CatalogueRow(
-        RequestTooLarge,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "The request body is larger than 4096 bytes.",
-        _FIX,
-    ),
-    CatalogueRow(
-        InvalidMediaType,
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        errors.InvalidMediaType,
+        415,
         "Invalid Media Type.",
         "Send Content-Type: application/json and no Content-Encoding.",
     ),
     CatalogueRow(
-        IdempotencyInProgress,
-        HTTPStatus.CONFLICT,
+        errors.IdempotencyInProgress,
+        409,
         "The first request with this Idempotency-Key has not ended yet.",
         _WAIT,
     ),
     CatalogueRow(
-        IdempotencyKeyReused,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
+        errors.IdempotencyKeyReused,
+        422,
         "This Idempotency-Key was used with another request, or for a session that was revoked since.",
         "Make a new key for each new check.",
     ),
     CatalogueRow(
-        DeviceThrottled,
-        HTTPStatus.TOO_MANY_REQUESTS,
+        errors.DeviceThrottled,
+        429,
         _THROTTLED,
         "Tell the person how long to wait; the device has asked for too many checks.",
     ),
     CatalogueRow(
-        ClientThrottled,
-        HTTPStatus.TOO_MANY_REQUESTS,
+        errors.ClientThrottled,
+        429,
         _THROTTLED,
         "Tell the person how long to wait; too many calls came from this caller or its network.",
     ),
     CatalogueRow(
-        UpstreamFailure,
-        HTTPStatus.BAD_GATEWAY,
+        errors.UpstreamFailure,
+        502,
         "The liveness service failed.",
         "Try again after a pause; each try with the same Idempotency-Key.",
     ),
     CatalogueRow(
-        UpstreamUnauthorized,
-        HTTPStatus.BAD_GATEWAY,
+        errors.UpstreamUnauthorized,
+        502,
         "The liveness service refused this service's credential.",
         "Try again later; the operator has to act.",
     ),
-    CatalogueRow(UpstreamThrottled, HTTPStatus.SERVICE_UNAVAILABLE, "The liveness service is busy.", _WAIT),
+    CatalogueRow(errors.UpstreamThrottled, 503, "The liveness service is busy.", _WAIT),
     CatalogueRow(
-        UpstreamQuotaExceeded,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "The call volume of the liveness service is used up.",
-        _WAIT,
+        errors.UpstreamQuotaExceeded, 503, "The call volume of the liveness service is used up.", _WAIT
     ),
+    CatalogueRow(errors.StorageUnavailable, 503, "The service's store is not available.", _WAIT),
+    CatalogueRow(errors.KeyUnavailable, 503, "The service's credential is not available.", _WAIT),
     CatalogueRow(
-        StorageUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "The service's store is not available.", _WAIT
-    ),
-    CatalogueRow(
-        KeyUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "The service's credential is not available.", _WAIT
-    ),
-    CatalogueRow(
-        UpstreamTimeout,
-        HTTPStatus.GATEWAY_TIMEOUT,
+        errors.UpstreamTimeout,
+        504,
         "The liveness service did not answer in time.",
         "Try again after a pause; each try with the same Idempotency-Key.",
     ),
     CatalogueRow(
-        InternalError,
-        HTTPStatus.INTERNAL_SERVER_ERROR,
+        errors.InternalError,
+        500,
         "The service failed. Quote the request id to its operator.",
         "Try again later, and quote the request id to the operator.",
     ),

@@ -7,8 +7,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from shared.settings import AddressSource
 
 UNVOUCHED = "unvouched"
-"""The shared network of all requests that lack the platform's address header: a way around the platform's front must
-not be a way around its limits."""
+"""The one network of all requests without the platform's header: no way around its front is a way around limits."""
 
 
 def client_network(

@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any
 
 import azure.functions as func
@@ -27,7 +26,7 @@ _ALWAYS = {
 class Reply:
     """What a trigger answers; no body is sent where `body` is None."""
 
-    status: HTTPStatus
+    status: int
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -35,11 +34,11 @@ class Reply:
 def render(reply: Reply, request_id: str) -> func.HttpResponse:
     """Turn a reply into the response, with the header fields that every response has."""
     headers = {**_ALWAYS, "x-ms-request-id": request_id, **reply.headers}
-    if reply.body is None:
-        return func.HttpResponse(b"", status_code=reply.status, headers=headers)
-    content = json.dumps(reply.body, separators=(",", ":")).encode()
-    # Without a length, the host would answer in chunks.
-    headers["Content-Length"] = str(len(content))
+    content = b""
+    if reply.body is not None:
+        content = json.dumps(reply.body, separators=(",", ":")).encode()
+        # Without a length, the host would answer in chunks.
+        headers["Content-Length"] = str(len(content))
     return func.HttpResponse(content, status_code=reply.status, headers=headers)
 
 
@@ -78,12 +77,9 @@ def _faults(error: RequestRefused) -> dict[str, Any]:
     faults = (error, *error.others)[:MAX_DETAILS]
     if not any(fault.target for fault in faults):
         return {}
-    details = [
-        _named(fault.target) | {"code": fault.code, "message": fault.detail or _message(fault)}
-        for fault in faults
-    ]
-    return _named(error.target) | {"details": details}
+    details = [_of_field(fault, code=fault.code, message=fault.detail or _message(fault)) for fault in faults]
+    return _of_field(error, details=details)
 
 
-def _named(target: str | None) -> dict[str, Any]:
-    return {"target": target} if target else {}
+def _of_field(fault: RequestRefused, **members: object) -> dict[str, Any]:
+    return {"target": fault.target, **members} if fault.target else members

@@ -8,14 +8,18 @@ from typing import Any
 import azure.functions as func
 import pytest
 
-from shared.errors import UpstreamQuotaExceeded, UpstreamTimeout
+from shared.app import App
+from shared.errors import UpstreamQuotaExceeded
 from shared.face.model import LivenessDecision, SessionResult, SessionStatus
+from shared.queues.message import CollectMessage, Reason
+from shared.storage.port import Entity, Table
 from tests.contract.decorated import Decorated
-from tests.support.engine import Engine, EngineResponse
+from tests.support.engine import Engine, EngineFailure, EngineResponse
 from tests.support.fake_face import FakeFace
 from tests.support.time import FakeClock
 
 BASE = "https://broker.example/api"
+DAY_MS = 86_400_000
 BODY = {"livenessOperationMode": "Passive", "deviceCorrelationId": "a-device"}
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -68,132 +72,45 @@ def require_error(answer: EngineResponse, status: int, code: str) -> dict[str, A
     return error
 
 
-async def test_create_answers_the_session(engine: Engine, face: FakeFace) -> None:
-    """A session is created once, and its id, token, end and URL are in the answer, with the device's limit."""
-    answer = await create(engine)
+async def test_each_function_answers_in_the_contracts_shape(engine: Engine, face: FakeFace) -> None:
+    """From a create to the end of its session: all header fields and each body survive the engine."""
+    created = await create(engine)
+    session = created.json()
+    session_id = session["sessionId"]
+    audit = f"{BASE}/sessions/{session_id}/audit"
+    route = {"sessionId": session_id}
+    result = await with_token(engine, "get_result", session)
+    history = await engine.http("audit_session", "GET", audit, params={"top": "1"}, route_params=route)
+    health = await engine.http("health", "GET", f"{BASE}/health")
+    ready = await engine.http("ready", "GET", f"{BASE}/ready")
+    revoked = await with_token(engine, "revoke_session", session)
+    answers = (created, result, history, health, ready, revoked)
 
-    require_contract_fields(answer)
-    assert (answer.status, face.calls) == (200, {"create": 1})
-    session_id = next(iter(face.specs))
-    assert answer.json() == {
-        "sessionId": session_id,
+    for answer in answers:
+        require_contract_fields(answer)
+    assert [answer.status for answer in answers] == [200, 200, 200, 200, 200, 204]
+    assert session == {
+        "sessionId": next(iter(face.specs)),
         "authToken": "auth-token-1",
         "expiresAt": "2027-01-15T08:10:00.000Z",
         "resultUrl": f"{BASE}/sessions/{session_id}",
     }
-    assert answer.header("RateLimit-Policy")
-    assert answer.header("RateLimit")
-
-
-async def test_result_that_is_not_there_says_when_to_ask_again(engine: Engine) -> None:
-    """A session that nobody started is told as such."""
-    answer = await with_token(engine, "get_result", (await create(engine)).json())
-
-    require_contract_fields(answer)
-    assert (answer.status, answer.json()["status"], answer.json()["passed"]) == (200, "NotStarted", False)
-    assert int(answer.header("Retry-After") or 0) > 0
-
-
-async def test_result_that_is_there_is_told_in_full(engine: Engine, face: FakeFace) -> None:
-    """A check that passed is told with all fields of the contract."""
-    session = (await create(engine)).json()
-    face.answer(
-        session["sessionId"],
-        SessionResult(SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, digest="D1"),
-    )
-
-    answer = await with_token(engine, "get_result", session)
-
-    require_contract_fields(answer)
-    assert (answer.status, answer.header("Retry-After")) == (200, None)
-    assert answer.json() == {
-        "sessionId": session["sessionId"],
-        "status": "ResultAvailable",
-        "livenessDecision": "realface",
-        "passed": True,
-        "digestMatches": None,
-        "attempts": 1,
-        "failure": None,
-        "createdDateTime": "2027-01-15T08:00:00.000Z",
-        "expiresAt": "2027-01-15T08:10:00.000Z",
-    }
-
-
-async def test_revoke_answers_without_a_body_and_ends_the_session(engine: Engine, face: FakeFace) -> None:
-    """A revoked session is deleted upstream, once, and is not found any more; revoking it again is fine."""
-    session = (await create(engine)).json()
-
-    for _ in range(2):
-        answer = await with_token(engine, "revoke_session", session)
-        require_contract_fields(answer)
-        assert (answer.status, answer.body) == (204, b"")
-
-    assert face.deleted == [session["sessionId"]]
+    assert created.header("RateLimit-Policy")
+    assert created.header("RateLimit")
+    assert (result.json()["status"], int(result.header("Retry-After") or 0)) == ("NotStarted", 2)
+    assert [entry["event"] for entry in history.json()["entries"]] == ["created"]
+    assert (health.json(), ready.json()["status"]) == ({"status": "healthy"}, "ready")
+    assert revoked.body == b""
     require_error(await with_token(engine, "get_result", session), 404, "SessionNotFound")
-
-
-async def audit(engine: Engine, session_id: str, **query: str) -> EngineResponse:
-    """Ask for the audit of a session, with a key that the host has looked at."""
-    return await engine.http(
-        "audit_session",
-        "GET",
-        f"{BASE}/sessions/{session_id}/audit",
-        params=query,
-        route_params={"sessionId": session_id},
-    )
-
-
-async def test_audit_tells_the_history_of_a_session(engine: Engine) -> None:
-    """An upstream without an audit leaves the record to tell what happened, a page at a time."""
-    session_id = (await create(engine)).json()["sessionId"]
-
-    answer = await audit(engine, session_id, start="0", top="1")
-
-    require_contract_fields(answer)
-    assert (answer.status, answer.json()["source"]) == (200, "record")
-    assert [entry["event"] for entry in answer.json()["entries"]] == ["created"]
-    assert (await audit(engine, session_id, start="1")).json()["entries"] == []
-
-
-async def test_audit_that_cannot_be_is_refused(engine: Engine) -> None:
-    """A session that is not of this broker is not found; a page that there cannot be is refused."""
-    session_id = (await create(engine)).json()["sessionId"]
-
-    require_error(await audit(engine, str(uuid.UUID(int=1))), 404, "SessionNotFound")
-    require_error(await audit(engine, session_id, start="x"), 400, "InvalidStart")
-    require_error(await audit(engine, session_id, top="0"), 400, "InvalidTop")
-
-
-async def test_health_asks_nobody(engine: Engine, face: FakeFace) -> None:
-    """The app is healthy when it runs, whatever the upstream does."""
-    answer = await engine.http("health", "GET", f"{BASE}/health")
-
-    require_contract_fields(answer)
-    assert (answer.status, answer.json(), face.calls) == (200, {"status": "healthy"}, {})
-
-
-async def test_ready_names_what_is_not_there(engine: Engine, face: FakeFace) -> None:
-    """Where Face does not answer the app is not ready, and says which dependency it is."""
-    ready = await engine.http("ready", "GET", f"{BASE}/ready")
-    face.fail("check", UpstreamTimeout())
-    not_ready = await engine.http("ready", "GET", f"{BASE}/ready")
-
-    for answer in (ready, not_ready):
-        require_contract_fields(answer)
-    assert (ready.status, ready.json()["status"]) == (200, "ready")
-    assert (not_ready.status, not_ready.json()["status"]) == (503, "notReady")
-    unavailable = [d["name"] for d in not_ready.json()["dependencies"] if d["state"] == "unavailable"]
-    assert unavailable == ["face"]
 
 
 @pytest.mark.parametrize(
     ("body", "headers", "status", "code"),
     [
-        pytest.param(b"{", {}, 400, "InvalidRequestBody", id="no JSON"),
-        pytest.param(b"{}", {}, 400, "InvalidLivenessOperationMode", id="no field"),
-        pytest.param(b"", {}, 411, "LengthRequired", id="chunked"),
-        pytest.param(b" " * 4097, {}, 413, "RequestTooLarge", id="too large"),
-        pytest.param(b"{}", {"Content-Type": "text/plain"}, 415, "BadArgument", id="media type"),
+        (b"{", {}, 400, "InvalidRequestBody"),
+        (b"", {}, 411, "LengthRequired"),
+        (b" " * 4097, {}, 413, "RequestTooLarge"),
+        (b"{}", {"Content-Type": "text/plain"}, 415, "BadArgument"),
     ],
 )
 async def test_refused_create_says_why_and_calls_nobody(
@@ -205,27 +122,11 @@ async def test_refused_create_says_why_and_calls_nobody(
     assert not face.calls
 
 
-async def test_device_that_asks_too_often_is_throttled(engine: Engine, clock: FakeClock) -> None:
-    """The sixth create is refused until the time that Retry-After says, and then admitted."""
-    for _ in range(5):
-        assert (await create(engine)).status == 200
-
-    refused = await create(engine)
-
-    error = require_error(refused, 429, "DeviceThrottled")
-    wait = int(refused.header("Retry-After") or 0)
-    assert wait == error["retryAfterSeconds"] >= 600
-    assert refused.header("RateLimit")
-    assert refused.header("RateLimit-Policy")
-    clock.advance_seconds(wait)
-    assert (await create(engine)).status == 200
-
-
 @pytest.mark.parametrize(
     ("fault", "status", "code"),
     [
-        pytest.param(UpstreamQuotaExceeded(retry_after=172_800.0), 503, "UpstreamQuotaExceeded", id="quota"),
-        pytest.param(RuntimeError("a secret"), 500, "InternalError", id="fault of our own"),
+        (UpstreamQuotaExceeded(retry_after=172_800.0), 503, "UpstreamQuotaExceeded"),
+        (RuntimeError("a secret"), 500, "InternalError"),
     ],
 )
 async def test_failed_create_is_told_in_the_contracts_shape(
@@ -241,30 +142,17 @@ async def test_failed_create_is_told_in_the_contracts_shape(
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "allow"),
-    [
-        pytest.param("GET", "nowhere", None, id="no such path"),
-        pytest.param("GET", "", None, id="no path"),
-        pytest.param("PUT", f"sessions/{uuid.UUID(int=1)}", "DELETE, GET", id="one session"),
-        pytest.param("POST", f"sessions/{uuid.UUID(int=1)}/audit", "GET", id="audit"),
-        pytest.param("BREW", "READY/", "GET", id="made-up method"),
-    ],
+    ("method", "path", "allow"), [("GET", "", None), ("PUT", f"sessions/{uuid.UUID(int=1)}", "DELETE, GET")]
 )
 async def test_catch_all_tells_unknown_paths_from_unknown_methods(
     engine: Engine, method: str, path: str, allow: str | None
 ) -> None:
     """A path that exists says which methods it has."""
-    answer = await unknown(engine, method, path)
+    route = {"path": path} if path else {}
+    answer = await engine.http("unknown_route", method, f"{BASE}/{path}", route_params=route)
 
     require_error(answer, 405 if allow else 404, "MethodNotAllowed" if allow else "NotFound")
     assert answer.header("Allow") == allow
-
-
-async def unknown(engine: Engine, method: str, path: str) -> EngineResponse:
-    """Send a request that only the catch-all takes."""
-    return await engine.http(
-        "unknown_route", method, f"{BASE}/{path}", route_params={"path": path} if path else {}
-    )
 
 
 async def test_engine_hands_over_every_header_field_of_a_response(
@@ -280,3 +168,27 @@ async def test_engine_hands_over_every_header_field_of_a_response(
 
     assert response.status_code == answer.status == 200
     assert sorted(name for name, _ in response.headers.items()) == sorted(answer.headers)
+
+
+async def test_queue_message_is_collected_or_its_failure_is_told(engine: Engine, face: FakeFace) -> None:
+    """A message reaches the collector; what the collector raises reaches the host, which delivers it again."""
+    session_id = (await create(engine)).json()["sessionId"]
+    face.answer(session_id, SessionResult(SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE))
+
+    await engine.queue("collect_result", CollectMessage(session_id, Reason.POLL).to_text())
+    with pytest.raises(EngineFailure, match="ValueError: the message names no session"):
+        await engine.queue("collect_result", "{}", dequeue_count=2)
+
+    assert face.deleted == [session_id]
+
+
+@pytest.mark.parametrize("past_due", [False, True], ids=["in time", "late"])
+async def test_timer_runs_the_purge(engine: Engine, app: App, clock: FakeClock, past_due: bool) -> None:
+    """A row that has expired is gone after the run, in time or late, and one that has not is there."""
+    await app.store.insert(Table.THROTTLE, Entity("device-1", {"created": "1"}, clock() - DAY_MS))
+    await app.store.insert(Table.THROTTLE, Entity("device-2", {"created": "1"}, clock() + DAY_MS))
+
+    await engine.timer("purge_expired", past_due=past_due)
+
+    assert await app.store.get(Table.THROTTLE, "device-1") is None
+    assert await app.store.get(Table.THROTTLE, "device-2")

@@ -7,22 +7,22 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from shared.errors import StorageUnavailable
-from shared.face.calls import Patience
+from shared.errors import StorageUnavailable, UpstreamTimeout
 from shared.storage.port import Table
 from shared.web.catalogue import CATALOGUE
 from tests.support.broker import FACE_KEY, FUNCTION_KEY, Broker, running_broker
+from tests.support.fake_face import FakeFace
 from tests.support.intercepted import Call, Effect
 from tests.support.store import FakeStore
 
 UNKNOWN_ID = "b12e033e-bda7-4b83-a211-e721c661f30e"
 GOOD = {"livenessOperationMode": "Passive", "deviceCorrelationId": "a-device"}
 KEY = {"Idempotency-Key": "k" * 16}
+TOKEN = {"X-Session-Token": "some-token"}
 STATUS_OF = {row.code: int(row.status) for row in CATALOGUE}
 
 Provoke = Callable[[Broker], Awaitable[httpx.Response]]
@@ -106,76 +106,42 @@ class Case:
 
     code: str
     provoke: Provoke
-    wait: int | None = None
     targets: tuple[str, ...] = ()
+    wait: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+BODY, TTL, MODE = "InvalidRequestBody", "authTokenTimeToLiveInSeconds", "livenessOperationMode"
+EVERYTHING: dict[str, Any] = {"clientReference": "a b", MODE: "x", "deviceCorrelationId": ""}
 FROM_HERE = {"client-ip": "203.0.113.7:50123"}
 ONE_EACH = {"CLIENT_ADDRESS": "appservice", "THROTTLE_CLIENT": "1/10m"}
 
 CASES = {
-    "not JSON": Case("InvalidRequestBody", posted(b"{")),
-    "empty body": Case("InvalidRequestBody", posted(b"")),
-    "duplicate name": Case("InvalidRequestBody", posted(b'{"clientReference":"a","clientReference":"b"}')),
-    "forged decision": Case(
-        "InvalidRequestBody", created(livenessDecision="realface"), targets=("livenessDecision",)
-    ),
-    "results for the phone, in v1.2": Case(
-        "InvalidRequestBody",
-        created(sendResultsToClient=True),
-        targets=("sendResultsToClient",),
-        settings={"FACE_API_VERSION": "v1.2"},
-    ),
-    "results for the phone, hidden": Case(
-        "InvalidRequestBody",
-        created(sendResultsToClient=True),
-        targets=("sendResultsToClient",),
-        settings={"RESULT_VISIBILITY": "status"},
-    ),
-    "lifetime over the operator's": Case(
-        "InvalidTokenLifetime",
-        created(authTokenTimeToLiveInSeconds=901),
-        targets=("authTokenTimeToLiveInSeconds",),
-        settings={"AUTH_TOKEN_TTL_MAX_SECONDS": "900"},
-    ),
+    "not JSON": Case(BODY, posted(b"{")),
+    "forged decision": Case(BODY, created(livenessDecision="realface"), ("livenessDecision",)),
+    "lifetime over a day": Case("InvalidTokenLifetime", created(authTokenTimeToLiveInSeconds=86_401), (TTL,)),
     "mode of a later version": Case(
-        "InvalidLivenessOperationMode",
-        created(livenessOperationMode="PassiveActive"),
-        targets=("livenessOperationMode",),
-    ),
-    "no device": Case(
-        "InvalidDeviceCorrelationId", created(deviceCorrelationId=None), targets=("deviceCorrelationId",)
+        "InvalidLivenessOperationMode", created(livenessOperationMode="PassiveActive"), (MODE,)
     ),
     "device that does not name itself": Case(
         "InvalidDeviceCorrelationId",
         created(deviceCorrelationId=None, deviceCorrelationIdSetInClient=True),
-        targets=("X-Device-Correlation-Id",),
+        ("X-Device-Correlation-Id",),
     ),
     "short key": Case(
-        "InvalidIdempotencyKey", created(headers={"Idempotency-Key": "short"}), targets=("Idempotency-Key",)
+        "InvalidIdempotencyKey", created(headers={"Idempotency-Key": "short"}), ("Idempotency-Key",)
     ),
     "everything": Case(
-        "InvalidRequestBody",
-        created(
-            clientReference="a b",
-            livenessOperationMode="x",
-            deviceCorrelationId="",
-            headers={"Idempotency-Key": ""},
-        ),
-        targets=("clientReference", "livenessOperationMode", "deviceCorrelationId", "Idempotency-Key"),
+        BODY, created(headers={"Idempotency-Key": ""}, **EVERYTHING), (*EVERYTHING, "Idempotency-Key")
     ),
-    "audit, start and top": Case("InvalidStart", audited("start=x&top=0"), targets=("start", "top")),
-    "audit, top": Case("InvalidTop", audited("top=1001"), targets=("top",)),
-    "no session": Case(
-        "SessionNotFound", asked("GET", f"sessions/{UNKNOWN_ID}", **{"X-Session-Token": "some-token"})
-    ),
+    "audit, start and top": Case("InvalidStart", audited("start=x&top=0"), ("start", "top")),
+    "audit, top": Case("InvalidTop", audited("top=1001"), ("top",)),
+    "no session": Case("SessionNotFound", asked("GET", f"sessions/{UNKNOWN_ID}", **TOKEN)),
     "no path": Case("NotFound", asked("GET", "nothing")),
     "no method": Case("MethodNotAllowed", asked("GET", "sessions")),
     "chunked": Case("LengthRequired", chunked),
     "too large": Case("RequestTooLarge", posted(json.dumps(GOOD).encode().ljust(4097))),
     "not JSON's media type": Case("BadArgument", created(headers={"Content-Type": "text/plain"})),
-    "compressed": Case("BadArgument", created(headers={"Content-Encoding": "gzip"})),
     "key of another body": Case("IdempotencyKeyReused", key_of_another_body),
     "device too often": Case(
         "DeviceThrottled", created(times=2), wait=600, settings={"THROTTLE_DEVICE": "1/10m"}
@@ -187,10 +153,8 @@ CASES = {
 }
 UPSTREAM: tuple[tuple[str, str, int | None], ...] = (
     ("sim-create-500", "UpstreamFailure", None),
-    ("sim-create-502", "UpstreamFailure", None),
     ("sim-create-lost", "UpstreamFailure", None),
     ("sim-create-401", "UpstreamUnauthorized", None),
-    ("sim-create-403", "UpstreamUnauthorized", None),
     ("sim-create-429", "UpstreamThrottled", 26),
     ("sim-create-503", "UpstreamThrottled", 1),
     ("sim-create-quota", "UpstreamQuotaExceeded", 3600),
@@ -198,10 +162,11 @@ UPSTREAM: tuple[tuple[str, str, int | None], ...] = (
     ("sim-result-no-route", "UpstreamFailure", None),
     ("sim-result-401", "UpstreamUnauthorized", None),
     ("sim-result-429", "UpstreamThrottled", 1),
-    ("sim-result-quota", "UpstreamQuotaExceeded", 3600),
 )
 CASES |= {
-    device: Case(code, created(deviceCorrelationId=device) if "create" in device else result_of(device), wait)
+    device: Case(
+        code, created(deviceCorrelationId=device) if "create" in device else result_of(device), wait=wait
+    )
     for device, code, wait in UPSTREAM
 }
 # Each of these has a test of its own below, because it takes more than a request.
@@ -230,75 +195,42 @@ async def test_error_is_answered_as_the_catalogue_says(name: str) -> None:
             assert broker.simulator.calls.get("create", 0) == 0
 
 
-@pytest.mark.parametrize(
-    "session_id",
-    [
-        pytest.param(UNKNOWN_ID, id="unknown"),
-        pytest.param(UNKNOWN_ID.upper(), id="upper case"),
-        pytest.param("not-a-guid", id="not a GUID"),
-        pytest.param("%2e%2e%2f%2e%2e", id="encoded dots"),
-        pytest.param("..%2Fsessions", id="traversal"),
-        pytest.param("a%3f", id="question mark"),
-        pytest.param("{" + UNKNOWN_ID + "}", id="braces"),
-        pytest.param("%EF%BC%91" * 8, id="full-width digits"),
-        pytest.param("x" * 3000, id="long"),
-    ],
-)
-@pytest.mark.parametrize("method", ["GET", "DELETE"])
-async def test_id_of_no_session_is_not_found(broker: Broker, method: str, session_id: str) -> None:
+async def test_id_of_no_session_is_not_found(broker: Broker) -> None:
     """An unknown id, or a text that is no id, is the same 404, and Face is not asked."""
-    answer = await asked(method, f"sessions/{session_id}", **{"X-Session-Token": "some-token"})(broker)
+    texts = ["not-a-guid", "%2e%2e%2f%2e%2e", "..%2Fsessions", "a%3f", "%EF%BC%91" * 8, "x" * 3000]
+    for session_id in (UNKNOWN_ID, UNKNOWN_ID.upper(), f"{{{UNKNOWN_ID}}}", *texts):
+        for method in ("GET", "DELETE"):
+            require_error(await asked(method, f"sessions/{session_id}", **TOKEN)(broker), "SessionNotFound")
 
-    require_error(answer, "SessionNotFound")
-    assert broker.simulator.calls.get("get", 0) + broker.simulator.calls.get("delete", 0) == 0
+    assert sum(broker.simulator.calls.values()) == 0
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"X-Session-Token": "wrong"},
-        {"X-Session-Token": ""},
-        {"Authorization": "Bearer wrong"},
-    ],
-    ids=["no token", "wrong token", "empty token", "other header"],
-)
-@pytest.mark.parametrize("method", ["GET", "DELETE"])
-async def test_wrong_token_is_answered_like_an_unknown_session(
-    broker: Broker, method: str, headers: dict[str, str]
-) -> None:
+async def test_wrong_token_is_answered_like_an_unknown_session(broker: Broker) -> None:
     """Only the holder learns that a session exists: the answers differ in the request id alone."""
-    session = await broker.created()
-    unknown = await asked(method, f"sessions/{UNKNOWN_ID}", **headers)(broker)
-    foreign = await asked(method, f"sessions/{session['sessionId']}", **headers)(broker)
+    session, other = await broker.created("mine"), await broker.created("other")
 
     def comparable(answer: httpx.Response) -> tuple[int, str, list[str]]:
         names = sorted(answer.headers.keys())
         return answer.status_code, re.sub('"requestId":"[^"]*"', "", answer.text), names
 
-    assert comparable(foreign) == comparable(unknown)
-    require_error(foreign, "SessionNotFound")
+    for method in ("GET", "DELETE"):
+        for headers in ({}, {"X-Session-Token": ""}, {"X-Session-Token": other["authToken"]}):
+            unknown = await asked(method, f"sessions/{UNKNOWN_ID}", **headers)(broker)
+            foreign = await asked(method, f"sessions/{session['sessionId']}", **headers)(broker)
 
-
-async def test_token_of_another_session_does_not_open_this_one(broker: Broker) -> None:
-    """Two phones cannot read each other's results."""
-    mine, other = await broker.created("mine"), await broker.created("other")
-
-    require_error(await broker.result(mine | {"authToken": other["authToken"]}), "SessionNotFound")
+            assert comparable(foreign) == comparable(unknown)
+            require_error(foreign, "SessionNotFound")
 
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("GET", "session", None),
         ("POST", "sessions/a/b", None),
         ("BREW", "", None),
         ("GET", "/health", None),
-        ("POST", "/sessions", None),
         ("OPTIONS", "sessions/", "POST"),
         ("PUT", f"sessions/{UNKNOWN_ID}", "DELETE, GET"),
-        ("POST", "Health", "GET"),
-        ("BREW", "ready", "GET"),
+        ("BREW", "Health", "GET"),
     ],
 )
 async def test_route_that_does_not_exist(broker: Broker, method: str, path: str, allowed: str | None) -> None:
@@ -350,19 +282,6 @@ async def test_sixth_create_in_ten_minutes_is_throttled(broker: Broker) -> None:
     assert (await broker.create()).status_code == 200
 
 
-async def test_address_that_asks_too_much_is_throttled() -> None:
-    """Many devices behind one address share its limit; nobody is told what is left of it."""
-    async with running_broker(CLIENT_ADDRESS="appservice", THROTTLE_CLIENT="2/10m") as broker:
-        *admitted, refused = [
-            await created(headers=FROM_HERE, deviceCorrelationId=f"device-{number}")(broker)
-            for number in range(3)
-        ]
-
-        assert [answer.status_code for answer in admitted] == [200, 200]
-        require_error(refused, "ClientThrottled")
-        assert ("RateLimit" in refused.headers, "RateLimit-Policy" in refused.headers) == (False, True)
-
-
 async def test_address_that_guesses_tokens_is_throttled() -> None:
     """Misses count against the address that makes them, and not the reads of a caller with the token."""
     async with running_broker(CLIENT_ADDRESS="appservice", THROTTLE_CLIENT="3/10m") as broker:
@@ -383,12 +302,7 @@ async def test_address_that_guesses_tokens_is_throttled() -> None:
     ("source", "headers"),
     [
         ("frontdoor", {"x-azure-socketip": "203.0.113.7"}),
-        (
-            "frontdoor",
-            {"x-azure-socketip": "203.0.113.8", "x-azure-fdid": "0f8fad5b-d9cb-469f-a165-70867728950f"},
-        ),
         ("appservice", {"client-ip": "1.2.3.4, 9.9.9.9"}),
-        ("appservice", {}),
     ],
 )
 async def test_callers_without_a_vouched_address_share_one_limit(
@@ -422,31 +336,16 @@ async def test_session_that_face_does_not_know_too_early_is_not_over(
     assert after.json()["status"] == "Expired"
 
 
-async def test_upstream_that_was_never_reached_gives_the_charge_back() -> None:
-    """A create that provably never left costs the device nothing."""
-    async with running_broker(THROTTLE_DEVICE="1/10m") as broker:
-        port = urlsplit(broker.simulator.url).port or 0
-        require_error(await unreachable_upstream(broker), "UpstreamFailure")
+async def test_upstream_that_does_not_answer_in_time_is_a_timeout() -> None:
+    """The phone is told that Face took too long, for a create and for a result."""
+    face = FakeFace()
+    async with running_broker(face=face) as broker:
+        session = await broker.created()
+        face.fail("create", UpstreamTimeout())
+        face.fail("result", UpstreamTimeout())
 
-        await broker.simulator.start(port=port)
-
-        assert (await broker.create()).status_code == 200
-
-
-@pytest.mark.parametrize(
-    "provoke",
-    [created(deviceCorrelationId="sim-create-slow"), result_of("sim-result-slow")],
-    ids=["create", "result"],
-)
-async def test_upstream_that_does_not_answer_in_time_is_a_timeout(provoke: Provoke) -> None:
-    """The phone is told that Face took too long."""
-
-    async def forever(_: float) -> None:
-        await asyncio.Event().wait()
-
-    patience = Patience(total=0.3, per_try=0.2, tries=1)
-    async with running_broker(simulator_sleep=forever, patience=patience) as broker:
-        require_error(await provoke(broker), "UpstreamTimeout")
+        require_error(await broker.create(), "UpstreamTimeout")
+        require_error(await broker.result(session), "UpstreamTimeout")
 
 
 @pytest.mark.parametrize("table", Table, ids=lambda table: table.value)

@@ -7,9 +7,13 @@ from tests.support.broker import Broker, running_broker
 KEY = "0123456789abcdef"
 
 
-async def create(broker: Broker, key: str = KEY) -> httpx.Response:
-    body = {"livenessOperationMode": "Passive", "deviceCorrelationId": "a-device"}
-    return await broker.http.post("/api/sessions", json=body, headers={"Idempotency-Key": key})
+async def create(
+    broker: Broker, key: str = KEY, own_name: str | None = None, **fields: object
+) -> httpx.Response:
+    headers = {"Idempotency-Key": key} | ({"X-Device-Correlation-Id": own_name} if own_name else {})
+    device = {"deviceCorrelationIdSetInClient": True} if own_name else {"deviceCorrelationId": "a-device"}
+    body = {"livenessOperationMode": "Passive"} | device | fields
+    return await broker.http.post("/api/sessions", json=body, headers=headers)
 
 
 async def test_same_key_gets_the_same_session(broker: Broker) -> None:
@@ -47,26 +51,12 @@ async def test_answered_device_that_is_throttled_now_gets_its_answer_again() -> 
 async def test_defaults_and_nulls_make_the_same_request(broker: Broker) -> None:
     """A key stands for the values that are asked for, not for the text of the body."""
     first = await create(broker)
-    body = {
-        "deviceCorrelationId": "a-device",
-        "livenessOperationMode": "Passive",
-        "authTokenTimeToLiveInSeconds": 600,
-        "clientReference": None,
-    }
 
-    again = await broker.http.post("/api/sessions", json=body, headers={"Idempotency-Key": KEY})
-
-    assert again.text == first.text
+    assert (await create(broker, authTokenTimeToLiveInSeconds=600, clientReference=None)).text == first.text
 
 
 async def test_other_device_with_the_same_key_is_refused(broker: Broker) -> None:
     """The device is part of the request that a key stands for, wherever it is named."""
-    body = {"livenessOperationMode": "Passive", "deviceCorrelationIdSetInClient": True}
-    answers = [
-        await broker.http.post(
-            "/api/sessions", json=body, headers={"Idempotency-Key": KEY, "X-Device-Correlation-Id": device}
-        )
-        for device in ("one", "two")
-    ]
+    answers = [await create(broker, own_name=device) for device in ("one", "two")]
 
     assert [answer.status_code for answer in answers] == [200, 422]

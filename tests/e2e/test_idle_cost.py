@@ -2,10 +2,10 @@
 
 import pytest
 
+from shared.face.endpoint import API_VERSIONS
 from tests.collect_result.draining import collect_all, waiting_messages
 from tests.support.broker import Broker, running_broker
 
-VERSIONS = ["v1.1-preview.1", "v1.2", "v1.3-preview.1"]
 POLLS = 50
 
 
@@ -17,40 +17,23 @@ async def poll(broker: Broker, session: dict[str, str], seconds: float) -> str:
     return str(answer.json()["status"])
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-async def test_phone_that_polls_after_its_check_costs_three_calls(version: str) -> None:
-    """Create, one read, one deletion: however often it polls, and whatever collects the result."""
+@pytest.mark.parametrize("polls", [True, False], ids=["polls", "never polls"])
+@pytest.mark.parametrize("checks", [True, False], ids=["checks", "never checks"])
+@pytest.mark.parametrize("version", API_VERSIONS)
+async def test_session_costs_three_calls(version: str, checks: bool, polls: bool) -> None:
+    """Create, one read, one deletion: however often its phone polls after its check, and whatever collects it."""
     async with running_broker(FACE_API_VERSION=version) as broker:
         session = await broker.created()
-        await broker.perform(session)
-        statuses = {await poll(broker, session, 0.1) for _ in range(POLLS)}
+        if checks:
+            await broker.perform(session)
+            for _ in range(POLLS * polls):
+                assert await poll(broker, session, 0.1) == "ResultAvailable"
         await collect_all(broker)
-        statuses |= {await poll(broker, session, 10) for _ in range(POLLS)}
+        statuses = {await poll(broker, session, 10) for _ in range(POLLS * polls)}
 
-        assert statuses == {"ResultAvailable"}
+        assert statuses <= {"ResultAvailable" if checks else "Expired"}
         assert upstream_calls(broker) == {"create": 1, "get": 1, "delete": 1}
         assert await is_ended(broker, session)
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-async def test_phone_that_never_polls_costs_three_calls(version: str) -> None:
-    """The sweep reads what nobody asked for, once."""
-    async with running_broker(FACE_API_VERSION=version) as broker:
-        session = await broker.created()
-        await broker.perform(session)
-        await collect_all(broker)
-
-        assert upstream_calls(broker) == {"create": 1, "get": 1, "delete": 1}
-        assert await is_ended(broker, session)
-
-
-async def test_check_that_nobody_makes_costs_three_calls(broker: Broker) -> None:
-    """An unused session is looked at once, when its token has ended, and deleted."""
-    session = await broker.created()
-    await collect_all(broker)
-
-    assert upstream_calls(broker) == {"create": 1, "get": 1, "delete": 1}
-    assert await is_ended(broker, session)
 
 
 async def test_phone_that_revokes_costs_two_calls(broker: Broker) -> None:
@@ -77,19 +60,6 @@ async def test_polls_before_the_check_cost_one_read_a_second_at_most(per_second:
         assert reads == POLLS / per_second
         assert (set(before), set(after)) == ({"NotStarted"}, {"ResultAvailable"})
         assert upstream_calls(broker) == {"create": 1, "get": reads + 1, "delete": 1}
-
-
-async def test_polls_that_wait_as_they_are_told_cost_one_read_in_two_seconds(broker: Broker) -> None:
-    """A phone that keeps to `Retry-After` while a check of twelve seconds lasts is read for six times before."""
-    session = await broker.created()
-    for _ in range(6):
-        answer = await broker.result(session)
-        broker.clock.advance_seconds(float(answer.headers["Retry-After"]))
-    await broker.perform(session)
-    await poll(broker, session, 2)
-    await collect_all(broker)
-
-    assert upstream_calls(broker) == {"create": 1, "get": 7, "delete": 1}
 
 
 def upstream_calls(broker: Broker) -> dict[str, int]:

@@ -26,18 +26,15 @@ def face() -> FakeFace:
     return FakeFace()
 
 
-async def created_in(app: App) -> Created:
+async def begun(face: FakeFace, clock: FakeClock | None = None, limit: str = "1/s") -> tuple[App, Created]:
+    app = app_of(face=face, clock=clock, THROTTLE_RESULT=limit)
     spec = SessionSpec(LivenessMode.PASSIVE, "a-device", 600)
-    return await create_session(app, CreateCommand(spec, "a-device", None, Caller(), None, "", "a-request"))
+    command = CreateCommand(spec, "a-device", None, Caller(), None, "", "a-request")
+    return app, await create_session(app, command)
 
 
 async def asked(app: App, session: Created) -> ResultState:
     return await get_result(app, ResultQuery(session.session_id, session.auth_token, Caller(), "a-request"))
-
-
-def advance(app: App, seconds: float) -> None:
-    assert isinstance(app.clock, FakeClock)
-    app.clock.advance_seconds(seconds)
 
 
 async def held_up(
@@ -54,8 +51,7 @@ async def held_up(
 @pytest.mark.parametrize("rival", ["revocation", "collector"])
 async def test_session_that_ends_while_face_is_asked(face: FakeFace, rival: str) -> None:
     """A revoked session is not found, a collected one has its result, although Face knows neither by then."""
-    app = app_of(face=face)
-    session = await created_in(app)
+    app, session = await begun(face)
     face.answer(session.session_id, REAL)
     reading, gate = await held_up(app, face, session)
     if rival == "revocation":
@@ -73,8 +69,7 @@ async def test_session_that_ends_while_face_is_asked(face: FakeFace, rival: str)
 
 async def test_poll_that_was_overtaken_answers_the_other_polls_record(face: FakeFace) -> None:
     """The slower one has an older answer of Face: both tell the result."""
-    app = app_of(face=face, THROTTLE_RESULT="off")
-    session = await created_in(app)
+    app, session = await begun(face, limit="off")
     face.answer(session.session_id, STARTED)
     slow, gate = await held_up(app, face, session)
     face.answer(session.session_id, REAL)
@@ -95,11 +90,11 @@ async def test_wait_is_as_long_as_the_limit(
     face: FakeFace, limit: str, after_seconds: int, expected_ms: int, reads: int
 ) -> None:
     """A poll that comes earlier gets the last known state, without a call of Face."""
-    app = app_of(face=face, THROTTLE_RESULT=limit)
-    session = await created_in(app)
+    clock = FakeClock()
+    app, session = await begun(face, clock, limit)
     state = await asked(app, session)
     if after_seconds:
-        advance(app, after_seconds)
+        clock.advance_seconds(after_seconds)
         state = await asked(app, session)
 
     assert (state.retry_after_ms, face.calls["result"]) == (expected_ms, reads)
@@ -107,12 +102,12 @@ async def test_wait_is_as_long_as_the_limit(
 
 async def test_started_check_that_is_late_is_still_open(face: FakeFace) -> None:
     """While Face may bring a result, the status is not final: the phone would give up."""
-    app = app_of(face=face)
-    session = await created_in(app)
+    clock = FakeClock()
+    app, session = await begun(face, clock)
     face.answer(session.session_id, STARTED)
-    advance(app, 600 + 121)
+    clock.advance_seconds(600 + 121)
     late = await asked(app, session)
-    advance(app, 5)
+    clock.advance_seconds(5)
     face.answer(session.session_id, REAL)
 
     assert (late.record.status, late.retry_after_ms is None) == (SessionStatus.STARTED, False)
@@ -126,8 +121,7 @@ def test_no_repr_shows_the_token() -> None:
 
 async def test_poll_without_room_for_a_call_gets_what_is_known(face: FakeFace) -> None:
     """An instance that makes no more calls of Face now answers from the record. A 429 of Face itself is an error."""
-    app = app_of(face=face, THROTTLE_RESULT="off")
-    session = await created_in(app)
+    app, session = await begun(face, limit="off")
     face.answer(session.session_id, REAL)
     face.fail("result", UpstreamThrottled("no room", retry_after=0.5, request_sent=False))
     face.fail("result", UpstreamThrottled("too many calls", retry_after=26))

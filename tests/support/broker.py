@@ -16,15 +16,9 @@ from local.host import Host
 from local.simulator import FaceSimulator
 from shared.app import App, build, install
 from shared.clock import Sleep
-from shared.face.budget import Budget
-from shared.face.calls import Patience
-from shared.face.client import FaceClient, load_version
 from shared.face.model import Face
-from shared.keys.credentials import KeyCredential
-from shared.keys.secret import Secret, StaticSecret
 from shared.settings import Settings
 from shared.storage.port import EntityStore
-from tests.support.http import OwnTransport
 from tests.support.time import FakeClock
 
 FACE_KEY = "face-key-of-the-tests"
@@ -84,16 +78,14 @@ async def running_broker(
     store: EntityStore | None = None,
     clock: FakeClock | None = None,
     simulator_sleep: Sleep = asyncio.sleep,
-    patience: Patience | None = None,
+    face: Face | None = None,
     **settings: str,
 ) -> AsyncIterator[Broker]:
-    """Start simulator, app and host on free ports, and end them; `patience` None: as in production."""
+    """Start simulator, app and host on free ports, and end them; `face` None: the client over the simulator."""
     clock = clock or FakeClock()
     simulator = FaceSimulator(key=FACE_KEY, clock=clock, sleep=simulator_sleep)
     await simulator.start()
     mapping = environment(simulator.url, **settings)
-    transport = OwnTransport()
-    face = _impatient(transport, simulator.url, patience) if patience else None
     app = build(Settings.from_mapping(mapping), clock=clock, store=store, face=face)
     install(app)
     host = Host(
@@ -113,20 +105,7 @@ async def running_broker(
         finally:
             await host.stop()
             await app.aclose()
-            await transport.aclose()
             await simulator.stop()
-
-
-def _impatient(transport: OwnTransport, url: str, patience: Patience) -> Face:
-    return FaceClient(
-        transport,
-        url,
-        load_version("v1.1-preview.1"),
-        KeyCredential(StaticSecret(Secret(FACE_KEY), name="FACE_KEY")),
-        Budget(1000),
-        create_patience=patience,
-        read_patience=patience,
-    )
 
 
 def function_app(mapping: Mapping[str, str]) -> Any:  # noqa: ANN401 - azure.functions' FunctionApp.

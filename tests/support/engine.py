@@ -111,11 +111,7 @@ class Engine:
         """Run a function with a timer trigger; raises `EngineFailure` where the function raises."""
         information = {
             "Schedule": {"AdjustForDST": True},
-            "ScheduleStatus": {
-                "Last": "2026-11-23T13:17:00+00:00",
-                "Next": "2026-11-23T14:17:00+00:00",
-                "LastUpdated": "2026-11-23T13:17:00+00:00",
-            },
+            "ScheduleStatus": dict.fromkeys(("Last", "Next", "LastUpdated"), "2026-11-23T13:17:00+00:00"),
             "IsPastDue": past_due,
         }
         await self._invoke(name, _TypedData(json=json.dumps(information)), {})
@@ -192,26 +188,17 @@ class _StatusResult(_Message):
     Success = 1
 
 
+_PLAIN_MESSAGES = """
+    FunctionLoadResponse FunctionMetadataResponse InvocationResponse RpcException RpcFunctionMetadata RpcHttp
+    RpcRetryOptions WorkerInitResponse WorkerMetadata
+"""
 # The numbers are those of FunctionRpc.proto in azure-functions-language-worker-protobuf.
 _PROTOS = SimpleNamespace(
     BindingInfo=type("BindingInfo", (_Message,), {"out": 1, "inout": 2, "undefined": 0}),
     StatusResult=_StatusResult,
     TypedData=_TypedData,
     ParameterBinding=_ParameterBinding,
-    **dict.fromkeys(
-        (
-            "FunctionLoadResponse",
-            "FunctionMetadataResponse",
-            "InvocationResponse",
-            "RpcException",
-            "RpcFunctionMetadata",
-            "RpcHttp",
-            "RpcRetryOptions",
-            "WorkerInitResponse",
-            "WorkerMetadata",
-        ),
-        _Message,
-    ),
+    **dict.fromkeys(_PLAIN_MESSAGES.split(), _Message),
 )
 
 

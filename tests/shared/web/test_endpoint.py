@@ -15,27 +15,33 @@ from tests.support.app import app_of
 CANARY = "canary-in-an-exception"
 
 
-def request_of(**headers: str) -> func.HttpRequest:
-    return func.HttpRequest("GET", "http://localhost/api/x", headers=headers, body=b"")
+async def answered(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> tuple[func.HttpResponse, list[dict[str, object]]]:
+    """Raise an error in a handler; returns the response, and the log events with their levels."""
+
+    async def handle(context: Context) -> Reply:
+        raise error
+
+    install(app_of())
+    request = func.HttpRequest("GET", "http://localhost/api/x", headers={}, body=b"")
+    with caplog.at_level(logging.DEBUG):
+        response = await respond(request, "an_operation", handle)
+    ours = [record for record in caplog.records if record.name.startswith("shared")]
+    return response, [json.loads(record.getMessage()) | {"level": record.levelno} for record in ours]
 
 
 async def test_fault_is_logged_by_its_type_and_place_alone(caplog: pytest.LogCaptureFixture) -> None:
     """The text of an exception can hold what a caller sent: neither the answer nor the log repeats it."""
+    response, (fault, ended) = await answered(ValueError(CANARY), caplog)
 
-    async def faulty(context: Context) -> Reply:
-        raise ValueError(CANARY)
-
-    install(app_of())
-    with caplog.at_level(logging.DEBUG):
-        response = await respond(request_of(), "an_operation", faulty)
-    logged = [
-        json.loads(record.getMessage()) for record in caplog.records if record.name.startswith("shared")
-    ]
-
-    assert response.status_code == 500
-    assert [line["event"] for line in logged] == ["internal_error", "request_ended"]
-    assert logged[0]["fault"] == "ValueError"
-    assert logged[0]["frames"].startswith("test_endpoint.py:")
+    assert (response.status_code, ended["status"]) == (500, 500)
+    assert (fault["event"], fault["fault"], ended["event"]) == (
+        "internal_error",
+        "ValueError",
+        "request_ended",
+    )
+    assert str(fault["frames"]).startswith("test_endpoint.py:")
     assert CANARY not in response.get_body().decode() + caplog.text
 
 
@@ -52,13 +58,6 @@ async def test_only_what_an_operator_has_to_see_is_a_warning(
     error: Exception, event: str, level: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What callers do wrong, or too early, is no failure of the service."""
+    _, (first, _) = await answered(error, caplog)
 
-    async def refusing(context: Context) -> Reply:
-        raise error
-
-    install(app_of())
-    with caplog.at_level(logging.DEBUG):
-        await respond(request_of(), "an_operation", refusing)
-    first = next(record for record in caplog.records if record.name.startswith("shared"))
-
-    assert (json.loads(first.getMessage())["event"], first.levelno) == (event, level)
+    assert (first["event"], first["level"]) == (event, level)

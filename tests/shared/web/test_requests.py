@@ -9,7 +9,7 @@ from shared.web.requests import json_body
 BODY = b'{"a":1}'
 
 
-def request_of(body: bytes = BODY, **headers: str | None) -> func.HttpRequest:
+def request_of(body: bytes = BODY, /, **headers: str | None) -> func.HttpRequest:
     fields: dict[str, str | None] = {"content-type": "application/json", "content-length": str(len(body))}
     fields |= {name.replace("_", "-"): value for name, value in headers.items()}
     present = {name: value for name, value in fields.items() if value is not None}
@@ -34,32 +34,28 @@ def test_body_of_4096_bytes_is_the_largest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("media_type", "taken"),
-    [
-        ("application/json", True),
-        ("application/json;charset=UTF-8", True),
-        (' APPLICATION/JSON ; charset="utf-8" ', True),
-        (None, False),
-        ("", False),
-        ("text/plain", False),
-        ("application/jsonp", False),
-        ("application/json; charset=utf-16", False),
-    ],
+    "media_type",
+    ["application/json", "application/json;charset=UTF-8", ' APPLICATION/JSON ; charset="utf-8" '],
 )
-def test_only_json_in_utf8_is_read(media_type: str | None, taken: bool) -> None:
-    """JSON may name the charset that it has anyway."""
-    request = request_of(content_type=media_type)
-    if taken:
-        assert json_body(request) == {"a": 1}
-        return
-    with pytest.raises(InvalidMediaType):
-        json_body(request)
+def test_json_may_name_its_charset(media_type: str) -> None:
+    """It is UTF-8 anyway."""
+    assert json_body(request_of(content_type=media_type)) == {"a": 1}
 
 
-def test_compressed_body_is_refused() -> None:
-    """It would have to be unpacked before its size is known."""
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"content_type": text} for text in (None, "", "text/plain", "application/jsonp")),
+        {"content_type": "application/json; charset=utf-16"},
+        # It would have to be unpacked before its size is known.
+        {"content_encoding": "gzip"},
+    ],
+    ids=str,
+)
+def test_only_json_in_utf8_is_read(fields: dict[str, str | None]) -> None:
+    """Other media types, charsets and codings are refused."""
     with pytest.raises(InvalidMediaType):
-        json_body(request_of(content_encoding="gzip"))
+        json_body(request_of(**fields))
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"canary"', b'{"secret":"canary"', b'{"canary":NaN}'])
