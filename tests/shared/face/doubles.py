@@ -10,10 +10,10 @@ from typing import TypeAlias
 import httpx
 
 from shared.face import v1_1_preview_1
-from shared.face.answers import UpstreamResponse
+from shared.face.answers import ApiVersion, UpstreamResponse
 from shared.face.budget import Budget
 from shared.face.calls import CREATE_PATIENCE, READ_PATIENCE, Patience
-from shared.face.client import ApiVersion, FaceClient
+from shared.face.client import FaceClient
 from shared.face.model import LivenessMode, SessionSpec
 from shared.face.transport import make_http_transport
 from tests.shared.face.fault_server import answer_json
@@ -135,7 +135,7 @@ class ScriptedFace(httpx.AsyncBaseTransport):
     def client(
         self,
         *,
-        version: ApiVersion = v1_1_preview_1,
+        version: ApiVersion = v1_1_preview_1.VERSION,
         credential: FakeCredential | None = None,
         budget: Budget | None = None,
     ) -> FaceClient:
@@ -163,7 +163,7 @@ def plain_http_transport() -> httpx.AsyncHTTPTransport:
 async def face_client(
     base_url: str,
     *,
-    version: ApiVersion = v1_1_preview_1,
+    version: ApiVersion = v1_1_preview_1.VERSION,
     credential: FakeCredential | None = None,
     budget: Budget | None = None,
     sleep: RecordedSleep | None = None,

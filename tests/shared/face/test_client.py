@@ -70,7 +70,7 @@ def test_versions_are_found_under_their_own_names() -> None:
     """Each of the three versions is loaded by name, with the modes and abilities that it has."""
     both = (LivenessMode.PASSIVE, LivenessMode.PASSIVE_ACTIVE)
     found = [
-        (version.API_VERSION, version.MODES, version.CAN_SEND_RESULTS_TO_CLIENT)
+        (version.name, version.modes, version.can_send_results_to_client)
         for version in map(load_version, API_VERSIONS)
     ]
     assert found == [
@@ -89,7 +89,7 @@ async def test_create_sends_the_documented_request_and_reads_the_session() -> No
     assert (received.method, received.target) == ("POST", SESSIONS)
     assert received.headers["ocp-apim-subscription-key"] == KEY
     assert received.headers["client-request-id"] == REQUEST_ID
-    assert received.json == v1_1_preview_1.create_request(SPEC).json
+    assert received.json == v1_1_preview_1.VERSION.create_request(SPEC).json
 
 
 async def test_result_reads_the_session_of_the_id() -> None:
@@ -105,7 +105,7 @@ async def test_other_version_has_its_own_paths_and_responses() -> None:
     attempt = {"attemptId": 1, "attemptStatus": "Succeeded", "result": {"livenessDecision": "realface"}}
     answered = {"sessionId": SESSION, "status": "Succeeded", "results": {"attempts": [attempt]}}
     server = ScriptedFace((200, CREATED), (200, answered), (204, b""))
-    face = server.client(version=v1_2)
+    face = server.client(version=v1_2.VERSION)
     await face.create(SPEC, REQUEST_ID)
     result = await face.result(SESSION, REQUEST_ID)
     await face.delete(SESSION, REQUEST_ID)
@@ -212,8 +212,8 @@ async def test_session_is_read_in_the_version_that_created_it(made_with: str) ->
 
     version = load_version(made_with)
     assert [request.url.path for request in server.requests] == [
-        version.result_request(SESSION).path,
-        version.delete_request(SESSION).path,
+        version.request("GET", SESSION).path,
+        version.request("DELETE", SESSION).path,
     ]
 
 
