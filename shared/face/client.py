@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
 
@@ -10,9 +10,9 @@ import httpx
 
 from shared.clock import Sleep
 from shared.errors import UpstreamFailure, UpstreamSessionGone
-from shared.face.answers import ApiVersion, broken, read_created
+from shared.face.answers import ApiVersion, UpstreamRequest, UpstreamResponse, broken, read_created
 from shared.face.budget import Budget, Lane
-from shared.face.calls import CREATE_PATIENCE, READ_PATIENCE, FaceCalls, Operation, Patience
+from shared.face.calls import PATIENCE, FaceCalls, Operation, Patience
 from shared.face.endpoint import API_VERSIONS
 from shared.face.model import (
     NO_SESSION,
@@ -48,17 +48,15 @@ class FaceClient:
         *,
         sleep: Sleep = asyncio.sleep,
         random: Callable[[], float] = random.random,
-        create_patience: Patience = CREATE_PATIENCE,
-        read_patience: Patience = READ_PATIENCE,
+        patience: Mapping[Lane, Patience] = PATIENCE,
     ) -> None:
         self._version = version
         self.modes = version.modes
         self.can_send_results_to_client = version.can_send_results_to_client
         self.api_version = version.name
         self._budget = budget
+        self._patience = patience
         self._calls = FaceCalls(Transport(http, base_url), credential, budget, sleep=sleep, random=random)
-        self._create_patience = create_patience
-        self._read_patience = read_patience
 
     def require_room(self) -> None:
         """Raise `UpstreamThrottled` if a create would be refused now for lack of budget; sends nothing."""
@@ -67,9 +65,8 @@ class FaceClient:
     async def create(self, spec: SessionSpec, request_id: str) -> CreatedSession:
         """Create a session; repeated only if Face certainly made none."""
         request = self._version.create_request(spec)
-        operation = Operation("create", request, request_id, Lane.CREATE, self._create_patience)
         try:
-            response = await self._calls.perform(operation)
+            response = await self._perform("create", request, request_id, Lane.CREATE)
         except UpstreamSessionGone as error:
             raise UpstreamFailure("a create was answered as if it were about a session") from error
         return read_created(response)
@@ -80,16 +77,14 @@ class FaceClient:
         """Read the state of a session; raises `UpstreamSessionGone`, also for an id that is not a GUID."""
         version = self._version_of(api_version)
         request = version.request("GET", session_id)
-        operation = Operation("result", request, request_id, Lane.READ, self._read_patience)
-        return version.read_result(await self._calls.perform(operation), session_id)
+        return version.read_result(await self._perform("result", request, request_id), session_id)
 
     async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
         """Delete a session and stop its token; succeeds if the session is already gone."""
         version = self._version_of(api_version)
         try:
             request = version.request("DELETE", session_id)
-            operation = Operation("delete", request, request_id, Lane.READ, self._read_patience)
-            response = await self._calls.perform(operation)
+            response = await self._perform("delete", request, request_id)
         except UpstreamSessionGone:
             return
         if response.status not in (200, 204):
@@ -103,13 +98,17 @@ class FaceClient:
         if version.read_audit is None:
             return None
         request = version.request("GET", session_id, f"/audit?start={page.start}&top={page.top}")
-        operation = Operation("audit", request, request_id, Lane.READ, self._read_patience)
-        return version.read_audit(await self._calls.perform(operation), session_id)
+        return version.read_audit(await self._perform("audit", request, request_id), session_id)
 
     async def check(self, request_id: str) -> None:
         """Check endpoint and credential by reading a session that cannot exist."""
         with suppress(UpstreamSessionGone):
             await self.result(NO_SESSION, request_id)
+
+    async def _perform(
+        self, name: str, request: UpstreamRequest, request_id: str, lane: Lane = Lane.READ
+    ) -> UpstreamResponse:
+        return await self._calls.perform(Operation(name, request, request_id, lane, self._patience[lane]))
 
     def _version_of(self, api_version: str | None) -> ApiVersion:
         """Return the version that created the session; None means the configured one."""

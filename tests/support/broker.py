@@ -16,7 +16,7 @@ from local.host import Host
 from local.simulator import FaceSimulator
 from shared.app import App, build, install
 from shared.clock import Sleep
-from shared.face.budget import Budget
+from shared.face.budget import Budget, Lane
 from shared.face.calls import Patience
 from shared.face.client import FaceClient, load_version
 from shared.face.model import Face
@@ -122,8 +122,7 @@ def _impatient(url: str, patience: Patience) -> Face:
         load_version("v1.1-preview.1"),
         KeyCredential(StaticSecret(Secret(FACE_KEY), name="FACE_KEY")),
         Budget(1000),
-        create_patience=patience,
-        read_patience=patience,
+        patience=dict.fromkeys(Lane, patience),
     )
 
 

@@ -12,7 +12,6 @@ import httpx
 from shared.face import v1_1_preview_1
 from shared.face.answers import ApiVersion, UpstreamResponse
 from shared.face.budget import Budget
-from shared.face.calls import CREATE_PATIENCE, READ_PATIENCE, Patience
 from shared.face.client import FaceClient
 from shared.face.model import LivenessMode, SessionSpec
 from shared.face.transport import make_http_transport
@@ -70,8 +69,6 @@ NOT_IDS = [
 ]
 """Texts that a lenient parser might accept as a session id, and texts that would change the URL."""
 
-SHORT = Patience(total=4.0, per_try=0.6)
-"""Deadlines that tests can wait for, and that a loaded machine keeps."""
 
 HANG = None
 """A step of `ScriptedFace` that never answers."""
@@ -95,15 +92,8 @@ class FakeCredential:
         return False
 
 
-class RecordedSleep:
-    """Records the waits and does not wait."""
-
-    def __init__(self) -> None:
-        self.waits: list[float] = []
-
-    async def __call__(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        await asyncio.sleep(0)
+async def _no_wait(seconds: float) -> None:
+    await asyncio.sleep(0)
 
 
 class ScriptedFace(httpx.AsyncBaseTransport):
@@ -165,23 +155,17 @@ async def face_client(
     *,
     version: ApiVersion = v1_1_preview_1.VERSION,
     credential: FakeCredential | None = None,
-    budget: Budget | None = None,
-    sleep: RecordedSleep | None = None,
-    patience: Patience | None = SHORT,
-    http: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[FaceClient]:
-    """Make a client that is closed at the end, with the longest jitter; patience None: as in production."""
-    async with http or plain_http_transport() as opened:
+    """Make a client that is closed at the end, with the longest jitter and no waits."""
+    async with plain_http_transport() as opened:
         yield FaceClient(
             opened,
             base_url,
             version,
             credential or FakeCredential(),
-            budget or Budget(10_000),
-            sleep=sleep or RecordedSleep(),
+            Budget(10_000),
+            sleep=_no_wait,
             random=lambda: 1.0,
-            create_patience=patience or CREATE_PATIENCE,
-            read_patience=patience or READ_PATIENCE,
         )
 
 
