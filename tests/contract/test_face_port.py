@@ -7,10 +7,8 @@ import pytest
 
 from local.simulator import FaceSimulator
 from shared.app import build
-from shared.errors import UpstreamSessionGone, UpstreamTimeout
-from shared.face.endpoint import API_VERSIONS
+from shared.errors import UpstreamSessionGone
 from shared.face.model import (
-    AuditPage,
     Face,
     LivenessMode,
     SessionSpec,
@@ -74,32 +72,6 @@ async def test_unknown_session_is_gone(port: Face) -> None:
         await port.result("00000000-0000-4000-8000-000000000000", REQUEST_ID)
 
 
-@pytest.mark.parametrize("version", API_VERSIONS)
-async def test_only_the_first_version_enters_attempts_in_an_audit(version: str) -> None:
-    """Later versions of the API have no audit: the client says so without a call."""
-    async with real_client(version) as port:
-        session_id = (await port.create(SPEC, REQUEST_ID)).session_id
-        audit = await port.audit(session_id, AuditPage(), REQUEST_ID)
-
-    assert audit == (() if version == API_VERSIONS[0] else None)
-
-
 async def test_check_passes_where_endpoint_and_credential_fit(port: Face) -> None:
     """There is nothing to complain about."""
     await port.check(REQUEST_ID)
-
-
-async def test_fake_fails_as_often_as_it_is_told() -> None:
-    """The next calls of one operation fail, each with its error, and do nothing; then all is well again."""
-    face = FakeFace()
-    face.fail("create", UpstreamTimeout(), UpstreamSessionGone())
-
-    await face.check(REQUEST_ID)
-    with pytest.raises(UpstreamTimeout):
-        await face.create(SPEC, REQUEST_ID)
-    with pytest.raises(UpstreamSessionGone):
-        await face.create(SPEC, REQUEST_ID)
-    session_id = (await face.create(SPEC, REQUEST_ID)).session_id
-
-    assert face.specs == {session_id: SPEC}
-    assert face.calls == {"check": 1, "create": 3}

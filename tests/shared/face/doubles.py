@@ -38,25 +38,18 @@ not_found = answer_json(404, NOT_FOUND)
 
 NOT_IDS = [
     "",
-    ".",
     "..",
     "../../../face/v1.0/largepersongroups",
-    "%2e%2e",
     "%2e%2e%2f",
     SESSION.upper(),
     SESSION.replace("-", ""),
     f"{{{SESSION}}}",
     f"urn:uuid:{SESSION}",
     f"{SESSION}\n",
-    f"\n{SESSION}",
     f"{SESSION} ",
-    f"{SESSION}/",
     f"{SESSION}/audit",
-    f"{SESSION}/..",
     f"{SESSION}?top=1",
     f"{SESSION}#",
-    f"{SESSION};x",
-    f"{SESSION}\\..",
     f"{SESSION}\r\nX: y",
     f"{SESSION}\0",
     SESSION.replace("1", "\N{FULLWIDTH DIGIT ONE}"),
@@ -65,7 +58,6 @@ NOT_IDS = [
     f"b12e033ebda7-4b83-a211-e721c661f30e{'-'}",
     SESSION[:-1],
     SESSION + "0",
-    SESSION * 300,
 ]
 """Texts that a lenient parser might accept as a session id, and texts that would change the URL."""
 

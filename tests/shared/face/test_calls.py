@@ -10,7 +10,6 @@ from shared.errors import (
     KeyUnavailable,
     UpstreamError,
     UpstreamFailure,
-    UpstreamQuotaExceeded,
     UpstreamThrottled,
     UpstreamTimeout,
     UpstreamUnauthorized,
@@ -90,29 +89,6 @@ async def test_read_gives_up_after_three_tries() -> None:
     with pytest.raises(UpstreamFailure, match="502"):
         await server.client().result(SESSION, REQUEST_ID)
     assert server.times == [0.0, pytest.approx(0.2), pytest.approx(0.6)]
-
-
-@each_call
-@pytest.mark.parametrize(
-    ("step", "kind"),
-    [
-        ((400, {"error": {"code": "InvalidDeviceCorrelationId", "message": "x"}}), UpstreamFailure),
-        (DENIED, UpstreamUnauthorized),
-        (OUT_OF_QUOTA, UpstreamQuotaExceeded),
-        ((404, {"error": {"code": "404", "message": "Resource not found"}}), UpstreamFailure),
-        ((302, b"", {"Location": "/elsewhere"}), UpstreamFailure),
-        ((202, b""), UpstreamFailure),
-    ],
-    ids=["400", "401", "403 quota", "404", "302", "202"],
-)
-@in_virtual_time
-async def test_definite_failure_is_not_repeated(call: str, step: Step, kind: type[UpstreamError]) -> None:
-    """A failure that will not pass in a moment is raised after one request."""
-    server = ScriptedFace(step)
-    with pytest.raises(kind) as failure:
-        await CALLS[call](server.client())
-    assert len(server.requests) == 1
-    assert failure.value.request_sent
 
 
 @each_call
@@ -275,24 +251,6 @@ async def test_cancellation_is_passed_on() -> None:
     with pytest.raises(asyncio.CancelledError):
         await cancelled
     assert (await face.create(SPEC, REQUEST_ID)).session_id == SESSION
-
-
-@in_virtual_time
-async def test_calls_keep_to_the_budget() -> None:
-    """A hundred reads at once do not exceed the budget, and a create after them is sent at once."""
-    server = ScriptedFace(GONE)
-    face = server.client()
-    reads = [asyncio.ensure_future(face.check(REQUEST_ID)) for _ in range(100)]
-    await asyncio.sleep(0)
-    with pytest.raises(UpstreamFailure):
-        await face.create(SPEC, REQUEST_ID)
-    outcomes = await asyncio.gather(*reads, return_exceptions=True)
-
-    refused = [outcome for outcome in outcomes if isinstance(outcome, UpstreamThrottled)]
-    assert len(server.requests) + len(refused) == 101
-    assert not any(error.request_sent for error in refused)
-    assert server.times[[request.method for request in server.requests].index("POST")] == 0.0
-    assert len(server.times) <= 10 + 10 * server.times[-1]
 
 
 @pytest.mark.parametrize("request_id", ["", "1", f"{REQUEST_ID}\n", f"{REQUEST_ID}\r\nX: 1", "g" * 36])

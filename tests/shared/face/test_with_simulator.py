@@ -6,12 +6,11 @@ import pytest
 from local.simulator import FaceSimulator
 from shared.errors import (
     UpstreamSessionGone,
-    UpstreamUnauthorized,
 )
 from shared.face.client import load_version
 from shared.face.endpoint import API_VERSIONS
 from shared.face.model import CreatedSession, LivenessDecision, LivenessMode, SessionSpec, SessionStatus
-from tests.shared.face.doubles import KEY, REQUEST_ID, FakeCredential, face_client
+from tests.shared.face.doubles import KEY, REQUEST_ID, face_client
 
 each_version = pytest.mark.parametrize("version", list(API_VERSIONS))
 
@@ -68,14 +67,3 @@ async def test_check_ends_in_its_result(
     assert before.status is SessionStatus.NOT_STARTED
     assert (after.status, after.decision, after.attempts) == (SessionStatus.RESULT_AVAILABLE, decision, 1)
     assert (after.failure and after.failure.code) == failure
-
-
-@each_version
-async def test_check_passes_with_the_right_key_only(simulator: FaceSimulator, version: str) -> None:
-    """In every version the check passes with the right key, and names a wrong one."""
-    async with face_client(simulator.url, version=load_version(version)) as face:
-        await face.check(REQUEST_ID)
-    wrong = FakeCredential("wrong-key")
-    async with face_client(simulator.url, version=load_version(version), credential=wrong) as face:
-        with pytest.raises(UpstreamUnauthorized):
-            await face.check(REQUEST_ID)
