@@ -53,11 +53,7 @@ def make_http_transport(verify: ssl.SSLContext | bool = True) -> httpx.AsyncHTTP
     )
 
 
-_ALWAYS = {
-    "User-Agent": "face-liveness-broker",
-    "Accept": "application/json",
-    "Accept-Encoding": "identity",
-}
+_ALWAYS = {"User-Agent": "face-liveness-broker", "Accept": "application/json", "Accept-Encoding": "identity"}
 _WITH_CONTENT = {**_ALWAYS, "Content-Type": "application/json"}
 
 

@@ -63,6 +63,7 @@ def test_named_fields_are_read_and_others_are_not() -> None:
         b'{"someCount": 1, "other": NaN}',
         b'{"someCount": 1, "other": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
         b"\xef\xbb\xbf" + b'{"someCount": 1}',
+        b'{"someCount": ' + b"1" * 5_000 + b"}",
         b"<html><body>Bad gateway</body></html>",
     ],
     ids=lambda body: repr(body[:40]),
