@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -12,11 +12,12 @@ from pydantic.alias_generators import to_camel
 from shared.errors import UpstreamFailure, UpstreamSessionGone
 from shared.face.model import (
     AuditEntry,
-    AuditPage,
     CreatedSession,
     Failure,
     LivenessDecision,
+    LivenessMode,
     SessionResult,
+    SessionSpec,
     SessionStatus,
     parse_session_id,
 )
@@ -58,11 +59,41 @@ class UpstreamResponse:
         return identifier(self.headers.get("apim-request-id"))
 
 
-class AuditFunctions(NamedTuple):
-    """What an API version with an audit has: how to build the request for a page, and how to read the response."""
+@dataclass(frozen=True, slots=True)
+class ApiVersion:
+    """One API version: builds requests, and reads responses or raises `UpstreamFailure`.
 
-    request: Callable[[str, AuditPage], UpstreamRequest]
-    read: Callable[[UpstreamResponse, str], tuple[AuditEntry, ...]]
+    The requests about one session raise `UpstreamSessionGone` for an id that no session can have. `read_audit` is
+    None if the version has no audit.
+    """
+
+    name: str
+    resource: str
+    modes: tuple[LivenessMode, ...]
+    can_send_results_to_client: bool
+    fixed_options: Mapping[str, object]
+    read_result: Callable[[UpstreamResponse, str], SessionResult]
+    read_audit: Callable[[UpstreamResponse, str], tuple[AuditEntry, ...]] | None
+
+    def create_request(self, spec: SessionSpec) -> UpstreamRequest:
+        """Build the request for a new session; the client names its device if `spec` does not."""
+        content: dict[str, object] = {
+            "livenessOperationMode": spec.mode.value,
+            "authTokenTimeToLiveInSeconds": spec.token_lifetime,
+            "deviceCorrelationIdSetInClient": spec.device_id is None,
+            **self.fixed_options,
+        }
+        if self.can_send_results_to_client:
+            content["sendResultsToClient"] = spec.send_results_to_client
+        if spec.device_id is not None:
+            content["deviceCorrelationId"] = spec.device_id
+        return UpstreamRequest("POST", f"/face/{self.name}/{self.resource}", content)
+
+    def request(self, method: str, session_id: str, suffix: str = "") -> UpstreamRequest:
+        """Build a request about one session."""
+        if parse_session_id(session_id) is None:
+            raise UpstreamSessionGone
+        return UpstreamRequest(method, f"/face/{self.name}/{self.resource}/{session_id}{suffix}")
 
 
 class Part(BaseModel):
@@ -86,13 +117,6 @@ class _Created(Part):
 
 
 _P = TypeVar("_P", bound=Part)
-
-
-def session_path(sessions_path: str, session_id: str) -> str:
-    """Return the path of one session; raises `UpstreamSessionGone` for an id that no session can have."""
-    if parse_session_id(session_id) is None:
-        raise UpstreamSessionGone
-    return f"{sessions_path}/{session_id}"
 
 
 def read_created(response: UpstreamResponse) -> CreatedSession:

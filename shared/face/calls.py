@@ -31,9 +31,11 @@ class Patience:
     tries: int = 3
 
 
-# A create that timed out cannot be tried again, so the first try may use all of the time.
-CREATE_PATIENCE = Patience(total=8.0, per_try=8.0)
-READ_PATIENCE = Patience(total=5.0, per_try=2.0)
+PATIENCE = {
+    # A create that timed out cannot be tried again, so the first try may use all of the time.
+    Lane.CREATE: Patience(total=8.0, per_try=8.0),
+    Lane.READ: Patience(total=5.0, per_try=2.0),
+}
 
 
 @dataclass(slots=True)

@@ -2,78 +2,37 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Protocol
+from importlib import import_module
 
 import httpx
 
 from shared.clock import Sleep
 from shared.errors import UpstreamFailure, UpstreamSessionGone
-from shared.face.answers import AuditFunctions, UpstreamRequest, UpstreamResponse, broken
+from shared.face.answers import ApiVersion, UpstreamRequest, UpstreamResponse, broken, read_created
 from shared.face.budget import Budget, Lane
-from shared.face.calls import CREATE_PATIENCE, READ_PATIENCE, FaceCalls, Operation, Patience
+from shared.face.calls import PATIENCE, FaceCalls, Operation, Patience
+from shared.face.endpoint import API_VERSIONS
 from shared.face.model import (
     NO_SESSION,
     AuditEntry,
     AuditPage,
     CreatedSession,
     FaceCredential,
-    LivenessMode,
     SessionResult,
     SessionSpec,
 )
 from shared.face.transport import Transport
 
 
-class ApiVersion(Protocol):
-    """One API version: pure functions that build requests, and read responses or raise `UpstreamFailure`.
-
-    Functions that build the request for one session raise `UpstreamSessionGone` for an id that no session can have.
-    """
-
-    API_VERSION: str
-    MODES: tuple[LivenessMode, ...]
-    CAN_SEND_RESULTS_TO_CLIENT: bool
-    AUDIT: AuditFunctions | None
-
-    def create_request(self, spec: SessionSpec) -> UpstreamRequest:
-        """Build the request for a new session."""
-        ...
-
-    def read_created(self, response: UpstreamResponse) -> CreatedSession:
-        """Read the new session."""
-        ...
-
-    def result_request(self, session_id: str) -> UpstreamRequest:
-        """Build the request for a result."""
-        ...
-
-    def read_result(self, response: UpstreamResponse, session_id: str) -> SessionResult:
-        """Read the result of a session."""
-        ...
-
-    def delete_request(self, session_id: str) -> UpstreamRequest:
-        """Build the request to delete a session."""
-        ...
-
-
 def load_version(name: str) -> ApiVersion:
     """Import one of `API_VERSIONS`, so that the start of an app does not wait for the others."""
-    match name:
-        case "v1.1-preview.1":
-            from shared.face import v1_1_preview_1
-
-            return v1_1_preview_1
-        case "v1.2":
-            from shared.face import v1_2
-
-            return v1_2
-        case "v1.3-preview.1":
-            from shared.face import v1_3_preview_1
-
-            return v1_3_preview_1
-    raise ValueError("no such version of the Face API")
+    if name not in API_VERSIONS:
+        raise ValueError("no such version of the Face API")
+    module = import_module("shared.face." + name.replace(".", "_").replace("-", "_"))
+    version: ApiVersion = module.VERSION
+    return version
 
 
 class FaceClient:
@@ -89,29 +48,15 @@ class FaceClient:
         *,
         sleep: Sleep = asyncio.sleep,
         random: Callable[[], float] = random.random,
-        create_patience: Patience = CREATE_PATIENCE,
-        read_patience: Patience = READ_PATIENCE,
+        patience: Mapping[Lane, Patience] = PATIENCE,
     ) -> None:
         self._version = version
+        self.modes = version.modes
+        self.can_send_results_to_client = version.can_send_results_to_client
+        self.api_version = version.name
         self._budget = budget
+        self._patience = patience
         self._calls = FaceCalls(Transport(http, base_url), credential, budget, sleep=sleep, random=random)
-        self._create_patience = create_patience
-        self._read_patience = read_patience
-
-    @property
-    def modes(self) -> tuple[LivenessMode, ...]:
-        """The operation modes of the API version."""
-        return self._version.MODES
-
-    @property
-    def can_send_results_to_client(self) -> bool:
-        """Whether the API version can hand the decision to the phone itself."""
-        return self._version.CAN_SEND_RESULTS_TO_CLIENT
-
-    @property
-    def api_version(self) -> str:
-        """The API version of new sessions."""
-        return self._version.API_VERSION
 
     def require_room(self) -> None:
         """Raise `UpstreamThrottled` if a create would be refused now for lack of budget; sends nothing."""
@@ -120,29 +65,26 @@ class FaceClient:
     async def create(self, spec: SessionSpec, request_id: str) -> CreatedSession:
         """Create a session; repeated only if Face certainly made none."""
         request = self._version.create_request(spec)
-        operation = Operation("create", request, request_id, Lane.CREATE, self._create_patience)
         try:
-            response = await self._calls.perform(operation)
+            response = await self._perform("create", request, request_id, Lane.CREATE)
         except UpstreamSessionGone as error:
             raise UpstreamFailure("a create was answered as if it were about a session") from error
-        return self._version.read_created(response)
+        return read_created(response)
 
     async def result(
         self, session_id: str, request_id: str, *, api_version: str | None = None
     ) -> SessionResult:
         """Read the state of a session; raises `UpstreamSessionGone`, also for an id that is not a GUID."""
         version = self._version_of(api_version)
-        request = version.result_request(session_id)
-        operation = Operation("result", request, request_id, Lane.READ, self._read_patience)
-        return version.read_result(await self._calls.perform(operation), session_id)
+        request = version.request("GET", session_id)
+        return version.read_result(await self._perform("result", request, request_id), session_id)
 
     async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
         """Delete a session and stop its token; succeeds if the session is already gone."""
         version = self._version_of(api_version)
         try:
-            request = version.delete_request(session_id)
-            operation = Operation("delete", request, request_id, Lane.READ, self._read_patience)
-            response = await self._calls.perform(operation)
+            request = version.request("DELETE", session_id)
+            response = await self._perform("delete", request, request_id)
         except UpstreamSessionGone:
             return
         if response.status not in (200, 204):
@@ -153,20 +95,24 @@ class FaceClient:
     ) -> tuple[AuditEntry, ...] | None:
         """Read a session's attempts; None if the version has no audit. Raises `UpstreamSessionGone`."""
         version = self._version_of(api_version)
-        if version.AUDIT is None:
+        if version.read_audit is None:
             return None
-        request = version.AUDIT.request(session_id, page)
-        operation = Operation("audit", request, request_id, Lane.READ, self._read_patience)
-        return version.AUDIT.read(await self._calls.perform(operation), session_id)
+        request = version.request("GET", session_id, f"/audit?start={page.start}&top={page.top}")
+        return version.read_audit(await self._perform("audit", request, request_id), session_id)
 
     async def check(self, request_id: str) -> None:
         """Check endpoint and credential by reading a session that cannot exist."""
         with suppress(UpstreamSessionGone):
             await self.result(NO_SESSION, request_id)
 
+    async def _perform(
+        self, name: str, request: UpstreamRequest, request_id: str, lane: Lane = Lane.READ
+    ) -> UpstreamResponse:
+        return await self._calls.perform(Operation(name, request, request_id, lane, self._patience[lane]))
+
     def _version_of(self, api_version: str | None) -> ApiVersion:
         """Return the version that created the session; None means the configured one."""
-        if not api_version or api_version == self._version.API_VERSION:
+        if not api_version or api_version == self.api_version:
             return self._version
         try:
             return load_version(api_version)

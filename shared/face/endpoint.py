@@ -7,40 +7,15 @@ API_VERSIONS = ("v1.1-preview.1", "v1.2", "v1.3-preview.1")
 """The versions of the Face API that the broker can call."""
 
 # The regions on the vendor's page of the create operation, v1.1-preview.1.
+# fmt: off
 REGION_NAMES = (
-    "australiaeast",
-    "brazilsouth",
-    "canadacentral",
-    "centralindia",
-    "centralus",
-    "eastasia",
-    "eastus",
-    "eastus2",
-    "francecentral",
-    "germanywestcentral",
-    "italynorth",
-    "japaneast",
-    "japanwest",
-    "jioindiawest",
-    "koreacentral",
-    "northcentralus",
-    "northeurope",
-    "norwayeast",
-    "qatarcentral",
-    "southafricanorth",
-    "southcentralus",
-    "southeastasia",
-    "swedencentral",
-    "switzerlandnorth",
-    "switzerlandwest",
-    "uaenorth",
-    "uksouth",
-    "westcentralus",
-    "westeurope",
-    "westus",
-    "westus2",
-    "westus3",
+    "australiaeast", "brazilsouth", "canadacentral", "centralindia", "centralus", "eastasia", "eastus",
+    "eastus2", "francecentral", "germanywestcentral", "italynorth", "japaneast", "japanwest", "jioindiawest",
+    "koreacentral", "northcentralus", "northeurope", "norwayeast", "qatarcentral", "southafricanorth",
+    "southcentralus", "southeastasia", "swedencentral", "switzerlandnorth", "switzerlandwest", "uaenorth",
+    "uksouth", "westcentralus", "westeurope", "westus", "westus2", "westus3",
 )
+# fmt: on
 
 REGION_HOSTS = {name: f"{name}.api.cognitive.microsoft.com" for name in REGION_NAMES}
 

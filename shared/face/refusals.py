@@ -5,7 +5,7 @@ https://learn.microsoft.com/azure/ai-services/face/reference-face-error-codes
 """
 
 import re
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from shared.errors import (
     UpstreamError,
@@ -34,8 +34,7 @@ _AS_CLOCK = re.compile(r"\breplenished in (?:([0-9]{1,4})\.)?([0-9]{2}):([0-9]{2
 _SECONDS = re.compile(r"[0-9]{1,12}")
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorText:
+class ErrorText(NamedTuple):
     """The code (an identifier) and message of an error body; each is empty if missing."""
 
     code: str = ""
@@ -49,9 +48,9 @@ def refusal(response: UpstreamResponse) -> UpstreamError | UpstreamSessionGone:
         return UpstreamSessionGone()
     kind, default_wait = _kind(response.status, text)
     wait = waiting_time(response) if default_wait is not None else None
+    code = "" if text.code == str(response.status) else text.code
     return kind(
-        f"Face answered {response.status}"
-        + (f" {text.code}" if text.code not in ("", str(response.status)) else ""),
+        f"Face answered {response.status} {code}".rstrip(),
         retry_after=default_wait if wait is None else wait,
         upstream_request_id=response.request_id,
     )
@@ -83,10 +82,10 @@ def error_text(content: object) -> ErrorText:
 
 def _error_of(response: UpstreamResponse) -> ErrorText:
     try:
-        text = error_text(parse_json(response.body))
+        code, message = error_text(parse_json(response.body))
     except ValueError:
-        text = ErrorText()
-    return replace(text, code=text.code or identifier(response.headers.get("x-ms-error-code")) or "")
+        code, message = "", ""
+    return ErrorText(code or identifier(response.headers.get("x-ms-error-code")) or "", message)
 
 
 def _kind(status: int, text: ErrorText) -> tuple[type[UpstreamError], float | None]:

@@ -37,24 +37,17 @@ _SEAM: tuple[tuple[type[Exception], type[UpstreamError], bool], ...] = (
 )
 
 
-_ALWAYS = {
-    "User-Agent": "face-liveness-broker",
-    "Accept": "application/json",
-    "Accept-Encoding": "identity",
-}
+_ALWAYS = {"User-Agent": "face-liveness-broker", "Accept": "application/json", "Accept-Encoding": "identity"}
 _WITH_CONTENT = {**_ALWAYS, "Content-Type": "application/json"}
 
 
 class Transport:
     """Sends requests to Face at one base URL, over an `HttpTransport` that bounds each response."""
 
-    def __init__(
-        self, http: httpx.AsyncBaseTransport, base_url: str, *, timeouts: Mapping[str, float] = TIMEOUTS
-    ) -> None:
+    def __init__(self, http: httpx.AsyncBaseTransport, base_url: str) -> None:
         self._http = http
         # In the form of httpx, which omits the default port, because each URL is compared with it.
         self._base_url = str(httpx.URL(base_url)).removesuffix("/")
-        self._extensions = {"timeout": timeouts}
         # Parsing takes a twentieth of a create's CPU time, and the URL of creates is always the same.
         self._urls: LRUCache[str, httpx.URL] = LRUCache(_URLS_REMEMBERED)
 
@@ -87,7 +80,7 @@ class Transport:
             self._url(request.path),
             content=content,
             headers={**(_ALWAYS if content is None else _WITH_CONTENT), **headers},
-            extensions=self._extensions,
+            extensions={"timeout": TIMEOUTS},
         )
 
     def _url(self, path: str) -> httpx.URL:

@@ -9,10 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pydantic import Field
 
 from shared.face.answers import (
-    AuditFunctions,
+    ApiVersion,
     Digest,
     Part,
-    UpstreamRequest,
     UpstreamResponse,
     broken,
     ended,
@@ -20,42 +19,20 @@ from shared.face.answers import (
     identifier,
     read,
     read_all,
-    read_created,
     read_part,
     require_session,
-    session_path,
     status_of,
     verdict,
 )
 from shared.face.model import (
     AuditEntry,
-    AuditPage,
     Failure,
     LivenessDecision,
     LivenessMode,
     SessionResult,
-    SessionSpec,
     SessionStatus,
 )
 from shared.face.refusals import error_text
-
-__all__ = [
-    "API_VERSION",
-    "AUDIT",
-    "CAN_SEND_RESULTS_TO_CLIENT",
-    "MODES",
-    "create_request",
-    "delete_request",
-    "read_created",
-    "read_result",
-    "result_request",
-]
-
-API_VERSION = "v1.1-preview.1"
-MODES: tuple[LivenessMode, ...] = (LivenessMode.PASSIVE,)
-CAN_SEND_RESULTS_TO_CLIENT = True
-
-_SESSIONS = f"/face/{API_VERSION}/detectLiveness/singleModal/sessions"
 
 _STATUS = {
     "NotStarted": SessionStatus.NOT_STARTED,
@@ -113,30 +90,7 @@ class _Verdict(Part):
     liveness_decision: str | None = None
 
 
-def create_request(spec: SessionSpec) -> UpstreamRequest:
-    """Build the request for a new session; the client names its device if `spec` does not."""
-    content: dict[str, object] = {
-        "livenessOperationMode": spec.mode.value,
-        "authTokenTimeToLiveInSeconds": spec.token_lifetime,
-        "sendResultsToClient": spec.send_results_to_client,
-        "deviceCorrelationIdSetInClient": spec.device_id is None,
-    }
-    if spec.device_id is not None:
-        content["deviceCorrelationId"] = spec.device_id
-    return UpstreamRequest("POST", _SESSIONS, content)
-
-
-def result_request(session_id: str) -> UpstreamRequest:
-    """Build the request for a result; raises `UpstreamSessionGone` for an id that no session can have."""
-    return UpstreamRequest("GET", session_path(_SESSIONS, session_id))
-
-
-def delete_request(session_id: str) -> UpstreamRequest:
-    """Build the request to delete a session; raises `UpstreamSessionGone` for an id that no session can have."""
-    return UpstreamRequest("DELETE", session_path(_SESSIONS, session_id))
-
-
-def read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
+def _read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
     """Read the result of a session; raises `UpstreamFailure`.
 
     Published examples show a result under the status `NotStarted`: the status decides.
@@ -146,18 +100,17 @@ def read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
     status = status_of(session.status, _STATUS)
     if status is SessionStatus.RESULT_AVAILABLE and session.result:
         require_session(session.result.session_id, session_id, response)
-        return _ended(session.result, response)
+        return ended(
+            _outcome(session.result.response, response),
+            attempts=1,  # This version shows only the latest.
+            digest=session.result.digest,
+            request_id=identifier(session.result.request_id) or response.request_id,
+        )
     if session.session_expired:
         return SessionResult(SessionStatus.EXPIRED, request_id=response.request_id)
     if status is SessionStatus.RESULT_AVAILABLE:
         raise broken(response, "a result is announced, but missing")
     return SessionResult(status, request_id=response.request_id)
-
-
-def _audit_request(session_id: str, page: AuditPage) -> UpstreamRequest:
-    """Build the request for a session's attempts; raises `UpstreamSessionGone` for an id that no session can have."""
-    path = session_path(_SESSIONS, session_id)
-    return UpstreamRequest("GET", f"{path}/audit?start={page.start}&top={page.top}")
 
 
 def _read_audit(response: UpstreamResponse, session_id: str) -> tuple[AuditEntry, ...]:
@@ -166,15 +119,6 @@ def _read_audit(response: UpstreamResponse, session_id: str) -> tuple[AuditEntry
     for entry in entries:
         require_session(entry.session_id, session_id, response)
     return tuple(_audited(entry, response) for entry in sorted(entries, key=lambda entry: entry.id))
-
-
-def _ended(attempt: _Attempt, response: UpstreamResponse) -> SessionResult:
-    return ended(
-        _outcome(attempt.response, response),
-        attempts=1,  # This version shows only the latest.
-        digest=attempt.digest,
-        request_id=identifier(attempt.request_id) or response.request_id,
-    )
 
 
 def _outcome(answered: _Response, response: UpstreamResponse) -> LivenessDecision | Failure:
@@ -217,4 +161,12 @@ def _milliseconds(text: str, response: UpstreamResponse) -> int:
     return (utc - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
 
 
-AUDIT: AuditFunctions | None = AuditFunctions(_audit_request, _read_audit)
+VERSION = ApiVersion(
+    name="v1.1-preview.1",
+    resource="detectLiveness/singleModal/sessions",
+    modes=(LivenessMode.PASSIVE,),
+    can_send_results_to_client=True,
+    fixed_options={},
+    read_result=_read_result,
+    read_audit=_read_audit,
+)

@@ -6,18 +6,15 @@ https://github.com/Azure/azure-rest-api-specs, specification/ai/data-plane/Face/
 from pydantic import Field
 
 from shared.face.answers import (
-    AuditFunctions,
+    ApiVersion,
     Digest,
     Part,
-    UpstreamRequest,
     UpstreamResponse,
     broken,
     ended,
     failure,
     read,
-    read_created,
     require_session,
-    session_path,
     status_of,
     verdict,
 )
@@ -26,28 +23,8 @@ from shared.face.model import (
     LivenessDecision,
     LivenessMode,
     SessionResult,
-    SessionSpec,
     SessionStatus,
 )
-
-__all__ = [
-    "API_VERSION",
-    "AUDIT",
-    "CAN_SEND_RESULTS_TO_CLIENT",
-    "MODES",
-    "create_request",
-    "delete_request",
-    "read_created",
-    "read_result",
-    "result_request",
-]
-
-API_VERSION = "v1.2"
-MODES: tuple[LivenessMode, ...] = (LivenessMode.PASSIVE, LivenessMode.PASSIVE_ACTIVE)
-CAN_SEND_RESULTS_TO_CLIENT = False
-AUDIT: AuditFunctions | None = None
-
-_SESSIONS = f"/face/{API_VERSION}/detectLiveness-sessions"
 
 _SUCCEEDED = "Succeeded"
 _STATUS = {
@@ -86,30 +63,7 @@ class _Session(Part):
     results: _Results | None = None
 
 
-def create_request(spec: SessionSpec) -> UpstreamRequest:
-    """Build the request for a new session without image; the client names its device if `spec` does not."""
-    content: dict[str, object] = {
-        "livenessOperationMode": spec.mode.value,
-        "authTokenTimeToLiveInSeconds": spec.token_lifetime,
-        "deviceCorrelationIdSetInClient": spec.device_id is None,
-        "enableSessionImage": False,
-    }
-    if spec.device_id is not None:
-        content["deviceCorrelationId"] = spec.device_id
-    return UpstreamRequest("POST", _SESSIONS, content)
-
-
-def result_request(session_id: str) -> UpstreamRequest:
-    """Build the request for a result; raises `UpstreamSessionGone` for an id that no session can have."""
-    return UpstreamRequest("GET", session_path(_SESSIONS, session_id))
-
-
-def delete_request(session_id: str) -> UpstreamRequest:
-    """Build the request to delete a session; raises `UpstreamSessionGone` for an id that no session can have."""
-    return UpstreamRequest("DELETE", session_path(_SESSIONS, session_id))
-
-
-def read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
+def _read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
     """Read the result of a session; raises `UpstreamFailure`.
 
     The response also holds the session's token, which is not read.
@@ -148,3 +102,14 @@ def _outcome(session_status: str, latest: _Attempt | None) -> LivenessDecision |
     ended_as = latest.attempt_status if session_status == _SUCCEEDED else session_status
     error = latest.error or _Error()
     return failure(error.code, error.message, ended_as)
+
+
+VERSION = ApiVersion(
+    name="v1.2",
+    resource="detectLiveness-sessions",
+    modes=(LivenessMode.PASSIVE, LivenessMode.PASSIVE_ACTIVE),
+    can_send_results_to_client=False,
+    fixed_options={"enableSessionImage": False},
+    read_result=_read_result,
+    read_audit=None,
+)

@@ -8,8 +8,13 @@ import pytest
 from local.simulator import FaceSimulator
 from shared.app import build
 from shared.errors import UpstreamSessionGone
-from shared.face.endpoint import API_VERSIONS
-from shared.face.model import AuditPage, Face, LivenessMode, SessionSpec, SessionStatus, parse_session_id
+from shared.face.model import (
+    Face,
+    LivenessMode,
+    SessionSpec,
+    SessionStatus,
+    parse_session_id,
+)
 from shared.settings import Settings
 from tests.support.fake_face import FakeFace
 
@@ -63,11 +68,6 @@ async def test_deleted_or_unknown_session_is_gone(port: Face) -> None:
             await port.result(gone, REQUEST_ID)
 
 
-@pytest.mark.parametrize("version", API_VERSIONS)
-async def test_only_the_first_version_enters_attempts_in_an_audit(version: str) -> None:
-    """Later versions of the API have no audit: the client says so without a call."""
-    async with real_client(version) as port:
-        session_id = (await port.create(SPEC, REQUEST_ID)).session_id
-        audit = await port.audit(session_id, AuditPage(), REQUEST_ID)
-
-    assert audit == (() if version == API_VERSIONS[0] else None)
+async def test_check_passes_where_endpoint_and_credential_fit(port: Face) -> None:
+    """There is nothing to complain about."""
+    await port.check(REQUEST_ID)

@@ -9,10 +9,9 @@ from typing import TypeAlias
 import httpx
 
 from shared.face import v1_1_preview_1
-from shared.face.answers import UpstreamResponse
+from shared.face.answers import ApiVersion, UpstreamResponse
 from shared.face.budget import Budget
-from shared.face.calls import CREATE_PATIENCE, READ_PATIENCE, Patience
-from shared.face.client import ApiVersion, FaceClient
+from shared.face.client import FaceClient
 from shared.face.model import LivenessMode, SessionSpec
 from tests.shared.face.fault_server import answer_json
 from tests.support.http import OwnTransport
@@ -38,25 +37,18 @@ not_found = answer_json(404, NOT_FOUND)
 
 NOT_IDS = [
     "",
-    ".",
     "..",
     "../../../face/v1.0/largepersongroups",
-    "%2e%2e",
     "%2e%2e%2f",
     SESSION.upper(),
     SESSION.replace("-", ""),
     f"{{{SESSION}}}",
     f"urn:uuid:{SESSION}",
     f"{SESSION}\n",
-    f"\n{SESSION}",
     f"{SESSION} ",
-    f"{SESSION}/",
     f"{SESSION}/audit",
-    f"{SESSION}/..",
     f"{SESSION}?top=1",
     f"{SESSION}#",
-    f"{SESSION};x",
-    f"{SESSION}\\..",
     f"{SESSION}\r\nX: y",
     f"{SESSION}\0",
     SESSION.replace("1", "\N{FULLWIDTH DIGIT ONE}"),
@@ -65,12 +57,9 @@ NOT_IDS = [
     f"b12e033ebda7-4b83-a211-e721c661f30e{'-'}",
     SESSION[:-1],
     SESSION + "0",
-    SESSION * 300,
 ]
 """Texts that a lenient parser might accept as a session id, and texts that would change the URL."""
 
-SHORT = Patience(total=4.0, per_try=0.6)
-"""Deadlines that tests can wait for, and that a loaded machine keeps."""
 
 HANG = None
 """A step of `ScriptedFace` that never answers."""
@@ -94,15 +83,8 @@ class FakeCredential:
         return False
 
 
-class RecordedSleep:
-    """Records the waits and does not wait."""
-
-    def __init__(self) -> None:
-        self.waits: list[float] = []
-
-    async def __call__(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        await asyncio.sleep(0)
+async def _no_wait(seconds: float) -> None:
+    await asyncio.sleep(0)
 
 
 class ScriptedFace(httpx.AsyncBaseTransport):
@@ -134,7 +116,7 @@ class ScriptedFace(httpx.AsyncBaseTransport):
     def client(
         self,
         *,
-        version: ApiVersion = v1_1_preview_1,
+        version: ApiVersion = v1_1_preview_1.VERSION,
         credential: FakeCredential | None = None,
         budget: Budget | None = None,
     ) -> FaceClient:
@@ -162,25 +144,19 @@ def plain_http_transport() -> OwnTransport:
 async def face_client(
     base_url: str,
     *,
-    version: ApiVersion = v1_1_preview_1,
+    version: ApiVersion = v1_1_preview_1.VERSION,
     credential: FakeCredential | None = None,
-    budget: Budget | None = None,
-    sleep: RecordedSleep | None = None,
-    patience: Patience | None = SHORT,
-    http: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[FaceClient]:
-    """Make a client that is closed at the end, with the longest jitter; patience None: as in production."""
-    async with http or plain_http_transport() as opened:
+    """Make a client that is closed at the end, with the longest jitter and no waits."""
+    async with plain_http_transport() as opened:
         yield FaceClient(
             opened,
             base_url,
             version,
             credential or FakeCredential(),
-            budget or Budget(10_000),
-            sleep=sleep or RecordedSleep(),
+            Budget(10_000),
+            sleep=_no_wait,
             random=lambda: 1.0,
-            create_patience=patience or CREATE_PATIENCE,
-            read_patience=patience or READ_PATIENCE,
         )
 
 

@@ -35,17 +35,16 @@ class FaultServer:
     `asked` is set from the first request on.
     """
 
-    def __init__(self, *behaviours: Behaviour, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
+    def __init__(self, *behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> None:
         self.received: list[Received] = []
         self.connections = 0
         self.asked = asyncio.Event()
         self._behaviours = list(behaviours)
         self._tls = tls
-        self._port = port
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port, ssl=self._tls)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         scheme = "https" if self._tls else "http"
         self.url = f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
@@ -132,24 +131,15 @@ def drip(content: bytes, seconds: float) -> Behaviour:
     return behave
 
 
-def endless(chunk: bytes) -> Behaviour:
-    """Send the same bytes until the client goes away."""
-
-    async def behave(writer: asyncio.StreamWriter) -> bool:
-        while True:
-            writer.write(chunk)
-            await writer.drain()
-            await asyncio.sleep(0)
-
-    return behave
-
-
 def then_endless(head: bytes, chunk: bytes) -> Behaviour:
     """Send a head, and then the same bytes until the client goes away."""
 
     async def behave(writer: asyncio.StreamWriter) -> bool:
         writer.write(head)
-        return await endless(chunk)(writer)
+        while True:
+            writer.write(chunk)
+            await writer.drain()
+            await asyncio.sleep(0)
 
     return behave
 
@@ -184,25 +174,7 @@ def reset_after(content: bytes) -> Behaviour:
     return behave
 
 
-def answer_and_close(behaviour: Behaviour) -> Behaviour:
-    """Answer as if the connection stayed open, and then close it."""
-
-    async def behave(writer: asyncio.StreamWriter) -> bool:
-        await behaviour(writer)
-        return False
-
-    return behave
-
-
 def _reset(writer: asyncio.StreamWriter) -> None:
     peer: socket.socket = writer.get_extra_info("socket")
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
-
-
-def closed_port() -> int:
-    """Answer a port of this machine on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -9,35 +9,16 @@ from hypothesis import strategies as st
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """Lets a property test take its time where a machine is shared."""
 
+# fmt: off
 _NAMES = (
-    "id",
-    "sessionId",
-    "status",
-    "sessionExpired",
-    "result",
-    "results",
-    "response",
-    "statusCode",
-    "body",
-    "livenessDecision",
-    "digest",
-    "requestId",
-    "attempts",
-    "attemptId",
-    "attemptStatus",
-    "error",
-    "code",
-    "message",
+    "id", "sessionId", "status", "sessionExpired", "result", "results", "response", "statusCode", "body",
+    "livenessDecision", "digest", "requestId", "attempts", "attemptId", "attemptStatus", "error", "code", "message",
 )
 _TEXTS = (
-    "realface",
-    "ResultAvailable",
-    "Succeeded",
-    "Failed",
-    "Canceled",
-    "Running",
+    "realface", "ResultAvailable", "Succeeded", "Failed", "Canceled", "Running",
     "b12e033e-bda7-4b83-a211-e721c661f30e",
 )
+# fmt: on
 
 
 def json_objects(likely: Mapping[str, object]) -> st.SearchStrategy[dict[str, Any]]:

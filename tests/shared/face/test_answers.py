@@ -1,20 +1,35 @@
+import json
 import logging
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import UpstreamFailure, UpstreamSessionGone
+from shared.errors import UpstreamFailure
 from shared.face.answers import (
     Part,
     UpstreamRequest,
     UpstreamResponse,
+    failure,
     identifier,
     printable,
     read,
-    session_path,
+    read_created,
+    status_of,
+    verdict,
 )
-from tests.shared.face.doubles import NOT_IDS, SESSION, response
+from shared.face.client import load_version
+from shared.face.endpoint import API_VERSIONS
+from shared.face.model import (
+    CreatedSession,
+    Failure,
+    LivenessDecision,
+    LivenessMode,
+    SessionSpec,
+    SessionStatus,
+)
+from tests.shared.face.doubles import CREATED, NOT_IDS, SESSION, TOKEN, response
 from tests.shared.face.json_values import unhurried
 
 
@@ -35,10 +50,7 @@ def test_named_fields_are_read_and_others_are_not() -> None:
     "body",
     [
         b"",
-        b"null",
         b"[]",
-        b'"text"',
-        b"{",
         b'{"someCount": 1',
         b'{"someCount": 1} trailing',
         b'{"someCount": "1"}',
@@ -48,20 +60,11 @@ def test_named_fields_are_read_and_others_are_not() -> None:
         b'{"someText": "a"}',
         b'{"someCount": 1, "someText": 2}',
         b'{"someCount": 1, "someCount": 2}',
-        b'{"someCount": 1, "other": {"a": 1, "a": 2}}',
         b'{"someCount": 1, "other": NaN}',
-        b'{"someCount": 1, "other": -Infinity}',
-        b'{"someCount": 1, "other": 1e999}',
-        b'{"someCount": 1, "other": "\\ud800"}',
-        b'{"someCount": ' + b"1" * 5_000 + b"}",
         b'{"someCount": 1, "other": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
-        b"[" * 60_000,
         b"\xef\xbb\xbf" + b'{"someCount": 1}',
-        b'{"someCount": 1, "someText": "\xff"}',
-        '{"someCount": 1}'.encode("utf-16"),
-        '{"someCount": 1}'.encode("utf-32"),
+        b'{"someCount": ' + b"1" * 5_000 + b"}",
         b"<html><body>Bad gateway</body></html>",
-        b"\x1f\x8b\x08\x00",
     ],
     ids=lambda body: repr(body[:40]),
 )
@@ -99,12 +102,12 @@ def test_failure_names_the_place_and_the_call_but_no_value(caplog: pytest.LogCap
     body = b'{"someCount": "canary-value"}'
     with (
         caplog.at_level(logging.DEBUG),
-        pytest.raises(UpstreamFailure, match="int_type at someCount") as failure,
+        pytest.raises(UpstreamFailure, match="int_type at someCount") as raised,
     ):
         read(Sample, response(200, body, {"apim-request-id": "4af681e9"}))
-    assert failure.value.upstream_request_id == "4af681e9"
-    logging.getLogger("test").error("failed", exc_info=failure.value)
-    assert "canary-value" not in caplog.text + repr(failure.value) + repr(failure.value.__cause__)
+    assert raised.value.upstream_request_id == "4af681e9"
+    logging.getLogger("test").error("failed", exc_info=raised.value)
+    assert "canary-value" not in caplog.text + repr(raised.value) + repr(raised.value.__cause__)
 
 
 def test_values_in_messages_are_in_no_repr() -> None:
@@ -142,13 +145,79 @@ def test_any_text_made_printable_is_one_bounded_line(text: str) -> None:
     assert line.isprintable()
 
 
-def test_path_of_a_session_ends_with_its_id() -> None:
-    """The id is the last part of the path."""
-    assert session_path("/sessions", SESSION) == f"/sessions/{SESSION}"
+@pytest.mark.parametrize("version", API_VERSIONS)
+def test_request_about_a_session_names_it_in_the_path(version: str) -> None:
+    """A session is read and deleted under its own path."""
+    root = f"/face/{version}/detectLiveness"
+    tail = "/singleModal/sessions/" if version == "v1.1-preview.1" else "-sessions/"
+    assert load_version(version).request("GET", SESSION) == UpstreamRequest("GET", f"{root}{tail}{SESSION}")
 
 
-@pytest.mark.parametrize("text", NOT_IDS)
-def test_path_of_anything_else_is_never_built(text: str) -> None:
-    """A text that is not a session id does not become part of a path: there is no such session."""
-    with pytest.raises(UpstreamSessionGone):
-        session_path("/sessions", text)
+@pytest.mark.parametrize("version", API_VERSIONS)
+def test_client_names_its_device_if_the_spec_does_not(version: str) -> None:
+    """The request of a create then has no device id."""
+    content = load_version(version).create_request(SessionSpec(LivenessMode.PASSIVE, None, 60)).json
+    assert content is not None
+    assert content["deviceCorrelationIdSetInClient"] is True
+    assert "deviceCorrelationId" not in content
+
+
+def test_response_to_a_create_has_the_id_and_the_token() -> None:
+    """Other fields are ignored, and the token is in no repr."""
+    session = read_created(response(200, json.dumps({"more": 1, **CREATED}).encode()))
+    assert session == CreatedSession(SESSION, TOKEN)
+    assert TOKEN not in repr(session)
+
+
+@pytest.mark.parametrize("session_id", [None, 5, *NOT_IDS])
+def test_create_without_a_guid_is_an_upstream_failure(session_id: object) -> None:
+    """An id that is not a GUID in lower case would be unsafe in later URLs."""
+    with pytest.raises(UpstreamFailure):
+        read_created(response(200, json.dumps({"sessionId": session_id, "authToken": TOKEN}).encode()))
+
+
+@pytest.mark.parametrize("token", [None, "", "two words", f"{TOKEN}\n", "t\u00f6k\u00e9n", "a" * 4097])
+def test_create_without_a_usable_token_is_an_upstream_failure(token: object) -> None:
+    """A token is bounded, printable ASCII."""
+    with pytest.raises(UpstreamFailure):
+        read_created(response(200, json.dumps({"sessionId": SESSION, "authToken": token}).encode()))
+
+
+def test_body_that_was_not_read_is_named_as_the_cause() -> None:
+    """The log says why there is no content."""
+    with pytest.raises(UpstreamFailure, match="too large, or compressed"):
+        read(Sample, replace(response(200), unread=True))
+
+
+def test_unknown_status_is_not_final_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """It leaves a warning of one line."""
+    assert status_of("Something\nnew", {}) is SessionStatus.STARTED
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert json.loads(record.getMessage()) == {"event": "face_status_unknown", "status": "Something new"}
+
+
+@unhurried
+@given(st.text() | st.sampled_from(["realface", "realFace", "spoofface", "Uncertain", " realface", "real"]))
+def test_decision_is_read_whatever_its_case_and_an_unknown_one_is_a_failure(text: str) -> None:
+    """Only `realface` can pass."""
+    known = {decision.value: decision for decision in LivenessDecision}
+    unknown = Failure("UnknownDecision", "The attempt ended with a decision that is not known.")
+    assert verdict(text) == known.get(text.lower(), unknown)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "ended_as", "expected"),
+    [
+        ("InvalidFace", "No face.\nReally.", "status 400", Failure("InvalidFace", "No face. Really.")),
+        (None, None, "Failed", Failure("Failed", "The attempt ended with Failed.")),
+        ("two words", "x" * 1000, "status 400", Failure("Unspecified", "x" * 256)),
+        ("a b", "x\u202ey" * 200, "Failed", Failure("Failed", ("x y" * 86)[:256])),
+        (None, None, "two\nwords", Failure("Unspecified", "The attempt ended with two words.")),
+    ],
+)
+def test_failure_is_told_in_safe_words(
+    code: str | None, message: str | None, ended_as: str, expected: Failure
+) -> None:
+    """A code is an identifier, and a message is one bounded line."""
+    assert failure(code, message, ended_as) == expected

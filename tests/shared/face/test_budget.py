@@ -125,29 +125,6 @@ async def test_read_that_waits_lets_creates_pass() -> None:
 
 
 @in_virtual_time
-async def test_neither_lane_starves_the_other() -> None:
-    """Under endless demand of both lanes, creates and reads each get half of the rate, and creates are prompt."""
-    budget = virtual_budget(10)
-    admitted = {Lane.CREATE: 0, Lane.READ: 0}
-
-    async def demand(lane: Lane) -> None:
-        while True:
-            try:
-                await budget.take(lane, LONG)
-                admitted[lane] += 1
-            except UpstreamThrottled as refusal:
-                await asyncio.sleep(refusal.retry_after or 0.0)
-
-    tasks = [asyncio.ensure_future(demand(lane)) for lane in Lane for _ in range(20)]
-    await asyncio.sleep(100)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    assert admitted[Lane.CREATE] == pytest.approx(500, abs=10)
-    assert admitted[Lane.READ] == pytest.approx(500, abs=10)
-
-
-@in_virtual_time
 async def test_reads_may_use_all_that_creates_leave() -> None:
     """Without creates, reads get the whole rate."""
     budget = virtual_budget(10)

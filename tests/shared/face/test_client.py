@@ -1,4 +1,3 @@
-import gzip
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
@@ -12,15 +11,13 @@ from shared.errors import (
     UpstreamSessionGone,
     UpstreamUnauthorized,
 )
-from shared.face import v1_1_preview_1, v1_2
-from shared.face.calls import Patience
+from shared.face import v1_1_preview_1
 from shared.face.client import load_version
 from shared.face.endpoint import API_VERSIONS
 from shared.face.model import (
     AuditPage,
     CreatedSession,
     Face,
-    LivenessDecision,
     LivenessMode,
     SessionResult,
     SessionStatus,
@@ -45,10 +42,8 @@ from tests.shared.face.fault_server import (
     answer,
     answer_json,
     close,
-    drip,
     raw,
     reset,
-    silent,
 )
 
 SESSIONS = "/face/v1.1-preview.1/detectLiveness/singleModal/sessions"
@@ -56,21 +51,11 @@ GONE: Step = (404, NOT_FOUND)
 OTHER_404: Step = (404, {"error": {"code": "404", "message": "Resource not found"}})
 
 
-async def test_client_implements_the_port() -> None:
-    """The client is a `Face`, and says what its version can do."""
-    face: Face = ScriptedFace(GONE).client()
-    assert (face.api_version, face.modes, face.can_send_results_to_client) == (
-        "v1.1-preview.1",
-        (LivenessMode.PASSIVE,),
-        True,
-    )
-
-
 def test_versions_are_found_under_their_own_names() -> None:
     """Each of the three versions is loaded by name, with the modes and abilities that it has."""
     both = (LivenessMode.PASSIVE, LivenessMode.PASSIVE_ACTIVE)
     found = [
-        (version.API_VERSION, version.MODES, version.CAN_SEND_RESULTS_TO_CLIENT)
+        (version.name, version.modes, version.can_send_results_to_client)
         for version in map(load_version, API_VERSIONS)
     ]
     assert found == [
@@ -89,7 +74,7 @@ async def test_create_sends_the_documented_request_and_reads_the_session() -> No
     assert (received.method, received.target) == ("POST", SESSIONS)
     assert received.headers["ocp-apim-subscription-key"] == KEY
     assert received.headers["client-request-id"] == REQUEST_ID
-    assert received.json == v1_1_preview_1.create_request(SPEC).json
+    assert received.json == v1_1_preview_1.VERSION.create_request(SPEC).json
 
 
 async def test_result_reads_the_session_of_the_id() -> None:
@@ -98,21 +83,6 @@ async def test_result_reads_the_session_of_the_id() -> None:
     assert await server.client().result(SESSION, REQUEST_ID) == SessionResult(SessionStatus.NOT_STARTED)
     (request,) = server.requests
     assert (request.method, request.url.path, request.content) == ("GET", f"{SESSIONS}/{SESSION}", b"")
-
-
-async def test_other_version_has_its_own_paths_and_responses() -> None:
-    """The same calls go to the paths of the client's version, and read its responses."""
-    attempt = {"attemptId": 1, "attemptStatus": "Succeeded", "result": {"livenessDecision": "realface"}}
-    answered = {"sessionId": SESSION, "status": "Succeeded", "results": {"attempts": [attempt]}}
-    server = ScriptedFace((200, CREATED), (200, answered), (204, b""))
-    face = server.client(version=v1_2)
-    await face.create(SPEC, REQUEST_ID)
-    result = await face.result(SESSION, REQUEST_ID)
-    await face.delete(SESSION, REQUEST_ID)
-    assert result.decision is LivenessDecision.REALFACE
-    assert {request.url.path.removesuffix(f"/{SESSION}") for request in server.requests} == {
-        "/face/v1.2/detectLiveness-sessions"
-    }
 
 
 @pytest.mark.parametrize(
@@ -133,19 +103,9 @@ async def test_delete_with_another_response_is_a_failure(step: Step) -> None:
         await ScriptedFace(step).client().delete(SESSION, REQUEST_ID)
 
 
-@pytest.mark.parametrize(
-    ("body", "headers"),
-    [
-        (["no", "object"], {}),
-        (b"<html></html>", {"Content-Type": "text/html"}),
-        (gzip.compress(b"{}"), {"Content-Encoding": "gzip"}),
-        ({"sessionId": 5, "authToken": TOKEN}, {}),
-    ],
-    ids=["a list", "HTML", "compressed", "a wrong type"],
-)
-async def test_create_with_an_unusable_response_is_a_failure(body: object, headers: dict[str, str]) -> None:
-    """A 200 whose body cannot be Face's is a failure, and is not repeated."""
-    server = ScriptedFace((200, body, headers))
+async def test_create_with_an_unusable_response_is_not_repeated() -> None:
+    """A 200 whose body cannot be Face's is a failure: a session may exist."""
+    server = ScriptedFace((200, {"sessionId": 5, "authToken": TOKEN}))
     with pytest.raises(UpstreamFailure) as failure:
         await server.client().create(SPEC, REQUEST_ID)
     assert failure.value.request_sent
@@ -212,8 +172,8 @@ async def test_session_is_read_in_the_version_that_created_it(made_with: str) ->
 
     version = load_version(made_with)
     assert [request.url.path for request in server.requests] == [
-        version.result_request(SESSION).path,
-        version.delete_request(SESSION).path,
+        version.request("GET", SESSION).path,
+        version.request("DELETE", SESSION).path,
     ]
 
 
@@ -238,7 +198,6 @@ async def test_unsupported_version_is_a_failure() -> None:
 
 CANARY_DEVICE = "canary-device-id"
 CANARY_TOKEN = "canary-auth-token"
-HASTY = Patience(total=4.0, per_try=0.1, tries=1)
 CALLS: dict[str, Callable[[Face], Awaitable[object]]] = {
     "create": lambda face: face.create(SPEC, REQUEST_ID),
     "result": lambda face: face.result(SESSION, REQUEST_ID),
@@ -246,50 +205,35 @@ CALLS: dict[str, Callable[[Face], Awaitable[object]]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "patience"),
-    [
-        pytest.param(reset, None, id="reset"),
-        pytest.param(close, None, id="closed"),
-        pytest.param(silent, HASTY, id="silent"),
-        pytest.param(drip(b"HTTP/1.1 200 OK\r\n" * 100, 0.05), HASTY, id="dripping"),
-        pytest.param(raw(b"\x16\x03\x01\x02\x00"), None, id="junk"),
-        pytest.param(answer(502, b"<html>canary-auth-token</html>", media_type="text/html"), None, id="502"),
-        pytest.param(answer_json(401, {"error": {"code": "401", "message": CANARY_TOKEN}}), None, id="401"),
-        pytest.param(
-            answer_json(403, {"error": {"message": f"Out of quota {CANARY_TOKEN}"}}), None, id="403"
-        ),
-        pytest.param(
-            answer_json(429, {"error": {"message": f"Try again in 26 seconds {CANARY_TOKEN}"}}),
-            None,
-            id="429",
-        ),
-        pytest.param(
-            answer_json(400, {"error": {"code": f"{CANARY_TOKEN} x", "message": CANARY_DEVICE}}),
-            None,
-            id="400",
-        ),
-        pytest.param(answer_json(200, {"sessionId": 5, "authToken": CANARY_TOKEN}), None, id="200 unusable"),
-        pytest.param(answer_json(200, CREATED), None, id="200"),
-    ],
-)
+BEHAVIOURS: dict[str, Behaviour] = {
+    "reset": reset,
+    "closed": close,
+    "junk": raw(b"\x16\x03\x01\x02\x00"),
+    "502": answer(502, b"<html>canary-auth-token</html>", media_type="text/html"),
+    "401": answer_json(401, {"error": {"code": "401", "message": CANARY_TOKEN}}),
+    "403": answer_json(403, {"error": {"message": f"Out of quota {CANARY_TOKEN}"}}),
+    "429": answer_json(429, {"error": {"message": f"Try again in 26 seconds {CANARY_TOKEN}"}}),
+    "400": answer_json(400, {"error": {"code": f"{CANARY_TOKEN} x", "message": CANARY_DEVICE}}),
+    "200 unusable": answer_json(200, {"sessionId": 5, "authToken": CANARY_TOKEN}),
+    "200": answer_json(200, CREATED),
+}
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS.values(), ids=BEHAVIOURS)
 @pytest.mark.parametrize("call", CALLS)
 async def test_secrets_are_in_no_repr_log_or_error(
-    call: str, behaviour: Behaviour, patience: Patience | None, caplog: pytest.LogCaptureFixture
+    call: str, behaviour: Behaviour, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever goes wrong, with every logger at DEBUG, no key, token or device id is seen anywhere."""
     caplog.set_level(logging.DEBUG)
     seen = ""
-    async with FaultServer(behaviour) as server, face_client(server.url, patience=patience) as face:
+    async with FaultServer(behaviour) as server, face_client(server.url) as face:
         try:
             await CALLS[call](face)
         except BrokerError as error:
             seen += "".join(traceback.format_exception(error)) + repr(vars(error))
-        seen += (
-            repr(face)
-            + repr(vars(face))
-            + repr([vars(part) for part in vars(face).values() if hasattr(part, "__dict__")])
-        )
+        seen += repr(face) + repr(vars(face))
+        seen += repr([vars(part) for part in vars(face).values() if hasattr(part, "__dict__")])
     for record in caplog.records:
         if record.name.startswith("shared"):
             assert record.getMessage().isascii()

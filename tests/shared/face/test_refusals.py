@@ -14,13 +14,15 @@ from shared.errors import (
 )
 from shared.face.refusals import LONGEST_WAIT, refusal, waiting_time
 from tests.shared.face.doubles import NOT_FOUND, response
-from tests.shared.face.json_values import unhurried
+from tests.shared.face.json_values import json_objects, unhurried
 
 DAY = 86_400.0
 GATEWAY_429 = (
     "Requests to the Session DetectLiveness Operation under Face API (v1.2) have exceeded rate limit of your "
     "current Face F0 pricing tier. Please retry after 1 second. To increase your rate limit switch to a paid tier."
 )
+IN_26_SECONDS = "Rate limit is exceeded. Try again in 26 seconds."
+OUT_OF_QUOTA = "Out of call volume quota. Quota will be replenished in 2 days."
 DENIED = "Access denied due to invalid subscription key. Make sure you provide the right key."
 
 
@@ -32,41 +34,24 @@ def error(code: str | None, message: str, **more: object) -> bytes:
 @pytest.mark.parametrize(
     ("status", "body", "kind", "retry_after"),
     [
+        (301, b"", UpstreamFailure, None),
         (400, error("InvalidRequestBody", "Incorrect request body provided."), UpstreamFailure, None),
-        (400, error("InvalidTokenLifetime", "Invalid authTokenTimeToLive."), UpstreamFailure, None),
-        (400, error("InvalidDeviceCorrelationId", "A device correlation id is."), UpstreamFailure, None),
-        (401, error("Unspecified", DENIED), UpstreamUnauthorized, None),
         (401, error("401", DENIED), UpstreamUnauthorized, None),
         (401, b"", UpstreamUnauthorized, None),
         (403, error("UnsupportedFeature", "Feature is not supported."), UpstreamUnauthorized, None),
-        (
-            403,
-            error(None, "Out of call volume quota. Quota will be replenished in 2 days.", statusCode=403),
-            UpstreamQuotaExceeded,
-            DAY,
-        ),
+        (403, error(None, OUT_OF_QUOTA, statusCode=403), UpstreamQuotaExceeded, DAY),
         (403, error(None, "Out of call volume quota.", statusCode=403), UpstreamQuotaExceeded, 3_600.0),
         (404, error("404", "Resource not found"), UpstreamFailure, None),
         (404, error("NotFound", "Session Id is not found."), UpstreamFailure, None),
         (404, error("sessionnotfound", "Session Id is not found."), UpstreamFailure, None),
         (404, b"<html>SessionNotFound</html>", UpstreamFailure, None),
-        (409, error("ConcurrentOperationConflict", "Conflict."), UpstreamFailure, None),
-        (415, error("BadArgument", "Invalid Media Type."), UpstreamFailure, None),
-        (
-            429,
-            error(None, "Rate limit is exceeded. Try again in 26 seconds.", statusCode=429),
-            UpstreamThrottled,
-            26.0,
-        ),
+        (429, error(None, IN_26_SECONDS, statusCode=429), UpstreamThrottled, 26.0),
         (429, error("429", GATEWAY_429), UpstreamThrottled, 1.0),
         (429, b"", UpstreamThrottled, 1.0),
         (500, error("Unspecified", "Internal server error"), UpstreamFailure, None),
         (502, b"<html><body>Bad Gateway</body></html>", UpstreamFailure, None),
         (503, b"", UpstreamThrottled, 1.0),
         (504, b"", UpstreamFailure, None),
-        (301, b"", UpstreamFailure, None),
-        (307, b"", UpstreamFailure, None),
-        (418, b"", UpstreamFailure, None),
         (599, b"", UpstreamFailure, None),
     ],
 )
@@ -101,30 +86,24 @@ def test_code_of_the_body_counts_before_that_of_the_header() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "headers", "detail"),
+    ("body", "headers", "code"),
     [
-        (
-            error("InvalidRequestBody", "No device id canary-device."),
-            {},
-            "Face answered 400 InvalidRequestBody",
-        ),
-        (b"", {"x-ms-error-code": "BadArgument"}, "Face answered 400 BadArgument"),
-        (error("a code\nwith more", "Text."), {}, "Face answered 400"),
-        (error("a" * 129, "Text."), {}, "Face answered 400"),
-        (b'{"error": {"code": 400}}', {}, "Face answered 400"),
-        (b'{"error": "text"}', {}, "Face answered 400"),
-        (b'{"error": null}', {}, "Face answered 400"),
-        (b'["error"]', {}, "Face answered 400"),
-        (b"[" * 60_000, {}, "Face answered 400"),
-        (b"\xff\xfe", {"x-ms-error-code": "a b"}, "Face answered 400"),
+        (error("InvalidRequestBody", "No device id canary-device."), {}, " InvalidRequestBody"),
+        (b"", {"x-ms-error-code": "BadArgument"}, " BadArgument"),
+        (error("a code\nwith more", "Text."), {}, ""),
+        (error("a" * 129, "Text."), {}, ""),
+        (error("400", "Text."), {}, ""),
+        (b'{"error": {"code": 400}}', {}, ""),
+        (b'{"error": "text"}', {}, ""),
+        (b'{"error": null}', {}, ""),
+        (b'["error"]', {}, ""),
+        (b"[" * 60_000, {}, ""),
+        (b"\xff\xfe", {"x-ms-error-code": "a b"}, ""),
     ],
 )
-def test_detail_has_the_status_and_a_safe_code_alone(
-    body: bytes, headers: dict[str, str], detail: str
-) -> None:
-    """The log learns the status and a code that can only be one, never the message, whatever the body is."""
-    failure = refusal(response(400, body, headers))
-    assert str(failure) == detail
+def test_detail_has_the_status_and_a_safe_code_alone(body: bytes, headers: dict[str, str], code: str) -> None:
+    """The log gets the status and an identifier, never the message."""
+    assert str(refusal(response(400, body, headers))) == f"Face answered 400{code}"
 
 
 def test_request_id_of_face_is_kept_for_a_support_case() -> None:
@@ -137,7 +116,7 @@ def test_request_id_of_face_is_kept_for_a_support_case() -> None:
 @pytest.mark.parametrize(
     ("message", "seconds"),
     [
-        ("Rate limit is exceeded. Try again in 26 seconds.", 26.0),
+        (IN_26_SECONDS, 26.0),
         ("Please retry after 1 second.", 1.0),
         ("please RETRY AFTER 10 SECONDS", 10.0),
         (GATEWAY_429, 1.0),
@@ -195,14 +174,14 @@ SUNDAY = "Sun, 22 Nov 2026 10:00:00 GMT"
 )
 def test_header_counts_before_prose_where_it_can_be_read(headers: dict[str, str], seconds: float) -> None:
     """`Retry-After` in seconds or as a date (against the answer's own) counts; else the English does."""
-    body = error(None, "Rate limit is exceeded. Try again in 26 seconds.")
+    body = error(None, IN_26_SECONDS)
     assert waiting_time(response(429, body, headers)) == seconds
 
 
 @unhurried
 @given(
     status=st.integers(300, 599),
-    body=st.one_of(st.binary(), st.text().map(str.encode)),
+    body=st.one_of(st.binary(), json_objects({}).map(json.dumps).map(str.encode)),
     retry_after=st.text(),
     date=st.text(),
     code=st.text(),
@@ -216,21 +195,3 @@ def test_any_answer_gives_a_failure_and_a_sane_wait(
     assert isinstance(failure, (UpstreamError, UpstreamSessionGone))
     wait = waiting_time(response(status, body, headers))
     assert wait is None or 0 <= wait <= LONGEST_WAIT
-
-
-_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: (
-        st.lists(inner)
-        | st.dictionaries(st.sampled_from(["error", "code", "message", "statusCode"]) | st.text(), inner)
-    ),
-)
-
-
-@unhurried
-@given(status=st.sampled_from([400, 401, 403, 404, 429, 500, 503]), content=_JSON)
-def test_any_json_gives_a_failure(status: int, content: object) -> None:
-    """JSON of any other shape than the documented ones is no reason for another exception."""
-    assert isinstance(
-        refusal(response(status, json.dumps(content).encode())), (UpstreamError, UpstreamSessionGone)
-    )

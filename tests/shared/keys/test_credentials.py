@@ -205,7 +205,9 @@ class RollingFace:
 async def face_client(face: RollingFace, credential: FaceCredential) -> AsyncIterator[FaceClient]:
     runner, port = await serve(face.app())
     async with OwnTransport() as http:
-        yield FaceClient(http, f"http://127.0.0.1:{port}", v1_1_preview_1, credential, Budget(100_000))
+        yield FaceClient(
+            http, f"http://127.0.0.1:{port}", v1_1_preview_1.VERSION, credential, Budget(100_000)
+        )
     await runner.cleanup()
 
 
