@@ -63,9 +63,6 @@ class EntityStore(Protocol):
     def expired(self, table: Table, before: int, start: float = 0.0) -> AsyncIterator[Entity]:
         """Go through the entities that expire before a time, beginning at a fraction `start` (0 to 1) of the table."""
 
-    async def check(self) -> None:
-        """Make one cheap call to see that the store answers."""
-
     async def aclose(self) -> None:
         """Close connections."""
 

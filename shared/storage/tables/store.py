@@ -108,10 +108,6 @@ class AzureTableStore:
         """Go through the entities with an integer value in a range."""
         return self._query(table, f"{name} ge {low}L and {name} lt {high}L")
 
-    async def check(self) -> None:
-        """Read a row that never exists."""
-        await self.get(Table.SESSIONS, "check")
-
     async def aclose(self) -> None:
         """Close the connections, but not the credential."""
         await self._service.close()

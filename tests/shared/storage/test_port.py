@@ -39,8 +39,6 @@ async def keys_in(store: EntityStore, table: Table) -> list[str]:
 @each_table
 async def test_missing_entity_reads_as_none(store: EntityStore, table: Table) -> None:
     """A missing entity is no error, even if the table itself is missing."""
-    await store.check()
-
     assert await store.get(table, "nothing") is None
     assert await keys_in(store, table) == []
 
