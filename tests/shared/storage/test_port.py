@@ -234,17 +234,6 @@ async def test_expired_compares_times_as_numbers(store: EntityStore, expires_at:
         assert [one.key async for one in store.expired(Table.SESSIONS, expires_at + 1)] == ["a"]
 
 
-async def test_expired_can_be_left_at_any_point(store: EntityStore) -> None:
-    """An abandoned walk holds nothing, and rows may be deleted during a walk."""
-    await stored(store, Table.SESSIONS, [f"row-{number}" for number in range(5)])
-
-    async for one in store.expired(Table.SESSIONS, 2**62):
-        await store.delete(Table.SESSIONS, one.key, one.etag)
-        break
-
-    assert len(await keys_in(store, Table.SESSIONS)) == 4
-
-
 REFUSED: dict[str, Callable[[EntityStore], Awaitable[object]]] = {
     "get": lambda store: store.get(Table.SESSIONS, "A"),
     "insert": lambda store: store.insert(Table.SESSIONS, entity("a", value=2**63)),

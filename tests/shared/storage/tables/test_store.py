@@ -4,8 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import pytest
@@ -192,36 +191,6 @@ async def test_refused_connection_is_an_unusable_store(operation: Operation) -> 
             await operation(store)
 
 
-async def test_slow_answer_ends_at_the_deadline() -> None:
-    """The deadline is for the whole call: a body that arrives slowly does not extend it."""
-
-    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-        with suppress(ConnectionError):
-            while True:
-                writer.write(b" ")
-                await writer.drain()
-                await asyncio.sleep(0.01)
-        writer.close()
-
-    async with await asyncio.start_server(drip, "127.0.0.1", 0) as drops:
-        port = drops.sockets[0].getsockname()[1]
-        text = f"AccountName=tests;AccountKey=eA==;TableEndpoint=http://127.0.0.1:{port}/tests"
-        async with closing(StorageAccount.local(text).open_tables(deadline=0.1)) as store:
-            with pytest.raises(StorageUnavailable, match="in time"):
-                await store.get(Table.SESSIONS, "a")
-
-
-async def test_calls_one_after_the_other_share_a_connection() -> None:
-    """One client with one pool serves all tables."""
-    async with RawServer([NO_ROW]) as server, store_at(server) as store:
-        for table in (*Table, *Table):
-            await store.get(table, "a")
-
-    assert {request.connection for request in server.received} == {1}
-
-
 async def test_cancelled_call_ends_as_cancelled() -> None:
     """A cancelled caller gets `CancelledError`, not an error of the store."""
     async with RawServer([HANG]) as server, store_at(server) as store:
@@ -328,38 +297,6 @@ async def test_walk_begins_at_the_start_and_goes_round(
         names = found
     assert len(found) == 60
     assert names == sorted(names, key=lambda name: (name < pivot, name))
-
-
-@pytest.mark.azurite
-async def test_store_that_comes_back_has_its_rows() -> None:
-    """Each call fails during an outage; afterwards the same store goes on, with the etags of before."""
-    with Azurite(keep=True) as kept:
-        async with closing(kept.account.open_tables()) as store:
-            before = await store.insert(Table.SESSIONS, NEW)
-            await asyncio.to_thread(kept.stop)
-            for _ in range(2):
-                with pytest.raises(StorageUnavailable):
-                    await store.replace(Table.SESSIONS, before)
-            await asyncio.to_thread(kept.start)
-
-            after = await store.replace(Table.SESSIONS, replace(before, values={"number": 2}))
-            assert await store.get(Table.SESSIONS, "a") == after
-
-
-async def test_write_to_a_hanging_store_may_be_applied_later(azurite: Azurite, prefix: str) -> None:
-    """The write fails at the deadline and may happen all the same: its caller finds it on the next read."""
-    async with (
-        closing(azurite.account.open_tables(prefix=prefix, deadline=0.3)) as store,
-        closing(azurite.account.open_tables(prefix=prefix)) as patient,
-    ):
-        before = await patient.insert(Table.SESSIONS, NEW)
-        await store.get(Table.SESSIONS, "a")
-        with azurite.hanging(), pytest.raises(StorageUnavailable):
-            await store.replace(Table.SESSIONS, replace(before, values={"number": 2}))
-
-        found = await patient.get(Table.SESSIONS, "a")
-        assert found is not None
-        assert found.values["number"] in (1, 2)
 
 
 async def test_stores_that_create_the_same_table_all_succeed(azurite: Azurite, prefix: str) -> None:
