@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from shared.app import App
 from shared.errors import BrokerError
+from shared.storage.port import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ async def check_dependencies(app: App, request_id: str) -> list[Dependency]:
     """Check all dependencies at once. The check of Face proves endpoint and credential, and costs one call."""
     checks: dict[str, Awaitable[object]] = {
         "face": app.face.check(request_id),
-        "storage": app.store.check(),
+        "storage": app.store.get(Table.SESSIONS, "check"),
         "queue": app.queue.check(),
         "secrets": app.pseudonyms.of("check"),
     }

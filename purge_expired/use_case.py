@@ -2,9 +2,6 @@
 
 A table can be too long for one run, so each run begins at another place and goes round. Two runs at once do no harm:
 a row is deleted only as it was read.
-
-A session whose event is still owed is kept for longer than others (`shared.sessions.store`). Then it is deleted too,
-and named in the log.
 """
 
 import asyncio
@@ -14,7 +11,7 @@ from dataclasses import dataclass
 
 from shared.app import App
 from shared.errors import EntityChanged, StorageUnavailable
-from shared.sessions.store import Stored, from_entity
+from shared.sessions.store import from_entity
 from shared.storage.port import Entity, Table
 from shared.telemetry import log_event
 
@@ -26,10 +23,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The limits of a run: `rows` in each table, and `batch` rows in one deletion.
+    """The limits of a run: `rows` and `milliseconds` for each table, `batch` rows in one deletion, `seconds` in all.
 
-    Each table has `milliseconds`, and the time that earlier tables left over. The whole run is ended after `seconds`,
-    because the host ends the process after `functionTimeout`.
+    A table also has the time that earlier tables left over. The host ends the process after `functionTimeout`.
     """
 
     rows: int = 20_000
@@ -60,10 +56,7 @@ class Tally:
 
 
 async def purge_expired(app: App, bounds: Bounds = BOUNDS) -> dict[Table, Tally]:
-    """Delete expired rows, and return what was done.
-
-    A failure of the store is logged and left to the next run; it is never raised.
-    """
+    """Delete expired rows, and return what was done; a failure of the store is logged, and left to the next run."""
     tallies = {table: Tally(unfinished=True) for table in _ORDER}
     started = app.clock()
     try:
@@ -110,8 +103,10 @@ async def _walk(app: App, table: Table, tally: Tally, bounds: Bounds, ends_at: i
 
 
 async def _session_may_go(app: App, entity: Entity, tally: Tally) -> bool:
-    stored = _session(entity)
-    if stored is None:
+    try:
+        stored = from_entity(entity)
+    except StorageUnavailable:
+        # An unreadable row is deleted by its date alone.
         return True
     try:
         if await app.sessions.put_off(stored, entity.expires_at):
@@ -126,18 +121,9 @@ async def _session_may_go(app: App, entity: Entity, tally: Tally) -> bool:
     return True
 
 
-def _session(entity: Entity) -> Stored | None:
-    """Read the session in a row; an unreadable row is None, and is deleted by its date alone."""
-    try:
-        return from_entity(entity)
-    except StorageUnavailable:
-        return None
-
-
 def _report(tallies: dict[Table, Tally], milliseconds: int) -> None:
     sessions = tallies[Table.SESSIONS]
     troubles = [f"{table.value}: {tally.trouble}" for table, tally in tallies.items() if tally.trouble]
-    unfinished = [table.value for table, tally in tallies.items() if tally.unfinished]
     log_event(
         _log,
         logging.WARNING if troubles or sessions.unpublished else logging.INFO,
@@ -145,7 +131,7 @@ def _report(tallies: dict[Table, Tally], milliseconds: int) -> None:
         **{f"{table.value}Deleted": tally.deleted for table, tally in tallies.items()},
         sessionsPutOff=sessions.put_off,
         sessionsUnpublished=sessions.unpublished,
-        unfinished=", ".join(unfinished) or None,
+        unfinished=", ".join(table.value for table, tally in tallies.items() if tally.unfinished) or None,
         trouble="; ".join(troubles) or None,
         milliseconds=milliseconds,
     )

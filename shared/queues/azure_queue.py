@@ -16,10 +16,7 @@ _NEVER_EXPIRES = -1
 
 
 class AzureQueue:
-    """A `MessageQueue` in Azure Queue Storage; each call ends within the deadline (seconds).
-
-    `create` creates the queue on first use.
-    """
+    """A `MessageQueue` in Azure Queue Storage. Each call has `deadline` seconds; `create` makes a missing queue."""
 
     def __init__(self, client: "QueueClient", *, create: bool, deadline: float) -> None:
         self._client = client
@@ -72,4 +69,4 @@ def _explained(fault: Exception) -> str:
         )
     if status == 404:
         return "the queue does not exist; the deployment creates it"
-    return f"the queue failed: {type(fault).__name__}" + (f" {status}" if status else "")
+    return f"the queue failed: {type(fault).__name__} {status or ''}".rstrip()

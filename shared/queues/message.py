@@ -56,14 +56,11 @@ class CollectMessage:
             raise ValueError("the message names no session")
         attempt, looks = content.get("attempt", 0), content.get("looks", 0)
         traceparent = content.get("traceparent")
-        if not (_is_count(attempt) and _is_count(looks) and isinstance(traceparent, str | None)):
+        # The exact type, because a bool is an `int` too.
+        counts = all(type(count) is int and count >= 0 for count in (attempt, looks))
+        if not (counts and isinstance(traceparent, str | None)):
             raise ValueError("the message has a field of another type")
         # Without the value, because the text ends up in the log.
         if content.get("reason") not in tuple(Reason):
             raise ValueError("the message has an unknown reason")
         return cls(session_id, Reason(content["reason"]), attempt, traceparent, looks)
-
-
-def _is_count(value: object) -> bool:
-    # Not `isinstance`: a bool is an `int` too.
-    return type(value) is int and value >= 0

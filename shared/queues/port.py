@@ -17,12 +17,9 @@ class MessageQueue(Protocol):
 
     async def send(self, text: str, delay_seconds: float) -> None:
         """Add a message that becomes visible after a delay; raises `StorageUnavailable`."""
-        ...
 
     async def check(self) -> None:
         """Make one cheap call to see that the queue answers; raises `StorageUnavailable`."""
-        ...
 
     async def aclose(self) -> None:
         """Close connections."""
-        ...

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 class StorageAccount:
     """A storage account: two endpoints and an identity, or a connection string (Azurite).
 
-    The identity needs the roles Storage Table Data Contributor and Storage Queue Data Contributor. Its owner closes
+    The identity needs the roles Storage Table Data Contributor and Storage Queue Data Contributor; its owner closes
     it. `create_missing` creates tables and queues on first use; in Azure the deployment creates them.
 
-    The methods send nothing, need no event loop, and import the SDKs when they are called. `deadline` is the time
-    limit of one call in seconds. They raise `ValueError` for a connection string, endpoint or name that is invalid.
+    The methods send nothing. `deadline` is the time limit of one call in seconds. They raise `ValueError` for an
+    invalid connection string or endpoint.
     """
 
     table_endpoint: str = ""
@@ -43,7 +43,7 @@ class StorageAccount:
         return cls(connection_string=connection_string, create_missing=True)
 
     def open_tables(self, *, prefix: str = "", deadline: float = 2.0) -> "SearchableStore":
-        """Open the entity store; table names start with `prefix` (letters and digits, a letter first)."""
+        """Open the entity store; table names start with `prefix`."""
         from azure.data.tables.aio import TableServiceClient
 
         from shared.storage.tables.store import AzureTableStore

@@ -35,51 +35,36 @@ class Entity:
 class EntityStore(Protocol):
     """Stored entities.
 
-    Each method raises `StorageUnavailable` if the store gives no usable answer in time; such a write may have been
-    applied all the same. `EntityExists` and `EntityChanged` always mean another writer.
+    Each method raises `StorageUnavailable` without a usable answer in time; such a write may have been applied all
+    the same. `EntityExists` and `EntityChanged` always mean another writer.
     """
 
     async def get(self, table: Table, key: str) -> Entity | None:
         """Read one entity; None if it does not exist."""
-        ...
 
     async def insert(self, table: Table, entity: Entity) -> Entity:
         """Store a new entity and return it with its etag; raises `EntityExists`."""
-        ...
 
     async def replace(self, table: Table, entity: Entity) -> Entity:
         """Replace the entity read with this etag and return it with the new one; raises `EntityChanged`."""
-        ...
 
     async def write_together(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
         """Insert (no etag) or replace (etag) all of them or none; raises `EntityChanged` if any lost a race.
 
         At most 100 entities with different keys, in a table whose rows share a partition.
         """
-        ...
 
     async def delete(self, table: Table, key: str, etag: str | None = None) -> None:
         """Delete an entity if it exists; with an etag, raises `EntityChanged` if it is not as it was read."""
-        ...
 
     async def delete_together(self, table: Table, entities: Sequence[Entity]) -> int:
         """Delete the entities that are still as they were read; return how many."""
-        ...
 
     def expired(self, table: Table, before: int, start: float = 0.0) -> AsyncIterator[Entity]:
-        """Go through the entities whose `expires_at` lies before a time in unix milliseconds.
-
-        The walk begins at a fraction `start` (0 to 1) of the table, and goes round.
-        """
-        ...
-
-    async def check(self) -> None:
-        """Make one cheap call to see that the store answers."""
-        ...
+        """Go through the entities that expire before a time, beginning at a fraction `start` (0 to 1) of the table."""
 
     async def aclose(self) -> None:
         """Close connections."""
-        ...
 
 
 class SearchableStore(EntityStore, Protocol):
@@ -87,4 +72,3 @@ class SearchableStore(EntityStore, Protocol):
 
     def between(self, table: Table, name: str, low: int, high: int) -> AsyncIterator[Entity]:
         """Go through the entities whose integer value `name` is at least `low` and less than `high`."""
-        ...

@@ -8,10 +8,9 @@ from typing import Final
 from shared.storage.port import Entity, Value
 
 # https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
-MAX_STRING_UNITS: Final = 32_768
-"""The length of a string property in UTF-16 code units (64 KiB)."""
-MAX_VALUES: Final = 251
-"""Values of one entity: of 255 properties the service uses three, and `expires_at` is one more."""
+_MAX_STRING_UNITS: Final = 32_768
+# Of 255 properties the service uses three, and `expires_at` is one more.
+_MAX_VALUES: Final = 251
 MAX_TOGETHER: Final = 100
 """The most entities in one transaction."""
 
@@ -33,13 +32,13 @@ def require_storable(entity: Entity) -> None:
     require_key(entity.key)
     if not _SMALLEST <= entity.expires_at <= _LARGEST:
         raise ValueError("expires_at: an integer has at most 64 bits")
-    if len(entity.values) > MAX_VALUES:
-        raise ValueError(f"an entity has at most {MAX_VALUES} values")
+    if len(entity.values) > _MAX_VALUES:
+        raise ValueError(f"an entity has at most {_MAX_VALUES} values")
     for name, value in entity.values.items():
         if not _NAME.fullmatch(name) or name in _RESERVED:
             raise ValueError("the name of a value is an identifier that the store does not use itself")
         # Most values are short ASCII, and every request stores some: they cost no further call.
-        if not (type(value) is str and len(value) <= MAX_STRING_UNITS and value.isascii()):
+        if not (type(value) is str and len(value) <= _MAX_STRING_UNITS and value.isascii()):
             _require_value(name, value)
 
 
@@ -61,7 +60,12 @@ def require_batch(entities: Sequence[Entity]) -> None:
 def _require_value(name: str, value: Value) -> None:
     # Exact types: an enum or another subclass would come back as a different type.
     if type(value) is str:
-        _require_text(name, value)
+        try:
+            units = len(value.encode("utf-16-le")) // 2
+        except UnicodeEncodeError:
+            raise ValueError(f"{name}: a string is Unicode text, without lone surrogates") from None
+        if units > _MAX_STRING_UNITS:
+            raise ValueError(f"{name}: a string has at most {_MAX_STRING_UNITS} UTF-16 code units")
     elif type(value) is int:
         if not _SMALLEST <= value <= _LARGEST:
             raise ValueError(f"{name}: an integer has at most 64 bits")
@@ -70,12 +74,3 @@ def _require_value(name: str, value: Value) -> None:
             raise ValueError(f"{name}: a float is a finite number")
     elif type(value) is not bool:
         raise ValueError(f"{name}: a value is a str, int, float or bool")
-
-
-def _require_text(name: str, value: str) -> None:
-    try:
-        units = len(value.encode("utf-16-le")) // 2
-    except UnicodeEncodeError:
-        raise ValueError(f"{name}: a string is Unicode text, without lone surrogates") from None
-    if units > MAX_STRING_UNITS:
-        raise ValueError(f"{name}: a string has at most {MAX_STRING_UNITS} UTF-16 code units")

@@ -1,7 +1,6 @@
 """The store fails under traffic and comes back: clear answers meanwhile, and no session is forgotten."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Final
@@ -14,7 +13,6 @@ from tests.fleet.fleet import Fleet, running_fleet
 from tests.fleet.stored import stored_files
 from tests.fleet.usage import Usage
 from tests.support.azurite import Azurite
-from tests.support.broker import FACE_KEY
 from tests.support.processes import SOAK
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("fleet")]
@@ -22,7 +20,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group(
 INSTANCES = 2
 PHONES = 8
 ROUNDS = 3 if SOAK else 1
-SLOW_DEVICE = "sim-create-slow"
 
 DEADLINE_SECONDS: Final = 15.0
 """No answer takes longer, whatever the store does.
@@ -32,38 +29,6 @@ the request's own turn, releasing the idempotency key, undoing. The rest is for 
 """
 
 Outage = Callable[[Azurite], AbstractContextManager[None]]
-
-
-class Gate:
-    """Holds the simulator's slow calls until it is opened."""
-
-    def __init__(self) -> None:
-        self.arrived, self.opened = asyncio.Event(), asyncio.Event()
-
-    def close(self) -> None:
-        """Hold the calls that arrive from now on."""
-        self.arrived.clear()
-        self.opened.clear()
-
-    async def sleep(self, _: float) -> None:
-        """Wait, however long the sleep should be."""
-        self.arrived.set()
-        await self.opened.wait()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gate() -> Gate:
-    """Where a create of the slow device waits, after Face has created its session."""
-    return Gate()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def simulator(gate: Gate) -> AsyncIterator[FaceSimulator]:
-    """A Face whose slowness the test controls."""
-    running = FaceSimulator(key=FACE_KEY, sleep=gate.sleep)
-    await running.start()
-    yield running
-    await running.stop()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -94,35 +59,6 @@ async def test_outage_under_traffic_gets_clear_answers_and_ends(
     assert not usage.repeated_devices()
     assert not await usage.broken_promises()
     assert not await _without_sweep(kept_azurite, usage.stray_sessions())
-
-
-@pytest.mark.parametrize(
-    ("outage", "keyed"),
-    [
-        pytest.param(Azurite.stopped, True, id="stopped-keyed"),
-        pytest.param(Azurite.hanging, False, id="hanging-bare"),
-        *([pytest.param(Azurite.stopped, False, id="stopped-bare")] if SOAK else []),
-        *([pytest.param(Azurite.hanging, True, id="hanging-keyed")] if SOAK else []),
-    ],
-)
-async def test_session_created_while_the_store_went_away_is_taken_back(
-    fleet: Fleet, kept_azurite: Azurite, gate: Gate, outage: Outage, keyed: bool
-) -> None:
-    """Face created it, but it cannot be recorded: the phone gets 503, and the session is deleted at Face."""
-    gate.close()
-    key = secrets.token_urlsafe(24) if keyed else None
-    known = {session.session_id for session in fleet.simulator.sessions}
-    asked = asyncio.create_task(fleet.create(0, SLOW_DEVICE, key=key))
-    await gate.arrived.wait()
-
-    async with _during(outage(kept_azurite)):
-        gate.opened.set()
-        answer = await asked
-    (made,) = [session for session in fleet.sessions_of(SLOW_DEVICE) if session.session_id not in known]
-
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "StorageUnavailable")
-    assert int(answer.headers["Retry-After"]) >= 1
-    assert made.deleted
 
 
 async def _without_sweep(azurite: Azurite, strays: Sequence[Session]) -> list[Session]:

@@ -62,18 +62,6 @@ async def test_random_traffic_over_four_processes_is_limited_exactly(fleet: Flee
         assert len(fleet.sessions_of(device)) == sum(call.admitted for call in calls)
 
 
-async def test_proof_is_about_half_open_windows() -> None:
-    """A call that is a whole period old no longer counts; calls that may lie apart prove nothing."""
-    three = [Call(time, time, admitted=True) for time in (0, 1, 2)]
-
-    assert overfull(POLICY, [*three, Call(1_999, 1_999, admitted=True)])
-    assert not overfull(POLICY, [*three, Call(2_000, 2_000, admitted=True)])
-    assert not overfull(POLICY, [*three, Call(1_999, 2_000, admitted=True)])
-    assert not refused_too_early(POLICY, [*three, Call(1_999, 1_999, admitted=False)])
-    assert refused_too_early(POLICY, [*three, Call(2_000, 2_000, admitted=False)])
-    assert not refused_too_early(POLICY, [Call(50, 500, admitted=True)] * 3 + [Call(0, 100, admitted=False)])
-
-
 def overfull(policy: Policy, calls: Sequence[Call]) -> bool:
     """Whether more calls than a limit certainly lay within its period."""
     admitted = sorted((call for call in calls if call.admitted), key=lambda call: call.began)

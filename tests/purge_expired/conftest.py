@@ -16,11 +16,10 @@ from tests.support.time import FakeClock
 @pytest.fixture(params=["memory", pytest.param("azurite", marks=pytest.mark.azurite)])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[EntityStore]:
     """Each store in turn, empty."""
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    azurite: Azurite = request.getfixturevalue("azurite")
-    opened = azurite.account.open_tables(prefix=f"t{secrets.token_hex(6)}")
+    opened: EntityStore = MemoryStore()
+    if request.param == "azurite":
+        azurite: Azurite = request.getfixturevalue("azurite")
+        opened = azurite.account.open_tables(prefix=f"t{secrets.token_hex(6)}")
     yield opened
     await opened.aclose()
 

@@ -22,14 +22,3 @@ async def test_purged_session_is_unknown() -> None:
         gone = await broker.app.sessions.get(session["sessionId"])
 
     assert (before.status_code, answer.status_code, gone) == (200, 202, None)
-
-
-async def test_purge_needs_the_master_key() -> None:
-    """Neither a phone nor a server can run it."""
-    async with running_broker() as broker:
-        statuses = [
-            (await broker.http.post(RUN, headers=headers, json={})).status_code
-            for headers in ({}, {"x-functions-key": FUNCTION_KEY})
-        ]
-
-    assert statuses == [401, 401]

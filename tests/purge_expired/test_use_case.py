@@ -22,7 +22,7 @@ from shared.storage.memory import MemoryStore
 from shared.storage.port import Entity, EntityStore, Table
 from shared.storage.tables.rows import place
 from tests.support.app import app_of
-from tests.support.intercepted import Call, Effect
+from tests.support.intercepted import Around, Call, Effect
 from tests.support.store import FakeStore
 from tests.support.time import FakeClock
 
@@ -54,12 +54,6 @@ async def left(store: EntityStore, table: Table) -> set[str]:
     return {entity.key async for entity in store.expired(table, 2**62)}
 
 
-def ended(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    """The events that runs logged at their end."""
-    found = [json.loads(r.message) for r in caplog.records if r.name == "purge_expired.use_case"]
-    return [event for event in found if event["event"] == "purge_ended"]
-
-
 @pytest.mark.parametrize("table", Table)
 async def test_rows_are_deleted_after_their_end_and_not_before(
     app: App, store: EntityStore, clock: FakeClock, table: Table
@@ -78,60 +72,40 @@ async def test_rows_are_deleted_after_their_end_and_not_before(
     assert await left(store, table) == {*live}
 
 
-@pytest.mark.parametrize(
-    "fields",
+OWED = {"published_at": None}
+each_session = pytest.mark.parametrize(
+    ("fields", "times"),
     [
-        pytest.param({}, id="published"),
-        pytest.param(
-            {"published_at": None, "status": SessionStatus.NOT_STARTED, "revoked": True}, id="revoked early"
-        ),
+        pytest.param({}, 1, id="published"),
+        pytest.param({**OWED, "status": SessionStatus.NOT_STARTED, "revoked": True}, 1, id="revoked early"),
+        pytest.param(OWED, 2, id="final"),
+        pytest.param({**OWED, "status": SessionStatus.STARTED}, 2, id="never settled"),
+        pytest.param({**OWED, "revoked": True}, 2, id="revoked after its end"),
     ],
 )
-async def test_session_without_a_due_event_is_kept_for_its_days(
-    app: App, clock: FakeClock, fields: dict[str, Any]
+
+
+@each_session
+async def test_session_is_kept_for_its_days_and_twice_as_long_while_its_event_is_owed(
+    app: App, clock: FakeClock, caplog: pytest.LogCaptureFixture, fields: dict[str, Any], times: int
 ) -> None:
-    """It is deleted after `RECORD_RETENTION_DAYS`, and unknown from then on."""
-    record = made_at(clock(), **fields)
-    await app.sessions.add(record)
-
-    clock.advance_seconds(KEPT + MARGIN_MS / 1000)
-    await purge_expired(app)
-    assert await app.sessions.get(record.session_id)
-    clock.advance_seconds(1)
-    tallies = await purge_expired(app)
-
-    assert await app.sessions.get(record.session_id) is None
-    assert tallies[Table.SESSIONS] == Tally(seen=1, deleted=1)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        pytest.param({"published_at": None}, id="final"),
-        pytest.param({"published_at": None, "status": SessionStatus.STARTED}, id="never settled"),
-        pytest.param({"published_at": None, "revoked": True}, id="revoked after its end"),
-    ],
-)
-async def test_session_whose_event_is_owed_is_kept_twice_as_long_and_logged(
-    app: App, clock: FakeClock, caplog: pytest.LogCaptureFixture, fields: dict[str, Any]
-) -> None:
-    """The operator has time to mend the cause; then it is deleted too, with a warning."""
+    """The operator has time to mend the cause; then it is deleted too, with a warning that names it."""
     caplog.set_level(logging.INFO)
     record = made_at(clock(), **fields)
     await app.sessions.add(record)
 
-    clock.advance_seconds(2 * KEPT)
-    await purge_expired(app)
-    assert await app.sessions.get(record.session_id)
-    clock.advance_seconds(DAY)
-    await purge_expired(app)
+    clock.advance_seconds(times * KEPT + MARGIN_MS / 1000)
+    assert (await purge_expired(app))[Table.SESSIONS] == Tally()
+    clock.advance_seconds(1)
+    tally = (await purge_expired(app))[Table.SESSIONS]
 
     assert await app.sessions.get(record.session_id) is None
-    first, second = ended(caplog)
-    assert (first["sessionsUnpublished"], second["sessionsUnpublished"]) == (0, 1)
-    assert caplog.records[-1].levelname == "WARNING"
-    [named] = [r for r in caplog.records if "session_purged_without_event" in r.message]
-    assert (named.levelname, json.loads(named.message)["sessionId"]) == ("ERROR", record.session_id)
+    assert tally == Tally(seen=1, deleted=1, unpublished=times - 1)
+    assert caplog.records[-1].levelname == ("WARNING" if times == 2 else "INFO")
+    named = [record for record in caplog.records if "session_purged_without_event" in record.message]
+    assert [(one.levelname, json.loads(one.message)["sessionId"]) for one in named] == [
+        ("ERROR", record.session_id)
+    ] * (times - 1)
 
 
 async def test_session_that_is_published_late_is_deleted_at_once(app: App, clock: FakeClock) -> None:
@@ -139,78 +113,52 @@ async def test_session_that_is_published_late_is_deleted_at_once(app: App, clock
     record = made_at(clock(), published_at=None)
     await app.sessions.add(record)
     clock.advance_seconds(KEPT + DAY)
-    await purge_expired(app)
 
     stored = await app.sessions.reload(record.session_id)
     await app.sessions.replace(stored, record.as_published(clock()))
-    tallies = await purge_expired(app)
 
-    assert await app.sessions.get(record.session_id) is None
-    assert (tallies[Table.SESSIONS].deleted, tallies[Table.SESSIONS].unpublished) == (1, 0)
+    assert (await purge_expired(app))[Table.SESSIONS] == Tally(seen=1, deleted=1)
 
 
-@pytest.mark.parametrize(
-    ("fields", "times", "gone"),
-    [
-        pytest.param({}, 1, Tally(seen=1, deleted=1), id="published"),
-        pytest.param({"published_at": None}, 2, Tally(seen=1, deleted=1, unpublished=1), id="event owed"),
-    ],
-)
+@each_session
 async def test_longer_retention_keeps_older_rows_too(
-    app: App, store: EntityStore, clock: FakeClock, fields: dict[str, Any], times: int, gone: Tally
+    app: App, store: EntityStore, clock: FakeClock, fields: dict[str, Any], times: int
 ) -> None:
     """An operator who raises the setting loses no row; each row is renewed once."""
-    record = made_at(clock(), **fields)
-    await app.sessions.add(record)
+    await app.sessions.add(made_at(clock(), **fields))
     clock.advance_seconds(times * KEPT + DAY)
     longer = app_of(store=store, clock=clock, RECORD_RETENTION_DAYS="60")
 
-    first = await purge_expired(longer)
-    again = await purge_expired(longer)
-
-    assert first[Table.SESSIONS] == Tally(seen=1, put_off=1)
-    assert again[Table.SESSIONS] == Tally()
-    assert await app.sessions.get(record.session_id)
+    for expected in (Tally(seen=1, put_off=1), Tally()):
+        assert (await purge_expired(longer))[Table.SESSIONS] == expected
     clock.advance_seconds(times * KEPT)
+
+    gone = Tally(seen=1, deleted=1, unpublished=times - 1)
     assert (await purge_expired(longer))[Table.SESSIONS] == gone
 
 
-async def test_run_is_bounded_and_the_next_goes_on(app: App, store: EntityStore, clock: FakeClock) -> None:
-    """A backlog is deleted run by run; each run reports whether rows are left."""
-    for table in Table:
-        await add(store, table, 7, clock() - 2 * MARGIN_MS)
-    bounds = Bounds(rows=3, batch=2)
-
-    runs = [await purge_expired(app, bounds) for _ in range(3)]
-
-    for table in Table:
-        assert [run[table].deleted for run in runs] == [3, 3, 1]
-        assert [run[table].unfinished for run in runs] == [True, True, False]
-        assert await left(store, table) == set()
-
-
-async def test_run_logs_one_event_with_what_it_did(
+async def test_run_is_bounded_and_the_next_goes_on(
     app: App, store: EntityStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An operator sees counts by table, and no id."""
+    """A backlog is deleted run by run; each run logs counts by table, what is left, and no id."""
     caplog.set_level(logging.INFO)
-    for count, table in enumerate(Table, 1):
+    for count, table in enumerate((Table.SESSIONS, Table.THROTTLE, Table.IDEMPOTENCY), 2):
         await add(store, table, count, clock() - 2 * MARGIN_MS)
 
-    await purge_expired(app, Bounds(rows=2))
+    first, second = [await purge_expired(app, Bounds(rows=3, batch=2)) for _ in range(2)]
 
-    assert ended(caplog) == [
-        {
-            "event": "purge_ended",
-            "idempotencyDeleted": 2,
-            "throttleDeleted": 2,
-            "sessionsDeleted": 1,
-            "sessionsPutOff": 0,
-            "sessionsUnpublished": 0,
-            "unfinished": "idempotency",
-            "milliseconds": 0,
-        }
-    ]
+    assert [first[table].deleted for table in Table] == [2, 3, 3]
+    assert [second[table].deleted for table in Table] == [0, 0, 1]
+    counts = {"sessionsDeleted": 2, "throttleDeleted": 3, "idempotencyDeleted": 3}
+    events = [json.loads(record.message) for record in caplog.records]
+    assert events[0] == counts | {
+        "event": "purge_ended",
+        "sessionsPutOff": 0,
+        "sessionsUnpublished": 0,
+        "unfinished": "idempotency",
+        "milliseconds": 0,
+    }
+    assert "unfinished" not in events[1]
     assert {record.levelname for record in caplog.records} == {"INFO"}
 
 
@@ -277,22 +225,6 @@ def test_concurrent_runs_delete_expired_rows_and_no_renewed_one(
     asyncio.run(run())
 
 
-async def test_session_that_changes_while_it_is_put_off_is_left_alone(clock: FakeClock) -> None:
-    """The other writer wrote the new date too."""
-    store = FakeStore()
-    short = app_of(store=store, clock=clock)
-    longer = app_of(store=store, clock=clock, RECORD_RETENTION_DAYS="60")
-    record = made_at(clock())
-    await short.sessions.add(record)
-    clock.advance_seconds(KEPT + DAY)
-    store.fail("replace", EntityChanged())
-
-    tally = (await purge_expired(longer))[Table.SESSIONS]
-
-    assert tally == Tally(seen=1)
-    assert await short.sessions.get(record.session_id)
-
-
 async def test_tables_share_the_time_of_a_run(clock: FakeClock) -> None:
     """Each table has its part of the time and what those before it left; rows that were found are deleted."""
 
@@ -327,6 +259,15 @@ def test_run_ends_before_the_host_ends_it() -> None:
     assert BOUNDS.seconds < (hours * 60 + minutes) * 60 + seconds
 
 
+async def old_rows(clock: FakeClock, around: Around) -> FakeStore:
+    """A store with two expired rows in each table, whose calls run as the test says."""
+    store = FakeStore()
+    for table in Table:
+        await add(store, table, 2, clock() - 2 * MARGIN_MS)
+    store.around = around
+    return store
+
+
 async def test_endless_walk_ends_with_its_time(clock: FakeClock) -> None:
     """Rows that it found are deleted, and the other tables are purged."""
 
@@ -336,10 +277,7 @@ async def test_endless_walk_ends_with_its_time(clock: FakeClock) -> None:
             await asyncio.Event().wait()
         return answer
 
-    store = FakeStore()
-    for table in Table:
-        await add(store, table, 2, clock() - 2 * MARGIN_MS)
-    store.around = endless
+    store = await old_rows(clock, endless)
 
     tallies = await purge_expired(app_of(store=store, clock=clock), Bounds(milliseconds=20))
 
@@ -353,15 +291,25 @@ async def test_hanging_run_is_ended_and_logged(clock: FakeClock, caplog: pytest.
     async def hanging(call: Call, effect: Effect) -> object:
         return await (asyncio.Event().wait() if call.operation == "delete_together" else effect())
 
-    store = FakeStore()
-    await add(store, Table.IDEMPOTENCY, 1, clock() - 2 * MARGIN_MS)
-    store.around = hanging
+    store = await old_rows(clock, hanging)
 
     with caplog.at_level("INFO"):
         tallies = await purge_expired(app_of(store=store, clock=clock), Bounds(seconds=0.01))
 
     assert [table for table in Table if tallies[table].unfinished] == [Table.SESSIONS, Table.THROTTLE]
     assert '"trouble": "idempotency: out of time"' in caplog.text
+
+
+async def test_session_that_changes_while_it_is_put_off_is_left_alone(clock: FakeClock) -> None:
+    """The other writer wrote the new date too."""
+    store = FakeStore()
+    longer = app_of(store=store, clock=clock, RECORD_RETENTION_DAYS="60")
+    await app_of(store=store, clock=clock).sessions.add(made_at(clock()))
+    clock.advance_seconds(KEPT + DAY)
+    store.fail("replace", EntityChanged())
+
+    assert (await purge_expired(longer))[Table.SESSIONS] == Tally(seen=1)
+    assert len(await left(store, Table.SESSIONS)) == 1
 
 
 @pytest.mark.parametrize("fails", ["expired", "delete_together"])
@@ -375,12 +323,9 @@ async def test_failure_of_the_store_is_logged_once_and_left_to_the_next_run(
             raise StorageUnavailable("the table service answered 503")
         return await effect()
 
-    store = FakeStore()
+    store = await old_rows(clock, troubled)
     app = app_of(store=store, clock=clock)
-    for table in Table:
-        await add(store, table, 2, clock() - 2 * MARGIN_MS)
 
-    store.around = troubled
     with caplog.at_level("INFO"):
         first = await purge_expired(app)
     store.around = None
@@ -413,9 +358,7 @@ async def test_runs_of_two_days_begin_everywhere(clock: FakeClock) -> None:
 
 async def test_walk_can_begin_at_each_kind_of_throttle_row(clock: FakeClock) -> None:
     """The store knows how the keys of the limits begin, in their order."""
-    app = app_of(clock=clock)
-
-    subjects = await app.subjects.of_create("0f", "a-caller", "192.0.2.1")
+    subjects = await app_of(clock=clock).subjects.of_create("0f", "a-caller", "192.0.2.1")
 
     kinds = sorted(subject.key.partition("-")[0] for subject in subjects)
     assert [place(Table.THROTTLE, number / 3)[1].partition("-")[0] for number in range(3)] == kinds

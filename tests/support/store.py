@@ -59,10 +59,6 @@ class FakeStore(Intercepted):
         self.calls.append(Call("between", table))
         return self.inner.between(table, name, low, high)
 
-    async def check(self) -> None:
-        """Ask for a sign of life."""
-        await self.intercept(Call("check"), self.inner.check)
-
     async def aclose(self) -> None:
         """Close the store below."""
         await self.inner.aclose()

@@ -10,7 +10,6 @@ from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 from shared.errors import EntityChanged, EntityExists, KeyUnavailable, Outcome, StorageUnavailable
 
 TABLE_NOT_FOUND: Final = "TableNotFound"
-"""The error code where the table itself is missing, not only the row."""
 
 # https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes
 _OUTCOMES: Final[dict[str, type[Outcome]]] = {
@@ -20,7 +19,8 @@ _OUTCOMES: Final[dict[str, type[Outcome]]] = {
     "ResourceNotFound": EntityChanged,
     "UpdateConditionNotSatisfied": EntityChanged,
 }
-_ADVICE: Final = {
+_ADVICE: Final[dict[object, str]] = {
+    TABLE_NOT_FOUND: "the table is missing; the deployment creates it",
     401: "the app's credential was not accepted",
     403: (
         "the app's identity needs the role Storage Table Data Contributor on the storage account, "
@@ -61,28 +61,18 @@ def error_code(error: HttpResponseError) -> str:
 
 
 def _answer(error: HttpResponseError) -> Outcome | StorageUnavailable:
-    code = error_code(error)
+    code, status = error_code(error), error.status_code
     if code in _OUTCOMES:
         return _OUTCOMES[code]()
-    return StorageUnavailable(_detail(error, code), retry_after=_retry_after(error))
-
-
-def _detail(error: HttpResponseError, code: str) -> str:
     if isinstance(error, ClientAuthenticationError) and not error.response:
-        return f"no token for the table service: {type(error).__name__}"
-    if error.status_code is None:
-        return "the table service's answer cannot be read"
-    what = f"the table service answered {error.status_code} {code}".rstrip()
-    if code == TABLE_NOT_FOUND:
-        return f"{what}: the table is missing; the deployment creates it"
-    advice = _ADVICE.get(error.status_code)
-    return f"{what}: {advice}" if advice else what
-
-
-def _retry_after(error: HttpResponseError) -> int:
+        return StorageUnavailable(f"no token for the table service: {type(error).__name__}")
+    advice = _ADVICE.get(code) or _ADVICE.get(status)
+    detail = f"the table service answered {status} {code}".rstrip() + (f": {advice}" if advice else "")
     seconds = _header(error, "Retry-After")
     is_number = seconds.isascii() and seconds.isdigit()
-    return min(max(int(seconds), 1), _LONGEST_RETRY_AFTER) if is_number else 1
+    return StorageUnavailable(
+        detail, retry_after=min(max(int(seconds), 1), _LONGEST_RETRY_AFTER) if is_number else 1
+    )
 
 
 def _header(error: HttpResponseError, name: str) -> str:

@@ -7,24 +7,20 @@ from typing import Any, Final
 
 from azure.data.tables import EdmType, EntityProperty, TableEntity
 
+from shared.errors import StorageUnavailable
 from shared.storage.port import Entity, Table
 
-PARTITIONS: Final = 256
-"""The number of partitions that rows spread over, named by two hexadecimal digits."""
-
+# The other tables spread over 256 partitions, named by two hexadecimal digits.
+_PARTITIONS: Final = 256
+# How the keys of throttle rows begin, in the service's order; hexadecimal digits follow.
 _THROTTLE_KINDS: Final = ("client", "device", "principal")
-"""How the keys of throttle rows begin, in the service's order; hexadecimal digits follow."""
 
 
 def partition(table: Table, key: str) -> str:
-    """Return the partition of a row.
+    """Return the partition of a row: one for all throttle rows, of which a request writes several in one transaction.
 
-    Throttle rows share one partition. A transaction is atomic inside one partition only, and the limits of a
-    request are charged together or not at all. A partition takes 2,000 entities a second
-    (https://learn.microsoft.com/azure/storage/tables/scalability-targets). A create reads and writes three
-    rows: what Face admits (10 a second by default) comes to some 60; refused calls are answered from memory.
-    The other tables spread over 256 partitions: none becomes a bottleneck, and the retention job still finds
-    rows to delete together.
+    A partition takes 2,000 entities a second (https://learn.microsoft.com/azure/storage/tables/scalability-targets).
+    A create reads and writes three rows, and Face admits 10 creates a second: 60 entities.
     """
     return "all" if table is Table.THROTTLE else sha256(key.encode()).hexdigest()[:2]
 
@@ -51,20 +47,18 @@ def to_row(table: Table, entity: Entity) -> dict[str, Any]:
 def to_entity(row: TableEntity) -> Entity:
     """Read a row that the service sent."""
     values = {
-        name: value.value if isinstance(value, EntityProperty) else value
-        for name, value in row.items()
-        if name not in ("PartitionKey", "RowKey")
+        name: value.value if isinstance(value, EntityProperty) else value for name, value in row.items()
     }
-    expires_at = int(values.pop("expires_at"))
-    return Entity(row["RowKey"], values, expires_at, row.metadata["etag"] or "")
+    del values["PartitionKey"]
+    return Entity(values.pop("RowKey"), values, int(values.pop("expires_at")), row.metadata["etag"] or "")
 
 
 def with_etag(entity: Entity, metadata: Mapping[str, Any]) -> Entity:
     """Return a written entity with the etag in the SDK's answer to the write."""
     if not metadata["etag"]:
-        raise ValueError("the answer to a write has no etag")
+        raise StorageUnavailable("the answer to a write has no etag")
     return replace(entity, etag=metadata["etag"])
 
 
 def _two_digits(fraction: float) -> str:
-    return f"{int(fraction * PARTITIONS) % PARTITIONS:02x}"
+    return f"{int(fraction * _PARTITIONS) % _PARTITIONS:02x}"

@@ -1,8 +1,7 @@
 """The entity store in Azure Table Storage."""
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from typing import Any, Final, TypeVar
@@ -21,7 +20,6 @@ from shared.storage.tables.rows import partition, place, to_entity, to_row, with
 _Answer = TypeVar("_Answer")
 _Operation = tuple[str, dict[str, Any], dict[str, Any]]
 
-_TABLE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}")
 _WITHOUT_BODY: Final = {"response_preference": "return-no-content"}
 # A query may run for five seconds before it answers with a page and a continuation token
 # (https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination).
@@ -31,20 +29,18 @@ _PAGE_DEADLINES: Final = 5
 class AzureTableStore:
     """An `EntityStore` in Azure Table Storage or Azurite.
 
-    Each call has `deadline` seconds, retries included. A page of `expired` or `between` has five times that,
-    because no request waits for it. `delete_together` makes one call per batch.
+    Each call has `deadline` seconds, retries included; a page of a walk has five times that.
 
     A read is repeated once where the connection fails. A write is never sent twice, so that `EntityExists` and
-    `EntityChanged` always mean another writer. After `StorageUnavailable` a write may have been applied, or be
-    applied later (https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination): callers
-    that depend on it read the row again before they write on.
+    `EntityChanged` always mean another writer. After `StorageUnavailable` a write may be applied later: callers that
+    depend on it read the row again before they write on.
     """
 
     def __init__(
         self, service: TableServiceClient, *, prefix: str, create_tables: bool, deadline: float
     ) -> None:
         self._service = service
-        self._tables = {table: service.get_table_client(_table_name(prefix, table)) for table in Table}
+        self._tables = {table: service.get_table_client(prefix + table.value) for table in Table}
         self._create_tables = create_tables
         self._deadline = deadline
         self._read_options = _read_options(deadline)
@@ -65,33 +61,30 @@ class AzureTableStore:
         """Store a new entity."""
         require_storable(entity)
         row = to_row(table, entity)
-
-        async def write(client: TableClient) -> Entity:
-            return with_etag(entity, await client.create_entity(row, **_WITHOUT_BODY))
-
-        return await self._call(table, write)
+        return with_etag(
+            entity, await self._call(table, lambda client: client.create_entity(row, **_WITHOUT_BODY))
+        )
 
     async def replace(self, table: Table, entity: Entity) -> Entity:
         """Replace the entity that was read with this etag."""
         require_read(entity.etag)
         require_storable(entity)
-        row, condition = to_row(table, entity), _unchanged(entity.etag)
-
-        async def write(client: TableClient) -> Entity:
-            return with_etag(entity, await client.update_entity(row, mode=UpdateMode.REPLACE, **condition))
-
-        return await self._call(table, write)
+        row, options = to_row(table, entity), _replacing(entity.etag)
+        return with_etag(entity, await self._call(table, lambda client: client.update_entity(row, **options)))
 
     async def write_together(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
         """Insert or replace all of them in one transaction."""
         require_batch(entities)
+        for entity in entities:
+            require_storable(entity)
         try:
-            if len(entities) > 1:
-                return await self._write_all(table, entities)
-            # A transaction costs the client twice the work of a plain write.
-            return [await (self.replace if one.etag else self.insert)(table, one) for one in entities]
+            if len(entities) < 2:
+                # A transaction costs the client twice the work of a plain write.
+                return [await (self.replace if one.etag else self.insert)(table, one) for one in entities]
+            written = await self._transact(table, [_write(table, entity) for entity in entities])
         except EntityExists as lost:
             raise EntityChanged from lost
+        return [with_etag(entity, metadata) for entity, metadata in zip(entities, written, strict=True)]
 
     async def delete(self, table: Table, key: str, etag: str | None = None) -> None:
         """Delete an entity if it exists."""
@@ -104,7 +97,7 @@ class AzureTableStore:
         return sum([await self._delete_batch(table, batch) for batch in _batches(table, entities)])
 
     async def expired(self, table: Table, before: int, start: float = 0.0) -> AsyncIterator[Entity]:
-        """Go through the entities that expired; nothing is held between two pages."""
+        """Go through the entities that expired."""
         column, pivot = place(table, start)
         for side in ("ge", "lt"):
             condition = f"{column} {side} '{pivot}' and expires_at lt {before}L"
@@ -112,37 +105,16 @@ class AzureTableStore:
                 yield entity
 
     def between(self, table: Table, name: str, low: int, high: int) -> AsyncIterator[Entity]:
-        """Go through the entities with an integer value in a range; nothing is held between two pages."""
+        """Go through the entities with an integer value in a range."""
         return self._query(table, f"{name} ge {low}L and {name} lt {high}L")
-
-    async def check(self) -> None:
-        """Read a row that never exists."""
-        await self.get(Table.SESSIONS, "check")
 
     async def aclose(self) -> None:
         """Close the connections, but not the credential."""
         await self._service.close()
 
-    async def _write_all(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
-        for entity in entities:
-            require_storable(entity)
-        operations = [_write(table, entity) for entity in entities]
-
-        async def write(client: TableClient) -> list[Entity]:
-            written = await client.submit_transaction(operations)
-            return [with_etag(entity, metadata) for entity, metadata in zip(entities, written, strict=True)]
-
-        return await self._call(table, write)
-
     async def _delete_batch(self, table: Table, batch: Sequence[Entity]) -> int:
-        operations = [_delete(table, entity) for entity in batch]
-
-        async def remove(client: TableClient) -> int:
-            # Raises `ValueError` for an answer with another number of parts.
-            return len(list(zip(batch, await client.submit_transaction(operations), strict=True)))
-
         try:
-            return await self._call(table, remove)
+            return len(await self._transact(table, [_delete(table, entity) for entity in batch]))
         except EntityChanged:
             if len(batch) == 1:
                 return 0
@@ -150,6 +122,15 @@ class AzureTableStore:
             middle = len(batch) // 2
             halves = (batch[:middle], batch[middle:])
             return sum([await self._delete_batch(table, half) for half in halves])
+
+    async def _transact(self, table: Table, operations: list[_Operation]) -> list[Mapping[str, Any]]:
+        async def send(client: TableClient) -> list[Mapping[str, Any]]:
+            written = await client.submit_transaction(operations)
+            if len(written) != len(operations):
+                raise ValueError("the answer has another number of parts than the request")
+            return written
+
+        return await self._call(table, send)
 
     async def _query(self, table: Table, condition: str) -> AsyncIterator[Entity]:
         deadline = _PAGE_DEADLINES * self._deadline
@@ -165,10 +146,7 @@ class AzureTableStore:
                 yield entity
 
     async def _call(
-        self,
-        table: Table,
-        send: Callable[[TableClient], Awaitable[_Answer]],
-        deadline: float | None = None,
+        self, table: Table, send: Callable[[TableClient], Awaitable[_Answer]], deadline: float | None = None
     ) -> _Answer:
         client = self._tables[table]
         with translated():
@@ -181,13 +159,6 @@ class AzureTableStore:
                 with suppress(ResourceExistsError):
                     await client.create_table()
                 return await send(client)
-
-
-def _table_name(prefix: str, table: Table) -> str:
-    name = prefix + table.value
-    if not _TABLE_NAME.fullmatch(name):
-        raise ValueError("a table's name is 3 to 63 letters and digits, a letter first")
-    return name
 
 
 def _read_options(deadline: float) -> dict[str, Any]:
@@ -206,10 +177,14 @@ def _unchanged(etag: str) -> dict[str, Any]:
     return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
 
 
+def _replacing(etag: str) -> dict[str, Any]:
+    return {"mode": UpdateMode.REPLACE, **_unchanged(etag)}
+
+
 def _write(table: Table, entity: Entity) -> _Operation:
     row = to_row(table, entity)
     if entity.etag:
-        return "update", row, {"mode": UpdateMode.REPLACE, **_unchanged(entity.etag)}
+        return "update", row, _replacing(entity.etag)
     return "create", row, _WITHOUT_BODY
 
 

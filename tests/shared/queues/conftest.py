@@ -10,12 +10,8 @@ from shared.clock import system_clock
 from shared.queues.memory import MemoryQueue
 from shared.queues.port import MessageQueue
 from shared.storage.account import StorageAccount
-from tests.support.azurite import Azurite, StubCredential, count_messages
-
-AZURITE = (
-    pytest.param("connection-string", marks=pytest.mark.azurite),
-    pytest.param("oauth", marks=pytest.mark.azurite),
-)
+from tests.shared.storage.conftest import EACH_KIND, account_in
+from tests.support.azurite import count_messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +29,17 @@ def name() -> str:
     return f"q{secrets.token_hex(6)}"
 
 
-@pytest.fixture(params=["memory", *AZURITE])
+@pytest.fixture(params=EACH_KIND)
 async def opened(request: pytest.FixtureRequest, name: str) -> AsyncIterator[Opened]:
     """Each queue in turn, empty; in Azurite it does not exist yet."""
     if request.param == "memory":
         memory = MemoryQueue(system_clock)
         yield Opened(memory, lambda: _shown_in_memory(memory), lambda: _count_in_memory(memory))
         return
-    account = _account(request)
+    account = account_in(request)
     queue = account.open_queue(name)
     yield Opened(queue, lambda: shown(account, name), lambda: count_messages(account, name))
     await queue.aclose()
-
-
-def _account(request: pytest.FixtureRequest) -> StorageAccount:
-    if request.param == "connection-string":
-        plain: Azurite = request.getfixturevalue("azurite")
-        return plain.account
-    request.getfixturevalue("trusted")
-    secured: Azurite = request.getfixturevalue("azurite_with_oauth")
-    return secured.account_for(StubCredential())
 
 
 async def shown(account: StorageAccount, name: str) -> list[str]:

@@ -3,6 +3,8 @@
 import base64
 import re
 import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from azure.core.credentials import AccessToken
@@ -10,8 +12,7 @@ from azure.core.credentials import AccessToken
 from shared.errors import KeyUnavailable, StorageUnavailable
 from shared.queues.port import MAX_DELAY_SECONDS, MessageQueue
 from shared.storage.account import StorageAccount
-from tests.shared.queues.conftest import shown
-from tests.shared.storage.raw_server import HANG, RESET, RawServer, answer
+from tests.shared.storage.raw_server import HANG, KEY, RESET, RawServer, answer
 from tests.support.azurite import Azurite, StubCredential
 
 NOW = "Mon, 23 Nov 2026 09:52:00 GMT"
@@ -32,19 +33,23 @@ def error(status: int, code: str) -> bytes:
     return answer(status, body, {"Content-Type": "application/xml", "x-ms-error-code": code})
 
 
-def queue_at(server: RawServer, *, create: bool = False, deadline: float = 2.0) -> MessageQueue:
+@asynccontextmanager
+async def queue_at(
+    server: RawServer, *, create: bool = False, deadline: float = 2.0
+) -> AsyncIterator[MessageQueue]:
     text = server.connection_string.replace("TableEndpoint", "QueueEndpoint")
-    return StorageAccount(connection_string=text, create_missing=create).open_queue("q", deadline=deadline)
+    account = StorageAccount(connection_string=text, create_missing=create)
+    queue = account.open_queue("q", deadline=deadline)
+    yield queue
+    await queue.aclose()
 
 
-async def failed_send(*answers: bytes, deadline: float = 2.0) -> tuple[str, list[str]]:
-    """Send to a service with these answers; return the error's detail, and the methods of the requests."""
-    async with RawServer(answers) as server:
-        queue = queue_at(server, deadline=deadline)
+async def failed_send(*answers: bytes, deadline: float = 2.0) -> tuple[StorageUnavailable, list[str]]:
+    """Send to a service with these answers; return the error, and the methods of the requests."""
+    async with RawServer(answers) as server, queue_at(server, deadline=deadline) as queue:
         with pytest.raises(StorageUnavailable) as unavailable:
             await queue.send("a", 0)
-        await queue.aclose()
-    return unavailable.value.detail, server.methods()
+    return unavailable.value, server.methods()
 
 
 async def test_text_is_base64_on_the_wire(azurite: Azurite, name: str) -> None:
@@ -67,10 +72,8 @@ async def test_message_has_a_delay_in_whole_seconds_and_never_expires(delay: flo
 
     By default a queue drops a message after a week, and with it the event of its session.
     """
-    async with RawServer([CREATED]) as server:
-        queue = queue_at(server)
+    async with RawServer([CREATED]) as server, queue_at(server) as queue:
         await queue.send("a", delay)
-        await queue.aclose()
 
     [request] = server.received
     assert re.findall(r"visibilitytimeout=(\d+)", request.path) == [str(seconds)]
@@ -88,21 +91,12 @@ async def test_missing_queue_is_not_created_in_azure(azurite: Azurite, name: str
     await queue.aclose()
 
 
-async def test_missing_queue_is_created_locally_on_first_use(azurite: Azurite, name: str) -> None:
-    """A laptop needs no preparation."""
-    queue = azurite.account.open_queue(name)
-    await queue.check()
-    assert await shown(azurite.account, name) == []
-    await queue.aclose()
-
-
 async def test_queue_is_created_only_if_it_is_missing() -> None:
     """One call is one request once the queue exists."""
-    async with RawServer([error(404, "QueueNotFound"), answer(201), CREATED, CREATED]) as server:
-        queue = queue_at(server, create=True)
+    replies = error(404, "QueueNotFound"), answer(201), CREATED, CREATED
+    async with RawServer(replies) as server, queue_at(server, create=True) as queue:
         await queue.send("a", 0)
         await queue.send("b", 0)
-        await queue.aclose()
 
     assert server.methods() == ["POST", "PUT", "POST", "POST"]
 
@@ -110,68 +104,42 @@ async def test_queue_is_created_only_if_it_is_missing() -> None:
 @pytest.mark.parametrize(
     ("reply", "detail"),
     [
-        pytest.param(error(401, "NoAuthenticationInformation"), "Storage Queue Data Contributor", id="401"),
-        pytest.param(error(403, "AuthorizationFailure"), "Storage Queue Data Contributor", id="403"),
-        pytest.param(
-            error(403, "AuthorizationFailure"), "network rules have to admit the app", id="firewall"
-        ),
-        pytest.param(error(404, "QueueNotFound"), "the queue does not exist", id="404"),
-        pytest.param(error(409, "QueueBeingDeleted"), "the queue failed: .* 409", id="409"),
-        pytest.param(error(500, "InternalError"), "the queue failed: HttpResponseError 500", id="500"),
-        pytest.param(error(503, "ServerBusy"), "the queue failed: HttpResponseError 503", id="503"),
-        pytest.param(
-            answer(307, "", {"Location": "http://127.0.0.1:1/"}), "the queue failed: .* 307", id="redirect"
-        ),
-        pytest.param(answer(500, "<html>"), "the queue failed: .*", id="no XML"),
-        pytest.param(RESET, "the queue failed: ServiceRe", id="reset"),
+        (error(401, "NoAuthenticationInformation"), "Storage Queue Data Contributor"),
+        (error(403, "AuthorizationFailure"), "network rules have to admit the app"),
+        (error(404, "QueueNotFound"), "the queue does not exist; the deployment creates it"),
+        (error(409, "QueueBeingDeleted"), "the queue failed: .* 409"),
+        (error(503, "ServerBusy"), "the queue failed: HttpResponseError 503"),
+        (answer(307, "", {"Location": "http://127.0.0.1:1/"}), "the queue failed: .* 307"),
+        (answer(500, "<html>"), "the queue failed: .*"),
+        (RESET, "the queue failed: ServiceRe"),
+        (HANG, "the queue did not answer in time|ServiceResponseTimeoutError"),
     ],
 )
-async def test_failed_message_is_not_sent_again(reply: bytes, detail: str) -> None:
-    """The error tells the operator what to do; the caller decides about another try."""
-    told, calls = await failed_send(reply)
+async def test_failed_message_is_not_sent_again(
+    reply: bytes, detail: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The error tells the operator what to do, and shows neither the account's key nor a signature made with it."""
+    caplog.set_level("DEBUG")
 
-    assert re.search(detail, told)
+    unavailable, calls = await failed_send(reply, deadline=0.2)
+
+    assert re.search(detail, unavailable.detail)
     assert calls == ["POST"]
+    told = "".join(traceback.format_exception(unavailable)) + caplog.text
+    assert KEY not in told
+    assert "SharedKey" not in told
 
 
-async def test_hanging_send_fails_at_the_deadline() -> None:
-    """A phone waits for it."""
-    told, calls = await failed_send(HANG, deadline=0.2)
-
-    assert told in ("the queue did not answer in time", "the queue failed: ServiceResponseTimeoutError")
-    assert calls == ["POST"]
-
-
-async def test_refused_connection_is_unavailable() -> None:
-    """A service that is down fails at once."""
-    async with RawServer([CREATED]) as server:
-        queue = queue_at(server)
-    with pytest.raises(StorageUnavailable, match="the queue failed: ServiceRequestError"):
-        await queue.send("a", 0)
-    await queue.aclose()
-
-
-async def test_queue_that_comes_back_is_used_again() -> None:
-    """A failure has no lasting effect."""
-    async with RawServer([RESET, error(503, "ServerBusy"), CREATED]) as server:
-        queue = queue_at(server)
+async def test_queue_that_comes_back_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure has no lasting effect. Messages go to the account, not to a proxy of the environment."""
+    for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    replies = RESET, error(503, "ServerBusy"), CREATED
+    async with RawServer(replies) as server, queue_at(server) as queue:
         for _ in range(2):
             with pytest.raises(StorageUnavailable):
                 await queue.send("a", 0)
         await queue.send("a", 0)
-        await queue.aclose()
-
-
-async def test_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Messages go to the account and nowhere else."""
-    for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    async with RawServer([CREATED]) as server:
-        queue = queue_at(server)
-        await queue.send("a", 0)
-        await queue.aclose()
-
-    assert len(server.received) == 1
 
 
 class NoToken(StubCredential):
@@ -187,19 +155,3 @@ async def test_missing_token_is_unavailable() -> None:
     with pytest.raises(StorageUnavailable, match="no token for the queue: the managed identity is missing"):
         await queue.send("a", 0)
     await queue.aclose()
-
-
-async def test_failure_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither the error with its causes nor the log has the account's key, or a signature made with it."""
-    caplog.set_level("DEBUG")
-    async with RawServer([error(403, "AuthenticationFailed")]) as server:
-        key = re.search(r"AccountKey=([^;]+)", server.connection_string)
-        assert key
-        queue = queue_at(server)
-        with pytest.raises(StorageUnavailable) as unavailable:
-            await queue.send("a", 0)
-        await queue.aclose()
-
-    told = "".join(traceback.format_exception(unavailable.value)) + caplog.text
-    assert key[1] not in told
-    assert "SharedKey" not in told

@@ -29,13 +29,6 @@ async def test_delayed_message_is_hidden(opened: Opened, delay: float) -> None:
     assert (await opened.shown(), await opened.count()) == ([], 1)
 
 
-async def test_delay_in_the_past_is_no_delay(opened: Opened) -> None:
-    """A message that is due already is visible at once."""
-    await opened.queue.send("late", -5)
-
-    assert await opened.shown() == ["late"]
-
-
 async def test_concurrent_first_messages_all_arrive(opened: Opened) -> None:
     """Senders that find the queue missing together all succeed; equal messages stay two."""
     await asyncio.gather(*(opened.queue.send(str(number % 4), 0) for number in range(8)))

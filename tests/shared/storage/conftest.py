@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from shared.storage.account import StorageAccount
 from shared.storage.memory import MemoryStore
 from shared.storage.port import EntityStore
 from tests.support.azurite import Azurite, StubCredential
 
-AZURITE = (
-    pytest.param("connection-string", marks=pytest.mark.azurite),
-    pytest.param("oauth", marks=pytest.mark.azurite),
+EACH_KIND = (
+    "memory",
+    *(pytest.param(name, marks=pytest.mark.azurite) for name in ("azurite", "azurite_with_oauth")),
 )
 
 
@@ -21,20 +22,20 @@ def prefix() -> str:
     return f"t{secrets.token_hex(6)}"
 
 
-@pytest.fixture(params=["memory", *AZURITE])
+@pytest.fixture(params=EACH_KIND)
 async def store(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[EntityStore]:
     """Each store in turn, empty; in Azurite the tables do not exist yet."""
-    opened = _open(request, prefix)
+    opened: EntityStore = MemoryStore()
+    if request.param != "memory":
+        opened = account_in(request).open_tables(prefix=prefix)
     yield opened
     await opened.aclose()
 
 
-def _open(request: pytest.FixtureRequest, prefix: str) -> EntityStore:
-    if request.param == "memory":
-        return MemoryStore()
-    if request.param == "connection-string":
-        plain: Azurite = request.getfixturevalue("azurite")
-        return plain.account.open_tables(prefix=prefix)
+def account_in(request: pytest.FixtureRequest) -> StorageAccount:
+    """The account in the Azurite of this name, by connection string or with an identity."""
+    running: Azurite = request.getfixturevalue(request.param)
+    if request.param == "azurite":
+        return running.account
     request.getfixturevalue("trusted")
-    secured: Azurite = request.getfixturevalue("azurite_with_oauth")
-    return secured.account_for(StubCredential()).open_tables(prefix=prefix)
+    return running.account_for(StubCredential())

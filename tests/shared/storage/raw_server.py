@@ -3,10 +3,10 @@
 import asyncio
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Final, Self
 
 RESET: Final = b"RESET"
@@ -14,7 +14,7 @@ RESET: Final = b"RESET"
 HANG: Final = b"HANG"
 """In place of an answer: no answer comes."""
 
-_KEY: Final = base64.b64encode(b"a key for tests alone").decode()
+KEY: Final = base64.b64encode(b"a key for tests alone").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,9 @@ class Received:
 def answer(status: int, body: str = "", headers: Mapping[str, str] | None = None) -> bytes:
     """Make an HTTP answer."""
     content = body.encode()
-    lines = [
-        f"{name}: {value}" for name, value in {"Content-Type": "application/json", **(headers or {})}.items()
-    ]
-    head = "\r\n".join([f"HTTP/1.1 {status} Status", f"Content-Length: {len(content)}", *lines])
-    return f"{head}\r\n\r\n".encode() + content
+    sent = {"Content-Type": "application/json", **(headers or {}), "Content-Length": len(content)}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+    return f"HTTP/1.1 {status} Status\r\n{lines}\r\n".encode() + content
 
 
 def refusal(status: int, code: str, headers: Mapping[str, str] | None = None) -> bytes:
@@ -60,9 +58,7 @@ class RawServer:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._server.close()
         self._over.set()
         for writer in self._open:
@@ -74,7 +70,7 @@ class RawServer:
     def connection_string(self) -> str:
         """The connection string of this server."""
         host, port = self._server.sockets[0].getsockname()
-        return f"AccountName=tests;AccountKey={_KEY};TableEndpoint=http://{host}:{port}/tests"
+        return f"AccountName=tests;AccountKey={KEY};TableEndpoint=http://{host}:{port}/tests"
 
     def methods(self) -> list[str]:
         """Return the methods of the requests, in their order."""
@@ -99,7 +95,8 @@ class RawServer:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int
     ) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        await reader.readexactly(_content_length(head))
+        length = re.search(r"(?i)\r\ncontent-length: *(\d+)", head)
+        await reader.readexactly(int(length[1]) if length else 0)
         method, path, _ = head.split(" ", 2)
         self.received.append(Received(method, path, connection))
         self.arrived.set()
@@ -113,11 +110,3 @@ class RawServer:
         writer.write(reply)
         await writer.drain()
         return True
-
-
-def _content_length(head: str) -> int:
-    for line in head.splitlines():
-        name, _, value = line.partition(":")
-        if name.lower() == "content-length":
-            return int(value)
-    return 0

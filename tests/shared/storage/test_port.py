@@ -12,13 +12,7 @@ from shared.storage.port import Entity, EntityStore, SearchableStore, Table, Val
 PAST, NOW, FUTURE = 1_000, 2_000, 3_000
 
 VALUES: tuple[Value, ...] = (
-    *(
-        "",
-        "x" * 32_768,
-        "\U0001f642" * 16_384,
-        "ä 漢字 \U0001f642 \u202e",
-        "'\"\\/?#&%20 <a>\r\n\t\x00\x1f\x7f",
-    ),
+    *("", "x" * 32_768, "\U0001f642" * 16_384, "ä 漢字 \U0001f642 \u202e", "'\"\\/?#&%20 <a>\r\n\t\x00\x7f"),
     *("2026-11-23T00:00:00Z", "123", True, False, 1.0, 0.1, -1.7976931348623157e308, 5e-324),
     *(0, -1, 2**31, 2**63 - 1, -(2**63)),
 )
@@ -31,7 +25,7 @@ def entity(key: str, expires_at: int = FUTURE, **values: Value) -> Entity:
 
 
 async def stored(store: EntityStore, table: Table, keys: Sequence[str]) -> list[Entity]:
-    return list(await asyncio.gather(*(store.insert(table, entity(key)) for key in keys)))
+    return [await store.insert(table, entity(key)) for key in keys]
 
 
 async def changed(store: EntityStore, table: Table, before: Entity) -> Entity:
@@ -45,35 +39,21 @@ async def keys_in(store: EntityStore, table: Table) -> list[str]:
 @each_table
 async def test_missing_entity_reads_as_none(store: EntityStore, table: Table) -> None:
     """A missing entity is no error, even if the table itself is missing."""
-    await store.check()
-
     assert await store.get(table, "nothing") is None
     assert await keys_in(store, table) == []
 
 
 @each_table
 async def test_inserted_entity_reads_back_as_it_was_returned(store: EntityStore, table: Table) -> None:
-    """The entity comes back with its values, its end, and the etag of the insert."""
-    inserted = await store.insert(table, entity("a-1", name="x", count=1))
+    """Each value that a property may hold comes back unchanged with its type, and so do the end and the etag."""
+    values = {f"value_{number}": value for number, value in enumerate(VALUES)}
+    inserted = await store.insert(table, Entity("a-1", values, FUTURE))
 
     found = await store.get(table, "a-1")
 
-    assert found == inserted == entity("a-1", name="x", count=1)
+    assert found == inserted == Entity("a-1", values, FUTURE)
     assert found.etag == inserted.etag != ""
-
-
-async def test_value_comes_back_with_its_type(store: EntityStore) -> None:
-    """Each value that a property may hold is unchanged, and of the same type."""
-    values = {f"value_{number}": value for number, value in enumerate(VALUES)}
-
-    await store.insert(Table.SESSIONS, Entity("a", values, FUTURE))
-    found = await store.get(Table.SESSIONS, "a")
-
-    assert found is not None
-    assert found.values == values
-    assert {name: type(value) for name, value in found.values.items()} == {
-        name: type(value) for name, value in values.items()
-    }
+    assert [type(found.values[name]) for name in values] == [type(value) for value in VALUES]
 
 
 @pytest.mark.parametrize(
@@ -124,71 +104,47 @@ each_lost_race = pytest.mark.parametrize(
 
 
 @each_lost_race
+@pytest.mark.parametrize("position", [0, 2], ids=["first", "last"])
 async def test_write_that_lost_its_race_changes_nothing(
-    store: EntityStore, lose: Callable[[EntityStore], Awaitable[Entity]]
+    store: EntityStore, lose: Callable[[EntityStore], Awaitable[Entity]], position: int
 ) -> None:
-    """The loser gets an error; alone in a transaction it gets the error of a transaction."""
+    """The loser gets an error, alone or wherever it is in a transaction; the others in it are not written."""
+    kept = await store.insert(Table.THROTTLE, entity("kept", number=1))
     lost = await lose(store)
-    before = await store.get(Table.THROTTLE, "lost")
+    batch = [entity("new"), replace(kept, values={"number": 2})]
+    batch.insert(position, lost)
+    lost_before = await store.get(Table.THROTTLE, "lost")
 
     with pytest.raises(EntityChanged if lost.etag else EntityExists):
         await (store.replace if lost.etag else store.insert)(Table.THROTTLE, lost)
-    with pytest.raises(EntityChanged):
-        await store.write_together(Table.THROTTLE, [lost])
-
-    assert await store.get(Table.THROTTLE, "lost") == before
-
-
-@each_lost_race
-@pytest.mark.parametrize("position", [0, 2], ids=["first", "last"])
-async def test_write_together_with_one_lost_race_writes_nothing(
-    store: EntityStore, lose: Callable[[EntityStore], Awaitable[Entity]], position: int
-) -> None:
-    """The other entities are not written, wherever the lost one is in the transaction."""
-    kept = await store.insert(Table.THROTTLE, entity("kept", number=1))
-    batch = [entity("new"), replace(kept, values={"number": 2})]
-    batch.insert(position, await lose(store))
-    lost_before = await store.get(Table.THROTTLE, "lost")
-
-    with pytest.raises(EntityChanged):
-        await store.write_together(Table.THROTTLE, batch)
+    for together in ([lost], batch):
+        with pytest.raises(EntityChanged):
+            await store.write_together(Table.THROTTLE, together)
 
     found = await store.get(Table.THROTTLE, "kept")
-    assert found == kept
-    assert found.etag == kept.etag
+    assert (found, found and found.etag) == (kept, kept.etag)
     assert await store.get(Table.THROTTLE, "new") is None
     assert await store.get(Table.THROTTLE, "lost") == lost_before
 
 
-async def test_racing_inserts_have_one_winner(store: EntityStore) -> None:
-    """Of concurrent inserts under one key exactly one succeeds."""
-    outcomes = await asyncio.gather(
-        *(store.insert(Table.IDEMPOTENCY, entity("a", number=number)) for number in range(8)),
-        return_exceptions=True,
-    )
-
-    winners = [outcome for outcome in outcomes if isinstance(outcome, Entity)]
-    assert [type(outcome) for outcome in outcomes].count(EntityExists) == 7
-    assert winners == [await store.get(Table.IDEMPOTENCY, "a")]
-
-
-@pytest.mark.parametrize("together", [False, True], ids=["replace", "write-together"])
-async def test_racing_replaces_have_one_winner(store: EntityStore, together: bool) -> None:
-    """Of concurrent replaces of one version exactly one succeeds, in a transaction or not."""
-    old = await store.insert(Table.THROTTLE, entity("a"))
+@pytest.mark.parametrize("verb", ["insert", "replace", "write_together"])
+async def test_racing_writes_have_one_winner(store: EntityStore, verb: str) -> None:
+    """Of concurrent inserts under one key, or writes of one version, exactly one succeeds."""
+    old = entity("a") if verb == "insert" else await store.insert(Table.THROTTLE, entity("a"))
 
     async def attempt(number: int) -> Entity:
         new = replace(old, values={"number": number})
-        if together:
+        if verb == "write_together":
             return (await store.write_together(Table.THROTTLE, [new, entity(f"b-{number}")]))[0]
-        return await store.replace(Table.THROTTLE, new)
+        return await (store.insert if verb == "insert" else store.replace)(Table.THROTTLE, new)
 
     outcomes = await asyncio.gather(*map(attempt, range(8)), return_exceptions=True)
 
     winners = [outcome for outcome in outcomes if isinstance(outcome, Entity)]
-    assert [type(outcome) for outcome in outcomes].count(EntityChanged) == 7
+    lost = EntityExists if verb == "insert" else EntityChanged
+    assert [type(outcome) for outcome in outcomes].count(lost) == 7
     assert winners == [await store.get(Table.THROTTLE, "a")]
-    assert len(await keys_in(store, Table.THROTTLE)) == 1 + together
+    assert len(await keys_in(store, Table.THROTTLE)) == 1 + (verb == "write_together")
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 100])
@@ -208,52 +164,32 @@ async def test_write_together_inserts_and_replaces(store: EntityStore, count: in
 
 
 async def test_delete_with_an_etag_deletes_that_version_only(store: EntityStore) -> None:
-    """A changed entity stays, an unchanged one is deleted, and a missing one is no error."""
-    old = await store.insert(Table.SESSIONS, entity("a"))
-    new = await changed(store, Table.SESSIONS, old)
+    """A changed entity stays, and a missing one is no error; without an etag any version goes."""
+    for etag_given in (True, False):
+        old = await store.insert(Table.SESSIONS, entity("a"))
+        new = await changed(store, Table.SESSIONS, old)
+        with pytest.raises(EntityChanged):
+            await store.delete(Table.SESSIONS, "a", old.etag)
+        assert await store.get(Table.SESSIONS, "a") == new
 
-    with pytest.raises(EntityChanged):
-        await store.delete(Table.SESSIONS, "a", old.etag)
-    assert await store.get(Table.SESSIONS, "a") == new
-
-    await store.delete(Table.SESSIONS, "a", new.etag)
-    await store.delete(Table.SESSIONS, "a", new.etag)
-    assert await store.get(Table.SESSIONS, "a") is None
-
-
-async def test_delete_without_an_etag_deletes_any_version(store: EntityStore) -> None:
-    """It works on any version, and again on none."""
-    await changed(store, Table.SESSIONS, await store.insert(Table.SESSIONS, entity("a")))
-
-    await store.delete(Table.SESSIONS, "a")
-    await store.delete(Table.SESSIONS, "a")
-
-    assert await store.get(Table.SESSIONS, "a") is None
+        for _ in range(2):
+            await store.delete(Table.SESSIONS, "a", new.etag if etag_given else None)
+            assert await store.get(Table.SESSIONS, "a") is None
 
 
 @pytest.mark.parametrize("table", [Table.SESSIONS, Table.THROTTLE], ids=lambda table: table.value)
 async def test_delete_together_leaves_what_is_not_as_it_was_read(store: EntityStore, table: Table) -> None:
-    """Only unchanged rows are deleted and counted: no changed, deleted, never stored or repeated one."""
-    rows = await stored(store, table, [f"row-{number}" for number in range(40)])
-    for number in (3, 17, 39):
+    """Of more rows than a transaction holds, no changed, deleted, never stored or repeated one is counted."""
+    rows = await stored(store, table, [f"row-{number}" for number in range(130)])
+    for number in (3, 17, 129):
         await changed(store, table, rows[number])
     await store.delete(table, "row-20")
 
+    assert await store.delete_together(table, []) == 0
     deleted = await store.delete_together(table, [*rows, entity("row-21"), entity("never-stored"), rows[0]])
 
-    assert deleted == 36
-    assert await keys_in(store, table) == ["row-17", "row-3", "row-39"]
-
-
-async def test_delete_together_takes_more_than_one_transaction_holds(store: EntityStore) -> None:
-    """It takes any number of entities, also none."""
-    written = await store.write_together(Table.THROTTLE, [entity(f"a-{number}") for number in range(100)])
-    written += await store.write_together(Table.THROTTLE, [entity(f"b-{number}") for number in range(30)])
-
-    assert await store.delete_together(Table.THROTTLE, []) == 0
-    assert await store.delete_together(Table.THROTTLE, written) == 130
-
-    assert await keys_in(store, Table.THROTTLE) == []
+    assert deleted == 126
+    assert await keys_in(store, table) == ["row-129", "row-17", "row-3"]
 
 
 async def test_expired_finds_more_than_a_page_holds(store: EntityStore) -> None:
@@ -298,44 +234,21 @@ async def test_expired_compares_times_as_numbers(store: EntityStore, expires_at:
         assert [one.key async for one in store.expired(Table.SESSIONS, expires_at + 1)] == ["a"]
 
 
-async def test_expired_can_be_left_at_any_point(store: EntityStore) -> None:
-    """An abandoned walk holds nothing, and rows may be deleted during a walk."""
-    await stored(store, Table.SESSIONS, [f"row-{number}" for number in range(5)])
+REFUSED: dict[str, Callable[[EntityStore], Awaitable[object]]] = {
+    "get": lambda store: store.get(Table.SESSIONS, "A"),
+    "insert": lambda store: store.insert(Table.SESSIONS, entity("a", value=2**63)),
+    "replace unread": lambda store: store.replace(Table.SESSIONS, entity("a")),
+    "replace": lambda store: store.replace(Table.SESSIONS, Entity("a", {"x": "x" * 32_769}, 1, "m1")),
+    "write one": lambda store: store.write_together(Table.THROTTLE, [entity("a_b")]),
+    "write": lambda store: store.write_together(Table.THROTTLE, [entity("a"), entity("a_b")]),
+    "same key": lambda store: store.write_together(Table.THROTTLE, [entity("a"), entity("a")]),
+    "too many": lambda store: store.write_together(Table.THROTTLE, [entity(f"{n}") for n in range(101)]),
+    "delete": lambda store: store.delete(Table.SESSIONS, ""),
+    "delete unread": lambda store: store.delete(Table.SESSIONS, "a", ""),
+}
 
-    async for one in store.expired(Table.SESSIONS, 2**62):
-        await store.delete(Table.SESSIONS, one.key, one.etag)
-        break
 
-    assert len(await keys_in(store, Table.SESSIONS)) == 4
-
-
-@pytest.mark.parametrize(
-    "operation",
-    [
-        lambda store: store.get(Table.SESSIONS, "A"),
-        lambda store: store.insert(Table.SESSIONS, entity("a", value=2**63)),
-        lambda store: store.replace(Table.SESSIONS, entity("a")),
-        lambda store: store.replace(Table.SESSIONS, Entity("a", {"x": "x" * 32_769}, 1, "m1")),
-        lambda store: store.write_together(Table.THROTTLE, [entity("a_b")]),
-        lambda store: store.write_together(Table.THROTTLE, [entity("a"), entity("a_b")]),
-        lambda store: store.write_together(Table.THROTTLE, [entity("a"), entity("a")]),
-        lambda store: store.write_together(Table.THROTTLE, [entity(f"{number}") for number in range(101)]),
-        lambda store: store.delete(Table.SESSIONS, ""),
-        lambda store: store.delete(Table.SESSIONS, "a", ""),
-    ],
-    ids=[
-        "get",
-        "insert",
-        "replace-without-etag",
-        "replace",
-        "write-one",
-        "write-together",
-        "same-key-twice",
-        "over-a-hundred",
-        "delete",
-        "delete-without-etag",
-    ],
-)
+@pytest.mark.parametrize("operation", REFUSED.values(), ids=REFUSED)
 async def test_entity_that_breaks_the_rules_is_refused(
     store: EntityStore, operation: Callable[[EntityStore], Awaitable[object]]
 ) -> None:
