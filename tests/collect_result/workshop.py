@@ -6,7 +6,7 @@ from typing import Any
 from collect_result.use_case import collect_result
 from create_session.use_case import CreateCommand, create_session
 from shared.access import Caller
-from shared.app import App, build
+from shared.app import build
 from shared.errors import StorageUnavailable
 from shared.face.model import (
     Failure,
@@ -52,14 +52,8 @@ class Workshop:
         self.store = FakeStore()
         self.publisher = FakePublisher()
         self.queue = FakeQueue(MemoryQueue(self.clock))
-        self._settings = settings
-        self.app = self.app_in("westeurope")
-
-    def app_in(self, region: str) -> App:
-        """An app in a region of this name, over the same doubles."""
-        mapping = environment("http://127.0.0.1:9", BROKER_REGION=region, **self._settings)
-        return build(
-            Settings.from_mapping(mapping),
+        self.app = build(
+            Settings.from_mapping(environment("http://127.0.0.1:9", BROKER_REGION="westeurope", **settings)),
             clock=self.clock,
             face=self.face,
             store=self.store,
