@@ -108,9 +108,14 @@ def open_identity(
 
 def _require_token(response: "PipelineResponse[Any, Any]") -> None:
     # The SDK logs a response that it cannot use as a warning, with its body and token: stop it before that.
-    answer: object = None
-    with suppress(ValueError):
-        answer = json.loads(response.http_response.text())
-    has_token = isinstance(answer, dict) and {"access_token", "expires_on", "resource"} <= answer.keys()
-    if response.http_response.status_code == 200 and not has_token:
+    http = response.http_response
+    if http.status_code == 200 and not _has_token(http.text()):
         raise KeyUnavailable("the managed identity endpoint answered 200 without a token")
+
+
+def _has_token(body: str) -> bool:
+    # A function of its own, so that the frame which raises has no variable with the token.
+    with suppress(ValueError):
+        answer = json.loads(body)
+        return isinstance(answer, dict) and {"access_token", "expires_on", "resource"} <= answer.keys()
+    return False

@@ -101,15 +101,15 @@ async def test_an_answer_without_a_secret_is_a_failure_without_its_text(
 
 
 @pytest.mark.parametrize(
-    ("way", "cause"),
+    ("way", "cause", "tries"),
     [
-        ("down", "ClientConnectorError"),
-        ("no address", "ClientConnectorDNSError"),
-        ("hangs up", "ServerDisconnectedError"),
+        ("down", "ClientConnectorError", 0),
+        ("no address", "ClientConnectorDNSError", 0),
+        ("hangs up", "ServerDisconnectedError", 4),
     ],
 )
 async def test_a_vault_that_does_not_answer_is_named(
-    secrets: KeyVaultSecrets, served: Served, names: Names, way: str, cause: str
+    secrets: KeyVaultSecrets, served: Served, names: Names, way: str, cause: str, tries: int
 ) -> None:
     """A failed connection is tried twice by the SDK, and twice each by aiohttp under it."""
     if way == "down":
@@ -118,7 +118,7 @@ async def test_a_vault_that_does_not_answer_is_named(
         names.clear()
     served.vault.hang_up = way == "hangs up"
     assert await detail(secrets) == f"Key Vault did not answer ({cause}); vault host {served.host}"
-    assert served.vault.hung_up == (4 if way == "hangs up" else 0)
+    assert served.vault.hung_up == tries
 
 
 async def test_a_silent_vault_fails_at_the_deadline(served: Served, identity: ManagedIdentity) -> None:
@@ -166,11 +166,3 @@ async def test_a_proxy_in_the_environment_is_not_used(
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     vault.secrets[NAME] = KEY
     assert (await secrets.read(NAME)).reveal() == KEY
-
-
-async def test_a_missing_identity_is_reported_instead_of_the_vault(
-    secrets: KeyVaultSecrets, endpoint: FakeIdentity
-) -> None:
-    """The failure of the identity is not taken for one of the vault."""
-    endpoint.answer = (400, "{}")
-    assert (await detail(secrets)).startswith("the managed identity is missing or not assigned")
