@@ -7,7 +7,6 @@ import ssl
 import traceback
 from collections.abc import AsyncIterator
 
-import aiohttp.connector
 import pytest
 import trustme
 from aiohttp import web
@@ -195,18 +194,6 @@ async def test_proxy_in_the_environment_is_not_used(
     publisher = open_topic(URL, identity)
     await publisher.publish(EVENT)
     await publisher.aclose()
-
-
-async def test_server_of_an_unknown_authority_is_sent_nothing(
-    publisher: EventGridPublisher, topic: FakeTopic, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The certificate is verified before a token or an event is sent."""
-    strict = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    trustme.CA().configure_trust(strict)
-    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", strict)
-
-    assert (await failure(publisher)).detail == "Event Grid did not answer usably: ServiceRequestError"
-    assert topic.posts == 0
 
 
 async def test_missing_token_fails_the_event(

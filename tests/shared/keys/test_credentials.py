@@ -10,7 +10,6 @@ import pytest
 from aiohttp import web
 
 from shared.clock import system_clock
-from shared.errors import KeyUnavailable, UpstreamUnauthorized
 from shared.face import v1_1_preview_1
 from shared.face.budget import Budget
 from shared.face.client import FaceClient
@@ -102,17 +101,6 @@ async def test_a_refused_token_that_the_platform_keeps_is_not_replayed(
     assert len(endpoint.calls) == 2
 
 
-async def test_an_identity_without_a_token_fails_all_after_one_call(
-    tokens: HeaderCredential, endpoint: FakeIdentity
-) -> None:
-    """The error tells the operator what to do."""
-    endpoint.answer = (400, '{"statusCode":400}')
-    failures = await asyncio.gather(*[tokens.headers() for _ in range(1000)], return_exceptions=True)
-    assert {type(failure) for failure in failures} == {KeyUnavailable}
-    assert "assign it" in str(failures[0])
-    assert len(endpoint.calls) == 1
-
-
 class RollingFace:
     """A Face that accepts the current keys only. `roll` is called after the session number `roll_at`."""
 
@@ -169,17 +157,3 @@ async def test_a_rotation_while_requests_run_fails_none(
     assert face.created == 2 * 5 * 16
     assert 2 <= face.refused <= 2 * 16
     assert vault.reads == 1 + 2
-
-
-async def test_a_key_that_face_refuses_for_good_costs_two_vault_calls(
-    secrets: KeyVaultSecrets, vault: FakeVault, clock: FakeClock
-) -> None:
-    """With the wrong key in the vault every call fails, and 30 seconds cost two vault calls."""
-    vault.secrets["face-key"] = "wrong"
-    cache = CachedSecret(partial(secrets.read, "face-key"), name="face-key", clock=clock)
-    async with face_client(RollingFace("right"), key_credential(cache)) as client:
-        for _ in range(29):
-            outcomes = await asyncio.gather(*[create(client, 1) for _ in range(5)], return_exceptions=True)
-            assert {type(outcome) for outcome in outcomes} == {UpstreamUnauthorized}
-            clock.advance_ms(1000)
-    assert vault.reads == 2

@@ -1,12 +1,9 @@
 """Reads of a secret through the SDK, from a vault on loopback, and what each failure tells the operator."""
 
 import inspect
-import ssl
 from functools import partial
 
-import aiohttp.connector
 import pytest
-import trustme
 
 from shared.errors import KeyUnavailable
 from shared.keys.cache import CachedSecret
@@ -129,24 +126,6 @@ async def test_a_silent_vault_fails_at_the_deadline(served: Served, identity: Ma
     served.vault.open.set()
     await hasty.aclose()
     assert inspect.signature(open_key_vault).parameters["deadline"].default == 3.0
-
-
-async def test_a_vault_with_an_unknown_certificate_is_asked_nothing(
-    secrets: KeyVaultSecrets, served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The certificate is verified first."""
-    strict = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    trustme.CA().configure_trust(strict)
-    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", strict)
-    assert "Certificate" in await detail(secrets)
-    assert served.vault.challenges == 0
-
-
-async def test_a_vault_over_plain_http_is_sent_nothing(identity: ManagedIdentity, served: Served) -> None:
-    """The SDK refuses to speak without TLS."""
-    plain = open_key_vault(served.url.replace("https", "http"), identity)
-    assert await detail(plain) == f"Key Vault did not answer (ServiceRequestError); vault host {served.host}"
-    await plain.aclose()
 
 
 async def test_a_challenge_for_another_domain_gets_no_token(
