@@ -24,13 +24,6 @@ _REASONS = {
 # The event itself is refused, each time.
 _LASTING = (400, 413)
 
-_OPTIONS: dict[str, Any] = {
-    # The collector retries, with its own delays.
-    "retry_total": 0,
-    "use_env_settings": False,
-    "permit_redirects": False,
-}
-
 
 def open_topic(
     endpoint: str, identity: "AsyncTokenCredential", *, deadline: float = 10.0
@@ -41,8 +34,13 @@ def open_topic(
     """
     from azure.eventgrid.aio import EventGridPublisherClient
 
-    timeouts: dict[str, Any] = {"connection_timeout": 0.2 * deadline, "read_timeout": 0.8 * deadline}
-    client = EventGridPublisherClient(endpoint, identity, **_OPTIONS, **timeouts)
+    client = EventGridPublisherClient(
+        endpoint,
+        identity,
+        retry_total=0,  # The collector retries, with its own delays.
+        use_env_settings=False,
+        permit_redirects=False,
+    )
     return EventGridPublisher(client, deadline=deadline)
 
 
@@ -61,8 +59,6 @@ class EventGridPublisher:
         try:
             async with asyncio.timeout(self._deadline):
                 await self._client.send(batch)
-        except TimeoutError as fault:
-            raise EventsUnavailable("Event Grid did not answer in time") from fault
         except KeyUnavailable as fault:
             detail = f"no token for Event Grid: {fault.detail}"
             raise EventsUnavailable(detail, retry_after=fault.retry_after) from fault

@@ -19,23 +19,13 @@ from shared.keys.identity import ManagedIdentity
 from shared.sessions.record import SessionRecord
 from tests.shared.events.event_grid_server import RESOURCE, FakeTopic, error
 from tests.shared.events.schemas import final_records
+from tests.shared.events.test_cloud_event import event
 from tests.shared.keys import conftest as azure
 from tests.shared.keys.fake_azure import CANARY, FakeIdentity
 
 HOST = "events-test.westeurope-1.eventgrid.azure.net"
 URL = f"https://{HOST}/api/events"
-EVENT = {
-    "specversion": "1.0",
-    "type": "liveness.session.completed",
-    "source": "/face-liveness-broker/westeurope",
-    "id": "c2fb751f-3dac-56ae-8a08-4b812433e054",
-    "subject": "3df727b6-7603-42e7-80dd-f21527ae3f40",
-    "time": "2026-11-23T14:13:01.324Z",
-    "datacontenttype": "application/json",
-    "dataschema": "https://face-liveness-broker.example/events/liveness.session.completed.v1.schema.json",
-    "data": {"passed": True, "failure": None, "attempts": 1, "principal": "é😀", "nested": {"none": None}},
-    "traceparent": "00-ccf4869efba4892d78984b361dbe19d5-678392cb8a7bb009-00",
-}
+EVENT = event()
 
 # The identity endpoint, and names of Azure that lead to loopback, are those of the tests of the keys.
 authority, trusted, names = azure.authority, azure.trusted, azure.names
@@ -89,10 +79,10 @@ async def test_event_of_any_record_arrives_unchanged(
     publisher: EventGridPublisher, topic: FakeTopic, record: SessionRecord
 ) -> None:
     """No attribute and no null is lost, added or rewritten on the way."""
-    event = event_of(record)
-    await publisher.publish(event)
+    made = event_of(record)
+    await publisher.publish(made)
 
-    assert topic.batches.pop() == [event]
+    assert topic.batches.pop() == [made]
     topic.bodies.clear()
 
 
@@ -149,10 +139,7 @@ async def test_silence_ends_at_the_deadline(topic: FakeTopic, identity: ManagedI
     publisher = open_topic(URL, identity, deadline=0.2)
 
     async with asyncio.timeout(10):
-        assert (await failure(publisher)).detail in (
-            "Event Grid did not answer in time",
-            "Event Grid did not answer usably: ServiceResponseTimeoutError",
-        )
+        assert (await failure(publisher)).detail == "Event Grid did not answer usably: TimeoutError"
     topic.open.set()
     await publisher.aclose()
     assert inspect.signature(open_topic).parameters["deadline"].default == 10.0
