@@ -174,15 +174,6 @@ async def test_session_without_a_record_is_not_found() -> None:
         assert broker.simulator.calls["audit"] == 0
 
 
-async def test_host_requires_the_function_key() -> None:
-    """A phone with its session's token gets nothing here."""
-    async with running_broker() as broker:
-        session = await broker.created()
-        headers = {"X-Session-Token": session["authToken"], "x-functions-key": "wrong"}
-        answer = await broker.http.get(f"/api/sessions/{session['sessionId']}/audit", headers=headers)
-        assert (answer.status_code, answer.content) == (401, b"")
-
-
 async def test_failure_of_face_is_not_hidden_behind_the_record() -> None:
     """It is answered by the catalogue."""
     async with running_broker() as broker:

@@ -36,18 +36,6 @@ async def revealed(cache: CachedSecret) -> str:
     return (await cache.get()).reveal()
 
 
-async def test_one_read_serves_all_callers(cache: CachedSecret, secret: FakeSecret) -> None:
-    """A thousand callers at once wait for one read, and later ones get its value from memory."""
-    secret.gate.clear()
-    waiting = [asyncio.create_task(revealed(cache)) for _ in range(1000)]
-    await settle()
-    secret.gate.set()
-
-    assert set(await asyncio.gather(*waiting)) == {"key-1"}
-    assert await revealed(cache) == "key-1"
-    assert secret.count() == 1
-
-
 async def test_old_value_is_served_while_it_is_refreshed(
     cache: CachedSecret, secret: FakeSecret, clock: FakeClock
 ) -> None:

@@ -141,13 +141,9 @@ class CachedSecretMachine(RuleBasedStateMachine):
             span = min(span, self.vault.starts[-1] + 3 * SECOND - self.clock())
         self.clock.advance_ms(span)
 
-    @rule()
-    def vault_goes_down(self) -> None:
-        self.vault.up = False
-
-    @rule()
-    def vault_comes_up(self) -> None:
-        self.vault.up = True
+    @rule(up=st.booleans())
+    def vault_goes_down_or_comes_up(self, up: bool) -> None:
+        self.vault.up = up
 
     @rule()
     def key_is_rotated(self) -> None:
@@ -196,25 +192,16 @@ class CachedSecretMachine(RuleBasedStateMachine):
             assert len(self.vault.starts) == starts + 1, "an old value was not read again"
 
     @invariant()
-    def one_vault_call_at_a_time(self) -> None:
-        assert self.vault.most_under_way <= 1
-
-    @invariant()
-    def forced_calls_are_far_apart(self) -> None:
+    def vault_is_spared(self) -> None:
         forced = self.vault.forced
+        assert self.vault.most_under_way <= 1
         assert all(later - earlier >= FORCED_PAUSE for earlier, later in itertools.pairwise(forced))
+        assert not self.vault.hammered, "no pause after a failure"
 
     @invariant()
-    def calls_pause_after_a_failure(self) -> None:
-        assert not self.vault.hammered
-
-    @invariant()
-    def no_call_ends_with_its_waiters(self) -> None:
+    def reads_do_not_depend_on_their_callers(self) -> None:
         assert self.vault.broken_off == 0
-
-    @invariant()
-    def who_waits_waits_for_a_call(self) -> None:
-        assert not self.waiting or self.vault.under_way
+        assert not self.waiting or self.vault.under_way, "a caller waits for nothing"
 
 
 TestCachedSecretMachine = CachedSecretMachine.TestCase

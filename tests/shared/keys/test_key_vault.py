@@ -76,14 +76,6 @@ async def test_an_error_of_the_vault_says_what_to_do(
     assert served.vault.reads == 1
 
 
-async def test_an_unusable_value_is_refused_by_name(secrets: KeyVaultSecrets, vault: FakeVault) -> None:
-    """The operator reads here what would only fail later, in a request to Face."""
-    vault.secrets[NAME] = f"{KEY}\n"
-    refused = await detail(secrets)
-    assert refused.startswith("secret face-key has a character")
-    assert KEY not in refused
-
-
 @pytest.mark.parametrize("raw", [b"", b'{"value": "CANARY', b"[]", b'{"value": null}', b"{}"])
 async def test_an_answer_without_a_secret_is_a_failure_without_its_text(
     secrets: KeyVaultSecrets, vault: FakeVault, clock: FakeClock, raw: bytes

@@ -96,9 +96,9 @@ async def test_change_that_loses_every_race_fails(store: FakeStore, stored: Stor
 
 async def test_change_without_effect_writes_nothing(store: FakeStore, stored: Stored) -> None:
     """A poll that brings nothing new costs no write."""
-    await Sessions(store, retention_days=30).change(stored, lambda record: record)
+    unchanged = await Sessions(store, retention_days=30).change(stored, lambda record: record)
 
-    assert store.count("replace") == 0
+    assert (unchanged, store.count("replace")) == (stored, 0)
 
 
 async def test_purged_record_is_not_found(store: FakeStore, stored: Stored) -> None:
