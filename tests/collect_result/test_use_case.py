@@ -17,6 +17,7 @@ from shared.errors import (
     EventsUnavailable,
     KeyUnavailable,
     MessageGivenUp,
+    StorageUnavailable,
     UpstreamError,
     UpstreamFailure,
     UpstreamQuotaExceeded,
@@ -62,7 +63,7 @@ async def test_result_is_recorded_published_and_deleted_upstream_in_this_order(w
     await workshop.collect(session_id)
 
     [event] = workshop.publisher.events
-    steps = [step for _, step in (await workshop.stored(session_id)).record.history]
+    steps = [step for _, step in (await workshop.app.sessions.reload(session_id)).record.history]
     assert steps == [Step.CREATED, Step.COMPLETED, Step.PUBLISHED, Step.DELETED_UPSTREAM]
     assert (event["type"], event["subject"], event["data"]["passed"]) == (COMPLETED, session_id, True)
     assert (workshop.face.deleted, workshop.waiting) == ([session_id], [])
@@ -299,7 +300,7 @@ async def test_store_that_fails_near_the_deadline_is_tried_in_time(workshop: Wor
     """A result that could not be written is read again before Face forgets it."""
     session_id = await workshop.created(REAL)
     workshop.clock.advance_seconds(DEADLINE - 600)
-    workshop.store_fails_after(1)
+    workshop.store.fail("replace", StorageUnavailable("the store is down"))
 
     await workshop.collect(session_id, 5)
 

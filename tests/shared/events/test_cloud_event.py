@@ -178,16 +178,18 @@ def test_contradiction_is_refused(passed: bool, decision: str | None, failure: E
     assert is_valid(made) is consistent
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [{}, {"code": "X"}, {"message": "X"}, {"code": "", "message": "X"}, {"code": 1, "message": "X"}],
-)
-def test_failure_without_code_and_message_is_refused(failure: Event) -> None:
+def test_failure_without_code_and_message_is_refused() -> None:
     """A failure is told with both."""
     made = event(FAILED)
-    made["data"]["failure"] = failure
-
-    assert not is_valid(made)
+    for failure in (
+        {},
+        {"code": "X"},
+        {"message": "X"},
+        {"code": "", "message": "X"},
+        {"code": 1, "message": "X"},
+    ):
+        made["data"]["failure"] = failure
+        assert not is_valid(made)
 
 
 @pytest.mark.parametrize("field", ["passed", "livenessDecision", "failure", "digest", "upstreamRequestId"])
