@@ -12,12 +12,11 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.shared.keys.fake_azure import FakeIdentity
+from tests.shared.keys.fake_azure import FakeIdentity, set_event
 
 RESOURCE = "https://eventgrid.azure.net"
 
 _CONTENT_TYPE = "application/cloudevents-batch+json; charset=utf-8"
-_MOST_BYTES = 1024 * 1024
 
 
 @dataclass
@@ -33,10 +32,7 @@ class FakeTopic:
     drips: bool = False
     posts: int = 0
     bodies: list[bytes] = field(default_factory=list)
-    open: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self.open.set()
+    open: asyncio.Event = field(default_factory=set_event)
 
     @property
     def batches(self) -> list[Any]:
@@ -44,7 +40,7 @@ class FakeTopic:
         return [json.loads(body) for body in self.bodies]
 
     def app(self) -> web.Application:
-        app = web.Application(client_max_size=10 * _MOST_BYTES)
+        app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._post)
         return app
 
@@ -58,9 +54,8 @@ class FakeTopic:
         if self.drips:
             return await _drip(request)
         await self.open.wait()
-        return self.trouble or self._refusal(request, body) or self._accept(body)
-
-    def _accept(self, body: bytes) -> web.Response:
+        if refusal := self.trouble or self._refusal(request, body):
+            return refusal
         self.bodies.append(body)
         return web.Response()
 
@@ -69,8 +64,6 @@ class FakeTopic:
             return error(404, "NotFound")
         if not self._authorised(request.headers):
             return error(401, "Unauthorized")
-        if len(body) > _MOST_BYTES:
-            return error(413, "RequestEntityTooLarge")
         if request.headers.get("Content-Type") != _CONTENT_TYPE or not isinstance(json.loads(body), list):
             return error(400, "BadRequest")
         return None

@@ -26,7 +26,8 @@ def key_vault_error(status: int, code: str, inner: str = "") -> web.Response:
     return web.json_response({"error": error}, status=status)
 
 
-def _set_event() -> asyncio.Event:
+def set_event() -> asyncio.Event:
+    """An event that is set."""
     event = asyncio.Event()
     event.set()
     return event
@@ -46,7 +47,7 @@ class FakeIdentity:
     answer: tuple[int, str] | None = None
     calls: list[Mapping[str, str]] = field(default_factory=list)
     tokens: dict[str, str] = field(default_factory=dict)
-    open: asyncio.Event = field(default_factory=_set_event)
+    open: asyncio.Event = field(default_factory=set_event)
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -102,7 +103,7 @@ class FakeVault:
     challenges: int = 0
     hung_up: int = 0
     hang_up: bool = False
-    open: asyncio.Event = field(default_factory=_set_event)
+    open: asyncio.Event = field(default_factory=set_event)
 
     def app(self) -> web.Application:
         app = web.Application()
