@@ -25,25 +25,6 @@ _REASONS = {
 _LASTING = (400, 413)
 
 
-def open_topic(
-    endpoint: str, identity: "AsyncTokenCredential", *, deadline: float = 10.0
-) -> "EventGridPublisher":
-    """Make the publisher to a custom topic `https://NAME.REGION-1.eventgrid.azure.net/api/events`.
-
-    The identity needs the role EventGrid Data Sender; the caller closes it. `deadline` is for one event, in seconds.
-    """
-    from azure.eventgrid.aio import EventGridPublisherClient
-
-    client = EventGridPublisherClient(
-        endpoint,
-        identity,
-        retry_total=0,  # The collector retries, with its own delays.
-        use_env_settings=False,
-        permit_redirects=False,
-    )
-    return EventGridPublisher(client, deadline=deadline)
-
-
 class EventGridPublisher:
     """A `Publisher` to an Event Grid topic with the CloudEvents schema."""
 
@@ -69,6 +50,19 @@ class EventGridPublisher:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+
+def open_topic(
+    endpoint: str, identity: "AsyncTokenCredential", *, deadline: float = 10.0
+) -> EventGridPublisher:
+    """Make the publisher to a custom topic; `deadline` is for one event, in seconds. The caller closes the identity."""
+    from azure.eventgrid.aio import EventGridPublisherClient
+
+    # The collector retries, with its own delays.
+    client = EventGridPublisherClient(
+        endpoint, identity, retry_total=0, use_env_settings=False, permit_redirects=False
+    )
+    return EventGridPublisher(client, deadline=deadline)
 
 
 def _refusal(fault: Exception) -> EventsUnavailable:
