@@ -23,7 +23,7 @@ from shared.face.model import Face, FaceCredential
 from shared.face.transport import LARGEST_BODY
 from shared.idempotency import Idempotency
 from shared.keys.cache import CachedSecret
-from shared.keys.credentials import IdentityCredential, KeyCredential
+from shared.keys.credentials import face_tokens, key_credential, token_credential
 from shared.keys.identity import ManagedIdentity, open_identity
 from shared.keys.key_vault import KeyVaultSecrets, open_key_vault
 from shared.keys.secret import Secret, SecretSource, StaticSecret
@@ -190,10 +190,10 @@ class _Builder:
     def _face_credential(self) -> FaceCredential:
         settings = self._settings
         if settings.face_auth == "identity":
-            return self._closed_with_app(IdentityCredential(self._identity, clock=self._clock))
+            return token_credential(self._closed_with_app(face_tokens(self._identity, self._clock)))
         if settings.face_key is not None:
-            return KeyCredential(StaticSecret(settings.face_key, name="FACE_KEY"))
-        return KeyCredential(self._vault_secret(settings.face_key_secret))
+            return key_credential(StaticSecret(settings.face_key, name="FACE_KEY"))
+        return key_credential(self._vault_secret(settings.face_key_secret))
 
     def _queue(self) -> MessageQueue:
         account = self._storage_account

@@ -11,41 +11,18 @@ if TYPE_CHECKING:
     from azure.eventgrid.aio import EventGridPublisherClient
 
 _MAX_WAIT_SECONDS = 3600.0
+_ROLE = ": the app's identity needs the role EventGrid Data Sender on the topic"
 _REASONS = {
-    400: "it does not take the event as it is",
-    401: "the app's identity needs the role EventGrid Data Sender on the topic",
-    403: (
-        "the app's identity needs the role EventGrid Data Sender on the topic, "
-        "and the topic's network rules have to admit the app"
-    ),
-    404: "there is no such topic",
-    413: "the event is larger than it takes",
+    400: ": it does not take the event as it is",
+    401: _ROLE,
+    403: f"{_ROLE}, and the topic's network rules have to admit the app",
+    404: ": there is no such topic",
+    413: ": the event is larger than it takes",
 }
 """Why Event Grid refuses: https://learn.microsoft.com/azure/event-grid/troubleshoot-errors."""
 
+# The event itself is refused, each time.
 _LASTING = (400, 413)
-"""The statuses of an event that is refused each time."""
-
-_OPTIONS: dict[str, Any] = {
-    # The collector retries, with its own delays.
-    "retry_total": 0,
-    "use_env_settings": False,
-    "permit_redirects": False,
-}
-
-
-def open_topic(
-    endpoint: str, identity: "AsyncTokenCredential", *, deadline: float = 10.0
-) -> "EventGridPublisher":
-    """Make the publisher to a custom topic `https://NAME.REGION-1.eventgrid.azure.net/api/events`.
-
-    The identity needs the role EventGrid Data Sender; the caller closes it. `deadline` is for one event, in seconds.
-    """
-    from azure.eventgrid.aio import EventGridPublisherClient
-
-    timeouts: dict[str, Any] = {"connection_timeout": 0.2 * deadline, "read_timeout": 0.8 * deadline}
-    client = EventGridPublisherClient(endpoint, identity, **_OPTIONS, **timeouts)
-    return EventGridPublisher(client, deadline=deadline)
 
 
 class EventGridPublisher:
@@ -63,8 +40,6 @@ class EventGridPublisher:
         try:
             async with asyncio.timeout(self._deadline):
                 await self._client.send(batch)
-        except TimeoutError as fault:
-            raise EventsUnavailable("Event Grid did not answer in time") from fault
         except KeyUnavailable as fault:
             detail = f"no token for Event Grid: {fault.detail}"
             raise EventsUnavailable(detail, retry_after=fault.retry_after) from fault
@@ -77,27 +52,33 @@ class EventGridPublisher:
         await self._client.close()
 
 
-def _refusal(fault: Exception) -> EventsUnavailable:
-    status = _status(fault)
-    if status is None:
-        return EventsUnavailable(f"Event Grid did not answer usably: {type(fault).__name__}")
-    reason = f": {_REASONS[status]}" if status in _REASONS else ""
-    return EventsUnavailable(
-        f"Event Grid answered {status}{reason}", retry_after=_wait(fault), lasting=status in _LASTING
+def open_topic(
+    endpoint: str, identity: "AsyncTokenCredential", *, deadline: float = 10.0
+) -> EventGridPublisher:
+    """Make the publisher to a custom topic; `deadline` is for one event, in seconds. The caller closes the identity."""
+    from azure.eventgrid.aio import EventGridPublisherClient
+
+    # The collector retries, with its own delays.
+    client = EventGridPublisherClient(
+        endpoint, identity, retry_total=0, use_env_settings=False, permit_redirects=False
     )
+    return EventGridPublisher(client, deadline=deadline)
 
 
-def _status(fault: Exception) -> int | None:
+def _refusal(fault: Exception) -> EventsUnavailable:
     from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
+    status = fault.status_code if isinstance(fault, HttpResponseError) else None
     if isinstance(fault, ResourceNotFoundError):
         # The SDK makes this error itself, without the answer.
-        return 404
-    return fault.status_code if isinstance(fault, HttpResponseError) else None
-
-
-def _wait(fault: Exception) -> float:
-    """The seconds in the answer's `Retry-After`, or 1."""
-    response = getattr(fault, "response", None)
-    value = str(response.headers.get("Retry-After", "")) if response is not None else ""
-    return min(float(value), _MAX_WAIT_SECONDS) if value.isascii() and value.isdecimal() else 1.0
+        status = 404
+    if status is None:
+        return EventsUnavailable(f"Event Grid did not answer usably: {type(fault).__name__}")
+    answer = getattr(fault, "response", None)
+    asked = str(answer.headers.get("Retry-After", "")) if answer else ""
+    seconds = float(asked) if asked.isascii() and asked.isdecimal() else 1.0
+    return EventsUnavailable(
+        f"Event Grid answered {status}{_REASONS.get(status, '')}",
+        retry_after=min(seconds, _MAX_WAIT_SECONDS),
+        lasting=status in _LASTING,
+    )

@@ -4,49 +4,24 @@ import asyncio
 import logging
 import random as random_numbers
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from typing import Final
 
 from shared.clock import Clock
 from shared.errors import KeyUnavailable
 from shared.keys.secret import Secret
-from shared.telemetry import log_event
+from shared.telemetry import Field, log_event
+
+# Ages and pauses, in milliseconds.
+SOFT_LIFETIME: Final = 15 * 60_000  # An older value is refreshed in the background.
+HARD_LIFETIME: Final = 24 * 60 * 60_000  # An older value is not served.
+RETRY_PAUSE: Final = 30_000  # After a failed refresh, while there is a value to serve.
+COLD_PAUSE: Final = 5_000  # After a failed read, while there is no value to serve.
+FORCED_PAUSE: Final = 30_000  # Between two refreshes for refused values.
 
 _LOGGER = logging.getLogger(__name__)
 
 Read = Callable[[], Awaitable[Secret]]
 """Fetches the secret from its store, within a deadline of its own; raises `KeyUnavailable`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lifetimes:
-    """How long a cached value stays good, in milliseconds.
-
-    soft      after this a value is served and refreshed in the background; spread by a tenth either way,
-              so that the instances of an app do not all refresh at once
-    hard      after this a value is not served any more
-    retry     the pause after a failed refresh, while there is a value to serve
-    negative  the pause after a failed read, while there is none
-    forced    the pause between two refreshes for refused values
-    """
-
-    soft: int = 15 * 60_000
-    hard: int = 24 * 60 * 60_000
-    retry: int = 30_000
-    negative: int = 5_000
-    forced: int = 30_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    secret: Secret
-    read_at: int
-    soft: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    detail: str
-    at: int
 
 
 class CachedSecret:
@@ -62,7 +37,7 @@ class CachedSecret:
         *,
         name: str,
         clock: Clock,
-        lifetimes: Lifetimes | None = None,
+        soft_lifetime: int = SOFT_LIFETIME,
         reread: Read | None = None,
         random: Callable[[], float] = random_numbers.random,
     ) -> None:
@@ -70,31 +45,34 @@ class CachedSecret:
         self._reread = reread or read
         self._name = name
         self._clock = clock
-        self._lifetimes = lifetimes or Lifetimes()
+        self._soft_lifetime = soft_lifetime
         self._random = random
-        self._held: _Held | None = None
-        self._failure: _Failure | None = None
+        self._held: Secret | None = None
+        self._read_at = 0
+        self._due_after = 0
+        self._failure: str | None = None
+        self._failed_at = 0
         self._forced_at: int | None = None
         self._reading: asyncio.Task[None] | None = None
 
     async def get(self) -> Secret:
         """Return the value in memory at once, else the value of a read; raises `KeyUnavailable`."""
         if self._usable() is None:
-            if not self._failed_within(self._lifetimes.negative):
+            if not self._failed_within(COLD_PAUSE):
                 self._start(self._read)
             await self._reading_done()
-        elif self._is_due():
+        elif not self._within(self._read_at, self._due_after) and not self._failed_within(RETRY_PAUSE):
             self._start(self._read)
         return self._require()
 
     async def refresh(self, refused: Secret) -> Secret:
-        """Read a newer value than the refused one, at most once in `Lifetimes.forced`.
+        """Read a newer value than the refused one, at most once in `FORCED_PAUSE`.
 
         Returns the value in memory where that is another one already, and the refused one where nothing is newer.
         """
         await self._reading_done()
-        if self._held is not None and self._held.secret == refused:
-            if self._forced_at is None or not self._within(self._forced_at, self._lifetimes.forced):
+        if self._held == refused:
+            if self._forced_at is None or not self._within(self._forced_at, FORCED_PAUSE):
                 self._forced_at = self._clock()
                 self._start(self._reread)
             await self._reading_done()
@@ -108,19 +86,12 @@ class CachedSecret:
 
     def _usable(self) -> Secret | None:
         held, now = self._held, self._clock()
-        if held is None or now - held.read_at >= self._lifetimes.hard:
+        if held is None or now - self._read_at >= HARD_LIFETIME:
             return None
-        expires_at = held.secret.expires_at
-        return held.secret if expires_at is None or now < expires_at else None
-
-    def _is_due(self) -> bool:
-        held = self._held
-        if held is None or self._within(held.read_at, held.soft):
-            return False
-        return not self._failed_within(self._lifetimes.retry)
+        return held if held.expires_at is None or now < held.expires_at else None
 
     def _failed_within(self, span: int) -> bool:
-        return self._failure is not None and self._within(self._failure.at, span)
+        return self._failure is not None and self._within(self._failed_at, span)
 
     def _within(self, since: int, span: int) -> bool:
         # A time in the future was noted before the clock was set back: it delays nothing.
@@ -148,29 +119,26 @@ class CachedSecret:
     def _succeeded(self, secret: Secret, read_at: int) -> None:
         if secret.expires_at is not None and self._clock() >= secret.expires_at:
             raise KeyUnavailable(f"secret {self._name} had expired when it came: compare the clocks")
-        if self._held is not None and self._held.secret != secret:
+        if self._held is not None and self._held != secret:
             log_event(_LOGGER, logging.INFO, "secret_changed", secret=self._name)
-        self._held = _Held(secret, read_at, round(self._lifetimes.soft * (0.9 + 0.2 * self._random())))
+        # Spread by a tenth either way, so that the instances of an app do not all refresh at once.
+        self._due_after = round(self._soft_lifetime * (0.9 + 0.2 * self._random()))
+        self._held, self._read_at = secret, read_at
         if self._failure is not None:
             self._failure = None
             log_event(_LOGGER, logging.INFO, "secret_read_recovered", secret=self._name)
 
     def _failed(self, detail: str) -> None:
-        self._failure = _Failure(detail, self._clock())
+        self._failure, self._failed_at = detail, self._clock()
+        stale = self._usable() is not None
+        fields: dict[str, Field] = {"secret": self._name, "detail": detail, "serving_stale": stale}
         # Logged each time, so that an alert over the last minutes lasts as long as the outage; the pauses bound it.
-        log_event(
-            _LOGGER,
-            logging.WARNING,
-            "secret_read_failed",
-            secret=self._name,
-            detail=detail,
-            serving_stale=self._usable() is not None,
-        )
+        log_event(_LOGGER, logging.WARNING, "secret_read_failed", **fields)
 
     def _require(self) -> Secret:
         if secret := self._usable():
             return secret
         if self._failure is None:
             raise KeyUnavailable(f"reading secret {self._name} was broken off")
-        pause = self._failure.at + self._lifetimes.negative - self._clock()
-        raise KeyUnavailable(self._failure.detail, retry_after=max(1.0, pause / 1000))
+        pause = self._failed_at + COLD_PAUSE - self._clock()
+        raise KeyUnavailable(self._failure, retry_after=max(1.0, pause / 1000))

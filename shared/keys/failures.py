@@ -10,23 +10,19 @@ from typing import TYPE_CHECKING
 from shared.errors import KeyUnavailable
 
 if TYPE_CHECKING:
-    from azure.core.exceptions import AzureError, HttpResponseError
+    from azure.core.exceptions import HttpResponseError
 
-_GRANT = "the app's identity needs the role Key Vault Secrets User on the vault; secret {name}"
 _NETWORK = "the vault's network rules keep the app out: let its subnet in; secret {name}"
-_FORBIDDEN = {
-    "SecretDisabled": "secret {name} is disabled: enable its current version",
-    "ForbiddenByFirewall": _NETWORK,
-    "ForbiddenByConnection": _NETWORK,
+_ADVICE = {
+    "401": "the vault does not accept the identity's token: both have to be in one tenant",
+    "403": "the app's identity needs the role Key Vault Secrets User on the vault; secret {name}",
+    "403 SecretDisabled": "secret {name} is disabled: enable its current version",
+    "403 ForbiddenByFirewall": _NETWORK,
+    "403 ForbiddenByConnection": _NETWORK,
+    "404": "there is no secret {name}: create it, or correct its name in the settings",
+    "429": "the vault throttles the app; secret {name}",
 }
-"""Inner error codes of a 403 that is not about the role; the others are `ForbiddenByRbac` and `AccessDenied`:
-https://learn.microsoft.com/azure/key-vault/general/rest-error-codes"""
-
-_STATUS = {
-    401: "the vault does not accept the identity's token: both have to be in one tenant",
-    404: "there is no secret {name}: create it, or correct its name in the settings",
-    429: "the vault throttles the app; secret {name}",
-}
+"""By status, or by status and inner code: https://learn.microsoft.com/azure/key-vault/general/rest-error-codes."""
 
 
 @contextmanager
@@ -37,8 +33,11 @@ def explained_for_vault(host: str, name: str) -> Iterator[None]:
     try:
         yield
     except HttpResponseError as error:
-        advice = _advice(error).format(name=name)
-        raise KeyUnavailable(f"Key Vault answered {_status(error)}: {advice}; vault host {host}") from None
+        status = str(error.status_code or _cause(error))
+        answer = f"{status} {_inner_code(error)}".rstrip()
+        advice = _ADVICE.get(answer) or _ADVICE.get(status, "try again later; secret {name}")
+        detail = f"Key Vault answered {answer}: {advice.format(name=name)}"
+        raise KeyUnavailable(f"{detail}; vault host {host}") from None
     except (AzureError, TimeoutError) as error:
         raise KeyUnavailable(f"Key Vault did not answer ({_cause(error)}); vault host {host}") from None
     except ValueError as error:
@@ -53,22 +52,15 @@ def explained_for_identity() -> Iterator[None]:
 
     try:
         yield
+    except KeyUnavailable:
+        raise
     except ClientAuthenticationError as error:
-        raise KeyUnavailable(_refusal(error)) from None
+        raise KeyUnavailable(_refusal(error.status_code)) from None
     except (AzureError, TimeoutError) as error:
         raise KeyUnavailable(f"the managed identity endpoint did not answer ({_cause(error)})") from None
-    except (KeyError, ValueError) as error:
+    except Exception as error:
+        # The SDK lets through what its parsers raise.
         raise KeyUnavailable(f"the managed identity endpoint answered no token ({_cause(error)})") from None
-
-
-def _advice(error: "HttpResponseError") -> str:
-    if error.status_code == 403:
-        return _FORBIDDEN.get(_inner_code(error), _GRANT)
-    return _STATUS.get(error.status_code or 0, "try again later; secret {name}")
-
-
-def _status(error: "HttpResponseError") -> str:
-    return f"{error.status_code or _cause(error)} {_inner_code(error)}".rstrip()
 
 
 def _inner_code(error: "HttpResponseError") -> str:
@@ -77,16 +69,15 @@ def _inner_code(error: "HttpResponseError") -> str:
     return code if isinstance(code, str) and code.isalnum() else ""
 
 
-def _refusal(error: "HttpResponseError") -> str:
-    if error.status_code is None or 400 <= error.status_code < 500:
-        status = f" ({error.status_code})" if error.status_code else ""
-        return (
-            f"the managed identity is missing or not assigned to the app{status}: "
-            "assign it, and compare the configured client id"
-        )
-    return f"the managed identity endpoint answered {error.status_code} without a token"
+def _refusal(status: int | None) -> str:
+    if status is not None and not 400 <= status < 500:
+        return f"the managed identity endpoint answered {status} without a token"
+    shown = f" ({status})" if status else ""
+    return (
+        f"the managed identity is missing or not assigned to the app{shown}: "
+        "assign it, and compare the configured client id"
+    )
 
 
-def _cause(error: "AzureError | TimeoutError | KeyError | ValueError") -> str:
-    inner = getattr(error, "inner_exception", None)
-    return type(inner or error).__name__
+def _cause(error: Exception) -> str:
+    return type(getattr(error, "inner_exception", None) or error).__name__

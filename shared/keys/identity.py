@@ -3,7 +3,9 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from types import TracebackType
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from shared.errors import KeyUnavailable
@@ -18,17 +20,22 @@ SDK_OPTIONS: Final[dict[str, Any]] = {
     # Seconds; the SDKs' own defaults are 300 each.
     "connection_timeout": 1,
     "read_timeout": 2,
-    # A failed connection is tried once more, at once, within the deadline; the SDKs' default is three times,
-    # seconds apart.
+    # One more try of a failed connection, at once; the SDKs' default is three, seconds apart.
     "retry_total": 1,
     "retry_read": 0,
-    # A refusal is reported at once, and the cache tries again later: azure-core would wait out a `Retry-After`
-    # until the deadline, and hide the reason.
+    # azure-core would wait out a `Retry-After` until the deadline, and hide the reason.
     "retry_status": 0,
     # The identity's own secret header goes over plain http on the machine: never through a proxy.
     "use_env_settings": False,
 }
 """Options of the SDK clients in this package."""
+
+
+@dataclass(frozen=True, repr=False)
+class _Answer:
+    """A token in the result of a task. It has no repr, because the repr of a task shows its result."""
+
+    token: "AccessToken"
 
 
 class ManagedIdentity:
@@ -43,89 +50,54 @@ class ManagedIdentity:
         self._credential = credential
         self._deadline = deadline
         self._patience = patience
-        self._requests: dict[tuple[object, ...], _Request] = {}
+        self._requests: dict[tuple[object, ...], asyncio.Task[_Answer]] = {}
 
-    async def get_token(
-        self,
-        *scopes: str,
-        claims: str | None = None,
-        tenant_id: str | None = None,
-        enable_cae: bool = False,
-        **options: Any,  # noqa: ANN401 - the SDK's own signature.
-    ) -> "AccessToken":
+    async def get_token(self, *scopes: str, **options: Any) -> "AccessToken":  # noqa: ANN401 - the SDK's own.
         """Return a token for one scope; any `claims` make the SDK ask for a new one."""
-
-        async def ask() -> "AccessToken":
-            async with asyncio.timeout(self._patience):
-                return await self._credential.get_token(
-                    *scopes, claims=claims, tenant_id=tenant_id, enable_cae=enable_cae, **options
-                )
-
-        wanted = (scopes, claims, tenant_id, enable_cae)
+        wanted = (scopes, *sorted(options.items()))
         if wanted not in self._requests:
-            self._requests[wanted] = _Request(ask, ended=lambda: self._requests.pop(wanted))
-        return await self._requests[wanted].token(self._deadline)
+            ask = partial(self._credential.get_token, *scopes, **options)
+            self._requests[wanted] = asyncio.create_task(self._fetch(ask), name="fetch a token")
+            self._requests[wanted].add_done_callback(partial(self._forget, wanted))
+        request = self._requests[wanted]
+        with explained_for_identity():
+            async with asyncio.timeout(self._deadline):
+                # Unlike awaiting the task, this does not cancel it with its caller.
+                await asyncio.wait((request,))
+        if request.cancelled():
+            raise KeyUnavailable("the request for a token was broken off")
+        return request.result().token
 
     async def close(self) -> None:
         """End running requests, and close the connections to the identity endpoint."""
-        for request in list(self._requests.values()):
-            await request.aclose()
+        requests = list(self._requests.values())
+        for request in requests:
+            request.cancel()
+        await asyncio.gather(*requests, return_exceptions=True)
         await self._credential.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         await self.close()
 
-
-class _Request:
-    """One request for a token, shared by its callers."""
-
-    def __init__(self, ask: Callable[[], Awaitable["AccessToken"]], ended: Callable[[], object]) -> None:
-        self._answer: AccessToken | KeyUnavailable = KeyUnavailable("the request for a token was broken off")
-        # The task returns nothing, because the repr of a task shows its result.
-        self._task = asyncio.create_task(self._run(ask), name="fetch a token")
-        self._task.add_done_callback(lambda _: ended())
-
-    async def token(self, deadline: float) -> "AccessToken":
-        """Wait for the answer at most `deadline` seconds; raises `KeyUnavailable`."""
+    async def _fetch(self, ask: Callable[[], Awaitable["AccessToken"]]) -> _Answer:
         with explained_for_identity():
-            async with asyncio.timeout(deadline):
-                # Unlike awaiting the task, this does not cancel it with its caller.
-                await asyncio.wait((self._task,))
-        if isinstance(self._answer, KeyUnavailable):
-            raise KeyUnavailable(self._answer.detail, retry_after=self._answer.retry_after)
-        return self._answer
+            async with asyncio.timeout(self._patience):
+                return _Answer(await ask())
 
-    async def aclose(self) -> None:
-        """End the request."""
-        self._task.cancel()
-        await asyncio.wait((self._task,))
-
-    async def _run(self, ask: Callable[[], Awaitable["AccessToken"]]) -> None:
-        try:
-            with explained_for_identity():
-                self._answer = await ask()
-        except KeyUnavailable as failure:
-            self._answer = failure
-        except Exception as error:
-            # Its text might quote anything, a token included.
-            self._answer = KeyUnavailable(f"asking for a token failed with {type(error).__name__}")
+    def _forget(self, wanted: tuple[object, ...], request: asyncio.Task[_Answer]) -> None:
+        del self._requests[wanted]
+        if not request.cancelled():
+            # All callers may have left: asyncio would log an exception that nobody looked at.
+            request.exception()
 
 
 def open_identity(
     client_id: str | None = None, *, deadline: float = 3.0, patience: float = 15.0
 ) -> ManagedIdentity:
-    """Make the credential of the system-assigned identity, or of the user-assigned one with this client id.
-
-    Imports the SDK, which takes some 0.3 s: call it once in a process, where the app is built.
-    """
+    """Make the system-assigned identity, or the user-assigned one. The SDK takes some 0.3 s to import."""
     from azure.identity.aio import ManagedIdentityCredential
 
     credential = ManagedIdentityCredential(
@@ -142,8 +114,8 @@ def _require_token(response: "PipelineResponse[Any, Any]") -> None:
 
 
 def _has_token(body: str) -> bool:
-    try:
+    # A function of its own, so that the frame which raises has no variable with the token.
+    with suppress(ValueError):
         answer = json.loads(body)
-    except ValueError:
-        return False
-    return isinstance(answer, dict) and {"access_token", "expires_on", "resource"} <= answer.keys()
+        return isinstance(answer, dict) and {"access_token", "expires_on", "resource"} <= answer.keys()
+    return False

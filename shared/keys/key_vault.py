@@ -34,11 +34,7 @@ class KeyVaultSecrets:
 
 
 def open_key_vault(vault_url: str, identity: ManagedIdentity, *, deadline: float = 3.0) -> KeyVaultSecrets:
-    """Make the client of the vault at `https://NAME.vault.azure.net`.
-
-    The SDK calls over TLS only, and refuses a challenge that names another domain than the vault's own.
-    Imports the SDK, which takes some 0.2 s: call it once in a process, where the app is built.
-    """
+    """Make the client of a vault. The SDK takes some 0.2 s to import, and calls over TLS only."""
     from azure.keyvault.secrets.aio import SecretClient
 
     client = SecretClient(vault_url, identity, permit_redirects=False, **SDK_OPTIONS)

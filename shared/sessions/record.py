@@ -31,9 +31,7 @@ class Step(StrEnum):
 class SessionRecord:
     """One session. Times are unix milliseconds. It holds no image, no auth token and no raw device id.
 
-    `token_hash` is the SHA-256 of the auth token, `device` a pseudonym, `region` the region that made the session,
-    `reads` the times of the upstream reads that count against `THROTTLE_RESULT`. Once the status is final, the result
-    never changes.
+    `device` is a pseudonym; `reads` are the times of the upstream reads that count against `THROTTLE_RESULT`.
     """
 
     session_id: str
@@ -80,10 +78,9 @@ class SessionRecord:
         return same_token and self.principal == principal
 
     def matches_digest(self, sent: str | None) -> bool | None:
-        """Whether the phone's digest equals the result's. None if the phone sent none, or there is no result yet.
+        """Whether the phone's digest equals the result's; None if the phone sent none, or there is no result yet.
 
-        If they differ, the traffic between phone and Face was changed on its way, and the result cannot be trusted
-        (azure-ai-vision-sdk, flutter sample, step 3.7).
+        If they differ, the result was changed on its way (azure-ai-vision-sdk, flutter sample, step 3.7).
         """
         if sent is None or self.status is not SessionStatus.RESULT_AVAILABLE:
             return None
@@ -103,7 +100,10 @@ class SessionRecord:
 
     def audit(self) -> tuple[AuditEntry, ...]:
         """The history as audit entries, with the outcome in the entry of its step. Ids count from 1."""
-        return tuple(self._audited(number, at, step) for number, (at, step) in enumerate(self.history, 1))
+        entries = [AuditEntry(number, at, step.value) for number, (at, step) in enumerate(self.history, 1)]
+        return tuple(
+            self._with_outcome(entry) if entry.event == Step.COMPLETED else entry for entry in entries
+        )
 
     def with_result(self, result: SessionResult, now: int) -> "SessionRecord":
         """The record after Face answered. A closed record stays as it is."""
@@ -136,9 +136,8 @@ class SessionRecord:
     def gone(self, now: int) -> "SessionRecord":
         """The record after Face answered that it does not know the session.
 
-        Raises `UpstreamFailure` while Face still has to know it: Face keeps a session for 48 hours, and the broker
-        deletes one only after it wrote that the session is closed. So read the record again, after Face answered,
-        before calling this.
+        Raises `UpstreamFailure` while Face still has to know it: the broker deletes a session only after it wrote
+        that the session is closed. So read the record again, after Face answered, before calling this.
         """
         if not (self.closed or self._is_over(now)):
             raise UpstreamFailure("Face does not know the session: is this the resource that made it?")
@@ -158,18 +157,9 @@ class SessionRecord:
             return self
         return replace(self, deleted_upstream=True).noted(Step.DELETED_UPSTREAM, now)
 
-    def _audited(self, number: int, at: int, step: Step) -> AuditEntry:
-        if step is not Step.COMPLETED:
-            return AuditEntry(number, at, step.value)
-        return AuditEntry(
-            number,
-            at,
-            step.value,
-            request_id=self.upstream_request_id,
-            decision=self.decision,
-            failure=self.failure,
-            digest=self.digest,
-        )
+    def _with_outcome(self, entry: AuditEntry) -> AuditEntry:
+        outcome = replace(entry, decision=self.decision, failure=self.failure, digest=self.digest)
+        return replace(outcome, request_id=self.upstream_request_id)
 
     def _is_over(self, now: int) -> bool:
         return now > self.token_expires_at + EXPIRY_GRACE_MS

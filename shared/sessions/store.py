@@ -1,9 +1,9 @@
 """Session records in the entity store."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 from shared.errors import EntityChanged, SessionNotFound, StorageUnavailable
 from shared.face.model import Failure, LivenessDecision, SessionStatus
@@ -11,8 +11,26 @@ from shared.sessions.record import SessionRecord, Step
 from shared.storage.port import Entity, EntityStore, Table, Value
 
 _DAY_MS = 86_400_000
-_TIMES_WHILE_OWED = 2
 _TRIES = 5
+_COLUMNS: Mapping[str, Callable[[Value], Any]] = {
+    "token_hash": str,
+    "device": str,
+    "created_at": int,
+    "token_expires_at": int,
+    "principal": str,
+    "client_reference": str,
+    "face_api_version": str,
+    "region": str,
+    "traceparent": str,
+    "digest": str,
+    "attempts": int,
+    "completed_at": int,
+    "upstream_request_id": str,
+    "revoked": bool,
+    "published_at": int,
+    "deleted_upstream": bool,
+}
+"""The fields of a record that a row holds as they are; None is an absent column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +42,9 @@ class Stored:
 
 
 class Sessions:
-    """Reads and writes session records. A record is kept for `retention_days` after its creation.
+    """Reads and writes session records, which are kept for `retention_days` after their creation.
 
-    One whose event is not published yet is kept twice as long, so that an operator has time to find out why.
+    Twice as long while the event is not published, so that an operator has time to find out why.
     """
 
     def __init__(self, store: EntityStore, retention_days: int) -> None:
@@ -54,10 +72,7 @@ class Sessions:
         await self._store.delete(Table.SESSIONS, session_id)
 
     async def put_off(self, stored: Stored, due: int) -> bool:
-        """Extend the expiry of a row if retention was raised since it was written; True if that was done.
-
-        `due` is the row's expiry. Raises `EntityChanged`.
-        """
+        """Extend the expiry `due` of a row if retention was raised since; True if so. Raises `EntityChanged`."""
         renewed = self._to_entity(stored.record, stored.etag)
         if renewed.expires_at <= due:
             return False
@@ -88,7 +103,7 @@ class Sessions:
 def from_entity(entity: Entity) -> Stored:
     """Read a record; raises `StorageUnavailable` for a row that is not a record."""
     try:
-        return Stored(_to_record(entity.key, dict(entity.values)), entity.etag)
+        return Stored(_to_record(entity.key, entity.values), entity.etag)
     except (KeyError, TypeError, ValueError) as fault:
         raise StorageUnavailable("a session record cannot be read", lasting=True) from fault
 
@@ -100,63 +115,31 @@ def retention_days_of(entity: Entity) -> int:
 
 
 def _times_kept(record: SessionRecord) -> int:
-    return _TIMES_WHILE_OWED if record.owes_event else 1
+    return 2 if record.owes_event else 1
 
 
 def _to_values(record: SessionRecord) -> dict[str, Value]:
     values: dict[str, Value | None] = {
-        "token_hash": record.token_hash,
-        "device": record.device,
-        "created_at": record.created_at,
-        "token_expires_at": record.token_expires_at,
-        "principal": record.principal,
-        "client_reference": record.client_reference,
-        "face_api_version": record.face_api_version,
-        "region": record.region,
-        "traceparent": record.traceparent,
+        **{name: getattr(record, name) for name in _COLUMNS},
         "status": record.status.value,
         "decision": record.decision.value if record.decision else None,
-        "digest": record.digest,
-        "attempts": record.attempts,
         "failure_code": record.failure.code if record.failure else None,
         "failure_message": record.failure.message if record.failure else None,
-        "completed_at": record.completed_at,
-        "upstream_request_id": record.upstream_request_id,
-        "revoked": record.revoked,
-        "published_at": record.published_at,
-        "deleted_upstream": record.deleted_upstream,
         "reads": json.dumps(record.reads) if record.reads else None,
         "history": json.dumps(record.history),
     }
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _to_record(session_id: str, values: dict[str, Value]) -> SessionRecord:
-    decision = values.get("decision")
-    failure_code = values.get("failure_code")
+def _to_record(session_id: str, values: Mapping[str, Value]) -> SessionRecord:
+    plain = {name: kind(values[name]) for name, kind in _COLUMNS.items() if name in values}
+    has_failure = "failure_code" in values
     return SessionRecord(
         session_id=session_id,
-        token_hash=str(values["token_hash"]),
-        device=str(values["device"]),
-        created_at=int(values["created_at"]),
-        token_expires_at=int(values["token_expires_at"]),
-        principal=cast("str | None", values.get("principal")),
-        client_reference=cast("str | None", values.get("client_reference")),
-        face_api_version=str(values["face_api_version"]),
-        region=str(values.get("region", "unknown")),
-        traceparent=cast("str | None", values.get("traceparent")),
+        **{"region": "unknown"} | plain,
         status=SessionStatus(str(values["status"])),
-        decision=LivenessDecision(str(decision)) if decision is not None else None,
-        digest=cast("str | None", values.get("digest")),
-        attempts=int(values["attempts"]),
-        failure=Failure(str(failure_code), str(values["failure_message"]))
-        if failure_code is not None
-        else None,
-        completed_at=cast("int | None", values.get("completed_at")),
-        upstream_request_id=cast("str | None", values.get("upstream_request_id")),
-        revoked=bool(values["revoked"]),
-        published_at=cast("int | None", values.get("published_at")),
-        deleted_upstream=bool(values["deleted_upstream"]),
+        decision=LivenessDecision(str(values["decision"])) if "decision" in values else None,
+        failure=Failure(str(values["failure_code"]), str(values["failure_message"])) if has_failure else None,
         reads=tuple(json.loads(str(values.get("reads", "[]")))),
         history=tuple((int(at), Step(step)) for at, step in json.loads(str(values["history"]))),
     )

@@ -6,11 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from collect_result.use_case import MAX_FAILURES
-from local.queues import MemorySource, queue_pump
 from shared.app import install
-from shared.errors import EventsUnavailable, StorageUnavailable
-from shared.queues.message import CollectMessage, Reason
+from shared.errors import StorageUnavailable
+from shared.queues.message import CollectMessage
 from tests.collect_result.draining import collect_all, deliver, memory_queue, waiting_messages
 from tests.support.broker import running_broker
 from tests.support.publisher import FakePublisher
@@ -31,26 +29,6 @@ async def test_unusable_message_is_raised_and_logged(caplog: pytest.LogCaptureFi
             "reason": "the message names no session",
         }
         assert waiting_messages(broker) == []
-
-
-async def test_message_that_is_given_up_is_kept_as_poison() -> None:
-    """The host delivers it again some times, as every message that raises."""
-    async with running_broker() as broker:
-        session = await broker.created("sim-realface")
-        await broker.perform(session)
-        publisher = FakePublisher()
-        publisher.fail("publish", *[EventsUnavailable("too large", lasting=True)] * 8)
-        install(replace(broker.app, publisher=publisher))
-        queue = memory_queue(broker)
-        queue.messages.clear()
-        message = CollectMessage(session["sessionId"], Reason.SWEEP, attempt=MAX_FAILURES - 1)
-        await queue.send(message.to_text(), 0)
-        source = MemorySource(queue)
-        options = {"extensions": {"queues": {"maxDequeueCount": 8}}}
-
-        delivered = await queue_pump(broker.app, broker.host, options, source=source).drain()
-
-        assert (delivered, len(queue.messages), len(source.poisoned.messages)) == (8, 0, 1)
 
 
 @pytest.mark.parametrize("way", ["sweep", "poll"])

@@ -1,13 +1,11 @@
 """A collector over the doubles of store, queue, Face and publisher."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
 
 from collect_result.use_case import collect_result
 from create_session.use_case import CreateCommand, create_session
 from shared.access import Caller
-from shared.app import App, build
-from shared.errors import StorageUnavailable
+from shared.app import build
 from shared.face.model import (
     Failure,
     LivenessDecision,
@@ -19,11 +17,9 @@ from shared.face.model import (
 from shared.queues.memory import MemoryQueue, QueuedMessage
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord
-from shared.sessions.store import Stored
 from shared.settings import Settings
 from tests.support.broker import environment
 from tests.support.fake_face import FakeFace
-from tests.support.intercepted import Call
 from tests.support.publisher import FakePublisher
 from tests.support.queue import FakeQueue
 from tests.support.store import FakeStore
@@ -52,14 +48,8 @@ class Workshop:
         self.store = FakeStore()
         self.publisher = FakePublisher()
         self.queue = FakeQueue(MemoryQueue(self.clock))
-        self._settings = settings
-        self.app = self.app_in("westeurope")
-
-    def app_in(self, region: str) -> App:
-        """An app in a region of this name, over the same doubles."""
-        mapping = environment("http://127.0.0.1:9", BROKER_REGION=region, **self._settings)
-        return build(
-            Settings.from_mapping(mapping),
+        self.app = build(
+            Settings.from_mapping(environment("http://127.0.0.1:9", BROKER_REGION="westeurope", **settings)),
             clock=self.clock,
             face=self.face,
             store=self.store,
@@ -94,17 +84,6 @@ class Workshop:
             await collect_result(self.app, CollectMessage.from_text(message.text))
             self.queue.inner.finish(message)
 
-    def store_fails_after(self, calls: int) -> None:
-        """Let the store fail from its call with this number on."""
-        down_from = self.store.count() + calls
-
-        async def around(call: Call, effect: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - of any call.
-            if self.store.count() > down_from:
-                raise StorageUnavailable("the store is down")
-            return await effect()
-
-        self.store.around = around
-
     @property
     def messages(self) -> list[QueuedMessage]:
         """The messages in the queue."""
@@ -125,10 +104,6 @@ class Workshop:
         """The types of the published events."""
         return [event["type"] for event in self.publisher.events]
 
-    async def stored(self, session_id: str) -> Stored:
-        """The record of a session."""
-        return await self.app.sessions.reload(session_id)
-
     async def change(self, session_id: str, change: Callable[[SessionRecord], SessionRecord]) -> None:
         """Change a record, as another function of the broker does."""
-        await self.app.sessions.change(await self.stored(session_id), change)
+        await self.app.sessions.change(await self.app.sessions.reload(session_id), change)

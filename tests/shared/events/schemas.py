@@ -39,32 +39,21 @@ def parts_of(schema: object) -> Iterator[Mapping[str, Any]]:
         yield from parts_of(child)
 
 
-_REGIONS = st.sampled_from([*REGION_NAMES, "local", "our-own-name"])
 _IDENTIFIERS = st.from_regex(r"[0-9A-Za-z._:-]{1,128}", fullmatch=True)
 _TIMES = st.integers(1_500_000_000_000, 4_000_000_000_000)
 _DIGESTS = st.from_regex(r"[0-9A-Fa-f]{64}", fullmatch=True)
 
+_DONE = st.just(SessionStatus.RESULT_AVAILABLE)
+_FAILURES = st.builds(
+    Failure, _IDENTIFIERS, st.text(st.characters(exclude_categories=["C", "Z"]), max_size=256)
+)
+_OUTCOME = {"status": _DONE, "digest": st.none() | _DIGESTS, "request_id": st.none() | _IDENTIFIERS}
+
 decisions = st.builds(
-    SessionResult,
-    status=st.just(SessionStatus.RESULT_AVAILABLE),
-    attempts=st.integers(1, 3),
-    decision=st.sampled_from(LivenessDecision),
-    digest=st.none() | _DIGESTS,
-    request_id=st.none() | _IDENTIFIERS,
+    SessionResult, attempts=st.integers(1, 3), decision=st.sampled_from(LivenessDecision), **_OUTCOME
 )
-failures = st.builds(
-    SessionResult,
-    status=st.just(SessionStatus.RESULT_AVAILABLE),
-    attempts=st.integers(0, 3),
-    failure=st.builds(
-        Failure, _IDENTIFIERS, st.text(st.characters(exclude_categories=["C", "Z"]), max_size=256)
-    ),
-    digest=st.none() | _DIGESTS,
-    request_id=st.none() | _IDENTIFIERS,
-)
-started = st.builds(
-    SessionResult, status=st.just(SessionStatus.STARTED), attempts=st.integers(0, 3), request_id=_IDENTIFIERS
-)
+failures = st.builds(SessionResult, attempts=st.integers(0, 3), failure=_FAILURES, **_OUTCOME)
+started = st.builds(SessionResult, status=st.just(SessionStatus.STARTED), attempts=st.integers(0, 3))
 
 
 @st.composite
@@ -82,7 +71,7 @@ def new_records(draw: st.DrawFn) -> SessionRecord:
         ),
         client_reference=draw(st.none() | st.from_regex(r"[A-Za-z0-9._:-]{1,128}", fullmatch=True)),
         face_api_version=draw(st.sampled_from(API_VERSIONS)),
-        region=draw(_REGIONS),
+        region=draw(st.sampled_from([*REGION_NAMES, "our-own-name"])),
         traceparent=draw(st.none() | st.builds(continued, st.none())),
     )
 

@@ -19,13 +19,18 @@ CANARY = "CANARY"
 
 def key_vault_error(status: int, code: str, inner: str = "") -> web.Response:
     """Answer an error in Key Vault's shape; its message has line breaks, as that of a 403 has."""
-    error: dict[str, Any] = {
-        "code": code,
-        "message": f"Something about {code}.\r\nVault: kv;location=westeurope\r\n",
-    }
+    message = f"Something about {code}.\r\nVault: kv;location=westeurope\r\n"
+    error: dict[str, Any] = {"code": code, "message": message}
     if inner:
         error["innererror"] = {"code": inner}
     return web.json_response({"error": error}, status=status)
+
+
+def set_event() -> asyncio.Event:
+    """An event that is set."""
+    event = asyncio.Event()
+    event.set()
+    return event
 
 
 @dataclass
@@ -39,14 +44,10 @@ class FakeIdentity:
     header: str = f"{CANARY}-identity-header"
     client_ids: frozenset[str] = frozenset()
     fresh: bool = True
-    lifetime: int = 86_400
     answer: tuple[int, str] | None = None
     calls: list[Mapping[str, str]] = field(default_factory=list)
     tokens: dict[str, str] = field(default_factory=dict)
-    open: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self.open.set()
+    open: asyncio.Event = field(default_factory=set_event)
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -72,23 +73,18 @@ class FakeIdentity:
         return None
 
     def _issue(self, resource: str) -> web.Response:
-        token = self._new_token(len(self.calls) if self.fresh else 0)
-        self.tokens[token] = resource
-        expires_on = str(int(time.time()) + self.lifetime)
-        return web.json_response(
-            {
-                "access_token": token,
-                "expires_on": expires_on,
-                "resource": resource,
-                "token_type": "Bearer",
-                "client_id": "cccccccc-0000-0000-0000-000000000000",
-            }
-        )
-
-    def _new_token(self, number: int) -> str:
-        claims = {"appid": "an-app", "tid": TENANT, "oid": "an-object", "number": number}
+        claims = {"appid": "an-app", "tid": TENANT, "number": len(self.calls) if self.fresh else 0}
         body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
-        return f"{CANARY}header.{body}.{CANARY}signature{number}"
+        token = f"{CANARY}header.{body}.{CANARY}signature"
+        self.tokens[token] = resource
+        expires_on = str(int(time.time()) + 86_400)
+        answer = {
+            "access_token": token,
+            "expires_on": expires_on,
+            "resource": resource,
+            "token_type": "Bearer",
+        }
+        return web.json_response(answer)
 
 
 @dataclass
@@ -107,11 +103,7 @@ class FakeVault:
     challenges: int = 0
     hung_up: int = 0
     hang_up: bool = False
-    open: asyncio.Event = field(default_factory=asyncio.Event)
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self.open.set()
+    open: asyncio.Event = field(default_factory=set_event)
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -128,7 +120,6 @@ class FakeVault:
             self.challenges += 1
             return self._challenge()
         self.reads += 1
-        self.asked.set()
         await self.open.wait()
         return self._answer(request.match_info["name"])
 
@@ -153,10 +144,7 @@ class FakeVault:
             return web.Response(body=self.raw, content_type="application/json")
         if name not in self.secrets:
             return key_vault_error(404, "SecretNotFound")
+        identifier = f"https://kv.vault.azure.net/secrets/{name}/0123456789abcdef0123456789abcdef"
         return web.json_response(
-            {
-                "value": self.secrets[name],
-                "id": f"https://kv.vault.azure.net/secrets/{name}/0123456789abcdef0123456789abcdef",
-                "attributes": {"enabled": True, "created": 1_700_000_000, "updated": 1_700_000_000},
-            }
+            {"value": self.secrets[name], "id": identifier, "attributes": {"enabled": True}}
         )

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.errors import KeyUnavailable
-from shared.keys.cache import CachedSecret, Lifetimes
+from shared.keys import cache as module
+from shared.keys.cache import CachedSecret
 from shared.keys.secret import Secret
 from tests.shared.keys.fake_secret import HOUR, MINUTE, SECOND, FakeSecret, settle
 from tests.support.time import FakeClock
@@ -35,18 +36,6 @@ async def revealed(cache: CachedSecret) -> str:
     return (await cache.get()).reveal()
 
 
-async def test_one_read_serves_all_callers(cache: CachedSecret, secret: FakeSecret) -> None:
-    """A thousand callers at once wait for one read, and later ones get its value from memory."""
-    secret.gate.clear()
-    waiting = [asyncio.create_task(revealed(cache)) for _ in range(1000)]
-    await settle()
-    secret.gate.set()
-
-    assert set(await asyncio.gather(*waiting)) == {"key-1"}
-    assert await revealed(cache) == "key-1"
-    assert secret.count() == 1
-
-
 async def test_old_value_is_served_while_it_is_refreshed(
     cache: CachedSecret, secret: FakeSecret, clock: FakeClock
 ) -> None:
@@ -63,11 +52,7 @@ async def test_old_value_is_served_while_it_is_refreshed(
 
 
 @pytest.mark.parametrize(
-    ("drawn", "refreshed_at"),
-    [
-        pytest.param(0.0, 13 * MINUTE + 30 * SECOND, id="a tenth less"),
-        pytest.param(1.0, 16 * MINUTE + 30 * SECOND, id="a tenth more"),
-    ],
+    ("drawn", "refreshed_at"), [(0.0, 13 * MINUTE + 30 * SECOND), (1.0, 16 * MINUTE + 30 * SECOND)]
 )
 async def test_refreshes_are_spread(
     secret: FakeSecret, clock: FakeClock, drawn: float, refreshed_at: int
@@ -100,35 +85,6 @@ async def test_age_counts_from_the_start_of_the_read(
     assert secret.count() == 2
 
 
-async def test_value_is_served_for_a_day_without_the_vault(
-    cache: CachedSecret, secret: FakeSecret, clock: FakeClock
-) -> None:
-    """After 24 hours there is none."""
-    await cache.get()
-    secret.break_down()
-    for _ in range(23):
-        clock.advance_ms(HOUR)
-        assert await revealed(cache) == "key-1"
-        await settle()
-    clock.advance_ms(HOUR)
-    with pytest.raises(KeyUnavailable, match="the vault is down"):
-        await cache.get()
-
-
-async def test_outage_costs_and_logs_two_reads_a_minute(
-    cache: CachedSecret, secret: FakeSecret, clock: FakeClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    """However many requests there are; an alert sees each quarter of an hour."""
-    await cache.get()
-    secret.break_down()
-    clock.advance_ms(15 * MINUTE)
-    for _ in range(15 * 60):
-        await cache.get()
-        await settle()
-        clock.advance_ms(SECOND)
-    assert (secret.count(), len(events(caplog))) == (1 + 30, 30)
-
-
 async def test_each_failed_read_is_logged_and_the_recovery_once(
     cache: CachedSecret, secret: FakeSecret, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -159,20 +115,6 @@ async def test_each_failed_read_is_logged_and_the_recovery_once(
     ]
 
 
-async def test_cold_start_without_the_vault_fails_for_all(cache: CachedSecret, secret: FakeSecret) -> None:
-    """One failed read tells every waiting caller when to come back."""
-    secret.break_down()
-    secret.gate.clear()
-    waiting = [asyncio.create_task(cache.get()) for _ in range(1000)]
-    await settle()
-    secret.gate.set()
-    failures = await asyncio.gather(*waiting, return_exceptions=True)
-    told = {
-        (str(failure), failure.retry_after) for failure in failures if isinstance(failure, KeyUnavailable)
-    }
-    assert (told, secret.count()) == ({("the vault is down", 5.0)}, 1)
-
-
 async def test_failed_first_read_is_remembered_for_five_seconds(
     cache: CachedSecret, secret: FakeSecret, clock: FakeClock
 ) -> None:
@@ -188,111 +130,28 @@ async def test_failed_first_read_is_remembered_for_five_seconds(
     assert await revealed(cache) == "key-1"
 
 
-@pytest.mark.parametrize("callers", [1, 2])
-async def test_read_goes_on_when_its_first_caller_is_cancelled(
-    cache: CachedSecret, secret: FakeSecret, callers: int
+@pytest.mark.parametrize(("lifetime", "told"), [(HOUR, "the vault is down"), (0, "compare the clocks")])
+async def test_token_is_not_served_beyond_its_end(
+    clock: FakeClock, secret: FakeSecret, lifetime: int, told: str
 ) -> None:
-    """A phone that hangs up takes no key away, neither from another caller nor from the next one."""
-    secret.gate.clear()
-    first, *others = [asyncio.create_task(revealed(cache)) for _ in range(callers)]
-    await settle()
-    first.cancel()
-    await settle()
-    secret.gate.set()
-    await settle()
-    assert await asyncio.gather(*others, revealed(cache)) == ["key-1"] * callers
-    assert (first.cancelled(), secret.count()) == (True, 1)
-
-
-async def test_refused_value_is_replaced_by_one_forced_read(
-    cache: CachedSecret, secret: FakeSecret, clock: FakeClock
-) -> None:
-    """A thousand refusals of one key make one vault call. A late refusal of it gets the new key from memory."""
-    refused = await cache.get()
-    secret.value = "key-2"
-    secret.gate.clear()
-    waiting = [asyncio.create_task(cache.refresh(refused)) for _ in range(1000)]
-    await settle()
-    secret.gate.set()
-    assert {found.reveal() for found in await asyncio.gather(*waiting)} == {"key-2"}
-    clock.advance_ms(MINUTE)
-    assert (await cache.refresh(refused)).reveal() == "key-2"
-    assert (secret.count("read"), secret.count("reread")) == (1, 1)
-
-
-async def test_refusals_make_one_forced_read_in_half_a_minute(
-    cache: CachedSecret, secret: FakeSecret, clock: FakeClock
-) -> None:
-    """A key that Face always refuses costs two vault calls in 30 seconds, and one in each later 30."""
-    reads = []
-    for _ in range(60):
-        refused = await cache.get()
-        await asyncio.gather(*[cache.refresh(refused) for _ in range(20)])
-        reads.append(secret.count())
-        clock.advance_ms(SECOND)
-    assert reads == [2] * 30 + [3] * 30
-
-
-async def test_refusal_during_a_refresh_reads_again_if_that_brought_nothing_new(
-    cache: CachedSecret, secret: FakeSecret, clock: FakeClock
-) -> None:
-    """A read that began before the rotation does not stand for the forced one."""
-    refused = await cache.get()
-    clock.advance_ms(15 * MINUTE)
-    secret.gate.clear()
-    await cache.get()
-    waiting = [asyncio.create_task(cache.refresh(refused)) for _ in range(3)]
-    await settle()
-    assert (secret.count("read"), secret.count("reread")) == (2, 0)
-    secret.gate.set()
-    await asyncio.gather(*waiting)
-    assert (secret.count("read"), secret.count("reread")) == (2, 1)
-
-
-async def test_forced_read_that_fails_returns_the_refused_value(
-    cache: CachedSecret, secret: FakeSecret
-) -> None:
-    """The caller sees from the same value that there is nothing newer."""
-    refused = await cache.get()
-    secret.break_down()
-    assert await cache.refresh(refused) == refused
-    assert secret.count("reread") == 1
-
-
-async def test_refusal_with_an_empty_cache_reads_once(cache: CachedSecret, secret: FakeSecret) -> None:
-    """In a new process there is nothing to force."""
-    assert (await cache.refresh(Secret("key-0"))).reveal() == "key-1"
-    assert (secret.count("read"), secret.count("reread")) == (1, 0)
-
-
-async def test_token_is_not_served_beyond_its_end(clock: FakeClock, secret: FakeSecret) -> None:
-    """A token that has expired is never sent."""
+    """A token that came expired is a failure that is remembered, and names its reason."""
 
     async def read() -> Secret:
-        return Secret((await secret.read()).reveal(), expires_at=clock() + HOUR)
+        return Secret((await secret.read()).reveal(), expires_at=clock() + lifetime)
 
     cache = CachedSecret(read, name="token", clock=clock)
-    await cache.get()
-    secret.break_down()
-    clock.advance_ms(HOUR - 1)
-    assert await revealed(cache) == "key-1"
-    await settle()
-    clock.advance_ms(1)
-    with pytest.raises(KeyUnavailable, match="the vault is down"):
+    if lifetime:
         await cache.get()
-
-
-async def test_token_that_came_expired_is_a_remembered_failure(clock: FakeClock, secret: FakeSecret) -> None:
-    """A clock that is far off is named as the reason, and does not cause many calls."""
-
-    async def read() -> Secret:
-        return Secret((await secret.read()).reveal(), expires_at=clock() - 1)
-
-    cache = CachedSecret(read, name="token", clock=clock)
+        secret.break_down()
+        clock.advance_ms(lifetime - 1)
+        assert await revealed(cache) == "key-1"
+        await settle()
+        clock.advance_ms(1)
+    reads = secret.count()
     for _ in range(3):
-        with pytest.raises(KeyUnavailable, match="compare the clocks"):
+        with pytest.raises(KeyUnavailable, match=told):
             await cache.get()
-    assert secret.count() == 1
+    assert secret.count() == reads + (0 if lifetime else 1)
 
 
 async def test_success_ends_the_pause_after_a_failure(clock: FakeClock, secret: FakeSecret) -> None:
@@ -301,7 +160,7 @@ async def test_success_ends_the_pause_after_a_failure(clock: FakeClock, secret: 
     async def read() -> Secret:
         return Secret((await secret.read()).reveal(), expires_at=clock() + SECOND)
 
-    cache = CachedSecret(read, name="token", clock=clock, lifetimes=Lifetimes(soft=100))
+    cache = CachedSecret(read, name="token", clock=clock, soft_lifetime=100)
     refused = await cache.get()
     secret.break_down()
     clock.advance_ms(200)
@@ -355,6 +214,5 @@ async def test_closing_ends_the_read_and_its_callers(cache: CachedSecret, secret
 
 def test_production_lifetimes() -> None:
     """15 minutes soft, 24 hours hard, 30 seconds between retries and forced reads, 5 after a cold failure."""
-    assert Lifetimes() == Lifetimes(
-        soft=15 * MINUTE, hard=24 * HOUR, retry=30 * SECOND, negative=5 * SECOND, forced=30 * SECOND
-    )
+    assert (module.SOFT_LIFETIME, module.HARD_LIFETIME) == (15 * MINUTE, 24 * HOUR)
+    assert (module.RETRY_PAUSE, module.COLD_PAUSE, module.FORCED_PAUSE) == (30_000, 5_000, 30_000)

@@ -9,12 +9,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from shared.errors import KeyUnavailable
-from shared.keys.cache import CachedSecret, Lifetimes
+from shared.keys.cache import (
+    COLD_PAUSE,
+    FORCED_PAUSE,
+    HARD_LIFETIME,
+    RETRY_PAUSE,
+    SOFT_LIFETIME,
+    CachedSecret,
+)
 from shared.keys.secret import Secret
 from tests.shared.keys.fake_secret import HOUR, MINUTE, SECOND, settle
 from tests.support.time import FakeClock
-
-LIFETIMES = Lifetimes()
 
 SPANS = st.one_of(
     st.integers(1, 40 * SECOND),
@@ -43,7 +48,7 @@ class RecordingVault:
         self.gate.set()
 
     async def read(self) -> Secret:
-        pause = LIFETIMES.retry if self.age() < LIFETIMES.hard else LIFETIMES.negative
+        pause = RETRY_PAUSE if self.age() < HARD_LIFETIME else COLD_PAUSE
         self.hammered |= self.within(self.failed_at, pause)
         return await self.call()
 
@@ -91,7 +96,7 @@ class CachedSecretMachine(RuleBasedStateMachine):
         self.clock = FakeClock()
         self.vault = RecordingVault(self.clock)
         self.cache = CachedSecret(
-            self.vault.read, name="face-key", clock=self.clock, lifetimes=LIFETIMES, reread=self.vault.reread
+            self.vault.read, name="face-key", clock=self.clock, reread=self.vault.reread
         )
         self.waiting: dict[asyncio.Task[Secret], tuple[int, Secret | None]] = {}
 
@@ -119,12 +124,12 @@ class CachedSecretMachine(RuleBasedStateMachine):
     def check(self, task: asyncio.Task[Secret], asked_at: int, refused: Secret | None) -> None:
         if task.exception() is not None:
             assert isinstance(task.exception(), KeyUnavailable)
-            assert self.vault.age() >= LIFETIMES.hard, "refused with a value in hand"
+            assert self.vault.age() >= HARD_LIFETIME, "refused with a value in hand"
             return
         read_at = self.vault.known_since[task.result().reveal()]
-        assert self.clock() - read_at < LIFETIMES.hard, "served beyond its life"
+        assert self.clock() - read_at < HARD_LIFETIME, "served beyond its life"
         if task.result() == refused and read_at < asked_at:
-            assert self.vault.within(self.vault.forced, LIFETIMES.forced), (
+            assert self.vault.within(self.vault.forced, FORCED_PAUSE), (
                 "answered what was refused without a look"
             )
             assert not self.vault.under_way, "did not wait for the forced read"
@@ -136,13 +141,9 @@ class CachedSecretMachine(RuleBasedStateMachine):
             span = min(span, self.vault.starts[-1] + 3 * SECOND - self.clock())
         self.clock.advance_ms(span)
 
-    @rule()
-    def vault_goes_down(self) -> None:
-        self.vault.up = False
-
-    @rule()
-    def vault_comes_up(self) -> None:
-        self.vault.up = True
+    @rule(up=st.booleans())
+    def vault_goes_down_or_comes_up(self, up: bool) -> None:
+        self.vault.up = up
 
     @rule()
     def key_is_rotated(self) -> None:
@@ -156,9 +157,7 @@ class CachedSecretMachine(RuleBasedStateMachine):
     def requests_are_refused(self, ago: int, requests: int) -> None:
         refused = Secret(f"key-{max(1, self.vault.version - ago)}")
         for _ in range(requests):
-            in_use = (
-                self.vault.under_way or self.vault.newest == refused or self.vault.age() >= LIFETIMES.hard
-            )
+            in_use = self.vault.under_way or self.vault.newest == refused or self.vault.age() >= HARD_LIFETIME
             forced = len(self.vault.forced)
             self.ask(self.cache.refresh(refused), refused)
             assert in_use or len(self.vault.forced) == forced, "looked again for a key that is not in use"
@@ -183,35 +182,26 @@ class CachedSecretMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.vault.under_way)
     @rule()
     def a_young_value_comes_from_memory_and_an_old_one_is_replaced(self) -> None:
-        failed_lately = self.vault.within(self.vault.failed_at, LIFETIMES.retry)
+        failed_lately = self.vault.within(self.vault.failed_at, RETRY_PAUSE)
         starts = len(self.vault.starts)
-        if self.vault.age() < 0.9 * LIFETIMES.soft:
+        if self.vault.age() < 0.9 * SOFT_LIFETIME:
             self.ask(self.cache.get())
             assert len(self.vault.starts) == starts, "a young value was read again"
-        elif self.vault.age() >= 1.1 * LIFETIMES.soft and not failed_lately:
+        elif self.vault.age() >= 1.1 * SOFT_LIFETIME and not failed_lately:
             self.ask(self.cache.get())
             assert len(self.vault.starts) == starts + 1, "an old value was not read again"
 
     @invariant()
-    def one_vault_call_at_a_time(self) -> None:
-        assert self.vault.most_under_way <= 1
-
-    @invariant()
-    def forced_calls_are_far_apart(self) -> None:
+    def vault_is_spared(self) -> None:
         forced = self.vault.forced
-        assert all(later - earlier >= LIFETIMES.forced for earlier, later in itertools.pairwise(forced))
+        assert self.vault.most_under_way <= 1
+        assert all(later - earlier >= FORCED_PAUSE for earlier, later in itertools.pairwise(forced))
+        assert not self.vault.hammered, "no pause after a failure"
 
     @invariant()
-    def calls_pause_after_a_failure(self) -> None:
-        assert not self.vault.hammered
-
-    @invariant()
-    def no_call_ends_with_its_waiters(self) -> None:
+    def reads_do_not_depend_on_their_callers(self) -> None:
         assert self.vault.broken_off == 0
-
-    @invariant()
-    def who_waits_waits_for_a_call(self) -> None:
-        assert not self.waiting or self.vault.under_way
+        assert not self.waiting or self.vault.under_way, "a caller waits for nothing"
 
 
 TestCachedSecretMachine = CachedSecretMachine.TestCase

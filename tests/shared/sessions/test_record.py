@@ -35,62 +35,43 @@ pending = st.builds(
 steps = st.lists(st.tuples(available | pending, st.integers(0, 2_000_000)), max_size=8)
 
 
-@given(steps)
-def test_decision_once_final_never_changes(results: list[tuple[SessionResult, int]]) -> None:
-    """Whatever Face says later, the first final answer stands."""
+@given(steps, st.none() | st.text(max_size=70) | st.sampled_from([DIGEST, DIGEST.lower(), ""]))
+def test_final_result_never_changes_and_only_a_real_face_of_the_same_digest_passes(
+    results: list[tuple[SessionResult, int]], sent: str | None
+) -> None:
+    """Whatever Face says later, the first final answer stands; nothing but a settled `realface` ever passes."""
     record, settled = NEW, None
     for result, now in results:
         record = record.with_result(result, now)
-        if settled is not None:
-            assert record == settled
-        elif record.final:
-            settled = record
+        settled = settled or (record if record.final else None)
+        assert settled in (None, record)
 
-
-@given(steps, st.none() | st.text(max_size=70))
-def test_only_a_real_face_of_the_same_digest_passes(
-    results: list[tuple[SessionResult, int]], sent: str | None
-) -> None:
-    """Nothing else than a settled `realface`, without a failure or a digest that differs, ever passes."""
-    record = NEW
-    for result, now in results:
-        record = record.with_result(result, now)
-
-    expected = (
-        record.status is SessionStatus.RESULT_AVAILABLE
-        and record.decision is LivenessDecision.REALFACE
-        and record.failure is None
-        and (sent is None or (record.digest is not None and sent.lower() == record.digest.lower()))
-    )
-    assert record.passed(sent) == expected
+    matches = sent is None or (record.digest is not None and sent.lower() == record.digest.lower())
+    is_real = record.status is SessionStatus.RESULT_AVAILABLE and record.decision is LivenessDecision.REALFACE
+    assert record.passed(sent) == (is_real and record.failure is None and matches)
 
 
 @pytest.mark.parametrize(
-    ("sent", "expected"),
+    ("digest", "sent", "expected"),
     [
-        (None, None),
-        (DIGEST, True),
-        (DIGEST.lower(), True),
-        ("B" * 64, False),
-        ("", False),
-        (DIGEST[:-1], False),
+        (DIGEST, None, None),
+        (DIGEST, DIGEST, True),
+        (DIGEST, DIGEST.lower(), True),
+        (DIGEST, "B" * 64, False),
+        (DIGEST, "", False),
+        (DIGEST, DIGEST[:-1], False),
+        (None, DIGEST, False),
+        (None, "", False),
+        (None, None, None),
     ],
 )
-def test_digest_is_compared_whole_and_without_case(sent: str | None, expected: bool | None) -> None:
-    """A digest matches as a whole; hexadecimal digits have no case."""
-    result = SessionResult(SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, DIGEST)
+def test_digest_is_compared_whole_and_without_case(
+    digest: str | None, sent: str | None, expected: bool | None
+) -> None:
+    """A result without a digest cannot be the one that the phone saw."""
+    result = SessionResult(SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, digest)
 
     assert NEW.with_result(result, 2_000).matches_digest(sent) is expected
-
-
-def test_digest_sent_and_none_known_does_not_pass() -> None:
-    """A result without a digest cannot be the one that the phone saw."""
-    record = NEW.with_result(
-        SessionResult(SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE), 2_000
-    )
-
-    assert (record.matches_digest(DIGEST), record.passed(DIGEST), record.passed(None)) == (False, False, True)
-    assert (record.matches_digest(""), record.passed("")) == (False, False)
 
 
 @pytest.mark.parametrize(
@@ -111,27 +92,21 @@ def test_session_is_held_by_its_token_and_principal(
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"),
+    ("status", "late", "expected"),
     [
-        pytest.param(SessionStatus.NOT_STARTED, SessionStatus.EXPIRED, id="never started"),
-        pytest.param(SessionStatus.EXPIRED, SessionStatus.EXPIRED, id="said to be expired"),
-        pytest.param(SessionStatus.STARTED, SessionStatus.STARTED, id="started: a result may be on its way"),
+        (SessionStatus.NOT_STARTED, 1, SessionStatus.EXPIRED),
+        (SessionStatus.EXPIRED, 1, SessionStatus.EXPIRED),
+        (SessionStatus.EXPIRED, 0, SessionStatus.NOT_STARTED),
+        (SessionStatus.STARTED, 1, SessionStatus.STARTED),
     ],
 )
-def test_unfinished_session_after_its_grace(status: SessionStatus, expected: SessionStatus) -> None:
+def test_unfinished_session_after_its_grace(
+    status: SessionStatus, late: int, expected: SessionStatus
+) -> None:
     """What nobody can start any more is settled; what was started stays open: its result may still come."""
-    now = NEW.token_expires_at + EXPIRY_GRACE_MS + 1
+    now = NEW.token_expires_at + EXPIRY_GRACE_MS + late
 
-    record = NEW.with_result(SessionResult(status), now)
-
-    assert record.status is expected
-
-
-def test_session_within_its_grace_is_not_settled() -> None:
-    """A check that began in the token's last moment may still bring its result."""
-    record = NEW.with_result(SessionResult(SessionStatus.EXPIRED), NEW.token_expires_at + EXPIRY_GRACE_MS)
-
-    assert not record.final
+    assert NEW.with_result(SessionResult(status), now).status is expected
 
 
 def test_started_session_does_not_go_back() -> None:
