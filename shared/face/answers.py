@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -71,9 +72,9 @@ class ApiVersion:
     resource: str
     modes: tuple[LivenessMode, ...]
     can_send_results_to_client: bool
-    fixed_options: Mapping[str, object]
     read_result: Callable[[UpstreamResponse, str], SessionResult]
     read_audit: Callable[[UpstreamResponse, str], tuple[AuditEntry, ...]] | None
+    fixed_options: Mapping[str, object] = MappingProxyType({})
 
     def create_request(self, spec: SessionSpec) -> UpstreamRequest:
         """Build the request for a new session; the client names its device if `spec` does not."""

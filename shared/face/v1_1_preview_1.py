@@ -166,7 +166,6 @@ VERSION = ApiVersion(
     resource="detectLiveness/singleModal/sessions",
     modes=(LivenessMode.PASSIVE,),
     can_send_results_to_client=True,
-    fixed_options={},
     read_result=_read_result,
     read_audit=_read_audit,
 )

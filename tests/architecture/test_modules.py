@@ -69,7 +69,10 @@ def _is_constant(value: object) -> bool:
     if isinstance(value, tuple | frozenset):
         return all(map(_is_constant, value))
     if isinstance(value, dict | types.MappingProxyType):
-        return bool(value) and all(_is_constant(item) for pair in value.items() for item in pair)
+        # An empty dictionary is there to be filled.
+        return (bool(value) or not isinstance(value, dict)) and all(
+            _is_constant(item) for pair in value.items() for item in pair
+        )
     if isinstance(value, types.BuiltinFunctionType | types.MethodType):
         # A method of an object keeps the object.
         return isinstance(value.__self__, types.ModuleType | type)
