@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -61,14 +61,19 @@ def wrong_python(running: tuple[int, int]) -> str | None:
 def app_files(*, uncommitted: bool = False) -> list[str]:
     """Return the app's files, relative to the repository. A file that git does not track is not deployed."""
     untracked = ("--others", "--exclude-standard") if uncommitted else ()
-    listed = _git("ls-files", "--cached", *untracked).splitlines()
-    files = [path for path in listed if (ROOT / path).is_file()]
+    listed = git("ls-files", "--cached", *untracked).splitlines()
+    return sorted(deployed(path for path in listed if (ROOT / path).is_file()))
+
+
+def deployed(paths: Iterable[str]) -> set[str]:
+    """Return the paths that `.funcignore` does not match. Its patterns are those of git, so git matches them."""
+    files = set(paths)
     # In an empty repository, because this one has patterns of its own.
     with tempfile.TemporaryDirectory() as empty:
-        _git("init", "--quiet", empty)
+        git("init", "--quiet", empty)
         repository = ("-C", empty, "-c", f"core.excludesFile={ROOT / '.funcignore'}")
-        ignored = _git(*repository, "check-ignore", "--no-index", "--stdin", stdin="\n".join(files))
-    return sorted(set(files) - set(ignored.splitlines()))
+        ignored = git(*repository, "check-ignore", "--no-index", "--stdin", stdin="\n".join(files))
+    return files - set(ignored.splitlines())
 
 
 def dependencies() -> dict[str, bytes]:
@@ -100,7 +105,8 @@ def write_zip(output: Path, files: Mapping[str, bytes]) -> None:
             package.writestr(entry, files[name])
 
 
-def _git(*arguments: str, stdin: str = "") -> str:
+def git(*arguments: str, stdin: str = "") -> str:
+    """Run git in the repository, and return what it writes; raises `SystemExit` where it fails."""
     # In a hook, git's own variables name the repository, whatever the folder.
     git = ("env", "-u", "GIT_DIR", "-u", "GIT_INDEX_FILE", "-u", "GIT_WORK_TREE", "git")
     run = subprocess.run(  # noqa: S603 - git, and arguments of this file.
