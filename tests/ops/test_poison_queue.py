@@ -8,22 +8,15 @@ from pathlib import Path
 import pytest
 from azure.storage.queue.aio import QueueClient
 
-from ops.credentials import STORAGE, OperatorCredential
+from ops.credentials import OperatorCredential
 from ops.exits import CommandFailed
 from ops.poison_queue import AzurePoisonQueue, PoisonMessage
 from tests.ops.shell import collect_message
 from tests.support.azurite import Azurite, StubCredential
 
 
-@pytest.fixture
-def stub() -> StubCredential:
-    return StubCredential()
-
-
 @pytest.fixture(params=["key", "login"])
-async def client(
-    request: pytest.FixtureRequest, stub: StubCredential, tmp_path: Path
-) -> AsyncIterator[QueueClient]:
+async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[QueueClient]:
     """The client of a queue that does not exist yet, which leaves texts as they are."""
     name = f"q{secrets.token_hex(6)}"
     if request.param == "key":
@@ -37,7 +30,7 @@ async def client(
         opened = QueueClient(
             secured.endpoint("queue"),
             name,
-            credential=OperatorCredential(stub),
+            credential=OperatorCredential(StubCredential()),
             connection_verify=str(authority),
         )
     async with opened:
@@ -123,12 +116,3 @@ async def test_message_taken_by_another_operator_is_named(client: QueueClient) -
 
     with pytest.raises(CommandFailed, match=f"another operator took message {message_id}"):
         await AzurePoisonQueue(client).take_each(lose)
-
-
-@pytest.mark.parametrize("client", ["login"], indirect=True)
-async def test_one_token_serves_all_requests(client: QueueClient, stub: StubCredential) -> None:
-    """The Azure CLI takes seconds for each."""
-    await fill(client, 1)
-    await AzurePoisonQueue(client).take_each(remove)
-
-    assert stub.scopes == [STORAGE]

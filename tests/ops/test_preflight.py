@@ -4,20 +4,17 @@ import asyncio
 import sys
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ops.azure_cli import AskFailed
-from ops.broker_client import Answer
-from ops.broker_client import Broker as Client
-from ops.deployment_plan import Plan, parameter_file
-from ops.preflight import broker_findings, report
-from ops.preflight_checks import CHECKS, Account, Finding, run_checks
+from ops.deployment_plan import INFRA, Plan
+from ops.preflight import report
+from ops.preflight_checks import Account, Finding, run_checks
 from tests.infra.arm_snapshot import Snapshot
-from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, Bicep, parameters_of
+from tests.infra.bicep_compiler import Bicep
 from tests.ops.shell import Ended, run_command
 from tests.support.broker import FUNCTION_KEY, Broker
 from tests.support.easy_auth import guarded
@@ -183,18 +180,6 @@ def test_deleted_face_account_that_is_restored_is_no_problem(plan: Plan) -> None
     assert run_checks(azure, ACCOUNT, Plan(resources)) == []
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_each_environment_has_its_parameter_file(environment: str) -> None:
-    """The preflight and the tests of the templates use the same files."""
-    assert parameter_file(INFRA, environment) == parameters_of(environment)
-    assert parameter_file(INFRA, environment).exists()
-
-
-def test_every_check_is_described() -> None:
-    """The name of a check becomes a sentence where Azure does not answer."""
-    assert all("_" in check.__name__ and check.__doc__ for check in CHECKS)
-
-
 class MadeUpCli:
     """A program `az` that answers as `FakeAzure`, and notes what it is asked."""
 
@@ -332,21 +317,6 @@ async def test_failed_dependency_is_named_with_what_to_do(
     assert ended.lines[0].startswith("problem  face: UpstreamUnauthorized")
     assert ended.lines[1].strip().startswith("check that the key in the vault belongs to this Face account")
     assert ended.errors == ["ops: the broker is not ready: 1 problem"]
-
-
-@dataclass(frozen=True, slots=True)
-class Refusing(Client):
-    """A broker that answers each request with an error of the contract."""
-
-    def call(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
-        return Answer(503, {}, {"error": {"code": "KeyUnavailable", "message": "Try again."}})
-
-
-def test_answer_without_dependencies_is_a_problem() -> None:
-    """An error in their place does not say that they work."""
-    [finding] = broker_findings(Refusing("http://127.0.0.1:1"), FUNCTION_KEY)
-
-    assert finding.what.startswith("the broker does not tell whether it is ready: 503 KeyUnavailable")
 
 
 async def test_wrong_function_key_is_a_problem(broker: Broker, capsys: pytest.CaptureFixture[str]) -> None:
