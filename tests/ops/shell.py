@@ -12,7 +12,7 @@ import pytest
 
 from ops.command_line import main
 from ops.connections import Connections
-from ops.poison_queue import Handle, PoisonMessage
+from ops.poison_queue import Handle, PoisonMessage, PoisonQueue
 from shared.face.model import LivenessDecision, SessionStatus
 from shared.queues.memory import MemoryQueue
 from shared.queues.message import CollectMessage, Reason
@@ -57,8 +57,8 @@ class Ended:
 
 
 @dataclass
-class FakePoisonQueue:
-    """A `PoisonQueue` in a list."""
+class FakePoisonQueue(PoisonQueue):
+    """The poison queue in a list."""
 
     messages: list[PoisonMessage] = field(default_factory=list)
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from ops.events import Republication
-from ops.exits import CommandFailed
-from ops.output import Output
+from ops.output import CommandFailed, Output
 from shared.errors import EventsUnavailable
 from shared.events.cloud_event import event_of
 from shared.sessions.record import Step

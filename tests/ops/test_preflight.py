@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ops.azure_cli import AskFailed
+from ops.azure_cli import AskFailed, AzureCli
 from ops.deployment_plan import INFRA, Plan
 from ops.preflight import report
 from ops.preflight_checks import Account, Finding, run_checks
@@ -66,10 +66,11 @@ GOOD: Mapping[str, Any] = {
 }
 
 
-class FakeAzure:
-    """An `Azure` that answers by the longest prefix of the question that it knows, or raises the answer."""
+class FakeAzure(AzureCli):
+    """An Azure CLI that answers by the longest prefix of the question that it knows, or raises the answer."""
 
     def __init__(self, **changed: object) -> None:
+        super().__init__()
         self.answers = {
             **GOOD,
             **{question.replace("_", " "): answer for question, answer in changed.items()},

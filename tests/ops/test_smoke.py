@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from ops.broker_client import Broker as Client
-from ops.exits import CommandFailed
-from ops.output import Output
+from ops.output import CommandFailed, Output
 from ops.smoke import check_ready, wait_for_health
 from tests.ops.shell import Ended, run_command
 from tests.support.broker import FUNCTION_KEY, Broker
