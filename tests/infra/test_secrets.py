@@ -53,10 +53,9 @@ def test_no_module_passes_a_secret_on(templates: Mapping[str, Compiled]) -> None
 def test_the_secret_parameter_is_marked_as_secure(templates: Mapping[str, Compiled]) -> None:
     """The history of deployments does not keep the pepper."""
     parameters = templates["modules/secrets.bicep"].template["parameters"]
+    secure = [name for name, parameter in parameters.items() if parameter["type"] == "securestring"]
 
-    assert [name for name, parameter in parameters.items() if parameter["type"] == "securestring"] == [
-        "pepper"
-    ]
+    assert secure == ["pepper"]
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

@@ -163,6 +163,11 @@ def run_command(capsys: pytest.CaptureFixture[str], *arguments: Any) -> Ended:  
     return Ended(status, written.out.splitlines(), errors, target.removeprefix("ops: "))
 
 
+async def run_beside(capsys: pytest.CaptureFixture[str], *words: str) -> Ended:
+    """Run a command in a thread, while a broker answers in this event loop."""
+    return await asyncio.to_thread(run_command, capsys, words, {})
+
+
 def collect_message(session_id: str | None = None, attempt: int = 5) -> str:
     """Return the text of one of the app's messages."""
     return CollectMessage(session_id or str(uuid.uuid4()), Reason.SWEEP, attempt, TRACEPARENT).to_text()

@@ -1,6 +1,5 @@
 """`ops preflight`, over a made-up subscription and a broker on loopback."""
 
-import asyncio
 import sys
 from collections.abc import Mapping
 from copy import deepcopy
@@ -15,7 +14,7 @@ from ops.preflight import report
 from ops.preflight_checks import Account, Finding, run_checks
 from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import Bicep
-from tests.ops.shell import Ended, run_command
+from tests.ops.shell import Ended, run_beside, run_command
 from tests.support.broker import FUNCTION_KEY, Broker
 from tests.support.easy_auth import guarded
 
@@ -286,20 +285,15 @@ def test_missing_login_is_an_error_that_says_what_to_do(
     )
 
 
-async def ready(capsys: pytest.CaptureFixture[str], url: str, *options: str) -> Ended:
-    """Ask a running broker."""
-    return await asyncio.to_thread(run_command, capsys, ["preflight", "--url", url, *options], {})
-
-
 async def test_local_broker_that_is_ready_has_no_findings(
     broker: Broker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same command asks a broker on a laptop and in Azure, with a token where Easy Auth needs one."""
     key = ("--key", FUNCTION_KEY)
-    open_broker = await ready(capsys, broker.host.url, *key)
+    open_broker = await run_beside(capsys, "preflight", "--url", broker.host.url, *key)
     async with guarded(broker) as url:
-        with_token = await ready(capsys, url, *key, "--token", "a-token")
-        without = await ready(capsys, url, *key)
+        with_token = await run_beside(capsys, "preflight", "--url", url, *key, "--token", "a-token")
+        without = await run_beside(capsys, "preflight", "--url", url, *key)
 
     for ended in (open_broker, with_token):
         assert (ended.status, ended.lines, ended.errors) == (0, ["the broker is ready"], [])
@@ -313,7 +307,7 @@ async def test_failed_dependency_is_named_with_what_to_do(
     """A wrong subscription key is named as such."""
     broker.simulator.keys = {"another-key"}
 
-    ended = await ready(capsys, broker.host.url, "--key", FUNCTION_KEY)
+    ended = await run_beside(capsys, "preflight", "--url", broker.host.url, "--key", FUNCTION_KEY)
 
     assert ended.lines[0].startswith("problem  face: UpstreamUnauthorized")
     assert ended.lines[1].strip().startswith("check that the key in the vault belongs to this Face account")
@@ -322,7 +316,7 @@ async def test_failed_dependency_is_named_with_what_to_do(
 
 async def test_wrong_function_key_is_a_problem(broker: Broker, capsys: pytest.CaptureFixture[str]) -> None:
     """Without the key nothing is known about the dependencies."""
-    ended = await ready(capsys, broker.host.url, "--key", "wrong")
+    ended = await run_beside(capsys, "preflight", "--url", broker.host.url, "--key", "wrong")
 
     assert ended.status == 1
     assert ended.lines[0].startswith("problem  the broker does not tell whether it is ready: 401")
