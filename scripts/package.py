@@ -1,6 +1,6 @@
 """Builds the package for deployment: the tracked files that `.funcignore` leaves, and what requirements.txt names.
 
-    python -m scripts.package [--output dist/broker.zip] [--code-only] [--uncommitted]
+    python -m scripts.package [--output dist/broker.zip] [--code-only]
 
 Runs on Python 3.13, as the app does: pip resolves dependencies for the Python that it runs on. The same files give the
 same bytes. The app's files are those of the commit. The dependencies are the newest within the ranges of
@@ -33,11 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--output", type=Path, default=ROOT / "dist/broker.zip", help="where to write it")
     parser.add_argument("--code-only", action="store_true", help="leave the dependencies to a remote build")
-    parser.add_argument("--uncommitted", action="store_true", help="include files that git does not track")
     options = parser.parse_args(arguments)
     if not options.code_only and (problem := wrong_python(sys.version_info[:2])):
         raise SystemExit(problem)
-    files = {path: (ROOT / path).read_bytes() for path in app_files(uncommitted=options.uncommitted)}
+    files = {path: (ROOT / path).read_bytes() for path in app_files()}
     if not options.code_only:
         files |= dependencies()
     write_zip(options.output, files)
@@ -58,10 +57,9 @@ def wrong_python(running: tuple[int, int]) -> str | None:
     )
 
 
-def app_files(*, uncommitted: bool = False) -> list[str]:
+def app_files() -> list[str]:
     """Return the app's files, relative to the repository. A file that git does not track is not deployed."""
-    untracked = ("--others", "--exclude-standard") if uncommitted else ()
-    listed = git("ls-files", "--cached", *untracked).splitlines()
+    listed = git("ls-files").splitlines()
     return sorted(deployed(path for path in listed if (ROOT / path).is_file()))
 
 
