@@ -6,7 +6,7 @@ from typing import Final
 
 from azure.core.exceptions import AzureError, ServiceRequestError
 
-from ops.exits import CommandFailed
+from ops.output import CommandFailed
 from shared.errors import StorageUnavailable
 
 TABLE_READER: Final = "Storage Table Data Reader"

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 _TIMEOUT_SECONDS = 60
 
@@ -13,22 +13,14 @@ class AskFailed(Exception):
     """The Azure CLI gave no answer; the text is what it says."""
 
 
-class Azure(Protocol):
-    """Answers questions about a subscription."""
-
-    def ask(self, *arguments: str) -> Any:  # noqa: ANN401 - any JSON.
-        """Return the answer of `az` with these arguments; raises `AskFailed`."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass
 class AzureCli:
     """`az` with its login on this machine, for one subscription or the selected one."""
 
     subscription: str | None = None
 
     def ask(self, *arguments: str) -> Any:  # noqa: ANN401 - any JSON.
-        """Run the command; raises `AskFailed` with the last line of its error."""
+        """Return the answer of `az` with these arguments; raises `AskFailed` with the last line of its error."""
         program = shutil.which("az")
         if program is None:
             raise AskFailed("the Azure CLI (az) is not installed")

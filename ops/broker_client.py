@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ops.exits import CommandFailed
+from ops.output import CommandFailed
 
 _TIMEOUT_SECONDS = 30.0
 

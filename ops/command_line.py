@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from ops.exits import CommandFailed
-from ops.output import notify
+from ops.output import CommandFailed, notify
 from shared.face.model import parse_session_id
 
 if TYPE_CHECKING:

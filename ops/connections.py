@@ -10,9 +10,8 @@ from typing import Final
 
 from ops.azure_cli import AskFailed, AzureCli
 from ops.credentials import EVENT_GRID, STORAGE, OperatorCredential, open_credential
-from ops.exits import UsageError
-from ops.output import notify, printable
-from ops.poison_queue import AzurePoisonQueue, PoisonQueue
+from ops.output import UsageError, notify, printable
+from ops.poison_queue import PoisonQueue
 from ops.settings import OPTIONS, read_settings
 from shared.events.event_grid import open_topic
 from shared.events.publisher import FilePublisher, Publisher
@@ -55,7 +54,7 @@ class Connections:
         with _connection_string_checked():
             client = account.queue_client(POISON_QUEUE, encoded=False, deadline=_DEADLINE_SECONDS)
         self._resources.push_async_callback(client.close)
-        return AzurePoisonQueue(client)
+        return PoisonQueue(client)
 
     async def publisher(self) -> Publisher:
         """Open the topic or the file for events; raises `CommandFailed` without a token."""
@@ -118,16 +117,8 @@ def _target(settings: Settings) -> str:
         where = parts.get("TableEndpoint") or parts.get("QueueEndpoint") or "in Azure, region unknown"
         return f"storage account {printable(parts.get('AccountName', 'without a name'))}, {printable(where)}"
     try:
-        query = (
-            "storage",
-            "account",
-            "show",
-            "--name",
-            settings.storage_account,
-            "--query",
-            "primaryLocation",
-        )
-        region = AzureCli().ask(*query) or "unknown"
+        query = ("--name", settings.storage_account, "--query", "primaryLocation")
+        region = AzureCli().ask("storage", "account", "show", *query) or "unknown"
     except AskFailed:
         region = "unknown"
     return f"storage account {settings.storage_account}, region {region}"

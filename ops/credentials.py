@@ -7,8 +7,7 @@ from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 
-from ops.exits import CommandFailed
-from ops.output import printable
+from ops.output import CommandFailed, printable
 from shared.clock import Clock, system_clock
 from shared.errors import KeyUnavailable
 

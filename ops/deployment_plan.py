@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ops.exits import CommandFailed
+from ops.output import CommandFailed
 
 INFRA = Path(__file__).parents[1] / "infra/bicep"
 

@@ -4,17 +4,15 @@ import argparse
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from ops.access import TABLE_READER, TABLE_WRITER, explained
 from ops.connections import Connect, connected
-from ops.exits import CommandFailed, UsageError
-from ops.output import Output, counted, notify
+from ops.output import CommandFailed, Output, UsageError, counted, notify
 from shared.clock import Clock, system_clock
 from shared.errors import Failed
 from shared.events.cloud_event import event_of
 from shared.events.publisher import Publisher
-from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions, Stored, from_entity, retention_days_of
 from shared.storage.port import Entity, SearchableStore, Table
 
@@ -105,20 +103,10 @@ class Republication:
         if self.publisher:
             await self.publisher.publish(event)
             await self._mark(entity, stored)
-        self.published += 1
-        self.first += record.published_at is None
-        self._show(record, event)
-
-    async def _mark(self, entity: Entity, stored: Stored) -> None:
-        """Record that the event was published; nothing is written a second time. The row tells the app's retention."""
-        with explained("the event was published, but its record could not be marked", TABLE_WRITER):
-            await Sessions(self.store, retention_days_of(entity)).change(
-                stored, lambda record: record.as_published(self.clock())
-            )
-
-    def _show(self, record: SessionRecord, event: Mapping[str, Any]) -> None:
         outcome = "dry-run" if self.publisher is None else "published"
         first = record.published_at is None
+        self.published += 1
+        self.first += first
         self.output.result(
             f"{outcome:<11}{event['id']}  {event['type']}  {event['time']}  session {record.session_id}"
             + ("  (for the first time)" if first else ""),
@@ -129,6 +117,13 @@ class Republication:
             time=event["time"],
             first=first,
         )
+
+    async def _mark(self, entity: Entity, stored: Stored) -> None:
+        """Record that the event was published; nothing is written a second time. The row tells the app's retention."""
+        with explained("the event was published, but its record could not be marked", TABLE_WRITER):
+            await Sessions(self.store, retention_days_of(entity)).change(
+                stored, lambda record: record.as_published(self.clock())
+            )
 
 
 async def _batches(entities: AsyncIterator[Entity]) -> AsyncIterator[list[Entity]]:

@@ -1,11 +1,24 @@
-"""What a command writes: results to stdout, everything else to stderr."""
+"""What a command writes (results to stdout, everything else to stderr), and the errors that it ends with."""
 
 import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 JsonValue = str | int | bool | None | Mapping[str, str] | list[dict[str, str]]
+
+
+class CommandFailed(Exception):
+    """The command could not do all that it was asked to; the text is the line that the operator reads."""
+
+    status: ClassVar[int] = 1
+
+
+class UsageError(CommandFailed):
+    """An argument or a setting is wrong or missing."""
+
+    status: ClassVar[int] = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ from typing import Final
 
 from ops.access import QUEUE_WRITER, explained
 from ops.connections import Connect, connected
-from ops.exits import CommandFailed
-from ops.output import JsonValue, Output, counted, notify, printable
+from ops.output import CommandFailed, JsonValue, Output, counted, notify, printable
 from ops.poison_queue import PoisonMessage, PoisonQueue
 from shared.queues.message import CollectMessage, Reason
 from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE, MessageQueue

@@ -7,12 +7,12 @@ import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from azure.core.exceptions import ResourceNotFoundError
 
 from ops.access import QUEUE_READER, QUEUE_WRITER, explained
-from ops.exits import CommandFailed
+from ops.output import CommandFailed
 from shared.queues.message import CollectMessage
 
 if TYPE_CHECKING:
@@ -52,30 +52,14 @@ Handle = Callable[[PoisonMessage], Awaitable[bool]]
 """Handles one message; returns whether to remove it from the poison queue."""
 
 
-class PoisonQueue(Protocol):
-    """The poison queue, as the commands use it; raises `CommandFailed`."""
-
-    async def count(self) -> int:
-        """Return about how many messages there are, hidden ones too; 0 without a queue."""
-        ...
-
-    async def peek(self, limit: int) -> list[PoisonMessage]:
-        """Return up to 32 visible messages without taking them."""
-        ...
-
-    async def take_each(self, handle: Handle) -> None:
-        """Take each message once. Remove those that `handle` says, and show the others again at the end."""
-        ...
-
-
-class AzurePoisonQueue:
-    """A `PoisonQueue` in Azure, over a client that leaves texts as they are on the wire."""
+class PoisonQueue:
+    """The poison queue, over a client that leaves texts as they are on the wire; raises `CommandFailed`."""
 
     def __init__(self, client: "QueueClient") -> None:
         self._client = client
 
     async def count(self) -> int:
-        """Read the service's estimate, which is never too low."""
+        """Return the service's estimate, hidden messages included, which is never too low; 0 without a queue."""
         with explained(_WHAT, QUEUE_READER):
             try:
                 properties = await self._client.get_queue_properties()
@@ -84,7 +68,7 @@ class AzurePoisonQueue:
         return int(properties.approximate_message_count or 0)
 
     async def peek(self, limit: int) -> list[PoisonMessage]:
-        """Peek; a queue that does not exist yet is empty."""
+        """Return up to 32 visible messages without taking them; none without a queue."""
         with explained(_WHAT, QUEUE_READER):
             try:
                 return [_read(message) for message in await self._client.peek_messages(max_messages=limit)]
@@ -92,8 +76,9 @@ class AzurePoisonQueue:
                 return []
 
     async def take_each(self, handle: Handle) -> None:
-        """Take as many as there are now: a message that fails again meanwhile is a new one.
+        """Take each message once. Remove those that `handle` says, and show the others again at the end.
 
+        Takes as many as there are now: a message that fails again meanwhile is a new one.
         If this process dies, the messages that it held show again after five minutes.
         """
         if not (count := await self.count()):

@@ -4,11 +4,10 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from ops.azure_cli import AskFailed, Azure, AzureCli
+from ops.azure_cli import AskFailed, AzureCli
 from ops.broker_client import Broker
 from ops.deployment_plan import plan_of
-from ops.exits import CommandFailed
-from ops.output import Output, counted, notify
+from ops.output import CommandFailed, Output, counted, notify
 from ops.preflight_checks import Finding, run_checks, signed_in
 
 _ADVICE: Final = {
@@ -36,7 +35,7 @@ def run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> None:
     report(azure_findings(azure, arguments.environment), "nothing blocks deployment", "deployment is blocked")
 
 
-def azure_findings(azure: Azure, environment: str) -> list[Finding]:
+def azure_findings(azure: AzureCli, environment: str) -> list[Finding]:
     """Check the subscription for what the environment would deploy; raises `CommandFailed` without a login."""
     try:
         account = signed_in(azure)

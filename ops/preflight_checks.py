@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ops.azure_cli import AskFailed, Azure
+from ops.azure_cli import AskFailed, AzureCli
 from ops.deployment_plan import Plan
 
 # The roles that may create resources, and those that may give the app its own roles.
@@ -30,21 +30,21 @@ class Account:
     user: str
 
 
-Check = Callable[[Azure, Account, Plan], Iterator[Finding]]
+Check = Callable[[AzureCli, Account, Plan], Iterator[Finding]]
 
 
-def signed_in(azure: Azure) -> Account:
+def signed_in(azure: AzureCli) -> Account:
     """Return the login; raises `AskFailed` without one."""
     shown = azure.ask("account", "show")
     return Account(shown["id"], shown["tenantId"], shown["user"]["name"])
 
 
-def run_checks(azure: Azure, account: Account, plan: Plan) -> list[Finding]:
+def run_checks(azure: AzureCli, account: Account, plan: Plan) -> list[Finding]:
     """Run all checks. A check that Azure does not answer is a note, and the others go on."""
     return [finding for check in CHECKS for finding in _run(check, azure, account, plan)]
 
 
-def _run(check: Check, azure: Azure, account: Account, plan: Plan) -> Iterator[Finding]:
+def _run(check: Check, azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     try:
         yield from check(azure, account, plan)
     except AskFailed as failure:
@@ -54,14 +54,17 @@ def _run(check: Check, azure: Azure, account: Account, plan: Plan) -> Iterator[F
         )
 
 
-def deployer_has_roles(azure: Azure, account: Account, plan: Plan) -> Iterator[Finding]:
+def deployer_has_roles(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """The deployer needs roles to create resources, and to assign roles to the app."""
     scope = ("--scope", f"/subscriptions/{account.subscription}", "--include-inherited", "--include-groups")
     assignments = azure.ask("role", "assignment", "list", "--assignee", account.user, *scope)
     held = {assignment["roleDefinitionName"] for assignment in assignments}
     tasks = ((_CREATE, "create resources"), (_ASSIGN, "assign roles"))
     lacking = [(roles, task) for roles, task in tasks if not held & roles]
-    custom = ", ".join(sorted(held & _custom_roles(azure))) if lacking else ""
+    if not lacking:
+        return
+    custom_roles = azure.ask("role", "definition", "list", "--custom-role-only", "true")
+    custom = ", ".join(sorted(held & {role["roleName"] for role in custom_roles}))
     for roles, task in lacking:
         advice = f"needs one of: {', '.join(sorted(roles))}; docs/deploy.md has the least that is enough"
         if custom:
@@ -73,7 +76,7 @@ def deployer_has_roles(azure: Azure, account: Account, plan: Plan) -> Iterator[F
             yield Finding(f"{account.user} may not {task} in this subscription", advice)
 
 
-def providers_are_registered(azure: Azure, account: Account, plan: Plan) -> Iterator[Finding]:
+def providers_are_registered(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """Each resource provider of the plan must be registered with the subscription."""
     states = {one["namespace"].lower(): one["registrationState"] for one in azure.ask("provider", "list")}
     for namespace in plan.providers:
@@ -83,7 +86,7 @@ def providers_are_registered(azure: Azure, account: Account, plan: Plan) -> Iter
             yield Finding(f"provider {namespace} is {state}", advice)
 
 
-def regions_have_flex(azure: Azure, account: Account, plan: Plan) -> Iterator[Finding]:
+def regions_have_flex(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """Each region must offer the Flex Consumption plan."""
     command = "list-flexconsumption-locations"
     offered = {_plain(place["name"]) for place in azure.ask("functionapp", command)}
@@ -93,7 +96,7 @@ def regions_have_flex(azure: Azure, account: Account, plan: Plan) -> Iterator[Fi
             yield Finding(f"{region} does not offer Flex Consumption", advice)
 
 
-def regions_have_face(azure: Azure, account: Account, plan: Plan) -> Iterator[Finding]:
+def regions_have_face(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """Each location of a Face account must offer its price tier."""
     for face in plan.faces:
         where = ("--kind", "Face", "--location", face.location)
@@ -105,7 +108,7 @@ def regions_have_face(azure: Azure, account: Account, plan: Plan) -> Iterator[Fi
             )
 
 
-def terms_are_accepted(azure: Azure, account: Account, plan: Plan) -> Iterator[Finding]:
+def terms_are_accepted(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """The first Face account of a subscription must be created in the portal, where its terms are accepted."""
     if not _face_accounts(azure):
         yield Finding(
@@ -116,7 +119,7 @@ def terms_are_accepted(azure: Azure, account: Account, plan: Plan) -> Iterator[F
         )
 
 
-def free_tier_is_free(azure: Azure, account: Account, plan: Plan) -> Iterator[Finding]:
+def free_tier_is_free(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """A subscription has only one Face account of tier F0."""
     planned = {face.name for face in plan.faces}
     accounts = [one for one in _face_accounts(azure) if one["name"] not in planned]
@@ -129,7 +132,7 @@ def free_tier_is_free(azure: Azure, account: Account, plan: Plan) -> Iterator[Fi
         )
 
 
-def names_are_free(azure: Azure, account: Account, plan: Plan) -> Iterator[Finding]:
+def names_are_free(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """A deleted vault or Face account keeps its name until it is purged."""
     for vault in azure.ask("keyvault", "list-deleted", "--resource-type", "vault"):
         if vault["name"] in plan.vaults:
@@ -143,7 +146,7 @@ def names_are_free(azure: Azure, account: Account, plan: Plan) -> Iterator[Findi
             )
 
 
-def quota_is_left(azure: Azure, account: Account, plan: Plan) -> Iterator[Finding]:
+def quota_is_left(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """Each region must have room for another storage account, and each Face location for another Face account."""
     advice = "delete one, or ask for a higher quota"
     for region in plan.regions:
@@ -181,12 +184,7 @@ def _vault_advice(vault: Mapping[str, Any]) -> str:
     return "; ".join([*ways, "a new nameSalt makes another name"])
 
 
-def _custom_roles(azure: Azure) -> set[str]:
-    roles = azure.ask("role", "definition", "list", "--custom-role-only", "true")
-    return {role["roleName"] for role in roles}
-
-
-def _face_accounts(azure: Azure) -> list[Any]:
+def _face_accounts(azure: AzureCli) -> list[Any]:
     accounts = azure.ask("cognitiveservices", "account", "list")
     return [account for account in accounts if account["kind"] == "Face"]
 

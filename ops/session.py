@@ -5,8 +5,7 @@ from collections.abc import Mapping
 
 from ops.access import QUEUE_WRITER, TABLE_READER, explained
 from ops.connections import Connect, connected
-from ops.exits import CommandFailed
-from ops.output import JsonValue, Output, printable
+from ops.output import CommandFailed, JsonValue, Output, printable
 from shared.events.cloud_event import event_of
 from shared.queues.message import CollectMessage, Reason
 from shared.queues.port import RESULTS_QUEUE, MessageQueue

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ops.exits import UsageError
+from ops.output import UsageError
 from shared.settings import SETTINGS, Settings
 
 OPTIONS: Final = ("storage_account", "event_grid_topic_endpoint", "events_file")

@@ -9,8 +9,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from ops.broker_client import Answer, Broker
-from ops.exits import CommandFailed
-from ops.output import Output, notify
+from ops.output import CommandFailed, Output, notify
 from ops.preflight import broker_findings
 
 _PAUSE_SECONDS = 5.0

@@ -1,6 +1,6 @@
 """Builds the package for deployment: the tracked files that `.funcignore` leaves, and what requirements.txt names.
 
-    python -m scripts.package [--output dist/broker.zip] [--code-only] [--uncommitted]
+    python -m scripts.package [--output dist/broker.zip] [--code-only]
 
 Runs on Python 3.13, as the app does: pip resolves dependencies for the Python that it runs on. The same files give the
 same bytes. The app's files are those of the commit. The dependencies are the newest within the ranges of
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -33,11 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--output", type=Path, default=ROOT / "dist/broker.zip", help="where to write it")
     parser.add_argument("--code-only", action="store_true", help="leave the dependencies to a remote build")
-    parser.add_argument("--uncommitted", action="store_true", help="include files that git does not track")
     options = parser.parse_args(arguments)
     if not options.code_only and (problem := wrong_python(sys.version_info[:2])):
         raise SystemExit(problem)
-    files = {path: (ROOT / path).read_bytes() for path in app_files(uncommitted=options.uncommitted)}
+    files = {path: (ROOT / path).read_bytes() for path in app_files()}
     if not options.code_only:
         files |= dependencies()
     write_zip(options.output, files)
@@ -58,17 +57,21 @@ def wrong_python(running: tuple[int, int]) -> str | None:
     )
 
 
-def app_files(*, uncommitted: bool = False) -> list[str]:
+def app_files() -> list[str]:
     """Return the app's files, relative to the repository. A file that git does not track is not deployed."""
-    untracked = ("--others", "--exclude-standard") if uncommitted else ()
-    listed = _git("ls-files", "--cached", *untracked).splitlines()
-    files = [path for path in listed if (ROOT / path).is_file()]
+    listed = git("ls-files").splitlines()
+    return sorted(deployed(path for path in listed if (ROOT / path).is_file()))
+
+
+def deployed(paths: Iterable[str]) -> set[str]:
+    """Return the paths that `.funcignore` does not match. Its patterns are those of git, so git matches them."""
+    files = set(paths)
     # In an empty repository, because this one has patterns of its own.
     with tempfile.TemporaryDirectory() as empty:
-        _git("init", "--quiet", empty)
+        git("init", "--quiet", empty)
         repository = ("-C", empty, "-c", f"core.excludesFile={ROOT / '.funcignore'}")
-        ignored = _git(*repository, "check-ignore", "--no-index", "--stdin", stdin="\n".join(files))
-    return sorted(set(files) - set(ignored.splitlines()))
+        ignored = git(*repository, "check-ignore", "--no-index", "--stdin", stdin="\n".join(files))
+    return files - set(ignored.splitlines())
 
 
 def dependencies() -> dict[str, bytes]:
@@ -100,7 +103,8 @@ def write_zip(output: Path, files: Mapping[str, bytes]) -> None:
             package.writestr(entry, files[name])
 
 
-def _git(*arguments: str, stdin: str = "") -> str:
+def git(*arguments: str, stdin: str = "") -> str:
+    """Run git in the repository, and return what it writes; raises `SystemExit` where it fails."""
     # In a hook, git's own variables name the repository, whatever the folder.
     git = ("env", "-u", "GIT_DIR", "-u", "GIT_INDEX_FILE", "-u", "GIT_WORK_TREE", "git")
     run = subprocess.run(  # noqa: S603 - git, and arguments of this file.

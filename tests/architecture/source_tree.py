@@ -1,12 +1,27 @@
-"""The Python files that are deployed, and what they import."""
+"""The files of the repository, the Python files that are deployed, and what they import."""
 
 import ast
+import os
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+
+from scripts.package import git
 
 ROOT = Path(__file__).parents[2]
 FUNCTION_PACKAGES = tuple(sorted(trigger.parent.name for trigger in ROOT.glob("*/trigger.py")))
 DEPLOYED = ("function_app", "shared", *FUNCTION_PACKAGES)
+
+
+def tracked() -> list[str]:
+    """The files of the repository. Outside of a git checkout the test is skipped, or fails in CI."""
+    if not (ROOT / ".git").exists():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
+            "not a git checkout: no list of files"
+        )
+    # Git still lists a file that was just deleted.
+    return [path for path in git("ls-files").splitlines() if (ROOT / path).is_file()]
 
 
 def deployed_modules() -> dict[str, ast.Module]:

@@ -85,13 +85,11 @@ def test_imports_run_in_no_circle(imported: Imports) -> None:
     ("module", "target"),
     [
         ("shared.text", "shared.settings.Settings"),
-        ("shared.settings", "shared.web.requests"),
         ("shared.settings", "shared.keys.cache"),
         ("shared.storage.memory", "shared.storage.tables.store.AzureTableStore"),
         ("shared.keys.cache", "shared.face.client.FaceClient"),
         ("shared.web.requests", "shared.storage.memory"),
         ("shared.app", "create_session.body"),
-        ("get_result.use_case", "shared.face.client"),
         ("get_result.use_case", "create_session.body"),
     ],
 )

@@ -26,16 +26,14 @@ def test_each_import_has_a_requirement(third_party: set[str]) -> None:
     assert [name for name in third_party if not any(_provides(one, name) for one in REQUIRED)] == []
 
 
-@pytest.mark.parametrize("requirement", REQUIRED)
-def test_each_requirement_is_imported(third_party: set[str], requirement: str) -> None:
+def test_each_requirement_is_imported(third_party: set[str]) -> None:
     """An unused package makes the start slower and the attack surface larger."""
-    assert any(_provides(requirement, name) for name in third_party)
+    assert [one for one in REQUIRED if not any(_provides(one, name) for name in third_party)] == []
 
 
-@pytest.mark.parametrize("line", LINES)
-def test_each_requirement_is_bounded(line: str) -> None:
+def test_each_requirement_is_bounded() -> None:
     """The lower bound is a version that was tried, the upper bound the next one that may break."""
-    assert re.fullmatch(r"[a-z-]+>=[0-9.]+,<[0-9.]+", line)
+    assert [line for line in LINES if not re.fullmatch(r"[a-z-]+>=[0-9.]+,<[0-9.]+", line)] == []
 
 
 def _provides(requirement: str, name: str) -> bool:

@@ -108,7 +108,7 @@ def group_of(resource: Resource) -> str:
 def read(resource: Resource, path: str) -> Value:
     """A property by its path. A segment may be the index of an element."""
     value: Value = resource
-    for segment in _segments(path):
+    for segment in path.split("."):
         value = _step(value, segment)
         if value is None or value is ABSENT:
             return ABSENT
@@ -117,7 +117,7 @@ def read(resource: Resource, path: str) -> Value:
 
 def write(resource: Resource, path: str, value: Value) -> None:
     """Set a property by its path, and create its parents; `ABSENT` removes it."""
-    *above, last = _segments(path)
+    *above, last = path.split(".")
     holder: Value = resource
     for segment in above:
         holder = holder[int(segment)] if isinstance(holder, list) else holder.setdefault(segment, {})
@@ -160,10 +160,6 @@ def resources_of(template: Template) -> list[Template]:
 def _fits(resource: Resource, pattern: str) -> bool:
     text = resource["id"] if "/" in pattern else resource["name"].split("/")[-1]
     return not pattern or fnmatchcase(text, pattern)
-
-
-def _segments(path: str) -> list[str]:
-    return path.split(".")
 
 
 def _step(value: Value, segment: str) -> Value:

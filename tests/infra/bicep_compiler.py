@@ -15,6 +15,7 @@ from typing import IO, Any, Self
 
 import pytest
 
+from ops.deployment_plan import parameter_file
 from tests.infra.arm_snapshot import Snapshot
 
 ROOT = Path(__file__).parents[2]
@@ -122,13 +123,8 @@ class Bicep:
 
 
 def parameters_of(environment: str) -> Path:
-    """The parameter file of an environment; azd expects its own beside the template."""
-    return INFRA / ("main.bicepparam" if environment == "azd" else f"env/{environment}.bicepparam")
-
-
-def snapshot_of(environment: str) -> Path:
-    """The snapshot of an environment, beside its parameter file."""
-    return parameters_of(environment).with_suffix(".snapshot.json")
+    """The parameter file of an environment."""
+    return parameter_file(INFRA, environment)
 
 
 def name_of(path: Path) -> str:

@@ -12,7 +12,7 @@ from tests.infra.bicep_compiler import (
     Bicep,
     Compiled,
     name_of,
-    snapshot_of,
+    parameters_of,
     snapshot_with,
 )
 
@@ -26,7 +26,7 @@ def templates(bicep: Bicep) -> Mapping[str, Compiled]:
 @pytest.fixture(scope="session")
 def snapshots() -> Mapping[str, Snapshot]:
     """The committed snapshot of each environment; it needs no compiler."""
-    return {name: Snapshot.load(snapshot_of(name)) for name in ENVIRONMENTS}
+    return {name: Snapshot.load(parameters_of(name).with_suffix(".snapshot.json")) for name in ENVIRONMENTS}
 
 
 @pytest.fixture(scope="session")

@@ -5,27 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.infra import rules
 from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import SWITCHED, Bicep, snapshot_with
 from tests.infra.rule import Rule, absent, present, rules_for
-from tests.infra.rules import (
-    ACCOUNT,
-    FACE,
-    FIREWALL,
-    GROUP,
-    ORIGIN_GROUP,
-    PROFILE,
-    PROTECTION,
-    SECRETS,
-    SETTINGS,
-    SITE,
-)
 
 
 def test_with_identity_no_key_exists(switched: Snapshot) -> None:
     """An app that calls Face with its identity needs no key: the account has none, and nor does the vault."""
-    [face] = switched.find(FACE)
-    secrets = [secret["name"].split("/")[-1] for secret in switched.find(SECRETS)]
+    [face] = switched.find(rules.FACE)
+    secrets = [secret["name"].split("/")[-1] for secret in switched.find(rules.SECRETS)]
 
     assert face["properties"]["disableLocalAuth"] is True
     assert secrets == ["id-pepper"]
@@ -34,7 +23,7 @@ def test_with_identity_no_key_exists(switched: Snapshot) -> None:
 
 def test_only_the_chosen_regions_are_deployed(switched: Snapshot) -> None:
     """The other regions stay as they are, and their endpoints stay behind the firewall."""
-    [policy] = switched.find(PROTECTION)
+    [policy] = switched.find(rules.PROTECTION)
     [association] = policy["properties"]["parameters"]["associations"]
 
     assert switched.region_groups() == ["rg-liveness-test-wus"]
@@ -47,28 +36,28 @@ def test_only_the_chosen_regions_are_deployed(switched: Snapshot) -> None:
 
 SWITCHES = (
     *rules_for(
-        FACE,
+        rules.FACE,
         ("location", "westus2", "faceLocation"),
         ("sku.name", "F0", "faceSku"),
         ("restore", True, "restoreFace"),
         ("disableLocalAuth", True, "faceAuth"),
     ),
-    *rules_for(ACCOUNT, ("sku.name", "Standard_LRS", "storageSku")),
+    *rules_for(rules.ACCOUNT, ("sku.name", "Standard_LRS", "storageSku")),
     *rules_for(
-        SITE,
+        rules.SITE,
         ("tags.azd-service-name", "api", "azdServiceName"),
         ("virtualNetworkSubnetId", absent(), "isolated"),
     ),
     *rules_for(
-        SETTINGS,
+        rules.SETTINGS,
         ("FACE_AUTH", "identity", "faceAuth"),
         ("FACE_MAX_TPS", "5", "faceMaxTps"),
         ("THROTTLE_DEVICE", "off", "throttleDevice"),
     ),
-    *rules_for(GROUP, ("location", "westeurope", "location"), shared=True),
-    *rules_for(PROFILE, ("sku.name", "Premium_AzureFrontDoor", "tier"), shared=True),
+    *rules_for(rules.GROUP, ("location", "westeurope", "location"), shared=True),
+    *rules_for(rules.PROFILE, ("sku.name", "Premium_AzureFrontDoor", "tier"), shared=True),
     *rules_for(
-        FIREWALL,
+        rules.FIREWALL,
         ("sku.name", "Premium_AzureFrontDoor", "tier"),
         ("customRules.rules.1.rateLimitThreshold", 50, "rateLimitPerMinute"),
         ("managedRules.managedRuleSets.0.ruleSetType", "Microsoft_DefaultRuleSet", "tier"),
@@ -105,7 +94,9 @@ def test_bad_name_or_unknown_region_is_refused(
 
 def test_a_region_that_is_alone_is_not_probed(bicep: Bicep, tmp_path: Path, switched: Snapshot) -> None:
     """With one origin Front Door ignores probes. A deployment of one region out of two still has two origins."""
-    [probed] = rules_for(f"{ORIGIN_GROUP}:all-regions", ("healthProbeSettings", present(), ""), shared=True)
+    [probed] = rules_for(
+        f"{rules.ORIGIN_GROUP}:all-regions", ("healthProbeSettings", present(), ""), shared=True
+    )
     alone = snapshot_with(bicep, re.sub(r"  \{ name: 'eastus'.+\n", "", SWITCHED), tmp_path)
 
     assert probed.broken(switched) == []

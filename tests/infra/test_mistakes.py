@@ -34,46 +34,53 @@ def broken_rules(bicep: Bicep, copy: Path) -> list[str]:
     return [line for rule in RULES if "dev" in rule.environments for line in rule.broken(snapshot)]
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new", "message"),
-    [
-        pytest.param(
-            "modules/storage.bicep",
-            "allowSharedKeyAccess: false",
-            "allowSharedKeyAcces: false",
-            'Warning BCP089: The property "allowSharedKeyAcces" is not allowed',
-            id="misspelt property",
-        ),
-        pytest.param(
-            "modules/face.bicep",
-            "resource face 'Microsoft.CognitiveServices/accounts@2025-06-01'",
-            "resource face 'Microsoft.CognitiveServices/accounts@2025-06-30'",
-            'Warning BCP081: Resource type "Microsoft.CognitiveServices/accounts@2025-06-30" does not have types',
-            id="API version that does not exist",
-        ),
-        pytest.param(
-            "region.bicep",
-            "    takesKeys: faceTakesKeys\n",
-            "    takesKeys: 'yes'\n",
-            'Error BCP036: The property "takesKeys" expected a value of type "bool"',
-            id="wrong type of a parameter",
-        ),
-        pytest.param(
-            "modules/face.bicep",
-            "output endpoint string = face.properties.endpoint",
-            "output endpoint string = face.listKeys().key1",
-            "Error outputs-should-not-contain-secrets: Outputs should not contain secrets.",
-            id="secret in an output",
-        ),
-        pytest.param(
-            "modules/monitoring.bicep",
-            "  location: location\n  tags: tags\n  kind: 'web'",
-            "  location: 'westeurope'\n  tags: tags\n  kind: 'web'",
-            "Error no-hardcoded-location: A resource location should not use a hard-coded string",
-            id="fixed region in a module",
-        ),
-    ],
-)
+_FACE = "resource face 'Microsoft.CognitiveServices/accounts@2025-06"
+_APP = "modules/function-app.bicep"
+_LOGS = "  location: location\n  tags: tags\n  kind: 'web'"
+_HTTP = "      http20Enabled: true\n"
+_HOME = "      AzureWebJobsDisableHomepage: 'true'\n"
+_ENDPOINT = "output endpoint string = face.properties.endpoint"
+# The file, its text, what replaces it, and a part of the compiler's message.
+COMPILER = [
+    ("modules/storage.bicep", "allowSharedKeyAccess", "allowSharedKeyAcces", "Warning BCP089: The property"),
+    ("modules/face.bicep", f"{_FACE}-01", f"{_FACE}-30", "Warning BCP081: Resource type"),
+    (
+        "region.bicep",
+        "takesKeys: faceTakesKeys",
+        "takesKeys: 'yes'",
+        'Error BCP036: The property "takesKeys"',
+    ),
+    (
+        *("modules/face.bicep", _ENDPOINT, "output endpoint string = face.listKeys().key1"),
+        "Error outputs-should-not-contain-secrets: Outputs should not contain secrets.",
+    ),
+    (
+        *("modules/monitoring.bicep", _LOGS, _LOGS.replace("location: location", "location: 'westeurope'")),
+        "Error no-hardcoded-location: A resource location should not use a hard-coded string",
+    ),
+]
+# The same, and a part of the fault that the table of rules finds.
+FAULTS = [
+    (
+        *(_APP, _HTTP, f"{_HTTP}      ftpsState: 'Disabled'\n"),
+        f"properties.siteConfig.ftpsState is 'Disabled', {FLEX_REFUSES}",
+    ),
+    (
+        *(_APP, _HOME, f"{_HOME}      FUNCTIONS_WORKER_RUNTIME: 'python'\n"),
+        f"properties.FUNCTIONS_WORKER_RUNTIME is 'python', {FLEX_REFUSES}",
+    ),
+    (
+        *("modules/storage.bicep", "    allowSharedKeyAccess: false\n", ""),
+        "properties.allowSharedKeyAccess is absent, but must be False: a leaked key must open nothing",
+    ),
+    (
+        *("modules/storage.bicep", ", 'liveness-results-poison'", ""),
+        "has no Microsoft.Storage/storageAccounts/queueServices/queues:liveness-results-poison: failed messages",
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "old", "new", "message"), COMPILER)
 def test_the_compiler_finds(bicep: Bicep, edit: Edit, file: str, old: str, new: str, message: str) -> None:
     """The build fails, and not the deployment."""
     messages = bicep.compile(edit(file, old, new) / file).messages
@@ -81,39 +88,7 @@ def test_the_compiler_finds(bicep: Bicep, edit: Edit, file: str, old: str, new: 
     assert any(message in line for line in messages), messages
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new", "message"),
-    [
-        pytest.param(
-            "modules/function-app.bicep",
-            "      http20Enabled: true\n",
-            "      http20Enabled: true\n      ftpsState: 'Disabled'\n",
-            f"properties.siteConfig.ftpsState is 'Disabled', {FLEX_REFUSES}",
-            id="property that Flex Consumption refuses",
-        ),
-        pytest.param(
-            "modules/function-app.bicep",
-            "      AzureWebJobsDisableHomepage: 'true'\n",
-            "      AzureWebJobsDisableHomepage: 'true'\n      FUNCTIONS_WORKER_RUNTIME: 'python'\n",
-            f"properties.FUNCTIONS_WORKER_RUNTIME is 'python', {FLEX_REFUSES}",
-            id="setting that Flex Consumption refuses",
-        ),
-        pytest.param(
-            "modules/storage.bicep",
-            "    allowSharedKeyAccess: false\n",
-            "",
-            "properties.allowSharedKeyAccess is absent, but must be False: a leaked key must open nothing",
-            id="forgotten property",
-        ),
-        pytest.param(
-            "modules/storage.bicep",
-            ", 'liveness-results-poison'",
-            "",
-            "has no Microsoft.Storage/storageAccounts/queueServices/queues:liveness-results-poison: failed messages",
-            id="forgotten queue",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("file", "old", "new", "message"), FAULTS)
 def test_the_table_of_rules_finds(
     bicep: Bicep, edit: Edit, file: str, old: str, new: str, message: str
 ) -> None:

@@ -58,11 +58,6 @@ def test_no_module_refers_to_another_resource_group(templates: Mapping[str, Comp
         assert "resourceGroup" not in str(template.get("resources")).replace("resourceGroup()", "")
 
 
-def test_production_has_several_regions(snapshots: Mapping[str, Snapshot]) -> None:
-    """The tests about several regions use production."""
-    assert len(snapshots["prod"].region_groups()) == 3
-
-
 def test_regions_share_nothing(snapshots: Mapping[str, Snapshot]) -> None:
     """No resource of one region names another region's resource group, nor any resource in it."""
     prod = snapshots["prod"]

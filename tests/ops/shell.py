@@ -12,7 +12,7 @@ import pytest
 
 from ops.command_line import main
 from ops.connections import Connections
-from ops.poison_queue import Handle, PoisonMessage
+from ops.poison_queue import Handle, PoisonMessage, PoisonQueue
 from shared.face.model import LivenessDecision, SessionStatus
 from shared.queues.memory import MemoryQueue
 from shared.queues.message import CollectMessage, Reason
@@ -57,8 +57,8 @@ class Ended:
 
 
 @dataclass
-class FakePoisonQueue:
-    """A `PoisonQueue` in a list."""
+class FakePoisonQueue(PoisonQueue):
+    """The poison queue in a list."""
 
     messages: list[PoisonMessage] = field(default_factory=list)
 
@@ -161,6 +161,11 @@ def run_command(capsys: pytest.CaptureFixture[str], *arguments: Any) -> Ended:  
     errors = written.err.splitlines()
     target = errors.pop(0) if errors and errors[0].startswith(_TARGET) else ""
     return Ended(status, written.out.splitlines(), errors, target.removeprefix("ops: "))
+
+
+async def run_beside(capsys: pytest.CaptureFixture[str], *words: str) -> Ended:
+    """Run a command in a thread, while a broker answers in this event loop."""
+    return await asyncio.to_thread(run_command, capsys, words, {})
 
 
 def collect_message(session_id: str | None = None, attempt: int = 5) -> str:

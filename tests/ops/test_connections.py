@@ -9,6 +9,7 @@ from tests.support.azurite import Azurite
 
 NAMED = ("--account", "anaccount")
 TOPIC = "https://t.westeurope-1.eventgrid.azure.net/api/events"
+LACKING = "AzureWebJobsStorage: this connection string lacks an endpoint or a key"
 LIST, SHOW = ("poison", "list"), ("session", "show", UNKNOWN)
 REPUBLISH = ("events", "republish", "--session", UNKNOWN)
 
@@ -62,15 +63,9 @@ def test_missing_topic_is_an_error_before_anything_is_touched(capsys: pytest.Cap
     ("storage", "error"),
     [
         ("a-secret-that-slipped", "AzureWebJobsStorage: expected"),
-        ("AccountName=x", "AzureWebJobsStorage: this connection string lacks an endpoint or a key"),
-        (
-            "TableEndpoint=http://127.0.0.1:1/x",
-            "AzureWebJobsStorage: this connection string lacks an endpoint or a key",
-        ),
-        (
-            "slipped;AccountName=x",
-            "AzureWebJobsStorage: this connection string lacks an endpoint or a key",
-        ),
+        ("AccountName=x", LACKING),
+        ("TableEndpoint=http://127.0.0.1:1/x", LACKING),
+        ("slipped;AccountName=x", LACKING),
     ],
 )
 @pytest.mark.parametrize("words", [LIST, SHOW])
@@ -143,6 +138,24 @@ def test_missing_login_is_an_error_before_anything_is_read(
 
     assert error.startswith("no token: this machine has no managed identity, and the Azure CLI says: ")
     assert why in error
+
+
+@pytest.mark.parametrize(
+    ("words", "resource"),
+    [
+        ((*SHOW, *NAMED), "https://storage.azure.com"),
+        ((*REPUBLISH, "--topic", TOPIC), "https://eventgrid.azure.net"),
+    ],
+)
+def test_token_is_for_the_service_that_is_called(
+    words: tuple[str, ...], resource: str, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A token for storage is not one for Event Grid."""
+    add_az(path, 'echo "asked: $*" >&2; exit 1')
+
+    assert f"--resource {resource}" in only_error(
+        run(capsys, *words, storage="UseDevelopmentStorage=true"), 1
+    )
 
 
 def test_machine_with_an_identity_does_not_use_the_azure_cli(

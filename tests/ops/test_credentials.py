@@ -10,7 +10,7 @@ from azure.storage.queue.aio import QueueClient
 
 from ops.access import QUEUE_WRITER, explained
 from ops.credentials import EVENT_GRID, STORAGE, OperatorCredential
-from ops.exits import CommandFailed
+from ops.output import CommandFailed
 from shared.errors import KeyUnavailable
 from shared.queues.azure_queue import AzureQueue
 from tests.support.azurite import StubCredential

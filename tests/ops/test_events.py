@@ -2,38 +2,20 @@
 
 import asyncio
 import json
-import ssl
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import trustme
 
-from ops.connections import Connections
 from ops.events import Republication
-from ops.exits import CommandFailed
-from ops.output import Output
-from ops.settings import read_settings
+from ops.output import CommandFailed, Output
 from shared.errors import EventsUnavailable
 from shared.events.cloud_event import event_of
-from shared.face.model import SessionStatus
 from shared.sessions.record import Step
-from shared.sessions.store import Sessions
 from shared.storage.port import Entity, Table
 from shared.text import rfc3339
-from tests.ops.shell import ENDED_AT, OPEN, RETENTION_DAYS, UNKNOWN, Shell, new_record
-from tests.shared.events.event_grid_server import RESOURCE, FakeTopic, error
-from tests.shared.keys import conftest as azure
-from tests.shared.keys.fake_azure import FakeIdentity
+from tests.ops.shell import ENDED_AT, OPEN, RETENTION_DAYS, UNKNOWN, Shell
 from tests.support.publisher import FakePublisher
-from tests.support.store import FakeStore
 from tests.support.time import FakeClock
-
-HOST = "ops-test.westeurope-1.eventgrid.azure.net"
-TOPIC = f"https://{HOST}/api/events"
-
-# The tests of the keys have an identity endpoint, and lead Azure's names to loopback.
-authority, trusted, names, endpoint = azure.authority, azure.trusted, azure.names, azure.endpoint
 
 
 def between(start: int = 0, end: int = 60_000) -> tuple[str, ...]:
@@ -67,16 +49,6 @@ def test_range_includes_its_start_and_excludes_its_end(shell: Shell) -> None:
     assert {(found["sessionId"], found["time"]) for found in ended.objects} == {
         (at[offset].session_id, rfc3339(ENDED_AT + offset)) for offset in (0, 29_999)
     }
-
-
-def test_expired_session_has_its_own_event(shell: Shell) -> None:
-    """Its type says that there is no result."""
-    record = shell.add(status=SessionStatus.EXPIRED, decision=None, digest=None, attempts=0)
-
-    [found] = shell.run("events", "republish", "--session", record.session_id, "--json").objects
-
-    assert found["eventType"] == "liveness.session.expired"
-    assert [json.loads(line)["subject"] for line in shell.events()] == [record.session_id]
 
 
 def test_event_published_for_the_first_time_is_marked(shell: Shell) -> None:
@@ -190,46 +162,3 @@ def test_a_batch_that_fails_as_a_whole_stops_the_run(shell: Shell) -> None:
         )
 
     assert publisher.count("publish") == 16
-
-
-@pytest.fixture
-async def topic(
-    endpoint: FakeIdentity, authority: trustme.CA, names: azure.Names, trusted: None
-) -> AsyncIterator[FakeTopic]:
-    """A topic of Event Grid under its own name, over TLS."""
-    certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(HOST).configure_cert(certificate)
-    served = FakeTopic(endpoint)
-    runner, port = await azure.serve(served.app(), certificate)
-    names[HOST, 443] = ("127.0.0.1", port)
-    yield served
-    await runner.cleanup()
-
-
-async def test_event_grid_gets_the_event_from_a_managed_identity(
-    topic: FakeTopic, endpoint: FakeIdentity, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With the real SDK. The identity is asked for Event Grid alone; an operator without the role learns its name."""
-    environment = {
-        "AzureWebJobsStorage": "UseDevelopmentStorage=true",
-        "IDENTITY_ENDPOINT": "set by the platform",
-    }
-    settings = read_settings(environment, {"event_grid_topic_endpoint": TOPIC})
-    connections = Connections(settings, environment)
-    store = FakeStore()
-    record = new_record(published_at=None)
-    await Sessions(store, RETENTION_DAYS).add(record)
-    republication = Republication(store, await connections.publisher(), FakeClock(), Output())
-
-    topic.trouble = error(403, "Forbidden")
-    with pytest.raises(CommandFailed, match=r"^1 event failed"):
-        await republication.of_session(record.session_id)
-    topic.trouble, republication.failed = None, 0
-    await republication.of_session(record.session_id)
-    await connections.aclose()
-
-    written = capsys.readouterr()
-    assert "EventGrid Data Sender" in written.err
-    assert written.out.splitlines()[-1] == "1 event published, 1 for the first time"
-    assert topic.batches == [[event_of(record)]]
-    assert {call["resource"] for call in endpoint.calls} == {RESOURCE}

@@ -1,4 +1,4 @@
-"""docs/operations.md agrees with the commands, the logs and the alerts."""
+"""The pages in `docs/` agree with the commands, the logs and the alerts."""
 
 import re
 import shlex
@@ -12,38 +12,34 @@ from tests.infra.rules import ALERTS
 from tests.ops.logged_events import logged_events
 from tests.ops.shell import UNKNOWN
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/operations.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = {path.name: path.read_text("utf-8") for path in DOCS.glob("*.md")}
 # In blocks, after a prompt or not, and in the text.
 _COMMAND = re.compile(r"(?:^ *(?:\$ )?|`)python3? -m ops ([^`\n]+)", re.MULTILINE)
-COMMANDS = sorted(set(_COMMAND.findall(PAGE)))
-COMMANDS_FOR_CONSUMERS = _COMMAND.findall((ROOT / "docs/events.md").read_text("utf-8"))
+COMMANDS = {name: sorted(set(_COMMAND.findall(text))) for name, text in PAGES.items()}
 
 
-def section(title: str) -> str:
+def section(title: str, page: str = "operations.md") -> str:
     """Return the text under a heading, up to the next one."""
-    return re.split(r"^#+ ", PAGE.split(f"# {title}\n")[1], flags=re.MULTILINE)[0]
-
-
-def table_of(title: str) -> list[list[str]]:
-    """Return the rows of the table in a section, as cells, without its head."""
-    rows = section(title).partition("| --- |")[2].splitlines()[1:]
-    return [line.strip("| ").split(" | ") for line in rows if line.startswith("| ")]
+    return re.split(r"^#+ ", PAGES[page].split(f"# {title}\n")[1], flags=re.MULTILINE)[0]
 
 
 def test_each_logged_event_is_described_with_its_level() -> None:
     """The table has exactly the events that the code logs, with their levels."""
-    table = {row[0].strip("`"): set(row[1].split(", ")) for row in table_of("Logs")}
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section("Logs"), re.MULTILINE)
 
-    assert table == logged_events()
+    assert {name: set(levels.split(", ")) for name, levels in rows} == logged_events()
 
 
-def test_each_alert_is_explained() -> None:
+@pytest.mark.parametrize("page", ["operations.md", "deploy.md"])
+def test_each_alert_is_explained(page: str) -> None:
     """Alerts over logs and the one over a metric."""
-    assert {row[0].strip("`") for row in table_of("When an alert comes")} == {*ALERTS, "dead-letters"}
+    names = re.findall(r"^\| `([\w-]+)` \|", section("When an alert comes", page), re.MULTILINE)
+
+    assert set(names) == {*ALERTS, "dead-letters"}
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *COMMANDS_FOR_CONSUMERS])
+@pytest.mark.parametrize("command", sorted({command for found in COMMANDS.values() for command in found}))
 def test_each_printed_command_is_understood(command: str) -> None:
     """Commands can be copied."""
     assert parse(shlex.split(command.replace(" ID", f" {UNKNOWN}"))).noun
@@ -51,17 +47,10 @@ def test_each_printed_command_is_understood(command: str) -> None:
 
 def test_each_command_is_shown() -> None:
     """An operator finds all of them on the page."""
-    shown = {tuple(command.split()[:2]) for command in COMMANDS}
+    shown = {" ".join(command.split()[:2]) for command in COMMANDS["operations.md"]}
 
-    assert shown >= {
-        ("poison", "list"),
-        ("poison", "replay"),
-        ("poison", "drop"),
-        ("events", "republish"),
-        ("session", "show"),
-        ("session", "collect"),
-        ("preflight", "--url"),
-    }
+    assert shown >= {"poison list", "poison replay", "poison drop", "events republish", "preflight --url"}
+    assert shown >= {"session show", "session collect"}
 
 
 def test_roles_are_those_that_errors_name() -> None:
@@ -70,12 +59,13 @@ def test_roles_are_those_that_errors_name() -> None:
         assert role in section("The commands")
 
 
-def test_every_link_leads_somewhere() -> None:
-    """Links to pages and to their headings have a target."""
-    for target in re.findall(r"\]\(([^)]+)\)", PAGE):
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page: str) -> None:
+    """Links to files and to headings have a target."""
+    for target in re.findall(r"\]\((?!https://)([^)]+)\)", PAGES[page]):
         name, _, heading = target.partition("#")
-        page = (ROOT / "docs" / name).read_text("utf-8") if name else PAGE
-        assert not heading or heading in _anchors(page), target
+        assert (DOCS / name).exists(), target
+        assert not heading or heading in _anchors(PAGES[name or page]), target
 
 
 def _anchors(page: str) -> set[str]:

@@ -130,14 +130,6 @@ def test_replay_keeps_unusable_messages(shell: Shell) -> None:
     assert [message.message_id for message in shell.poison.messages] == [bad]
 
 
-def test_drop_removes_an_unusable_message(shell: Shell) -> None:
-    """It is gone for good."""
-    bad = shell.poison.add("not base64!")
-
-    assert shell.run("poison", "drop", bad).lines[-1] == "1 dropped"
-    assert shell.poison.messages == []
-
-
 @pytest.mark.parametrize("verb", ["replay", "drop"])
 def test_unknown_message_fails(shell: Shell, verb: str) -> None:
     """The id is named in printable characters."""

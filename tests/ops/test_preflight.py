@@ -1,24 +1,20 @@
 """`ops preflight`, over a made-up subscription and a broker on loopback."""
 
-import asyncio
 import sys
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ops.azure_cli import AskFailed
-from ops.broker_client import Answer
-from ops.broker_client import Broker as Client
-from ops.deployment_plan import Plan, parameter_file
-from ops.preflight import broker_findings, report
-from ops.preflight_checks import CHECKS, Account, Finding, run_checks
+from ops.azure_cli import AskFailed, AzureCli
+from ops.deployment_plan import INFRA, Plan
+from ops.preflight import report
+from ops.preflight_checks import Account, Finding, run_checks
 from tests.infra.arm_snapshot import Snapshot
-from tests.infra.bicep_compiler import ENVIRONMENTS, INFRA, Bicep, parameters_of
-from tests.ops.shell import Ended, run_command
+from tests.infra.bicep_compiler import Bicep
+from tests.ops.shell import Ended, run_beside, run_command
 from tests.support.broker import FUNCTION_KEY, Broker
 from tests.support.easy_auth import guarded
 
@@ -69,10 +65,11 @@ GOOD: Mapping[str, Any] = {
 }
 
 
-class FakeAzure:
-    """An `Azure` that answers by the longest prefix of the question that it knows, or raises the answer."""
+class FakeAzure(AzureCli):
+    """An Azure CLI that answers by the longest prefix of the question that it knows, or raises the answer."""
 
     def __init__(self, **changed: object) -> None:
+        super().__init__()
         self.answers = {
             **GOOD,
             **{question.replace("_", " "): answer for question, answer in changed.items()},
@@ -183,18 +180,6 @@ def test_deleted_face_account_that_is_restored_is_no_problem(plan: Plan) -> None
     assert run_checks(azure, ACCOUNT, Plan(resources)) == []
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_each_environment_has_its_parameter_file(environment: str) -> None:
-    """The preflight and the tests of the templates use the same files."""
-    assert parameter_file(INFRA, environment) == parameters_of(environment)
-    assert parameter_file(INFRA, environment).exists()
-
-
-def test_every_check_is_described() -> None:
-    """The name of a check becomes a sentence where Azure does not answer."""
-    assert all("_" in check.__name__ and check.__doc__ for check in CHECKS)
-
-
 class MadeUpCli:
     """A program `az` that answers as `FakeAzure`, and notes what it is asked."""
 
@@ -300,20 +285,15 @@ def test_missing_login_is_an_error_that_says_what_to_do(
     )
 
 
-async def ready(capsys: pytest.CaptureFixture[str], url: str, *options: str) -> Ended:
-    """Ask a running broker."""
-    return await asyncio.to_thread(run_command, capsys, ["preflight", "--url", url, *options], {})
-
-
 async def test_local_broker_that_is_ready_has_no_findings(
     broker: Broker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same command asks a broker on a laptop and in Azure, with a token where Easy Auth needs one."""
     key = ("--key", FUNCTION_KEY)
-    open_broker = await ready(capsys, broker.host.url, *key)
+    open_broker = await run_beside(capsys, "preflight", "--url", broker.host.url, *key)
     async with guarded(broker) as url:
-        with_token = await ready(capsys, url, *key, "--token", "a-token")
-        without = await ready(capsys, url, *key)
+        with_token = await run_beside(capsys, "preflight", "--url", url, *key, "--token", "a-token")
+        without = await run_beside(capsys, "preflight", "--url", url, *key)
 
     for ended in (open_broker, with_token):
         assert (ended.status, ended.lines, ended.errors) == (0, ["the broker is ready"], [])
@@ -327,31 +307,16 @@ async def test_failed_dependency_is_named_with_what_to_do(
     """A wrong subscription key is named as such."""
     broker.simulator.keys = {"another-key"}
 
-    ended = await ready(capsys, broker.host.url, "--key", FUNCTION_KEY)
+    ended = await run_beside(capsys, "preflight", "--url", broker.host.url, "--key", FUNCTION_KEY)
 
     assert ended.lines[0].startswith("problem  face: UpstreamUnauthorized")
     assert ended.lines[1].strip().startswith("check that the key in the vault belongs to this Face account")
     assert ended.errors == ["ops: the broker is not ready: 1 problem"]
 
 
-@dataclass(frozen=True, slots=True)
-class Refusing(Client):
-    """A broker that answers each request with an error of the contract."""
-
-    def call(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
-        return Answer(503, {}, {"error": {"code": "KeyUnavailable", "message": "Try again."}})
-
-
-def test_answer_without_dependencies_is_a_problem() -> None:
-    """An error in their place does not say that they work."""
-    [finding] = broker_findings(Refusing("http://127.0.0.1:1"), FUNCTION_KEY)
-
-    assert finding.what.startswith("the broker does not tell whether it is ready: 503 KeyUnavailable")
-
-
 async def test_wrong_function_key_is_a_problem(broker: Broker, capsys: pytest.CaptureFixture[str]) -> None:
     """Without the key nothing is known about the dependencies."""
-    ended = await ready(capsys, broker.host.url, "--key", "wrong")
+    ended = await run_beside(capsys, "preflight", "--url", broker.host.url, "--key", "wrong")
 
     assert ended.status == 1
     assert ended.lines[0].startswith("problem  the broker does not tell whether it is ready: 401")

@@ -5,17 +5,11 @@ import asyncio
 import pytest
 
 from ops.broker_client import Broker as Client
-from ops.exits import CommandFailed
-from ops.output import Output
+from ops.output import CommandFailed, Output
 from ops.smoke import check_ready, wait_for_health
-from tests.ops.shell import Ended, run_command
+from tests.ops.shell import run_beside
 from tests.support.broker import FUNCTION_KEY, Broker
 from tests.support.easy_auth import guarded
-
-
-async def smoke(capsys: pytest.CaptureFixture[str], url: str, *options: str) -> Ended:
-    """Run the command while the broker answers."""
-    return await asyncio.to_thread(run_command, capsys, ["smoke", url, *options], {})
 
 
 async def test_all_steps_pass_against_a_local_broker(
@@ -23,7 +17,7 @@ async def test_all_steps_pass_against_a_local_broker(
 ) -> None:
     """Many times: each run is a new device, whose limits it does not reach."""
     for _ in range(6):
-        ended = await smoke(capsys, broker.host.url, "--anonymous", "--key", FUNCTION_KEY)
+        ended = await run_beside(capsys, "smoke", broker.host.url, "--anonymous", "--key", FUNCTION_KEY)
 
     assert (ended.status, ended.errors, ended.target) == (0, [], f"broker {broker.host.url}")
     assert [line.split(":")[0].split("  ", 1)[1].strip() for line in ended.lines] == [
@@ -41,7 +35,7 @@ async def test_broker_that_authenticates_nobody_fails(
     broker: Broker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Without `--anonymous`, an unauthenticated create that succeeds is the failure."""
-    ended = await smoke(capsys, broker.host.url)
+    ended = await run_beside(capsys, "smoke", broker.host.url)
 
     assert ended.status == 1
     assert ended.errors[0].startswith("ops: unauthenticated create: expected 401, got 200")
@@ -52,8 +46,8 @@ async def test_token_is_sent_where_callers_are_authenticated(
 ) -> None:
     """A create without it is refused, and all calls with it pass."""
     async with guarded(broker) as url:
-        good = await smoke(capsys, url, "--token", "a-token")
-        bad = await smoke(capsys, url, "--token", "another")
+        good = await run_beside(capsys, "smoke", url, "--token", "a-token")
+        bad = await run_beside(capsys, "smoke", url, "--token", "another")
 
     assert (good.status, good.lines[1]) == (0, "passed   unauthenticated create: refused")
     assert bad.status == 1
@@ -65,7 +59,7 @@ async def test_trouble_with_face_is_named_with_its_code(
     """The line has the failed step, the error code, and the request id to look for in the logs."""
     broker.simulator.keys = {"another-key"}
 
-    ended = await smoke(capsys, broker.host.url, "--anonymous")
+    ended = await run_beside(capsys, "smoke", broker.host.url, "--anonymous")
 
     assert ended.status == 1
     assert ended.errors[0].startswith("ops: create: expected 200, got 502 UpstreamUnauthorized")

@@ -8,11 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from scripts.package import PYTHON_VERSION, main, wrong_python
+from scripts.package import PYTHON_VERSION, deployed, main, wrong_python
+from tests.architecture.source_tree import FUNCTION_PACKAGES, tracked
 from tests.contract.expected_functions import FUNCTIONS
 from tests.infra.bicep_compiler import INFRA, ROOT
 from tests.support.engine import require_runtime
 
+APP = {"function_app.py", "host.json", "requirements.txt", "shared", *FUNCTION_PACKAGES}
+LEFT_BEHIND = """
+    .venv/bin/python .venv-3.11/bin/python .tools/node_modules/a.js .local/events.jsonl .mypy_cache/a.json
+    .pytest_cache/a .ruff_cache/a .hypothesis/a .git/config .github/workflows/ci.yml .ci/run local.settings.json
+    shared/__pycache__/settings.pyc tests/support/engine.py infra/bicep/main.bicep
+"""
 _INDEX = """
 import asyncio, sys
 from pathlib import Path
@@ -31,34 +38,31 @@ print(*sorted(function.name for function in engine.functions))
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package of the working directory, without the dependencies, which come over the network."""
     path = tmp_path_factory.mktemp("package") / "broker.zip"
-    assert main(["--code-only", "--uncommitted", "--output", str(path)]) == 0
+    assert main(["--code-only", "--output", str(path)]) == 0
     return path
 
 
 def test_the_package_holds_the_app_and_nothing_else(package: Path) -> None:
-    """Function packages, `shared` and three files: no `ops`, `local` or tests, no infrastructure, no documents."""
-    names = zipfile.ZipFile(package).namelist()
-    packages = {path.parent.name for path in ROOT.glob("*/trigger.py")}
+    """It holds each file of the function packages and of `shared`, and three further files."""
+    app = {path for path in tracked() if path.split("/")[0] in APP}
 
-    assert {name.split("/")[0] for name in names} == {
-        *packages,
-        "shared",
-        "function_app.py",
-        "host.json",
-        "requirements.txt",
-    }
-    assert {Path(name).suffix for name in names} == {".py", ".json", ".txt"}
+    assert set(zipfile.ZipFile(package).namelist()) == app
+    assert {path.split("/")[0] for path in app} == APP
+    assert {path for path in app if not path.endswith(".py")} == {"host.json", "requirements.txt"}
 
 
-def test_the_package_holds_no_setting(package: Path) -> None:
-    """The settings of a laptop stay there."""
-    assert not [name for name in zipfile.ZipFile(package).namelist() if "local.settings" in name]
+def test_other_files_of_the_working_directory_are_left_behind() -> None:
+    """`func` packs the working directory, where caches, tools and secrets lie beside the repository."""
+    patterns = (ROOT / ".gitignore").read_text("utf-8").split()
+    untracked = [pattern.replace("*", "a") + ("a" if pattern.endswith("/") else "") for pattern in patterns]
+
+    assert deployed([*LEFT_BEHIND.split(), *untracked]) == set()
 
 
 def test_the_same_files_make_the_same_package(package: Path, tmp_path: Path) -> None:
     """Two builds of one commit can be compared by their digests."""
     again = tmp_path / "again.zip"
-    main(["--code-only", "--uncommitted", "--output", str(again)])
+    main(["--code-only", "--output", str(again)])
 
     assert again.read_bytes() == package.read_bytes()
 
