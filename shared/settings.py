@@ -129,7 +129,7 @@ class Settings:
     )
     face_max_tps: float = _setting(
         _number_within(0.1, 1000, float),
-        "calls a second that one instance may make to Face at most, 0.1 to 1000",
+        "the most calls a second from one instance to Face, 0.1 to 1000",
         6.0,
     )
     key_vault_url: str | None = _setting(
@@ -138,10 +138,10 @@ class Settings:
     )
     face_key_secret: str = _setting(_SECRET_NAME, "the name of the secret with the Face key", "face-key")
     pepper_secret: str = _setting(
-        _SECRET_NAME, "the name of the secret that ids are hashed with", "id-pepper"
+        _SECRET_NAME, "the name of the secret with the key for hashing ids", "id-pepper"
     )
     id_pepper: Secret | None = _setting(
-        _secret, "what ids are hashed with, for local runs only: printable ASCII without blanks"
+        _secret, "the key for hashing ids, for local runs only: printable ASCII without blanks"
     )
     azure_client_id: str | None = _setting(
         _GUID, "the client id (a GUID) of the app's user-assigned identity"
@@ -151,13 +151,13 @@ class Settings:
         _number_within(60, 86_400), "the longest token lifetime a phone may ask for, 60 to 86400 s", 86_400
     )
     result_visibility: str = _setting(
-        "decision|status", "`decision`, or `status` to keep decisions from phones", "decision"
+        "decision|status", "`decision`, or `status` to hide decisions from phones", "decision"
     )
     record_retention_days: int = _setting(
         _number_within(2, 3650), "days that session records are kept, 2 to 3650", 30
     )
     broker_region: str | None = _setting(
-        "[a-z0-9-]{1,32}", "the region's name in events; `FACE_REGION` where it is not set"
+        "[a-z0-9-]{1,32}", "the region's name in events; `FACE_REGION` if not set"
     )
     event_grid_topic_endpoint: str | None = _setting(
         r"https://[a-z0-9.-]+\.eventgrid\.azure\.net/api/events",
@@ -169,18 +169,18 @@ class Settings:
     delete_after_result: bool = _setting(
         _boolean, "`true` to delete the session at Face after its event was published, or `false`", True
     )
-    public_base_url: str | None = _setting(
-        _base_url, "the URL that phones reach this region at, without a path"
-    )
+    public_base_url: str | None = _setting(_base_url, "the URL of this region for phones, without a path")
 
     throttle_device: Policy = _policy("5/10m, 20/d", "sessions per device")
-    throttle_failures: Policy = _policy("5/30m", "failed checks per device, after which it gets no session")
-    throttle_principal: Policy = _policy("10/10m", "sessions per authenticated caller")
+    throttle_failures: Policy = _policy("5/30m", "failed checks per device before it gets no more sessions")
+    throttle_principal: Policy = _policy(
+        "10/10m", "sessions per authenticated caller; unused while CLIENT_AUTH is `none`"
+    )
     throttle_client: Policy = _policy("60/10m", "sessions and failed look-ups per client address")
     throttle_result: Policy = _policy("1/s", "upstream reads of the result per session")
     client_address: AddressSource = _setting(
         AddressSource,
-        "`none`, `appservice` or `frontdoor`: the service whose header tells the client's address",
+        "`none`, `appservice` or `frontdoor`: the service whose header has the client's address",
         AddressSource.NONE,
     )
     front_door_id: str | None = _setting(_GUID, "the id (a GUID) of the operator's own Front Door")

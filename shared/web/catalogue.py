@@ -17,7 +17,7 @@ class CatalogueRow:
     error: type[BrokerError]
     status: int
     message: str
-    what_to_do: str = "Correct the request; the same one will be refused again."
+    what_to_do: str = "Correct the request. The same request will fail again."
 
     @property
     def code(self) -> str:
@@ -26,7 +26,7 @@ class CatalogueRow:
 
 
 _THROTTLED = "Rate limit is exceeded. Try again in {seconds} seconds."
-_WAIT = "Wait as long as Retry-After says, then send the same request again."
+_WAIT = "Wait for the seconds in Retry-After, then send the same request again."
 
 CATALOGUE: tuple[CatalogueRow, ...] = (
     # The messages of the 400s for the body, SessionNotFound, BadArgument and the 429s are Face's own (v1.1-preview.1).
@@ -71,20 +71,20 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         errors.SessionNotFound,
         404,
         "Session Id is not found. The session id is expired or does not exist.",
-        "Create a new session. Unknown, foreign, revoked and purged sessions are answered alike.",
+        "Create a new session. The error is the same for an unknown, revoked or purged session and for a wrong token.",
     ),
     CatalogueRow(errors.RouteNotFound, 404, "There is nothing at this path.", "Correct the path."),
     CatalogueRow(
         errors.MethodNotAllowed,
         405,
         "This path does not take this method.",
-        "Use a method that the header Allow names.",
+        "Use a method from the header Allow.",
     ),
     CatalogueRow(
         errors.LengthRequired,
         411,
         "The request body must be sent with a Content-Length.",
-        "Send the body whole, not in chunks.",
+        "Send the body with a Content-Length, not in chunks.",
     ),
     CatalogueRow(errors.RequestTooLarge, 413, "The request body is larger than 4096 bytes."),
     CatalogueRow(
@@ -109,25 +109,25 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         errors.DeviceThrottled,
         429,
         _THROTTLED,
-        "Tell the person how long to wait; the device has asked for too many checks.",
+        "Tell the person how long to wait. This device has had too many sessions or failed checks.",
     ),
     CatalogueRow(
         errors.ClientThrottled,
         429,
         _THROTTLED,
-        "Tell the person how long to wait; too many calls came from this caller or its network.",
+        "Tell the person how long to wait. Too many requests came from this network.",
     ),
     CatalogueRow(
         errors.UpstreamFailure,
         502,
         "The liveness service failed.",
-        "Try again after a pause; each try with the same Idempotency-Key.",
+        "Wait, then send the same request again, with the same Idempotency-Key.",
     ),
     CatalogueRow(
         errors.UpstreamUnauthorized,
         502,
         "The liveness service refused this service's credential.",
-        "Try again later; the operator has to act.",
+        "Try again later. The operator must fix this.",
     ),
     CatalogueRow(errors.UpstreamThrottled, 503, "The liveness service is busy.", _WAIT),
     CatalogueRow(
@@ -139,7 +139,7 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         errors.UpstreamTimeout,
         504,
         "The liveness service did not answer in time.",
-        "Try again after a pause; each try with the same Idempotency-Key.",
+        "Wait, then send the same request again, with the same Idempotency-Key.",
     ),
     CatalogueRow(
         errors.InternalError,
