@@ -61,7 +61,6 @@ def read_order(version: Version, body: bytes) -> Order:
 
 def _order(version: Version, fields: Mapping[str, Any]) -> Order:
     return Order(
-        api_version=version.name,
         device_id=fields.get("deviceCorrelationId"),
         device_id_set_in_client=fields.get("deviceCorrelationIdSetInClient", False),
         lifetime_s=fields.get("authTokenTimeToLiveInSeconds", 600),

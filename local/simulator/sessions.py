@@ -34,7 +34,6 @@ def make_digest() -> str:
 class Order:
     """What a create request asks for, in any version of the API."""
 
-    api_version: str
     device_id: str | None = None
     device_id_set_in_client: bool = False
     lifetime_s: int = 600
