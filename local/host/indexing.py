@@ -57,7 +57,7 @@ class TimerFunction(IndexedFunction):
 
 @dataclass(frozen=True, slots=True)
 class FunctionIndex:
-    """All functions of an app, in the order of their names."""
+    """All functions of an app."""
 
     http: tuple[HttpFunction, ...]
     queues: tuple[QueueFunction, ...]
@@ -68,8 +68,7 @@ def index(app: func.FunctionApp) -> FunctionIndex:
     """Read every function of the app; raises `IndexingError`, and `ValueError` for a name used twice."""
     # get_functions() remembers the names it saw, and would report duplicates in a second call.
     app.functions_bindings = None
-    # Alphabetical order decides between two routes that both match.
-    found = sorted((_read(function) for function in app.get_functions()), key=lambda f: f.name.lower())
+    found = [_read(function) for function in app.get_functions()]
     return FunctionIndex(
         http=tuple(f for f in found if isinstance(f, HttpFunction)),
         queues=tuple(f for f in found if isinstance(f, QueueFunction)),

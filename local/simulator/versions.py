@@ -45,7 +45,6 @@ class Version:
     `result` for a time in unix milliseconds. Only v1.1-preview.1 lists sessions and audits them (`has_listing`).
     """
 
-    name: str
     root: str
     fields: Mapping[str, type]
     modes: tuple[str, ...]
@@ -177,7 +176,6 @@ def _v1_3_attempt(session: Session, attempt: Attempt) -> Json:
 
 VERSIONS = (
     Version(
-        name="v1.1-preview.1",
         root="/face/v1.1-preview.1/detectLiveness/singleModal/sessions",
         fields={**_FIELDS, "sendResultsToClient": bool},
         modes=("Passive",),
@@ -189,7 +187,6 @@ VERSIONS = (
         has_listing=True,
     ),
     Version(
-        name="v1.2",
         root="/face/v1.2/detectLiveness-sessions",
         fields=_V1_2_FIELDS,
         modes=("Passive", "PassiveActive"),
@@ -200,7 +197,6 @@ VERSIONS = (
         unauthorized=answers.UNAUTHORIZED_401,
     ),
     Version(
-        name="v1.3-preview.1",
         root="/face/v1.3-preview.1/detectLiveness-sessions",
         fields=_V1_3_FIELDS,
         modes=("Passive", "PassiveActive"),
