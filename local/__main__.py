@@ -4,47 +4,46 @@ import argparse
 import asyncio
 import sys
 
-from local.run import RunOptions, run, serve, simulate
+from local.run import RunOptions, exit_status, run, serve, simulate
 
 
 def main() -> int:
     """Run the command of the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    run_parser = commands.add_parser("run", help="start broker and simulator, and demonstrate a check")
-    run_parser.add_argument("--port", type=int, default=7071, help="of the broker (default: %(default)s)")
-    run_parser.add_argument(
-        "--simulator-port", type=int, default=7072, help="of the Face simulator (default: %(default)s)"
-    )
-    run_parser.add_argument(
-        "--storage",
-        choices=["memory", "azurite"],
-        default="memory",
-        help="where state is kept (default: %(default)s)",
-    )
-    run_parser.add_argument("--once", action="store_true", help="end after the demonstration check")
-    serve_parser = commands.add_parser(
-        "serve", help="start the broker alone, with the settings of the environment"
-    )
-    serve_parser.add_argument("--port", type=int, default=7071, help="(default: %(default)s; 0: a free one)")
-    serve_parser.add_argument(
-        "--lease",
-        type=float,
-        help="seconds for which a queue message is hidden while it is processed (default: 600)",
-    )
-    simulator_parser = commands.add_parser(
-        "simulator", help="start the Face simulator alone; its key is FACE_KEY"
-    )
-    simulator_parser.add_argument(
-        "--port", type=int, default=7072, help="(default: %(default)s; 0: a free one)"
-    )
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
     if arguments.command == "serve":
-        return asyncio.run(serve(arguments.port, lease_seconds=arguments.lease))
-    if arguments.command == "simulator":
-        return asyncio.run(simulate(arguments.port))
-    options = RunOptions(arguments.port, arguments.simulator_port, arguments.storage, arguments.once)
-    return asyncio.run(run(options))
+        command = serve(arguments.port, arguments.lease)
+    elif arguments.command == "simulator":
+        command = simulate(arguments.port)
+    else:
+        command = run(RunOptions(arguments.port, arguments.simulator_port, arguments.storage, arguments.once))
+    return asyncio.run(exit_status(command))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m local",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(name: str, port: int, summary: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=summary, formatter_class=parser.formatter_class)
+        command.add_argument("--port", type=int, default=port, help="0: a free one")
+        return command
+
+    add_run = add("run", 7071, "start broker and simulator, and demonstrate a check")
+    add_run.add_argument("--simulator-port", type=int, default=7072, help="of the Face simulator")
+    add_run.add_argument(
+        "--storage", choices=["memory", "azurite"], default="memory", help="where state is kept"
+    )
+    add_run.add_argument("--once", action="store_true", help="end after the demonstration check")
+    add_serve = add("serve", 7071, "start the broker alone, with the settings of the environment")
+    add_serve.add_argument(
+        "--lease", type=float, help="seconds for which a queue message in process is hidden"
+    )
+    add("simulator", 7072, "start the Face simulator alone; its key is FACE_KEY")
+    return parser
 
 
 if __name__ == "__main__":

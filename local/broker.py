@@ -31,8 +31,7 @@ async def running_broker(
 ) -> AsyncIterator[LocalBroker]:
     """Serve on loopback and feed the queue function until the block ends.
 
-    Raises `SettingsError`, and `OSError` if the port is taken. `lease_seconds` is how long a queue message is hidden
-    while it is processed (None: as long as the real host hides it).
+    `lease_seconds` is as in `queue_pump`. Raises `SettingsError`, and `OSError` if the port is taken.
     """
     # Imported here: the app reads its settings when it is imported, as in Azure.
     from function_app import app as functions

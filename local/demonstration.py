@@ -10,17 +10,16 @@ import httpx
 from local.event_log import EventLog
 
 _REFERENCE = "demonstration:1"
-_EVENT_SECONDS = 30.0
 
 _Json = Mapping[str, Any]
 
 
 async def demonstrate(
-    broker_url: str, simulator_url: str, events: EventLog, *, patience: float = _EVENT_SECONDS
+    broker_url: str, simulator_url: str, events: EventLog, *, patience: float = 30.0
 ) -> bool:
-    """Create a session, perform the check as the phone, read the result, and wait for the event.
+    """Create a session, perform the check, read the result, and wait `patience` seconds for the event.
 
-    Answers whether all of that went well; the event may take `patience` seconds.
+    Returns whether all of that went well.
     """
     print("A demonstration check\n")
     async with (
@@ -47,9 +46,8 @@ async def _create(broker: httpx.AsyncClient) -> _Json:
     }
     answer = (await broker.post("/api/sessions", json=body)).raise_for_status()
     session: _Json = answer.json()
-    _print_value("session", session["sessionId"])
-    _print_value("expires", session["expiresAt"])
-    _print_value("limit", answer.headers.get("RateLimit", "none"))
+    limit = answer.headers.get("RateLimit", "none")
+    _print_values({"session": session["sessionId"], "expires": session["expiresAt"], "limit": limit})
     return session
 
 
@@ -58,7 +56,7 @@ async def _perform(phone: httpx.AsyncClient, session: _Json) -> str:
     token = {"Authorization": f"Bearer {session['authToken']}"}
     answer = (await phone.post("/simulator/perform", headers=token)).raise_for_status()
     digest = str(answer.json()["digest"])
-    _print_value("digest", f"{digest[:16]}...")
+    _print_values({"digest": f"{digest[:16]}..."})
     return digest
 
 
@@ -67,9 +65,8 @@ async def _read(broker: httpx.AsyncClient, session: _Json, digest: str) -> bool:
     headers = {"X-Session-Token": session["authToken"], "X-Client-Digest": digest}
     answer = (await broker.get(f"/api/sessions/{session['sessionId']}", headers=headers)).raise_for_status()
     result: _Json = answer.json()
-    for name in ("status", "livenessDecision", "digestMatches", "passed"):
-        if name in result:
-            _print_value(name, result[name])
+    shown = ("status", "livenessDecision", "digestMatches", "passed")
+    _print_values({name: result[name] for name in shown if name in result})
     # With RESULT_VISIBILITY=status a phone sees no decision: only the event shows that the check passed.
     return bool(result.get("passed", result["status"] == "ResultAvailable"))
 
@@ -78,7 +75,7 @@ async def _read_with_wrong_token(broker: httpx.AsyncClient, session: _Json) -> b
     _print_step("4. Another caller tries to read the result with a wrong token")
     headers = {"X-Session-Token": "a-guess"}
     answer = await broker.get(f"/api/sessions/{session['sessionId']}", headers=headers)
-    _print_value(str(answer.status_code), answer.json()["error"]["message"])
+    _print_values({str(answer.status_code): answer.json()["error"]["message"]})
     return answer.status_code == httpx.codes.NOT_FOUND
 
 
@@ -91,10 +88,8 @@ async def _wait_for_event(events: EventLog, session: _Json, patience: float) -> 
         _print_step(f"   Failed: no event within {patience:.0f} seconds")
         return False
     data = event["data"]
-    _print_value("type", event["type"])
-    _print_value("id", event["id"])
-    for name in ("clientReference", "livenessDecision", "passed"):
-        _print_value(name, data[name])
+    shown = {name: data[name] for name in ("clientReference", "livenessDecision", "passed")}
+    _print_values({"type": event["type"], "id": event["id"]} | shown)
     return bool(data["passed"]) and data["clientReference"] == _REFERENCE
 
 
@@ -102,5 +97,6 @@ def _print_step(step: str) -> None:
     print(f"  {step}", flush=True)
 
 
-def _print_value(name: str, value: object) -> None:
-    print(f"       {name:<17} {value if isinstance(value, str) else json.dumps(value)}")
+def _print_values(values: _Json) -> None:
+    for name, value in values.items():
+        print(f"       {name:<17} {value if isinstance(value, str) else json.dumps(value)}")

@@ -9,15 +9,13 @@ from shared.events.publisher import Publisher
 
 Event = Mapping[str, Any]
 
-_MOST_EVENTS = 100
-
 
 class EventLog:
-    """A `Publisher` that passes events on to another one, and keeps the latest of those that were published."""
+    """A `Publisher` that passes events on to another one, and keeps the latest 100."""
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
-        self._latest: deque[Event] = deque(maxlen=_MOST_EVENTS)
+        self._latest: deque[Event] = deque(maxlen=100)
         self._arrival = asyncio.Condition()
         self._followers: list[Callable[[Event], None]] = []
 
@@ -32,9 +30,11 @@ class EventLog:
     async def event_of(self, session_id: str) -> Event:
         """Wait for the event of a session."""
         async with self._arrival:
-            while (found := self._find(session_id)) is None:
+            while True:
+                for event in self._latest:
+                    if event["subject"] == session_id:
+                        return event
                 await self._arrival.wait()
-        return found
 
     async def publish(self, event: Event) -> None:
         """Pass the event on; raises `EventsUnavailable`."""
@@ -48,6 +48,3 @@ class EventLog:
     async def aclose(self) -> None:
         """Close the publisher below."""
         await self._publisher.aclose()
-
-    def _find(self, session_id: str) -> Event | None:
-        return next((event for event in self._latest if event["subject"] == session_id), None)

@@ -5,13 +5,10 @@ https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-que
 """
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
-
-HOST_LEASE_SECONDS = 600.0
-"""How long the real host hides a message that it takes, whatever `visibilityTimeout` says. When a host dies, its
-messages are delivered again after that time."""
 
 # A .NET time span: [days.]hours:minutes:seconds[.fraction].
 _TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d+):(\d+):(\d+(?:\.\d+)?)")
@@ -22,14 +19,14 @@ _UNLIMITED = -1
 class HttpOptions:
     """The settings of HTTP functions.
 
-    The prefix has no slash at either end; the timeout is in seconds. `max_concurrent` requests are answered at
-    once; `max_outstanding` are answered or waiting. None means no limit.
+    The prefix has no slash at either end; the timeout is in seconds (None: no limit). `max_concurrent` requests are
+    answered at once; `max_outstanding` are answered or waiting.
     """
 
     route_prefix: str
     function_timeout: float | None
-    max_concurrent: int | None
-    max_outstanding: int | None
+    max_concurrent: int
+    max_outstanding: int
 
     @classmethod
     def parse(cls, host_json: Mapping[str, Any]) -> Self:
@@ -50,8 +47,8 @@ class QueueOptions:
     """The settings of queue functions; times are in seconds.
 
     `batch_size` messages are taken at once, and more when at most `new_batch_threshold` are left. A message that
-    failed shows again after `retry_after`; after `max_dequeue_count` failures it is poison. An empty queue is polled
-    less and less often, down to every `longest_poll`. `lease` is not a setting of the real host.
+    failed shows again after `retry_after`; after `max_dequeue_count` failures it is poison. `longest_poll` is the
+    longest time between two polls. The real host hides a message for ten minutes (`lease`), whatever its settings.
     """
 
     batch_size: int
@@ -59,7 +56,7 @@ class QueueOptions:
     max_dequeue_count: int
     retry_after: float
     longest_poll: float
-    lease: float = HOST_LEASE_SECONDS
+    lease: float = 600.0
 
     @classmethod
     def parse(cls, host_json: Mapping[str, Any]) -> Self:
@@ -83,5 +80,5 @@ def _seconds(name: str, time_span: str) -> float:
     return ((int(days) * 24 + int(hours)) * 60 + int(minutes)) * 60 + float(seconds)
 
 
-def _limit(value: int) -> int | None:
-    return None if value == _UNLIMITED else value
+def _limit(value: int) -> int:
+    return sys.maxsize if value == _UNLIMITED else value

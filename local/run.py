@@ -1,4 +1,4 @@
-"""The commands of `python -m local`: `run`, `serve` and `simulator`."""
+"""The commands of `python -m local`: `run`, `serve` and `simulator`. Each returns whether all went well."""
 
 import asyncio
 import logging
@@ -35,32 +35,12 @@ class RunOptions:
     once: bool
 
 
-async def run(options: RunOptions) -> int:
-    """Start simulator and broker, demonstrate a check, and wait for Ctrl-C; returns the exit status."""
-    return await _with_errors_printed(_run(options))
-
-
-async def serve(port: int, *, lease_seconds: float | None = None) -> int:
-    """Serve the broker alone until Ctrl-C, with the settings of the environment; prints its URL as the first line.
-
-    It processes queue messages too, each under a lease of `lease_seconds` (None: as on the real host).
-    """
-    return await _with_errors_printed(_serve(port, lease_seconds))
-
-
-async def simulate(port: int) -> int:
-    """Serve the Face simulator alone until Ctrl-C, for a broker elsewhere; prints its URL as the first line.
-
-    Its key is `FACE_KEY`, as for the broker.
-    """
-    return await _with_errors_printed(_simulate(port))
-
-
-async def _with_errors_printed(work: Awaitable[bool]) -> int:
+async def exit_status(command: Awaitable[bool]) -> int:
+    """Run a command; prints an error of settings or ports to stderr, without a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("aiohttp.server").addFilter(_is_not_about_malformed_http)
     try:
-        return 0 if await work else 1
+        return 0 if await command else 1
     except SettingsError as error:
         print(*error.lines, sep="\n", file=sys.stderr)
     except OSError as error:
@@ -77,7 +57,8 @@ def _is_not_about_malformed_http(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
-async def _run(options: RunOptions) -> bool:
+async def run(options: RunOptions) -> bool:
+    """Start simulator and broker, demonstrate a check, and wait for Ctrl-C."""
     ended = _end_signal()
     async with _running(options) as running:
         running.introduce()
@@ -104,7 +85,7 @@ def _end_signal() -> asyncio.Event:
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """The parts of a run; `own_azurite` is the connection string of the Azurite that it started and uses."""
+    """The parts of a run; `own_azurite` is the connection string of its own Azurite."""
 
     broker: LocalBroker
     simulator_url: str
@@ -120,22 +101,20 @@ class _Running:
     def introduce(self) -> None:
         """Print where everything is."""
         settings = self.settings
-        print("Face Liveness Broker, on this machine only\n")
-        print(f"  broker     {self.broker.url}/api")
+        face = f"  Face       {settings.endpoint.base_url} (the real one, {settings.face_api_version})"
         if self.simulated:
-            print(f"  simulator  {self.simulator_url} (in place of Azure Face, {settings.face_api_version})")
-        else:
-            print(f"  Face       {settings.endpoint.base_url} (the real one, {settings.face_api_version})")
+            face = f"  simulator  {self.simulator_url} (in place of Azure Face, {settings.face_api_version})"
+        state = "in memory; lost when this ends"
         if self.own_azurite:
-            print("  state      in Azurite's tables and queue, as in Azure; lost when this ends")
+            state = "in Azurite's tables and queue, as in Azure; lost when this ends"
         elif settings.storage_connection:
-            print("  state      in the storage account of AzureWebJobsStorage")
-        else:
-            print("  state      in memory; lost when this ends")
+            state = "in the storage account of AzureWebJobsStorage"
+        events = f"one JSON line each, added to {settings.events_file}"
         if settings.event_grid_topic_endpoint:
-            print(f"  events     sent to {settings.event_grid_topic_endpoint}\n")
-        else:
-            print(f"  events     one JSON line each, added to {settings.events_file}\n")
+            events = f"sent to {settings.event_grid_topic_endpoint}"
+        print("Face Liveness Broker, on this machine only\n")
+        print(f"  broker     {self.broker.url}/api\n{face}")
+        print(f"  state      {state}\n  events     {events}\n")
 
     def invite(self) -> None:
         """Print what a user can do now."""
@@ -165,13 +144,17 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
             _set_defaults({"FACE_ENDPOINT": simulator.url, "FACE_KEY": key})
         connection = None
         if options.storage == "azurite":
-            connection = resources.enter_context(_azurite()).connection_string
+            if (program := find_azurite()) is None:
+                raise SettingsError([HOW_TO_GET_IT])
+            connection = resources.enter_context(AzuriteProcess(program)).connection_string
             _set_defaults({"AzureWebJobsStorage": connection, "ID_PEPPER": key})
         _set_defaults({"EVENTS_FILE": _EVENTS_FILE})
         settings = Settings.from_environment()
-        events = _install_app(settings)
+        app = build(settings)
+        events = EventLog(app.publisher)
+        install(replace(app, publisher=events))
         broker = await resources.enter_async_context(
-            running_broker(options.port, console_routes(simulator.url, events=events.latest))
+            running_broker(options.port, console_routes(simulator.url, events.latest))
         )
         # The environment may name another account, whose key must not be printed.
         used = settings.storage_connection and settings.storage_connection.reveal() == connection
@@ -183,21 +166,6 @@ def _set_defaults(settings: Mapping[str, str]) -> None:
     for name, value in settings.items():
         # An empty setting counts as missing, as for the broker.
         os.environ[name] = os.environ.get(name) or value
-
-
-def _azurite() -> AzuriteProcess:
-    program = find_azurite()
-    if program is None:
-        raise SettingsError([HOW_TO_GET_IT])
-    return AzuriteProcess(program)
-
-
-def _install_app(settings: Settings) -> EventLog:
-    """Build the app that the functions find, with a log of its events."""
-    app = build(settings)
-    events = EventLog(app.publisher)
-    install(replace(app, publisher=events))
-    return events
 
 
 async def _demonstrated(running: _Running, ended: asyncio.Event) -> bool:
@@ -216,13 +184,15 @@ async def _demonstrated(running: _Running, ended: asyncio.Event) -> bool:
 def _print_event(event: Event) -> None:
     data = event["data"]
     passed = "passed" if data["passed"] else "not passed"
-    print(
-        f"  event      {event['type']} {event['subject']} {passed} {data['clientReference'] or ''}",
-        flush=True,
-    )
+    reference = data["clientReference"] or ""
+    print(f"  event      {event['type']} {event['subject']} {passed} {reference}", flush=True)
 
 
-async def _serve(port: int, lease_seconds: float | None) -> bool:
+async def serve(port: int, lease_seconds: float | None = None) -> bool:
+    """Serve the broker alone until Ctrl-C, with the settings of the environment; prints its URL as the first line.
+
+    A queue message is hidden for `lease_seconds` while it is processed (None: as long as on the real host).
+    """
     ended = _end_signal()
     async with running_broker(port, lease_seconds=lease_seconds) as broker:
         print(broker.url, flush=True)
@@ -230,7 +200,8 @@ async def _serve(port: int, lease_seconds: float | None) -> bool:
     return True
 
 
-async def _simulate(port: int) -> bool:
+async def simulate(port: int) -> bool:
+    """Serve the Face simulator alone until Ctrl-C, with the key `FACE_KEY`; prints its URL as the first line."""
     if not (key := os.environ.get("FACE_KEY")):
         raise SettingsError(["FACE_KEY: expected the key that the broker calls with"])
     ended = _end_signal()

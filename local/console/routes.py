@@ -16,22 +16,20 @@ _PAGE = Path(__file__).parent / "page"
 _CONTENT_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
-def console_routes(simulator_url: str, *, events: Events | None = None) -> list[web.RouteDef]:
-    """Return the routes of the page at `/console`, for a page that plays the phone at `simulator_url`.
+def console_routes(simulator_url: str, events: Events) -> list[web.RouteDef]:
+    """Return the routes of the page at `/console`, which plays the phone at `simulator_url`.
 
-    `simulator_url` has no slash at the end; the page may connect to it besides its own origin. `events` is called at
-    each poll of `/console/events`; without it the list is empty, and the page says so. The files of the page are read
-    once, here: raises `OSError` if one cannot be read.
+    `simulator_url` has no slash at the end. `events` is called at each poll of `/console/events`.
     """
     headers = _headers(simulator_url)
-    config = {"simulatorUrl": simulator_url, "eventsConnected": events is not None}
+    config = {"simulatorUrl": simulator_url}
     page = _file(_PAGE / "index.html", "text/html", headers)
     assets = sorted(path for path in _PAGE.iterdir() if path.suffix in _CONTENT_TYPES)
     return [
         web.get("/console", page),
         web.get("/console/", page),
         web.get("/console/config.json", _json(lambda: config, headers)),
-        web.get("/console/events", _json(events or list, headers)),
+        web.get("/console/events", _json(events, headers)),
         *(
             web.get(f"/console/{path.name}", _file(path, _CONTENT_TYPES[path.suffix], headers))
             for path in assets

@@ -4,14 +4,6 @@ It copies what the real host does over loopback (host 4.1037, Python worker 4.34
 differences. Azure's front end, which adds forwarding headers and limits of its own, is not part of it.
 """
 
-from local.host.host import DEFAULT_BODY_LIMIT, Host
-from local.host.indexing import HttpFunction, IndexingError, QueueFunction, TimerFunction
+from local.host.host import Host
 
-__all__ = [
-    "DEFAULT_BODY_LIMIT",
-    "Host",
-    "HttpFunction",
-    "IndexingError",
-    "QueueFunction",
-    "TimerFunction",
-]
+__all__ = ["Host"]

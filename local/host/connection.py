@@ -13,13 +13,6 @@ from local.host.messages import bare
 _PARSER_LIMIT = 1024 * 1024
 _PARSER_HEADERS = 10_000
 
-_OPTIONS: dict[str, Any] = {
-    # A request line may hold a key (`?code=`).
-    "access_log": None,
-    # Seconds in which an unread request body is still received after the answer.
-    "lingering_time": 2.0,
-}
-
 
 class KestrelServer(web.Server):
     """aiohttp's low-level server for the application of a runner, with the connections below."""
@@ -39,7 +32,9 @@ class _Connection(web.RequestHandler):
     __slots__ = ()
 
     def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(manager, loop=loop, **_OPTIONS)
+        # No access log: a request line may hold a key (`?code=`).
+        options: dict[str, Any] = {"access_log": None, "lingering_time": 2.0}
+        super().__init__(manager, loop=loop, **options)
         # aiohttp's compiled parser refuses unknown methods; the host takes any, and so does this parser.
         self._parser = HttpRequestParserPy(
             self,

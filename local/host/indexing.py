@@ -24,10 +24,9 @@ class IndexedFunction:
     parameter: str
 
     async def call(self, trigger: object, timeout: float | None) -> object:
-        """Run `async def` on the loop and `def` in a thread, for at most `timeout` seconds.
+        """Run `async def` on the loop and `def` in a thread; raises what the function raises, and `TimeoutError`.
 
-        Raises what the function raises, and `TimeoutError`. A thread cannot be ended: a late `def` function runs
-        on, and its result is dropped.
+        A thread cannot be ended: after `timeout` seconds a `def` function runs on, and its result is dropped.
         """
         arguments = {self.parameter: trigger}
         async with asyncio.timeout(timeout):
@@ -47,22 +46,18 @@ class HttpFunction(IndexedFunction):
 
 @dataclass(frozen=True, slots=True)
 class QueueFunction(IndexedFunction):
-    """A function fed by a storage queue; `%SETTING%` in the name is not replaced."""
+    """A function that takes the messages of a storage queue."""
 
     queue_name: str
-    connection: str
 
 
-@dataclass(frozen=True, slots=True)
 class TimerFunction(IndexedFunction):
-    """A function with a schedule of six fields (NCRONTAB), or `%SETTING%`."""
-
-    schedule: str
+    """A function with a schedule."""
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionIndex:
-    """All functions of an app, in the order of their names."""
+    """All functions of an app."""
 
     http: tuple[HttpFunction, ...]
     queues: tuple[QueueFunction, ...]
@@ -70,15 +65,10 @@ class FunctionIndex:
 
 
 def index(app: func.FunctionApp) -> FunctionIndex:
-    """Read every function of the app, as its decorators define it.
-
-    Raises `IndexingError` for a feature that this host lacks, and `ValueError` (from `azure.functions`) for a
-    function without a trigger or a name used twice.
-    """
+    """Read every function of the app; raises `IndexingError`, and `ValueError` for a name used twice."""
     # get_functions() remembers the names it saw, and would report duplicates in a second call.
     app.functions_bindings = None
-    # Alphabetical order decides between two routes that both match.
-    found = sorted((_read(function) for function in app.get_functions()), key=lambda f: f.name.lower())
+    found = [_read(function) for function in app.get_functions()]
     return FunctionIndex(
         http=tuple(f for f in found if isinstance(f, HttpFunction)),
         queues=tuple(f for f in found if isinstance(f, QueueFunction)),
@@ -104,8 +94,8 @@ def _read(function: Function) -> IndexedFunction:
             level = func.AuthLevel[trigger.get("authLevel", "FUNCTION")]
             return HttpFunction(*common, trigger["route"], methods or None, level)
         case "queueTrigger":
-            return QueueFunction(*common, trigger["queueName"], trigger["connection"])
+            return QueueFunction(*common, trigger["queueName"])
         case "timerTrigger":
-            return TimerFunction(*common, trigger["schedule"])
+            return TimerFunction(*common)
         case kind:
             raise IndexingError(f"Function {name!r}: the local host has no trigger {kind!r}.")

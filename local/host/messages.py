@@ -61,10 +61,9 @@ def _joined(pairs: list[tuple[str, str]]) -> dict[str, str]:
 
 
 async def read_body(request: web.BaseRequest, limit: int) -> bytes:
-    """Return the body, empty if there is no Content-Length.
+    """Return the body; it is empty without a Content-Length, as for chunks.
 
-    Observed: the host passes a chunked body on as an empty one, without an error, and answers a body that is too
-    large with an empty 500, not 413. Raises that as a `Refusal`.
+    Observed: the host answers a body that is too large with 500, not 413. Raises that as a `Refusal`.
     """
     length = request.content_length or 0
     if length > limit:
@@ -97,8 +96,8 @@ def to_function(
 def render(result: object, request: web.BaseRequest) -> web.Response:
     """Return the response for the result of a function.
 
-    Raises `NotImplementedError` for anything but an `HttpResponse` or a str (None and dict, for example), and
-    `ValueError` for a header value that is not printable ASCII. The host answers both with 500.
+    Raises `NotImplementedError` for anything but an `HttpResponse` or a str, and `ValueError` for a header value that
+    is not printable ASCII. The host answers both with 500.
     """
     # The worker's own converter: it sets the content type, and takes the cookies out of the headers.
     datum = HttpResponseConverter.encode(result, expected_type=None)

@@ -1,28 +1,16 @@
 """Resolves paths and matches routes as the real host does."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from urllib.parse import unquote
 
 from local.host.indexing import HttpFunction
+from local.host.messages import Refusal
 
 _ENCODED_SLASH = re.compile("%(?=2F)", re.IGNORECASE)
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _CATCH_ALL = re.compile(r"\{\*(\w+)\}")
-
-
-class BadPathError(ValueError):
-    """The path is refused with 400 before routes are matched."""
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A function, and the values of its route parameters."""
-
-    function: HttpFunction
-    route_params: Mapping[str, str]
 
 
 class Router:
@@ -34,15 +22,13 @@ class Router:
         ordered = sorted(functions, key=lambda function: function.name.lower())
         self._routes = [(compile_route(f"{prefix}/{f.route}".strip("/")), f) for f in ordered]
 
-    def find(self, method: str, path: str) -> Match | None:
-        """Return the first function that takes the method and the resolved path."""
+    def find(self, method: str, path: str) -> tuple[HttpFunction, dict[str, str]] | None:
+        """Return the first function that takes the method and the resolved path, and its route parameters."""
         for route, function in self._routes:
-            if function.methods is None or method in function.methods:
-                found = route.fullmatch(path)
-                if found:
-                    return Match(
-                        function, {name: value for name, value in found.groupdict().items() if value}
-                    )
+            takes_method = function.methods is None or method in function.methods
+            if takes_method and (found := route.fullmatch(path)):
+                params = {name: value for name, value in found.groupdict().items() if value}
+                return function, params
         return None
 
 
@@ -73,11 +59,11 @@ def _segment(template: str, segment: str) -> str:
 def resolve_path(raw: str) -> str:
     """Return the path of a request target as routes see it: decoded once, then without dot segments.
 
-    Observed: `%2e%2e` is resolved and `%20` decoded before a route is matched, while `%2F` and bytes that are
-    not UTF-8 (`%ff`) stay encoded. Raises `BadPathError` for `%00`, and for a target that is not ASCII.
+    Observed: `%2F` and bytes that are not UTF-8 (`%ff`) stay encoded. Raises `Refusal`
+    (400) for `%00`, and for a target that is not ASCII.
     """
     if "%00" in raw or not raw.isascii():
-        raise BadPathError(raw)
+        raise Refusal(400, close=True)
     decoded = unquote(_ENCODED_SLASH.sub("%25", raw), errors="surrogateescape")
     return _without_dot_segments(_UNDECODABLE.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02x}", decoded))
 

@@ -15,7 +15,6 @@ import asyncio
 import hmac
 import json
 import logging
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from azure.functions.timer import TimerRequest
 
 from local.host.indexing import FunctionIndex, HttpFunction, TimerFunction
 from local.host.messages import Refusal, bare, read_body, read_headers, read_query, render, to_function
-from local.host.routing import BadPathError, Router, resolve_path
+from local.host.routing import Router, resolve_path
 from local.host_json import HttpOptions
 
 _OPEN_TO_ALL = frozenset({"/admin/host/ping", "/admin/warmup"})
@@ -43,8 +42,8 @@ class AccessKeys:
     function_key: str = field(repr=False)
     master_key: str = field(repr=False)
 
-    def opens(self, level: func.AuthLevel, headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
-        """Tell whether the key in the header `x-functions-key`, or else in the query's `code`, suffices."""
+    def open(self, level: func.AuthLevel, headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
+        """Return whether the key in the header `x-functions-key`, or else in the query's `code`, suffices."""
         if level is func.AuthLevel.ANONYMOUS:
             return True
         given = headers.get("x-functions-key") or query.get("code", "")
@@ -77,8 +76,6 @@ class Front:
             return await handler(request)
         try:
             return await self._answer(request)
-        except BadPathError:
-            return bare(400, close=True)
         except Refusal as refusal:
             return bare(refusal.status, close=refusal.close)
 
@@ -90,18 +87,19 @@ class Front:
         headers, query = read_headers(request), read_query(request)
         path = resolve_path(request.rel_url.raw_path)
         if path.lower().startswith(_OWN_PREFIXES):
-            opened = self._keys.opens(func.AuthLevel.ADMIN, headers, query)
+            opened = self._keys.open(func.AuthLevel.ADMIN, headers, query)
             return bare(await self._own(request, path.lower().rstrip("/"), opened))
         match = self._router.find(request.method, path)
         if match is None:
             # The home page is off. A wrong method is 404 too, never 405.
             return bare(204 if path == "/" else 404)
         async with self._gate.admit():
-            if not self._keys.opens(match.function.auth_level, headers, query):
+            function, route_params = match
+            if not self._keys.open(function.auth_level, headers, query):
                 raise Refusal(401)
             body = await read_body(request, self._body_limit)
-            trigger = to_function(request, path, match.route_params, headers, query, body)
-            return await self._call(match.function, trigger, request)
+            trigger = to_function(request, path, route_params, headers, query, body)
+            return await self._call(function, trigger, request)
 
     async def _call(
         self, function: HttpFunction, trigger: func.HttpRequest, request: web.Request
@@ -143,9 +141,9 @@ class Front:
 class _Gate:
     """`maxOutstandingRequests` and `maxConcurrentRequests`: requests wait, or are refused with 429."""
 
-    def __init__(self, concurrent: int | None, outstanding: int | None) -> None:
-        self._slots = asyncio.Semaphore(sys.maxsize if concurrent is None else concurrent)
-        self._outstanding = sys.maxsize if outstanding is None else outstanding
+    def __init__(self, concurrent: int, outstanding: int) -> None:
+        self._slots = asyncio.Semaphore(concurrent)
+        self._outstanding = outstanding
         self._inside = 0
 
     @asynccontextmanager

@@ -3,10 +3,10 @@
 import asyncio
 import base64
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from local.host import Host
 from local.host_json import QueueOptions
@@ -17,38 +17,26 @@ from shared.queues.memory import MemoryQueue
 from shared.queues.port import RESULTS_QUEUE
 from shared.storage.account import StorageAccount
 
-_FIRST_POLL_SECONDS = 0.1
-_GRACE_SECONDS = 2.0
+Invoke = Callable[[str, int, str], Awaitable[None]]
+"""Calls the queue function with text, dequeue count and message id; raises what the function raises."""
 
+_FIRST_POLL_SECONDS = 0.1
+# A developer waits for the event, and a poll on the same machine costs nothing.
 _LONGEST_LOCAL_POLL_SECONDS = 0.5
-"""A developer waits for the event, and a poll on the same machine costs nothing."""
 
 logger = logging.getLogger(__name__)
-
-
-class Invoke(Protocol):
-    """Calls the queue function."""
-
-    async def __call__(self, text: str, *, dequeue_count: int, message_id: str) -> None:
-        """Call the function with a decoded message; raises what the function raises."""
-        ...
 
 
 class QueuePump:
     """Feeds one queue function: each message at least once, in no order.
 
-    A message is hidden while the function runs. It is removed if the function succeeds. Otherwise it shows again
-    later, and goes to the poison queue after too many failures. If this process dies, the message is delivered again
-    when its lease ends. Unlike the real host, the pump does not extend leases: `functionTimeout` has to be shorter.
+    A message is hidden while the function runs, and removed if it succeeds. Otherwise it shows again later, and goes
+    to the poison queue after too many failures. If this process dies, the message is delivered again when its lease
+    ends. Unlike the real host, the pump does not extend leases: `functionTimeout` has to be shorter.
     """
 
     def __init__(
-        self,
-        source: MessageSource,
-        invoke: Invoke,
-        options: QueueOptions,
-        *,
-        name: str = "queue",
+        self, source: MessageSource, invoke: Invoke, options: QueueOptions, name: str = "queue"
     ) -> None:
         self._source = source
         self._invoke = invoke
@@ -62,11 +50,8 @@ class QueuePump:
         if self._listening is None:
             self._listening = asyncio.create_task(self._listen())
 
-    async def stop(self, grace_seconds: float = _GRACE_SECONDS) -> None:
-        """Stop taking messages, and wait for running calls up to a grace period.
-
-        Then the rest is cancelled: its messages show again when their leases end.
-        """
+    async def stop(self, grace_seconds: float = 2.0) -> None:
+        """Take no more messages, wait for running calls up to a grace period, and cancel the rest."""
         if self._listening is not None:
             await _end(self._listening)
             self._listening = None
@@ -77,13 +62,13 @@ class QueuePump:
         await self._source.aclose()
 
     async def drain_once(self) -> int:
-        """Process one batch to its end; answers the number of its messages."""
+        """Process one batch to its end; returns the number of its messages."""
         taken = await self._source.take(self._options.batch_size, self._options.lease)
         await asyncio.gather(*map(self._handle, taken))
         return len(taken)
 
     async def drain(self) -> int:
-        """Process all visible messages; answers the number of deliveries."""
+        """Process all visible messages; returns the number of deliveries."""
         delivered = 0
         while count := await self.drain_once():
             delivered += count
@@ -124,14 +109,9 @@ class QueuePump:
             return False
         try:
             text = base64.b64decode(message.content, validate=True).decode()
-            await self._invoke(text, dequeue_count=message.dequeue_count, message_id=message.id)
+            await self._invoke(text, message.dequeue_count, message.id)
         except Exception:
-            logger.exception(
-                "The function of %s failed (delivery %d of %d)",
-                self._name,
-                message.dequeue_count,
-                self._options.max_dequeue_count,
-            )
+            logger.exception("The function of %s failed (delivery %d)", self._name, message.dequeue_count)
             return False
         return True
 
@@ -161,10 +141,9 @@ def queue_pump(
     source: MessageSource | None = None,
     lease_seconds: float | None = None,
 ) -> QueuePump:
-    """Make the pump from the app's queue to the function that takes its messages; it is not started yet.
+    """Make the pump from the app's queue (or `source`) to its function; it is not started yet.
 
-    `lease_seconds` replaces the host's ten minutes. Raises `SettingsError` if the queue needs an identity, which only
-    exists in Azure.
+    `lease_seconds` replaces the host's ten minutes. Raises `SettingsError` for a queue that needs a managed identity.
     """
     options = QueueOptions.parse(host_json)
     options = replace(
@@ -172,9 +151,8 @@ def queue_pump(
         longest_poll=min(options.longest_poll, _LONGEST_LOCAL_POLL_SECONDS),
         lease=lease_seconds or options.lease,
     )
-    function = next(function for function in host.queues if function.queue_name == RESULTS_QUEUE)
-    invoke = partial(host.invoke_queue, function.name)
-    return QueuePump(source or _source(app), invoke, options, name=RESULTS_QUEUE)
+    invoke = partial(host.invoke_queue, RESULTS_QUEUE)
+    return QueuePump(source or _source(app), invoke, options, RESULTS_QUEUE)
 
 
 def _source(app: App) -> MessageSource:

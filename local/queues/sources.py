@@ -1,11 +1,11 @@
-"""Where the pump takes messages from: the port, a queue in memory, and a Storage Queue (Azurite)."""
+"""The queues of the pump: one in memory, and a Storage Queue (Azurite)."""
 
 import base64
 import math
-from collections.abc import Awaitable, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from shared.errors import StorageUnavailable
 from shared.queues.memory import MemoryQueue, QueuedMessage
@@ -14,7 +14,9 @@ from shared.storage.account import StorageAccount
 if TYPE_CHECKING:
     from azure.storage.queue import QueueMessage
 
-_T = TypeVar("_T")
+_DEADLINE_SECONDS = 2.0
+# PopReceiptMismatch, MessageNotFound.
+_NOT_HELD = (400, 404)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,36 +29,9 @@ class TakenMessage:
     receipt: str
 
 
-class MessageSource(Protocol):
-    """One queue, and the poison queue beside it. Each method raises `StorageUnavailable`.
-
-    A call with a receipt that is not valid any more changes nothing: another consumer has the message.
-    """
-
-    async def take(self, count: int, lease_seconds: float) -> Sequence[TakenMessage]:
-        """Take at most `count` messages, and hide them for the lease."""
-        ...
-
-    async def remove(self, message: TakenMessage) -> None:
-        """Remove a message that was processed."""
-        ...
-
-    async def release(self, message: TakenMessage, delay_seconds: float) -> None:
-        """Make a message visible again after a delay."""
-        ...
-
-    async def poison(self, message: TakenMessage) -> None:
-        """Move a message to the poison queue."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        ...
-
-
 @dataclass(slots=True)
 class MemorySource:
-    """A `MessageSource` over a `MemoryQueue`; `poisoned` is its poison queue."""
+    """A queue in memory, with the same methods as `StorageSource`; `poisoned` is its poison queue."""
 
     queue: MemoryQueue
     poisoned: MemoryQueue = field(init=False)
@@ -102,33 +77,42 @@ def _receipt(message: QueuedMessage) -> str:
 
 
 class StorageSource:
-    """A `MessageSource` over a Storage Queue, which need not exist yet.
+    """A Storage Queue and the poison queue beside it, which need not exist yet.
 
-    `deadline` limits one call, in seconds.
+    Methods raise `StorageUnavailable`. They change nothing for a message that another consumer has taken since.
     """
 
-    def __init__(self, account: StorageAccount, name: str, *, deadline: float = 2.0) -> None:
-        self._queue = account.queue_client(name, encoded=False, deadline=deadline)
-        self._poison = account.queue_client(f"{name}-poison", encoded=False, deadline=deadline)
+    def __init__(self, account: StorageAccount, name: str) -> None:
+        self._queue = account.queue_client(name, encoded=False, deadline=_DEADLINE_SECONDS)
+        self._poison = account.queue_client(f"{name}-poison", encoded=False, deadline=_DEADLINE_SECONDS)
 
     async def take(self, count: int, lease_seconds: float) -> Sequence[TakenMessage]:
-        """Ask once for messages."""
-        return await _translated(self._take(count, math.ceil(lease_seconds)))
+        """Take at most `count` messages, and hide them for the lease."""
+        lease = math.ceil(lease_seconds)
+        with _translated(ignored=[404]):
+            # One page is one request; the SDK's iterator would go on until the queue is empty.
+            pages = self._queue.receive_messages(messages_per_page=count, visibility_timeout=lease).by_page()
+            async for page in pages:
+                return [_taken(message) async for message in page]
+        return []
 
     async def remove(self, message: TakenMessage) -> None:
-        """Delete the message with its pop receipt."""
-        await _translated(_if_held(self._queue.delete_message(message.id, message.receipt)))
+        """Remove a message that was processed."""
+        with _translated(ignored=_NOT_HELD):
+            await self._queue.delete_message(message.id, message.receipt)
 
     async def release(self, message: TakenMessage, delay_seconds: float) -> None:
-        """Change when the message is visible."""
-        update = self._queue.update_message(
-            message.id, message.receipt, visibility_timeout=math.ceil(delay_seconds)
-        )
-        await _translated(_if_held(update))
+        """Make a message visible again after a delay."""
+        delay = math.ceil(delay_seconds)
+        with _translated(ignored=_NOT_HELD):
+            await self._queue.update_message(message.id, message.receipt, visibility_timeout=delay)
 
     async def poison(self, message: TakenMessage) -> None:
-        """Add the message to the poison queue unchanged, then remove it."""
-        await _translated(self._add_poison(message.content))
+        """Move a message unchanged to the poison queue."""
+        with _translated(ignored=[409]):
+            await self._poison.create_queue()
+        with _translated():
+            await self._poison.send_message(message.content)
         await self.remove(message)
 
     async def aclose(self) -> None:
@@ -136,25 +120,8 @@ class StorageSource:
         await self._queue.close()
         await self._poison.close()
 
-    async def _take(self, count: int, lease: int) -> Sequence[TakenMessage]:
-        from azure.core.exceptions import ResourceNotFoundError
 
-        with suppress(ResourceNotFoundError):
-            # One page is one request; the SDK's iterator would go on until the queue is empty.
-            pages = self._queue.receive_messages(messages_per_page=count, visibility_timeout=lease).by_page()
-            async for page in pages:
-                return [_taken(message) async for message in page]
-        return []
-
-    async def _add_poison(self, content: str) -> None:
-        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-
-        try:
-            await self._poison.send_message(content)
-        except ResourceNotFoundError:
-            with suppress(ResourceExistsError):
-                await self._poison.create_queue()
-            await self._poison.send_message(content)
+MessageSource = MemorySource | StorageSource
 
 
 def _taken(message: "QueueMessage") -> TakenMessage:
@@ -163,22 +130,13 @@ def _taken(message: "QueueMessage") -> TakenMessage:
     )
 
 
-async def _if_held(change: Awaitable[object]) -> None:
-    """Change a message, unless another consumer took it or it is gone."""
-    from azure.core.exceptions import HttpResponseError
-
-    try:
-        await change
-    except HttpResponseError as fault:
-        # 404 MessageNotFound, 400 PopReceiptMismatch
-        if fault.status_code not in (400, 404):
-            raise
-
-
-async def _translated(call: Awaitable[_T]) -> _T:
+@contextmanager
+def _translated(ignored: Collection[int] = ()) -> Iterator[None]:
+    """Raise `StorageUnavailable` for an error of the SDK, unless its status is ignored."""
     from azure.core.exceptions import AzureError
 
     try:
-        return await call
+        yield
     except AzureError as fault:
-        raise StorageUnavailable(f"the queue failed: {type(fault).__name__}") from fault
+        if getattr(fault, "status_code", None) not in ignored:
+            raise StorageUnavailable(f"the queue failed: {type(fault).__name__}") from fault

@@ -1,12 +1,10 @@
 """What Face checks before it looks at a call: its own health, who calls, and the rate limit."""
 
 import math
-from collections.abc import Collection
 
 from aiohttp import web
 
 from local.simulator.answers import Answer, ConnectionLost, Refused, rate_limited
-from local.simulator.requests import bearer_token
 from local.simulator.scenarios import Fault
 from shared.clock import Clock
 
@@ -14,21 +12,17 @@ from shared.clock import Clock
 class Admission:
     """Admits the calls of one Face resource.
 
-    `keys` and `bearer_tokens` are the subscription keys and Entra tokens that are valid now; `tps` limits the
-    calls in a second (None: not at all).
+    `keys` are the valid subscription keys; `tps` limits the calls in a second (None: no limit).
     """
 
-    def __init__(
-        self, keys: Collection[str], bearer_tokens: Collection[str], clock: Clock, tps: float | None
-    ) -> None:
-        self.keys = set(keys)
-        self.bearer_tokens = set(bearer_tokens)
+    def __init__(self, key: str, clock: Clock, tps: float | None) -> None:
+        self.keys = {key}
         self._bucket = None if tps is None else TokenBucket(tps, clock)
         self._fault: Fault | None = None
         self._faults_left: int | None = None
 
     def fail(self, fault: Fault, count: int | None = None) -> None:
-        """Let the next `count` calls of a broker meet a fault, or all of them until `recover`."""
+        """Give the next `count` calls of a broker a fault (None: all calls until `recover`)."""
         self._fault, self._faults_left = fault, count
 
     def recover(self) -> None:
@@ -41,8 +35,7 @@ class Admission:
             if fault.answer is None:
                 raise ConnectionLost
             raise Refused(fault.answer)
-        key, token = request.headers.get("Ocp-Apim-Subscription-Key"), bearer_token(request)
-        if key not in self.keys and token not in self.bearer_tokens:
+        if request.headers.get("Ocp-Apim-Subscription-Key") not in self.keys:
             raise Refused(unauthorized)
         self.charge(1)
 

@@ -8,7 +8,6 @@ Sources: the page of the create operation, version v1.1-preview.1 (every error w
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 
 from aiohttp import web
 
@@ -49,24 +48,21 @@ def error_answer(status: int, code: str, message: str) -> Answer:
     return json_answer(status, {"error": {"code": code, "message": message}}, {"x-ms-error-code": code})
 
 
+def uncoded(status: int, message: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """Answer with the error body that has a `statusCode` and no code."""
+    return json_answer(status, {"error": {"statusCode": status, "message": message}}, headers)
+
+
 def rate_limited(seconds: int, *, header: bool = False) -> Answer:
-    """A 429 without a code that gives the wait in its message, and in `Retry-After` only with `header`."""
+    """Answer with a 429 that gives the wait in its message, and with `header` in `Retry-After` too."""
     message = f"Rate limit is exceeded. Try again in {seconds} seconds."
-    headers = {"Retry-After": str(seconds)} if header else {}
-    return json_answer(429, {"error": {"statusCode": 429, "message": message}}, headers)
+    return uncoded(429, message, {"Retry-After": str(seconds)} if header else None)
 
 
 def of_status(status: int) -> Answer:
     """Answer as Face does with this status, or in its general shape if that is not documented."""
     documented = {answer.status: answer for answer in _DOCUMENTED}
-    return documented.get(status) or error_answer(status, str(status), _phrase(status))
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Error"
+    return documented.get(status) or error_answer(status, str(status), f"The status is {status}.")
 
 
 INVALID_REQUEST_BODY = error_answer(
@@ -107,15 +103,7 @@ UNAUTHORIZED_401 = error_answer(
     "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key "
     "for an active subscription and use a correct regional API endpoint for your resource.",
 )
-OUT_OF_QUOTA = json_answer(
-    403,
-    {
-        "error": {
-            "statusCode": 403,
-            "message": "Out of call volume quota. Quota will be replenished in 2 days.",
-        }
-    },
-)
+OUT_OF_QUOTA = uncoded(403, "Out of call volume quota. Quota will be replenished in 2 days.")
 UNSUPPORTED_FEATURE = error_answer(
     403,
     "UnsupportedFeature",
@@ -139,8 +127,8 @@ BAD_GATEWAY = Answer(
     b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\n",
     {"Content-Type": "text/html"},
 )
+# A 503 is documented without a body.
 SERVICE_UNAVAILABLE = Answer(503)
-"""A 503 is documented without a body."""
 
 TOKEN_REFUSED = error_answer(401, "Unauthorized", "The auth token is unknown, expired or revoked.")
 NO_ATTEMPTS_LEFT = error_answer(403, "NoAttemptsLeft", "The session has no attempts left.")

@@ -1,6 +1,5 @@
 """Writes the table of magic device ids into docs/simulator.md: `python -m local.simulator.docs`."""
 
-import re
 from pathlib import Path
 
 from local.simulator.scenarios import SCENARIOS, Call
@@ -10,30 +9,22 @@ PAGE = Path(__file__).parents[2] / "docs" / "simulator.md"
 _BEGIN = "<!-- The table is written by: python -m local.simulator.docs -->"
 _END = "<!-- End of the table. -->"
 
-_SHOWS_IN: dict[Call, str] = {
-    "perform": "the phone's check",
-    "create": "create",
-    "get": "result",
-    "delete": "delete",
-}
+_SHOWS_IN: dict[Call, str] = {"perform": "the phone's check", "get": "result"}
 
 
 def render(page: str) -> str:
-    """Answer the page with the table as it should be; ValueError where the page has no place for it."""
-    written, places = re.subn(
-        f"{re.escape(_BEGIN)}.*{re.escape(_END)}",
-        lambda _: f"{_BEGIN}\n{table()}{_END}",
-        page,
-        flags=re.DOTALL,
-    )
-    if places != 1:
-        raise ValueError(f"the page needs one place between {_BEGIN} and {_END}")
-    return written
+    """Return the page with the current table; raises `ValueError` if the page has no place for it."""
+    before, rest = page.split(_BEGIN)
+    _, after = rest.split(_END)
+    return f"{before}{_BEGIN}\n{table()}{_END}{after}"
 
 
 def table() -> str:
-    """Answer the magic device ids as a Markdown table."""
-    rows = [f"| `{each.device_id}` | {_SHOWS_IN[each.call]} | {each.happens} |\n" for each in SCENARIOS]
+    """Return the magic device ids as a Markdown table."""
+    rows = [
+        f"| `{each.device_id}` | {_SHOWS_IN.get(each.call, each.call)} | {each.happens} |\n"
+        for each in SCENARIOS
+    ]
     return "| device id | shows in | what happens |\n| --- | --- | --- |\n" + "".join(rows)
 
 

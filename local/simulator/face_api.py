@@ -8,7 +8,7 @@ from aiohttp import web
 from local.simulator import answers, scenarios
 from local.simulator.admission import Admission
 from local.simulator.answers import Answer, ConnectionLost, Refused, json_answer
-from local.simulator.requests import read_entry_id, read_order, read_page
+from local.simulator.requests import is_number, read_order, read_page
 from local.simulator.scenarios import Fault
 from local.simulator.sessions import Session, Sessions
 from local.simulator.versions import VERSIONS, Version, show_entry, show_item
@@ -86,8 +86,9 @@ class FaceApi:
     async def _audit(self, _version: Version, request: web.Request) -> Answer:
         start, top = read_page(request.query)
         session = self._find(request)
-        after = read_entry_id(start)
-        page = [attempt for attempt in session.attempts if attempt.entry_id > after][:top]
+        if start and not is_number(start):
+            raise Refused(answers.INVALID_START)
+        page = [attempt for attempt in session.attempts if attempt.entry_id > int(start or 0)][:top]
         return json_answer(200, [show_entry(session, attempt) for attempt in page])
 
     def _find(self, request: web.Request) -> Session:

@@ -11,14 +11,14 @@ from aiohttp import web
 from local.simulator import answers, scenarios
 from local.simulator.admission import Admission
 from local.simulator.answers import Refused
-from local.simulator.requests import REQUEST_ID, bearer_token, is_device_id, read_object
+from local.simulator.requests import REQUEST_ID, is_device_id, read_object
 from local.simulator.scenarios import Scenario
 from local.simulator.sessions import Attempt, PhoneCall, Session, Sessions, make_digest
 from shared.clock import Clock
 
 
 class Phone:
-    """Answers `POST /simulator/start` and `POST /simulator/perform`."""
+    """Answers `POST /simulator/perform`."""
 
     def __init__(self, sessions: Sessions, admission: Admission, clock: Clock) -> None:
         self._sessions = sessions
@@ -27,22 +27,14 @@ class Phone:
 
     def routes(self) -> list[web.RouteDef]:
         """The routes of the phone."""
-        return [
-            web.post("/simulator/start", self._start),
-            web.post("/simulator/perform", self._perform),
-        ]
-
-    async def _start(self, request: web.Request) -> web.Response:
-        """Start the session, without an attempt."""
-        session = self._session(request, await _read_fields(request))
-        self._admission.charge(1)
-        self._sessions.start(session)
-        return web.json_response({"status": session.status})
+        return [web.post("/simulator/perform", self._perform)]
 
     async def _perform(self, request: web.Request) -> web.Response:
         """Start the session and make one attempt, and answer what the phone gets to know."""
         fields = await _read_fields(request)
-        session = self._session(request, fields)
+        session = self._sessions.find_by_token(_bearer_token(request))
+        if session.order.device_id_set_in_client:
+            session.device_id = fields.get("deviceCorrelationId", session.device_id)
         scenario = _scenario(session, fields)
         if not scenario.starts:
             return web.json_response({"resultId": None, "digest": None})
@@ -53,13 +45,7 @@ class Phone:
             session.canceled = scenario.cancels
             return web.json_response({"resultId": None, "digest": None})
         attempt = self._sessions.attempt(session, outcome, self._call(request))
-        return web.json_response(self._shown(session, attempt))
-
-    def _session(self, request: web.Request, fields: dict[str, Any]) -> Session:
-        session = self._sessions.find_by_token(bearer_token(request))
-        if session.order.device_id_set_in_client:
-            session.device_id = fields.get("deviceCorrelationId", session.device_id)
-        return session
+        return web.json_response(_shown(session, attempt))
 
     def _call(self, request: web.Request) -> PhoneCall:
         request_id = request[REQUEST_ID]
@@ -70,18 +56,6 @@ class Phone:
             address=request.remote or "",
             received_ms=self._clock(),
         )
-
-    def _shown(self, session: Session, attempt: Attempt) -> dict[str, object]:
-        outcome = attempt.outcome
-        shown: dict[str, object] = {"resultId": attempt.call.request_id, "digest": attempt.digest}
-        if outcome.phone_digest_differs:
-            shown["digest"] = make_digest()
-        if outcome.failure is not None:
-            error = {"code": outcome.failure.code, "message": outcome.failure.message}
-            return shown | {"digest": None, "error": error}
-        if session.order.send_results:
-            shown["livenessDecision"] = outcome.decision
-        return shown
 
 
 async def _read_fields(request: web.Request) -> dict[str, Any]:
@@ -99,3 +73,19 @@ def _scenario(session: Session, fields: dict[str, Any]) -> Scenario:
     if scenario is None:
         raise Refused(answers.UNKNOWN_OUTCOME)
     return scenario
+
+
+def _bearer_token(request: web.Request) -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _shown(session: Session, attempt: Attempt) -> dict[str, object]:
+    outcome = attempt.outcome
+    shown: dict[str, object] = {"resultId": attempt.call.request_id}
+    if outcome.failure is not None:
+        return shown | {"digest": None, "error": outcome.failure.error}
+    shown["digest"] = make_digest() if outcome.phone_digest_differs else attempt.digest
+    if session.order.send_results:
+        shown["livenessDecision"] = outcome.decision
+    return shown

@@ -14,15 +14,8 @@ from local.simulator.versions import Version
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 """The id of the request: the `apim-request-id` of its answer."""
 
-LONGEST_DEVICE_ID = 64
-LONGEST_START = 64
-LARGEST_TOP = 1000
-
-
-def bearer_token(request: web.Request) -> str | None:
-    """Answer the token of an `Authorization: Bearer` header, or None."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+_LONGEST_ID = 64
+_LARGEST_TOP = 1000
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -37,8 +30,8 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def is_device_id(value: object) -> bool:
-    """Tell whether a value may be a device id: 1 to 64 characters."""
-    return isinstance(value, str) and 1 <= len(value) <= LONGEST_DEVICE_ID
+    """Return whether a value may be a device id: 1 to 64 characters."""
+    return isinstance(value, str) and 1 <= len(value) <= _LONGEST_ID
 
 
 def read_order(version: Version, body: bytes) -> Order:
@@ -68,7 +61,6 @@ def read_order(version: Version, body: bytes) -> Order:
 
 def _order(version: Version, fields: Mapping[str, Any]) -> Order:
     return Order(
-        api_version=version.name,
         device_id=fields.get("deviceCorrelationId"),
         device_id_set_in_client=fields.get("deviceCorrelationIdSetInClient", False),
         lifetime_s=fields.get("authTokenTimeToLiveInSeconds", 600),
@@ -82,20 +74,14 @@ def _order(version: Version, fields: Mapping[str, Any]) -> Order:
 
 def read_page(query: Mapping[str, str]) -> tuple[str, int]:
     """Read `start` (the id before the page) and `top` (the size of the page); raises `Refused`."""
-    start, top = query.get("start", ""), query.get("top", str(LARGEST_TOP))
-    if len(start) > LONGEST_START:
+    start, top = query.get("start", ""), query.get("top", str(_LARGEST_TOP))
+    if len(start) > _LONGEST_ID:
         raise Refused(answers.INVALID_START)
-    if not (_is_number(top) and 1 <= int(top) <= LARGEST_TOP):
+    if not (is_number(top) and 1 <= int(top) <= _LARGEST_TOP):
         raise Refused(answers.INVALID_TOP)
     return start, int(top)
 
 
-def read_entry_id(start: str) -> int:
-    """Read `start` as the id of an audit entry, 0 for none; raises `Refused`."""
-    if start and not _is_number(start):
-        raise Refused(answers.INVALID_START)
-    return int(start or 0)
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= LONGEST_START
+def is_number(text: str) -> bool:
+    """Return whether a text consists of 1 to 64 digits."""
+    return text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID

@@ -10,9 +10,6 @@ from local.simulator.answers import Answer
 Call = Literal["perform", "create", "get", "delete"]
 """Where a scenario shows: in the phone's check, or in one of the broker's calls."""
 
-SLOW_S = 30.0
-"""Longer than any deadline that the broker sets for a call."""
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -20,6 +17,11 @@ class Failure:
 
     code: str
     message: str
+
+    @property
+    def error(self) -> dict[str, str]:
+        """The error object of a response."""
+        return {"code": self.code, "message": self.message}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,13 @@ class Fault:
 
 
 NO_FAULT = Fault()
-REALFACE = Outcome(decision="realface")
+# Longer than any deadline of the broker.
+SLOW = Fault(delay_s=30.0)
+UNAVAILABLE_TWICE = Fault(answers.SERVICE_UNAVAILABLE, times=2)
+
+REALFACE = Outcome("realface")
+SPOOF = Outcome("spoofface")
+OTHER_DIGEST = Outcome("realface", phone_digest_differs=True)
 MASK = Outcome(failure=Failure("FaceWithMaskDetected", "Mask detected on face image."))
 
 
@@ -114,75 +122,40 @@ def _faulty(device_id: str, happens: str, fault: Fault) -> Scenario:
 
 SCENARIOS = (
     _check("sim-realface", "The decision is `realface`, as for every other device id.", REALFACE),
-    _check("sim-spoofface", "The decision is `spoofface`.", Outcome("spoofface")),
+    _check("sim-spoofface", "The decision is `spoofface`.", SPOOF),
     _check("sim-uncertain", "The decision is `uncertain`.", Outcome("uncertain")),
     _check("sim-mask", "Each attempt fails with `FaceWithMaskDetected`: there is no decision.", MASK),
     _check(
-        "sim-second-passes",
-        "The first attempt fails because of a mask, the second decides `realface`.",
-        MASK,
-        REALFACE,
+        "sim-second-passes", "The first attempt fails (mask), the second decides `realface`.", MASK, REALFACE
     ),
     _check(
-        "sim-second-spoofs",
-        "The first attempt decides `realface`, the second `spoofface`.",
-        REALFACE,
-        Outcome("spoofface"),
+        "sim-second-spoofs", "The first attempt decides `realface`, the second `spoofface`.", REALFACE, SPOOF
     ),
     _check(
-        "sim-digest-mismatch",
-        "The decision is `realface`, but the phone gets another digest than the result holds.",
-        Outcome("realface", phone_digest_differs=True),
+        "sim-digest-mismatch", "`realface`, but the phone gets another digest than the result.", OTHER_DIGEST
     ),
-    _check(
-        "sim-realface-case",
-        "The decision is spelled `realFace`, as in a published example of v1.2.",
-        Outcome("realFace"),
-    ),
-    _check(
-        "sim-unknown-decision",
-        "The decision is `deepfake`, which is in no published enum.",
-        Outcome("deepfake"),
-    ),
+    _check("sim-realface-case", "The decision is `realFace`, as in an example of v1.2.", Outcome("realFace")),
+    _check("sim-unknown-decision", "The decision is `deepfake`, which is in no enum.", Outcome("deepfake")),
     _check("sim-no-attempt", "The phone never comes back: the session stays as created.", starts=False),
     _check("sim-abandoned", "The phone starts the session and gives up before an attempt."),
-    _check(
-        "sim-canceled",
-        "The session ends as `Canceled` (v1.1-preview.1 has no such status: `Started`).",
-        cancels=True,
-    ),
+    _check("sim-canceled", "The session ends as `Canceled` (v1.1-preview.1: `Started`).", cancels=True),
     *_refused("create", "401", "quota", "403", "429", "429-header", "429-gateway", "500", "502", "503"),
-    _faulty(
-        "sim-create-slow",
-        "The session is created, but the answer comes after 30 seconds.",
-        Fault(delay_s=SLOW_S),
-    ),
-    _faulty(
-        "sim-create-lost",
-        "The session is created, then the connection is reset without an answer.",
-        Fault(lost=True),
-    ),
+    _faulty("sim-create-slow", "The session is created; the answer comes after 30 seconds.", SLOW),
+    _faulty("sim-create-lost", "The session is created; the connection is reset.", Fault(lost=True)),
     *_refused("result", "401", "quota", "429", "429-header", "500", "502", "503"),
-    _faulty(
-        "sim-result-flaky",
-        "503 for the first two reads, then the result.",
-        Fault(answers.SERVICE_UNAVAILABLE, times=2),
-    ),
+    _faulty("sim-result-flaky", "503 for the first two reads, then the result.", UNAVAILABLE_TWICE),
     *_refused("result", "gone", "no-route"),
-    _faulty("sim-result-slow", "The answer comes after 30 seconds.", Fault(delay_s=SLOW_S)),
+    _faulty("sim-result-slow", "The answer comes after 30 seconds.", SLOW),
     _faulty("sim-delete-500", "500 `Unspecified`: the session stays.", Fault(answers.INTERNAL_SERVER_ERROR)),
 )
 
-DEFAULT = SCENARIOS[0]
-
 
 def of_device(device_id: str | None) -> Scenario:
-    """Answer the scenario of a device id: a plain real face unless the id is in the table.
+    """Return the scenario of a device id; an id that is not in the table is a real face.
 
-    Case does not matter, and neither does a first dot and all after it: `sim-mask.7` is another device with the
-    same scenario.
+    Case is ignored, and so is a dot with all that follows: `sim-mask.7` is another device with the same scenario.
     """
-    return _find(device_id or "") or DEFAULT
+    return _find(device_id or "") or SCENARIOS[0]
 
 
 def named(outcome: str) -> Scenario | None:

@@ -3,18 +3,17 @@
 import asyncio
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
 from local.simulator import answers
 from local.simulator.admission import Admission
 from local.simulator.answers import ConnectionLost, Refused
-from local.simulator.control import Control
 from local.simulator.face_api import FaceApi
 from local.simulator.phone import Phone
-from local.simulator.requests import REQUEST_ID
-from local.simulator.scenarios import Fault
+from local.simulator.requests import REQUEST_ID, read_object
+from local.simulator.scenarios import SCENARIOS, Fault
 from local.simulator.sessions import Session, Sessions
 from shared.clock import Clock, Sleep, system_clock
 
@@ -27,44 +26,36 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class FaceSimulator:
     """Azure Face as a broker and a phone see it: one resource with one rate limit.
 
-    `key` is the subscription key, or all that are valid; `bearer_tokens` are the Entra tokens that are valid;
-    `clock` answers unix milliseconds; `tps` limits the calls in a second (None: not at all). A simulator that was
-    stopped can be started again, and keeps its sessions.
+    `key` is the subscription key; `clock` returns unix milliseconds; `tps` limits the calls in a second (None: no
+    limit). A stopped simulator can be started again, and keeps its sessions.
     """
 
     def __init__(
         self,
         *,
-        key: str | Collection[str],
-        bearer_tokens: Collection[str] = (),
+        key: str,
         clock: Clock = system_clock,
         sleep: Sleep = asyncio.sleep,
         tps: float | None = None,
     ) -> None:
-        self._admission = Admission({key} if isinstance(key, str) else key, bearer_tokens, clock, tps)
+        self._admission = Admission(key, clock, tps)
         self._sessions = Sessions(clock)
         self._face_api = FaceApi(self._sessions, self._admission, clock, sleep)
         self._phone = Phone(self._sessions, self._admission, clock)
-        self._control = Control(self._sessions, self._admission, self._face_api.calls, clock)
         self._runner: web.AppRunner | None = None
 
     @property
     def keys(self) -> set[str]:
-        """The subscription keys that are valid: may be changed or replaced at any time."""
+        """The valid subscription keys. They may change at any time."""
         return self._admission.keys
 
     @keys.setter
-    def keys(self, keys: Collection[str]) -> None:
-        self._admission.keys = set(keys)
-
-    @property
-    def bearer_tokens(self) -> set[str]:
-        """The Entra tokens that are valid: may be changed at any time."""
-        return self._admission.bearer_tokens
+    def keys(self, keys: set[str]) -> None:
+        self._admission.keys = keys
 
     @property
     def calls(self) -> Mapping[str, int]:
-        """How many calls there were of create, get, delete, list and audit, refused ones included."""
+        """The number of calls of each operation, refused ones included."""
         return dict(self._face_api.calls)
 
     @property
@@ -73,11 +64,11 @@ class FaceSimulator:
         return self._sessions.stored + self._sessions.deleted
 
     def fail(self, status: int, count: int | None = None) -> None:
-        """Answer the next `count` calls of a broker with `status`, or all until `recover`."""
+        """Answer the next `count` calls of a broker with `status` (None: all calls until `recover`)."""
         self._admission.fail(Fault(answers.of_status(status)), count)
 
     def go_down(self, count: int | None = None) -> None:
-        """Reset the connections of the next `count` calls of a broker, or of all until `recover`."""
+        """Reset the connections of the next `count` calls of a broker (None: all until `recover`)."""
         self._admission.fail(Fault(lost=True), count)
 
     def recover(self) -> None:
@@ -86,7 +77,7 @@ class FaceSimulator:
 
     @property
     def url(self) -> str:
-        """Where it listens, without a slash at the end; raises `RuntimeError` while it does not listen."""
+        """The address, without a slash at the end; raises `RuntimeError` if the simulator is not started."""
         if self._runner is None:
             raise RuntimeError("the simulator is not started")
         host, port = self._runner.addresses[0][:2]
@@ -95,7 +86,7 @@ class FaceSimulator:
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen, on a free port unless one is given; raises `OSError` if the port is taken."""
         app = web.Application(middlewares=[_give_request_id, _share_with_local_pages, _translate_errors])
-        app.add_routes([*self._face_api.routes(), *self._phone.routes(), *self._control.routes()])
+        app.add_routes([*self._face_api.routes(), *self._phone.routes(), *self._own_routes()])
         # Calls that sleep in a slow scenario are cut off, not waited for.
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
@@ -111,6 +102,37 @@ class FaceSimulator:
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()
+
+    def _own_routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/simulator/scenarios", self._show_scenarios),
+            web.post("/simulator/fault", self._fail),
+            web.delete("/simulator/fault", self._recover),
+        ]
+
+    async def _show_scenarios(self, _request: web.Request) -> web.Response:
+        return web.json_response(
+            [{"deviceId": each.device_id, "call": each.call, "happens": each.happens} for each in SCENARIOS]
+        )
+
+    async def _fail(self, request: web.Request) -> web.Response:
+        """Make the next calls fail: `{"status": 503, "count": 10}` or `{"down": true}`; `count` is optional."""
+        fields = read_object(await request.read())
+        count = fields.pop("count", None)
+        if count is not None and not (type(count) is int and count >= 1):
+            raise Refused(answers.INVALID_REQUEST_BODY)
+        match fields:
+            case {"down": True, **rest} if not rest:
+                self.go_down(count)
+            case {"status": int(status), **rest} if 400 <= status <= 599 and not rest:
+                self.fail(status, count)
+            case _:
+                raise Refused(answers.INVALID_REQUEST_BODY)
+        return web.Response(status=204)
+
+    async def _recover(self, _request: web.Request) -> web.Response:
+        self.recover()
+        return web.Response(status=204)
 
 
 @web.middleware

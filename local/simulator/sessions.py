@@ -20,25 +20,20 @@ Status = Literal["NotStarted", "Started", "ResultAvailable"]
 
 
 def make_auth_token() -> str:
-    """Make a random token that looks like a JSON web token and holds nothing."""
-    header = _base64(b'{"alg":"ES256","kid":"simulator","typ":"JWT"}')
-    return f"{header}.{_base64(secrets.token_bytes(96))}.{_base64(secrets.token_bytes(64))}"
+    """Return a random token that looks like a JSON web token."""
+    header = base64.urlsafe_b64encode(b'{"alg":"ES256","kid":"simulator","typ":"JWT"}').decode().rstrip("=")
+    return f"{header}.{secrets.token_urlsafe(96)}.{secrets.token_urlsafe(64)}"
 
 
 def make_digest() -> str:
-    """Make a random digest: 64 hexadecimal digits, in upper case as in published examples."""
+    """Return a random digest: 64 hexadecimal digits in upper case, as in published examples."""
     return secrets.token_hex(32).upper()
-
-
-def _base64(value: bytes) -> str:
-    return base64.urlsafe_b64encode(value).decode().rstrip("=")
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """What a create request asks for, in any version of the API."""
 
-    api_version: str
     device_id: str | None = None
     device_id_set_in_client: bool = False
     lifetime_s: int = 600
@@ -104,13 +99,13 @@ class Session:
 
 
 class Sessions:
-    """The sessions of one Face resource. The latest `deleted_remembered` deleted ones are kept for a listing."""
+    """The sessions of one Face resource. The latest 10,000 deleted ones are kept too."""
 
-    def __init__(self, clock: Clock, *, deleted_remembered: int = 10_000) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._stored: dict[str, Session] = {}
         self._by_token: dict[str, Session] = {}
-        self._deleted: deque[Session] = deque(maxlen=deleted_remembered)
+        self._deleted: deque[Session] = deque(maxlen=10_000)
         self._entry_ids = itertools.count(1)
 
     @property
@@ -126,7 +121,6 @@ class Sessions:
 
     def create(self, order: Order) -> Session:
         """Store a new session."""
-        self._forget_expired()
         session = Session(
             session_id=str(uuid.uuid4()),
             auth_token=make_auth_token(),

@@ -17,10 +17,9 @@ from local.simulator.sessions import Attempt, Session
 
 Json = dict[str, object]
 
-FACE_RECTANGLE = {"top": 669, "left": 203, "width": 646, "height": 724}
-"""Where a face was found; the same in all published examples."""
-
-LATEST_MODEL = "2024-11-15"
+# The same in all published examples.
+_FACE_RECTANGLE = {"top": 669, "left": 203, "width": 646, "height": 724}
+_LATEST_MODEL = "2024-11-15"
 
 _FIELDS: Mapping[str, type] = {
     "livenessOperationMode": str,
@@ -46,7 +45,6 @@ class Version:
     `result` for a time in unix milliseconds. Only v1.1-preview.1 lists sessions and audits them (`has_listing`).
     """
 
-    name: str
     root: str
     fields: Mapping[str, type]
     modes: tuple[str, ...]
@@ -107,12 +105,11 @@ def _v1_1_result(session: Session, now_ms: int) -> Json:
 def _v1_1_response(attempt: Attempt) -> Json:
     failure = attempt.outcome.failure
     if failure is not None:
-        error = {"error": {"code": failure.code, "message": failure.message}}
-        return {"body": error, "statusCode": 400, "latencyInMilliseconds": 1200}
+        return {"body": {"error": failure.error}, "statusCode": 400, "latencyInMilliseconds": 1200}
     body = {
         "livenessDecision": attempt.outcome.decision,
         "target": {
-            "faceRectangle": FACE_RECTANGLE,
+            "faceRectangle": _FACE_RECTANGLE,
             "fileName": "content",
             "timeOffsetWithinFile": 0,
             "imageType": "Color",
@@ -133,7 +130,7 @@ def _v1_2_session(session: Session) -> Json:
         "sessionId": session.session_id,
         "authToken": session.auth_token,
         "status": _v1_2_status(session),
-        "modelVersion": session.order.model_version or LATEST_MODEL,
+        "modelVersion": session.order.model_version or _LATEST_MODEL,
         "results": {"attempts": [_v1_2_attempt(session, attempt) for attempt in reversed(session.attempts)]},
     }
 
@@ -147,11 +144,11 @@ def _v1_2_status(session: Session) -> str:
 
 
 def _v1_2_attempt(session: Session, attempt: Attempt) -> Json:
-    targets = {"color": {"faceRectangle": FACE_RECTANGLE}}
+    targets = {"color": {"faceRectangle": _FACE_RECTANGLE}}
     shown: Json = {"attemptId": attempt.attempt_id, "attemptStatus": _attempt_status(attempt)}
     failure = attempt.outcome.failure
     if failure is not None:
-        return shown | {"error": {"code": failure.code, "message": failure.message, "targets": targets}}
+        return shown | {"error": failure.error | {"targets": targets}}
     result = {"livenessDecision": attempt.outcome.decision, "targets": targets, "digest": attempt.digest}
     if session.order.session_image:
         result["sessionImageId"] = attempt.call.request_id.replace("-", "")
@@ -179,7 +176,6 @@ def _v1_3_attempt(session: Session, attempt: Attempt) -> Json:
 
 VERSIONS = (
     Version(
-        name="v1.1-preview.1",
         root="/face/v1.1-preview.1/detectLiveness/singleModal/sessions",
         fields={**_FIELDS, "sendResultsToClient": bool},
         modes=("Passive",),
@@ -191,7 +187,6 @@ VERSIONS = (
         has_listing=True,
     ),
     Version(
-        name="v1.2",
         root="/face/v1.2/detectLiveness-sessions",
         fields=_V1_2_FIELDS,
         modes=("Passive", "PassiveActive"),
@@ -202,7 +197,6 @@ VERSIONS = (
         unauthorized=answers.UNAUTHORIZED_401,
     ),
     Version(
-        name="v1.3-preview.1",
         root="/face/v1.3-preview.1/detectLiveness-sessions",
         fields=_V1_3_FIELDS,
         modes=("Passive", "PassiveActive"),

@@ -1,6 +1,7 @@
 """The queue of a broker on loopback, drained as the Functions host does it."""
 
 from shared.queues.memory import MemoryQueue, QueuedMessage
+from shared.queues.port import RESULTS_QUEUE
 from tests.support.broker import Broker
 
 HIDDEN_SECONDS = 600
@@ -27,9 +28,7 @@ async def collect_all(broker: Broker) -> None:
 
 async def deliver(broker: Broker, text: str, *, dequeue_count: int = 1) -> None:
     """Hand `collect_result` a message; raises what the function raises."""
-    await broker.host.invoke_queue(
-        "collect_result", text, dequeue_count=dequeue_count, message_id="a-message"
-    )
+    await broker.host.invoke_queue(RESULTS_QUEUE, text, dequeue_count, "a-message")
 
 
 def waiting_messages(broker: Broker) -> list[QueuedMessage]:

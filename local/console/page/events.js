@@ -8,18 +8,15 @@ const MOST_EVENTS = 100;
 
 let seen = [];
 
-export function followEvents(connected) {
-  const nothing = connected
-    ? "None yet. Each session ends with an event."
-    : "This run does not send its events to the page.";
+export function followEvents() {
   const poll = async () => {
-    if (!document.hidden) await look(nothing);
+    if (!document.hidden) await look();
     setTimeout(poll, POLL_MS);
   };
   poll();
 }
 
-async function look(nothing) {
+async function look() {
   const answer = await send({ method: "GET", url: "/console/events", headers: {} });
   if (!Array.isArray(answer.json)) {
     tell("The broker does not answer.");
@@ -29,7 +26,7 @@ async function look(nothing) {
   added(seen, texts).forEach(show);
   seen = texts;
   const count = byId("events").children.length;
-  tell(count === 0 ? nothing : `${count} so far.`);
+  tell(count === 0 ? "None yet. Each session ends with an event." : `${count} so far.`);
 }
 
 // The entries of `now` that come after those of `before`; the oldest of `before` may be gone.

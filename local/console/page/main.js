@@ -28,7 +28,7 @@ async function start() {
   const config = await send({ method: "GET", url: "/console/config.json", headers: {} });
   simulatorUrl = config.json?.simulatorUrl ?? "";
   byId("simulator-url").textContent = simulatorUrl;
-  followEvents(config.json?.eventsConnected === true);
+  followEvents();
   const listing = await send({ method: "GET", url: `${simulatorUrl}/simulator/scenarios`, headers: {} });
   const scenarios = Array.isArray(listing.json) ? listing.json : [];
   offerScenarios(scenarios);

@@ -19,5 +19,5 @@ def events() -> list[dict[str, Any]]:
 @pytest.fixture
 async def console(events: list[dict[str, Any]]) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of a console that gets events."""
-    async with serving(console_routes(SIMULATOR_URL, events=lambda: events)) as client:
+    async with serving(console_routes(SIMULATOR_URL, lambda: events)) as client:
         yield client

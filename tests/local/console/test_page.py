@@ -58,12 +58,6 @@ async def test_scripts_name_no_other_host_and_store_nothing(modules: dict[str, s
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", code)
 
 
-async def test_style_loads_nothing(console: aiohttp.ClientSession) -> None:
-    """The style sheet has neither imports nor pictures or fonts from elsewhere."""
-    async with console.get("/console/style.css") as response:
-        assert not re.search(r"@import|url\(", await response.text())
-
-
 async def test_page_has_the_elements_that_scripts_look_up(page: Page, modules: dict[str, str]) -> None:
     """Each id in a script is in the page, once."""
     wanted = {name for code in modules.values() for name in _ELEMENT_ID.findall(code)}
@@ -84,10 +78,3 @@ async def test_fields_have_labels_and_references_lead_somewhere(page: Page) -> N
     ]
     assert described
     assert set(described) <= set(page.ids)
-
-
-async def test_changes_of_logs_are_announced(page: Page) -> None:
-    """A screen reader announces calls and events."""
-    live = {attributes["id"]: attributes["role"] for _, attributes in page.tags if "role" in attributes}
-    assert live["calls-status"] == "status"
-    assert live["events-log"] == "log"

@@ -45,16 +45,8 @@ async def test_queue_function_gets_the_message_and_may_fail() -> None:
             raise RuntimeError("not yet")
 
     host = Host(app, {}, function_key="f", master_key="m")
-    await host.invoke_queue("collect", "é", dequeue_count=3, message_id="id-1")
+    await host.invoke_queue("results", "é", 3, "id-1")
     with pytest.raises(RuntimeError, match="not yet"):
-        await host.invoke_queue("collect", "", dequeue_count=4, message_id="id-1")
+        await host.invoke_queue("results", "", 4, "id-1")
 
     assert seen == [("id-1", "é".encode(), 3), ("id-1", b"", 4)]
-
-
-async def test_unknown_queue_function_is_refused() -> None:
-    """A name that no queue function has fails with the name."""
-    host = Host(anonymous_app(), {}, function_key="f", master_key="m")
-
-    with pytest.raises(LookupError, match="nobody"):
-        await host.invoke_queue("nobody", "", dequeue_count=1, message_id="id-1")

@@ -7,6 +7,13 @@ import pytest
 
 from tests.local.host.client import Serve, anonymous_app, ask, assert_empty, echo, exchange
 
+JSON = {"content-type": "application/json"}
+OWN_HEADERS = {
+    "X-mS-Request-ID": "1",
+    "Location": "../x%2Fy?a=b",
+    "Content-Type": "application/json; charset=utf-8",
+}
+
 
 @pytest.fixture
 async def url(serve: Serve) -> str:
@@ -99,35 +106,25 @@ async def test_plain_response_gets_the_headers_of_the_host(serve: Serve) -> None
     assert parsedate_to_datetime(answer.one("Date") or "").tzinfo is not None
 
 
-async def test_content_length_of_the_function_replaces_chunks(serve: Serve) -> None:
-    """With a Content-Length the response is not chunked."""
-    host = await serve(_returning(func.HttpResponse("hello", headers={"Content-Length": "5"})))
-
-    answer = await ask(host.url, "GET", "/api/answer")
-
-    assert (answer.body, answer.one("Content-Length")) == (b"hello", "5")
-    assert answer.one("Transfer-Encoding") is None
-
-
-async def test_charset_is_not_added_to_another_type_than_text(serve: Serve) -> None:
-    """`charset=` does not reach the header of JSON: Content-Type has to be set in full."""
-    host = await serve(_returning(func.HttpResponse("{}", mimetype="application/json", charset="utf-8")))
-
-    assert (await ask(host.url, "GET", "/api/answer")).one("Content-Type") == "application/json"
-
-
-async def test_header_names_keep_their_case_and_location_its_value(serve: Serve) -> None:
-    """Headers of the function pass as they are."""
-    headers = {
-        "X-mS-Request-ID": "1",
-        "Location": "../x%2Fy?a=b",
-        "Content-Type": "application/json; charset=utf-8",
-    }
-    host = await serve(_returning(func.HttpResponse("{}", status_code=302, headers=headers)))
+@pytest.mark.parametrize(
+    ("response", "headers"),
+    [
+        (func.HttpResponse("{}", mimetype="application/json", charset="utf-8"), JSON),
+        (func.HttpResponse("{}", status_code=302, headers=OWN_HEADERS), OWN_HEADERS),
+        (func.HttpResponse("{}", headers={"Content-Length": "2"}), {"Content-Length": "2"}),
+    ],
+    ids=["charset-is-not-added", "case-and-location", "length"],
+)
+async def test_headers_of_the_function_pass_as_they_are(
+    serve: Serve, response: func.HttpResponse, headers: dict[str, str]
+) -> None:
+    """Names keep their case, `charset=` is not added to JSON, and a Content-Length replaces chunks."""
+    host = await serve(_returning(response))
 
     answer = await ask(host.url, "GET", "/api/answer")
 
     assert set(headers.items()) <= set(answer.headers)
+    assert (answer.one("Transfer-Encoding") is None) == ("Content-Length" in headers)
 
 
 @pytest.mark.parametrize("status", [204, 304])
@@ -162,17 +159,12 @@ async def test_body_passes(serve: Serve, result: object, status: int, body: byte
 async def test_repeated_response_header_keeps_the_last_value_only(serve: Serve) -> None:
     """Of several `Link` headers the last survives, in whatever case; of cookies all do."""
     response = func.HttpResponse("")
-    for name, value in (
-        ("Link", "first"),
-        ("Link", "second"),
-        ("link", "third"),
-        ("Set-Cookie", "a=1; Path=/"),
-        ("Set-Cookie", "b=2; Secure"),
-    ):
+    cookies = ["a=1; Path=/", "b=2; Secure"]
+    links = [("Link", "first"), ("Link", "second"), ("link", "third")]
+    for name, value in links + [("Set-Cookie", cookie) for cookie in cookies]:
         response.headers.add(name, value)
     host = await serve(_returning(response))
 
     answer = await ask(host.url, "GET", "/api/answer")
 
-    assert answer.all("Link") == ["third"]
-    assert answer.all("Set-Cookie") == ["a=1; Path=/", "b=2; Secure"]
+    assert (answer.all("Link"), answer.all("Set-Cookie")) == (["third"], cookies)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.host.indexing import HttpFunction
-from local.host.routing import BadPathError, Router, compile_route, resolve_path
+from local.host.messages import Refusal
+from local.host.routing import Router, compile_route, resolve_path
 from tests.local.host.client import echo
 
 
@@ -38,12 +39,10 @@ def test_path_is_resolved_as_the_host_does(raw: str, resolved: str) -> None:
     assert resolved == resolve_path(raw)
 
 
-@pytest.mark.parametrize(
-    "raw", ["/api/%00", "/api/a%20%00", "/api/é"], ids=["null", "null-in-run", "non-ascii"]
-)
-def test_path_that_the_host_refuses_is_a_bad_path(raw: str) -> None:
+@pytest.mark.parametrize("raw", ["/api/%00", "/api/a%20%00", "/api/é"], ids=ascii)
+def test_path_that_the_host_refuses_is_400(raw: str) -> None:
     """A null character and a raw byte that is not ASCII are refused."""
-    with pytest.raises(BadPathError):
+    with pytest.raises(Refusal, match="400"):
         resolve_path(raw)
 
 
@@ -89,7 +88,7 @@ def test_route_matches_path_as_the_host_does(template: str, path: str, params: d
     """Literals ignore case, a trailing slash is accepted, a double slash is not."""
     match = Router([_function("a", template)], "").find("GET", path)
 
-    assert (match and match.route_params) == params
+    assert (match and match[1]) == params
 
 
 @pytest.mark.parametrize(
@@ -109,7 +108,7 @@ def test_first_function_by_name_wins_over_a_closer_match() -> None:
     match = router.find("GET", "/api/sessions/new")
 
     assert match is not None
-    assert match.function.name == "a_catch_all"
+    assert match[0].name == "a_catch_all"
 
 
 def test_function_of_another_method_is_passed_over() -> None:
@@ -118,12 +117,7 @@ def test_function_of_another_method_is_passed_over() -> None:
 
     matches = [router.find(method, "/api/x") for method in ("GET", "POST", "PUT")]
 
-    assert [match and match.function.name for match in matches] == ["b", "a", None]
-
-
-def test_empty_prefix_puts_routes_at_the_root() -> None:
-    """With an empty route prefix the routes start at the root."""
-    assert Router([_function("a", "x")], "").find("GET", "/x") is not None
+    assert [match and match[0].name for match in matches] == ["b", "a", None]
 
 
 def _function(name: str, route: str, *methods: str) -> HttpFunction:

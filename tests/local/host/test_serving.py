@@ -44,11 +44,7 @@ def _app(catch_all: str | None = None) -> func.FunctionApp:
         ("unknown_route", "GET", "/api/nowhere/at/all", "caught GET nowhere/at/all"),
         (None, "GET", "/API/Health/", "health"),
         (None, "GET", "/api/sessions/%2e%2e/health", "health"),
-        (None, "GET", "/api/sessions/../health", "health"),
-        (None, "GET", "/api/sessions/a%2Fb", "get_result a%2Fb"),
-        (None, "GET", "/api/sessions/..%2Fhealth", "get_result ..%2Fhealth"),
-        (None, "GET", "/api/sessions/%ff", "get_result %ff"),
-        (None, "GET", "/api/sessions/a%20b", "get_result a b"),
+        (None, "GET", "/api/sessions/a%2Fb%20c%ff", "get_result a%2Fb c%ff"),
     ],
 )
 async def test_function_is_found_by_the_order_of_the_names(
@@ -68,15 +64,16 @@ async def test_function_is_found_by_the_order_of_the_names(
         ("GET", "/api//health"),
         ("GET", "/elsewhere"),
         ("OPTIONS", "*"),
+        ("GET", "/api/sessions/%00"),
     ],
 )
 async def test_unknown_path_or_method_is_an_empty_404(serve: Serve, method: str, target: str) -> None:
-    """A wrong method is 404 like an unknown path, never 405."""
+    """A wrong method is 404 like an unknown path, never 405; `%00` is refused with 400."""
     host = await serve(_app())
 
     answer = await ask(host.url, method, target)
 
-    assert_empty(404, answer)
+    assert_empty(400 if "%00" in target else 404, answer)
     assert answer.one("Allow") is None
 
 
@@ -90,13 +87,6 @@ async def test_head_is_answered_without_the_body(serve: Serve) -> None:
     assert answer.one("Content-Type") == "text/plain; charset=utf-8"
 
 
-async def test_null_in_the_path_is_400(serve: Serve) -> None:
-    """`%00` is refused before a function is looked for."""
-    host = await serve(_app("unknown_route"))
-
-    assert_empty(400, await ask(host.url, "GET", "/api/sessions/%00"))
-
-
 @pytest.mark.parametrize(("prefix", "target"), [("v1", "/v1/health"), ("", "/health")], ids=["other", "none"])
 async def test_route_prefix_of_host_json_is_used(serve: Serve, prefix: str, target: str) -> None:
     """The route prefix comes from host.json, and then `api` is a path like any other."""
@@ -106,37 +96,29 @@ async def test_route_prefix_of_host_json_is_used(serve: Serve, prefix: str, targ
     assert_empty(404, await ask(host.url, "GET", "/api/health"))
 
 
-@pytest.mark.parametrize(
-    ("function", "keys"),
-    [
-        ("open", ["", "function-key", "master-key"]),
-        ("audit", ["function-key", "master-key"]),
-        ("secret", ["master-key"]),
-    ],
-)
 @pytest.mark.parametrize("way", ["header", "query"])
-async def test_only_the_right_keys_open_a_function(
-    serve: Serve, function: str, keys: list[str], way: str
-) -> None:
+async def test_only_the_right_keys_open_a_function(serve: Serve, way: str) -> None:
     """The key comes as a header or as `code`; without the right one the answer is an empty 401."""
     app = func.FunctionApp()
-    for name, level in (("open", "anonymous"), ("audit", "function"), ("secret", "admin")):
-        app.function_name(name)(app.route(name, auth_level=level)(echo))
+    for level in ("anonymous", "function", "admin"):
+        app.function_name(level)(app.route(level, auth_level=level)(echo))
     host = await serve(app)
 
     for key in ("", "wrong", "FUNCTION-KEY", "function-key", "master-key"):
-        headers: Headers = [("x-functions-key", key)] if way == "header" else []
-        target = f"/api/{function}" + (f"?code={key}" if way == "query" else "")
-        answer = await ask(host.url, "GET", target, headers)
-        if key in keys or function == "open":
-            assert answer.status == 200, key
-        else:
-            assert_empty(401, answer)
+        opened = {"function-key": ["anonymous", "function"], "master-key": ["anonymous", "function", "admin"]}
+        for name in ("anonymous", "function", "admin"):
+            headers: Headers = [("x-functions-key", key)] if way == "header" else []
+            target = f"/api/{name}" + (f"?code={key}" if way == "query" else "")
+            answer = await ask(host.url, "GET", target, headers)
+            if name in opened.get(key, ["anonymous"]):
+                assert answer.status == 200, (key, name)
+            else:
+                assert_empty(401, answer)
 
 
 def test_empty_key_opens_nothing_and_keys_are_not_printed() -> None:
     """A host without keys does not take a missing key for the right one; the repr shows no key."""
-    assert not AccessKeys("", "").opens(func.AuthLevel.FUNCTION, {}, {})
+    assert not AccessKeys("", "").open(func.AuthLevel.FUNCTION, {}, {})
     assert repr(AccessKeys("function-key", "master-key")) == "AccessKeys()"
 
 
@@ -177,6 +159,7 @@ def _timer_app(ran: list[bool], *, fails: bool = False) -> func.FunctionApp:
         ("POST", "/admin/functions/purge", None, 400),
         ("POST", "/admin/functions/purge", b"[]", 400),
         ("POST", "/admin/functions/purge", b"{", 400),
+        ("POST", "/admin/functions/purge", b"{}", 401),
     ],
 )
 async def test_timer_is_run_by_hand(
@@ -186,23 +169,12 @@ async def test_timer_is_run_by_hand(
     ran: list[bool] = []
     host = await serve(_timer_app(ran))
 
-    answer = await ask(host.url, method, target, MASTER, body)
+    headers = [("x-functions-key", "function-key")] if status == 401 else MASTER
+    answer = await ask(host.url, method, target, headers, body)
     await host.stop()
 
     assert_empty(status, answer)
     assert ran == ([False] if status == 202 else [])
-
-
-@pytest.mark.parametrize("headers", [[], [("x-functions-key", "function-key")]], ids=["none", "function-key"])
-async def test_timer_needs_the_master_key(serve: Serve, headers: Headers) -> None:
-    """Only an operator runs it."""
-    ran: list[bool] = []
-    host = await serve(_timer_app(ran))
-
-    answer = await ask(host.url, "POST", "/admin/functions/purge", headers, b"{}")
-    await host.stop()
-
-    assert (answer.status, ran) == (401, [])
 
 
 async def test_timer_that_fails_is_logged(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
@@ -210,9 +182,8 @@ async def test_timer_that_fails_is_logged(serve: Serve, caplog: pytest.LogCaptur
     ran: list[bool] = []
     host = await serve(_timer_app(ran, fails=True))
 
-    with caplog.at_level(logging.ERROR):
-        answer = await ask(host.url, "POST", "/admin/functions/purge", MASTER, b"{}")
-        await host.stop()
+    answer = await ask(host.url, "POST", "/admin/functions/purge", MASTER, b"{}")
+    await host.stop()
 
     assert (answer.status, ran) == (202, [False])
     assert "Functions.purge" in caplog.text
@@ -221,13 +192,16 @@ async def test_timer_that_fails_is_logged(serve: Serve, caplog: pytest.LogCaptur
 @pytest.mark.parametrize(
     "result",
     [
-        pytest.param(RuntimeError("secret detail"), id="raises"),
-        pytest.param(TimeoutError("secret detail"), id="raises-timeout"),
-        pytest.param(None, id="none"),
-        pytest.param({"secret": "detail"}, id="dict"),
-        pytest.param(b"secret detail", id="bytes"),
-        pytest.param(func.HttpResponse("secret detail", headers={"X-Name": "é"}), id="non-ascii-header"),
+        *(
+            RuntimeError("secret detail"),
+            TimeoutError("secret detail"),
+            None,
+            {"secret": "detail"},
+            b"secret",
+        ),
+        func.HttpResponse("secret detail", headers={"X-Name": "é"}),
     ],
+    ids=lambda result: type(result).__name__,
 )
 async def test_function_that_fails_is_an_empty_500_and_a_traceback_in_the_log(
     serve: Serve, caplog: pytest.LogCaptureFixture, result: object

@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from local.queues import QueueOptions, TakenMessage
+from local.host_json import QueueOptions
+from local.queues import MemorySource, TakenMessage
 from shared.errors import StorageUnavailable
+from shared.queues.memory import MemoryQueue
+from tests.support.time import FakeClock
 
 OPTIONS = QueueOptions(
     batch_size=4, new_batch_threshold=2, max_dequeue_count=3, retry_after=0, longest_poll=0.4, lease=600
@@ -25,7 +28,7 @@ class QueueFunction:
     def __post_init__(self) -> None:
         self.open.set()
 
-    async def __call__(self, text: str, *, dequeue_count: int, message_id: str) -> None:
+    async def __call__(self, text: str, dequeue_count: int, message_id: str) -> None:
         self.calls.append((text, dequeue_count))
         self.called.set()
         await self.open.wait()
@@ -34,15 +37,16 @@ class QueueFunction:
         self.ended.append(text)
 
 
-@dataclass
-class EndlessSource:
+class EndlessSource(MemorySource):
     """A queue that never runs dry; its first `outages` polls fail, and `enough` is set at the 20th."""
 
-    outages: int = 0
-    most_held: int = 0
-    held: set[str] = field(default_factory=set)
-    takes: int = 0
-    enough: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(self, outages: int = 0) -> None:
+        super().__init__(MemoryQueue(FakeClock()))
+        self.outages = outages
+        self.most_held = 0
+        self.held: set[str] = set()
+        self.takes = 0
+        self.enough = asyncio.Event()
 
     async def take(self, count: int, lease_seconds: float) -> Sequence[TakenMessage]:
         self.takes += 1
@@ -60,9 +64,3 @@ class EndlessSource:
 
     async def release(self, message: TakenMessage, delay_seconds: float) -> None:
         raise StorageUnavailable("the queue failed: ServiceRequestError")
-
-    async def poison(self, message: TakenMessage) -> None:
-        raise AssertionError(message)
-
-    async def aclose(self) -> None:
-        """Hold nothing."""

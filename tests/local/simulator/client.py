@@ -1,4 +1,4 @@
-"""An HTTP client of the simulator, and the sleep of its tests."""
+"""An HTTP client of the simulator."""
 
 import ssl
 from collections.abc import Mapping
@@ -20,16 +20,6 @@ CUT_OFF = (httpx.RemoteProtocolError, httpx.NetworkError)
 
 START_MS = 1_709_636_848_540
 """2024-03-05T11:07:28.540Z."""
-
-
-class Sleeper:
-    """Notes how long it should wait, and does not wait."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    async def __call__(self, seconds: float) -> None:
-        self.seconds.append(seconds)
 
 
 class FaceClient:
@@ -66,7 +56,7 @@ class FaceClient:
         return await self.call("POST", ROOTS[version], json=body)
 
     async def create(self, device_id: str = "device", version: str = OLD, **fields: object) -> dict[str, Any]:
-        """Create a session and answer the body."""
+        """Create a session; returns the body."""
         body = {"livenessOperationMode": "Passive", "deviceCorrelationId": device_id, **fields}
         return _json(await self.post(version, body))
 
@@ -79,28 +69,22 @@ class FaceClient:
     async def delete(self, session_id: str, version: str = OLD) -> httpx.Response:
         return await self.call("DELETE", f"{ROOTS[version]}/{session_id}")
 
+    async def checked(
+        self, device_id: str = "device", version: str = OLD, **fields: object
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Create a session and perform its check; returns both bodies."""
+        created = await self.create(device_id, version, **fields)
+        return created, await self.perform(created["authToken"])
+
     async def phone(
-        self, route: str, auth_token: str, body: object = None, headers: Mapping[str, str] | None = None
+        self, auth_token: str, body: object = None, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
-        """Call `perform` or `start` with an auth token."""
+        """Call perform with an auth token."""
         sent = {"Authorization": f"Bearer {auth_token}", **(headers or {})}
-        return await self.http.post(f"/simulator/{route}", headers=sent, json=body)
+        return await self.http.post("/simulator/perform", headers=sent, json=body)
 
     async def perform(self, auth_token: str, body: object = None) -> dict[str, Any]:
-        return _json(await self.phone("perform", auth_token, body))
-
-    async def start(self, auth_token: str, body: object = None) -> dict[str, Any]:
-        return _json(await self.phone("start", auth_token, body))
-
-    async def listing(self, route: str) -> list[dict[str, Any]]:
-        """Read `sessions` or `scenarios`."""
-        response = await self.http.get(f"/simulator/{route}")
-        assert response.status_code == 200
-        items: list[dict[str, Any]] = response.json()
-        return items
-
-    async def calls(self) -> dict[str, Any]:
-        return _json(await self.http.get("/simulator/calls"))
+        return _json(await self.phone(auth_token, body))
 
 
 def _json(response: httpx.Response) -> dict[str, Any]:
@@ -110,12 +94,12 @@ def _json(response: httpx.Response) -> dict[str, Any]:
 
 
 def refusal_of(response: httpx.Response) -> tuple[int, str | None, object]:
-    """Answer status, `x-ms-error-code` and body of an error."""
+    """Status, `x-ms-error-code` and body of an error."""
     return response.status_code, response.headers.get("x-ms-error-code"), response.json()
 
 
 def code_of(response: httpx.Response) -> tuple[int, str]:
-    """Answer status and error code; body and header must hold the same code."""
+    """Status and error code; body and header must hold the same code."""
     code = response.json()["error"]["code"]
     assert response.headers["x-ms-error-code"] == code
     return response.status_code, code

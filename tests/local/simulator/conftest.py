@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from local.simulator import FaceSimulator
-from tests.local.simulator.client import KEY, START_MS, FaceClient, Sleeper
+from tests.local.simulator.client import KEY, START_MS, FaceClient
 from tests.support.time import FakeClock
 
 
@@ -15,13 +15,17 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def sleeper() -> Sleeper:
-    return Sleeper()
+def slept() -> list[float]:
+    """The seconds of each sleep of the simulator, which does not wait."""
+    return []
 
 
 @pytest.fixture
-async def simulator(clock: FakeClock, sleeper: Sleeper) -> AsyncIterator[FaceSimulator]:
-    simulator = FaceSimulator(key=KEY, bearer_tokens=["entra-token"], clock=clock, sleep=sleeper)
+async def simulator(clock: FakeClock, slept: list[float]) -> AsyncIterator[FaceSimulator]:
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    simulator = FaceSimulator(key=KEY, clock=clock, sleep=sleep)
     await simulator.start()
     yield simulator
     await simulator.stop()

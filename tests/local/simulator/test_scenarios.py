@@ -1,13 +1,11 @@
 """Every magic device id does what the table says, in every version where it can show."""
 
-from typing import Any
-
 import httpx
 import pytest
 
 from local.simulator import SCENARIOS, FaceSimulator
 from local.simulator.scenarios import of_device
-from tests.local.simulator.client import CUT_OFF, NEW, OLD, VERSIONS, FaceClient, Sleeper, refusal_of
+from tests.local.simulator.client import CUT_OFF, NEW, OLD, VERSIONS, FaceClient, refusal_of
 from tests.local.simulator.documented import ERRORS, REQUEST
 
 every_version = pytest.mark.parametrize("version", VERSIONS)
@@ -23,8 +21,7 @@ def _names(word: str) -> list[str]:
 async def _call(face: FaceClient, word: str, name: str, version: str = OLD) -> httpx.Response:
     if word == "create":
         return await face.post(version, REQUEST | {"deviceCorrelationId": f"sim-create-{name}"})
-    created = await face.create(f"sim-result-{name}", version)
-    await face.perform(created["authToken"])
+    created, _ = await face.checked(f"sim-result-{name}", version)
     return await face.get(created["sessionId"], version)
 
 
@@ -35,8 +32,7 @@ async def _decision(face: FaceClient, device_id: str, version: str, performs: in
     result = await face.result(created["sessionId"], version)
     if version == OLD:
         return result["result"]["response"]["body"]["livenessDecision"]
-    attempts: list[dict[str, Any]] = result["results"]["attempts"]
-    return max(attempts, key=lambda attempt: int(attempt["attemptId"]))["result"]["livenessDecision"]
+    return result["results"]["attempts"][0]["result"]["livenessDecision"]
 
 
 @every_version
@@ -71,24 +67,19 @@ async def test_second_attempt_decides(face: FaceClient, version: str, device_id:
     assert await _decision(face, device_id, version, performs=2) == decision
 
 
-async def test_mask_fails_every_attempt(face: FaceClient, simulator: FaceSimulator) -> None:
+async def test_mask_fails_every_attempt(face: FaceClient) -> None:
     """A mask never gets a decision."""
-    created = await face.create("sim-mask")
-    for _ in range(3):
-        await face.perform(created["authToken"])
-    [session] = simulator.sessions
-    failures = [attempt.outcome.failure for attempt in session.attempts]
-    assert [failure.code for failure in failures if failure] == ["FaceWithMaskDetected"] * 3
+    token = (await face.create("sim-mask"))["authToken"]
+    errors = [(await face.perform(token))["error"]["code"] for _ in range(3)]
+    assert errors == ["FaceWithMaskDetected"] * 3
 
 
-async def test_digest_mismatch_gives_the_phone_another_digest(
-    face: FaceClient, simulator: FaceSimulator
-) -> None:
+async def test_digest_mismatch_gives_the_phone_another_digest(face: FaceClient) -> None:
     """The decision is good, but the phone's digest is not that of the result."""
-    shown = await face.perform((await face.create("sim-digest-mismatch"))["authToken"])
-    [attempt] = simulator.sessions[0].attempts
-    assert (attempt.outcome.decision, len(shown["digest"])) == ("realface", 64)
-    assert shown["digest"] != attempt.digest
+    created, shown = await face.checked("sim-digest-mismatch")
+    entry = (await face.result(created["sessionId"]))["result"]
+    assert entry["response"]["body"]["livenessDecision"] == "realface"
+    assert (len(shown["digest"]), shown["digest"] == entry["digest"]) == (64, False)
 
 
 @pytest.mark.parametrize(
@@ -103,37 +94,29 @@ async def test_scenario_without_attempt_leaves_no_result(
     face: FaceClient, device_id: str, old_status: str, new_status: str, again: int
 ) -> None:
     """The phone gets nothing, and no version has a result; the token of a canceled session stops working."""
-    created = await face.create(device_id)
-    assert await face.perform(created["authToken"]) == {"resultId": None, "digest": None}
+    created, shown = await face.checked(device_id)
+    assert shown == {"resultId": None, "digest": None}
     old, new = await face.result(created["sessionId"]), await face.result(created["sessionId"], NEW)
     assert (old["status"], new["status"]) == (old_status, new_status)
     assert ("result" in old, new["results"]) == (False, {"attempts": []})
-    assert (await face.phone("perform", created["authToken"])).status_code == again
+    assert (await face.phone(created["authToken"])).status_code == again
 
 
 @every_version
-@pytest.mark.parametrize("name", _names("create"))
-async def test_create_is_refused_as_documented(
-    face: FaceClient, simulator: FaceSimulator, version: str, name: str
+@pytest.mark.parametrize(
+    ("word", "name"), [(word, name) for word in ("create", "result") for name in _names(word)]
+)
+async def test_call_is_refused_as_documented(
+    face: FaceClient, simulator: FaceSimulator, version: str, word: str, name: str
 ) -> None:
-    """A create that is refused leaves no session."""
-    response = await _call(face, "create", name, version)
+    """A create that is refused leaves no session; a result is refused at every read, but not its delete."""
+    response = await _call(face, word, name, version)
     assert refusal_of(response) == ERRORS[name]
     assert response.headers.get("Retry-After") == ("7" if name == "429-header" else None)
-    assert simulator.sessions == ()
-
-
-@every_version
-@pytest.mark.parametrize("name", _names("result"))
-async def test_result_is_refused_as_documented(face: FaceClient, version: str, name: str) -> None:
-    """A result is refused at every read; create, check and delete go well."""
-    created = await face.create(f"sim-result-{name}", version)
-    await face.perform(created["authToken"])
-    for _ in range(3):
-        response = await face.get(created["sessionId"], version)
-        assert refusal_of(response) == ERRORS[name]
-        assert response.headers.get("Retry-After") == ("7" if name == "429-header" else None)
-    assert (await face.delete(created["sessionId"], version)).is_success
+    assert len(simulator.sessions) == (0 if word == "create" else 1)
+    for session in simulator.sessions:
+        assert refusal_of(await face.get(session.session_id, version)) == ERRORS[name]
+        assert (await face.delete(session.session_id, version)).is_success
 
 
 @every_version
@@ -160,10 +143,10 @@ async def test_answer_of_something_before_face_is_not_json(
 
 
 @pytest.mark.parametrize("word", ["create", "result"])
-async def test_slow_call_takes_effect_after_a_delay(face: FaceClient, sleeper: Sleeper, word: str) -> None:
+async def test_slow_call_takes_effect_after_a_delay(face: FaceClient, slept: list[float], word: str) -> None:
     """A slow call is right in the end, after longer than any deadline."""
     response = await _call(face, word, "slow")
-    assert (response.status_code, sleeper.seconds) == (200, [30.0])
+    assert (response.status_code, slept) == (200, [30.0])
 
 
 async def test_lost_create_leaves_a_session(face: FaceClient, simulator: FaceSimulator) -> None:
