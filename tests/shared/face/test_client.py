@@ -183,7 +183,8 @@ async def test_session_of_a_version_without_an_audit_has_none() -> None:
     face = server.client()
     assert await face.audit(SESSION, AuditPage(), REQUEST_ID, api_version="v1.2") is None
     assert not server.requests
-    assert await face.audit(SESSION, AuditPage(), REQUEST_ID, api_version="v1.1-preview.1") == ()
+    assert await face.audit(SESSION, AuditPage(3, 7), REQUEST_ID, api_version="v1.1-preview.1") == ()
+    assert server.requests[0].url.raw_path.decode() == f"{SESSIONS}/{SESSION}/audit?start=3&top=7"
 
 
 async def test_unsupported_version_is_a_failure() -> None:
