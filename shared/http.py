@@ -1,4 +1,4 @@
-"""The HTTP connections of the process: for Azure Face, and for the SDKs of Azure.
+"""The HTTP connections to Azure Face.
 
 httpx's interface over the connections of aiohttp. httpx's own pool loses places for good when calls are cancelled
 while they wait (https://github.com/encode/httpcore/issues/1093), and a call costs it several times the CPU. The package

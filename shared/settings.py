@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -234,12 +235,12 @@ class Settings:
             return custom_endpoint(self.face_endpoint)
         return regional_endpoint(self.face_region or "")
 
-    @property
+    @cached_property
     def region(self) -> str:
         """The name of the region in events."""
         return self.broker_region or self.face_region or "local"
 
-    @property
+    @cached_property
     def base_url(self) -> str | None:
         """The URL that phones reach this app at, or None where only a request tells it."""
         if self.public_base_url or not self.website_hostname:

@@ -27,7 +27,7 @@ LAYERS = f"""
     events queues sessions.record storage
     idempotency sessions throttle
     access
-    resolver http azure_transport
+    resolver http
     {" ".join(ADAPTERS.split())}
     storage.account
     app

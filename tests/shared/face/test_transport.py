@@ -13,6 +13,7 @@ import trustme
 from shared.errors import KeyUnavailable, UpstreamError, UpstreamFailure, UpstreamTimeout
 from shared.face.answers import UpstreamRequest, UpstreamResponse
 from shared.face.transport import LARGEST_BODY, TIMEOUTS, Transport
+from shared.http import IN_FLIGHT
 from tests.shared.face.doubles import KEY, plain_http_transport
 from tests.shared.face.fault_server import (
     Behaviour,
@@ -283,13 +284,21 @@ async def test_largest_answer_is_read_whole() -> None:
     assert (len(response.body), response.unread) == (LARGEST_BODY, False)
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.005, 0.02])
-async def test_cancelled_requests_give_their_connections_back(pause: float) -> None:
-    """However many requests are given up at whatever moment, the pool of connections does not run dry."""
+async def test_refused_answers_give_their_places_back() -> None:
+    """More answers are refused than requests may be under way; then a request succeeds."""
+    refused = [answer(200, b" " * (LARGEST_BODY + 1))] * (IN_FLIGHT + 1)
+    async with FaultServer(*refused, answer(200, b"{}")) as server, plain_http_transport() as http:
+        for _ in refused:
+            assert (await Transport(http, server.url).exchange(GET, HEADERS, within=2.0)).unread
+        assert (await Transport(http, server.url).exchange(GET, HEADERS, within=2.0)).body == b"{}"
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.005])
+async def test_cancelled_requests_give_their_places_back(pause: float) -> None:
+    """However many requests are cancelled at whatever moment, there is a place for the next one."""
     slow = drip(OK + b"Content-Length: 2\r\n\r\n{}", 0.001)
-    http = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=2))
-    async with FaultServer(slow) as server, http:
-        for _ in range(20):
+    async with FaultServer(slow) as server, plain_http_transport() as http:
+        for _ in range(IN_FLIGHT + 1):
             given_up = asyncio.ensure_future(Transport(http, server.url).exchange(GET, HEADERS, within=2.0))
             await asyncio.sleep(pause)
             given_up.cancel()

@@ -162,6 +162,9 @@ async def test_row_expires_when_none_of_its_logs_matters_any_more() -> None:
     assert row.logs == {"created": (START + 7000, START + 7000), "failed": (START,)}
     assert row.expires_at == START + 7000 + 86_400_000
 
+    await throttle.charge("device-b", FAILURES, START)
+    assert (await stored(store, "device-b")).expires_at == START + 30 * 60_000
+
 
 # Refusing.
 
