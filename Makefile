@@ -89,6 +89,7 @@ $(VENV)/.plots: $(VENV)/.ready requirements-plots.txt
 
 fleet: $(VENV)/.plots  ## Simulate a fleet under attack: tables for docs/throttling.md, and its plot.
 	@$(BIN)/python -m benchmarks.fleet --plot docs/throttling.png
+	@$(BIN)/python -m benchmarks.fleet.face_load
 
 clean:  ## Remove what the other targets made.
 	rm -rf .venv* .tools .local dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
