@@ -74,7 +74,7 @@ class ApiVersion:
     can_send_results_to_client: bool
     read_result: Callable[[UpstreamResponse, str], SessionResult]
     read_audit: Callable[[UpstreamResponse, str], tuple[AuditEntry, ...]] | None
-    fixed_options: Mapping[str, object] = MappingProxyType({})
+    fixed_options: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
     def create_request(self, spec: SessionSpec) -> UpstreamRequest:
         """Build the request for a new session; the client names its device if `spec` does not."""
