@@ -1,4 +1,4 @@
-"""Who asks for sessions, and when: honest people, and those who are none."""
+"""The callers of the fleet and the times of their requests: honest people and attackers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

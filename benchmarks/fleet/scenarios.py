@@ -32,7 +32,7 @@ class Setup:
     limits: tuple[tuple[str, str], ...] = ()
 
     def make_settings(self) -> Settings:
-        """Make the settings of the instances; raises a `SettingsError` for a limit that is none."""
+        """Make the settings of the instances; raises a `SettingsError` for an invalid limit."""
         return Settings.from_mapping(_SETTINGS | dict(self.limits))
 
     @property

@@ -20,7 +20,7 @@ async def collect_due(broker: Broker) -> int:
 
 
 async def collect_all(broker: Broker) -> None:
-    """Let time pass from message to message until there is none left."""
+    """Let time pass from message to message until the queue is empty."""
     while waiting := waiting_messages(broker):
         broker.clock.now = max(broker.clock.now, min(message.visible_at for message in waiting))
         await collect_due(broker)

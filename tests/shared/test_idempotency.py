@@ -163,7 +163,7 @@ async def test_store_that_stays_away_is_told(scene: Scene) -> None:
 
 @pytest.mark.parametrize("row_is_gone", [False, True], ids=["expired", "gone"])
 async def test_race_for_a_free_key_has_one_winner(scene: Scene, row_is_gone: bool) -> None:
-    """Whoever loses the second write is told to wait."""
+    """The request that loses the second write gets an error that tells it to wait."""
     await scene.once()
     scene.clock.advance_ms(600_000)
     row = await scene.row()

@@ -290,7 +290,7 @@ def test_what_is_not_allow_listed_does_not_come_through(changed: dict[str, objec
     ids=["another session", "id is text", "no time", "time beyond all", "no response", "no object"],
 )
 def test_entry_that_breaks_the_contract_is_an_upstream_failure(entry: object) -> None:
-    """Half an audit is none; and the failure's text repeats nothing of the entry."""
+    """A partial audit is refused; and the failure's text repeats nothing of the entry."""
     with pytest.raises(UpstreamFailure) as failure:
         read_audit(ENTRY, entry)
     assert "canary" not in str(failure.value)

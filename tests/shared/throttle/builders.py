@@ -68,7 +68,7 @@ async def stored(store: FakeStore, key: str) -> Row:
 
 
 async def stored_log(store: FakeStore, key: str, name: str = "created") -> Log:
-    """Return a stored log; empty where there is none."""
+    """Return a stored log; empty if no log is stored."""
     return (await stored(store, key)).logs.get(name, ())
 
 
