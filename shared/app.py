@@ -204,7 +204,9 @@ class _Builder:
     def _publisher(self) -> Publisher:
         settings = self._settings
         if settings.event_grid_topic_endpoint is not None:
-            return self._closed_with_app(open_topic(settings.event_grid_topic_endpoint, self._identity))
+            return self._closed_with_app(
+                open_topic(settings.event_grid_topic_endpoint, self._identity, self._connections)
+            )
         return FilePublisher(Path(settings.events_file)) if settings.events_file else MemoryPublisher()
 
     def _vault_secret(self, name: str) -> SecretSource:
@@ -215,20 +217,22 @@ class _Builder:
     def _storage_account(self) -> StorageAccount | None:
         settings = self._settings
         if settings.storage_account is not None:
-            return StorageAccount.named(settings.storage_account, self._identity)
+            return StorageAccount.named(settings.storage_account, self._identity, self._connections)
         if settings.storage_connection is not None:
-            return StorageAccount.local(settings.storage_connection.reveal())
+            return StorageAccount.local(settings.storage_connection.reveal(), self._connections)
         return None
 
     @cached_property
     def _vault(self) -> KeyVaultSecrets:
         """The one client of the vault, made where a part needs it."""
-        return self._closed_with_app(open_key_vault(self._settings.key_vault_url or "", self._identity))
+        return self._closed_with_app(
+            open_key_vault(self._settings.key_vault_url or "", self._identity, self._connections)
+        )
 
     @cached_property
     def _identity(self) -> ManagedIdentity:
         """The one managed identity of the app, made where a part needs it."""
-        identity = open_identity(self._settings.azure_client_id)
+        identity = open_identity(self._settings.azure_client_id, self._connections)
         self._resources.push_async_callback(identity.close)
         return identity
 

@@ -1,4 +1,4 @@
-"""The HTTP connections to Azure Face.
+"""The HTTP connections to everything that the app calls: Azure Face, and by the SDKs Azure's other services.
 
 httpx's interface over the connections of aiohttp. httpx's own pool loses places for good when calls are cancelled
 while they wait (https://github.com/encode/httpcore/issues/1093), and a call costs it several times the CPU. The package
@@ -34,6 +34,10 @@ READ_SECONDS: Final = 8.0
 
 class AnswerRefused(aiohttp.ClientPayloadError):
     """The answer has more bytes than its reader takes, or a coding that was ruled out."""
+
+
+class ConnectionBroken(aiohttp.ClientConnectionError):
+    """The connection ended before the answer was complete; the request may have been applied."""
 
 
 class Connections:
@@ -143,19 +147,22 @@ class _BoundedAnswer(aiohttp.ClientResponse):
 
     async def read(self) -> bytes:
         """Read the whole body; raises `AnswerRefused`."""
-        return b"".join([part async for part in self.bounded()])
+        try:
+            return b"".join([part async for part in self.bounded()])
+        except BaseException:
+            # A caller that gives up in the middle leaves a connection that nobody else can use.
+            self.close()
+            raise
 
     async def bounded(self) -> AsyncIterator[bytes]:
         """Read the body in parts; raises `AnswerRefused`."""
         taken = 0
         coding = self.headers.get("Content-Encoding", "identity").strip().lower()
         if coding not in ("", "identity"):
-            self.close()
             raise AnswerRefused("a coding that was ruled out")
         async for part in self.content.iter_any():
             taken += len(part)
             if taken > self.largest:
-                self.close()
                 raise AnswerRefused("too many bytes")
             yield part
 
@@ -192,7 +199,7 @@ async def _send_once(
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise aiohttp.ClientConnectionError(str(error)) from error
+        raise ConnectionBroken(str(error)) from error
 
 
 # First match counts. Only what is certain never to have left is a connect or protocol error of our own.

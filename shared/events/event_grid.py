@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from shared.errors import EventsUnavailable, KeyUnavailable
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
+    from azure.core.pipeline import PipelineResponse
     from azure.eventgrid.aio import EventGridPublisherClient
 
+    from shared.http import Connections
+
+_LARGEST_ANSWER: Final = 64 << 10
 _MAX_WAIT_SECONDS = 3600.0
 _ROLE = ": the app's identity needs the role EventGrid Data Sender on the topic"
 _REASONS = {
@@ -40,6 +44,8 @@ class EventGridPublisher:
         try:
             async with asyncio.timeout(self._deadline):
                 await self._client.send(batch)
+        except EventsUnavailable:
+            raise
         except KeyUnavailable as fault:
             detail = f"no token for Event Grid: {fault.detail}"
             raise EventsUnavailable(detail, retry_after=fault.retry_after) from fault
@@ -53,16 +59,34 @@ class EventGridPublisher:
 
 
 def open_topic(
-    endpoint: str, identity: "AsyncTokenCredential", *, deadline: float = 10.0
+    endpoint: str,
+    identity: "AsyncTokenCredential",
+    connections: "Connections | None" = None,
+    *,
+    deadline: float = 10.0,
 ) -> EventGridPublisher:
     """Make the publisher to a custom topic; `deadline` is for one event, in seconds. The caller closes the identity."""
     from azure.eventgrid.aio import EventGridPublisherClient
 
-    # The collector retries, with its own delays.
+    from shared.azure_transport import AzureTransport
+
     client = EventGridPublisherClient(
-        endpoint, identity, retry_total=0, use_env_settings=False, permit_redirects=False
+        endpoint,
+        identity,
+        transport=AzureTransport(connections, _LARGEST_ANSWER),
+        raw_response_hook=_require_taken,
+        # The collector retries, with its own delays.
+        retry_total=0,
+        permit_redirects=False,
     )
     return EventGridPublisher(client, deadline=deadline)
+
+
+def _require_taken(response: "PipelineResponse[Any, Any]") -> None:
+    # Event Grid says that it took an event by 200 and nothing else. A page that asks to sign in has a body.
+    http = response.http_response
+    if http.status_code == 200 and http.text():
+        raise EventsUnavailable("Event Grid answered 200 with a body: it is not its own answer")
 
 
 def _refusal(fault: Exception) -> EventsUnavailable:

@@ -16,19 +16,21 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.core.pipeline import PipelineResponse
 
+    from shared.http import Connections
+
 SDK_OPTIONS: Final[dict[str, Any]] = {
     # Seconds; the SDKs' own defaults are 300 each.
     "connection_timeout": 1,
     "read_timeout": 2,
     # One more try of a failed connection, at once; the SDKs' default is three, seconds apart.
     "retry_total": 1,
-    "retry_read": 0,
     # azure-core would wait out a `Retry-After` until the deadline, and hide the reason.
     "retry_status": 0,
-    # The identity's own secret header goes over plain http on the machine: never through a proxy.
-    "use_env_settings": False,
 }
 """Options of the SDK clients in this package."""
+
+LARGEST_ANSWER: Final = 128 << 10
+"""Bytes in an answer of the vault or the identity endpoint; a secret has at most 25 KiB."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,13 +97,22 @@ class ManagedIdentity:
 
 
 def open_identity(
-    client_id: str | None = None, *, deadline: float = 3.0, patience: float = 15.0
+    client_id: str | None = None,
+    connections: "Connections | None" = None,
+    *,
+    deadline: float = 3.0,
+    patience: float = 15.0,
 ) -> ManagedIdentity:
     """Make the system-assigned identity, or the user-assigned one. The SDK takes some 0.3 s to import."""
     from azure.identity.aio import ManagedIdentityCredential
 
+    from shared.azure_transport import AzureTransport
+
     credential = ManagedIdentityCredential(
-        client_id=client_id, raw_response_hook=_require_token, **SDK_OPTIONS | {"read_timeout": patience}
+        client_id=client_id,
+        transport=AzureTransport(connections, LARGEST_ANSWER),
+        raw_response_hook=_require_token,
+        **SDK_OPTIONS | {"read_timeout": patience},
     )
     return ManagedIdentity(credential, deadline=deadline, patience=patience)
 

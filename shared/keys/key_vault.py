@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from shared.keys.failures import explained_for_vault
-from shared.keys.identity import SDK_OPTIONS, ManagedIdentity
+from shared.keys.identity import LARGEST_ANSWER, SDK_OPTIONS, ManagedIdentity
 from shared.keys.secret import Secret, require_usable
 
 if TYPE_CHECKING:
     from azure.keyvault.secrets.aio import SecretClient
+
+    from shared.http import Connections
 
 
 class KeyVaultSecrets:
@@ -33,9 +35,18 @@ class KeyVaultSecrets:
         await self._client.close()
 
 
-def open_key_vault(vault_url: str, identity: ManagedIdentity, *, deadline: float = 3.0) -> KeyVaultSecrets:
+def open_key_vault(
+    vault_url: str,
+    identity: ManagedIdentity,
+    connections: "Connections | None" = None,
+    *,
+    deadline: float = 3.0,
+) -> KeyVaultSecrets:
     """Make the client of a vault. The SDK takes some 0.2 s to import, and calls over TLS only."""
     from azure.keyvault.secrets.aio import SecretClient
 
-    client = SecretClient(vault_url, identity, permit_redirects=False, **SDK_OPTIONS)
+    from shared.azure_transport import AzureTransport
+
+    transport = AzureTransport(connections, LARGEST_ANSWER)
+    client = SecretClient(vault_url, identity, transport=transport, permit_redirects=False, **SDK_OPTIONS)
     return KeyVaultSecrets(client, deadline=deadline)

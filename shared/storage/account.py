@@ -1,14 +1,21 @@
 """How the app reaches its storage account, and opens the tables and queues in it."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.storage.queue.aio import QueueClient
 
+    from shared.http import Connections
     from shared.queues.port import MessageQueue
     from shared.storage.port import SearchableStore
+
+LARGEST_PAGE: Final = 4 << 20
+"""Bytes in a page of rows: 500 rows of a session's size are under 2 MiB. 32 messages are at most 2 MiB."""
+
+LARGEST_QUEUE_ANSWER: Final = 64 << 10
+"""Bytes in an answer of the queue that has no messages of others in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +23,8 @@ class StorageAccount:
     """A storage account: two endpoints and an identity, or a connection string (Azurite).
 
     The identity needs the roles Storage Table Data Contributor and Storage Queue Data Contributor; its owner closes
-    it. `create_missing` creates tables and queues on first use; in Azure the deployment creates them.
+    it. Requests go out over `connections`; without them each client has its own. `create_missing` creates tables and
+    queues on first use; in Azure the deployment creates them.
 
     The methods send nothing. `deadline` is the time limit of one call in seconds. They raise `ValueError` for an
     invalid connection string or endpoint.
@@ -27,29 +35,32 @@ class StorageAccount:
     credential: "AsyncTokenCredential | None" = field(default=None, repr=False)
     connection_string: str | None = field(default=None, repr=False)
     create_missing: bool = False
+    connections: "Connections | None" = field(default=None, repr=False)
 
     @classmethod
-    def named(cls, name: str, credential: "AsyncTokenCredential") -> Self:
+    def named(
+        cls, name: str, credential: "AsyncTokenCredential", connections: "Connections | None" = None
+    ) -> Self:
         """The account of this name in Azure."""
         return cls(
             table_endpoint=f"https://{name}.table.core.windows.net",
             queue_endpoint=f"https://{name}.queue.core.windows.net",
             credential=credential,
+            connections=connections,
         )
 
     @classmethod
-    def local(cls, connection_string: str) -> Self:
+    def local(cls, connection_string: str, connections: "Connections | None" = None) -> Self:
         """An account on this machine."""
-        return cls(connection_string=connection_string, create_missing=True)
+        return cls(connection_string=connection_string, create_missing=True, connections=connections)
 
     def open_tables(self, *, prefix: str = "", deadline: float = 2.0) -> "SearchableStore":
         """Open the entity store; table names start with `prefix`."""
         from azure.data.tables.aio import TableServiceClient
 
         from shared.storage.tables.store import AzureTableStore
-        from shared.storage.tables.transport import PooledTransport
 
-        options = {**_options(deadline, retries=0), "transport": PooledTransport()}
+        options = self._options(deadline, retries=0, largest_answer=LARGEST_PAGE)
         if self.connection_string is None:
             service = TableServiceClient(self.table_endpoint, credential=self.credential, **options)
         else:
@@ -60,7 +71,7 @@ class StorageAccount:
         """Open a queue; a failed request is repeated `retries` times."""
         from shared.queues.azure_queue import AzureQueue
 
-        client = self.queue_client(name, deadline=deadline, retries=retries)
+        client = self._queue_client(name, True, deadline, retries, LARGEST_QUEUE_ANSWER)
         return AzureQueue(client, create=self.create_missing, deadline=deadline)
 
     def queue_client(
@@ -71,10 +82,15 @@ class StorageAccount:
         https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue#host-json
         Without `encoded` the client returns texts as they are on the wire.
         """
+        return self._queue_client(name, encoded, deadline, retries, LARGEST_PAGE)
+
+    def _queue_client(
+        self, name: str, encoded: bool, deadline: float, retries: int, largest_answer: int
+    ) -> "QueueClient":
         from azure.storage.queue import TextBase64DecodePolicy, TextBase64EncodePolicy
         from azure.storage.queue.aio import QueueClient
 
-        options = {**_options(deadline, retries), "use_env_settings": False}
+        options = self._options(deadline, retries, largest_answer)
         if encoded:
             options["message_encode_policy"] = TextBase64EncodePolicy()
             options["message_decode_policy"] = TextBase64DecodePolicy()
@@ -82,11 +98,14 @@ class StorageAccount:
             return QueueClient(self.queue_endpoint, name, credential=self.credential, **options)
         return QueueClient.from_connection_string(self.connection_string, name, **options)
 
+    def _options(self, deadline: float, retries: int, largest_answer: int) -> dict[str, Any]:
+        from shared.azure_transport import AzureTransport
 
-def _options(deadline: float, retries: int) -> dict[str, Any]:
-    return {
-        "retry_total": retries,
-        "permit_redirects": False,
-        "connection_timeout": 0.45 * deadline,
-        "read_timeout": 0.9 * deadline,
-    }
+        return {
+            "transport": AzureTransport(self.connections, largest_answer),
+            "retry_total": retries,
+            "permit_redirects": False,
+            # Leaves time for another try; once connected, an answer may take all the time that there is.
+            "connection_timeout": 0.45 * deadline,
+            "read_timeout": deadline,
+        }

@@ -28,6 +28,7 @@ LAYERS = f"""
     idempotency sessions throttle
     access
     resolver http
+    azure_transport
     {" ".join(ADAPTERS.split())}
     storage.account
     app

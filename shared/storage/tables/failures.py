@@ -11,14 +11,18 @@ from shared.errors import EntityChanged, EntityExists, KeyUnavailable, Outcome, 
 
 TABLE_NOT_FOUND: Final = "TableNotFound"
 
-# https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes
-_OUTCOMES: Final[dict[str, type[Outcome]]] = {
-    "EntityAlreadyExists": EntityExists,
-    "ConditionNotMet": EntityChanged,
-    "EntityNotFound": EntityChanged,
-    "ResourceNotFound": EntityChanged,
-    "UpdateConditionNotSatisfied": EntityChanged,
-}
+Meanings = dict[str, type[Outcome]]
+"""What the service's error codes mean for one operation; others are failures.
+
+https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes
+"""
+
+EXISTS: Final[Meanings] = {"EntityAlreadyExists": EntityExists}
+
+MISSING_OR_CHANGED: Final[Meanings] = dict.fromkeys(
+    ("ConditionNotMet", "EntityNotFound", "ResourceNotFound", "UpdateConditionNotSatisfied"), EntityChanged
+)
+
 _ADVICE: Final[dict[object, str]] = {
     TABLE_NOT_FOUND: "the table is missing; the deployment creates it",
     401: "the app's credential was not accepted",
@@ -31,8 +35,8 @@ _LONGEST_RETRY_AFTER: Final = 60
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Raise `EntityExists`, `EntityChanged` (also for a deleted row) or `StorageUnavailable` for the SDK's errors."""
+def translated(meanings: Meanings) -> Iterator[None]:
+    """Raise one of the outcomes in `meanings`, or `StorageUnavailable`, for the SDK's errors."""
     try:
         yield
     except KeyUnavailable as fault:
@@ -41,14 +45,14 @@ def translated() -> Iterator[None]:
             f"no token for the table service: {fault.detail}", retry_after=fault.retry_after
         ) from fault
     except HttpResponseError as error:
-        raise _answer(error) from error
+        raise _answer(error, meanings) from error
     except TimeoutError as error:
         raise StorageUnavailable("the table service did not answer in time") from error
     except Exception as error:
         # The SDK's parser raises all kinds of errors for an answer that is not the table service's. While it
         # parses an error, that error is the context.
         if isinstance(error.__context__, HttpResponseError):
-            raise _answer(error.__context__) from error
+            raise _answer(error.__context__, meanings) from error
         raise StorageUnavailable(
             f"the request to the table service failed: {type(error).__name__}"
         ) from error
@@ -60,10 +64,10 @@ def error_code(error: HttpResponseError) -> str:
     return str(getattr(code, "value", code))
 
 
-def _answer(error: HttpResponseError) -> Outcome | StorageUnavailable:
+def _answer(error: HttpResponseError, meanings: Meanings) -> Outcome | StorageUnavailable:
     code, status = error_code(error), error.status_code
-    if code in _OUTCOMES:
-        return _OUTCOMES[code]()
+    if code in meanings:
+        return meanings[code]()
     if isinstance(error, ClientAuthenticationError) and not error.response:
         return StorageUnavailable(f"no token for the table service: {type(error).__name__}")
     advice = _ADVICE.get(code) or _ADVICE.get(status)

@@ -14,7 +14,14 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 from shared.errors import EntityChanged, EntityExists
 from shared.storage.port import Entity, Table
 from shared.storage.rules import MAX_TOGETHER, require_batch, require_key, require_read, require_storable
-from shared.storage.tables.failures import TABLE_NOT_FOUND, error_code, translated
+from shared.storage.tables.failures import (
+    EXISTS,
+    MISSING_OR_CHANGED,
+    TABLE_NOT_FOUND,
+    Meanings,
+    error_code,
+    translated,
+)
 from shared.storage.tables.rows import partition, place, to_entity, to_row, with_etag
 
 _Answer = TypeVar("_Answer")
@@ -24,6 +31,8 @@ _WITHOUT_BODY: Final = {"response_preference": "return-no-content"}
 # A query may run for five seconds before it answers with a page and a continuation token
 # (https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination).
 _PAGE_DEADLINES: Final = 5
+# Keeps a page below the largest answer that is read.
+_ROWS_IN_PAGE: Final = 500
 
 
 class AzureTableStore:
@@ -53,7 +62,7 @@ class AzureTableStore:
             return to_entity(await client.get_entity(partition(table, key), key, **self._read_options))
 
         try:
-            return await self._call(table, read)
+            return await self._call(table, read, MISSING_OR_CHANGED)
         except EntityChanged:
             return None
 
@@ -61,16 +70,18 @@ class AzureTableStore:
         """Store a new entity."""
         require_storable(entity)
         row = to_row(table, entity)
-        return with_etag(
-            entity, await self._call(table, lambda client: client.create_entity(row, **_WITHOUT_BODY))
-        )
+        written = await self._call(table, lambda client: client.create_entity(row, **_WITHOUT_BODY), EXISTS)
+        return with_etag(entity, written)
 
     async def replace(self, table: Table, entity: Entity) -> Entity:
         """Replace the entity that was read with this etag."""
         require_read(entity.etag)
         require_storable(entity)
         row, options = to_row(table, entity), _replacing(entity.etag)
-        return with_etag(entity, await self._call(table, lambda client: client.update_entity(row, **options)))
+        written = await self._call(
+            table, lambda client: client.update_entity(row, **options), MISSING_OR_CHANGED
+        )
+        return with_etag(entity, written)
 
     async def write_together(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
         """Insert or replace all of them in one transaction."""
@@ -90,7 +101,11 @@ class AzureTableStore:
         """Delete an entity if it exists."""
         require_key(key)
         condition = {} if etag is None else _unchanged(require_read(etag))
-        await self._call(table, lambda client: client.delete_entity(partition(table, key), key, **condition))
+        await self._call(
+            table,
+            lambda client: client.delete_entity(partition(table, key), key, **condition),
+            MISSING_OR_CHANGED,
+        )
 
     async def delete_together(self, table: Table, entities: Sequence[Entity]) -> int:
         """Delete the entities that are still as they were read, up to 100 of one partition in a transaction."""
@@ -130,26 +145,33 @@ class AzureTableStore:
                 raise ValueError("the answer has another number of parts than the request")
             return written
 
-        return await self._call(table, send)
+        return await self._call(table, send, EXISTS | MISSING_OR_CHANGED)
 
     async def _query(self, table: Table, condition: str) -> AsyncIterator[Entity]:
         deadline = _PAGE_DEADLINES * self._deadline
-        pages = self._tables[table].query_entities(condition, **_read_options(deadline)).by_page()
+        query = self._tables[table].query_entities(
+            condition, results_per_page=_ROWS_IN_PAGE, **_read_options(deadline)
+        )
+        pages = query.by_page()
 
         async def read(_: TableClient) -> list[Entity] | None:
             page = await anext(pages, None)
             return None if page is None else [to_entity(row) async for row in page]
 
         # A page may be empty and not be the last one.
-        while (page := await self._call(table, read, deadline)) is not None:
+        while (page := await self._call(table, read, {}, deadline)) is not None:
             for entity in page:
                 yield entity
 
     async def _call(
-        self, table: Table, send: Callable[[TableClient], Awaitable[_Answer]], deadline: float | None = None
+        self,
+        table: Table,
+        send: Callable[[TableClient], Awaitable[_Answer]],
+        meanings: Meanings,
+        deadline: float | None = None,
     ) -> _Answer:
         client = self._tables[table]
-        with translated():
+        with translated(meanings):
             async with asyncio.timeout(deadline or self._deadline):
                 try:
                     return await send(client)
@@ -168,8 +190,7 @@ def _read_options(deadline: float) -> dict[str, Any]:
         "retry_read": 1,
         # An error response is not retried: the service asks for more patience than a request has.
         "retry_status": 0,
-        # Leaves time for the second try.
-        "read_timeout": 0.45 * deadline,
+        "read_timeout": deadline,
     }
 
 

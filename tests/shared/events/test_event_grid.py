@@ -88,6 +88,7 @@ async def test_event_of_any_record_arrives_unchanged(
 
 ROLE = "the app's identity needs the role EventGrid Data Sender on the topic"
 JSON = "application/json"
+FOREIGN = "200 with a body: it is not its own answer"
 REFUSALS = [
     (error(400, "BadRequest"), "400: it does not take the event as it is", True),
     (error(401, "Unauthorized"), f"401: {ROLE}", False),
@@ -97,7 +98,10 @@ REFUSALS = [
     (error(429, "TooMany"), "429", False),
     (web.Response(status=202), "202", False),
     (web.Response(status=502, text="<html>"), "502", False),
-    (web.Response(body=b"{", content_type=JSON), "200", False),
+    (web.Response(text="<p>Please sign in", content_type="text/html"), FOREIGN, False),
+    (web.Response(body=b"{}", content_type=JSON), FOREIGN, False),
+    (web.Response(body=b"{", content_type=JSON), FOREIGN, False),
+    (web.Response(body=bytes(100_000)), None, False),
     (web.Response(status=500, body=b"x", headers={"Content-Encoding": "gzip"}), None, False),
     (web.Response(status=500, body=b"\xff\xfe", content_type=JSON), None, False),
     (web.Response(status=500, body=b"x", headers={"Content-Type": "text/plain; charset=no"}), None, False),

@@ -11,7 +11,7 @@ from azure.core.credentials import AccessToken
 
 from shared.errors import KeyUnavailable, StorageUnavailable
 from shared.queues.port import MAX_DELAY_SECONDS, MessageQueue
-from shared.storage.account import StorageAccount
+from shared.storage.account import LARGEST_QUEUE_ANSWER, StorageAccount
 from tests.shared.storage.raw_server import HANG, KEY, RESET, RawServer, answer
 from tests.support.azurite import Azurite, StubCredential
 
@@ -128,6 +128,17 @@ async def test_failed_message_is_not_sent_again(
     told = "".join(traceback.format_exception(unavailable)) + caplog.text
     assert KEY not in told
     assert "SharedKey" not in told
+
+
+@pytest.mark.parametrize("page", ["<html>Please sign in", "x" * (LARGEST_QUEUE_ANSWER + 1), ""])
+async def test_answer_of_something_else_is_no_queue(page: str) -> None:
+    """A status alone proves nothing: the queue service counts messages, and gives a message an id."""
+    for status in (200, 201):
+        reply = answer(status, page, {"Content-Type": "text/html"})
+        async with RawServer([reply]) as server, queue_at(server) as queue:
+            for call in (queue.check(), queue.send("a", 0)):
+                with pytest.raises(StorageUnavailable):
+                    await call
 
 
 async def test_queue_that_comes_back_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,9 +26,9 @@ class Received:
     connection: int
 
 
-def answer(status: int, body: str = "", headers: Mapping[str, str] | None = None) -> bytes:
+def answer(status: int, body: str | bytes = "", headers: Mapping[str, str] | None = None) -> bytes:
     """Make an HTTP answer."""
-    content = body.encode()
+    content = body if isinstance(body, bytes) else body.encode()
     sent = {"Content-Type": "application/json", **(headers or {}), "Content-Length": len(content)}
     lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
     return f"HTTP/1.1 {status} Status\r\n{lines}\r\n".encode() + content

@@ -1,6 +1,7 @@
 """The Table Storage adapter: requests, unusual answers, and outages of the service."""
 
 import asyncio
+import gzip
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,7 +13,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 
 from shared.errors import KeyUnavailable, StorageUnavailable
-from shared.storage.account import StorageAccount
+from shared.storage.account import LARGEST_PAGE, StorageAccount
 from shared.storage.port import Entity, EntityStore, Table
 from shared.storage.tables.rows import partition
 from tests.shared.storage.raw_server import HANG, RESET, RawServer, Received, answer, refusal
@@ -149,14 +150,38 @@ async def test_answer_of_something_else_is_an_unusable_store(operation: Operatio
     await failed(operation, reply, deadline=0.2)
 
 
-@pytest.mark.parametrize("reply", [HANG, RESET])
 @each_read
-async def test_read_without_an_answer_is_sent_once_more(operation: Operation, reply: bytes) -> None:
-    """The caller does not see one broken connection; after the second within the deadline the read fails."""
-    _, received = await failed(operation, reply, deadline=0.1)
+async def test_read_over_a_broken_connection_is_sent_once_more(operation: Operation) -> None:
+    """The caller does not see one broken connection; after the second the read fails."""
+    _, received = await failed(operation, RESET)
 
     assert [request.method for request in received] == ["GET", "GET"]
     assert [request.connection for request in received] == [1, 2]
+
+
+@each_read
+async def test_slow_answer_to_a_read_has_the_whole_deadline(operation: Operation) -> None:
+    """The read is not given up for a second try that would be as slow."""
+    _, received = await failed(operation, HANG, deadline=0.1)
+
+    assert [request.method for request in received] == ["GET"]
+
+
+async def test_error_code_counts_only_for_operations_that_can_have_it() -> None:
+    """A stranger that answers `ResourceNotFound` to everything is an unusable store, not a lost race."""
+    missing, exists = refusal(404, "ResourceNotFound"), refusal(409, "EntityAlreadyExists")
+    await failed(WRITES["insert"], missing)
+    await failed(WRITES["replace"], exists)
+    await failed(READS["get"], exists)
+    await failed(READS["expired"], missing)
+
+
+@each_operation
+async def test_huge_answer_is_refused_before_it_is_in_memory(operation: Operation) -> None:
+    """The service's own answers have at most `LARGEST_PAGE` bytes; encoded ones are not asked for."""
+    huge = f'{{"value": "{"x" * LARGEST_PAGE}"}}'
+    await failed(operation, answer(200, huge))
+    await failed(operation, answer(200, gzip.compress(huge.encode()), {"Content-Encoding": "gzip"}))
 
 
 @pytest.mark.parametrize("reply", [HANG, RESET])

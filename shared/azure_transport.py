@@ -1,0 +1,52 @@
+"""The transport of the Azure SDKs over the connections of the process. Importing this imports the SDKs' core."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+from azure.core.exceptions import ServiceRequestError, ServiceRequestTimeoutError, ServiceResponseError
+from azure.core.pipeline.transport import AioHttpTransport
+
+from shared.http import GATE_SECONDS, IN_FLIGHT, Connections
+
+
+class AzureTransport(AioHttpTransport):  # type: ignore[misc] # The SDK loads the class lazily, as Any.
+    """Sends the requests of one SDK client, at most `IN_FLIGHT` at a time; bytes above `largest_answer` are refused.
+
+    Without `connections` it makes its own, and closes them with the client.
+    """
+
+    def __init__(self, connections: Connections | None, largest_answer: int) -> None:
+        super().__init__(use_env_settings=False)
+        self._connections = connections or Connections()
+        self._owns_connections = connections is None
+        self._largest_answer = largest_answer
+        self._gate = asyncio.Semaphore(IN_FLIGHT)
+        self.session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Make the session with the first request: it belongs to the event loop that this runs in."""
+        if self.session is None:
+            self.session = self._connections.open_session(self._largest_answer)
+
+    async def close(self) -> None:
+        """Close the connections, if they are its own."""
+        if self._owns_connections:
+            await self._connections.aclose()
+
+    async def send(self, request: Any, **options: Any) -> Any:  # noqa: ANN401 - the SDK's own types.
+        """Send one request; raises the SDK's errors."""
+        try:
+            async with asyncio.timeout(GATE_SECONDS):
+                await self._gate.acquire()
+        except TimeoutError as error:
+            raise ServiceRequestTimeoutError("too many requests are under way") from error
+        try:
+            return await super().send(request, **options)
+        except ServiceRequestError as error:
+            if isinstance(error.inner_exception, aiohttp.ClientConnectorError | None):
+                raise
+            # The SDK takes each error of aiohttp for a request that never left, and may repeat it.
+            raise ServiceResponseError(error.inner_exception, error=error.inner_exception) from error
+        finally:
+            self._gate.release()

@@ -1,0 +1,88 @@
+"""The transport of the Azure SDKs, by requests to a server on loopback."""
+
+import asyncio
+
+import pytest
+from azure.core.exceptions import IncompleteReadError, ServiceRequestError, ServiceResponseError
+from azure.core.rest import HttpRequest
+
+from shared.azure_transport import AzureTransport
+from shared.http import IN_FLIGHT, Connections
+from tests.shared.storage.raw_server import HANG, RESET, RawServer, answer
+
+LARGEST = 1000
+
+
+def url_of(server: RawServer) -> str:
+    return server.connection_string.partition("TableEndpoint=")[2]
+
+
+async def status(transport: AzureTransport, url: str) -> int:
+    response = await transport.send(HttpRequest("PUT", url))
+    return int(response.status_code)
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (RESET, ServiceResponseError),
+        (answer(200, "x" * (LARGEST + 1)), IncompleteReadError),
+        (answer(200, "x", {"Content-Encoding": "gzip"}), IncompleteReadError),
+    ],
+)
+async def test_request_that_may_have_been_applied_is_not_told_as_unsent(
+    reply: bytes, error: type[Exception]
+) -> None:
+    """`ServiceRequestError` makes the SDKs send a request again, also on a connection that was used before."""
+    async with RawServer([answer(200), reply]) as server:
+        transport = AzureTransport(None, LARGEST)
+        assert await status(transport, url_of(server)) == 200
+        with pytest.raises(error):
+            await status(transport, url_of(server))
+        await transport.close()
+
+    assert len(server.received) == 2
+
+
+async def test_refused_connection_is_told_as_unsent() -> None:
+    async with RawServer([HANG]) as server:
+        url = url_of(server)
+    transport = AzureTransport(None, LARGEST)
+    with pytest.raises(ServiceRequestError):
+        await status(transport, url)
+    await transport.close()
+
+
+async def test_largest_answer_is_taken_as_it_is() -> None:
+    async with RawServer([answer(200, "x" * LARGEST)]) as server:
+        transport = AzureTransport(None, LARGEST)
+        response = await transport.send(HttpRequest("GET", url_of(server)))
+        assert response.text() == "x" * LARGEST
+        await transport.close()
+
+
+async def test_calls_under_way_are_bounded_and_cancelled_ones_give_their_places_back() -> None:
+    """A service that hangs holds `IN_FLIGHT` requests of the app, and none after they were cancelled."""
+    async with RawServer([*[HANG] * IN_FLIGHT, answer(200)]) as server:
+        transport = AzureTransport(None, LARGEST)
+        calls = [asyncio.create_task(status(transport, url_of(server))) for _ in range(IN_FLIGHT)]
+        waiting = asyncio.create_task(status(transport, url_of(server)))
+        await asyncio.sleep(0.3)
+        assert len(server.received) == IN_FLIGHT
+        for call in calls:
+            call.cancel()
+        await asyncio.wait(calls)
+        assert await waiting == 200
+        await transport.close()
+
+
+async def test_connections_of_the_process_outlive_one_client() -> None:
+    async with RawServer([answer(200)]) as server:
+        connections = Connections()
+        first, second = AzureTransport(connections, LARGEST), AzureTransport(connections, LARGEST)
+        assert await status(first, url_of(server)) == 200
+        await first.close()
+        assert await status(second, url_of(server)) == 200
+        await connections.aclose()
+
+    assert [request.connection for request in server.received] == [1, 1]
