@@ -8,7 +8,7 @@ CHECKOV_VENV := .venv-checkov
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check tools reference format package soak bench fleet clean
+.PHONY: help run test quick check tools reference format package soak faults bench fleet clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,9 @@ test: check tools $(CHECKOV_VENV)/.ready $(if $(OLDEST),$(OLDEST_VENV)/.ready)  
 # Each test has an hour: the long forms of state machines take their time, and a hang still ends.
 soak: tools $(VENV)/.ready  ## The long forms of the tests over several processes, and of the state machines.
 	SOAK=true $(BIN)/pytest --timeout=3600 tests/fleet tests/faults tests/shared/throttle tests/shared/sessions tests/create_session tests/collect_result
+
+faults: tools $(VENV)/.ready  ## Each fault of each dependency; writes docs/reliability.md.
+	$(BIN)/python -m tests.faults.matrix
 
 tools:
 	@if command -v npm >/dev/null; then scripts/azurite.sh; else echo "No npm: tests over Azurite are left out."; fi
