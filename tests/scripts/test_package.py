@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.package import PYTHON_VERSION, deployed, main, wrong_python
+from scripts.package import PYTHON_VERSION, bytecode, deployed, main, wrong_python
 from tests.architecture.source_tree import FUNCTION_PACKAGES, tracked
 from tests.contract.expected_functions import FUNCTIONS
 from tests.infra.bicep_compiler import INFRA, ROOT
@@ -65,6 +65,20 @@ def test_the_same_files_make_the_same_package(package: Path, tmp_path: Path) -> 
     main(["--code-only", "--output", str(again)])
 
     assert again.read_bytes() == package.read_bytes()
+
+
+def test_each_file_has_its_bytecode_which_needs_no_date() -> None:
+    """A zip sets other dates than the compiler saw: only an unchecked hash keeps the bytecode valid."""
+    files = dict.fromkeys(("function_app.py", "shared/app.py"), b"x = {'a', 'b', 'c'}\n")
+    files |= {"host.json": b"{}", "broken.py": b"if\n"}
+
+    compiled = bytecode(files)
+
+    tag = sys.implementation.cache_tag
+    assert set(compiled) == {f"__pycache__/function_app.{tag}.pyc", f"shared/__pycache__/app.{tag}.pyc"}
+    # The second four bytes: 1 for a hash, without the 2 that has it checked (PEP 552).
+    assert {content[4:8] for content in compiled.values()} == {bytes([1, 0, 0, 0])}
+    assert bytecode(files) == compiled
 
 
 @pytest.mark.parametrize(("running", "refused"), [((3, 11), True), ((3, 13), False), ((3, 14), True)])
