@@ -5,7 +5,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -76,9 +76,33 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     nouns = parser.add_subparsers(dest="noun", required=True)
     _add_preflight(nouns.add_parser("preflight", help="find what would block a deployment"))
     _add_smoke(nouns.add_parser("smoke", help="run one session against a broker"))
-    _add_poison(nouns.add_parser("poison", help="messages that failed too often"))
-    _add_events(nouns.add_parser("events", help="events of ended sessions"))
-    _add_session(nouns.add_parser("session", help="one session"))
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--account", dest="storage_account", metavar="NAME", help="replaces AzureWebJobsStorage__accountName"
+    )
+    common.add_argument("--json", action="store_true", help="write one JSON object a line")
+
+    def add_noun(noun: str, about: str) -> Callable[[str, str], argparse.ArgumentParser]:
+        verbs = nouns.add_parser(noun, help=about).add_subparsers(dest="verb", required=True)
+        return lambda verb, does: verbs.add_parser(verb, help=does, parents=[common])
+
+    add = add_noun("poison", "messages that failed too often")
+    listing = add("list", "show messages without taking them")
+    listing.add_argument("--max", type=_count, default=_MAX_PEEKED, metavar="N", help="1 to 32 (default: 32)")
+    replay = add("replay", "give messages back to the app")
+    chosen = replay.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("--all", action="store_true", help="replay all messages")
+    chosen.add_argument("ids", nargs="*", default=[], metavar="ID", help="of a message, as `list` shows it")
+    drop = add("drop", "remove messages for good")
+    drop.add_argument("ids", nargs="+", metavar="ID", help="of a message, as `list` shows it")
+    add = add_noun("events", "events of ended sessions")
+    _add_republish(add("republish", "publish events again, with the same ids and content"))
+    add = add_noun("session", "one session")
+    for verb, does in (
+        ("show", "show the record of a session"),
+        ("collect", "have the event of a session published whose message was lost"),
+    ):
+        add(verb, does).add_argument("session", type=_session_id, metavar="ID")
     return parser.parse_args(words)
 
 
@@ -106,49 +130,16 @@ def _add_smoke(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_poison(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    listing = verbs.add_parser("list", help="show messages without taking them")
-    listing.add_argument("--max", type=_count, default=_MAX_PEEKED, metavar="N", help="1 to 32 (default: 32)")
-    replay = verbs.add_parser("replay", help="give messages back to the app")
-    chosen = replay.add_mutually_exclusive_group(required=True)
-    chosen.add_argument("--all", action="store_true", help="replay all messages")
-    chosen.add_argument("ids", nargs="*", default=[], metavar="ID", help="of a message, as `list` shows it")
-    drop = verbs.add_parser("drop", help="remove messages for good")
-    drop.add_argument("ids", nargs="+", metavar="ID", help="of a message, as `list` shows it")
-    for verb in (listing, replay, drop):
-        _add_common(verb)
-
-
-def _add_events(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    republish = verbs.add_parser("republish", help="publish events again, with the same ids and content")
-    republish.add_argument("--session", type=_session_id, metavar="ID", help="the event of this session")
-    republish.add_argument("--from", type=_time, dest="start", metavar="T", help="events from this time on")
-    republish.add_argument("--to", type=_time, dest="end", metavar="T", help="and before this time")
-    republish.add_argument("--dry-run", action="store_true", help="show the events without publishing them")
-    sink = republish.add_mutually_exclusive_group()
+def _add_republish(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--session", type=_session_id, metavar="ID", help="the event of this session")
+    parser.add_argument("--from", type=_time, dest="start", metavar="T", help="events from this time on")
+    parser.add_argument("--to", type=_time, dest="end", metavar="T", help="and before this time")
+    parser.add_argument("--dry-run", action="store_true", help="show the events without publishing them")
+    sink = parser.add_mutually_exclusive_group()
     sink.add_argument(
         "--topic", dest="event_grid_topic_endpoint", metavar="URL", help="replaces EVENT_GRID_TOPIC_ENDPOINT"
     )
     sink.add_argument("--events-file", metavar="PATH", help="write the events to a file, one JSON line each")
-    _add_common(republish)
-
-
-def _add_session(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    show = verbs.add_parser("show", help="show the record of a session")
-    collect = verbs.add_parser("collect", help="have the event of a session published whose message was lost")
-    for verb in (show, collect):
-        verb.add_argument("session", type=_session_id, metavar="ID")
-        _add_common(verb)
-
-
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--account", dest="storage_account", metavar="NAME", help="replaces AzureWebJobsStorage__accountName"
-    )
-    parser.add_argument("--json", action="store_true", help="write one JSON object a line")
 
 
 def _count(text: str) -> int:

@@ -6,20 +6,22 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ops.azure_cli import AskFailed, AzureCli
 from ops.credentials import EVENT_GRID, STORAGE, OperatorCredential, open_credential
 from ops.output import UsageError, notify, printable
 from ops.poison_queue import PoisonQueue
-from ops.settings import OPTIONS, read_settings
 from shared.events.event_grid import open_topic
 from shared.events.publisher import FilePublisher, Publisher
 from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE, MessageQueue
-from shared.settings import Settings
+from shared.settings import SETTINGS, Settings
 from shared.storage.account import StorageAccount
 from shared.storage.port import SearchableStore
 
+# The settings that the commands use; an option of the command line replaces each of the first ones.
+_OPTIONS: Final = ("storage_account", "event_grid_topic_endpoint", "events_file")
+_USED: Final = (*_OPTIONS, "storage_connection", "azure_client_id")
 _DEADLINE_SECONDS: Final = 10.0
 
 
@@ -93,7 +95,7 @@ async def connected(
     arguments: argparse.Namespace, environment: Mapping[str, str], connect: Connect
 ) -> AsyncIterator[Connections]:
     """Write what the command is about to touch to stderr, and give it the connections; raises `UsageError`."""
-    settings = read_settings(environment, {name: getattr(arguments, name, None) for name in OPTIONS})
+    settings = read_settings(environment, {name: getattr(arguments, name, None) for name in _OPTIONS})
     publishes = arguments.noun == "events" and not arguments.dry_run
     sink = settings.event_grid_topic_endpoint or settings.events_file
     if publishes and not sink:
@@ -107,6 +109,30 @@ async def connected(
         yield connections
     finally:
         await connections.aclose()
+
+
+def read_settings(environment: Mapping[str, str], options: Mapping[str, str | None]) -> Settings:
+    """Read the settings from the command line, then from the environment; raises `UsageError`.
+
+    The other settings of the app are not read: an operator's machine has none of them.
+    """
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        text = options.get(setting.field) or environment.get(setting.name)
+        if setting.field in _USED and text:
+            try:
+                values[setting.field] = setting.parse(text)
+            except ValueError:
+                raise UsageError(setting.refusal) from None
+    if options.get("events_file"):
+        # A file on the command line replaces the topic of the environment.
+        values.pop("event_grid_topic_endpoint", None)
+    if not (values.get("storage_account") or values.get("storage_connection")):
+        raise UsageError(
+            "no storage account: set AzureWebJobsStorage__accountName, or use --account, "
+            "or set AzureWebJobsStorage to a connection string"
+        )
+    return Settings(**values)
 
 
 def _target(settings: Settings) -> str:

@@ -17,24 +17,24 @@ _PLACES = ("", str(Path.home() / ".azure/bin/"), str(Path.home() / ".azd/bin/"))
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
-    """A planned Face account."""
-
-    name: str
-    location: str
-    sku: str
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """The planned resources."""
 
     resources: Sequence[Mapping[str, Any]]
 
+    def of(self, kind: str) -> list[Mapping[str, Any]]:
+        """Return the resources of a type, such as `Microsoft.Web/sites`."""
+        return [resource for resource in self.resources if resource["type"] == kind]
+
     @property
     def regions(self) -> list[str]:
         """The regions of the apps."""
-        return sorted({site["location"] for site in self._of("Microsoft.Web/sites")})
+        return sorted({site["location"] for site in self.of("Microsoft.Web/sites")})
+
+    @property
+    def faces(self) -> list[Mapping[str, Any]]:
+        """The Face accounts."""
+        return self.of("Microsoft.CognitiveServices/accounts")
 
     @property
     def providers(self) -> list[str]:
@@ -42,26 +42,6 @@ class Plan:
         named = {resource["type"].split("/")[0] for resource in self.resources}
         delegated = {"Microsoft.App"} if "Microsoft.Network" in named else set()
         return sorted(named | delegated)
-
-    @property
-    def vaults(self) -> list[str]:
-        """The names of the vaults."""
-        return [vault["name"] for vault in self._of("Microsoft.KeyVault/vaults")]
-
-    @property
-    def faces(self) -> list[Face]:
-        """The Face accounts."""
-        accounts = self._of("Microsoft.CognitiveServices/accounts")
-        return [Face(account["name"], account["location"], account["sku"]["name"]) for account in accounts]
-
-    @property
-    def restores_faces(self) -> bool:
-        """Whether the deployment restores deleted Face accounts."""
-        accounts = self._of("Microsoft.CognitiveServices/accounts")
-        return any(account["properties"].get("restore") for account in accounts)
-
-    def _of(self, kind: str) -> list[Mapping[str, Any]]:
-        return [resource for resource in self.resources if resource["type"] == kind]
 
 
 def plan_of(environment: str, subscription: str, tenant: str) -> Plan:

@@ -9,6 +9,7 @@ from typing import Final
 from ops.access import TABLE_READER, TABLE_WRITER, explained
 from ops.connections import Connect, connected
 from ops.output import CommandFailed, Output, UsageError, counted, notify
+from ops.session import find_session
 from shared.clock import Clock, system_clock
 from shared.errors import Failed
 from shared.events.cloud_event import event_of
@@ -55,11 +56,7 @@ class Republication:
 
     async def of_session(self, session_id: str) -> None:
         """Publish the event of one session; raises `CommandFailed` where it has none, or publishing failed."""
-        with explained("the sessions", TABLE_READER):
-            entity = await self.store.get(Table.SESSIONS, session_id)
-            if entity is None:
-                raise CommandFailed(f"session {session_id}: no record found")
-            record = from_entity(entity).record
+        entity, record = await find_session(self.store, session_id)
         if not record.final:
             raise CommandFailed(f"session {session_id}: no event yet, its status is {record.status.value}")
         await self._try(entity)

@@ -1,7 +1,7 @@
 """`ops poison`: list the messages that failed too often, replay them, or drop them."""
 
 import argparse
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from ops.access import QUEUE_WRITER, explained
@@ -14,9 +14,6 @@ from shared.text import rfc3339
 
 _KEPT: Final = "kept"
 
-_Action = Callable[[PoisonMessage], Awaitable[str]]
-"""Does something with a message; returns the outcome. A message that is not kept leaves the poison queue."""
-
 
 async def run(arguments: argparse.Namespace, environment: Mapping[str, str], connect: Connect) -> None:
     """Run one of the commands; raises `CommandFailed`."""
@@ -26,83 +23,63 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
         if arguments.verb == "list":
             await list_poison(queue, output, arguments.max)
         elif arguments.verb == "replay":
-            results = await connections.results()
-            await replay_poison(queue, results, output, None if arguments.all else arguments.ids)
+            chosen = None if arguments.all else arguments.ids
+            await empty_poison(queue, output, chosen, await connections.results())
         else:
-            await drop_poison(queue, output, arguments.ids)
+            await empty_poison(queue, output, arguments.ids)
 
 
 async def list_poison(queue: PoisonQueue, output: Output, limit: int) -> None:
     """Show up to 32 messages, the oldest first, without taking them."""
-    messages, count = await queue.peek(limit), await queue.count()
+    count = await queue.count()
+    messages = await queue.peek(limit) if count else []
     for message in messages:
         output.result(_line(message), **_fields(message))
     output.summary(f"{len(messages)} shown, about {max(count, len(messages))} in {POISON_QUEUE}")
 
 
-async def replay_poison(
-    queue: PoisonQueue, results: MessageQueue, output: Output, chosen: Collection[str] | None
+async def empty_poison(
+    queue: PoisonQueue, output: Output, chosen: Collection[str] | None, results: MessageQueue | None = None
 ) -> None:
-    """Give the chosen messages, or all, back to the app; raises `CommandFailed` where one is left.
+    """Give the chosen messages, or all, back to the app; drop them without `results`, the app's queue.
 
     The app gets a message as a new one with the reason `replay`, and tries it at once. It is added to the app's queue
     before it leaves the poison queue, so that none is lost. A message that cannot be used is kept.
+    Raises `CommandFailed` where a message is left.
     """
-
-    async def replay(message: PoisonMessage) -> str:
-        if message.content is None:
-            return _KEPT
-        again = CollectMessage(
-            message.content.session_id, Reason.REPLAY, traceparent=message.content.traceparent
-        )
-        with explained(f"the queue {RESULTS_QUEUE}", QUEUE_WRITER):
-            await results.send(again.to_text(), 0)
-        return "replayed"
-
-    outcomes = await _apply(replay, queue, output, chosen)
-    kept = [message_id for message_id, outcome in outcomes.items() if outcome == _KEPT]
-    output.summary(f"{len(outcomes) - len(kept)} given back to {RESULTS_QUEUE}")
-    for message_id in kept:
-        notify(f"message {message_id}: cannot be used, and was kept (ops poison drop ID removes it)")
-    _require_all(chosen, outcomes, len(kept))
-
-
-async def drop_poison(queue: PoisonQueue, output: Output, chosen: Collection[str]) -> None:
-    """Remove the chosen messages for good; raises `CommandFailed` where one is not there."""
-
-    async def drop(_: PoisonMessage) -> str:
-        return "dropped"
-
-    outcomes = await _apply(drop, queue, output, chosen)
-    output.summary(f"{len(outcomes)} dropped")
-    _require_all(chosen, outcomes, 0)
-
-
-async def _apply(
-    action: _Action, queue: PoisonQueue, output: Output, chosen: Collection[str] | None
-) -> dict[str, str]:
-    """Apply an action to the chosen messages, or to all; returns the outcomes by message id."""
     outcomes: dict[str, str] = {}
 
     async def handle(message: PoisonMessage) -> bool:
         if chosen is not None and message.message_id not in chosen:
             return False
-        outcome = outcomes[message.message_id] = await action(message)
+        outcome = await _replay(message, results) if results else "dropped"
+        outcomes[message.message_id] = outcome
         output.result(f"{outcome:<10}{_line(message)}", outcome=outcome, **_fields(message))
         return outcome != _KEPT
 
     await queue.take_each(handle)
-    return outcomes
-
-
-def _require_all(chosen: Collection[str] | None, outcomes: Mapping[str, str], kept: int) -> None:
+    kept = [message_id for message_id, outcome in outcomes.items() if outcome == _KEPT]
     missing = [message_id for message_id in chosen or () if message_id not in outcomes]
+    verb = f"given back to {RESULTS_QUEUE}" if results else "dropped"
+    output.summary(f"{len(outcomes) - len(kept)} {verb}")
+    for message_id in kept:
+        notify(f"message {message_id}: cannot be used, and was kept (ops poison drop ID removes it)")
     for message_id in missing:
         notify(
             f"message {printable(message_id)}: not in {POISON_QUEUE}, or taken by another operator just now"
         )
-    if left := kept + len(missing):
+    if left := len(kept) + len(missing):
         raise CommandFailed(f"{counted(left, 'message')} left")
+
+
+async def _replay(message: PoisonMessage, results: MessageQueue) -> str:
+    content = message.content
+    if content is None:
+        return _KEPT
+    again = CollectMessage(content.session_id, Reason.REPLAY, traceparent=content.traceparent)
+    with explained(f"the queue {RESULTS_QUEUE}", QUEUE_WRITER):
+        await results.send(again.to_text(), 0)
+    return "replayed"
 
 
 def _line(message: PoisonMessage) -> str:
@@ -113,17 +90,16 @@ def _line(message: PoisonMessage) -> str:
 
 
 def _fields(message: PoisonMessage) -> dict[str, JsonValue]:
-    content = message.content
     fields: dict[str, JsonValue] = {
         "id": message.message_id,
         "insertedOn": rfc3339(message.inserted_at),
-        "usable": content is not None,
+        "usable": message.content is not None,
     }
-    if content is None:
+    if message.content is None:
         return fields | {"why": message.flaw, "text": printable(message.text)}
     return fields | {
-        "sessionId": content.session_id,
-        "reason": content.reason.value,
-        "attempt": content.attempt,
-        "traceparent": content.traceparent,
+        "sessionId": message.content.session_id,
+        "reason": message.content.reason.value,
+        "attempt": message.content.attempt,
+        "traceparent": message.content.traceparent,
     }

@@ -1,11 +1,8 @@
-"""The poison queue: messages that failed too often, read as they lie there.
-
-The host also puts messages there that are not base64. Reading raw texts keeps them from hiding the others.
-"""
+"""The poison queue: messages that failed too often, read as they lie there."""
 
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
@@ -19,9 +16,10 @@ if TYPE_CHECKING:
     from azure.storage.queue import QueueMessage
     from azure.storage.queue.aio import QueueClient
 
+Handle = Callable[["PoisonMessage"], Awaitable[bool]]
+"""Handles one message; returns whether to remove it from the poison queue."""
 
 _HIDDEN_SECONDS: Final = 300
-_PAGE_SIZE: Final = 16
 _WHAT: Final = "the poison queue"
 
 
@@ -37,7 +35,7 @@ class PoisonMessage:
 
     @classmethod
     def read(cls, message_id: str, inserted_at: int, raw: str) -> Self:
-        """Read a message from its text on the wire."""
+        """Read a message from its text on the wire. The host also puts texts there that are not base64."""
         try:
             text = base64.b64decode(raw, validate=True).decode("utf-8", "replace")
         except ValueError:
@@ -46,10 +44,6 @@ class PoisonMessage:
             return cls(message_id, inserted_at, text, CollectMessage.from_text(text))
         except ValueError as fault:
             return cls(message_id, inserted_at, text, flaw=str(fault))
-
-
-Handle = Callable[[PoisonMessage], Awaitable[bool]]
-"""Handles one message; returns whether to remove it from the poison queue."""
 
 
 class PoisonQueue:
@@ -68,12 +62,9 @@ class PoisonQueue:
         return int(properties.approximate_message_count or 0)
 
     async def peek(self, limit: int) -> list[PoisonMessage]:
-        """Return up to 32 visible messages without taking them; none without a queue."""
+        """Return up to 32 visible messages without taking them."""
         with explained(_WHAT, QUEUE_READER):
-            try:
-                return [_read(message) for message in await self._client.peek_messages(max_messages=limit)]
-            except ResourceNotFoundError:
-                return []
+            return [_read(message) for message in await self._client.peek_messages(max_messages=limit)]
 
     async def take_each(self, handle: Handle) -> None:
         """Take each message once. Remove those that `handle` says, and show the others again at the end.
@@ -83,26 +74,16 @@ class PoisonQueue:
         """
         if not (count := await self.count()):
             return
-        async with self._shown_again() as held:
-            with explained(_WHAT, QUEUE_WRITER):
-                messages = self._client.receive_messages(
-                    messages_per_page=min(count, _PAGE_SIZE),
-                    visibility_timeout=_HIDDEN_SECONDS,
-                    max_messages=count,
-                )
-                async for page in messages.by_page():
-                    batch = [message async for message in page]
-                    held += batch
-                    for message in batch:
-                        if await handle(_read(message)):
-                            await self._remove(message)
-                            held.remove(message)
-
-    @asynccontextmanager
-    async def _shown_again(self) -> AsyncIterator[list["QueueMessage"]]:
         held: list[QueueMessage] = []
         try:
-            yield held
+            with explained(_WHAT, QUEUE_WRITER):
+                # One in each request: none is hidden before its turn.
+                taken = self._client.receive_messages(max_messages=count, visibility_timeout=_HIDDEN_SECONDS)
+                async for message in taken:
+                    held.append(message)
+                    if await handle(_read(message)):
+                        await self._remove(message)
+                        held.remove(message)
         finally:
             for message in held:
                 # Where this fails, the message shows again after five minutes.

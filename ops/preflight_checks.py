@@ -49,9 +49,8 @@ def _run(check: Check, azure: AzureCli, account: Account, plan: Plan) -> Iterato
         yield from check(azure, account, plan)
     except AskFailed as failure:
         name = check.__name__.replace("_", " ")
-        yield Finding(
-            f"could not check that {name}: {failure}", "look it up, or deploy and see", blocking=False
-        )
+        what = f"could not check that {name}: {failure}"
+        yield Finding(what, "look it up, or deploy and see", blocking=False)
 
 
 def deployer_has_roles(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
@@ -69,9 +68,8 @@ def deployer_has_roles(azure: AzureCli, account: Account, plan: Plan) -> Iterato
         advice = f"needs one of: {', '.join(sorted(roles))}; docs/deploy.md has the least that is enough"
         if custom:
             # Custom roles are not looked into.
-            yield Finding(
-                f"{account.user} may {task} only if {custom} allows it", f"else {advice}", blocking=False
-            )
+            what = f"{account.user} may {task} only if {custom} allows it"
+            yield Finding(what, f"else {advice}", blocking=False)
         else:
             yield Finding(f"{account.user} may not {task} in this subscription", advice)
 
@@ -99,13 +97,12 @@ def regions_have_flex(azure: AzureCli, account: Account, plan: Plan) -> Iterator
 def regions_have_face(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """Each location of a Face account must offer its price tier."""
     for face in plan.faces:
-        where = ("--kind", "Face", "--location", face.location)
+        location, tier = face["location"], face["sku"]["name"]
+        where = ("--kind", "Face", "--location", location)
         skus = azure.ask("cognitiveservices", "account", "list-skus", *where)
-        if face.sku not in {sku["name"] for sku in skus or ()}:
-            yield Finding(
-                f"{face.location} does not offer Face {face.sku}",
-                "choose another region, or set faceLocation: biometric data then leaves the region",
-            )
+        if tier not in {sku["name"] for sku in skus or ()}:
+            advice = "choose another region, or set faceLocation: biometric data then leaves the region"
+            yield Finding(f"{location} does not offer Face {tier}", advice)
 
 
 def terms_are_accepted(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
@@ -121,25 +118,26 @@ def terms_are_accepted(azure: AzureCli, account: Account, plan: Plan) -> Iterato
 
 def free_tier_is_free(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """A subscription has only one Face account of tier F0."""
-    planned = {face.name for face in plan.faces}
-    accounts = [one for one in _face_accounts(azure) if one["name"] not in planned]
-    taken = [one["name"] for one in accounts if one["sku"]["name"] == "F0"]
-    wanted = [face for face in plan.faces if face.sku == "F0"]
+    planned = {face["name"] for face in plan.faces}
+    free = [one["name"] for one in _face_accounts(azure) if one["sku"]["name"] == "F0"]
+    taken = [name for name in free if name not in planned]
+    wanted = [face for face in plan.faces if face["sku"]["name"] == "F0"]
     if wanted and len(wanted) + len(taken) > 1:
         others = ", ".join(taken) or "another region"
-        yield Finding(
-            f"a subscription has one Face account of tier F0, and {others} has it", "set faceSku to S0"
-        )
+        what = f"a subscription has one Face account of tier F0, and {others} has it"
+        yield Finding(what, "set faceSku to S0")
 
 
 def names_are_free(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """A deleted vault or Face account keeps its name until it is purged."""
+    vaults = {vault["name"] for vault in plan.of("Microsoft.KeyVault/vaults")}
     for vault in azure.ask("keyvault", "list-deleted", "--resource-type", "vault"):
-        if vault["name"] in plan.vaults:
+        if vault["name"] in vaults:
             yield Finding(f"the deleted vault {vault['name']} holds its name", _vault_advice(vault))
-    planned = {face.name for face in plan.faces}
+    planned = {face["name"] for face in plan.faces}
+    restored = any(face["properties"].get("restore") for face in plan.faces)
     for deleted in azure.ask("cognitiveservices", "account", "list-deleted"):
-        if deleted["name"] in planned and not plan.restores_faces:
+        if deleted["name"] in planned and not restored:
             yield Finding(
                 f"the deleted Face account {deleted['name']} holds its name",
                 "set restoreFace to restore it, purge it (az cognitiveservices account purge), or change nameSalt",
@@ -153,7 +151,7 @@ def quota_is_left(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Fin
         usage = azure.ask("storage", "account", "show-usage", "--location", region)
         if usage["currentValue"] >= usage["limit"]:
             yield Finding(f"the quota for storage accounts is used up in {region}", advice)
-    for location in sorted({face.location for face in plan.faces}):
+    for location in sorted({face["location"] for face in plan.faces}):
         for usage in azure.ask("cognitiveservices", "usage", "list", "--location", location) or ():
             name = usage["name"]["value"]
             if "face" in name.lower() and usage["currentValue"] >= usage["limit"]:
@@ -176,12 +174,13 @@ def _vault_advice(vault: Mapping[str, Any]) -> str:
     """Say how to get the name back; a vault with purge protection cannot be purged before its time."""
     about, name = vault["properties"], vault["name"]
     group = about["vaultId"].split("/")[4]
-    ways = [
+    restore = (
         f"`az keyvault recover --name {name}` restores it with its pepper, if resource group {group} exists"
-    ]
-    if not about.get("purgeProtectionEnabled"):
-        ways.append(f"`az keyvault purge --name {name} --location {about['location']}` frees the name")
-    return "; ".join([*ways, "a new nameSalt makes another name"])
+    )
+    purge = f"`az keyvault purge --name {name} --location {about['location']}` frees the name; "
+    return (
+        f"{restore}; {'' if about.get('purgeProtectionEnabled') else purge}a new nameSalt makes another name"
+    )
 
 
 def _face_accounts(azure: AzureCli) -> list[Any]:

@@ -28,7 +28,7 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
 
 async def show_session(store: EntityStore, output: Output, session_id: str) -> None:
     """Show the record of a session; raises `CommandFailed` without one. Face is not called."""
-    entity, record = await _find(store, session_id)
+    entity, record = await find_session(store, session_id)
     fields = _fields(record, entity.expires_at)
     output.result("\n".join(_lines(fields, record)), **fields)
 
@@ -39,7 +39,7 @@ async def collect_session(store: EntityStore, queue: MessageQueue, output: Outpu
     It replaces a message that was lost; a second message does no harm. Raises `CommandFailed` where the session has
     no record, or owes no event.
     """
-    _, record = await _find(store, session_id)
+    _, record = await find_session(store, session_id)
     if record.published_at is not None:
         raise CommandFailed(f"session {session_id}: its event was published; see ops events republish")
     if not record.owes_event:
@@ -55,7 +55,8 @@ async def collect_session(store: EntityStore, queue: MessageQueue, output: Outpu
     )
 
 
-async def _find(store: EntityStore, session_id: str) -> tuple[Entity, SessionRecord]:
+async def find_session(store: EntityStore, session_id: str) -> tuple[Entity, SessionRecord]:
+    """Read the row and the record of a session; raises `CommandFailed` without one."""
     with explained("the sessions", TABLE_READER):
         entity = await store.get(Table.SESSIONS, session_id)
         if entity is None:

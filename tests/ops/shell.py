@@ -19,7 +19,6 @@ from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions
 from shared.settings import Settings
-from shared.storage.port import Entity, Table
 from tests.support.queue import FakeQueue
 from tests.support.store import FakeStore
 from tests.support.time import FakeClock
@@ -113,10 +112,11 @@ class Shell:
         path = Path(self.environment["EVENTS_FILE"])
         return path.read_text().splitlines() if path.exists() else []
 
-    def results_texts(self) -> list[str]:
+    def results_messages(self) -> list[CollectMessage]:
         """Return the visible messages in the app's queue."""
         queue = self.results.inner
-        return [message.text for message in queue.messages if message.visible_at <= queue.clock()]
+        due = [message.text for message in queue.messages if message.visible_at <= queue.clock()]
+        return [CollectMessage.from_text(text) for text in due]
 
     def add(self, **changes: Any) -> SessionRecord:  # noqa: ANN401 - of any field.
         """Store a new record."""
@@ -127,10 +127,6 @@ class Shell:
     def record(self, session_id: str) -> SessionRecord:
         """Read a record."""
         return asyncio.run(Sessions(self.store, RETENTION_DAYS).reload(session_id)).record
-
-    def row(self, session_id: str) -> Entity | None:
-        """Read the row of a record."""
-        return asyncio.run(self.store.get(Table.SESSIONS, session_id))
 
 
 class MemoryConnections(Connections):
@@ -163,9 +159,15 @@ def run_command(capsys: pytest.CaptureFixture[str], *arguments: Any) -> Ended:  
     return Ended(status, written.out.splitlines(), errors, target.removeprefix("ops: "))
 
 
-async def run_beside(capsys: pytest.CaptureFixture[str], *words: str) -> Ended:
+async def run_beside(capsys: pytest.CaptureFixture[str], words: str) -> Ended:
     """Run a command in a thread, while a broker answers in this event loop."""
-    return await asyncio.to_thread(run_command, capsys, words, {})
+    return await asyncio.to_thread(run_command, capsys, words.split(), {})
+
+
+def add_az(folder: Path, script: str) -> None:
+    """Put a made-up Azure CLI into a folder."""
+    (folder / "az").write_text(script if script.startswith("#!") else f"#!/bin/sh\n{script}\n", "utf-8")
+    (folder / "az").chmod(0o755)
 
 
 def collect_message(session_id: str | None = None, attempt: int = 5) -> str:

@@ -4,32 +4,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.ops.shell import UNKNOWN, Ended, Shell, run_command
+from ops.connections import read_settings
+from tests.ops.shell import UNKNOWN, Ended, Shell, add_az, run_command
 from tests.support.azurite import Azurite
 
-NAMED = ("--account", "anaccount")
 TOPIC = "https://t.westeurope-1.eventgrid.azure.net/api/events"
+OTHER = "https://u.westeurope-1.eventgrid.azure.net/api/events"
+LOCAL = "UseDevelopmentStorage=true"
+LIST, SHOW, REPUBLISH = "poison list", f"session show {UNKNOWN}", f"events republish --session {UNKNOWN}"
+NO_ACCOUNT = (
+    "no storage account: set AzureWebJobsStorage__accountName, or use --account, "
+    "or set AzureWebJobsStorage to a connection string"
+)
+NOWHERE = (
+    "nowhere to publish to: set EVENT_GRID_TOPIC_ENDPOINT or EVENTS_FILE, or use --topic or --events-file"
+)
 LACKING = "AzureWebJobsStorage: this connection string lacks an endpoint or a key"
-LIST, SHOW = ("poison", "list"), ("session", "show", UNKNOWN)
-REPUBLISH = ("events", "republish", "--session", UNKNOWN)
 
 
-@pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is the whole search path for programs."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    return tmp_path
-
-
-def add_az(path: Path, script: str) -> None:
-    """Put a made-up Azure CLI on the search path."""
-    (path / "az").write_text(f"#!/bin/sh\n{script}\n")
-    (path / "az").chmod(0o755)
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: str, storage: str = "", **environment: str) -> Ended:
+def run(capsys: pytest.CaptureFixture[str], words: str, storage: str = "", **environment: str) -> Ended:
     """Run a command over the real adapters."""
-    return run_command(capsys, words, {"AzureWebJobsStorage": storage, **environment})
+    return run_command(capsys, words.split(), {"AzureWebJobsStorage": storage, **environment})
 
 
 def only_error(ended: Ended, status: int) -> str:
@@ -38,154 +33,44 @@ def only_error(ended: Ended, status: int) -> str:
     return ended.errors[0].removeprefix("ops: ")
 
 
-@pytest.mark.parametrize("words", [LIST, SHOW, (*REPUBLISH, "--dry-run")])
-def test_missing_storage_account_is_an_error_that_says_what_to_set(
-    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It names the option and both settings."""
-    assert only_error(run(capsys, *words), 2) == (
-        "no storage account: set AzureWebJobsStorage__accountName, or use --account, "
-        "or set AzureWebJobsStorage to a connection string"
-    )
-
-
-def test_missing_topic_is_an_error_before_anything_is_touched(capsys: pytest.CaptureFixture[str]) -> None:
-    """It names the options and the settings."""
-    ended = run(capsys, *REPUBLISH, storage="UseDevelopmentStorage=true")
-
-    assert only_error(ended, 2) == (
-        "nowhere to publish to: set EVENT_GRID_TOPIC_ENDPOINT or EVENTS_FILE, or use --topic or --events-file"
-    )
-    assert ended.target == ""
-
-
 @pytest.mark.parametrize(
-    ("storage", "error"),
+    ("words", "storage", "error"),
     [
-        ("a-secret-that-slipped", "AzureWebJobsStorage: expected"),
-        ("AccountName=x", LACKING),
-        ("TableEndpoint=http://127.0.0.1:1/x", LACKING),
-        ("slipped;AccountName=x", LACKING),
+        *((words, "", NO_ACCOUNT) for words in (LIST, SHOW, f"{REPUBLISH} --dry-run")),
+        (REPUBLISH, LOCAL, NOWHERE),
+        (SHOW, "a-secret-that-slipped", "AzureWebJobsStorage: expected"),
+        *((words, "AccountName=x", LACKING) for words in (LIST, SHOW, f"session collect {UNKNOWN}")),
+        (SHOW, "TableEndpoint=http://127.0.0.1:1/x", LACKING),
+        (SHOW, "slipped;AccountName=x", LACKING),
     ],
 )
-@pytest.mark.parametrize("words", [LIST, SHOW])
-def test_bad_connection_string_is_not_shown(
-    words: tuple[str, ...], storage: str, error: str, capsys: pytest.CaptureFixture[str]
+def test_missing_or_bad_setting_is_an_error_that_says_what_to_set(
+    words: str, storage: str, error: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The line names the setting, and never its value."""
-    ended = run(capsys, *words, storage=storage)
+    """The line names the options and the settings, and never a value."""
+    ended = run(capsys, words, storage)
 
     assert only_error(ended, 2).startswith(error)
     assert "slipped" not in ended.errors[0] + ended.target
 
 
 @pytest.mark.parametrize(
-    ("words", "role"),
+    ("field", "name", "option", "environment"),
     [
-        (LIST, "Storage Queue Data Reader"),
-        (("poison", "replay", "--all"), "Storage Queue Data Reader"),
-        (SHOW, "Storage Table Data Reader"),
-        (REPUBLISH, "Storage Table Data Reader"),
+        ("storage_account", "AzureWebJobsStorage__accountName", "option", "environment"),
+        ("event_grid_topic_endpoint", "EVENT_GRID_TOPIC_ENDPOINT", TOPIC, OTHER),
+        ("events_file", "EVENTS_FILE", "option.jsonl", "environment.jsonl"),
     ],
 )
-def test_denied_operator_learns_which_role_is_missing(
-    words: tuple[str, ...], role: str, azurite: Azurite, capsys: pytest.CaptureFixture[str], tmp_path: Path
+def test_option_replaces_the_setting_of_the_environment(
+    field: str, name: str, option: str, environment: str
 ) -> None:
-    """Azurite refuses a wrong key as Azure refuses a login without the role."""
-    wrong = azurite.connection_string.replace("AccountKey=", "AccountKey=AAAA")
+    """Without the option the setting counts. A bad setting that no command uses is not read."""
+    settings = {"AzureWebJobsStorage": LOCAL, "FACE_MAX_TPS": "many", name: environment}
 
-    ended = run(capsys, *words, storage=wrong, EVENTS_FILE=str(tmp_path / "events"))
+    both, alone = read_settings(settings, {field: option}), read_settings(settings, {field: None})
 
-    assert only_error(ended, 1).endswith(
-        f": access denied: needs role {role}, and the firewall must allow this machine"
-    )
-
-
-@pytest.mark.parametrize("words", [LIST, SHOW])
-def test_storage_account_that_cannot_be_reached_is_an_error(
-    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Most often its name is wrong."""
-    nowhere = "http://127.0.0.1:1/local"
-    storage = f"AccountName=local;AccountKey=AAAA;QueueEndpoint={nowhere};TableEndpoint={nowhere}"
-
-    ended = run(capsys, *words, storage=storage)
-
-    assert ended.target == f"storage account local, {nowhere}"
-    assert only_error(ended, 1).endswith(
-        ": the storage account cannot be reached: check its name and its network rules"
-    )
-
-
-@pytest.mark.parametrize(
-    ("script", "why"),
-    [
-        pytest.param(None, "Azure CLI not found on path", id="no-az"),
-        pytest.param(
-            "echo \"Please run 'az login' to setup account.\" >&2; exit 1", "az login", id="no-login"
-        ),
-    ],
-)
-@pytest.mark.parametrize("words", [(*LIST, *NAMED), (*SHOW, *NAMED), (*REPUBLISH, "--topic", TOPIC)])
-def test_missing_login_is_an_error_before_anything_is_read(
-    words: tuple[str, ...], script: str | None, why: str, path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The account on the command line replaces a connection string; Event Grid needs a login with Azurite too."""
-    if script:
-        add_az(path, script)
-
-    error = only_error(run(capsys, *words, storage="UseDevelopmentStorage=true"), 1)
-
-    assert error.startswith("no token: this machine has no managed identity, and the Azure CLI says: ")
-    assert why in error
-
-
-@pytest.mark.parametrize(
-    ("words", "resource"),
-    [
-        ((*SHOW, *NAMED), "https://storage.azure.com"),
-        ((*REPUBLISH, "--topic", TOPIC), "https://eventgrid.azure.net"),
-    ],
-)
-def test_token_is_for_the_service_that_is_called(
-    words: tuple[str, ...], resource: str, path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A token for storage is not one for Event Grid."""
-    add_az(path, 'echo "asked: $*" >&2; exit 1')
-
-    assert f"--resource {resource}" in only_error(
-        run(capsys, *words, storage="UseDevelopmentStorage=true"), 1
-    )
-
-
-def test_machine_with_an_identity_does_not_use_the_azure_cli(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The platform names the identity endpoint in the environment."""
-    identity = {"IDENTITY_ENDPOINT": "http://127.0.0.1:1/token", "IDENTITY_HEADER": "a-header"}
-    for name, value in identity.items():
-        monkeypatch.setenv(name, value)
-
-    error = only_error(run(capsys, *SHOW, *NAMED, **identity), 1)
-
-    assert error.startswith("no token: the managed identity endpoint did not answer")
-
-
-@pytest.mark.parametrize(
-    ("script", "region"),
-    [("[ $1 = storage ] && echo '\"westeurope\"'", "westeurope"), ("exit 1", "unknown"), (None, "unknown")],
-    ids=["known", "not-found", "no-az"],
-)
-def test_account_and_region_are_named_first(
-    script: str | None, region: str, path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The Azure CLI knows the region; without its answer the command goes on."""
-    if script:
-        add_az(path, script)
-
-    ended = run(capsys, *REPUBLISH, *NAMED, "--topic", TOPIC)
-
-    assert ended.target == f"storage account anaccount, region {region}; events go to {TOPIC}"
+    assert (getattr(both, field), getattr(alone, field)) == (option, environment)
 
 
 def test_file_on_the_command_line_replaces_the_topic(shell: Shell) -> None:
@@ -197,3 +82,87 @@ def test_file_on_the_command_line_replaces_the_topic(shell: Shell) -> None:
 
     assert ended.status == 0
     assert len(other.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "role"),
+    [
+        (LIST, "Storage Queue Data Reader"),
+        ("poison replay --all", "Storage Queue Data Reader"),
+        (SHOW, "Storage Table Data Reader"),
+        (REPUBLISH, "Storage Table Data Reader"),
+    ],
+)
+def test_denied_operator_learns_which_role_is_missing(
+    words: str, role: str, azurite: Azurite, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Azurite refuses a wrong key as Azure refuses a login without the role."""
+    wrong = azurite.connection_string.replace("AccountKey=", "AccountKey=AAAA")
+
+    error = only_error(run(capsys, words, wrong, EVENTS_FILE=str(tmp_path / "events")), 1)
+
+    assert error.endswith(f": access denied: needs role {role}, and the firewall must allow this machine")
+
+
+@pytest.mark.parametrize("words", [LIST, SHOW])
+def test_storage_account_that_cannot_be_reached_is_an_error(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Most often its name is wrong."""
+    nowhere = "http://127.0.0.1:1/local"
+    storage = f"AccountName=local;AccountKey=AAAA;QueueEndpoint={nowhere};TableEndpoint={nowhere}"
+
+    ended = run(capsys, words, storage)
+
+    assert ended.target == f"storage account local, {nowhere}"
+    assert only_error(ended, 1).endswith("cannot be reached: check its name and its network rules")
+
+
+@pytest.mark.parametrize(
+    ("words", "resource"),
+    [
+        (f"{LIST} --account anaccount", "https://storage.azure.com"),
+        (f"{SHOW} --account anaccount", "https://storage.azure.com"),
+        (f"{REPUBLISH} --topic {TOPIC}", "https://eventgrid.azure.net"),
+    ],
+)
+def test_missing_login_is_an_error_before_anything_is_read(
+    words: str, resource: str, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The token is for the service that is called. `--account` replaces a connection string."""
+    missing = only_error(run(capsys, words, LOCAL), 1)
+    add_az(path, 'echo "asked: $*" >&2; exit 1')
+    refused = only_error(run(capsys, words, LOCAL), 1)
+
+    start = "no token: this machine has no managed identity, and the Azure CLI says: "
+    assert missing == f"{start}Azure CLI not found on path"
+    assert refused.startswith(f"{start}asked: account get-access-token")
+    assert f"--resource {resource}" in refused
+
+
+def test_machine_with_an_identity_does_not_use_the_azure_cli(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The platform names the identity endpoint in the environment."""
+    identity = {"IDENTITY_ENDPOINT": "http://127.0.0.1:1/token", "IDENTITY_HEADER": "a-header"}
+    for name, value in identity.items():
+        monkeypatch.setenv(name, value)
+
+    error = only_error(run(capsys, f"{SHOW} --account anaccount", **identity), 1)
+
+    assert error.startswith("no token: the managed identity endpoint did not answer")
+
+
+@pytest.mark.parametrize(
+    ("script", "region"),
+    [("[ $1 = storage ] && echo '\"westeurope\"'", "westeurope"), ("exit 1", "unknown"), ("", "unknown")],
+)
+def test_account_and_region_are_named_first(
+    script: str, region: str, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The Azure CLI knows the region; without its answer the command goes on."""
+    add_az(path, script)
+
+    ended = run(capsys, f"{REPUBLISH} --account anaccount --topic {TOPIC}")
+
+    assert ended.target == f"storage account anaccount, region {region}; events go to {TOPIC}"

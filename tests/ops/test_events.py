@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from typing import Any
 
 import pytest
@@ -13,9 +14,20 @@ from shared.events.cloud_event import event_of
 from shared.sessions.record import Step
 from shared.storage.port import Entity, Table
 from shared.text import rfc3339
-from tests.ops.shell import ENDED_AT, OPEN, RETENTION_DAYS, UNKNOWN, Shell
+from tests.ops.shell import ENDED_AT, OPEN, RETENTION_DAYS, UNKNOWN, Ended, Shell
+from tests.shared.events import test_event_grid as event_grid
+from tests.shared.events.event_grid_server import FakeTopic, error
+from tests.shared.keys import conftest as azure
 from tests.support.publisher import FakePublisher
 from tests.support.time import FakeClock
+
+# A topic behind TLS, under a name of Azure's own that leads to loopback, and the identity endpoint.
+topic, endpoint = event_grid.topic, azure.endpoint
+authority, trusted, names = azure.authority, azure.trusted, azure.names
+
+
+def republish(shell: Shell, *words: str) -> Ended:
+    return shell.run("events", "republish", *words)
 
 
 def between(start: int = 0, end: int = 60_000) -> tuple[str, ...]:
@@ -29,7 +41,7 @@ def test_event_is_published_as_the_app_made_it_each_time(shell: Shell) -> None:
     shell.environment["BROKER_REGION"] = "elsewhere"
 
     for _ in range(2):
-        ended = shell.run("events", "republish", *between())
+        ended = republish(shell, *between())
         assert (ended.status, ended.errors) == (0, [])
 
     expected = [json.dumps(event_of(record), separators=(",", ":")) for record in records]
@@ -39,12 +51,29 @@ def test_event_is_published_as_the_app_made_it_each_time(shell: Shell) -> None:
     assert shell.store.count("replace") == 0
 
 
+async def test_event_reaches_event_grid_over_tls(shell: Shell, topic: FakeTopic) -> None:
+    """The machine's identity gives the token. A refused event is named with the reason, and its record not marked."""
+    shell.environment |= {name: os.environ[name] for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER")}
+    record = await asyncio.to_thread(shell.add, published_at=None)
+    words = ("--session", record.session_id, "--topic", event_grid.URL)
+
+    topic.trouble = error(403, "Forbidden")
+    refused = await asyncio.to_thread(republish, shell, *words)
+    topic.trouble = None
+    published = await asyncio.to_thread(republish, shell, *words)
+
+    assert refused.status == 1
+    assert refused.errors[0].startswith(f"ops: session {record.session_id}: Event Grid answered 403: ")
+    assert (published.status, published.lines[-1]) == (0, "1 event published, 1 for the first time")
+    assert topic.batches == [[event_of(record)]]
+
+
 def test_range_includes_its_start_and_excludes_its_end(shell: Shell) -> None:
     """Adjacent ranges select each event once. A session that has not ended is in no range."""
     at = {offset: shell.add(completed_at=ENDED_AT + offset) for offset in (-1, 0, 29_999, 30_000)}
     shell.add(**OPEN)
 
-    ended = shell.run("events", "republish", *between(0, 30_000), "--json")
+    ended = republish(shell, *between(0, 30_000), "--json")
 
     assert {(found["sessionId"], found["time"]) for found in ended.objects} == {
         (at[offset].session_id, rfc3339(ENDED_AT + offset)) for offset in (0, 29_999)
@@ -55,12 +84,12 @@ def test_event_published_for_the_first_time_is_marked(shell: Shell) -> None:
     """The record keeps the app's retention, and the next time is a repetition."""
     record = shell.add(published_at=None)
 
-    first = shell.run("events", "republish", "--session", record.session_id)
-    second = shell.run("events", "republish", "--session", record.session_id)
+    for times in (1, 0):
+        ended = republish(shell, "--session", record.session_id)
+        assert ended.lines[-1] == f"1 event published, {times} for the first time"
 
-    assert first.lines[-1] == "1 event published, 1 for the first time"
-    assert second.lines[-1] == "1 event published, 0 for the first time"
-    marked, row = shell.record(record.session_id), shell.row(record.session_id)
+    marked = shell.record(record.session_id)
+    row = asyncio.run(shell.store.get(Table.SESSIONS, record.session_id))
     assert marked.published_at
     assert marked.history[-1] == (marked.published_at, Step.PUBLISHED)
     assert row
@@ -72,27 +101,23 @@ def test_dry_run_publishes_and_marks_nothing(shell: Shell) -> None:
     record = shell.add(published_at=None)
     shell.environment["EVENTS_FILE"] = ""
 
-    ended = shell.run("events", "republish", *between(), "--dry-run")
+    ended = republish(shell, *between(), "--dry-run")
 
-    assert ended.status == 0
-    assert ended.lines[0].startswith("dry-run    ")
+    assert (ended.status, ended.lines[0].split()[0]) == (0, "dry-run")
     assert ended.lines[0].endswith(f"session {record.session_id}  (for the first time)")
     assert ended.lines[1] == "1 event would be published, 1 for the first time"
     assert "events go to" not in ended.target
     assert shell.record(record.session_id) == record
 
 
-@pytest.mark.parametrize(
-    ("changes", "why"), [(OPEN, "no event yet, its status is Started"), (None, "no record found")]
-)
-def test_session_without_an_event_fails(shell: Shell, changes: dict[str, Any] | None, why: str) -> None:
+def test_session_that_has_not_ended_has_no_event(shell: Shell) -> None:
     """One line says why there is nothing to publish."""
-    session_id = UNKNOWN if changes is None else shell.add(**changes).session_id
+    session_id = shell.add(**OPEN).session_id
 
-    ended = shell.run("events", "republish", "--session", session_id)
+    ended = republish(shell, "--session", session_id)
 
-    assert (ended.status, ended.errors) == (1, [f"ops: session {session_id}: {why}"])
-    assert shell.events() == []
+    assert (ended.status, shell.events()) == (1, [])
+    assert ended.errors == [f"ops: session {session_id}: no event yet, its status is Started"]
 
 
 def test_file_that_cannot_be_written_fails_and_names_the_session(shell: Shell) -> None:
@@ -100,65 +125,52 @@ def test_file_that_cannot_be_written_fails_and_names_the_session(shell: Shell) -
     record = shell.add(published_at=None)
     shell.environment["EVENTS_FILE"] = str(shell.folder)
 
-    ended = shell.run("events", "republish", "--session", record.session_id, "--json")
+    ended = republish(shell, "--session", record.session_id, "--json")
 
     assert ended.status == 1
     assert ended.errors[0].startswith(f"ops: session {record.session_id}: the file for events")
     assert ended.errors[-1] == "ops: 1 event failed; see above, and try again"
-    assert [(found["outcome"], found["sessionId"]) for found in ended.objects] == [
-        ("failed", record.session_id)
-    ]
+    assert [(one["outcome"], one["sessionId"]) for one in ended.objects] == [("failed", record.session_id)]
     assert shell.record(record.session_id).published_at is None
 
 
+RECORD = "a session record cannot be read"
+AGAIN = "; see above, and try again"
+
+
 @pytest.mark.parametrize(
-    "words", [("events", "republish", "--session"), ("session", "show"), ("session", "collect")]
+    ("sessions", "failures", "unreadable", "published", "end"),
+    [
+        pytest.param(20, 1, False, 19, f"1 event failed{AGAIN}", id="one-event"),
+        pytest.param(20, 0, True, 20, f"1 event failed{AGAIN}", id="one-record"),
+        pytest.param(
+            40, 16, False, 0, f"16 events failed; stopped, because a whole batch failed{AGAIN}", id="batch"
+        ),
+    ],
 )
-def test_record_that_cannot_be_read_fails_in_one_line(shell: Shell, words: tuple[str, ...]) -> None:
-    """Each command for one session says so."""
-    asyncio.run(shell.store.insert(Table.SESSIONS, Entity(UNKNOWN, {"status": "?"}, 2**50)))
-
-    ended = shell.run(*words, UNKNOWN)
-
-    assert (ended.status, ended.lines) == (1, [])
-    assert ended.errors == ["ops: the sessions: a session record cannot be read"]
-
-
-@pytest.mark.parametrize("broken", ["publisher", "record"])
-def test_one_failure_does_not_stop_the_others(
-    shell: Shell, broken: str, capsys: pytest.CaptureFixture[str]
+def test_failures_are_named_and_only_a_batch_of_them_stops_the_run(
+    shell: Shell,
+    sessions: int,
+    failures: int,
+    unreadable: bool,
+    published: int,
+    end: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """All are tried, and the failed session is named."""
-    for _ in range(20):
+    """All are tried. After a whole batch failed the rest is not: each may take ten seconds to fail."""
+    for _ in range(sessions):
         shell.add()
-    publisher, why = FakePublisher(), "not now"
-    if broken == "publisher":
-        publisher.fail("publish", EventsUnavailable(why))
-    else:
-        why = "a session record cannot be read"
-        row = Entity(UNKNOWN, {"completed_at": ENDED_AT}, 2**50)
+    if unreadable:
+        row: Any = Entity(UNKNOWN, {"completed_at": ENDED_AT}, 2**50)
         asyncio.run(shell.store.insert(Table.SESSIONS, row))
+    publisher = FakePublisher()
+    publisher.fail("publish", *(EventsUnavailable("not now") for _ in range(failures)))
     republication = Republication(shell.store, publisher, FakeClock(), Output())
 
-    with pytest.raises(CommandFailed, match=r"^1 event failed; see above, and try again$"):
+    with pytest.raises(CommandFailed, match=f"^{end}$"):
         asyncio.run(republication.of_range(ENDED_AT, ENDED_AT + 1))
 
-    assert len(publisher.events) == 20 - (broken == "publisher")
-    [line] = capsys.readouterr().err.splitlines()
-    assert line.endswith(f": {why}")
-
-
-def test_a_batch_that_fails_as_a_whole_stops_the_run(shell: Shell) -> None:
-    """The rest is not tried: each may take ten seconds to fail."""
-    for _ in range(40):
-        shell.add()
-
-    publisher = FakePublisher()
-    publisher.fail("publish", *(EventsUnavailable("not now") for _ in range(16)))
-
-    with pytest.raises(CommandFailed, match="16 events failed; stopped, because a whole batch failed"):
-        asyncio.run(
-            Republication(shell.store, publisher, FakeClock(), Output()).of_range(ENDED_AT, ENDED_AT + 1)
-        )
-
-    assert publisher.count("publish") == 16
+    assert (len(publisher.events), publisher.count("publish")) == (published, published + failures)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.rpartition(": ")[2] for line in lines] == [RECORD if unreadable else "not now"] * len(lines)
+    assert len(lines) == failures + unreadable

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from ops.preflight import report
 from ops.preflight_checks import Account, Finding, run_checks
 from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import Bicep
-from tests.ops.shell import Ended, run_beside, run_command
+from tests.ops.shell import add_az, run_beside, run_command
 from tests.support.broker import FUNCTION_KEY, Broker
 from tests.support.easy_auth import guarded
 
@@ -49,11 +48,7 @@ GOOD: Mapping[str, Any] = {
             *("ManagedIdentity", "Network", "OperationalInsights", "Resources", "Storage", "Web"),
         )
     ],
-    "functionapp list-flexconsumption-locations": [
-        {"name": "West Europe"},
-        {"name": "northeurope"},
-        {"name": REGIONS[2]},
-    ],
+    "functionapp list-flexconsumption-locations": [{"name": "West Europe"}, {"name": "northeurope"}],
     "cognitiveservices account list-skus": [{"name": "F0"}, {"name": "S0"}],
     "cognitiveservices account list-deleted": [],
     "cognitiveservices account list": [{"name": "another", "kind": "Face", "sku": {"name": "S0"}}],
@@ -70,50 +65,44 @@ class FakeAzure(AzureCli):
 
     def __init__(self, **changed: object) -> None:
         super().__init__()
-        self.answers = {
-            **GOOD,
-            **{question.replace("_", " "): answer for question, answer in changed.items()},
-        }
+        named = {question.replace("_", " "): answer for question, answer in changed.items()}
+        self.answers = {**GOOD, **named}
 
     def ask(self, *arguments: str) -> Any:  # noqa: ANN401 - whatever JSON it answers.
         asked = " ".join(arguments)
         known = max((question for question in self.answers if asked.startswith(question)), key=len)
         if isinstance(answer := self.answers[known], Exception):
             raise answer
-        return deepcopy(answer)
+        return answer
 
 
-@pytest.fixture
-def plan() -> Plan:
-    """What dev would deploy."""
-    return Plan(Snapshot.load(INFRA / "env/dev.snapshot.json").resources)
+def plan_for(environment: str) -> Plan:
+    """Return what an environment would deploy."""
+    return Plan(Snapshot.load(INFRA / f"env/{environment}.snapshot.json").resources)
 
 
-def test_subscription_without_problems_has_no_findings(plan: Plan) -> None:
+def findings(**changed: object) -> list[Finding]:
+    """Run the checks for dev, where Azure answers some questions differently."""
+    return run_checks(FakeAzure(**changed), ACCOUNT, plan_for("dev"))
+
+
+def test_subscription_without_problems_has_no_findings() -> None:
     """There is nothing to do."""
-    assert run_checks(FakeAzure(), ACCOUNT, plan) == []
+    assert findings() == []
 
 
+DELETED, PURGEABLE = deleted_vault(VAULT), deleted_vault(VAULT, protected=False)
+CONTRIBUTOR, NO_F0 = {"roleDefinitionName": "Contributor"}, {"name": "S0"}
 # What Azure answers differently, the problem, and the advice.
 PROBLEMS = [
-    ("role assignment list", [{"roleDefinitionName": "Contributor"}], "may not assign roles", "Role Based"),
+    ("role assignment list", [CONTRIBUTOR], "may not assign roles", "Role Based"),
     ("role assignment list", [], "may not create resources", "Contributor, Owner"),
-    (
-        "provider list",
-        [],
-        "provider Microsoft.Web is NotRegistered",
-        "az provider register --wait --namespace",
-    ),
+    ("provider list", [], "provider Microsoft.Web is NotRegistered", "az provider register --wait --name"),
     ("functionapp list-flexconsumption-locations", [], "westeurope does not offer Flex", "choose one of"),
-    ("cognitiveservices account list-skus", [{"name": "S0"}], "does not offer Face F0", "faceLocation"),
+    ("cognitiveservices account list-skus", [NO_F0], "does not offer Face F0", "faceLocation"),
     ("cognitiveservices account list", [FREE], "tier F0, and x has it", "set faceSku to S0"),
-    (
-        "keyvault list-deleted",
-        [deleted_vault(VAULT)],
-        "the deleted vault",
-        "if resource group a-group exists; a new",
-    ),
-    ("keyvault list-deleted", [deleted_vault(VAULT, protected=False)], "the deleted vault", "keyvault purge"),
+    ("keyvault list-deleted", [DELETED], "the deleted vault", "if resource group a-group exists; a new"),
+    ("keyvault list-deleted", [PURGEABLE], "the deleted vault", "keyvault purge"),
     ("cognitiveservices account list-deleted", [{"name": FACE}], "the deleted Face account", "restoreFace"),
     ("storage account show-usage", FULL, "quota for storage accounts is used up", "higher quota"),
     ("cognitiveservices usage list", [FULL], "quota Face.S0 is used up in westeurope", "higher quota"),
@@ -121,82 +110,56 @@ PROBLEMS = [
 
 
 @pytest.mark.parametrize(("question", "answer", "what", "advice"), PROBLEMS)
-def test_problem_blocks_and_has_advice(
-    plan: Plan, question: str, answer: object, what: str, advice: str
-) -> None:
+def test_problem_blocks_and_has_advice(question: str, answer: object, what: str, advice: str) -> None:
     """What would fail the deployment is named, with what to do."""
-    findings = run_checks(FakeAzure(**{question: answer}), ACCOUNT, plan)
+    found = findings(**{question: answer})
 
-    assert any(
-        finding.blocking and what in finding.what and advice in finding.advice for finding in findings
-    ), findings
+    assert any(one.blocking and what in one.what and advice in one.advice for one in found), found
 
 
-def test_subscription_without_a_face_account_gets_a_note(plan: Plan) -> None:
+def test_subscription_without_a_face_account_gets_a_note() -> None:
     """Nobody can ask whether the terms are accepted, so that this does not block."""
-    [finding] = run_checks(FakeAzure(**{"cognitiveservices account list": []}), ACCOUNT, plan)
+    [finding] = findings(**{"cognitiveservices account list": []})
 
     assert not finding.blocking
     assert "create one in the portal" in finding.advice
 
 
-def test_custom_role_may_be_enough(plan: Plan) -> None:
+def test_custom_role_may_be_enough() -> None:
     """It is not looked into, and does not block; a built-in role that is not enough does."""
     held = [{"roleDefinitionName": "Deployer of ours"}, {"roleDefinitionName": "Reader"}]
-    findings = run_checks(FakeAzure(role_assignment_list=held), ACCOUNT, plan)
+    custom, built_in = findings(role_assignment_list=held), findings(role_assignment_list=held[1:])
 
-    assert [finding.blocking for finding in findings] == [False, False]
-    assert all("only if Deployer of ours allows it" in finding.what for finding in findings)
-    assert all(
-        finding.blocking for finding in run_checks(FakeAzure(role_assignment_list=held[1:]), ACCOUNT, plan)
-    )
+    assert [finding.blocking for finding in custom] == [False, False]
+    assert all("only if Deployer of ours allows it" in finding.what for finding in custom)
+    assert [finding.blocking for finding in built_in] == [True, True]
 
 
 @pytest.mark.parametrize("question", sorted(set(GOOD) - {"account show", "role definition list"}))
-def test_unanswered_question_is_a_note(plan: Plan, question: str) -> None:
+def test_unanswered_question_is_a_note(question: str) -> None:
     """The other checks go on."""
-    findings = run_checks(FakeAzure(**{question: AskFailed("AuthorizationFailed")}), ACCOUNT, plan)
+    found = findings(**{question: AskFailed("AuthorizationFailed")})
 
-    assert findings
-    assert all(not finding.blocking and "AuthorizationFailed" in finding.what for finding in findings)
+    assert found
+    assert all(not one.blocking and "AuthorizationFailed" in one.what for one in found)
 
 
 def test_isolated_regions_need_one_more_provider() -> None:
     """The app's subnet is delegated to a provider that no resource of the plan belongs to."""
-    prod = Plan(Snapshot.load(INFRA / "env/prod.snapshot.json").resources)
+    prod = plan_for("prod")
 
     assert "Microsoft.App" in prod.providers
     assert prod.regions == sorted(REGIONS)
 
 
-def test_deleted_face_account_that_is_restored_is_no_problem(plan: Plan) -> None:
+def test_deleted_face_account_that_is_restored_is_no_problem() -> None:
     """The deployment takes its name over."""
-    resources = deepcopy(list(plan.resources))
-    for resource in resources:
-        if resource["type"] == "Microsoft.CognitiveServices/accounts":
-            resource["properties"]["restore"] = True
+    plan = plan_for("dev")
+    for face in plan.faces:
+        face["properties"]["restore"] = True
 
     azure = FakeAzure(**{"cognitiveservices account list-deleted": [{"name": FACE}]})
-    assert run_checks(azure, ACCOUNT, Plan(resources)) == []
-
-
-class MadeUpCli:
-    """A program `az` that answers as `FakeAzure`, and notes what it is asked."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self._folder = folder
-        self._capsys = capsys
-
-    def preflight(self, name: str, environment: Mapping[str, str], **changed: object) -> Ended:
-        """Run the command for a parameter file."""
-        program = self._folder / "az"
-        program.write_text(_AZ.format(python=sys.executable, answers=FakeAzure(**changed).answers), "utf-8")
-        program.chmod(0o755)
-        return run_command(self._capsys, ["preflight", name], environment)
-
-    def asked(self) -> list[str]:
-        """Return the questions."""
-        return (self._folder / "asked").read_text("utf-8").splitlines()
+    assert run_checks(azure, ACCOUNT, plan) == []
 
 
 _AZ = """#!{python}
@@ -206,46 +169,49 @@ asked = " ".join(sys.argv[1:])
 with open(sys.argv[0].removesuffix("az") + "asked", "a") as log:
     print(asked, file=log)
 known = [question for question in answers if asked.startswith(question)]
-print(json.dumps(answers[max(known, key=len)])) if known else sys.exit("Please run 'az login'")
+print(json.dumps(answers[max(known, key=len)]))
 """
 
 
-@pytest.fixture
-def az(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> MadeUpCli:
-    """A made-up Azure CLI on the search path."""
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    return MadeUpCli(tmp_path, capsys)
-
-
-def test_findings_are_printed_with_what_to_do(bicep: Bicep, az: MadeUpCli) -> None:
+def test_findings_are_printed_with_what_to_do(
+    bicep: Bicep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The subscription is azd's own, whatever the Azure CLI has selected.
 
     The names checked are those that this subscription would get; the committed snapshot stays as it is.
+    A mistake in the parameters is an error without the compiler's warnings around it.
     """
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     snapshot, another = INFRA / "main.snapshot.json", "00000000-0000-0000-0000-000000000009"
     before = snapshot.read_bytes()
-    vaults = Plan(Snapshot.load(snapshot).resources).vaults
-    answers: dict[str, Any] = {
-        "account show": {**GOOD["account show"], "id": another},
-        "provider list": [],
-        "keyvault list-deleted": [deleted_vault(name) for name in vaults],
-        "cognitiveservices account list": [],
-    }
+    vaults = Plan(Snapshot.load(snapshot).resources).of("Microsoft.KeyVault/vaults")
+    azure = FakeAzure(
+        account_show={**GOOD["account show"], "id": another},
+        provider_list=[],
+        keyvault_list_deleted=[deleted_vault(vault["name"]) for vault in vaults],
+    )
+    azure.answers["cognitiveservices account list"] = []
+    add_az(tmp_path, _AZ.format(python=sys.executable, answers=azure.answers))
 
-    ended = az.preflight("azd", {"AZURE_SUBSCRIPTION_ID": another}, **answers)
+    ended = run_command(capsys, ["preflight", "azd"], {"AZURE_SUBSCRIPTION_ID": another})
+    monkeypatch.setenv("AZURE_ENV_NAME", "My-env")
+    mistaken = run_command(capsys, ["preflight", "azd"], {})
 
     problems = [line for line in ended.lines if line.startswith("problem ")]
+    notes = [line for line in ended.lines if line.startswith("note ")]
+    asked = (tmp_path / "asked").read_text("utf-8").splitlines()
     assert ended.status == 1
     assert ended.target.startswith(f"subscription {another}, signed in as deployer@example.com, regions west")
     assert "problem  provider Microsoft.KeyVault is NotRegistered" in problems
     assert "         az provider register --wait --namespace Microsoft.KeyVault" in ended.lines
-    assert [line[:50] for line in ended.lines if line.startswith("note ")] == [
-        "note     this subscription has no Face account yet"
-    ]
+    assert [line[:50] for line in notes] == ["note     this subscription has no Face account yet"]
     assert all("provider" in line for line in problems)
     assert ended.errors == [f"ops: deployment is blocked: {len(problems)} problems"]
-    assert all(f"--subscription {another}" in line for line in az.asked())
+    assert all(f"--subscription {another}" in line for line in asked[:-1])
     assert snapshot.read_bytes() == before
+    assert mistaken.status == 1
+    assert "environmentName holds lower-case letters and digits alone" in "".join(mistaken.errors)
+    assert "Warning" not in "".join(mistaken.errors)
 
 
 @pytest.mark.parametrize(("notes", "line"), [(0, "good"), (1, "good; 1 note"), (2, "good; 2 notes")])
@@ -256,44 +222,31 @@ def test_notes_do_not_block(notes: int, line: str, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.splitlines()[-1] == line
 
 
-def test_mistake_in_the_parameters_is_one_line(
-    bicep: Bicep, az: MadeUpCli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without the compiler's warnings around it."""
-    monkeypatch.setenv("AZURE_ENV_NAME", "My-env")
-
-    ended = az.preflight("azd", {})
-
-    assert ended.status == 1
-    assert "environmentName holds lower-case letters and digits alone" in "".join(ended.errors)
-    assert "Warning" not in "".join(ended.errors)
-
-
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [("echo \"Please run 'az login'\" >&2; exit 1", "Please run 'az login'"), ("exit 1", "no answer")],
+)
 def test_missing_login_is_an_error_that_says_what_to_do(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    script: str, why: str, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing else is asked."""
-    (tmp_path / "az").write_text("#!/bin/sh\necho \"Please run 'az login'\" >&2; exit 1\n")
-    (tmp_path / "az").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    add_az(path, script)
 
     ended = run_command(capsys, ["preflight", "dev"], {})
 
-    assert (ended.status, ended.errors) == (
-        1,
-        ["ops: not signed in: Please run 'az login'; run az login, and az account set --subscription NAME"],
-    )
+    error = f"ops: not signed in: {why}; run az login, and az account set --subscription NAME"
+    assert (ended.status, ended.errors) == (1, [error])
 
 
 async def test_local_broker_that_is_ready_has_no_findings(
     broker: Broker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same command asks a broker on a laptop and in Azure, with a token where Easy Auth needs one."""
-    key = ("--key", FUNCTION_KEY)
-    open_broker = await run_beside(capsys, "preflight", "--url", broker.host.url, *key)
+    words = f"preflight --key {FUNCTION_KEY} --url"
+    open_broker = await run_beside(capsys, f"{words} {broker.host.url}")
     async with guarded(broker) as url:
-        with_token = await run_beside(capsys, "preflight", "--url", url, *key, "--token", "a-token")
-        without = await run_beside(capsys, "preflight", "--url", url, *key)
+        with_token = await run_beside(capsys, f"{words} {url} --token a-token")
+        without = await run_beside(capsys, f"{words} {url}")
 
     for ended in (open_broker, with_token):
         assert (ended.status, ended.lines, ended.errors) == (0, ["the broker is ready"], [])
@@ -301,22 +254,21 @@ async def test_local_broker_that_is_ready_has_no_findings(
     assert "a token with --token" in without.lines[1]
 
 
-async def test_failed_dependency_is_named_with_what_to_do(
-    broker: Broker, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("key", "what", "advice"),
+    [
+        (FUNCTION_KEY, "face: UpstreamUnauthorized", "check that the key in the vault belongs to this Face"),
+        ("wrong", "the broker does not tell whether it is ready: 401", "give a function key with --key"),
+    ],
+)
+async def test_broker_that_is_not_ready_is_a_problem(
+    broker: Broker, key: str, what: str, advice: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A wrong subscription key is named as such."""
+    """The dependency that fails is named, with what to do. Without the function key none is known."""
     broker.simulator.keys = {"another-key"}
 
-    ended = await run_beside(capsys, "preflight", "--url", broker.host.url, "--key", FUNCTION_KEY)
+    ended = await run_beside(capsys, f"preflight --url {broker.host.url} --key {key}")
 
-    assert ended.lines[0].startswith("problem  face: UpstreamUnauthorized")
-    assert ended.lines[1].strip().startswith("check that the key in the vault belongs to this Face account")
+    assert ended.lines[0].startswith(f"problem  {what}")
+    assert ended.lines[1].strip().startswith(advice)
     assert ended.errors == ["ops: the broker is not ready: 1 problem"]
-
-
-async def test_wrong_function_key_is_a_problem(broker: Broker, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without the key nothing is known about the dependencies."""
-    ended = await run_beside(capsys, "preflight", "--url", broker.host.url, "--key", "wrong")
-
-    assert ended.status == 1
-    assert ended.lines[0].startswith("problem  the broker does not tell whether it is ready: 401")
