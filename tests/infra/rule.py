@@ -1,6 +1,5 @@
-"""A rule of the infrastructure: which values a property of a resource may have, and why."""
+"""A rule of the infrastructure: which value a property of a resource has, and why."""
 
-import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +8,7 @@ from tests.infra.arm_snapshot import ABSENT, Resource, Snapshot, Value, plain, r
 from tests.infra.bicep_compiler import ENVIRONMENTS
 
 # The properties of a resource that are not inside of its `properties`.
-_TOP_LEVEL = {"apiVersion", "identity", "kind", "location", "sku", "tags"}
+_TOP_LEVEL = {"identity", "kind", "location", "sku", "tags", "type"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +43,13 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """The values that a property may have; `wrong` is a value that it must not have."""
-
-    text: Callable[[Place], str]
-    accepts: Callable[[Value, Place], bool]
-    wrong: Value = "?"
-
-
-@dataclass(frozen=True, slots=True)
 class Rule:
     """One line of the table; `resource` is what `Snapshot.find` takes."""
 
     resource: str
     property: str
-    expected: Expected
+    expected: Any
+    """The value, or a function that computes it for a place; references are compared by what they name."""
     why: str
     environments: Collection[str] = ENVIRONMENTS
     shared: bool = False
@@ -83,36 +74,37 @@ class Rule:
 
     def broken(self, snapshot: Snapshot) -> list[str]:
         """One line for each resource that breaks the rule, and for each resource group without such a resource."""
-        missing = [
+        lines = [
             f"{group} has no {self.resource}: {self.why}"
             for group in self.groups(snapshot)
             if not snapshot.find(self.resource, group)
         ]
-        values = [(place, read(place.resource, self.property)) for place in self.places(snapshot)]
-        return missing + [
-            f"{place.resource['name']}: {self.property} is {_shown(value)}, but must be "
-            f"{self.expected.text(place)}: {self.why}"
-            for place, value in values
-            if not self.expected.accepts(value, place)
-        ]
+        for place in self.places(snapshot):
+            value, right = read(place.resource, self.property), self._right(place)
+            if not _same(value, right):
+                must = f"is {_shown(value)}, but must be {_shown(right)}: {self.why}"
+                lines.append(f"{place.resource['name']}: {self.property} {must}")
+        return lines
 
     def unnoticed(self, snapshot: Snapshot) -> list[str]:
         """The resources of which the property can be changed without breaking the rule once."""
+        places = self.places(snapshot)
+        values = [read(place.resource, self.property) for place in places]
         return [
             place.resource["name"]
-            for place in self.places(snapshot)
-            for wrong in self._wrong_values(place)
+            for place in places
+            # A value that is right in another region can be wrong in this one.
+            for wrong in ("?", True, False, *values)
+            if not _same(wrong, self._right(place))
             if len(self.broken(snapshot.changed(place.resource, self.property, wrong))) != 1
         ]
 
-    def _wrong_values(self, place: Place) -> list[Value]:
-        # A value that is right in another region can be wrong in this one.
-        others = [read(other.resource, self.property) for other in self.places(place.snapshot)]
-        return [self.expected.wrong, *(value for value in others if not self.expected.accepts(value, place))]
+    def _right(self, place: Place) -> Value:
+        return self.expected(place) if callable(self.expected) else self.expected
 
 
 Row = tuple[str, Any, str] | tuple[str, Any, str, Collection[str]]
-"""A property, its value or an `Expected`, the reason, and the environments where it is not all of them."""
+"""A property, its value or a function of the place, the reason, and the environments where it is not all of them."""
 
 
 def rules_for(
@@ -120,9 +112,8 @@ def rules_for(
 ) -> tuple[Rule, ...]:
     """The rules about one type of resource."""
     rules = []
-    for path, value, why, *narrower in rows:
+    for path, expected, why, *narrower in rows:
         inside = path.partition(".")[0] not in _TOP_LEVEL
-        expected = value if isinstance(value, Expected) else equal(value)
         where = narrower[0] if narrower else environments
         rules.append(
             Rule(resource, f"properties.{path}" if inside else path, expected, why, where, shared=shared)
@@ -130,63 +121,23 @@ def rules_for(
     return tuple(rules)
 
 
-def equal(value: Value) -> Expected:
-    """Exactly this value."""
-    return Expected(
-        lambda place: _shown(value),
-        lambda found, place: type(found) is type(value) and found == value,
-        not value if isinstance(value, bool) else "?",
-    )
-
-
-def computed(value: Callable[[Place], Value]) -> Expected:
-    """The value that belongs to the place; references are compared by what they name."""
-    return Expected(
-        lambda place: _shown(value(place)),
-        lambda found, place: found is not ABSENT and plain(found) == value(place),
-    )
-
-
-def id_of(kind: str) -> Expected:
+def id_of(kind: str) -> Callable[[Place], Value]:
     """The id of the resource of a type in the same resource group."""
-    return computed(lambda place: place.id(kind))
+    return lambda place: place.id(kind)
 
 
-def name_of(kind: str) -> Expected:
+def name_of(kind: str) -> Callable[[Place], Value]:
     """The name of the resource of a type in the same resource group."""
-    return computed(lambda place: place.name(kind))
+    return lambda place: place.name(kind)
 
 
-def output(name: str) -> Expected:
+def output(name: str) -> Callable[[Place], Value]:
     """An output of a module, such as `keyVault.uri`, of the same resource group."""
-    return computed(lambda place: f"[{place.group}/{name}]")
+    return lambda place: f"[{place.group}/{name}]"
 
 
-def at_least(least: int) -> Expected:
-    """A number that is not smaller."""
-    return Expected(
-        lambda place: f"at least {least}",
-        lambda found, place: isinstance(found, int) and found >= least,
-        least - 1,
-    )
-
-
-def absent() -> Expected:
-    """Missing, or null."""
-    return Expected(lambda place: "absent", lambda found, place: found is ABSENT, "there")
-
-
-def present() -> Expected:
-    """Any value that is not empty."""
-    return Expected(lambda place: "present", lambda found, place: found is not ABSENT and found != "", ABSENT)
-
-
-def matching(pattern: str) -> Expected:
-    """A text in which the pattern is found."""
-    return Expected(
-        lambda place: f"a text like {pattern}",
-        lambda found, place: isinstance(found, str) and re.search(pattern, found) is not None,
-    )
+def _same(value: Value, right: Value) -> bool:
+    return type(value) is type(right) and bool(plain(value) == right)
 
 
 def _shown(value: Value) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from ops.access import QUEUE_READER, QUEUE_WRITER, TABLE_READER, TABLE_WRITER
 from ops.command_line import parse
-from tests.infra.rules import ALERTS
+from tests.infra.rules import LOG_ALERTS
 from tests.ops.logged_events import logged_events
 from tests.ops.shell import UNKNOWN
 
@@ -36,7 +36,7 @@ def test_each_alert_is_explained(page: str) -> None:
     """Alerts over logs and the one over a metric."""
     names = re.findall(r"^\| `([\w-]+)` \|", section("When an alert comes", page), re.MULTILINE)
 
-    assert set(names) == {*ALERTS, "dead-letters"}
+    assert set(names) == {*LOG_ALERTS, "dead-letters"}
 
 
 @pytest.mark.parametrize("command", sorted({command for found in COMMANDS.values() for command in found}))
