@@ -55,8 +55,8 @@ class Snapshot:
 
     def replaced(self, resource: Resource, *others: Resource) -> "Snapshot":
         """A copy in which other resources, or none, replace one resource."""
-        changed = [(found,) if found is not resource else others for found in self.resources]
-        return Snapshot(tuple(found for some in changed for found in some), self.outputs)
+        kept = [found for found in self.resources if found is not resource]
+        return Snapshot((*kept, *others), self.outputs)
 
     def region_groups(self) -> list[str]:
         """The resource groups of the regions."""
@@ -109,25 +109,23 @@ def read(resource: Resource, path: str) -> Value:
     """A property by its path. A segment may be the index of an element."""
     value: Value = resource
     for segment in path.split("."):
-        value = _step(value, segment)
-        if value is None or value is ABSENT:
+        try:
+            value = value[int(segment) if isinstance(value, list) else segment]
+        except (KeyError, IndexError, TypeError):
             return ABSENT
-    return value
+    return ABSENT if value is None else value
 
 
 def write(resource: Resource, path: str, value: Value) -> None:
-    """Set a property by its path, and create its parents; `ABSENT` removes it."""
+    """Set a property by its path, and create its parents."""
     *above, last = path.split(".")
     holder: Value = resource
     for segment in above:
         holder = holder[int(segment)] if isinstance(holder, list) else holder.setdefault(segment, {})
-    key = int(last) if isinstance(holder, list) else last
-    if value is ABSENT:
-        del holder[key]
-    elif isinstance(holder, list) and key == len(holder):
-        holder.append(value)
+    if isinstance(holder, list):
+        holder[int(last) : int(last) + 1] = [value]
     else:
-        holder[key] = value
+        holder[last] = value
 
 
 def texts_in(value: Value) -> Iterator[str]:
@@ -160,11 +158,3 @@ def resources_of(template: Template) -> list[Template]:
 def _fits(resource: Resource, pattern: str) -> bool:
     text = resource["id"] if "/" in pattern else resource["name"].split("/")[-1]
     return not pattern or fnmatchcase(text, pattern)
-
-
-def _step(value: Value, segment: str) -> Value:
-    if isinstance(value, Mapping):
-        return value.get(segment, ABSENT)
-    if isinstance(value, list) and int(segment) < len(value):
-        return value[int(segment)]
-    return ABSENT

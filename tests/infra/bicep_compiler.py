@@ -10,8 +10,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any
 
 import pytest
 
@@ -67,25 +66,11 @@ class Compiled:
 class Bicep:
     """A running compiler."""
 
-    def __init__(self, program: str, scratch: Path) -> None:
-        self._program = program
-        self._scratch = scratch
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        assert process.stdin
+        assert process.stdout
+        self._requests, self._answers = process.stdin, process.stdout
         self._calls = 0
-
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(  # noqa: S603 - the program is the one that was looked up.
-            [self._program, "jsonrpc", "--stdio"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=_environment(self._scratch),
-        )
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.terminate()
-        self._process.communicate()
 
     def compile(self, path: Path) -> Compiled:
         """Compile a template, linter included."""
@@ -109,13 +94,18 @@ class Bicep:
         return [parameter["name"] for parameter in self._call("bicep/getMetadata", path)["parameters"]]
 
     def _call(self, method: str, path: Path, **rest: object) -> Mapping[str, Any]:
-        requests, answers = self._process.stdin, self._process.stdout
-        assert requests is not None
-        assert answers is not None
         self._calls += 1
         params = {"path": str(path), **rest}
-        _send(requests, {"jsonrpc": "2.0", "id": self._calls, "method": method, "params": params})
-        answer = _receive(answers)
+        body = json.dumps({"jsonrpc": "2.0", "id": self._calls, "method": method, "params": params}).encode()
+        self._requests.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        self._requests.flush()
+        length = 0
+        while line := self._answers.readline().strip():
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        assert length, "The compiler ended."
+        answer: dict[str, Any] = json.loads(self._answers.read(length))
         if "error" in answer:
             raise AssertionError(f"{method} of {path}: {answer['error']['message']}")
         result: Mapping[str, Any] = answer["result"]
@@ -144,37 +134,6 @@ def written(parameters: str, folder: Path) -> Path:
     return path
 
 
-def _environment(scratch: Path) -> dict[str, str]:
-    # Parameter files read variables, and a snapshot must be the same on every machine: nothing else is passed on.
-    return {
-        **REQUIRED_VARIABLES,
-        EMPTY_VARIABLE: "",
-        "HOME": str(scratch),
-        "DOTNET_BUNDLE_EXTRACT_BASE_DIR": str(scratch),
-        "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
-        "DOTNET_TieredPGO": "0",  # Saves a short-lived process a quarter of its time.
-        "PATH": os.environ["PATH"],
-    }
-
-
-def _send(pipe: IO[bytes], request: Mapping[str, Any]) -> None:
-    body = json.dumps(request).encode()
-    pipe.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
-    pipe.flush()
-
-
-def _receive(pipe: IO[bytes]) -> dict[str, Any]:
-    length = 0
-    while line := pipe.readline().strip():
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            length = int(value)
-    if length == 0:
-        raise AssertionError("The compiler ended.")
-    answer: dict[str, Any] = json.loads(pipe.read(length))
-    return answer
-
-
 def _compiled(answer: Mapping[str, Any], content: str) -> Compiled:
     messages = tuple(
         f"{Path(one['source']).name}:{one['range']['start']['line'] + 1} "
@@ -192,5 +151,19 @@ def bicep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bicep]:
     program = shutil.which("bicep")
     if program is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(_MISSING)
-    with Bicep(program, tmp_path_factory.mktemp("bicep")) as running:
-        yield running
+    scratch = str(tmp_path_factory.mktemp("bicep"))
+    # Parameter files read variables, and a snapshot must be the same on every machine: nothing else is passed on.
+    environment = {
+        **REQUIRED_VARIABLES,
+        EMPTY_VARIABLE: "",
+        "HOME": scratch,
+        "DOTNET_BUNDLE_EXTRACT_BASE_DIR": scratch,
+        "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
+        "DOTNET_TieredPGO": "0",  # Saves a short-lived process a quarter of its time.
+        "PATH": os.environ["PATH"],
+    }
+    with subprocess.Popen(  # noqa: S603 - the program that was looked up.
+        [program, "jsonrpc", "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as process:
+        yield Bicep(process)
+        process.terminate()

@@ -17,22 +17,21 @@ COMMANDS = [
     line.strip() for block in BLOCKS for line in block.replace("\\\n", " ").splitlines() if line.strip()
 ]
 IN_LINE = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", PAGE)
-_GROUP = "Microsoft.Resources/resourceGroups"
+CODE = "\n".join([*COMMANDS, *IN_LINE])
 # Our own variables. The page writes placeholders for the reader in capitals too, without this prefix.
 _VARIABLE = re.compile(r"\bBROKER_[A-Z_]+\b")
 
 
-def test_every_file_that_is_named_exists() -> None:
+def test_files_and_targets_of_make_exist() -> None:
     """Each path in text and commands is in the repository; scripts are called without an interpreter."""
-    named = {
-        path.rstrip(".,;")
-        for text in (*COMMANDS, *IN_LINE)
-        for path in re.findall(r"(?<![\w/:.-])((?:infra|scripts|docs|tests|shared|\.github)/[\w./-]+)", text)
-    }
+    path = r"(?<![\w/:.-])((?:infra|scripts|docs|tests|shared|\.github)/[\w./-]+)"
+    named = {found.rstrip(".,;") for found in re.findall(path, CODE)}
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 
     assert {"infra/bicep/env/prod.bicepparam", "scripts/publish.sh", ".github/workflows/deploy.yml"} <= named
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
     assert all(os.access(ROOT / path, os.X_OK) for path in named if path.endswith(".sh"))
+    assert set(re.findall(r"\bmake ([a-z-]+)", CODE)) <= set(targets)
 
 
 def test_all_parameters_are_described_and_no_others(bicep: Bicep) -> None:
@@ -57,29 +56,23 @@ def test_all_parts_of_a_parameter_are_named(
 
 
 def test_variables_are_read_by_something() -> None:
-    """The page has exactly the variables that parameter files read and workflows set."""
+    """The page has the variables that files read and workflows set; the command for production sets its own."""
     files = [*INFRA.rglob("*.bicepparam"), *(ROOT / ".github/workflows").glob("*.yml"), ROOT / "azure.yaml"]
     # BROKER_URL is an output of the template, which hooks of azd read.
     used = {name for path in files for name in _VARIABLE.findall(path.read_text("utf-8"))} - {"BROKER_URL"}
-
-    assert set(_VARIABLE.findall(PAGE)) == used
-
-
-def test_a_deployment_by_hand_sets_every_variable() -> None:
-    """The command for production sets each variable that its parameter file reads."""
     [block] = [block for block in BLOCKS if "prod.bicepparam" in block]
     parameters = (INFRA / "env/prod.bicepparam").read_text("utf-8")
 
+    assert set(_VARIABLE.findall(PAGE)) == used
     assert set(_VARIABLE.findall(block)) == set(re.findall(r"readEnvironmentVariable\('(\w+)'", parameters))
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if "-m scripts." in line])
 def test_commands_have_the_options_that_are_shown(command: str) -> None:
     """Our own commands accept the options on the page."""
-    found = re.search(r"-m (scripts\.\w+)", command)
-    assert found is not None
+    [module] = re.findall(r"-m (scripts\.\w+)", command)
     shown = subprocess.run(  # noqa: S603 - this Python.
-        [sys.executable, "-m", found[1], "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
 
     assert [option for option in re.findall(r"(--\w[\w-]*)", command) if option not in shown] == []
@@ -87,11 +80,11 @@ def test_commands_have_the_options_that_are_shown(command: str) -> None:
 
 def test_outputs_have_the_names_on_the_page(templates: Mapping[str, Compiled]) -> None:
     """The page uses outputs of the main template."""
-    definitions = templates["main.bicep"].template["definitions"]
+    main = templates["main.bicep"].template
+    names = {"resourceGroup", "functionAppName", "hostName"}
 
-    assert set(definitions["stampType"]["properties"]) >= {"resourceGroup", "functionAppName", "hostName"}
-    assert all(f"`{name}`" in PAGE for name in ("resourceGroup", "functionAppName", "hostName"))
-    assert "stamps" in templates["main.bicep"].template["outputs"]
+    assert names <= set(main["definitions"]["stampType"]["properties"]) & set(IN_LINE)
+    assert "stamps" in main["outputs"]
 
 
 def test_parameters_and_resource_groups_in_commands_exist(
@@ -100,42 +93,36 @@ def test_parameters_and_resource_groups_in_commands_exist(
     """A command for the bootstrap template sets all its parameters, and names of resource groups are right."""
     bootstrap = next(line for line in COMMANDS if "bootstrap/main.bicep" in line)
     given = re.findall(r"(\w+)=\S+", bootstrap[bootstrap.index("--parameters") :])
-    groups = {group for text in COMMANDS for group in re.findall(r"\brg-[\w-]+", text)}
+    groups = set(re.findall(r"\brg-[\w-]+", "\n".join(COMMANDS)))
 
     given += re.findall(r"(\w+)='", " ".join(IN_LINE))
     assert set(given) == set(bicep.parameters(INFRA / "bootstrap/main.bicep"))
     assert "rg-liveness-dev-weu" in groups
-    assert {group.replace("CODE", "weu") for group in groups} <= _names(snapshots, _GROUP)
+    assert _with_code(groups) <= _names(snapshots, "Microsoft.Resources/resourceGroups")
 
 
-def test_the_names_to_delete_are_the_names_of_the_deployment(snapshots: Mapping[str, Snapshot]) -> None:
+@pytest.mark.parametrize(
+    ("option", "kind"),
+    [
+        ("profile", "profiles"),
+        ("endpoint", "profiles/afdEndpoints"),
+        ("route", "profiles/afdEndpoints/routes"),
+        ("origin-group", "profiles/originGroups"),
+        ("origin", "profiles/originGroups/origins"),
+    ],
+)
+def test_the_names_to_delete_are_the_names_of_the_deployment(
+    snapshots: Mapping[str, Snapshot], option: str, kind: str
+) -> None:
     """The commands that delete a region name the resources that were created for it."""
-    kinds = {
-        "--profile-name": "Microsoft.Cdn/profiles",
-        "--endpoint-name": "Microsoft.Cdn/profiles/afdEndpoints",
-        "--route-name": "Microsoft.Cdn/profiles/afdEndpoints/routes",
-        "--origin-group-name": "Microsoft.Cdn/profiles/originGroups",
-        "--origin-name": "Microsoft.Cdn/profiles/originGroups/origins",
-    }
-    given = [
-        (option, name.replace("CODE", "weu"))
-        for command in COMMANDS
-        for option, name in re.findall(
-            r"(--(?:profile|endpoint|route|origin-group|origin)-name) (\S+)", command
-        )
-    ]
+    given = set(re.findall(rf"--{option}-name (\S+)", "\n".join(COMMANDS)))
 
-    assert {option for option, _ in given} == set(kinds)
-    assert [(option, name) for option, name in given if name not in _names(snapshots, kinds[option])] == []
+    assert given
+    assert _with_code(given) <= _names(snapshots, f"Microsoft.Cdn/{kind}")
 
 
-def test_targets_of_make_exist() -> None:
-    """Each target of `make` on the page exists."""
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
-
-    assert {
-        target for text in (*IN_LINE, *COMMANDS) for target in re.findall(r"\bmake ([a-z-]+)", text)
-    } <= set(targets)
+def _with_code(names: set[str]) -> set[str]:
+    return {name.replace("CODE", "weu") for name in names}
 
 
 def _names(snapshots: Mapping[str, Snapshot], kind: str) -> set[str]:
