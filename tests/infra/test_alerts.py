@@ -36,7 +36,7 @@ def _logged_fields() -> set[str]:
 
 
 # What a query names: how it is found, what exists, and one that must be found.
-NAMES = {
+NAMES: dict[str, tuple[str, set[str], str]] = {
     "event": (
         r"(?:Event\.event\)|\bName) (?:==|in)",
         set(logged_events()),
@@ -44,7 +44,7 @@ NAMES = {
     ),
     "code": (
         r"(?:Code in|Event\.code\) ==)",
-        {getattr(kind, "code", None) for kind in vars(errors).values()},
+        {str(getattr(kind, "code", None)) for kind in vars(errors).values()},
         "KeyUnavailable",
     ),
     "error": (r"Event\.error\) ==", {EventsUnavailable.__name__}, "EventsUnavailable"),

@@ -43,40 +43,28 @@ _AT_DEPLOYMENT = {
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_the_app_settings_are_the_ones_that_the_app_reads(
-    snapshots: Mapping[str, Snapshot], environment: str
-) -> None:
-    """Each setting of `shared/settings.py` is deployed, or in `NOT_DEPLOYED` with a reason."""
-    names = {setting.name for setting in SETTINGS}
-    expected = READ_BY_THE_HOST | names - set(NOT_DEPLOYED)
-
-    assert set(NOT_DEPLOYED) <= names
-    for settings in _deployed(snapshots[environment]):
-        assert set(settings) == expected, (
-            "modules/function-app.bicep must set what shared/settings.py reads; "
-            "NOT_DEPLOYED has the exceptions, each with its reason"
-        )
-
-
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_the_app_starts_with_the_deployed_settings(
     snapshots: Mapping[str, Snapshot], environment: str
 ) -> None:
-    """The app accepts the values, each by itself and all together."""
-    for deployed in _deployed(snapshots[environment]):
+    """Each setting of `shared/settings.py` is deployed, or in `NOT_DEPLOYED` with a reason.
+
+    The app accepts the values. A setting that dev does not choose has the same default in Bicep and in the app.
+    """
+    names = {setting.name for setting in SETTINGS}
+    chosen = {"auth_token_ttl_max_seconds", "client_auth", "client_address"}
+    assert set(NOT_DEPLOYED) <= names
+    for resource in snapshots[environment].find(rules.SETTINGS):
+        deployed = resource["properties"]
         settings = Settings.from_mapping(_resolved(deployed))
 
+        assert set(deployed) == READ_BY_THE_HOST | names - set(NOT_DEPLOYED), (
+            "modules/function-app.bicep must set what shared/settings.py reads; "
+            "NOT_DEPLOYED has the exceptions, each with its reason"
+        )
         assert settings.in_azure
         assert settings.endpoint == custom_endpoint(_AT_DEPLOYMENT["face-"])
-
-
-def test_defaults_are_those_of_the_app(snapshots: Mapping[str, Snapshot]) -> None:
-    """A setting that an environment does not choose has the same default in Bicep and in the app."""
-    chosen = {"auth_token_ttl_max_seconds", "client_auth", "client_address"}
-    for deployed in _deployed(snapshots["dev"]):
-        settings = Settings.from_mapping(_resolved(deployed))
         for setting in SETTINGS:
-            if setting.default is not None and setting.field not in chosen:
+            if environment == "dev" and setting.default is not None and setting.field not in chosen:
                 assert getattr(settings, setting.field) == setting.default, setting.name
 
 
@@ -91,10 +79,6 @@ def test_values_that_parameters_allow_are_accepted_by_the_app(templates: Mapping
         for value in (kind.get("minValue"), kind.get("maxValue"), *kind.get("allowedValues", ())):
             if value is not None:
                 parse[setting](str(value))
-
-
-def _deployed(snapshot: Snapshot) -> list[Mapping[str, str]]:
-    return [resource["properties"] for resource in snapshot.find(rules.SETTINGS)]
 
 
 def _resolved(settings: Mapping[str, str]) -> dict[str, str]:

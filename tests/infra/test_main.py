@@ -94,11 +94,8 @@ def test_bad_name_or_unknown_region_is_refused(
 
 def test_a_region_that_is_alone_is_not_probed(bicep: Bicep, tmp_path: Path, switched: Snapshot) -> None:
     """With one origin Front Door ignores probes. A deployment of one region out of two still has two origins."""
-    [probed] = rules_for(
-        f"{rules.ORIGIN_GROUP}:all-regions",
-        ("healthProbeSettings.probePath", "/api/health", ""),
-        shared=True,
-    )
+    probe = ("healthProbeSettings.probePath", "/api/health", "")
+    [probed] = rules_for(f"{rules.ORIGIN_GROUP}:all-regions", probe, shared=True)
     alone = snapshot_with(bicep, re.sub(r"  \{ name: 'eastus'.+\n", "", SWITCHED), tmp_path)
 
     assert probed.broken(switched) == []
