@@ -41,15 +41,14 @@ class Broker:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.token:
             sent["Authorization"] = f"Bearer {self.token}"
-        content = None
         if body is not None:
             sent["Content-Type"] = "application/json"
-            content = json.dumps(body).encode()
+        content = None if body is None else json.dumps(body).encode()
         try:
             connection.request(method, path, content, sent)
             response = connection.getresponse()
-            fields = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, fields, _json_object(response.read()))
+            received = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, received, _json_object(response.read()))
         except (OSError, http.client.HTTPException) as error:
             raise CommandFailed(f"{method} {self.url}{path}: nothing answers ({error})") from error
         finally:

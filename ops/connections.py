@@ -2,11 +2,11 @@
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from ops.azure_cli import AskFailed, AzureCli
 from ops.credentials import EVENT_GRID, STORAGE, OperatorCredential, open_credential
@@ -23,6 +23,7 @@ from shared.storage.port import SearchableStore
 _OPTIONS: Final = ("storage_account", "event_grid_topic_endpoint", "events_file")
 _USED: Final = (*_OPTIONS, "storage_connection", "azure_client_id")
 _DEADLINE_SECONDS: Final = 10.0
+_Opened = TypeVar("_Opened", SearchableStore, MessageQueue, PoisonQueue)
 
 
 class Connections:
@@ -36,27 +37,23 @@ class Connections:
 
     async def store(self) -> SearchableStore:
         """Open the tables; raises `CommandFailed` without a token."""
-        account = replace(await self._account(), create_missing=self._settings.storage_account is None)
-        with _connection_string_checked():
-            store = account.open_tables(deadline=_DEADLINE_SECONDS)
-        self._resources.push_async_callback(store.aclose)
-        return store
+        local = self._settings.storage_account is None
+        return await self._open(
+            lambda account: replace(account, create_missing=local).open_tables(deadline=_DEADLINE_SECONDS)
+        )
 
     async def results(self) -> MessageQueue:
         """Open the queue of `collect_result`; raises `CommandFailed` without a token."""
-        account = await self._account()
-        with _connection_string_checked():
-            queue = account.open_queue(RESULTS_QUEUE, deadline=_DEADLINE_SECONDS)
-        self._resources.push_async_callback(queue.aclose)
-        return queue
+        # It is never created: a typo in the account's name would lose the message.
+        return await self._open(lambda account: account.open_queue(RESULTS_QUEUE, deadline=_DEADLINE_SECONDS))
 
     async def poison(self) -> PoisonQueue:
         """Open the poison queue; raises `CommandFailed` without a token."""
-        account = await self._account()
-        with _connection_string_checked():
-            client = account.queue_client(POISON_QUEUE, encoded=False, deadline=_DEADLINE_SECONDS)
-        self._resources.push_async_callback(client.close)
-        return PoisonQueue(client)
+        return await self._open(
+            lambda account: PoisonQueue(
+                account.queue_client(POISON_QUEUE, encoded=False, deadline=_DEADLINE_SECONDS)
+            )
+        )
 
     async def publisher(self) -> Publisher:
         """Open the topic or the file for events; raises `CommandFailed` without a token."""
@@ -71,12 +68,21 @@ class Connections:
         """Close everything, the last opened first."""
         await self._resources.aclose()
 
-    async def _account(self) -> StorageAccount:
-        if self._settings.storage_account is not None:
-            return StorageAccount.named(self._settings.storage_account, await self._login(STORAGE))
+    async def _open(self, opener: Callable[[StorageAccount], _Opened]) -> _Opened:
         connection = self._settings.storage_connection
-        # A command never creates a queue: a typo in the account's name would lose the message.
-        return StorageAccount(connection_string=connection.reveal() if connection else "")
+        if self._settings.storage_account is not None:
+            account = StorageAccount.named(self._settings.storage_account, await self._login(STORAGE))
+        else:
+            account = StorageAccount(connection_string=connection.reveal() if connection else "")
+        try:
+            opened = opener(account)
+        except ValueError:
+            # The SDK's text may quote a key.
+            raise UsageError(
+                "AzureWebJobsStorage: this connection string lacks an endpoint or a key"
+            ) from None
+        self._resources.push_async_callback(opened.aclose)
+        return opened
 
     async def _login(self, scope: str) -> OperatorCredential:
         if self._credential is None:
@@ -148,12 +154,3 @@ def _target(settings: Settings) -> str:
     except AskFailed:
         region = "unknown"
     return f"storage account {settings.storage_account}, region {region}"
-
-
-@contextmanager
-def _connection_string_checked() -> Iterator[None]:
-    """Turn the SDK's `ValueError` about a connection string, which may quote a key, into a `UsageError`."""
-    try:
-        yield
-    except ValueError:
-        raise UsageError("AzureWebJobsStorage: this connection string lacks an endpoint or a key") from None

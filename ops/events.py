@@ -14,7 +14,7 @@ from shared.clock import Clock, system_clock
 from shared.errors import Failed
 from shared.events.cloud_event import event_of
 from shared.events.publisher import Publisher
-from shared.sessions.store import Sessions, Stored, from_entity, retention_days_of
+from shared.sessions.store import Sessions, from_entity, retention_days_of
 from shared.storage.port import Entity, SearchableStore, Table
 
 _BATCH_SIZE: Final = 16
@@ -34,11 +34,10 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
 
 
 def _require_selection(arguments: argparse.Namespace) -> None:
-    by_range = arguments.start is not None and arguments.end is not None
-    any_end = arguments.start is not None or arguments.end is not None
-    if bool(arguments.session) == by_range or (arguments.session and any_end):
+    given = [arguments.session is not None, arguments.start is not None, arguments.end is not None]
+    if given not in ([True, False, False], [False, True, True]):
         raise UsageError("expected either --session, or --from and --to")
-    if by_range and arguments.start >= arguments.end:
+    if arguments.session is None and arguments.start >= arguments.end:
         raise UsageError("expected --from to be before --to")
 
 
@@ -60,7 +59,7 @@ class Republication:
         if not record.final:
             raise CommandFailed(f"session {session_id}: no event yet, its status is {record.status.value}")
         await self._try(entity)
-        self._summarize("")
+        self._summarize()
 
     async def of_range(self, start: int, end: int) -> None:
         """Publish the events whose `time` is at least `start` and before `end`, in unix milliseconds.
@@ -68,17 +67,16 @@ class Republication:
         Tries all and then raises `CommandFailed` if some failed. Stops where a whole batch fails: each may take ten
         seconds. The same range may be given again.
         """
-        stopped = ""
         with explained("the sessions", TABLE_READER):
             async for batch in _batches(self.store.between(Table.SESSIONS, "completed_at", start, end)):
                 failed_before = self.failed
                 await asyncio.gather(*(self._try(entity) for entity in batch))
                 if self.failed - failed_before == _BATCH_SIZE:
-                    stopped = "; stopped, because a whole batch failed"
-                    break
-        self._summarize(stopped)
+                    # It raises, which ends the run.
+                    self._summarize("; stopped, because a whole batch failed")
+        self._summarize()
 
-    def _summarize(self, stopped: str) -> None:
+    def _summarize(self, stopped: str = "") -> None:
         verb = "would be published" if self.publisher is None else "published"
         self.output.summary(f"{counted(self.published, 'event')} {verb}, {self.first} for the first time")
         if self.failed:
@@ -89,17 +87,20 @@ class Republication:
             await self._publish(entity)
         except (Failed, CommandFailed) as fault:
             self.failed += 1
-            why = str(fault)
-            notify(f"session {entity.key}: {why}")
+            notify(f"session {entity.key}: {fault}")
             if self.output.as_json:
-                self.output.result("", sessionId=entity.key, outcome="failed", why=why)
+                self.output.result("", sessionId=entity.key, outcome="failed", why=str(fault))
 
     async def _publish(self, entity: Entity) -> None:
         stored = from_entity(entity)
         record, event = stored.record, event_of(stored.record)
         if self.publisher:
             await self.publisher.publish(event)
-            await self._mark(entity, stored)
+            # Nothing is written a second time. The row tells the app's retention.
+            with explained("the event was published, but its record could not be marked", TABLE_WRITER):
+                await Sessions(self.store, retention_days_of(entity)).change(
+                    stored, lambda record: record.as_published(self.clock())
+                )
         outcome = "dry-run" if self.publisher is None else "published"
         first = record.published_at is None
         self.published += 1
@@ -114,13 +115,6 @@ class Republication:
             time=event["time"],
             first=first,
         )
-
-    async def _mark(self, entity: Entity, stored: Stored) -> None:
-        """Record that the event was published; nothing is written a second time. The row tells the app's retention."""
-        with explained("the event was published, but its record could not be marked", TABLE_WRITER):
-            await Sessions(self.store, retention_days_of(entity)).change(
-                stored, lambda record: record.as_published(self.clock())
-            )
 
 
 async def _batches(entities: AsyncIterator[Entity]) -> AsyncIterator[list[Entity]]:

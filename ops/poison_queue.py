@@ -90,6 +90,10 @@ class PoisonQueue:
                 with suppress(Exception):
                     await self._client.update_message(message.id, message.pop_receipt, visibility_timeout=0)
 
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
     async def _remove(self, message: "QueueMessage") -> None:
         try:
             await self._client.delete_message(message.id, message.pop_receipt)

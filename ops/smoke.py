@@ -41,7 +41,7 @@ def wait_for_health(
                 f"health: {problem}. See the app's log stream: a failed start names the setting."
             )
         sleep(_PAUSE_SECONDS)
-    _passed(output, "health: the app has started")
+    output.result("passed   health: the app has started")
 
 
 def check_session(broker: Broker, output: Output, *, anonymous: bool) -> None:
@@ -50,12 +50,11 @@ def check_session(broker: Broker, output: Output, *, anonymous: bool) -> None:
         output.result("skipped  unauthenticated create: the broker does not authenticate callers")
     else:
         _expect(_create(replace(broker, token=None)), HTTPStatus.UNAUTHORIZED, "unauthenticated create")
-        _passed(output, "unauthenticated create: refused")
-
+        output.result("passed   unauthenticated create: refused")
     session = _expect(_create(broker), HTTPStatus.OK, "create").body
     result = urlsplit(session["resultUrl"])
     region = replace(broker, url=f"{result.scheme}://{result.netloc}")
-    _passed(output, f"create: a session at {result.netloc}")
+    output.result(f"passed   create: a session at {result.netloc}")
 
     def call(method: str, token: str) -> Answer:
         return region.call(method, result.path, X_Session_Token=token)
@@ -64,23 +63,19 @@ def check_session(broker: Broker, output: Output, *, anonymous: bool) -> None:
     status = _expect(call("GET", token), HTTPStatus.OK, "read").body.get("status")
     if status != "NotStarted":
         raise CommandFailed(f"read: the status of a new session is {status}")
-    _passed(output, "read: not started")
+    output.result("passed   read: not started")
     _expect(call("GET", token[::-1]), HTTPStatus.NOT_FOUND, "read with another token")
-    _passed(output, "read with another token: not found")
+    output.result("passed   read with another token: not found")
     _expect(call("DELETE", token), HTTPStatus.NO_CONTENT, "revoke")
     _expect(call("GET", token), HTTPStatus.NOT_FOUND, "read after revoking")
-    _passed(output, "revoke: the session is gone")
+    output.result("passed   revoke: the session is gone")
 
 
 def check_ready(broker: Broker, key: str, output: Output) -> None:
     """Check each dependency; raises `CommandFailed` with those that fail."""
     if findings := list(broker_findings(broker, key)):
         raise CommandFailed("; ".join(f"{finding.what}: {finding.advice}" for finding in findings))
-    _passed(output, "ready: all dependencies answer")
-
-
-def _passed(output: Output, what: str) -> None:
-    output.result(f"passed   {what}")
+    output.result("passed   ready: all dependencies answer")
 
 
 def _create(broker: Broker) -> Answer:

@@ -18,7 +18,7 @@ import pytest
 from azure.functions.decorators.function_app import FunctionBuilder
 
 from shared.settings import SETTINGS
-from tests.architecture.source_tree import deployed_modules
+from tests.architecture.source_tree import FUNCTION_PACKAGES, ROOT, deployed_modules
 
 MODULES = deployed_modules()
 CONSTANTS = (
@@ -98,6 +98,17 @@ def _changed(node: ast.AST) -> str | None:
         case ast.Subscript(value=ast.Name(id=name), ctx=ast.Store() | ast.Del()):
             return name
     return None
+
+
+def test_packages_only_pass_their_blueprint_on() -> None:
+    """The host would miss a function in an `__init__.py`, or in a package without a trigger or a registration."""
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    registered = ast.unparse(MODULES["function_app"])
+
+    assert packages == {*FUNCTION_PACKAGES, "benchmarks", "local", "ops", "shared"}
+    for name in FUNCTION_PACKAGES:
+        assert [type(node) for node in MODULES[name].body] == [ast.Expr, ast.ImportFrom, ast.Assign], name
+        assert f"app.register_functions({name}_bp)" in registered
 
 
 STATE = """
