@@ -68,15 +68,12 @@ class FakePoisonQueue(PoisonQueue):
         return message.message_id
 
     async def count(self) -> int:
-        """Return the number of messages."""
         return len(self.messages)
 
     async def peek(self, limit: int) -> list[PoisonMessage]:
-        """Return the first messages."""
         return self.messages[:limit]
 
     async def take_each(self, handle: Handle) -> None:
-        """Handle each message, and remove those that `handle` says."""
         for message in list(self.messages):
             if await handle(message):
                 self.messages.remove(message)

@@ -16,7 +16,6 @@ from tests.ops.shell import OPEN, TRACEPARENT, UNKNOWN, Shell, collect_message
 from tests.support.broker import environment
 from tests.support.fake_face import FakeFace
 from tests.support.publisher import FakePublisher
-from tests.support.time import FakeClock
 
 REAL = SessionResult(SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, digest="A" * 64)
 

@@ -17,29 +17,21 @@ from tests.ops.shell import add_az, run_beside, run_command
 from tests.support.broker import FUNCTION_KEY, Broker
 from tests.support.easy_auth import guarded
 
-ACCOUNT = Account(
-    "00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002", "deployer@example.com"
-)
+ACCOUNT = Account(f"{1:08}-0000-0000-0000-000000000000", f"{2:08}-0000", "deployer@example.com")
 
 
 def deleted_vault(name: str, *, protected: bool = True) -> Mapping[str, Any]:
     """Return a vault as the list of deleted ones shows it."""
-    return {
-        "name": name,
-        "properties": {
-            "location": "westeurope",
-            "purgeProtectionEnabled": protected or None,
-            "vaultId": f"/subscriptions/x/resourceGroups/a-group/providers/Microsoft.KeyVault/vaults/{name}",
-        },
-    }
+    vault = f"/subscriptions/x/resourceGroups/a-group/providers/Microsoft.KeyVault/vaults/{name}"
+    purge = {"purgeProtectionEnabled": protected or None}
+    return {"name": name, "properties": {"location": "westeurope", "vaultId": vault, **purge}}
 
 
-REGIONS = ("westeurope", "northeurope", "swedencentral")
 VAULT, FACE = "kv-weu-loabhfyl5emtk", "face-weu-loabhfyl5emtk"
 FREE = {"name": "x", "kind": "Face", "sku": {"name": "F0"}}
 FULL = {"name": {"value": "Face.S0"}, "currentValue": 10, "limit": 10}
 # The answers of a subscription without problems, by the first words of the question.
-GOOD: Mapping[str, Any] = {
+GOOD: dict[str, Any] = {
     "account show": {"id": ACCOUNT.subscription, "tenantId": ACCOUNT.tenant, "user": {"name": ACCOUNT.user}},
     "provider list": [
         {"namespace": f"Microsoft.{name}", "registrationState": "Registered"}
@@ -48,7 +40,7 @@ GOOD: Mapping[str, Any] = {
             *("ManagedIdentity", "Network", "OperationalInsights", "Resources", "Storage", "Web"),
         )
     ],
-    "functionapp list-flexconsumption-locations": [{"name": "West Europe"}, {"name": "northeurope"}],
+    "functionapp list-flex": [{"name": "West Europe"}, {"name": "northeurope"}],
     "cognitiveservices account list-skus": [{"name": "F0"}, {"name": "S0"}],
     "cognitiveservices account list-deleted": [],
     "cognitiveservices account list": [{"name": "another", "kind": "Face", "sku": {"name": "S0"}}],
@@ -63,10 +55,9 @@ GOOD: Mapping[str, Any] = {
 class FakeAzure(AzureCli):
     """An Azure CLI that answers by the longest prefix of the question that it knows, or raises the answer."""
 
-    def __init__(self, **changed: object) -> None:
+    def __init__(self, changed: Mapping[str, object]) -> None:
         super().__init__()
-        named = {question.replace("_", " "): answer for question, answer in changed.items()}
-        self.answers = {**GOOD, **named}
+        self.answers = {**GOOD, **changed}
 
     def ask(self, *arguments: str) -> Any:  # noqa: ANN401 - whatever JSON it answers.
         asked = " ".join(arguments)
@@ -81,85 +72,69 @@ def plan_for(environment: str) -> Plan:
     return Plan(Snapshot.load(INFRA / f"env/{environment}.snapshot.json").resources)
 
 
-def findings(**changed: object) -> list[Finding]:
+def findings(changed: Mapping[str, object], plan: Plan | None = None) -> list[Finding]:
     """Run the checks for dev, where Azure answers some questions differently."""
-    return run_checks(FakeAzure(**changed), ACCOUNT, plan_for("dev"))
+    return run_checks(FakeAzure(changed), ACCOUNT, plan or plan_for("dev"))
 
 
-def test_subscription_without_problems_has_no_findings() -> None:
-    """There is nothing to do."""
-    assert findings() == []
-
-
+ROLES, FACES = "role assignment list", "cognitiveservices account list"
+NAMES, VAULTS = "cognitiveservices account list-deleted", "keyvault list-deleted"
 DELETED, PURGEABLE = deleted_vault(VAULT), deleted_vault(VAULT, protected=False)
-CONTRIBUTOR, NO_F0 = {"roleDefinitionName": "Contributor"}, {"name": "S0"}
-# What Azure answers differently, the problem, and the advice.
-PROBLEMS = [
-    ("role assignment list", [CONTRIBUTOR], "may not assign roles", "Role Based"),
-    ("role assignment list", [], "may not create resources", "Contributor, Owner"),
-    ("provider list", [], "provider Microsoft.Web is NotRegistered", "az provider register --wait --name"),
-    ("functionapp list-flexconsumption-locations", [], "westeurope does not offer Flex", "choose one of"),
-    ("cognitiveservices account list-skus", [NO_F0], "does not offer Face F0", "faceLocation"),
-    ("cognitiveservices account list", [FREE], "tier F0, and x has it", "set faceSku to S0"),
-    ("keyvault list-deleted", [DELETED], "the deleted vault", "if resource group a-group exists; a new"),
-    ("keyvault list-deleted", [PURGEABLE], "the deleted vault", "keyvault purge"),
-    ("cognitiveservices account list-deleted", [{"name": FACE}], "the deleted Face account", "restoreFace"),
-    ("storage account show-usage", FULL, "quota for storage accounts is used up", "higher quota"),
-    ("cognitiveservices usage list", [FULL], "quota Face.S0 is used up in westeurope", "higher quota"),
+OURS, READER, CONTRIBUTOR = (
+    {"roleDefinitionName": name} for name in ("Deployer of ours", "Reader", "Contributor")
+)
+PROBLEM, NOTE = True, False
+# What Azure answers differently, the finding, and the advice.
+FINDINGS = [
+    (ROLES, [CONTRIBUTOR], PROBLEM, "may not assign roles", "Role Based"),
+    (ROLES, [READER], PROBLEM, "may not create resources", "Contributor, Owner"),
+    (ROLES, [OURS, READER], NOTE, "may assign roles only if Deployer of ours allows it", "else needs one"),
+    ("provider list", [], PROBLEM, "provider Microsoft.Web is NotRegistered", "az provider register --wait"),
+    ("functionapp list-flex", [], PROBLEM, "westeurope does not offer Flex", "choose one of"),
+    (f"{FACES}-skus", [{"name": "S0"}], PROBLEM, "does not offer Face F0", "faceLocation"),
+    (FACES, [FREE], PROBLEM, "tier F0, and x has it", "set faceSku to S0"),
+    (FACES, [], NOTE, "has no Face account yet", "create one in the portal"),
+    (VAULTS, [DELETED], PROBLEM, "the deleted vault", "if resource group a-group exists; a new"),
+    (VAULTS, [PURGEABLE], PROBLEM, "the deleted vault", "keyvault purge"),
+    (NAMES, [{"name": FACE}], PROBLEM, "the deleted Face account", "restoreFace"),
+    ("storage account show-usage", FULL, PROBLEM, "storage accounts is used up", "higher quota"),
+    ("cognitiveservices usage list", [FULL], PROBLEM, "Face.S0 is used up in westeurope", "higher quota"),
 ]
 
 
-@pytest.mark.parametrize(("question", "answer", "what", "advice"), PROBLEMS)
-def test_problem_blocks_and_has_advice(question: str, answer: object, what: str, advice: str) -> None:
-    """What would fail the deployment is named, with what to do."""
-    found = findings(**{question: answer})
+@pytest.mark.parametrize(("question", "answer", "blocking", "what", "advice"), FINDINGS)
+def test_problem_or_note_has_advice(
+    question: str, answer: object, blocking: bool, what: str, advice: str
+) -> None:
+    """What would fail the deployment blocks it; what cannot be known for sure is a note. There is nothing else."""
+    found = findings({question: answer})
 
-    assert any(one.blocking and what in one.what and advice in one.advice for one in found), found
-
-
-def test_subscription_without_a_face_account_gets_a_note() -> None:
-    """Nobody can ask whether the terms are accepted, so that this does not block."""
-    [finding] = findings(**{"cognitiveservices account list": []})
-
-    assert not finding.blocking
-    assert "create one in the portal" in finding.advice
-
-
-def test_custom_role_may_be_enough() -> None:
-    """It is not looked into, and does not block; a built-in role that is not enough does."""
-    held = [{"roleDefinitionName": "Deployer of ours"}, {"roleDefinitionName": "Reader"}]
-    custom, built_in = findings(role_assignment_list=held), findings(role_assignment_list=held[1:])
-
-    assert [finding.blocking for finding in custom] == [False, False]
-    assert all("only if Deployer of ours allows it" in finding.what for finding in custom)
-    assert [finding.blocking for finding in built_in] == [True, True]
+    assert any(what in one.what and advice in one.advice for one in found), found
+    assert all(one.blocking is blocking for one in found)
+    assert findings({}) == []
 
 
 @pytest.mark.parametrize("question", sorted(set(GOOD) - {"account show", "role definition list"}))
 def test_unanswered_question_is_a_note(question: str) -> None:
     """The other checks go on."""
-    found = findings(**{question: AskFailed("AuthorizationFailed")})
+    found = findings({question: AskFailed("AuthorizationFailed")})
 
     assert found
     assert all(not one.blocking and "AuthorizationFailed" in one.what for one in found)
 
 
-def test_isolated_regions_need_one_more_provider() -> None:
-    """The app's subnet is delegated to a provider that no resource of the plan belongs to."""
-    prod = plan_for("prod")
+def test_plan_says_what_the_checks_must_look_at() -> None:
+    """The subnet of an isolated app is delegated to a provider that no resource of the plan belongs to.
 
-    assert "Microsoft.App" in prod.providers
-    assert prod.regions == sorted(REGIONS)
-
-
-def test_deleted_face_account_that_is_restored_is_no_problem() -> None:
-    """The deployment takes its name over."""
-    plan = plan_for("dev")
-    for face in plan.faces:
+    A deployment that restores deleted Face accounts takes their names over.
+    """
+    dev, prod = plan_for("dev"), plan_for("prod")
+    for face in dev.faces:
         face["properties"]["restore"] = True
 
-    azure = FakeAzure(**{"cognitiveservices account list-deleted": [{"name": FACE}]})
-    assert run_checks(azure, ACCOUNT, plan) == []
+    assert findings({NAMES: [{"name": FACE}]}, dev) == []
+    assert ("Microsoft.App" in dev.providers, "Microsoft.App" in prod.providers) == (False, True)
+    assert prod.regions == ["northeurope", "swedencentral", "westeurope"]
 
 
 _AZ = """#!{python}
@@ -185,13 +160,13 @@ def test_findings_are_printed_with_what_to_do(
     snapshot, another = INFRA / "main.snapshot.json", "00000000-0000-0000-0000-000000000009"
     before = snapshot.read_bytes()
     vaults = Plan(Snapshot.load(snapshot).resources).of("Microsoft.KeyVault/vaults")
-    azure = FakeAzure(
-        account_show={**GOOD["account show"], "id": another},
-        provider_list=[],
-        keyvault_list_deleted=[deleted_vault(vault["name"]) for vault in vaults],
-    )
-    azure.answers["cognitiveservices account list"] = []
-    add_az(tmp_path, _AZ.format(python=sys.executable, answers=azure.answers))
+    answers = GOOD | {
+        "account show": {**GOOD["account show"], "id": another},
+        "provider list": [],
+        "keyvault list-deleted": [deleted_vault(vault["name"]) for vault in vaults],
+        "cognitiveservices account list": [],
+    }
+    add_az(tmp_path, _AZ.format(python=sys.executable, answers=answers))
 
     ended = run_command(capsys, ["preflight", "azd"], {"AZURE_SUBSCRIPTION_ID": another})
     monkeypatch.setenv("AZURE_ENV_NAME", "My-env")
