@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
+from shared.face.transport import LARGEST_BODY, TIMEOUTS, Transport
 
 from shared.errors import KeyUnavailable, UpstreamError, UpstreamFailure, UpstreamTimeout
 from shared.face.answers import UpstreamRequest, UpstreamResponse
-from shared.face.transport import LARGEST_BODY, TIMEOUTS, Transport
 from shared.http import IN_FLIGHT
 from tests.shared.face.doubles import KEY, plain_http_transport
 from tests.shared.face.fault_server import (
