@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import httpx
+from cachetools import LRUCache
 
 from shared.clock import Sleep
 from shared.errors import KeyUnavailable, UpstreamError, UpstreamFailure, UpstreamSessionGone, UpstreamTimeout
@@ -24,6 +24,8 @@ _logger = logging.getLogger(__name__)
 
 LARGEST_BODY = 64 * 1024
 """Bytes on the wire; a real response has a few kilobytes."""
+
+_URLS_REMEMBERED = 16
 
 _REQUEST_ID = re.compile(r"[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}")
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.2, 2.0
@@ -98,6 +100,8 @@ class FaceCalls:
         self._http = http
         # In the form of httpx, which omits the default port, because each URL is compared with it.
         self._base_url = str(httpx.URL(base_url)).removesuffix("/")
+        # Parsing takes a twentieth of a create's CPU time, and the URL of creates is always the same.
+        self._urls: LRUCache[str, httpx.URL] = LRUCache(_URLS_REMEMBERED)
         self._credential = credential
         self._budget = budget
         self._sleep = sleep
@@ -140,7 +144,7 @@ class FaceCalls:
             raise
 
     def _build(self, operation: Operation, secret: Secret) -> httpx.Request:
-        url, content = _url(self._base_url, operation.request.path), operation.request.json
+        url, content = self._url(operation.request.path), operation.request.json
         headers = _HEADERS | {"client-request-id": operation.request_id}
         if content is not None:
             headers["Content-Type"] = "application/json"
@@ -153,6 +157,17 @@ class FaceCalls:
             content=None if content is None else json.dumps(content).encode(),
             headers=headers | {self._credential.name: self._credential.prefix + secret.reveal()},
         )
+
+    def _url(self, path: str) -> httpx.URL:
+        if known := self._urls.get(path):
+            return known
+        # httpx resolves `..` and drops fragments. Only the intended URL may get a request with our key.
+        with suppress(httpx.InvalidURL):
+            url = httpx.URL(self._base_url + path)
+            if str(url) == self._base_url + path and url.raw_path == path.encode():
+                self._urls[path] = url
+                return url
+        raise UpstreamFailure("the URL is not the one that was meant", request_sent=False)
 
     async def _try(
         self, operation: Operation, attempt: int, request: httpx.Request
@@ -195,17 +210,6 @@ async def _read_body(response: httpx.Response) -> bytes | None:
         return b"".join([part async for part in response.aiter_raw()])
     except httpx.DecodingError:
         return None
-
-
-@lru_cache(maxsize=16)
-def _url(base_url: str, path: str) -> httpx.URL:
-    """Parse a URL; the one of creates is always the same, and parsing takes a twentieth of a create's CPU time."""
-    # httpx resolves `..` and drops fragments. Only the intended URL may get a request with our key.
-    with suppress(httpx.InvalidURL):
-        url = httpx.URL(base_url + path)
-        if str(url) == base_url + path and url.raw_path == path.encode():
-            return url
-    raise UpstreamFailure("the URL is not the one that was meant", request_sent=False)
 
 
 def next_wait(

@@ -25,7 +25,7 @@ class Part(BaseModel):
 
 Digest = Annotated[
     Annotated[str, Field(pattern="^[!-~]{1,128}$")] | None,
-    BeforeValidator(lambda digest: None if digest == "" else digest),
+    BeforeValidator(lambda value: None if value == "" else value),
 ]
 """What the phone's SDK and Face both compute of an attempt: 64 hexadecimal digits, as far as is published."""
 

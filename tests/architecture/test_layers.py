@@ -89,7 +89,7 @@ def test_imports_run_in_no_circle(imported: Imports) -> None:
         ("shared.settings", "shared.keys.cache"),
         ("shared.storage.memory", "shared.storage.tables.store.AzureTableStore"),
         ("shared.keys.cache", "shared.face.client.FaceClient"),
-        ("shared.web.requests", "shared.storage.memory"),
+        ("shared.web.responses", "shared.storage.memory"),
         ("shared.app", "create_session.body"),
         ("get_result.use_case", "create_session.body"),
     ],
