@@ -1,33 +1,55 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import ssl
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 
 from shared.errors import (
     KeyUnavailable,
     UpstreamError,
     UpstreamFailure,
+    UpstreamNotApproved,
     UpstreamThrottled,
     UpstreamTimeout,
     UpstreamUnauthorized,
 )
+from shared.face.answers import UpstreamRequest
 from shared.face.budget import Budget, Lane
-from shared.face.calls import PATIENCE, Patience, Trouble, next_wait
-from shared.face.model import Face
+from shared.face.calls import LARGEST_BODY, PATIENCE, FaceCalls, Operation, Patience, Trouble, next_wait
+from shared.face.model import Face, FaceCredential
+from shared.keys.secret import Secret
 from tests.shared.face.doubles import (
     CREATED,
     HANG,
+    KEY,
     NOT_FOUND,
     NOT_STARTED,
     REQUEST_ID,
     SESSION,
     SPEC,
-    FakeCredential,
+    FakeKeys,
     ScriptedFace,
     Step,
+    face_client,
+)
+from tests.shared.face.fault_server import (
+    Behaviour,
+    FaultServer,
+    answer,
+    answer_json,
+    close,
+    drip,
+    raw,
+    reset,
+    reset_after,
+    silent,
+    then_endless,
 )
 from tests.support.time import in_virtual_time
 
@@ -46,6 +68,7 @@ IN_26_SECONDS = (
     {"error": {"statusCode": 429, "message": "Rate limit is exceeded. Try again in 26 seconds."}},
 )
 OUT_OF_QUOTA = (403, {"error": {"message": "Out of call volume quota. Quota will be replenished in 2 days."}})
+NOT_APPROVED = (403, {"error": {"code": "UnsupportedFeature", "message": "Feature is not supported."}})
 UNSENT = httpx.ConnectError("no connection")
 
 AMBIGUOUS: dict[str, Step] = {
@@ -115,51 +138,63 @@ async def test_request_counts_as_sent_if_an_earlier_try_was() -> None:
 @each_call
 @in_virtual_time
 async def test_refused_key_is_renewed_and_the_call_repeated(call: str) -> None:
-    """After a 401 the credential is renewed once and the same request sent with the new key."""
-    credential = FakeCredential("old", "new")
+    """After a 401 the key is renewed once and the same request sent with the new one."""
+    keys = FakeKeys("old", "new")
     answers = {"create": CREATED_STEP, "result": (200, NOT_STARTED), "delete": GONE}
     server = ScriptedFace(DENIED, answers[call])
-    await CALLS[call](server.client(credential=credential))
+    await CALLS[call](server.client(keys=keys))
     assert [request.headers["ocp-apim-subscription-key"] for request in server.requests] == ["old", "new"]
     assert len({(request.method, request.url, request.content) for request in server.requests}) == 1
-    assert credential.refused == [{"Ocp-Apim-Subscription-Key": "old"}]
+    assert keys.refused == ["old"]
 
 
 @pytest.mark.parametrize(
-    ("step", "requests", "renewals"),
-    [(DENIED, 2, 1), ((403, {"error": {"code": "UnsupportedFeature"}}), 1, 0)],
+    ("keys", "step", "kind", "requests", "renewals"),
+    [
+        (FakeKeys("first", "second", "third"), DENIED, UpstreamUnauthorized, 2, 1),
+        (FakeKeys("the only one"), DENIED, UpstreamUnauthorized, 1, 1),
+        (FakeKeys("first", "second"), NOT_APPROVED, UpstreamNotApproved, 1, 0),
+    ],
+    ids=["another 401", "no newer key", "403"],
 )
 @in_virtual_time
-async def test_key_is_renewed_once_and_after_a_401_only(step: Step, requests: int, renewals: int) -> None:
-    """A second 401 is final; a key that is valid but not allowed (403) is not renewed."""
-    credential, server = FakeCredential("first", "second", "third"), ScriptedFace(step)
-    with pytest.raises(UpstreamUnauthorized):
-        await server.client(credential=credential).create(SPEC, REQUEST_ID)
-    assert (len(server.requests), len(credential.refused)) == (requests, renewals)
+async def test_key_is_renewed_once_and_after_a_401_only(
+    keys: FakeKeys, step: Step, kind: type[UpstreamError], requests: int, renewals: int
+) -> None:
+    """A second 401 is final, and so is one to the newest key; a valid key that is not allowed is not renewed."""
+    server = ScriptedFace(step)
+    with pytest.raises(kind) as failure:
+        await server.client(keys=keys).create(SPEC, REQUEST_ID)
+    assert failure.value.request_sent
+    assert (len(server.requests), len(keys.refused)) == (requests, renewals)
 
 
-class _NoCredential(FakeCredential):
-    async def headers(self) -> Mapping[str, str]:
+class _NoKey(FakeKeys):
+    async def get(self) -> Secret:
         raise KeyUnavailable("the vault is away")
 
 
-class _NoRenewal(FakeCredential):
-    async def renew(self, refused: Mapping[str, str]) -> bool:
+class _NoRenewal(FakeKeys):
+    async def refresh(self, refused: Secret) -> Secret:
         raise KeyUnavailable("the secret is gone")
 
 
+UNSENDABLE = [f"{KEY}\n", f"{KEY}\r\nX-Injected: 1", f" {KEY}", f"{KEY} ", f"{KEY}\0", f"{KEY}\u00fc", ""]
+
+
 @pytest.mark.parametrize(
-    ("credential", "sent"),
-    [(_NoCredential(), False), (FakeCredential("not a header\n"), False), (_NoRenewal(), True)],
-    ids=["no key", "a key that cannot be sent", "no newer key after a 401"],
+    ("keys", "sent"),
+    [(_NoKey(), False), (_NoRenewal(), True), *((FakeKeys(key), False) for key in UNSENDABLE)],
+    ids=["no key", "no newer key after a 401", *map(ascii, UNSENDABLE)],
 )
 @in_virtual_time
-async def test_missing_key_says_whether_a_request_was_sent(credential: FakeCredential, sent: bool) -> None:
-    """Without a key nothing is sent; a request with the old key was sent, whatever became of it."""
+async def test_missing_key_says_whether_a_request_was_sent(keys: FakeKeys, sent: bool) -> None:
+    """With a key that no header can carry nothing is sent and charged, and no error text quotes it."""
     server = ScriptedFace(DENIED)
     with pytest.raises(KeyUnavailable) as unavailable:
-        await server.client(credential=credential).create(SPEC, REQUEST_ID)
+        await server.client(keys=keys).create(SPEC, REQUEST_ID)
     assert unavailable.value.request_sent == bool(server.requests) == sent
+    assert KEY not in "".join(traceback.format_exception(unavailable.value))
 
 
 @in_virtual_time
@@ -226,16 +261,16 @@ async def test_silent_face_costs_no_more_than_the_deadline(call: str, requests: 
 
 
 @in_virtual_time
-async def test_deadline_holds_for_the_credential_too() -> None:
-    """A credential that does not come ends the call at its deadline, with nothing sent."""
+async def test_deadline_holds_for_the_key_too() -> None:
+    """A key that does not come ends the call at its deadline, with nothing sent."""
 
-    class _Stuck(FakeCredential):
-        async def headers(self) -> Mapping[str, str]:
+    class _Stuck(FakeKeys):
+        async def get(self) -> Secret:
             await asyncio.Event().wait()
-            return {}
+            return await super().get()
 
     with pytest.raises(UpstreamTimeout) as failure:
-        await ScriptedFace(HANG).client(credential=_Stuck()).create(SPEC, REQUEST_ID)
+        await ScriptedFace(HANG).client(keys=_Stuck()).create(SPEC, REQUEST_ID)
     assert not failure.value.request_sent
     assert asyncio.get_running_loop().time() == pytest.approx(8.0)
 
@@ -339,3 +374,176 @@ def test_wait_that_leaves_no_time_for_a_try_is_not_started(retry_after: float, r
     with pytest.raises(UpstreamThrottled) as raised:
         wait(trouble, repeatable=True, remaining=remaining)
     assert raised.value.retry_after == retry_after
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+BROKEN_ANSWERS = {
+    "reset": reset,
+    "closed": close,
+    "reset after the status line": reset_after(b"HTTP/1.1 200 OK\r\n"),
+    "reset in the body": reset_after(OK + b'Content-Length: 50\r\n\r\n{"sess'),
+    "half a head": raw(b"HTTP/1.1 200 OK\r\nContent-Ty"),
+    "half a body": raw(OK + b'Content-Length: 50\r\n\r\n{"sess'),
+    "half a chunk": raw(OK + b'Transfer-Encoding: chunked\r\n\r\n50\r\n{"sess'),
+    "bad chunk size": raw(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
+    "bad content length": raw(OK + b"Content-Length: -5\r\n\r\n{}"),
+    "two content lengths": raw(OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
+    "compressed chunks": raw(OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+    "no http": raw(b"SSH-2.0-OpenSSH_9.2\r\n"),
+    "http 2": raw(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" * 4),
+    "bytes": raw(bytes(range(256)) * 8),
+    "endless head": then_endless(b"HTTP/1.1 200 OK\r\n", b"X-Filler: " + b"x" * 1000 + b"\r\n"),
+    "compressed": answer(200, b"{}", {"Content-Encoding": "gzip"}),
+    "one byte too many": answer(200, b" " * (LARGEST_BODY + 1)),
+    "endless": then_endless(OK + b"\r\n", b" " * 60_000),
+    "redirect": answer(307, b"", {"Location": "http://x:port/"}),
+}
+
+
+@pytest.mark.parametrize("behaviour", BROKEN_ANSWERS.values(), ids=BROKEN_ANSWERS)
+async def test_broken_answer_is_an_ambiguous_failure(behaviour: Behaviour) -> None:
+    """Once a create has left, a broken answer leaves open what became of it: it is not sent again."""
+    async with FaultServer(behaviour) as server, face_client(server.url) as face:
+        with pytest.raises(UpstreamFailure) as failure:
+            await face.create(SPEC, REQUEST_ID)
+    assert failure.value.request_sent
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        silent,
+        drip(b"HTTP/1.1 200 OK\r\n" * 100, 0.05),
+        drip(OK + b"Content-Length: 1000\r\n\r\n" + b" " * 1000, 0.01),
+        then_endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+    ids=["silent", "dripping head", "dripping body", "endless provisional answers"],
+)
+async def test_slow_answer_is_cut_at_the_time_of_a_try(
+    behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time is for all of the answer, however often a byte of it comes."""
+    monkeypatch.setitem(PATIENCE, Lane.CREATE, Patience(total=5.0, per_try=0.3))
+    async with FaultServer(behaviour) as server, face_client(server.url) as face:
+        with pytest.raises(UpstreamTimeout) as failure:
+            await face.create(SPEC, REQUEST_ID)
+    assert failure.value.request_sent
+
+
+async def test_largest_answer_is_read_whole() -> None:
+    """An answer of just the size allowed is read."""
+    body = json.dumps(CREATED).encode().ljust(LARGEST_BODY)
+    async with FaultServer(answer(200, body)) as server, face_client(server.url) as face:
+        assert (await face.create(SPEC, REQUEST_ID)).session_id == SESSION
+
+
+async def test_request_has_the_header_fields_of_its_content() -> None:
+    """Nothing is offered but plain JSON, and a request without content names no type."""
+    answers = (answer_json(200, CREATED), answer_json(200, NOT_STARTED))
+    async with FaultServer(*answers) as server, face_client(server.url) as face:
+        await face.create(SPEC, REQUEST_ID)
+        await face.result(SESSION, REQUEST_ID)
+    create, result = server.received
+    fields = {
+        "host": server.url.removeprefix("http://"),
+        "user-agent": "face-liveness-broker",
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "client-request-id": REQUEST_ID,
+        "ocp-apim-subscription-key": KEY,
+    }
+    assert result.headers == fields
+    content = {"content-type": "application/json", "content-length": str(len(create.body))}
+    assert create.headers == fields | content
+
+
+async def test_only_a_server_with_a_trusted_certificate_gets_the_request() -> None:
+    """Nothing is sent to a server that cannot prove who it is."""
+    authority = trustme.CA()
+    tls, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    authority.configure_trust(trusting)
+    async with FaultServer(answer_json(200, CREATED), tls=tls) as server:
+        async with face_client(server.url) as distrusting:
+            with pytest.raises(UpstreamFailure) as failure:
+                await distrusting.create(SPEC, REQUEST_ID)
+        assert (failure.value.request_sent, server.received) == (False, [])
+        async with face_client(server.url, ssl_context=trusting) as face:
+            await face.create(SPEC, REQUEST_ID)
+
+
+async def test_proxy_and_password_of_the_environment_are_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither a proxy nor a password file that the environment names gets to see a request."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password canary")
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with FaultServer(answer(200)) as proxy, FaultServer(answer_json(200, CREATED)) as server:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        async with face_client(server.url) as face:
+            await face.create(SPEC, REQUEST_ID)
+    assert proxy.connections == 0
+    assert "authorization" not in server.received[0].headers
+
+
+def _all_kinds(kind: type[httpx.RequestError]) -> Iterator[type[httpx.RequestError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _all_kinds(below)
+
+
+NOT_SENT = {httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol}
+
+
+@pytest.mark.parametrize("kind", list(_all_kinds(httpx.RequestError)))
+@in_virtual_time
+async def test_every_error_of_httpx_becomes_ours(kind: type[httpx.RequestError]) -> None:
+    """No kind of error of the HTTP library gets through, and only those before sending are certain."""
+    error = kind("canary text")
+    with pytest.raises(UpstreamError) as failure:
+        await ScriptedFace(error).client().create(SPEC, REQUEST_ID)
+    assert failure.value.__cause__ is error
+    assert failure.value.request_sent == (kind not in NOT_SENT)
+    assert isinstance(failure.value, UpstreamTimeout) == issubclass(kind, httpx.TimeoutException)
+    assert "canary" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/face/v1.2/detectLiveness-sessions/../../v1.0/largepersongroups",
+        "/face/..",
+        "/sessions/.",
+        "/sessions#fragment",
+        "/sessions two",
+        "/sessions/\u00fc",
+        "/sessions\r\nX-Injected: 1",
+        "/sessions\0",
+        "@127.0.0.1:1/",
+        ":1/sessions",
+        ".evil.example/sessions",
+        "",
+    ],
+)
+@in_virtual_time
+async def test_url_that_is_not_the_one_meant_is_not_requested(path: str) -> None:
+    """Whatever a URL library makes of a path: if that is not what was meant, nothing is sent."""
+    server, loop = ScriptedFace(CREATED_STEP), asyncio.get_running_loop()
+    calls = FaceCalls(
+        server,
+        "http://127.0.0.1",
+        FaceCredential(FakeKeys(), "key"),
+        Budget(10, monotonic=loop.time),
+        sleep=asyncio.sleep,
+        random=lambda: 1.0,
+    )
+    with pytest.raises(UpstreamFailure) as failure:
+        await calls.perform(Operation("result", UpstreamRequest("GET", path), REQUEST_ID, Lane.READ))
+    assert not failure.value.request_sent
+    assert not server.requests

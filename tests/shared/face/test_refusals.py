@@ -7,16 +7,18 @@ from hypothesis import strategies as st
 from shared.errors import (
     UpstreamError,
     UpstreamFailure,
+    UpstreamNotApproved,
     UpstreamQuotaExceeded,
     UpstreamSessionGone,
     UpstreamThrottled,
     UpstreamUnauthorized,
 )
-from shared.face.refusals import LONGEST_WAIT, refusal, waiting_time
+from shared.face.refusals import refusal, waiting_time
+from shared.text import LONGEST_RETRY_AFTER
 from tests.shared.face.doubles import NOT_FOUND, response
-from tests.shared.face.json_values import json_objects, unhurried
+from tests.shared.face.json_values import bodies, unhurried
 
-DAY = 86_400.0
+HOUR = LONGEST_RETRY_AFTER
 GATEWAY_429 = (
     "Requests to the Session DetectLiveness Operation under Face API (v1.2) have exceeded rate limit of your "
     "current Face F0 pricing tier. Please retry after 1 second. To increase your rate limit switch to a paid tier."
@@ -38,9 +40,11 @@ def error(code: str | None, message: str, **more: object) -> bytes:
         (400, error("InvalidRequestBody", "Incorrect request body provided."), UpstreamFailure, None),
         (401, error("401", DENIED), UpstreamUnauthorized, None),
         (401, b"", UpstreamUnauthorized, None),
-        (403, error("UnsupportedFeature", "Feature is not supported."), UpstreamUnauthorized, None),
-        (403, error(None, OUT_OF_QUOTA, statusCode=403), UpstreamQuotaExceeded, DAY),
-        (403, error(None, "Out of call volume quota.", statusCode=403), UpstreamQuotaExceeded, 3_600.0),
+        (403, error("UnsupportedFeature", "Feature is not supported."), UpstreamNotApproved, None),
+        (403, error("Forbidden", "The key may not do this."), UpstreamUnauthorized, None),
+        (401, error("UnsupportedFeature", "Not a 403."), UpstreamUnauthorized, None),
+        (403, error(None, OUT_OF_QUOTA, statusCode=403), UpstreamQuotaExceeded, HOUR),
+        (403, error(None, "Out of call volume quota.", statusCode=403), UpstreamQuotaExceeded, HOUR),
         (404, error("404", "Resource not found"), UpstreamFailure, None),
         (404, error("NotFound", "Session Id is not found."), UpstreamFailure, None),
         (404, error("sessionnotfound", "Session Id is not found."), UpstreamFailure, None),
@@ -69,10 +73,11 @@ def test_status_and_body_give_the_kind_of_failure(
     ("body", "headers"),
     [
         (json.dumps(NOT_FOUND).encode(), {}),
+        (b'{"error": null, "code": "SessionNotFound"}', {}),
         (b"", {"x-ms-error-code": "SessionNotFound"}),
         (error(None, "Session Id is not found.", statusCode=404), {"x-ms-error-code": "SessionNotFound"}),
     ],
-    ids=["in the body", "in the header", "in the header, body without a code"],
+    ids=["in the body", "in the gateway's shape", "in the header", "in the header, body without a code"],
 )
 def test_session_not_found_means_that_the_session_is_gone(body: bytes, headers: dict[str, str]) -> None:
     """Only the code SessionNotFound, from the body or the header, says that there is no such session."""
@@ -97,7 +102,6 @@ def test_code_of_the_body_counts_before_that_of_the_header() -> None:
         (b'{"error": "text"}', {}, ""),
         (b'{"error": null}', {}, ""),
         (b'["error"]', {}, ""),
-        (b"[" * 60_000, {}, ""),
         (b"\xff\xfe", {"x-ms-error-code": "a b"}, ""),
     ],
 )
@@ -123,12 +127,13 @@ def test_request_id_of_face_is_kept_for_a_support_case() -> None:
         ("Calls in 60 seconds are limited. Please retry after 3 seconds.", 3.0),
         ("Try again in 0 seconds.", 0.0),
         ("Try again in 2 minutes.", 120.0),
-        ("Quota will be replenished in 1 hour.", 3_600.0),
-        ("Quota will be replenished in 2 days.", DAY),
-        ("Quota will be replenished in 0.5 days.", DAY / 2),
-        ("Quota will be replenished in 2.12 days.", DAY),
+        ("Quota will be replenished in 1 hour.", HOUR),
+        ("Quota will be replenished in 0.5 hours.", HOUR / 2),
+        ("Quota will be replenished in 0.01 days.", 864.0),
+        ("Quota will be replenished in 2.12 days.", HOUR),
         ("Out of call volume quota. Quota will be replenished in 00:30:02.", 1_802.0),
-        ("Quota will be replenished in 3.02:00:00.", DAY),
+        ("Quota will be replenished in 3.00:00:01.", HOUR),
+        ("Quota will be replenished in 01:00:00.", HOUR),
         ("Try again in 99999999999999999999 seconds.", None),
         ("Try again in \N{FULLWIDTH DIGIT TWO} seconds.", None),
         ("Try again in -5 seconds.", None),
@@ -138,7 +143,7 @@ def test_request_id_of_face_is_kept_for_a_support_case() -> None:
     ],
 )
 def test_wait_in_prose_is_understood(message: str, seconds: float | None) -> None:
-    """The English of Face and of its gateway says how long to wait, and a day is the most that is believed."""
+    """The English of Face and of its gateway says how long to wait, and an hour is the most that is believed."""
     assert waiting_time(response(429, error("429", message))) == seconds
 
 
@@ -148,50 +153,26 @@ def test_wait_without_the_error_object_is_understood() -> None:
     assert waiting_time(response(429, body.encode())) == 7.0
 
 
-SUNDAY = "Sun, 22 Nov 2026 10:00:00 GMT"
-
-
 @pytest.mark.parametrize(
     ("headers", "seconds"),
-    [
-        ({"retry-after": "5"}, 5.0),
-        ({"retry-after": " 5 "}, 5.0),
-        ({"retry-after": "0"}, 0.0),
-        ({"retry-after": "999999999999"}, LONGEST_WAIT),
-        ({"retry-after": "Sun, 22 Nov 2026 10:00:30 GMT", "date": SUNDAY}, 30.0),
-        ({"retry-after": "Sun, 22 Nov 2026 09:59:30 GMT", "date": SUNDAY}, 0.0),
-        ({"retry-after": "Wed, 22 Nov 2028 10:00:00 GMT", "date": SUNDAY}, LONGEST_WAIT),
-        ({"retry-after": "Sun, 22 Nov 2026 10:00:30 GMT"}, 26.0),
-        ({"retry-after": "Sun, 22 Nov 2026 10:00:30 -0000", "date": SUNDAY}, 26.0),
-        ({"retry-after": "soon"}, 26.0),
-        ({"retry-after": "-1"}, 26.0),
-        ({"retry-after": "1e3"}, 26.0),
-        ({"retry-after": "\N{FULLWIDTH DIGIT ONE}"}, 26.0),
-        ({"retry-after": "9" * 5_000}, 26.0),
-        ({"retry-after": ""}, 26.0),
-        ({}, 26.0),
-    ],
+    [({"retry-after": "5"}, 5.0), ({"retry-after": "0"}, 0.0), ({"retry-after": "soon"}, 26.0), ({}, 26.0)],
 )
 def test_header_counts_before_prose_where_it_can_be_read(headers: dict[str, str], seconds: float) -> None:
-    """`Retry-After` in seconds or as a date (against the answer's own) counts; else the English does."""
-    body = error(None, IN_26_SECONDS)
-    assert waiting_time(response(429, body, headers)) == seconds
+    """The English counts where there is no `Retry-After` that can be read."""
+    assert waiting_time(response(429, error(None, IN_26_SECONDS), headers)) == seconds
 
 
 @unhurried
 @given(
     status=st.integers(300, 599),
-    body=st.one_of(st.binary(), json_objects({}).map(json.dumps).map(str.encode)),
-    retry_after=st.text(),
-    date=st.text(),
-    code=st.text(),
+    body=bodies({}),
+    headers=st.dictionaries(st.sampled_from(["retry-after", "date", "x-ms-error-code"]), st.text()),
 )
 def test_any_answer_gives_a_failure_and_a_sane_wait(
-    status: int, body: bytes, retry_after: str, date: str, code: str
+    status: int, body: bytes, headers: dict[str, str]
 ) -> None:
-    """No answer whatever is read with an exception, and no wait is negative or longer than a day."""
-    headers = {"retry-after": retry_after, "date": date, "x-ms-error-code": code}
+    """No answer whatever is read with an exception, and no wait is negative or longer than an hour."""
     failure = refusal(response(status, body, headers))
     assert isinstance(failure, (UpstreamError, UpstreamSessionGone))
     wait = waiting_time(response(status, body, headers))
-    assert wait is None or 0 <= wait <= LONGEST_WAIT
+    assert wait is None or 0 <= wait <= LONGEST_RETRY_AFTER
