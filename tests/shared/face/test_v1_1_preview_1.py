@@ -257,7 +257,7 @@ def test_null_in_an_audit_entry_counts_as_absent() -> None:
     nothing = dict.fromkeys(("request", "clientRequestId", "requestId", "digest"))
     (entry,) = read_audit(ENTRY | nothing)
     assert entry == replace(
-        READ, **dict.fromkeys(("request_id", "client_request_id", "method", "path", "digest"))
+        READ, request_id=None, client_request_id=None, method=None, path=None, digest=None
     )
 
 
