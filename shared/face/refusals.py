@@ -26,8 +26,6 @@ _IN_UNITS = re.compile(
     r"\b(?:try again|retry|replenished) (?:in|after) ([0-9]{1,9}(?:\.[0-9]{1,9})?) (second|minute|hour|day)",
     re.IGNORECASE,
 )
-# The gateway's other form: https://learn.microsoft.com/azure/api-management/api-management-error-handling-policies
-_AS_CLOCK = re.compile(r"\breplenished in (?:([0-9]{1,4})\.)?([0-9]{2}):([0-9]{2}):([0-9]{2})", re.IGNORECASE)
 
 
 class ErrorText(NamedTuple):
@@ -97,9 +95,5 @@ def _kind(status: int, text: ErrorText) -> tuple[type[UpstreamError], float | No
 
 
 def _in_prose(message: str) -> float | None:
-    if match := _IN_UNITS.search(message):
-        return float(match[1]) * _UNITS[match[2].lower()]
-    if match := _AS_CLOCK.search(message):
-        days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
-    return None
+    match = _IN_UNITS.search(message)
+    return float(match[1]) * _UNITS[match[2].lower()] if match else None

@@ -4,13 +4,7 @@ https://github.com/Azure/azure-rest-api-specs, specification/ai/data-plane/Face/
 """
 
 from shared.face.answers import ApiVersion, UpstreamResponse, broken
-from shared.face.model import (
-    Failure,
-    LivenessDecision,
-    LivenessMode,
-    SessionResult,
-    SessionStatus,
-)
+from shared.face.model import Failure, LivenessDecision, LivenessMode, SessionResult, SessionStatus
 from shared.face.results import Digest, Part, ended, failure, read, require_session, status_of, verdict
 
 _SUCCEEDED = "Succeeded"
