@@ -41,21 +41,12 @@ def refusal(response: UpstreamResponse) -> UpstreamError | UpstreamSessionGone:
     if response.status == 404 and text.code == "SessionNotFound":
         return UpstreamSessionGone()
     kind, default_wait = _kind(response.status, text)
-    wait = waiting_time(response) if default_wait is not None else None
     code = "" if text.code == str(response.status) else text.code
     return kind(
         f"Face answered {response.status} {code}".rstrip(),
-        retry_after=default_wait if wait is None else wait,
+        retry_after=None if default_wait is None else _wait(response, text.message, default_wait),
         upstream_request_id=response.request_id,
     )
-
-
-def waiting_time(response: UpstreamResponse) -> float | None:
-    """Return the seconds that Face asks to wait, in the header or else in the message: at most an hour, or None."""
-    wait = retry_after_seconds(response.headers)
-    if wait is None:
-        wait = _in_prose(_error_of(response).message)
-    return None if wait is None else min(wait, LONGEST_RETRY_AFTER)
 
 
 def error_text(content: object) -> ErrorText:
@@ -94,6 +85,9 @@ def _kind(status: int, text: ErrorText) -> tuple[type[UpstreamError], float | No
     return UpstreamFailure, None
 
 
-def _in_prose(message: str) -> float | None:
-    match = _IN_UNITS.search(message)
-    return float(match[1]) * _UNITS[match[2].lower()] if match else None
+def _wait(response: UpstreamResponse, message: str, default: float) -> float:
+    """The seconds that Face asks to wait, in the header or else in the message: at most an hour."""
+    asked = retry_after_seconds(response.headers)
+    if asked is None and (match := _IN_UNITS.search(message)):
+        asked = float(match[1]) * _UNITS[match[2].lower()]
+    return default if asked is None else min(asked, LONGEST_RETRY_AFTER)
