@@ -43,10 +43,8 @@ from tests.shared.face.fault_server import (
     FaultServer,
     answer,
     answer_json,
-    close,
     drip,
     raw,
-    reset,
     reset_after,
     silent,
     then_endless,
@@ -317,13 +315,14 @@ def test_wait_that_leaves_no_time_for_a_try_is_not_started(retry_after: float, r
     with pytest.raises(UpstreamThrottled) as raised:
         wait(trouble, remaining=remaining)
     assert raised.value.retry_after == retry_after
+    assert wait(Trouble(UpstreamThrottled(retry_after=4.0), 429), remaining=5.0) == 4.0
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 BROKEN_ANSWERS = {
-    "reset": reset,
-    "closed": close,
+    "reset": reset_after(b""),
+    "closed": raw(b""),
     "reset in the body": reset_after(OK + b'Content-Length: 50\r\n\r\n{"sess'),
     "half a head": raw(b"HTTP/1.1 200 OK\r\nContent-Ty"),
     "half a body": raw(OK + b'Content-Length: 50\r\n\r\n{"sess'),

@@ -44,7 +44,7 @@ from tests.shared.face.fault_server import (
     answer,
     answer_json,
     raw,
-    reset,
+    reset_after,
 )
 from tests.shared.face.json_values import bodies, unhurried
 from tests.support.time import run_in_virtual_time
@@ -239,7 +239,7 @@ def test_any_success_is_read_or_an_upstream_failure(data: st.DataObject, call: s
 
 
 BEHAVIOURS: dict[str, Behaviour] = {
-    "reset": reset,
+    "reset": reset_after(b""),
     "junk": raw(b"\x16\x03\x01\x02\x00"),
     "502": answer(502, f"<html>{CANARY_TOKEN}</html>".encode(), media_type="text/html"),
     "401": answer_json(401, {"error": {"code": "401", "message": CANARY_TOKEN}}),
