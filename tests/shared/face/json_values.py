@@ -35,16 +35,14 @@ def json_objects(likely: Mapping[str, object]) -> st.SearchStrategy[dict[str, An
         | st.sampled_from(_TEXTS)
         | st.text(max_size=5)
     )
-    values = st.recursive(
-        leaves,
-        lambda inner: (
-            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_NAMES), inner, max_size=6)
-        ),
-        max_leaves=12,
-    )
+    values = st.recursive(leaves, _containers, max_leaves=12)
     return st.dictionaries(st.sampled_from(_NAMES), values, max_size=6).map(
         lambda content: {**likely, **content}
     )
+
+
+def _containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_NAMES), inner, max_size=6)
 
 
 def bodies(likely: Mapping[str, object]) -> st.SearchStrategy[bytes]:
