@@ -21,7 +21,7 @@ from shared.errors import (
 )
 from shared.face.answers import UpstreamRequest
 from shared.face.budget import Budget, Lane
-from shared.face.calls import LARGEST_BODY, PATIENCE, FaceCalls, Operation, Patience, Trouble, next_wait
+from shared.face.calls import PATIENCE, FaceCalls, Operation, Patience, Trouble, next_wait
 from shared.face.model import Face, FaceCredential
 from shared.keys.secret import Secret
 from tests.shared.face.doubles import (
@@ -335,7 +335,7 @@ BROKEN_ANSWERS = {
     "bytes": raw(bytes(range(256)) * 8),
     "endless head": then_endless(b"HTTP/1.1 200 OK\r\n", b"X-Filler: " + b"x" * 1000 + b"\r\n"),
     "compressed": answer(200, b"{}", {"Content-Encoding": "gzip"}),
-    "one byte too many": answer(200, b" " * (LARGEST_BODY + 1)),
+    "one byte too many": answer(200, b" " * 65_537),
     "endless": then_endless(OK + b"\r\n", b" " * 60_000),
     "redirect": answer(307, b"", {"Location": "http://x:port/"}),
 }
@@ -371,7 +371,7 @@ async def test_slow_answer_is_cut_at_the_time_of_a_try(
 
 async def test_request_has_the_header_fields_of_its_content() -> None:
     """Nothing is offered but plain JSON, and a request without content names no type."""
-    largest = answer(200, json.dumps(CREATED).encode().ljust(LARGEST_BODY))
+    largest = answer(200, json.dumps(CREATED).encode().ljust(65_536))
     answers = (largest, answer_json(200, NOT_STARTED))
     async with FaultServer(*answers) as server, face_client(server.url) as face:
         await face.create(SPEC, REQUEST_ID)

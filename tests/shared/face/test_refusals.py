@@ -127,7 +127,7 @@ def test_detail_has_the_status_and_a_safe_code_alone(body: bytes, headers: dict[
         ("Calls in 60 seconds are limited. Please retry after 3 seconds.", 3.0),
         ("Try again in 0 seconds.", 0.0),
         ("Try again in 2 minutes.", 120.0),
-        ("Quota will be replenished in 1 hour.", HOUR),
+        ("Quota will be replenished in 0.5 hours.", HOUR / 2),
         ("Quota will be replenished in 0.01 days.", 864.0),
         ("Quota will be replenished in 2.12 days.", HOUR),
         *((f"Try again in {text}.", 1.0) for text in ("9" * 20 + " seconds", "-5 seconds", "a few seconds")),
