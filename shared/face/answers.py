@@ -6,6 +6,7 @@ Results are read in `results.py`, which stands on pydantic: it is loaded with th
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from shared.errors import UpstreamFailure, UpstreamSessionGone
 from shared.face.model import AuditEntry, CreatedSession, LivenessMode, SessionResult, SessionSpec
@@ -57,7 +58,7 @@ class ApiVersion:
     deleted_status: int
     read_result: Callable[[UpstreamResponse, str], SessionResult]
     read_audit: Callable[[UpstreamResponse, str], tuple[AuditEntry, ...]] | None
-    fixed_options: Mapping[str, object] = field(default_factory=dict)
+    fixed_options: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
     def create_request(self, spec: SessionSpec) -> UpstreamRequest:
         """Build the request for a new session; the client names its device if `spec` does not."""
