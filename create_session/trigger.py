@@ -7,13 +7,11 @@ from urllib.parse import urlsplit
 
 import azure.functions as func
 
-from create_session.body import DEVICE_HEADER, read_body
 from create_session.use_case import CreateCommand, create_session
 from shared.errors import InvalidIdempotencyKey, refuse
 from shared.idempotency import parse_key
 from shared.text import continued, rfc3339
-from shared.web.endpoint import Context, respond
-from shared.web.requests import json_body
+from shared.web.endpoint import Context, json_body, respond
 from shared.web.responses import Reply
 from shared.web.routes import CREATE_SESSION
 
@@ -45,6 +43,9 @@ async def _create(context: Context) -> Reply:
 
 def _command(context: Context) -> CreateCommand:
     """Read the request; raises all its faults as one error."""
+    # Imported late, because the start of the app would wait for pydantic.
+    from create_session.body import DEVICE_HEADER, read_body
+
     app, request = context.app, context.request
     device_header = request.headers.get(DEVICE_HEADER)
     body, faults = read_body(json_body(request), device_header, app.face, app.settings)

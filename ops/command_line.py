@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from ops.output import CommandFailed, notify
-from shared.face.model import parse_session_id
+from shared.text import parse_session_id
 
 if TYPE_CHECKING:
     from ops.connections import Connect

@@ -14,6 +14,7 @@ _ADVICE: Final = {
     "KeyUnavailable": "check KEY_VAULT_URL, the secret, and the identity's role Key Vault Secrets User",
     "StorageUnavailable": "check the identity's role Storage Table Data Contributor, and that the tables exist",
     "UpstreamUnauthorized": "check that the key in the vault belongs to this Face account and its region",
+    "UpstreamNotApproved": "apply for Limited Access with this subscription, or use an approved Face resource",
     "UpstreamFailure": "check FACE_ENDPOINT, and whether the region answers",
     "UpstreamQuotaExceeded": "the subscription's call volume is used up: raise the tier",
     "UpstreamThrottled": "others use the same Face account: lower FACE_MAX_TPS, or ask for a higher limit",

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from shared.errors import SessionNotFound
-from shared.face.model import parse_session_id
 from shared.sessions.store import Sessions, Stored
+from shared.text import parse_session_id
 from shared.throttle.limiter import Limiter
 from shared.throttle.subjects import Subjects
 

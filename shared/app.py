@@ -18,9 +18,9 @@ from shared.clock import Clock, system_clock
 from shared.events.event_grid import open_topic
 from shared.events.publisher import FilePublisher, MemoryPublisher, Publisher
 from shared.face.budget import Budget
+from shared.face.calls import LARGEST_BODY
 from shared.face.client import FaceClient, load_version
 from shared.face.model import Face, FaceCredential
-from shared.face.transport import LARGEST_BODY
 from shared.idempotency import Idempotency
 from shared.keys.cache import CachedSecret
 from shared.keys.credentials import face_tokens, key_credential, token_credential
@@ -136,7 +136,7 @@ class _Builder:
         """Make the parts that are None, and the app of all parts."""
         settings, clock = self._settings, self._clock
         store = store or self._store()
-        pseudonyms = self._pseudonyms()
+        pseudonyms = Pseudonyms(self._pepper())
         sessions = Sessions(store, settings.record_retention_days)
         limiter = Limiter(store, clock, random=random.random)
         subjects = Subjects(settings, pseudonyms)
@@ -160,14 +160,6 @@ class _Builder:
     def _store(self) -> EntityStore:
         account = self._storage_account
         return self._closed_with_app(account.open_tables()) if account else MemoryStore()
-
-    def _pseudonyms(self) -> Pseudonyms:
-        source = self._pepper()
-
-        async def pepper() -> bytes:
-            return (await source.get()).reveal().encode()
-
-        return Pseudonyms(pepper)
 
     def _pepper(self) -> SecretSource:
         """The secret that ids are hashed with; random where there is neither a vault nor a lasting store."""

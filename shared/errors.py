@@ -227,6 +227,10 @@ class UpstreamUnauthorized(UpstreamError):
     """Face refused the broker's own credential."""
 
 
+class UpstreamNotApproved(UpstreamError):
+    """Microsoft has not approved the Face resource for liveness checks."""
+
+
 class UpstreamThrottled(UpstreamError):
     """Face, or the broker's own rate limit for Face, has no room right now."""
 

@@ -1,10 +1,8 @@
 """Keyed hashes in place of ids, so that a stolen table names no device and no address."""
 
 import hmac
-from collections.abc import Awaitable, Callable
 
-PepperSource = Callable[[], Awaitable[bytes]]
-"""Answers the secret pepper; raises `KeyUnavailable`."""
+from shared.keys.secret import SecretSource
 
 
 class Pseudonyms:
@@ -13,7 +11,7 @@ class Pseudonyms:
     A plain hash of a device id or an IPv4 address could be reversed by trying them all.
     """
 
-    def __init__(self, pepper: PepperSource) -> None:
+    def __init__(self, pepper: SecretSource) -> None:
         self._pepper = pepper
 
     async def of(self, kind: str, *parts: str) -> str:
@@ -27,4 +25,5 @@ class Pseudonyms:
             # Length-prefixed, so that no two lists of parts run together.
             text = part.encode()
             message += len(text).to_bytes(4, "big") + text
-        return hmac.digest(await self._pepper(), message, "sha256")
+        pepper = await self._pepper.get()
+        return hmac.digest(pepper.reveal().encode(), message, "sha256")

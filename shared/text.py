@@ -1,10 +1,17 @@
-"""Text formats: strict JSON, times of the contract, the W3C trace context."""
+"""Text formats: strict JSON, session ids, times of the contract and of HTTP, the W3C trace context."""
 
 import json
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
+
+LONGEST_RETRY_AFTER: Final = 3_600.0
+"""Seconds, an hour: a longer `Retry-After` is not believed. The collector's own pauses grow to an hour too."""
+
+# `uuid.UUID` also takes braces, `urn:uuid:`, misplaced hyphens and full-width digits; `$` would take a newline.
+_SESSION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 # https://www.w3.org/TR/trace-context/#traceparent-header
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -27,17 +34,22 @@ def rfc3339(milliseconds: int) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def from_http_date(text: str | None) -> int | None:
-    """A date such as `Mon, 23 Nov 2026 09:52:00 GMT` as unix milliseconds, or None for any other text."""
-    # Imported late: it takes longer to load than the rest of the standard library that the start needs.
-    from email.utils import parsedate_to_datetime
+def parse_session_id(text: str) -> str | None:
+    """Return `text` if it is a GUID in its canonical, lower-case form, else None."""
+    return text if _SESSION_ID.fullmatch(text) else None
 
-    try:
-        moment = parsedate_to_datetime(text or "")
-        # `-0000` means that the zone is unknown.
-        return None if moment.tzinfo is None else int(moment.timestamp()) * 1000
-    except (TypeError, ValueError, OverflowError):
-        return None
+
+def retry_after_seconds(headers: Mapping[str, str], longest: float = LONGEST_RETRY_AFTER) -> float | None:
+    """Read the `Retry-After` of a response, in seconds or as a date: at most `longest` seconds, None if unreadable.
+
+    The names in `headers` are in lower case, or their case does not count. A date is compared with the response's own
+    `Date`, so that the skew of this machine's clock does not matter.
+    """
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value), longest)
+    until, now = _http_date(value), _http_date(headers.get("date", ""))
+    return None if until is None or now is None else min(max(0.0, until - now), longest)
 
 
 def continued(received: str | None) -> str:
@@ -48,6 +60,19 @@ def continued(received: str | None) -> str:
     found = _TRACEPARENT.fullmatch(received or "")
     trace_id = found[1] if found else secrets.token_hex(16)
     return f"00-{trace_id}-{secrets.token_hex(8)}-00"
+
+
+def _http_date(text: str) -> float | None:
+    """A date such as `Mon, 23 Nov 2026 09:52:00 GMT` in unix seconds, or None for any other text."""
+    # Imported late: it takes longer to load than the rest of the standard library that the start needs.
+    from email.utils import parsedate_to_datetime
+
+    try:
+        moment = parsedate_to_datetime(text)
+        # `-0000` means that the zone is unknown.
+        return None if moment.tzinfo is None else moment.timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:

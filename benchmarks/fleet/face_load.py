@@ -100,7 +100,7 @@ class Fleet:
     def __init__(self, face: FaceOfTen, instances: int, random: Random) -> None:
         store, key = MemoryStore(), key_credential(StaticSecret(Secret("a-key"), name="FACE_KEY"))
         self._random = random
-        self._pseudonyms = Pseudonyms(_pepper)
+        self._pseudonyms = Pseudonyms(StaticSecret(Secret("a-pepper"), name="ID_PEPPER"))
         self._subjects = Subjects(_SETTINGS, self._pseudonyms)
         self._limiters = [Limiter(store, virtual_clock, random=random.random) for _ in range(instances)]
         self._clients = [
@@ -212,10 +212,6 @@ async def _check(
 def _reply(status: int, body: Mapping[str, object], retry_after: str | None = None) -> httpx.Response:
     headers = {"Content-Type": "application/json"} | ({"Retry-After": retry_after} if retry_after else {})
     return httpx.Response(status, headers=headers, stream=httpx.ByteStream(json.dumps(body).encode()))
-
-
-async def _pepper() -> bytes:
-    return b"a-pepper"
 
 
 def _now() -> float:

@@ -11,6 +11,7 @@ from benchmarks.fleet.people import Visitor
 from benchmarks.observed_store import ObservedStore
 from shared.clock import Clock, Sleep
 from shared.errors import ClientThrottled
+from shared.keys.secret import Secret, StaticSecret
 from shared.pseudonyms import Pseudonyms
 from shared.settings import Settings
 from shared.storage.memory import MemoryStore
@@ -56,7 +57,7 @@ class BrokerThrottle:
     def __init__(
         self, settings: Settings, instances: int, *, clock: Clock, sleep: Sleep, chance: Random
     ) -> None:
-        self._pseudonyms = Pseudonyms(_pepper)
+        self._pseudonyms = Pseudonyms(StaticSecret(Secret("a-pepper"), name="ID_PEPPER"))
         self._subjects = Subjects(settings, self._pseudonyms)
         self._travel = _Travel(sleep)
         store = ObservedStore(MemoryStore(), self._travel)
@@ -158,7 +159,3 @@ class _Travel:
             return await call()
         finally:
             await self._sleep(half)
-
-
-async def _pepper() -> bytes:
-    return b"the same on all instances"

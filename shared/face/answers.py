@@ -1,36 +1,19 @@
-"""Requests to Face and its responses, and what the API versions share in reading them: strictly, by allow-list."""
+"""Requests to Face and its responses, and what each API version says about them.
 
-import logging
+Results are read in `results.py`, which stands on pydantic: it is loaded with the first version, not with the app.
+"""
+
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
 
 from shared.errors import UpstreamFailure, UpstreamSessionGone
-from shared.face.model import (
-    AuditEntry,
-    CreatedSession,
-    Failure,
-    LivenessDecision,
-    LivenessMode,
-    SessionResult,
-    SessionSpec,
-    SessionStatus,
-    parse_session_id,
-)
-from shared.telemetry import log_event
-from shared.text import parse_json
-
-_logger = logging.getLogger(__name__)
+from shared.face.model import AuditEntry, CreatedSession, LivenessMode, SessionResult, SessionSpec
+from shared.text import parse_json, parse_session_id
 
 _IDENTIFIER = re.compile(r"[0-9A-Za-z._:-]{1,128}")
-
-Digest = Annotated[str, Field(pattern="^[!-~]{1,128}$")]
-"""What the phone's SDK and Face both compute of an attempt: 64 hexadecimal digits, as far as is published."""
+_TOKEN = re.compile(r"[!-~]{1,4096}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +47,15 @@ class UpstreamResponse:
 class ApiVersion:
     """One API version: builds requests, and reads responses or raises `UpstreamFailure`.
 
-    The requests about one session raise `UpstreamSessionGone` for an id that no session can have. `read_audit` is
-    None if the version has no audit.
+    The requests about one session raise `UpstreamSessionGone` for an id that no session can have. `deleted_status` is
+    the status of the response to a delete. `read_audit` is None if the version has no audit.
     """
 
     name: str
     resource: str
     modes: tuple[LivenessMode, ...]
     can_send_results_to_client: bool
+    deleted_status: int
     read_result: Callable[[UpstreamResponse, str], SessionResult]
     read_audit: Callable[[UpstreamResponse, str], tuple[AuditEntry, ...]] | None
     fixed_options: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
@@ -96,62 +80,27 @@ class ApiVersion:
             raise UpstreamSessionGone
         return UpstreamRequest(method, f"/face/{self.name}/{self.resource}/{session_id}{suffix}")
 
-
-class Part(BaseModel):
-    """A part of a response: its fields are read strictly, and all other fields are ignored."""
-
-    # Errors hide the input: their text ends in the log, and the input can be a token. Models are built on first use,
-    # because an app speaks one API version and its start should not wait for the others.
-    model_config = ConfigDict(
-        strict=True,
-        extra="ignore",
-        frozen=True,
-        alias_generator=to_camel,
-        hide_input_in_errors=True,
-        defer_build=True,
-    )
-
-
-class _Created(Part):
-    session_id: str
-    auth_token: Annotated[str, Field(pattern="^[!-~]{1,4096}$", repr=False)]
-
-
-_P = TypeVar("_P", bound=Part)
+    def require_deleted(self, response: UpstreamResponse) -> None:
+        """Raise `UpstreamFailure` unless the response to a delete can be Face's own: it has no content."""
+        if response.status != self.deleted_status or response.unread or response.body:
+            raise broken(response, f"status {response.status} does not confirm a delete")
 
 
 def read_created(response: UpstreamResponse) -> CreatedSession:
     """Read the response to a create; raises `UpstreamFailure`."""
-    created = read(_Created, response)
-    if parse_session_id(created.session_id) is None:
+    created = read_json(response)
+    if not isinstance(created, dict):
+        raise broken(response, "not an object")
+    session_id, token = created.get("sessionId"), created.get("authToken")
+    if not isinstance(session_id, str) or parse_session_id(session_id) is None:
         raise broken(response, "the session id is not a GUID")
-    return CreatedSession(created.session_id, created.auth_token)
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        raise broken(response, "the token is not printable")
+    return CreatedSession(session_id, token)
 
 
-def read(model: type[_P], response: UpstreamResponse) -> _P:
-    """Read a successful response; raises `UpstreamFailure` if it breaks the contract."""
-    return read_part(model, _content(response), response)
-
-
-def read_all(model: type[_P], response: UpstreamResponse) -> list[_P]:
-    """Read a successful response that is an array, as `read` does."""
-    content = _content(response)
-    if not isinstance(content, list):
-        raise broken(response, "not an array")
-    return [read_part(model, part, response) for part in content]
-
-
-def read_part(model: type[_P], content: object, response: UpstreamResponse) -> _P:
-    """Read a part of a response that is already parsed; raises `UpstreamFailure`."""
-    try:
-        return model.model_validate(content)
-    except ValidationError as problem:
-        first = problem.errors(include_input=False, include_url=False, include_context=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise broken(response, f"{first['type']} at {place or 'the top'}") from problem
-
-
-def _content(response: UpstreamResponse) -> object:
+def read_json(response: UpstreamResponse) -> object:
+    """Read the content of a successful response; raises `UpstreamFailure` if it is not strict JSON."""
     if response.status not in (200, 201):
         raise broken(response, f"unexpected status {response.status}")
     if response.unread:
@@ -163,56 +112,6 @@ def _content(response: UpstreamResponse) -> object:
     except ValueError as problem:
         raise broken(response, f"not strict JSON: {type(problem).__name__}") from problem
     return content
-
-
-def require_session(found: str, expected: str, response: UpstreamResponse) -> None:
-    """Raise `UpstreamFailure` if the response is about another session than the request."""
-    if found != expected:
-        raise broken(response, "the answer is about another session")
-
-
-def status_of(text: str, known: Mapping[str, SessionStatus]) -> SessionStatus:
-    """Translate a status; an unknown one is not final."""
-    if text not in known:
-        log_event(_logger, logging.WARNING, "face_status_unknown", status=printable(text, 64))
-    return known.get(text, SessionStatus.STARTED)
-
-
-def verdict(decision: str | None) -> LivenessDecision | Failure:
-    """Read the decision of an attempt that succeeded; an unknown value is a failure, never a pass.
-
-    The case does not count: published examples have both `realface` and `realFace`.
-    """
-    if decision is None:
-        return Failure("NoDecision", "The attempt ended without a decision.")
-    try:
-        return LivenessDecision(decision.lower())
-    except ValueError:
-        log_event(_logger, logging.WARNING, "face_decision_unknown", decision=printable(decision, 64))
-        return Failure("UnknownDecision", "The attempt ended with a decision that is not known.")
-
-
-def failure(code: str | None, message: str | None, ended_as: str) -> Failure:
-    """Describe why an attempt failed: in Face's words where they are safe to pass on, else by how it ended."""
-    plain = printable(ended_as, 64)
-    return Failure(
-        identifier(code) or identifier(plain) or "Unspecified",
-        printable(message or "") or f"The attempt ended with {plain}.",
-    )
-
-
-def ended(
-    outcome: LivenessDecision | Failure, *, attempts: int, digest: str | None, request_id: str | None
-) -> SessionResult:
-    """Build the result of a session whose last attempt ended in `outcome`."""
-    return SessionResult(
-        SessionStatus.RESULT_AVAILABLE,
-        attempts=attempts,
-        decision=outcome if isinstance(outcome, LivenessDecision) else None,
-        failure=outcome if isinstance(outcome, Failure) else None,
-        digest=digest,
-        request_id=request_id,
-    )
 
 
 def broken(response: UpstreamResponse, what: str) -> UpstreamFailure:

@@ -1,25 +1,43 @@
 """Calls of Face: with the credential and within the budget, repeated under one deadline. No other layer retries."""
 
 import asyncio
+import json
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+import httpx
+from cachetools import LRUCache
+
 from shared.clock import Sleep
-from shared.errors import KeyUnavailable, UpstreamError, UpstreamSessionGone, UpstreamTimeout
+from shared.errors import KeyUnavailable, UpstreamError, UpstreamFailure, UpstreamSessionGone, UpstreamTimeout
 from shared.face.answers import UpstreamRequest, UpstreamResponse
 from shared.face.budget import Budget, Lane
 from shared.face.model import FaceCredential
 from shared.face.refusals import refusal
-from shared.face.transport import Transport
+from shared.keys.secret import Secret
 from shared.telemetry import log_event
 
 _logger = logging.getLogger(__name__)
 
+LARGEST_BODY = 64 * 1024
+"""Bytes on the wire; a real response has a few kilobytes."""
+
+_URLS_REMEMBERED = 16
+
 _REQUEST_ID = re.compile(r"[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}")
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.2, 2.0
 _MAY_PASS = (429, 500, 502, 503, 504)
+
+_HEADERS = {"User-Agent": "face-liveness-broker", "Accept": "application/json"}
+# The values that a header field can carry. The HTTP library's own error could contain the value, which is the key.
+_FIELD_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+
+# The request was certainly not sent. Everything else is ambiguous, also on a kept connection: Face may have closed it
+# before or after reading the request.
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +64,14 @@ class Operation:
     request: UpstreamRequest
     request_id: str
     lane: Lane
-    patience: Patience
+    patience: Patience = field(init=False)
     deadline: float = field(init=False)
     sent: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         if not _REQUEST_ID.fullmatch(self.request_id):
             raise ValueError("a request id has the form of a GUID")
+        self.patience = PATIENCE[self.lane]
         self.deadline = asyncio.get_running_loop().time() + self.patience.total
 
 
@@ -66,21 +85,23 @@ class Trouble:
 
 
 class FaceCalls:
-    """Performs operations. The header fields of the credential go into each request and are not kept.
-
-    `random` returns a number from 0 to 1.
-    """
+    """Performs operations at one base URL. `random` returns a number from 0 to 1."""
 
     def __init__(
         self,
-        transport: Transport,
+        http: httpx.AsyncBaseTransport,
+        base_url: str,
         credential: FaceCredential,
         budget: Budget,
         *,
         sleep: Sleep,
         random: Callable[[], float],
     ) -> None:
-        self._transport = transport
+        self._http = http
+        # In the form of httpx, which omits the default port, because each URL is compared with it.
+        self._base_url = str(httpx.URL(base_url)).removesuffix("/")
+        # Parsing takes a twentieth of a create's CPU time, and the URL of creates is always the same.
+        self._urls: LRUCache[str, httpx.URL] = LRUCache(_URLS_REMEMBERED)
         self._credential = credential
         self._budget = budget
         self._sleep = sleep
@@ -93,15 +114,16 @@ class FaceCalls:
         try:
             async with asyncio.timeout_at(operation.deadline):
                 while True:
-                    headers = await self._credential.headers()
+                    secret = await self._credential.source.get()
+                    request = self._build(operation, secret)
                     began = await self._budget.take(operation.lane, operation.deadline - now())
-                    outcome = await self._try(operation, attempt, headers)
+                    outcome = await self._try(operation, attempt, request)
                     if isinstance(outcome, UpstreamResponse):
                         return outcome
                     if outcome.status == 429:
                         self._budget.slow_down(began)
                     if outcome.status == 401 and not renewed:
-                        renewed = await self._credential.renew(headers)
+                        renewed = await self._credential.source.refresh(secret) != secret
                         if renewed:
                             continue
                     wait = next_wait(
@@ -121,27 +143,73 @@ class FaceCalls:
             error.request_sent = operation.sent
             raise
 
+    def _build(self, operation: Operation, secret: Secret) -> httpx.Request:
+        url, content = self._url(operation.request.path), operation.request.json
+        headers = _HEADERS | {"client-request-id": operation.request_id}
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        # The value is in no variable, because an error report may show those.
+        if not _FIELD_VALUE.fullmatch(self._credential.prefix + secret.reveal()):
+            raise KeyUnavailable("the credential has characters that a header field cannot carry")
+        return httpx.Request(
+            operation.request.method,
+            url,
+            content=None if content is None else json.dumps(content).encode(),
+            headers=headers | {self._credential.name: self._credential.prefix + secret.reveal()},
+        )
+
+    def _url(self, path: str) -> httpx.URL:
+        if known := self._urls.get(path):
+            return known
+        # httpx resolves `..` and drops fragments. Only the intended URL may get a request with our key.
+        with suppress(httpx.InvalidURL):
+            url = httpx.URL(self._base_url + path)
+            if str(url) == self._base_url + path and url.raw_path == path.encode():
+                self._urls[path] = url
+                return url
+        raise UpstreamFailure("the URL is not the one that was meant", request_sent=False)
+
     async def _try(
-        self, operation: Operation, attempt: int, credential: Mapping[str, str]
+        self, operation: Operation, attempt: int, request: httpx.Request
     ) -> UpstreamResponse | Trouble:
-        headers = {**credential, "client-request-id": operation.request_id}
         now = asyncio.get_running_loop().time
         began, sent_before, operation.sent = now(), operation.sent, True
         outcome: UpstreamResponse | Trouble
         try:
-            outcome = await self._transport.exchange(
-                operation.request, headers, within=operation.patience.per_try
-            )
+            outcome = await self._exchange(request, operation.patience.per_try)
             if not 200 <= outcome.status < 300:
                 outcome = Trouble(refusal(outcome), outcome.status, outcome.request_id)
         except UpstreamError as error:
             operation.sent = sent_before or error.request_sent
             outcome = Trouble(error)
-        except KeyUnavailable:
-            operation.sent = sent_before
-            raise
         _log(operation, attempt, outcome, now() - began)
         return outcome
+
+    async def _exchange(self, request: httpx.Request, within: float) -> UpstreamResponse:
+        """Send one request and read the response within so many seconds, whatever its status."""
+        try:
+            async with asyncio.timeout(within):
+                response = await self._http.handle_async_request(request)
+                try:
+                    body = await _read_body(response)
+                finally:
+                    await response.aclose()
+        except (httpx.HTTPError, TimeoutError) as error:
+            timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
+            kind = UpstreamTimeout if timed_out else UpstreamFailure
+            sent = not isinstance(error, _NOT_SENT)
+            raise kind(f"no answer: {type(error).__name__}", request_sent=sent) from error
+        return UpstreamResponse(
+            response.status_code, dict(response.headers), body or b"", unread=body is None
+        )
+
+
+async def _read_body(response: httpx.Response) -> bytes | None:
+    """Return the body, or None if it is compressed or too large: the status of an error says enough without it."""
+    try:
+        return b"".join([part async for part in response.aiter_raw()])
+    except httpx.DecodingError:
+        return None
 
 
 def next_wait(

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 
@@ -10,9 +10,9 @@ import httpx
 
 from shared.clock import Sleep
 from shared.errors import UpstreamFailure, UpstreamSessionGone
-from shared.face.answers import ApiVersion, UpstreamRequest, UpstreamResponse, broken, read_created
+from shared.face.answers import ApiVersion, UpstreamRequest, UpstreamResponse, read_created
 from shared.face.budget import Budget, Lane
-from shared.face.calls import PATIENCE, FaceCalls, Operation, Patience
+from shared.face.calls import FaceCalls, Operation
 from shared.face.endpoint import API_VERSIONS
 from shared.face.model import (
     NO_SESSION,
@@ -23,7 +23,6 @@ from shared.face.model import (
     SessionResult,
     SessionSpec,
 )
-from shared.face.transport import Transport
 
 
 def load_version(name: str) -> ApiVersion:
@@ -48,15 +47,13 @@ class FaceClient:
         *,
         sleep: Sleep = asyncio.sleep,
         random: Callable[[], float] = random.random,
-        patience: Mapping[Lane, Patience] = PATIENCE,
     ) -> None:
         self._version = version
         self.modes = version.modes
         self.can_send_results_to_client = version.can_send_results_to_client
         self.api_version = version.name
         self._budget = budget
-        self._patience = patience
-        self._calls = FaceCalls(Transport(http, base_url), credential, budget, sleep=sleep, random=random)
+        self._calls = FaceCalls(http, base_url, credential, budget, sleep=sleep, random=random)
 
     def require_room(self) -> None:
         """Raise `UpstreamThrottled` if a create would be refused now for lack of budget; sends nothing."""
@@ -80,15 +77,14 @@ class FaceClient:
         return version.read_result(await self._perform("result", request, request_id), session_id)
 
     async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
-        """Delete a session and stop its token; succeeds if the session is already gone."""
+        """Delete a session and stop its token; succeeds if it is gone already, and only on an answer of Face's own."""
         version = self._version_of(api_version)
         try:
             request = version.request("DELETE", session_id)
             response = await self._perform("delete", request, request_id)
         except UpstreamSessionGone:
             return
-        if response.status not in (200, 204):
-            raise broken(response, f"unexpected status {response.status}")
+        version.require_deleted(response)
 
     async def audit(
         self, session_id: str, page: AuditPage, request_id: str, *, api_version: str | None = None
@@ -108,7 +104,7 @@ class FaceClient:
     async def _perform(
         self, name: str, request: UpstreamRequest, request_id: str, lane: Lane = Lane.READ
     ) -> UpstreamResponse:
-        return await self._calls.perform(Operation(name, request, request_id, lane, self._patience[lane]))
+        return await self._calls.perform(Operation(name, request, request_id, lane))
 
     def _version_of(self, api_version: str | None) -> ApiVersion:
         """Return the version that created the session; None means the configured one."""

@@ -17,8 +17,6 @@ REGION_NAMES = (
 )
 # fmt: on
 
-REGION_HOSTS = {name: f"{name}.api.cognitive.microsoft.com" for name in REGION_NAMES}
-
 _CUSTOM_SUBDOMAIN = re.compile(r"https://[a-z0-9][a-z0-9-]{0,62}[a-z0-9]\.cognitiveservices\.azure\.com")
 _LOOPBACK = re.compile(r"https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::([1-9][0-9]{0,4}))?")
 _HIGHEST_PORT = 65535
@@ -38,9 +36,9 @@ class Endpoint:
 
 def regional_endpoint(region: str) -> Endpoint:
     """Return the endpoint of a region such as `westeurope`; raises `ValueError` for an unknown one."""
-    if region not in REGION_HOSTS:
+    if region not in REGION_NAMES:
         raise ValueError("must be the name of an Azure region that has Face, in the form westeurope")
-    return Endpoint(f"https://{REGION_HOSTS[region]}", takes_entra_tokens=False)
+    return Endpoint(f"https://{region}.api.cognitive.microsoft.com", takes_entra_tokens=False)
 
 
 def custom_endpoint(url: str) -> Endpoint:

@@ -1,21 +1,13 @@
 """The liveness session as the broker sees it, whichever API version Azure Face has, and the ports to Face."""
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
-# `uuid.UUID` also takes braces, `urn:uuid:`, misplaced hyphens and full-width digits; `$` would take a newline.
-_SESSION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+from shared.keys.secret import SecretSource
 
 NO_SESSION: Final = "00000000-0000-0000-0000-000000000000"
 """An id that no session has."""
-
-
-def parse_session_id(text: str) -> str | None:
-    """Return `text` if it is a GUID in its canonical, lower-case form, else None."""
-    return text if _SESSION_ID.fullmatch(text) else None
 
 
 class LivenessMode(StrEnum):
@@ -167,13 +159,10 @@ class Face(Protocol):
         ...
 
 
-class FaceCredential(Protocol):
-    """The credential of calls to Face."""
+@dataclass(frozen=True, slots=True)
+class FaceCredential:
+    """The credential of calls to Face: the header field `name` has the secret of `source`, after `prefix`."""
 
-    async def headers(self) -> Mapping[str, str]:
-        """Return the header fields to send; raises `KeyUnavailable`."""
-        ...
-
-    async def renew(self, refused: Mapping[str, str]) -> bool:
-        """Get newer header fields after Face refused these (401); True if the request is worth repeating."""
-        ...
+    source: SecretSource
+    name: str
+    prefix: str = ""

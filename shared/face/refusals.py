@@ -10,28 +10,22 @@ from typing import NamedTuple
 from shared.errors import (
     UpstreamError,
     UpstreamFailure,
+    UpstreamNotApproved,
     UpstreamQuotaExceeded,
     UpstreamSessionGone,
     UpstreamThrottled,
     UpstreamUnauthorized,
 )
 from shared.face.answers import UpstreamResponse, identifier
-from shared.text import from_http_date, parse_json
-
-LONGEST_WAIT = 86_400.0
-"""A day, in seconds: the longest `retry_after` that is passed on."""
+from shared.text import LONGEST_RETRY_AFTER, parse_json, retry_after_seconds
 
 _DEFAULT_WAIT = 1.0
-_DEFAULT_QUOTA_WAIT = 3_600.0
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
 _IN_UNITS = re.compile(
     r"\b(?:try again|retry|replenished) (?:in|after) ([0-9]{1,9}(?:\.[0-9]{1,9})?) (second|minute|hour|day)",
     re.IGNORECASE,
 )
-# The gateway's other form: https://learn.microsoft.com/azure/api-management/api-management-error-handling-policies
-_AS_CLOCK = re.compile(r"\breplenished in (?:([0-9]{1,4})\.)?([0-9]{2}):([0-9]{2}):([0-9]{2})", re.IGNORECASE)
-_SECONDS = re.compile(r"[0-9]{1,12}")
 
 
 class ErrorText(NamedTuple):
@@ -47,21 +41,12 @@ def refusal(response: UpstreamResponse) -> UpstreamError | UpstreamSessionGone:
     if response.status == 404 and text.code == "SessionNotFound":
         return UpstreamSessionGone()
     kind, default_wait = _kind(response.status, text)
-    wait = waiting_time(response) if default_wait is not None else None
     code = "" if text.code == str(response.status) else text.code
     return kind(
         f"Face answered {response.status} {code}".rstrip(),
-        retry_after=default_wait if wait is None else wait,
+        retry_after=None if default_wait is None else _wait(response, text.message, default_wait),
         upstream_request_id=response.request_id,
     )
-
-
-def waiting_time(response: UpstreamResponse) -> float | None:
-    """Return the seconds that Face asks to wait, in the header or else in the message: at most a day, or None."""
-    wait = _in_header(response)
-    if wait is None:
-        wait = _in_prose(_error_of(response).message)
-    return None if wait is None else min(wait, LONGEST_WAIT)
 
 
 def error_text(content: object) -> ErrorText:
@@ -70,7 +55,7 @@ def error_text(content: object) -> ErrorText:
     They are `{"error": {"code", "message"}}`, `{"error": {"statusCode", "message"}}`, and the gateway's own
     `{"statusCode", "message"}`.
     """
-    error = content.get("error", content) if isinstance(content, dict) else None
+    error = content.get("error") or content if isinstance(content, dict) else None
     if not isinstance(error, dict):
         return ErrorText()
     code, message = error.get("code"), error.get("message")
@@ -92,25 +77,17 @@ def _kind(status: int, text: ErrorText) -> tuple[type[UpstreamError], float | No
     if status in (429, 503):
         return UpstreamThrottled, _DEFAULT_WAIT
     if status == 403 and "quota" in text.message.lower():
-        return UpstreamQuotaExceeded, _DEFAULT_QUOTA_WAIT
+        return UpstreamQuotaExceeded, LONGEST_RETRY_AFTER
+    if status == 403 and text.code == "UnsupportedFeature":
+        return UpstreamNotApproved, None
     if status in (401, 403):
         return UpstreamUnauthorized, None
     return UpstreamFailure, None
 
 
-def _in_header(response: UpstreamResponse) -> float | None:
-    value = response.headers.get("retry-after", "").strip()
-    if _SECONDS.fullmatch(value):
-        return float(value)
-    # Compared with the sender's own clock, so that the skew of this machine's does not matter.
-    until, now = from_http_date(value), from_http_date(response.headers.get("date"))
-    return None if until is None or now is None else max(0.0, (until - now) / 1000)
-
-
-def _in_prose(message: str) -> float | None:
-    if match := _IN_UNITS.search(message):
-        return float(match[1]) * _UNITS[match[2].lower()]
-    if match := _AS_CLOCK.search(message):
-        days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
-    return None
+def _wait(response: UpstreamResponse, message: str, default: float) -> float:
+    """The seconds that Face asks to wait, in the header or else in the message: at most an hour."""
+    asked = retry_after_seconds(response.headers)
+    if asked is None and (match := _IN_UNITS.search(message)):
+        asked = float(match[1]) * _UNITS[match[2].lower()]
+    return default if asked is None else min(asked, LONGEST_RETRY_AFTER)

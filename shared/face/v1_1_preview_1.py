@@ -6,24 +6,7 @@ https://github.com/Azure/azure-rest-api-specs, specification/ai/data-plane/Face/
 import re
 from datetime import UTC, datetime, timedelta
 
-from pydantic import Field
-
-from shared.face.answers import (
-    ApiVersion,
-    Digest,
-    Part,
-    UpstreamResponse,
-    broken,
-    ended,
-    failure,
-    identifier,
-    read,
-    read_all,
-    read_part,
-    require_session,
-    status_of,
-    verdict,
-)
+from shared.face.answers import ApiVersion, UpstreamResponse, broken, identifier
 from shared.face.model import (
     AuditEntry,
     Failure,
@@ -33,6 +16,18 @@ from shared.face.model import (
     SessionStatus,
 )
 from shared.face.refusals import error_text
+from shared.face.results import (
+    Digest,
+    Part,
+    ended,
+    failure,
+    read,
+    read_all,
+    read_part,
+    require_session,
+    status_of,
+    verdict,
+)
 
 _STATUS = {
     "NotStarted": SessionStatus.NOT_STARTED,
@@ -40,9 +35,11 @@ _STATUS = {
     "ResultAvailable": SessionStatus.RESULT_AVAILABLE,
 }
 
-
 # The entry holds "the HTTP status code returned to the client": a 204 where `sendResultsToClient` is false.
 _SUCCEEDED = (200, 204)
+
+# Of an error in each of its shapes.
+_ERROR_FIELDS = ("error", "code", "statusCode", "message")
 
 # Phones write these fields. A value is passed on only if its form is right, which no token has.
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -59,12 +56,12 @@ class _Attempt(Part):
     session_id: str
     request_id: str | None = None
     response: _Response
-    digest: Digest | None = None
+    digest: Digest = None
 
 
 class _Request(Part):
-    url: str = ""
-    method: str = ""
+    url: str | None = None
+    method: str | None = None
 
 
 class _TimedResponse(_Response):
@@ -73,16 +70,16 @@ class _TimedResponse(_Response):
 
 class _Entry(_Attempt):
     id: int
-    client_request_id: str = ""
+    client_request_id: str | None = None
     received_date_time: str
-    request: _Request = Field(default_factory=_Request)
+    request: _Request | None = None
     response: _TimedResponse
 
 
 class _Session(Part):
     id: str
     status: str
-    session_expired: bool = False
+    session_expired: bool | None = None
     result: _Attempt | None = None
 
 
@@ -123,9 +120,11 @@ def _read_audit(response: UpstreamResponse, session_id: str) -> tuple[AuditEntry
 
 def _outcome(answered: _Response, response: UpstreamResponse) -> LivenessDecision | Failure:
     text = error_text(answered.body)
-    # An attempt with an error in it has no decision, whatever else it holds.
-    has_error = isinstance(answered.body, dict) and answered.body.get("error") is not None
-    if has_error or text.code or answered.status_code not in _SUCCEEDED:
+    # An attempt with any part of an error in it has no decision, whatever else it holds.
+    has_error = isinstance(answered.body, dict) and any(
+        answered.body.get(name) is not None for name in _ERROR_FIELDS
+    )
+    if has_error or answered.status_code not in _SUCCEEDED:
         return failure(text.code, text.message, f"status {answered.status_code}")
     body = {} if answered.body is None else answered.body
     return verdict(read_part(_Verdict, body, response).liveness_decision)
@@ -133,13 +132,14 @@ def _outcome(answered: _Response, response: UpstreamResponse) -> LivenessDecisio
 
 def _audited(entry: _Entry, response: UpstreamResponse) -> AuditEntry:
     outcome = _outcome(entry.response, response)
+    request = entry.request or _Request()
     return AuditEntry(
         id=entry.id,
         at=_milliseconds(entry.received_date_time, response),
         request_id=identifier(entry.request_id),
         client_request_id=_matching(_GUID, entry.client_request_id),
-        method=_matching(_METHOD, entry.request.method),
-        path=_matching(_OPERATION, entry.request.url.partition("?")[0]),
+        method=_matching(_METHOD, request.method),
+        path=_matching(_OPERATION, (request.url or "").partition("?")[0]),
         status_code=entry.response.status_code,
         latency=entry.response.latency_in_milliseconds,
         decision=outcome if isinstance(outcome, LivenessDecision) else None,
@@ -148,8 +148,8 @@ def _audited(entry: _Entry, response: UpstreamResponse) -> AuditEntry:
     )
 
 
-def _matching(pattern: re.Pattern[str], text: str) -> str | None:
-    return text if pattern.fullmatch(text) else None
+def _matching(pattern: re.Pattern[str], text: str | None) -> str | None:
+    return text if text and pattern.fullmatch(text) else None
 
 
 def _milliseconds(text: str, response: UpstreamResponse) -> int:
@@ -166,6 +166,7 @@ VERSION = ApiVersion(
     resource="detectLiveness/singleModal/sessions",
     modes=(LivenessMode.PASSIVE,),
     can_send_results_to_client=True,
+    deleted_status=200,
     read_result=_read_result,
     read_audit=_read_audit,
 )

@@ -3,28 +3,9 @@
 https://github.com/Azure/azure-rest-api-specs, specification/ai/data-plane/Face/stable/v1.2
 """
 
-from pydantic import Field
-
-from shared.face.answers import (
-    ApiVersion,
-    Digest,
-    Part,
-    UpstreamResponse,
-    broken,
-    ended,
-    failure,
-    read,
-    require_session,
-    status_of,
-    verdict,
-)
-from shared.face.model import (
-    Failure,
-    LivenessDecision,
-    LivenessMode,
-    SessionResult,
-    SessionStatus,
-)
+from shared.face.answers import ApiVersion, UpstreamResponse, broken
+from shared.face.model import Failure, LivenessDecision, LivenessMode, SessionResult, SessionStatus
+from shared.face.results import Digest, Part, ended, failure, read, require_session, status_of, verdict
 
 _SUCCEEDED = "Succeeded"
 _STATUS = {
@@ -38,7 +19,7 @@ _STATUS = {
 
 class _Verdict(Part):
     liveness_decision: str | None = None
-    digest: Digest | None = None
+    digest: Digest = None
 
 
 class _Error(Part):
@@ -54,7 +35,7 @@ class _Attempt(Part):
 
 
 class _Results(Part):
-    attempts: list[_Attempt] = Field(default_factory=list)
+    attempts: list[_Attempt] | None = None
 
 
 class _Session(Part):
@@ -71,7 +52,7 @@ def _read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
     session = read(_Session, response)
     require_session(session.session_id, session_id, response)
     status = status_of(session.status, _STATUS)
-    attempts = session.results.attempts if session.results else []
+    attempts = (session.results.attempts if session.results else None) or []
     if status is not SessionStatus.RESULT_AVAILABLE:
         return SessionResult(status, attempts=len(attempts), request_id=response.request_id)
     if not attempts and session.status == _SUCCEEDED:
@@ -109,6 +90,7 @@ VERSION = ApiVersion(
     resource="detectLiveness-sessions",
     modes=(LivenessMode.PASSIVE, LivenessMode.PASSIVE_ACTIVE),
     can_send_results_to_client=False,
+    deleted_status=204,
     fixed_options={"enableSessionImage": False},
     read_result=_read_result,
     read_audit=None,

@@ -4,8 +4,7 @@ import json
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
-from shared.face.model import parse_session_id
-from shared.text import parse_json
+from shared.text import parse_json, parse_session_id
 
 
 class Reason(StrEnum):

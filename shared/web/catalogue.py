@@ -129,6 +129,12 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         "The liveness service refused this service's credential.",
         "Try again later. The operator must fix this.",
     ),
+    CatalogueRow(
+        errors.UpstreamNotApproved,
+        502,
+        "The liveness service has not approved this service's resource.",
+        "Try again later. The operator must fix this.",
+    ),
     CatalogueRow(errors.UpstreamThrottled, 503, "The liveness service is busy.", _WAIT),
     CatalogueRow(
         errors.UpstreamQuotaExceeded, 503, "The call volume of the liveness service is used up.", _WAIT

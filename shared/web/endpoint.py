@@ -1,23 +1,41 @@
-"""The frame around every HTTP trigger: a request id, one response, and the place where errors become responses."""
+"""The frame around every HTTP trigger: a request id, the body, one response, and where errors become responses."""
 
 import logging
+import re
 import time
 import traceback
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import azure.functions as func
 
 from shared.access import Caller
 from shared.app import App, current_app
-from shared.errors import BrokerError, IdempotencyInProgress, InternalError, RequestRefused, Throttled
+from shared.errors import (
+    BrokerError,
+    IdempotencyInProgress,
+    InternalError,
+    InvalidMediaType,
+    InvalidRequestBody,
+    LengthRequired,
+    RequestRefused,
+    RequestTooLarge,
+    Throttled,
+)
 from shared.telemetry import log_event
+from shared.text import parse_json
 from shared.web.client_address import UNVOUCHED, client_network
 from shared.web.responses import Reply, error_reply, render
 
 _log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 4096
+
+_LENGTH = re.compile("[0-9]{1,9}")
+_JSON_MEDIA_TYPE = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +98,30 @@ async def respond(
         milliseconds=round((time.perf_counter() - started) * 1000, 1),
     )
     return render(reply, request_id)
+
+
+def json_body(request: func.HttpRequest) -> dict[str, Any]:
+    """Read the JSON object in the body.
+
+    Raises `LengthRequired`, `RequestTooLarge`, `InvalidMediaType` or `InvalidRequestBody`.
+    """
+    # The platform delivers a chunked body as an empty one. Without a length, nobody can tell what was sent.
+    length = request.headers.get("Content-Length")
+    if length is None or not _LENGTH.fullmatch(length):
+        raise LengthRequired
+    body = request.get_body() or b""
+    if max(int(length), len(body)) > MAX_BODY_BYTES:
+        raise RequestTooLarge
+    media_type = request.headers.get("Content-Type", "").strip()
+    if not _JSON_MEDIA_TYPE.fullmatch(media_type) or request.headers.get("Content-Encoding"):
+        raise InvalidMediaType
+    try:
+        parsed = parse_json(body)
+    except ValueError as fault:
+        raise InvalidRequestBody(f"not strict JSON: {type(fault).__name__}") from fault
+    if not isinstance(parsed, dict):
+        raise InvalidRequestBody("not an object")
+    return parsed
 
 
 def _log_error(operation: str, request_id: str, error: BrokerError) -> None:

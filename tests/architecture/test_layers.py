@@ -11,7 +11,7 @@ from tests.architecture.source_tree import DEPLOYED, FUNCTION_PACKAGES, deployed
 ADAPTERS = """
     events.event_grid
     events.publisher
-    face.budget face.calls face.client face.transport
+    face.budget face.calls face.client
     keys
     queues.azure_queue
     queues.memory
@@ -21,8 +21,8 @@ ADAPTERS = """
 # From the bottom to the top, one line for each layer. A module belongs to the layer with the longest part of its name.
 # The pure modules of `face` are at the bottom, because some of them parse settings; its client is an adapter.
 LAYERS = f"""
-    clock errors pseudonyms sealing telemetry text
-    face keys.secret throttle.policy
+    clock errors sealing telemetry text
+    face keys.secret pseudonyms throttle.policy
     settings
     events queues sessions.record storage
     idempotency sessions throttle
@@ -89,7 +89,7 @@ def test_imports_run_in_no_circle(imported: Imports) -> None:
         ("shared.settings", "shared.keys.cache"),
         ("shared.storage.memory", "shared.storage.tables.store.AzureTableStore"),
         ("shared.keys.cache", "shared.face.client.FaceClient"),
-        ("shared.web.requests", "shared.storage.memory"),
+        ("shared.web.responses", "shared.storage.memory"),
         ("shared.app", "create_session.body"),
         ("get_result.use_case", "create_session.body"),
     ],

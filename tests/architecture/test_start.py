@@ -7,7 +7,17 @@ import pytest
 
 from tests.architecture.source_tree import ROOT
 
-SLOW = {"aiohttp", "azure.core", "azure.eventgrid", "azure.identity", "azure.keyvault", "azure.storage"}
+SLOW = {
+    *(
+        "aiohttp",
+        "azure.core",
+        "azure.eventgrid",
+        "azure.identity",
+        "azure.keyvault",
+        "azure.storage",
+        "pydantic",
+    ),
+}
 LOCAL = {"FACE_REGION": "westeurope", "FACE_KEY": "a-key-of-the-tests"}
 IN_AZURE = {
     "AzureWebJobsStorage__accountName": "brokerstorage",
@@ -22,8 +32,8 @@ IN_AZURE = {
 
 
 @pytest.mark.parametrize("environment", [LOCAL, IN_AZURE], ids=["local", "in Azure"])
-def test_import_of_the_app_loads_no_sdk(environment: dict[str, str]) -> None:
-    """The Azure SDKs are imported when they are first needed."""
+def test_import_of_the_app_loads_nothing_slow(environment: dict[str, str]) -> None:
+    """The Azure SDKs and pydantic are imported when they are first needed."""
     loaded = modules_after("import function_app", environment)
 
     assert {"create_session.use_case", "shared.app", "azure.functions"} <= loaded

@@ -13,9 +13,9 @@ from shared.face.model import (
     LivenessMode,
     SessionSpec,
     SessionStatus,
-    parse_session_id,
 )
 from shared.settings import Settings
+from shared.text import parse_session_id
 from tests.support.fake_face import FakeFace
 
 SPEC = SessionSpec(LivenessMode.PASSIVE, device_id="a-device", token_lifetime=600)

@@ -155,6 +155,7 @@ UPSTREAM: tuple[tuple[str, str, int | None], ...] = (
     ("sim-create-500", "UpstreamFailure", None),
     ("sim-create-lost", "UpstreamFailure", None),
     ("sim-create-401", "UpstreamUnauthorized", None),
+    ("sim-create-403", "UpstreamNotApproved", None),
     ("sim-create-429", "UpstreamThrottled", 26),
     ("sim-create-503", "UpstreamThrottled", 1),
     ("sim-create-quota", "UpstreamQuotaExceeded", 3600),

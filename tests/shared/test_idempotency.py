@@ -16,6 +16,7 @@ from shared.errors import (
     UpstreamFailure,
 )
 from shared.idempotency import LEASE_MS, Answer, Idempotency, RequestKey, parse_key
+from shared.keys.secret import Secret, StaticSecret
 from shared.pseudonyms import Pseudonyms
 from shared.sealing import unseal
 from shared.storage.port import Entity, Table
@@ -30,11 +31,7 @@ KEY = RequestKey("anna", "an-idempotency-key", "a request")
 Work = Callable[[], Coroutine[Any, Any, Answer]]
 
 
-async def _pepper() -> bytes:
-    return b"a-pepper"
-
-
-PSEUDONYMS = Pseudonyms(_pepper)
+PSEUDONYMS = Pseudonyms(StaticSecret(Secret("a-pepper"), name="ID_PEPPER"))
 
 
 class Scene:

@@ -1,13 +1,11 @@
 """Ids as they are stored."""
 
+from shared.keys.secret import Secret, StaticSecret
 from shared.pseudonyms import Pseudonyms
 
 
-async def made(*parts: str, pepper: bytes = b"a-pepper") -> str:
-    async def secret() -> bytes:
-        return pepper
-
-    return await Pseudonyms(secret).of(*parts)
+async def made(*parts: str, pepper: str = "a-pepper") -> str:
+    return await Pseudonyms(StaticSecret(Secret(pepper), name="ID_PEPPER")).of(*parts)
 
 
 async def test_no_two_lists_of_parts_run_together() -> None:
@@ -22,6 +20,6 @@ async def test_pseudonym_depends_on_the_pepper_and_shows_nothing() -> None:
     one = await made("device", "phone-7")
 
     assert one == await made("device", "phone-7")
-    assert one != await made("device", "phone-7", pepper=b"another-pepper")
+    assert one != await made("device", "phone-7", pepper="another-pepper")
     assert len(one) == 64
     assert "phone" not in one

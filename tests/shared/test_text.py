@@ -1,4 +1,4 @@
-"""Strict JSON, times and trace contexts."""
+"""Strict JSON, session ids, times and trace contexts."""
 
 import json
 import re
@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.text import continued, from_http_date, parse_json, rfc3339
+from shared.text import (
+    LONGEST_RETRY_AFTER,
+    continued,
+    parse_json,
+    parse_session_id,
+    retry_after_seconds,
+    rfc3339,
+)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 floats = st.floats(allow_nan=False, allow_infinity=False)
@@ -53,25 +60,97 @@ def test_json_that_others_may_read_differently_is_refused(body: bytes) -> None:
         parse_json(body)
 
 
+SESSION = "b12e033e-bda7-4b83-a211-e721c661f30e"
+NOT_IDS = [
+    "",
+    "..",
+    "../../../face/v1.0/largepersongroups",
+    "%2e%2e%2f",
+    SESSION.upper(),
+    SESSION.replace("-", ""),
+    f"{{{SESSION}}}",
+    f"urn:uuid:{SESSION}",
+    f"{SESSION}\n",
+    f"{SESSION} ",
+    f"{SESSION}/audit",
+    f"{SESSION}?top=1",
+    f"{SESSION}#",
+    f"{SESSION}\r\nX: y",
+    f"{SESSION}\0",
+    SESSION.replace("1", "\N{FULLWIDTH DIGIT ONE}"),
+    SESSION.replace("1", "\N{ARABIC-INDIC DIGIT ONE}"),
+    SESSION.replace("-", "\N{HYPHEN}"),
+    f"b12e033ebda7-4b83-a211-e721c661f30e{'-'}",
+    SESSION[:-1],
+    SESSION + "0",
+]
+"""Texts that a lenient parser might accept as a session id, and texts that would change the URL."""
+
+
+def test_canonical_id_is_returned_unchanged() -> None:
+    """A GUID in lower case with its hyphens is a session id."""
+    assert parse_session_id(SESSION) == SESSION
+
+
+@pytest.mark.parametrize("text", NOT_IDS, ids=ascii)
+def test_anything_else_is_not_an_id(text: str) -> None:
+    """A text that a lenient parser would accept is not a session id."""
+    assert parse_session_id(text) is None
+
+
 def test_times_are_told_in_utc_to_the_millisecond() -> None:
     """RFC 3339 with three digits, also where they are zero."""
     assert rfc3339(0) == "1970-01-01T00:00:00.000Z"
     assert rfc3339(1_800_000_000_001) == "2027-01-15T08:00:00.001Z"
 
 
+SUNDAY = "Sun, 22 Nov 2026 10:00:00 GMT"
+
+
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("value", "seconds"),
     [
-        ("Thu, 01 Jan 1970 00:00:01 GMT", 1_000),
-        ("Thu, 01 Jan 1970 00:00:01 -0000", None),
-        ("soon", None),
-        ("Thu, 01 Jan 99999 00:00:01 GMT", None),
-        (None, None),
+        ("5", 5.0),
+        (" 5 ", 5.0),
+        ("0", 0.0),
+        ("3601", LONGEST_RETRY_AFTER),
+        ("9" * 5_000, LONGEST_RETRY_AFTER),
+        ("Sun, 22 Nov 2026 10:00:30 GMT", 30.0),
+        ("Sunday, 22-Nov-26 10:00:30 GMT", 30.0),
+        ("Sun, 22 Nov 2026 09:59:30 GMT", 0.0),
+        ("Wed, 22 Nov 2028 10:00:00 GMT", LONGEST_RETRY_AFTER),
+        ("Sun, 22 Nov 2026 10:00:30 -0000", None),
+        ("Sun, 22 Nov 99999 10:00:30 GMT", None),
+        *(
+            (text, None)
+            for text in ("", "soon", "-1", "+1", "1e3", "1.5", "inf", "\N{FULLWIDTH DIGIT ONE}", "\u00b2")
+        ),
     ],
+    ids=lambda value: ascii(value)[:40],
 )
-def test_date_of_a_header_is_read_or_none(text: str | None, expected: int | None) -> None:
-    """A date without a known zone is no date."""
-    assert from_http_date(text) == expected
+def test_retry_after_is_read_in_both_its_forms(value: str, seconds: float | None) -> None:
+    """Seconds, or a date beside the date of the response itself; an hour is the most that is believed."""
+    assert retry_after_seconds({"retry-after": value, "date": SUNDAY}) == seconds
+
+
+def test_retry_after_has_the_ceiling_of_its_reader() -> None:
+    """A date alone says nothing, because the two clocks may differ."""
+    assert retry_after_seconds({"retry-after": "100"}, longest=60.0) == 60.0
+    assert retry_after_seconds({"retry-after": SUNDAY}) is None
+    assert retry_after_seconds({}) is None
+
+
+near_dates = st.from_regex(
+    r"(Sun|Mon)?,? ?[0-9]{1,6} (Jan|Feb|Xyz) [0-9]{1,12} [0-9:.]{1,12} ?([+-][0-9]{1,9}|GMT|EST|Z|\(a)?",
+    fullmatch=True,
+)
+
+
+@given(st.text() | st.text("0123456789,:+-. GMT()") | near_dates, near_dates | st.just(SUNDAY))
+def test_any_retry_after_is_a_sane_wait_or_none(value: str, date: str) -> None:
+    """No text raises an exception, and no wait is negative or beyond the ceiling."""
+    seconds = retry_after_seconds({"retry-after": value, "date": date})
+    assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
 
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

@@ -2,7 +2,7 @@
 
 import ssl
 
-from shared.face.transport import LARGEST_BODY
+from shared.face.calls import LARGEST_BODY
 from shared.http import Connections, HttpTransport
 
 

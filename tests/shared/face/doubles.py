@@ -1,7 +1,8 @@
-"""Doubles for the tests of the client: a credential, a Face in memory, clients, and responses of Face."""
+"""Doubles for the tests of the client: keys, a Face in memory, clients, and responses of Face."""
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeAlias
@@ -13,7 +14,8 @@ from shared.face.answers import ApiVersion, UpstreamResponse
 from shared.face.budget import Budget
 from shared.face.client import FaceClient
 from shared.face.model import LivenessMode, SessionSpec
-from tests.shared.face.fault_server import answer_json
+from shared.keys.credentials import key_credential
+from shared.keys.secret import Secret, SecretSource
 from tests.support.http import OwnTransport
 
 KEY = "canary-face-key-0123456789abcdef"
@@ -31,56 +33,25 @@ NOT_FOUND = {
     }
 }
 
-created = answer_json(200, CREATED)
-not_started = answer_json(200, NOT_STARTED)
-not_found = answer_json(404, NOT_FOUND)
-
-NOT_IDS = [
-    "",
-    "..",
-    "../../../face/v1.0/largepersongroups",
-    "%2e%2e%2f",
-    SESSION.upper(),
-    SESSION.replace("-", ""),
-    f"{{{SESSION}}}",
-    f"urn:uuid:{SESSION}",
-    f"{SESSION}\n",
-    f"{SESSION} ",
-    f"{SESSION}/audit",
-    f"{SESSION}?top=1",
-    f"{SESSION}#",
-    f"{SESSION}\r\nX: y",
-    f"{SESSION}\0",
-    SESSION.replace("1", "\N{FULLWIDTH DIGIT ONE}"),
-    SESSION.replace("1", "\N{ARABIC-INDIC DIGIT ONE}"),
-    SESSION.replace("-", "\N{HYPHEN}"),
-    f"b12e033ebda7-4b83-a211-e721c661f30e{'-'}",
-    SESSION[:-1],
-    SESSION + "0",
-]
-"""Texts that a lenient parser might accept as a session id, and texts that would change the URL."""
-
-
 HANG = None
 """A step of `ScriptedFace` that never answers."""
 
 
-class FakeCredential:
-    """Holds keys and returns the first; `renew` drops it if there is another one."""
+class FakeKeys:
+    """A `SecretSource` that returns the first key; a refresh drops it if there is another one."""
 
     def __init__(self, *keys: str) -> None:
         self.keys = list(keys) or [KEY]
-        self.refused: list[Mapping[str, str]] = []
+        self.refused: list[str] = []
 
-    async def headers(self) -> Mapping[str, str]:
-        return {"Ocp-Apim-Subscription-Key": self.keys[0]}
+    async def get(self) -> Secret:
+        return Secret(self.keys[0])
 
-    async def renew(self, refused: Mapping[str, str]) -> bool:
-        self.refused.append(refused)
+    async def refresh(self, refused: Secret) -> Secret:
+        self.refused.append(refused.reveal())
         if len(self.keys) > 1:
             self.keys.pop(0)
-            return True
-        return False
+        return await self.get()
 
 
 async def _no_wait(seconds: float) -> None:
@@ -117,7 +88,7 @@ class ScriptedFace(httpx.AsyncBaseTransport):
         self,
         *,
         version: ApiVersion = v1_1_preview_1.VERSION,
-        credential: FakeCredential | None = None,
+        keys: SecretSource | None = None,
         budget: Budget | None = None,
     ) -> FaceClient:
         """Make a client of this Face with the patience of production and the longest jitter."""
@@ -126,7 +97,7 @@ class ScriptedFace(httpx.AsyncBaseTransport):
             self,
             "http://127.0.0.1:1",
             version,
-            credential or FakeCredential(),
+            key_credential(keys or FakeKeys()),
             budget or Budget(10, monotonic=now),
             random=lambda: 1.0,
         )
@@ -135,25 +106,20 @@ class ScriptedFace(httpx.AsyncBaseTransport):
 Step: TypeAlias = tuple[int, object] | tuple[int, object, Mapping[str, str]] | Exception | None
 
 
-def plain_http_transport() -> OwnTransport:
-    """Open connections as in production, but without loading this machine's certificates, which is slow."""
-    return OwnTransport()
-
-
 @asynccontextmanager
 async def face_client(
     base_url: str,
     *,
     version: ApiVersion = v1_1_preview_1.VERSION,
-    credential: FakeCredential | None = None,
+    ssl_context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[FaceClient]:
     """Make a client that is closed at the end, with the longest jitter and no waits."""
-    async with plain_http_transport() as opened:
+    async with OwnTransport(ssl_context) as opened:
         yield FaceClient(
             opened,
             base_url,
             version,
-            credential or FakeCredential(),
+            key_credential(FakeKeys()),
             Budget(10_000),
             sleep=_no_wait,
             random=lambda: 1.0,

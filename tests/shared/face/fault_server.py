@@ -7,7 +7,6 @@ import ssl
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 
@@ -30,15 +29,11 @@ Behaviour = Callable[[asyncio.StreamWriter], Awaitable[bool]]
 
 
 class FaultServer:
-    """Does one behaviour after the other, a request each; the last one from then on.
-
-    `asked` is set from the first request on.
-    """
+    """Does one behaviour after the other, a request each; the last one from then on."""
 
     def __init__(self, *behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> None:
         self.received: list[Received] = []
         self.connections = 0
-        self.asked = asyncio.Event()
         self._behaviours = list(behaviours)
         self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
@@ -49,9 +44,7 @@ class FaultServer:
         self.url = f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._server.close()
         for task in self._tasks:
             task.cancel()
@@ -60,16 +53,13 @@ class FaultServer:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = asyncio.ensure_future(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.add(asyncio.ensure_future(self._serve(reader, writer)))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             stays = True
             while stays:
                 self.received.append(await _read_request(reader))
-                self.asked.set()
                 behaviour = self._behaviours.pop(0) if len(self._behaviours) > 1 else self._behaviours[0]
                 stays = await behaviour(writer)
                 await writer.drain()
@@ -93,14 +83,13 @@ def answer(
     headers: Mapping[str, str] | None = None,
     *,
     media_type: str = "application/json; charset=utf-8",
-    stays: bool = True,
 ) -> Behaviour:
     """Answer properly."""
     fields = {"Content-Type": media_type, "Content-Length": str(len(body)), **(headers or {})}
     if status == 204:
         del fields["Content-Length"], fields["Content-Type"]
     lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
-    return raw("\r\n".join(lines).encode() + body, stays=stays)
+    return raw("\r\n".join(lines).encode() + body, stays=True)
 
 
 def answer_json(status: int, content: object, headers: Mapping[str, str] | None = None) -> Behaviour:
@@ -150,17 +139,6 @@ async def silent(writer: asyncio.StreamWriter) -> bool:
     return False
 
 
-async def close(writer: asyncio.StreamWriter) -> bool:
-    """Close the connection without an answer."""
-    return False
-
-
-async def reset(writer: asyncio.StreamWriter) -> bool:
-    """Reset the connection without an answer."""
-    _reset(writer)
-    return False
-
-
 def reset_after(content: bytes) -> Behaviour:
     """Send these bytes, and reset the connection."""
 
@@ -168,13 +146,9 @@ def reset_after(content: bytes) -> Behaviour:
         writer.write(content)
         await writer.drain()
         await asyncio.sleep(0.02)
-        _reset(writer)
+        peer: socket.socket = writer.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
         return False
 
     return behave
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    peer: socket.socket = writer.get_extra_info("socket")
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-import httpx
 import pytest
 from aiohttp import web
 
@@ -15,10 +14,10 @@ from shared.face.budget import Budget
 from shared.face.client import FaceClient
 from shared.face.model import FaceCredential, LivenessMode, SessionSpec
 from shared.keys.cache import CachedSecret
-from shared.keys.credentials import HeaderCredential, face_tokens, key_credential, token_credential
+from shared.keys.credentials import face_tokens, key_credential, token_credential
 from shared.keys.identity import ManagedIdentity
 from shared.keys.key_vault import KeyVaultSecrets
-from shared.keys.secret import Secret, StaticSecret
+from shared.keys.secret import Secret
 from tests.shared.keys.conftest import serve
 from tests.shared.keys.fake_azure import FACE_RESOURCE, FakeIdentity, FakeVault
 from tests.shared.keys.fake_secret import MINUTE, FakeSecret, settle
@@ -30,73 +29,57 @@ KEY_HEADER = "Ocp-Apim-Subscription-Key"
 REQUEST_ID = "723d6d03-ef33-40a8-9682-23a1feb7bccd"
 
 
-async def test_the_key_is_sent_in_its_header_and_not_shown(clock: FakeClock) -> None:
-    """Httpx takes the mapping as it is, and its repr names the field alone."""
+async def test_key_and_token_have_their_header_fields_and_are_not_shown(clock: FakeClock) -> None:
+    """A repr names the field alone."""
     cache = CachedSecret(FakeSecret(KEY).read, name="face-key", clock=clock)
-    headers = await key_credential(cache).headers()
-    assert dict(httpx.Headers(headers)) == {KEY_HEADER.lower(): KEY}
-    assert "Authorization" not in headers
-    assert repr(headers) == "{'Ocp-Apim-Subscription-Key': <secret>}"
-
-
-@pytest.mark.parametrize("vault", ["a newer key", "the same key", "down", "settings"])
-async def test_a_refused_key_is_replayed_only_if_there_is_a_newer_one(clock: FakeClock, vault: str) -> None:
-    """The vault has the same key, or does not answer, or the key is in the settings: nothing to replay with."""
-    secret = FakeSecret("key-1")
-    credential = key_credential(CachedSecret(secret.read, name="face-key", clock=clock))
-    if vault == "settings":
-        credential = key_credential(StaticSecret(Secret(KEY), name="FACE_KEY"))
-    refused = await credential.headers()
-    if vault == "down":
-        secret.break_down()
-    secret.value = "key-2" if vault == "a newer key" else "key-1"
-
-    assert await credential.renew(refused) is (vault == "a newer key")
-    assert (dict(await credential.headers()) != dict(refused)) is (vault == "a newer key")
+    assert await cache.get() == Secret(KEY)
+    key, token = key_credential(cache), token_credential(cache)
+    assert (key.name, key.prefix) == (KEY_HEADER, "")
+    assert (token.name, token.prefix) == ("Authorization", "Bearer ")
+    assert KEY not in repr((key, token))
 
 
 @pytest.fixture
-async def tokens(identity: ManagedIdentity, clock: FakeClock) -> AsyncIterator[HeaderCredential]:
+async def tokens(identity: ManagedIdentity, clock: FakeClock) -> AsyncIterator[CachedSecret]:
     # The endpoint's tokens end a day after the machine's time.
     clock.now = system_clock()
     cache = face_tokens(identity, clock)
-    yield token_credential(cache)
+    yield cache
     await cache.aclose()
 
 
 async def test_an_hour_of_requests_makes_one_identity_call(
-    tokens: HeaderCredential, endpoint: FakeIdentity, clock: FakeClock
+    tokens: CachedSecret, endpoint: FakeIdentity, clock: FakeClock
 ) -> None:
     """A thousand at once share a token for Cognitive Services, and later the SDK answers from its own cache."""
-    headers = await asyncio.gather(*[tokens.headers() for _ in range(1000)])
+    found = await asyncio.gather(*[tokens.get() for _ in range(1000)])
     for _ in range(60):
-        await tokens.headers()
+        await tokens.get()
         await settle()
         clock.advance_ms(MINUTE)
-    [sent] = {fields["Authorization"] for fields in headers}
-    scheme, _, token = sent.partition(" ")
-    assert (scheme, endpoint.tokens[token], len(endpoint.calls)) == ("Bearer", FACE_RESOURCE, 1)
-    assert repr(headers[0]) == "{'Authorization': <secret>}"
+    [token] = {secret.reveal() for secret in found}
+    assert (endpoint.tokens[token], len(endpoint.calls)) == (FACE_RESOURCE, 1)
 
 
 async def test_a_thousand_refusals_make_one_identity_call(
-    tokens: HeaderCredential, endpoint: FakeIdentity
+    tokens: CachedSecret, endpoint: FakeIdentity
 ) -> None:
-    """A refused token is asked for past the SDK's cache, once for all, and replayed if it changed."""
-    refused = await tokens.headers()
-    assert set(await asyncio.gather(*[tokens.renew(refused) for _ in range(1000)])) == {True}
-    assert dict(await tokens.headers()) != dict(refused)
+    """A refused token is asked for past the SDK's cache, once for all."""
+    refused = await tokens.get()
+    newer = await asyncio.gather(*[tokens.refresh(refused) for _ in range(1000)])
+    assert {secret.reveal() for secret in newer} == {(await tokens.get()).reveal()}
+    assert newer[0] != refused
     assert len(endpoint.calls) == 2
 
 
-async def test_a_refused_token_that_the_platform_keeps_is_not_replayed(
-    tokens: HeaderCredential, endpoint: FakeIdentity, clock: FakeClock
+async def test_a_refused_token_that_the_platform_keeps_is_asked_for_seldom(
+    tokens: CachedSecret, endpoint: FakeIdentity, clock: FakeClock
 ) -> None:
     """The platform answers the same token for hours: it is asked once in 30 seconds."""
     endpoint.fresh = False
-    refused = await tokens.headers()
+    refused = await tokens.get()
     for _ in range(29):
-        assert not await tokens.renew(refused)
+        assert await tokens.refresh(refused) == refused
         clock.advance_ms(1000)
     assert len(endpoint.calls) == 2
 

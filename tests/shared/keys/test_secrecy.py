@@ -65,9 +65,9 @@ async def test_nothing_secret_is_logged_or_told_while_a_key_is_read_rolled_and_r
     served.vault.secrets[NAME] = f"{CANARY}-key-1"
     cache = CachedSecret(partial(secrets.read, NAME), name=NAME, clock=clock)
     credential = key_credential(cache)
-    refused = await credential.headers()
+    refused = await cache.get()
     served.vault.secrets[NAME] = f"{CANARY}-key-2"
-    assert await credential.renew(refused)
+    assert await cache.refresh(refused) != refused
     served.vault.trouble = key_vault_error(403, "Forbidden", "ForbiddenByRbac")
     clock.advance_ms(17 * MINUTE)
     shown = [repr(value) for value in (cache, credential, refused, secrets, identity, await cache.get())]
@@ -86,11 +86,12 @@ async def test_nothing_secret_is_logged_or_told_while_tokens_are_issued_and_refu
     clock = FakeClock(system_clock())
     tokens = face_tokens(identity, clock)
     credential = token_credential(tokens)
-    refused = await credential.headers()
-    assert await credential.renew(refused)
+    refused = await tokens.get()
+    newer = await tokens.refresh(refused)
+    assert newer != refused
     endpoint.answer = (400, '{"statusCode":400}')
     clock.advance_ms(MINUTE)
-    assert not await credential.renew(await credential.headers())
+    assert await tokens.refresh(newer) == newer
     await tokens.aclose()
     assert any(record.name.startswith("azure.identity") for record in log.records)
     assert not [text for text in [*log.texts, repr(credential), repr(refused)] if CANARY in text]

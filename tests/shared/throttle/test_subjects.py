@@ -10,6 +10,7 @@ from shared.access import Caller
 from shared.app import App, build
 from shared.errors import ClientThrottled, DeviceThrottled, SessionNotFound, Throttled
 from shared.face.model import LivenessMode, SessionSpec
+from shared.keys.secret import Secret, StaticSecret
 from shared.pseudonyms import Pseudonyms
 from shared.queues.memory import MemoryQueue
 from shared.settings import Settings
@@ -23,10 +24,7 @@ from tests.support.watched_store import WatchedStore
 
 @pytest.fixture
 def pseudonyms() -> Pseudonyms:
-    async def pepper() -> bytes:
-        return b"pepper"
-
-    return Pseudonyms(pepper)
+    return Pseudonyms(StaticSecret(Secret("a-pepper"), name="ID_PEPPER"))
 
 
 def subjects(pseudonyms: Pseudonyms, **settings: str) -> Subjects:

@@ -22,7 +22,7 @@ CONTRACT = {
     422: "IdempotencyKeyReused",
     429: "ClientThrottled DeviceThrottled",
     500: "InternalError",
-    502: "UpstreamFailure UpstreamUnauthorized",
+    502: "UpstreamFailure UpstreamUnauthorized UpstreamNotApproved",
     503: "KeyUnavailable StorageUnavailable UpstreamQuotaExceeded UpstreamThrottled",
     504: "UpstreamTimeout",
 }

@@ -7,8 +7,16 @@ import azure.functions as func
 import pytest
 
 from shared.app import install
-from shared.errors import IdempotencyInProgress, SessionNotFound, StorageUnavailable
-from shared.web.endpoint import Context, respond
+from shared.errors import (
+    IdempotencyInProgress,
+    InvalidMediaType,
+    InvalidRequestBody,
+    LengthRequired,
+    RequestTooLarge,
+    SessionNotFound,
+    StorageUnavailable,
+)
+from shared.web.endpoint import Context, json_body, respond
 from shared.web.responses import Reply
 from tests.support.app import app_of
 
@@ -61,3 +69,63 @@ async def test_only_what_an_operator_has_to_see_is_a_warning(
     _, (first, _) = await answered(error, caplog)
 
     assert (first["event"], first["level"]) == (event, level)
+
+
+BODY = b'{"a":1}'
+
+
+def request_of(body: bytes = BODY, /, **headers: str | None) -> func.HttpRequest:
+    fields: dict[str, str | None] = {"content-type": "application/json", "content-length": str(len(body))}
+    fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+    present = {name: value for name, value in fields.items() if value is not None}
+    return func.HttpRequest("POST", "http://localhost/api/sessions", headers=present, body=body)
+
+
+@pytest.mark.parametrize(
+    "length", [None, "", "abc", "-1", "+2", "2.0", "1e2", "2, 2", "0x2", "\u0662", "2" * 10], ids=ascii
+)
+def test_length_that_is_not_a_number_counts_as_missing(length: str | None) -> None:
+    """It says nothing of how much was sent."""
+    with pytest.raises(LengthRequired):
+        json_body(request_of(content_length=length))
+
+
+def test_body_of_4096_bytes_is_the_largest() -> None:
+    """The announced length counts, and so does the length of what arrived."""
+    assert json_body(request_of(BODY.ljust(4096))) == {"a": 1}
+    for request in (request_of(content_length="4097"), request_of(BODY.ljust(4097), content_length="7")):
+        with pytest.raises(RequestTooLarge):
+            json_body(request)
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    ["application/json", "application/json;charset=UTF-8", ' APPLICATION/JSON ; charset="utf-8" '],
+)
+def test_json_may_name_its_charset(media_type: str) -> None:
+    """It is UTF-8 anyway."""
+    assert json_body(request_of(content_type=media_type)) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"content_type": text} for text in (None, "", "text/plain", "application/jsonp")),
+        {"content_type": "application/json; charset=utf-16"},
+        # It would have to be unpacked before its size is known.
+        {"content_encoding": "gzip"},
+    ],
+    ids=str,
+)
+def test_only_json_in_utf8_is_read(fields: dict[str, str | None]) -> None:
+    """Other media types, charsets and codings are refused."""
+    with pytest.raises(InvalidMediaType):
+        json_body(request_of(**fields))
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"canary"', b'{"secret":"canary"', b'{"canary":NaN}'])
+def test_body_that_is_not_a_json_object_is_refused(body: bytes) -> None:
+    """The detail goes to the log, so it names the fault alone."""
+    with pytest.raises(InvalidRequestBody) as refused:
+        json_body(request_of(body))
+    assert "canary" not in refused.value.detail
