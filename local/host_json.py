@@ -1,45 +1,27 @@
-"""What the local host reads from `host.json`.
+"""What the local host reads from `host.json`; a missing setting has the real host's default.
 
 Sources: https://learn.microsoft.com/azure/azure-functions/functions-host-json and
 https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue#host-json
 """
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-# A .NET time span: [days.]hours:minutes:seconds[.fraction].
-_TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d+):(\d+):(\d+(?:\.\d+)?)")
-_UNLIMITED = -1
+# A .NET time span; one of days, or `-1` for no limit, is not supported.
+_TIME_SPAN = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
-@dataclass(frozen=True, slots=True)
-class HttpOptions:
-    """The settings of HTTP functions.
+def function_timeout(host_json: Mapping[str, Any]) -> float:
+    """Return how long a function may run, in seconds; raises `ValueError` for a bad time span."""
+    # 30 minutes is the default of every plan but Consumption.
+    return _seconds(host_json, "functionTimeout", "00:30:00")
 
-    The prefix has no slash at either end; the timeout is in seconds (None: no limit). `max_concurrent` requests are
-    answered at once; `max_outstanding` are answered or waiting.
-    """
 
-    route_prefix: str
-    function_timeout: float | None
-    max_concurrent: int
-    max_outstanding: int
-
-    @classmethod
-    def parse(cls, host_json: Mapping[str, Any]) -> Self:
-        """Read the parsed `host.json`; raises `ValueError` for a bad time span."""
-        http = host_json.get("extensions", {}).get("http", {})
-        # 30 minutes is the default of every plan but Consumption.
-        timeout = host_json.get("functionTimeout", "00:30:00")
-        return cls(
-            route_prefix=http.get("routePrefix", "api").strip("/"),
-            function_timeout=None if timeout == str(_UNLIMITED) else _seconds("functionTimeout", timeout),
-            max_concurrent=_limit(http.get("maxConcurrentRequests", _UNLIMITED)),
-            max_outstanding=_limit(http.get("maxOutstandingRequests", _UNLIMITED)),
-        )
+def route_prefix(host_json: Mapping[str, Any]) -> str:
+    """Return the prefix of all routes, without a slash at either end."""
+    return str(host_json.get("extensions", {}).get("http", {}).get("routePrefix", "api")).strip("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +49,15 @@ class QueueOptions:
             batch_size=batch_size,
             new_batch_threshold=queues.get("newBatchThreshold", batch_size // 2),
             max_dequeue_count=queues.get("maxDequeueCount", 5),
-            retry_after=_seconds("visibilityTimeout", queues.get("visibilityTimeout", "00:00:00")),
-            longest_poll=_seconds("maxPollingInterval", queues.get("maxPollingInterval", "00:01:00")),
+            retry_after=_seconds(queues, "visibilityTimeout", "00:00:00"),
+            longest_poll=_seconds(queues, "maxPollingInterval", "00:01:00"),
         )
 
 
-def _seconds(name: str, time_span: str) -> float:
+def _seconds(settings: Mapping[str, Any], name: str, default: str) -> float:
+    time_span = settings.get(name, default)
     parts = _TIME_SPAN.fullmatch(time_span)
     if parts is None:
-        raise ValueError(f"{name}: {time_span!r} is not a time span.")
-    days, hours, minutes, seconds = parts.groups(default="0")
-    return ((int(days) * 24 + int(hours)) * 60 + int(minutes)) * 60 + float(seconds)
-
-
-def _limit(value: int) -> int:
-    return sys.maxsize if value == _UNLIMITED else value
+        raise ValueError(f"{name}: {time_span!r} is not a time span that the local host reads.")
+    hours, minutes, seconds = parts.groups()
+    return (int(hours) * 60 + int(minutes)) * 60 + float(seconds)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote
 
-from local.host.indexing import HttpFunction
+from local.host.indexing import IndexedFunction
 from local.host.messages import Refusal
 
 _ENCODED_SLASH = re.compile("%(?=2F)", re.IGNORECASE)
@@ -16,19 +16,19 @@ _CATCH_ALL = re.compile(r"\{\*(\w+)\}")
 class Router:
     """Finds the function for a request."""
 
-    def __init__(self, functions: Iterable[HttpFunction], prefix: str) -> None:
+    def __init__(self, functions: Iterable[IndexedFunction], prefix: str) -> None:
         # Observed: the first match in the order of the function names wins. A literal has no precedence over
         # a parameter, nor a parameter over a catch-all, and the order in the file does not matter.
         ordered = sorted(functions, key=lambda function: function.name.lower())
-        self._routes = [(compile_route(f"{prefix}/{f.route}".strip("/")), f) for f in ordered]
+        self._routes = [(compile_route(f"{prefix}/{f.trigger['route']}".strip("/")), f) for f in ordered]
 
-    def find(self, method: str, path: str) -> tuple[HttpFunction, dict[str, str]] | None:
+    def find(self, method: str, path: str) -> tuple[IndexedFunction, dict[str, str]] | None:
         """Return the first function that takes the method and the resolved path, and its route parameters."""
         for route, function in self._routes:
-            takes_method = function.methods is None or method in function.methods
-            if takes_method and (found := route.fullmatch(path)):
-                params = {name: value for name, value in found.groupdict().items() if value}
-                return function, params
+            # A function that names no methods takes any.
+            methods = function.trigger.get("methods")
+            if (not methods or method in methods) and (found := route.fullmatch(path)):
+                return function, {name: value for name, value in found.groupdict().items() if value}
         return None
 
 

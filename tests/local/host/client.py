@@ -16,9 +16,8 @@ from local.host import Host
 
 Headers = list[tuple[str, str]]
 
-
-Serve = Callable[..., Awaitable[Host]]
-"""Starts a host: takes the app, `host.json`, and the host's other parameters by name."""
+Serve = Callable[..., Awaitable[str]]
+"""Starts a host and returns its URL: takes the app or one function, `host_json`, and the host's other parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +30,9 @@ class Answer:
     body: bytes
 
     def json(self) -> Any:  # noqa: ANN401 - any JSON.
-        """Return the parsed body."""
         return json.loads(self.body)
 
     def all(self, name: str) -> list[str]:
-        """Return all values of a header."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
     def one(self, name: str) -> str | None:
@@ -55,27 +52,21 @@ def anonymous_app() -> func.FunctionApp:
     return func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 
+def new_host(app: func.FunctionApp, **more: Any) -> Host:  # noqa: ANN401 - the host's own parameters.
+    return Host(app, **{"host_json": {}, "function_key": "function-key", "master_key": "master-key"} | more)
+
+
 def echo(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the request as the function sees it."""
-    seen = {
-        "method": req.method,
-        "url": req.url,
-        "headers": dict(req.headers),
-        "params": dict(req.params),
-        "route_params": dict(req.route_params),
-        "body": req.get_body().decode(),
-    }
-    return func.HttpResponse(json.dumps(seen), mimetype="application/json")
+    seen = {name: dict(getattr(req, name)) for name in ("headers", "params", "route_params")}
+    text = {"method": req.method, "url": req.url, "body": req.get_body().decode()}
+    return func.HttpResponse(json.dumps(seen | text), mimetype="application/json")
 
 
 async def ask(
-    url: str,
-    method: str,
-    target: str,
-    headers: Headers | None = None,
-    body: bytes | None = None,
+    url: str, method: str, target: str, headers: Headers | None = None, body: bytes | None = None
 ) -> Answer:
-    """Send one request with a Content-Length where there is a body, and read until the connection closes."""
+    """Send one request, with a Content-Length if there is a body, and read until the connection closes."""
     head = [("Host", "broker.test"), ("Connection", "close"), *(headers or [])]
     if body is not None:
         head.append(("Content-Length", str(len(body))))
@@ -105,11 +96,11 @@ async def exchange_raw(url: str, request: bytes, after_interim: bytes = b"") -> 
         await writer.wait_closed()
 
 
+@dataclass
 class _Received:
     """The part of a socket that `HTTPResponse` reads, with all that was received."""
 
-    def __init__(self, raw: bytes) -> None:
-        self._raw = raw
+    raw: bytes
 
     def makefile(self, _mode: str) -> io.BytesIO:
-        return io.BytesIO(self._raw)
+        return io.BytesIO(self.raw)

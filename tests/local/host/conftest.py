@@ -1,26 +1,31 @@
-"""A host for each test, on loopback."""
+"""Hosts for a test, on loopback."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import azure.functions as func
 import pytest
 
-from local.host import Host
-from tests.local.host.client import Serve
+from tests.local.host.client import Serve, anonymous_app, echo, new_host
 
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Start hosts whose function key is `function-key` and whose master key is `master-key`."""
-    started: list[Host] = []
+    async with AsyncExitStack() as started:
 
-    async def start(app: func.FunctionApp, host_json: Mapping[str, Any] | None = None, **more: Any) -> Host:  # noqa: ANN401 - the host's own parameters.
-        host = Host(app, host_json or {}, function_key="function-key", master_key="master-key", **more)
-        started.append(host)
-        await host.start()
-        return host
+        async def start(app: func.FunctionApp, **more: Any) -> str:  # noqa: ANN401 - the host's own parameters.
+            host = new_host(app, **more)
+            started.push_async_callback(host.stop)
+            await host.start()
+            return host.url
 
-    yield start
-    for host in started:
-        await host.stop()
+        yield start
+
+
+@pytest.fixture
+async def url(serve: Serve) -> str:
+    """The address of a host whose function `/api/echo` answers what it sees."""
+    app = anonymous_app()
+    app.route("echo/{*path}")(echo)
+    return await serve(app)

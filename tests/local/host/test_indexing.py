@@ -2,23 +2,18 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import azure.functions as func
 import pytest
 
-from local.host.indexing import (
-    HttpFunction,
-    IndexedFunction,
-    IndexingError,
-    QueueFunction,
-    TimerFunction,
-    index,
-)
+from local.host.indexing import IndexedFunction, IndexingError, index
 from tests.local.host.client import anonymous_app, echo
 
 
 def test_blueprint_functions_of_every_kind_are_read() -> None:
-    """Functions of a blueprint are found with their triggers, whatever their kind."""
+    """Functions of a blueprint are found with their triggers, whatever their kind; a second look is the same."""
     blueprint = func.Blueprint()
 
     @blueprint.route("sessions/{sessionId}", methods=["get", "DELETE"], auth_level="function")
@@ -36,51 +31,38 @@ def test_blueprint_functions_of_every_kind_are_read() -> None:
     app.register_functions(blueprint)
     found = index(app)
 
-    [http], [queue], [timer] = found.http, found.queues, found.timers
-    methods = frozenset({"GET", "DELETE"})
-    assert http == HttpFunction(
-        "session", http.user_function, "req", "sessions/{sessionId}", methods, func.AuthLevel.FUNCTION
-    )
-    assert queue == QueueFunction("collect_result", queue.user_function, "message", "%RESULTS_QUEUE%")
-    assert timer == TimerFunction("purge", timer.user_function, "timer")
-    assert [each.user_function.__name__ for each in (http, queue, timer)] == ["session", "collect", "purge"]
+    expected: list[tuple[str, str, dict[str, Any]]] = [
+        ("session", "session", {"name": "req", "route": "sessions/{sessionId}", "authLevel": "FUNCTION"}),
+        ("collect_result", "collect", {"name": "message", "queueName": "%RESULTS_QUEUE%"}),
+        ("purge", "purge", {"name": "timer", "schedule": "0 0 3 * * *"}),
+    ]
+    for function, (name, code, trigger) in zip(found, expected, strict=True):
+        assert (function.name, function.user_function.__name__) == (name, code)
+        assert trigger.items() <= function.trigger.items()
+    assert set(found[0].trigger["methods"]) == {"GET", "DELETE"}
+    assert index(app) == found
 
 
-def test_route_without_options_takes_the_defaults_of_the_decorators() -> None:
-    """The route is the function's name then, any method is taken, and a key is needed; a second look is the same."""
-    app = func.FunctionApp()
-    app.route(trigger_arg_name="req")(echo)
+def _app_with(feature: str) -> func.FunctionApp:
+    app = anonymous_app()
+    add: dict[str, Callable[[Callable[..., Any]], object]] = {
+        "blobTrigger": app.blob_trigger("req", path="results/{name}", connection="AzureWebJobsStorage"),
+        "queue": app.queue_output("out", queue_name="results", connection="AzureWebJobsStorage"),
+        "context": app.route(),
+    }
 
-    (function,) = index(app).http
+    def reads(req: func.HttpRequest, context: func.Context) -> str:
+        return ""
 
-    assert (function.route, function.methods, function.auth_level) == ("echo", None, func.AuthLevel.FUNCTION)
-    assert index(app).http == (function,)
+    add[feature](echo if feature == "blobTrigger" else app.route()(reads) if feature == "queue" else reads)
+    return app
 
 
 @pytest.mark.parametrize("feature", ["blobTrigger", "queue", "context"])
 def test_feature_that_the_host_lacks_is_refused_with_the_function_name(feature: str) -> None:
     """An unknown trigger, another binding and a context parameter fail with the function's name."""
-    app = anonymous_app()
-    if feature == "blobTrigger":
-
-        @app.blob_trigger("blob", path="results/{name}", connection="AzureWebJobsStorage")
-        def reads(blob: func.InputStream) -> None: ...
-
-    elif feature == "queue":
-
-        @app.route()
-        @app.queue_output("out", queue_name="results", connection="AzureWebJobsStorage")
-        def reads(req: func.HttpRequest, out: func.Out[str]) -> str:
-            return ""
-
-    else:
-
-        @app.route()
-        def reads(req: func.HttpRequest, context: func.Context) -> str:
-            return ""
-
-    with pytest.raises(IndexingError, match=rf"'reads'.*{feature}"):
-        index(app)
+    with pytest.raises(IndexingError, match=rf"'(reads|echo)'.*{feature}"):
+        index(_app_with(feature))
 
 
 async def test_sync_function_runs_in_a_thread() -> None:
@@ -94,8 +76,12 @@ async def test_sync_function_runs_in_a_thread() -> None:
     async def on_loop(trigger: object) -> int:
         return threading.get_ident()
 
-    waiting = asyncio.create_task(IndexedFunction("wait", wait, "trigger").call(None, None))
-    on_loop_ident = await IndexedFunction("on_loop", on_loop, "trigger").call(None, None)
+    def call(function: Callable[..., object]) -> asyncio.Task[object]:
+        indexed = IndexedFunction("a-function", function, {"name": "trigger"})
+        return asyncio.create_task(indexed.call(None, timeout=60))
+
+    waiting = call(wait)
+    on_loop_ident = await call(on_loop)
     released.set()
 
     assert on_loop_ident == threading.get_ident() != await waiting
