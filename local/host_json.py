@@ -29,15 +29,14 @@ class QueueOptions:
     """The settings of queue functions; times are in seconds.
 
     `batch_size` messages are taken at once, and more when at most `new_batch_threshold` are left. A message that
-    failed shows again after `retry_after`; after `max_dequeue_count` failures it is poison. `longest_poll` is the
-    longest time between two polls. The real host hides a message for ten minutes (`lease`), whatever its settings.
+    failed shows again after `retry_after`; after `max_dequeue_count` failures it is poison. The real host hides a
+    message for ten minutes (`lease`), whatever its settings.
     """
 
     batch_size: int
     new_batch_threshold: int
     max_dequeue_count: int
     retry_after: float
-    longest_poll: float
     lease: float = 600.0
 
     @classmethod
@@ -50,7 +49,6 @@ class QueueOptions:
             new_batch_threshold=queues.get("newBatchThreshold", batch_size // 2),
             max_dequeue_count=queues.get("maxDequeueCount", 5),
             retry_after=_seconds(queues, "visibilityTimeout", "00:00:00"),
-            longest_poll=_seconds(queues, "maxPollingInterval", "00:01:00"),
         )
 
 
