@@ -73,7 +73,6 @@ tools:
 
 reference: $(VENV)/.ready  ## Write the pages that are made from code.
 	$(BIN)/python scripts/write_reference.py
-	$(BIN)/python -m local.simulator.docs
 
 format: $(VENV)/.ready  ## Lay the code out.
 	$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""Writes the reference pages from the code: docs/errors.md and docs/settings.md."""
+"""Writes the reference pages from the code: docs/errors.md, docs/settings.md, and a table of docs/simulator.md."""
 
 import sys
 from collections.abc import Sequence
@@ -7,7 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from shared.settings import SETTINGS  # noqa: E402 - the path must be set first.
+from local.simulator import SCENARIOS  # noqa: E402 - the path must be set first.
+from shared.settings import SETTINGS  # noqa: E402
 from shared.web.catalogue import CATALOGUE  # noqa: E402
 from shared.web.responses import MAX_DETAILS  # noqa: E402
 
@@ -73,6 +74,16 @@ def settings_page() -> str:
     )
 
 
+def simulator_page() -> str:
+    """The page of the simulator as it is, with the current table of magic device ids."""
+    begin, end = MADE_BY.format("local/simulator/scenarios.py"), "<!-- End of the table. -->"
+    before, _, rest = (ROOT / "docs/simulator.md").read_text().partition(begin)
+    shows_in = {"perform": "the phone's check", "get": "result"}
+    rows = [(f"`{each.device_id}`", shows_in.get(each.call, each.call), each.happens) for each in SCENARIOS]
+    table = _table(("device id", "shows in", "what happens"), rows)
+    return "\n".join([f"{before}{begin}", *table, f"{end}{rest.partition(end)[2]}"])
+
+
 def _default(value: object) -> str:
     # As a setting writes it: `true`, not `True`.
     return "" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
@@ -91,7 +102,11 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]
     return [f"| {' | '.join(cell for cell in line)} |" for line in lines]
 
 
-PAGES = {"docs/errors.md": errors_page, "docs/settings.md": settings_page}
+PAGES = {
+    "docs/errors.md": errors_page,
+    "docs/settings.md": settings_page,
+    "docs/simulator.md": simulator_page,
+}
 
 if __name__ == "__main__":
     for path, page in PAGES.items():

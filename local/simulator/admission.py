@@ -1,5 +1,7 @@
 """What Face checks before it looks at a call: its own health, who calls, and the rate limit."""
 
+import base64
+import json
 import math
 
 from aiohttp import web
@@ -7,6 +9,9 @@ from aiohttp import web
 from local.simulator.answers import Answer, ConnectionLost, Refused, rate_limited
 from local.simulator.scenarios import Fault
 from shared.clock import Clock
+
+# https://learn.microsoft.com/azure/ai-services/authentication
+_AUDIENCES = ("https://cognitiveservices.azure.com", "https://cognitiveservices.azure.com/")
 
 
 class Admission:
@@ -17,41 +22,43 @@ class Admission:
 
     def __init__(self, key: str, clock: Clock, tps: float | None) -> None:
         self.keys = {key}
-        self._bucket = None if tps is None else TokenBucket(tps, clock)
+        self._clock = clock
+        self._bucket = TokenBucket(tps or math.inf, clock)
         self._fault: Fault | None = None
-        self._faults_left: int | None = None
+        self._faults_left = math.inf
 
-    def fail(self, fault: Fault, count: int | None = None) -> None:
-        """Give the next `count` calls of a broker a fault (None: all calls until `recover`)."""
-        self._fault, self._faults_left = fault, count
-
-    def recover(self) -> None:
-        """End what `fail` began."""
-        self._fault, self._faults_left = None, None
+    def fail(self, fault: Fault | None, count: int | None = None) -> None:
+        """Give the next `count` calls of a broker a fault. Without a count it lasts; without a fault it ends."""
+        self._fault = fault
+        self._faults_left = count or math.inf
 
     def admit(self, request: web.Request, unauthorized: Answer) -> None:
         """Admit one call of a broker; raises `Refused` or `ConnectionLost`."""
-        if fault := self._next_fault():
-            if fault.answer is None:
+        if self._fault and self._faults_left > 0:
+            self._faults_left -= 1
+            if self._fault.answer is None:
                 raise ConnectionLost
-            raise Refused(fault.answer)
-        if request.headers.get("Ocp-Apim-Subscription-Key") not in self.keys:
+            raise Refused(self._fault.answer)
+        has_key = request.headers.get("Ocp-Apim-Subscription-Key") in self.keys
+        if not (has_key or self._is_entra_token(request.headers.get("Authorization", ""))):
             raise Refused(unauthorized)
         self.charge(1)
 
     def charge(self, calls: int) -> None:
         """Count calls against the rate limit; raises `Refused` with the documented 429."""
-        wait_s = self._bucket.take(calls) if self._bucket else 0.0
-        if wait_s > 0:
+        if (wait_s := self._bucket.take(calls)) > 0:
             raise Refused(rate_limited(math.ceil(wait_s)))
 
-    def _next_fault(self) -> Fault | None:
-        fault = self._fault
-        if self._faults_left is not None:
-            self._faults_left -= 1
-            if self._faults_left <= 0:
-                self.recover()
-        return fault
+    def _is_entra_token(self, authorization: str) -> bool:
+        """Return whether the header has a JSON web token for Face that is not expired. No signature is verified."""
+        scheme, _, token = authorization.partition(" ")
+        try:
+            payload = token.split(".")[1]
+            claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            is_valid = claims["aud"] in _AUDIENCES and claims["exp"] * 1000 > self._clock()
+        except (IndexError, KeyError, TypeError, ValueError):
+            return False
+        return scheme.lower() == "bearer" and bool(is_valid)
 
 
 class TokenBucket:
@@ -71,8 +78,9 @@ class TokenBucket:
     def take(self, calls: int = 1) -> float:
         """Admit `calls` and answer 0, or answer the seconds until one would be admitted."""
         now_ms = self._clock()
-        added = max(0, now_ms - self._filled_ms) / 1000 * self._rate
-        self._level = min(self._capacity, self._level + added)
+        if now_ms > self._filled_ms:
+            added = (now_ms - self._filled_ms) / 1000 * self._rate
+            self._level = min(self._capacity, self._level + added)
         self._filled_ms = now_ms
         if self._level < 1:
             return (1 - self._level) / self._rate

@@ -8,6 +8,7 @@ Sources: the page of the create operation, version v1.1-preview.1 (every error w
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
@@ -61,8 +62,19 @@ def rate_limited(seconds: int, *, header: bool = False) -> Answer:
 
 def of_status(status: int) -> Answer:
     """Answer as Face does with this status, or in its general shape if that is not documented."""
-    documented = {answer.status: answer for answer in _DOCUMENTED}
-    return documented.get(status) or error_answer(status, str(status), f"The status is {status}.")
+    documented = next((answer for answer in _DOCUMENTED if answer.status == status), None)
+    return documented or error_answer(status, str(status), f"The status is {status}.")
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """Read a JSON object; raises `Refused` for anything else."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise Refused(INVALID_REQUEST_BODY)
+    return value
 
 
 INVALID_REQUEST_BODY = error_answer(
@@ -123,9 +135,7 @@ GATEWAY_RATE_LIMITED = error_answer(
 )
 INTERNAL_SERVER_ERROR = error_answer(500, "Unspecified", "Internal server error")
 BAD_GATEWAY = Answer(
-    502,
-    b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\n",
-    {"Content-Type": "text/html"},
+    502, b"<html><body><h1>502 Bad Gateway</h1></body></html>\n", {"Content-Type": "text/html"}
 )
 # A 503 is documented without a body.
 SERVICE_UNAVAILABLE = Answer(503)
@@ -138,12 +148,6 @@ ORIGIN_REFUSED = error_answer(
 UNKNOWN_OUTCOME = error_answer(400, "UnknownOutcome", "GET /simulator/scenarios lists the outcomes.")
 
 _DOCUMENTED = (
-    UNAUTHORIZED_UNSPECIFIED,
-    OUT_OF_QUOTA,
-    RESOURCE_NOT_FOUND,
-    INVALID_MEDIA_TYPE,
-    rate_limited(26),
-    INTERNAL_SERVER_ERROR,
-    BAD_GATEWAY,
-    SERVICE_UNAVAILABLE,
+    *(UNAUTHORIZED_UNSPECIFIED, OUT_OF_QUOTA, RESOURCE_NOT_FOUND, INVALID_MEDIA_TYPE, rate_limited(26)),
+    *(INTERNAL_SERVER_ERROR, BAD_GATEWAY, SERVICE_UNAVAILABLE),
 )

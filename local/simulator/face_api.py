@@ -1,18 +1,19 @@
 """The operations of the Face API that a broker calls."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
 from local.simulator import answers, scenarios
 from local.simulator.admission import Admission
 from local.simulator.answers import Answer, ConnectionLost, Refused, json_answer
-from local.simulator.requests import is_number, read_order, read_page
 from local.simulator.scenarios import Fault
 from local.simulator.sessions import Session, Sessions
-from local.simulator.versions import VERSIONS, Version, show_entry, show_item
+from local.simulator.versions import LONGEST_ID, VERSIONS, Version, read_create, show_entry, show_item
 from shared.clock import Clock, Sleep
+
+_LARGEST_TOP = 1000
 
 _Operation = Callable[[Version, web.Request], Awaitable[Answer]]
 
@@ -33,31 +34,34 @@ class FaceApi:
 
     def _routes(self, version: Version) -> list[web.RouteDef]:
         session = version.root + "/{session_id}"
-        routes = [
-            self._route("POST", version.root, version, "create", self._create),
-            self._route("GET", session, version, "get", self._get),
-            self._route("DELETE", session, version, "delete", self._delete),
+        operations: list[tuple[str, str, str, _Operation]] = [
+            ("POST", version.root, "create", self._create),
+            ("GET", session, "get", self._get),
+            ("DELETE", session, "delete", self._delete),
         ]
         if version.has_listing:
-            routes.append(self._route("GET", version.root, version, "list", self._list))
-            routes.append(self._route("GET", f"{session}/audit", version, "audit", self._audit))
-        return routes
+            operations.append(("GET", version.root, "list", self._list))
+            operations.append(("GET", f"{session}/audit", "audit", self._audit))
+        return [
+            web.route(method, path, self._handler(version, name, operation))
+            for method, path, name, operation in operations
+        ]
 
-    def _route(
-        self, method: str, path: str, version: Version, name: str, operation: _Operation
-    ) -> web.RouteDef:
+    def _handler(
+        self, version: Version, name: str, operation: _Operation
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             self.calls[name] += 1
             self._admission.admit(request, version.unauthorized)
             return (await operation(version, request)).response()
 
-        return web.route(method, path, handle)
+        return handle
 
     async def _create(self, version: Version, request: web.Request) -> Answer:
         if request.content_type != "application/json":
             raise Refused(answers.INVALID_MEDIA_TYPE)
-        order = read_order(version, await request.read())
-        fault = scenarios.of_device(order.device_id).fault_of("create")
+        order = read_create(version, await request.read())
+        fault = scenarios.of_device(order.get("deviceCorrelationId")).fault_of("create")
         return await self._under(
             fault, lambda: json_answer(200, version.created(self._sessions.create(order)))
         )
@@ -78,15 +82,15 @@ class FaceApi:
         return await self._under(session.scenario.fault_of("delete"), delete)
 
     async def _list(self, _version: Version, request: web.Request) -> Answer:
-        start, top = read_page(request.query)
+        start, top = _read_page(request.query)
         ordered = sorted(self._sessions.stored, key=lambda session: session.session_id)
         page = [session for session in ordered if session.session_id > start][:top]
         return json_answer(200, [show_item(session, self._clock()) for session in page])
 
     async def _audit(self, _version: Version, request: web.Request) -> Answer:
-        start, top = read_page(request.query)
+        start, top = _read_page(request.query)
         session = self._find(request)
-        if start and not is_number(start):
+        if start and not _is_number(start):
             raise Refused(answers.INVALID_START)
         page = [attempt for attempt in session.attempts if attempt.entry_id > int(start or 0)][:top]
         return json_answer(200, [show_entry(session, attempt) for attempt in page])
@@ -104,3 +108,17 @@ class FaceApi:
         if fault.lost:
             raise ConnectionLost
         return answer
+
+
+def _read_page(query: Mapping[str, str]) -> tuple[str, int]:
+    """Read `start` (the id before the page) and `top` (the size of the page); raises `Refused`."""
+    start, top = query.get("start", ""), query.get("top", str(_LARGEST_TOP))
+    if len(start) > LONGEST_ID:
+        raise Refused(answers.INVALID_START)
+    if not (_is_number(top) and 1 <= int(top) <= _LARGEST_TOP):
+        raise Refused(answers.INVALID_TOP)
+    return start, int(top)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= LONGEST_ID

@@ -12,27 +12,14 @@ Call = Literal["perform", "create", "get", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """Why an attempt ended without a decision."""
-
-    code: str
-    message: str
-
-    @property
-    def error(self) -> dict[str, str]:
-        """The error object of a response."""
-        return {"code": self.code, "message": self.message}
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of one attempt: a decision or a failure.
+    """The outcome of one attempt: a decision, or the error object of an attempt that ended without one.
 
     With `phone_digest_differs` the phone gets another digest than the result holds.
     """
 
     decision: str | None = None
-    failure: Failure | None = None
+    failure: Mapping[str, str] | None = None
     phone_digest_differs: bool = False
 
 
@@ -58,7 +45,7 @@ UNAVAILABLE_TWICE = Fault(answers.SERVICE_UNAVAILABLE, times=2)
 REALFACE = Outcome("realface")
 SPOOF = Outcome("spoofface")
 OTHER_DIGEST = Outcome("realface", phone_digest_differs=True)
-MASK = Outcome(failure=Failure("FaceWithMaskDetected", "Mask detected on face image."))
+MASK = Outcome(failure={"code": "FaceWithMaskDetected", "message": "Mask detected on face image."})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +54,15 @@ class Scenario:
 
     `attempts` are the outcomes of the first, second, ... attempt; the last one repeats. Without any, the phone's
     check makes no attempt. `starts` is false if the check does not even start the session, and `cancels` is true
-    if it cancels the session.
+    if it cancels the session. `call` is the one that has the `fault`.
     """
 
     device_id: str
-    call: Call
     happens: str
     attempts: tuple[Outcome, ...] = (REALFACE,)
     starts: bool = True
     cancels: bool = False
+    call: Call = "perform"
     fault: Fault = NO_FAULT
 
     def outcome(self, earlier_attempts: int) -> Outcome | None:
@@ -105,40 +92,44 @@ _REFUSALS: Mapping[str, tuple[Answer, str]] = {
 }
 
 
-def _check(
-    device_id: str, happens: str, *attempts: Outcome, starts: bool = True, cancels: bool = False
-) -> Scenario:
-    return Scenario(device_id, "perform", happens, attempts, starts, cancels)
-
-
 def _refused(word: str, *names: str) -> list[Scenario]:
     """One scenario for each name in `_REFUSALS`."""
     return [_faulty(f"sim-{word}-{name}", _REFUSALS[name][1], Fault(_REFUSALS[name][0])) for name in names]
 
 
 def _faulty(device_id: str, happens: str, fault: Fault) -> Scenario:
-    return Scenario(device_id, _CALLS[device_id.split("-")[1]], happens, fault=fault)
+    return Scenario(device_id, happens, call=_CALLS[device_id.split("-")[1]], fault=fault)
 
 
 SCENARIOS = (
-    _check("sim-realface", "The decision is `realface`, as for every other device id.", REALFACE),
-    _check("sim-spoofface", "The decision is `spoofface`.", SPOOF),
-    _check("sim-uncertain", "The decision is `uncertain`.", Outcome("uncertain")),
-    _check("sim-mask", "Each attempt fails with `FaceWithMaskDetected`: there is no decision.", MASK),
-    _check(
-        "sim-second-passes", "The first attempt fails (mask), the second decides `realface`.", MASK, REALFACE
+    Scenario("sim-realface", "The decision is `realface`, as for every other device id."),
+    Scenario("sim-spoofface", "The decision is `spoofface`.", (SPOOF,)),
+    Scenario("sim-uncertain", "The decision is `uncertain`.", (Outcome("uncertain"),)),
+    Scenario("sim-mask", "Each attempt fails with `FaceWithMaskDetected`: there is no decision.", (MASK,)),
+    Scenario(
+        "sim-second-passes",
+        "The first attempt fails (mask), the second decides `realface`.",
+        (MASK, REALFACE),
     ),
-    _check(
-        "sim-second-spoofs", "The first attempt decides `realface`, the second `spoofface`.", REALFACE, SPOOF
+    Scenario(
+        "sim-second-spoofs",
+        "The first attempt decides `realface`, the second `spoofface`.",
+        (REALFACE, SPOOF),
     ),
-    _check(
-        "sim-digest-mismatch", "`realface`, but the phone gets another digest than the result.", OTHER_DIGEST
+    Scenario(
+        "sim-digest-mismatch",
+        "`realface`, but the phone gets another digest than the result.",
+        (OTHER_DIGEST,),
     ),
-    _check("sim-realface-case", "The decision is `realFace`, as in an example of v1.2.", Outcome("realFace")),
-    _check("sim-unknown-decision", "The decision is `deepfake`, which is in no enum.", Outcome("deepfake")),
-    _check("sim-no-attempt", "The phone never comes back: the session stays as created.", starts=False),
-    _check("sim-abandoned", "The phone starts the session and gives up before an attempt."),
-    _check("sim-canceled", "The session ends as `Canceled` (v1.1-preview.1: `Started`).", cancels=True),
+    Scenario(
+        "sim-realface-case", "The decision is `realFace`, as in an example of v1.2.", (Outcome("realFace"),)
+    ),
+    Scenario(
+        "sim-unknown-decision", "The decision is `deepfake`, which is in no enum.", (Outcome("deepfake"),)
+    ),
+    Scenario("sim-no-attempt", "The phone never comes back: the session stays as created.", starts=False),
+    Scenario("sim-abandoned", "The phone starts the session and gives up before an attempt.", ()),
+    Scenario("sim-canceled", "The session ends as `Canceled` (v1.1-preview.1: `Started`).", (), cancels=True),
     *_refused("create", "401", "quota", "403", "429", "429-header", "429-gateway", "500", "502", "503"),
     _faulty("sim-create-slow", "The session is created; the answer comes after 30 seconds.", SLOW),
     _faulty("sim-create-lost", "The session is created; the connection is reset.", Fault(lost=True)),

@@ -9,14 +9,14 @@ from aiohttp import web
 
 from local.simulator import answers
 from local.simulator.admission import Admission
-from local.simulator.answers import ConnectionLost, Refused
+from local.simulator.answers import ConnectionLost, Refused, read_object
 from local.simulator.face_api import FaceApi
 from local.simulator.phone import Phone
-from local.simulator.requests import REQUEST_ID, read_object
 from local.simulator.scenarios import SCENARIOS, Fault
 from local.simulator.sessions import Session, Sessions
 from shared.clock import Clock, Sleep, system_clock
 
+_REQUEST_ID = web.RequestKey("request_id", str)
 _OWN_ROUTES = "/simulator/"
 _LOCAL_ORIGIN = re.compile(r"http://(?:127\.0\.0\.1|localhost)(?::\d{1,5})?")
 
@@ -73,7 +73,7 @@ class FaceSimulator:
 
     def recover(self) -> None:
         """End what `fail` or `go_down` began."""
-        self._admission.recover()
+        self._admission.fail(None)
 
     @property
     def url(self) -> str:
@@ -86,7 +86,7 @@ class FaceSimulator:
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen, on a free port unless one is given; raises `OSError` if the port is taken."""
         app = web.Application(middlewares=[_give_request_id, _share_with_local_pages, _translate_errors])
-        app.add_routes([*self._face_api.routes(), *self._phone.routes(), *self._own_routes()])
+        app.add_routes([*self._face_api.routes(), *self._own_routes()])
         # Calls that sleep in a slow scenario are cut off, not waited for.
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
@@ -105,10 +105,14 @@ class FaceSimulator:
 
     def _own_routes(self) -> list[web.RouteDef]:
         return [
+            web.post("/simulator/perform", self._perform),
             web.get("/simulator/scenarios", self._show_scenarios),
             web.post("/simulator/fault", self._fail),
             web.delete("/simulator/fault", self._recover),
         ]
+
+    async def _perform(self, request: web.Request) -> web.Response:
+        return (await self._phone.perform(request, request[_REQUEST_ID])).response()
 
     async def _show_scenarios(self, _request: web.Request) -> web.Response:
         return web.json_response(
@@ -117,15 +121,13 @@ class FaceSimulator:
 
     async def _fail(self, request: web.Request) -> web.Response:
         """Make the next calls fail: `{"status": 503, "count": 10}` or `{"down": true}`; `count` is optional."""
-        fields = read_object(await request.read())
-        count = fields.pop("count", None)
-        if count is not None and not (type(count) is int and count >= 1):
-            raise Refused(answers.INVALID_REQUEST_BODY)
-        match fields:
-            case {"down": True, **rest} if not rest:
-                self.go_down(count)
-            case {"status": int(status), **rest} if 400 <= status <= 599 and not rest:
-                self.fail(status, count)
+        match read_object(await request.read()):
+            case {"count": count} if type(count) is not int or count < 1:
+                raise Refused(answers.INVALID_REQUEST_BODY)
+            case {"down": True, **rest} if rest.keys() <= {"count"}:
+                self.go_down(rest.get("count"))
+            case {"status": int(status), **rest} if 400 <= status <= 599 and rest.keys() <= {"count"}:
+                self.fail(status, rest.get("count"))
             case _:
                 raise Refused(answers.INVALID_REQUEST_BODY)
         return web.Response(status=204)
@@ -137,9 +139,9 @@ class FaceSimulator:
 
 @web.middleware
 async def _give_request_id(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    request[REQUEST_ID] = str(uuid.uuid4())
+    request[_REQUEST_ID] = str(uuid.uuid4())
     response = await handler(request)
-    response.headers["apim-request-id"] = request[REQUEST_ID]
+    response.headers["apim-request-id"] = request[_REQUEST_ID]
     return response
 
 

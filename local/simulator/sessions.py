@@ -5,8 +5,9 @@ import itertools
 import secrets
 import uuid
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from local.simulator import answers, scenarios
 from local.simulator.answers import Refused
@@ -15,6 +16,9 @@ from shared.clock import Clock
 
 SESSION_LIFE_MS = 48 * 3600 * 1000
 """A session expires 48 hours after it was created (the page of the create operation)."""
+
+REMEMBERED = 10_000
+"""The number of deleted sessions that are kept."""
 
 Status = Literal["NotStarted", "Started", "ResultAvailable"]
 
@@ -28,20 +32,6 @@ def make_auth_token() -> str:
 def make_digest() -> str:
     """Return a random digest: 64 hexadecimal digits in upper case, as in published examples."""
     return secrets.token_hex(32).upper()
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a create request asks for, in any version of the API."""
-
-    device_id: str | None = None
-    device_id_set_in_client: bool = False
-    lifetime_s: int = 600
-    send_results: bool = False
-    session_image: bool = False
-    model_version: str | None = None
-    attempts_allowed: int = 3
-    expected_address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +58,16 @@ class Attempt:
 
 @dataclass(slots=True)
 class Session:
-    """A session as it is now; `attempts` are the oldest first, `reads` counts the reads of its result."""
+    """A session as it is now.
+
+    `order` is the body of its create request, with the defaults of Face. `attempts` are the oldest first, and `reads`
+    counts the reads of its result.
+    """
 
     session_id: str
     auth_token: str = field(repr=False)
     created_ms: int
-    order: Order
+    order: Mapping[str, Any]
     device_id: str | None
     started_ms: int | None = None
     attempts: list[Attempt] = field(default_factory=list)
@@ -95,17 +89,17 @@ class Session:
 
     def token_expired(self, now_ms: int) -> bool:
         """Tell whether the auth token's lifetime is over."""
-        return now_ms >= self.created_ms + self.order.lifetime_s * 1000
+        return now_ms >= self.created_ms + int(self.order["authTokenTimeToLiveInSeconds"]) * 1000
 
 
 class Sessions:
-    """The sessions of one Face resource. The latest 10,000 deleted ones are kept too."""
+    """The sessions of one Face resource."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._stored: dict[str, Session] = {}
         self._by_token: dict[str, Session] = {}
-        self._deleted: deque[Session] = deque(maxlen=10_000)
+        self._deleted: deque[Session] = deque(maxlen=REMEMBERED)
         self._entry_ids = itertools.count(1)
 
     @property
@@ -119,15 +113,10 @@ class Sessions:
         """The deleted sessions that are remembered, in the order of their deletion."""
         return tuple(self._deleted)
 
-    def create(self, order: Order) -> Session:
+    def create(self, order: Mapping[str, Any]) -> Session:
         """Store a new session."""
-        session = Session(
-            session_id=str(uuid.uuid4()),
-            auth_token=make_auth_token(),
-            created_ms=self._clock(),
-            order=order,
-            device_id=order.device_id,
-        )
+        device_id = order.get("deviceCorrelationId")
+        session = Session(str(uuid.uuid4()), make_auth_token(), self._clock(), order, device_id)
         self._stored[session.session_id] = session
         self._by_token[session.auth_token] = session
         return session
@@ -140,10 +129,10 @@ class Sessions:
             raise Refused(answers.SESSION_NOT_FOUND)
         return session
 
-    def find_by_token(self, auth_token: str | None) -> Session:
+    def find_by_token(self, auth_token: str) -> Session:
         """Answer the session of a token; raises `Refused` (401) if the token is not valid (any more)."""
         self._forget_expired()
-        session = self._by_token.get(auth_token or "")
+        session = self._by_token.get(auth_token)
         if session is None or session.canceled or session.token_expired(self._clock()):
             raise Refused(answers.TOKEN_REFUSED)
         return session
@@ -155,15 +144,10 @@ class Sessions:
 
     def attempt(self, session: Session, outcome: Outcome, call: PhoneCall) -> Attempt:
         """Add an attempt to the session; raises `Refused` (403) if it has no attempts left."""
-        if len(session.attempts) >= session.order.attempts_allowed:
+        if len(session.attempts) >= session.order["numberOfClientAttemptsAllowed"]:
             raise Refused(answers.NO_ATTEMPTS_LEFT)
-        attempt = Attempt(
-            attempt_id=len(session.attempts) + 1,
-            entry_id=next(self._entry_ids),
-            outcome=outcome,
-            digest=make_digest(),
-            call=call,
-        )
+        number = len(session.attempts) + 1
+        attempt = Attempt(number, next(self._entry_ids), outcome, make_digest(), call)
         session.attempts.append(attempt)
         return attempt
 

@@ -8,11 +8,12 @@ latest attempt.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from local.simulator import answers
-from local.simulator.answers import Answer
+from local.simulator.answers import Answer, Refused, read_object
 from local.simulator.sessions import Attempt, Session
 
 Json = dict[str, object]
@@ -20,6 +21,9 @@ Json = dict[str, object]
 # The same in all published examples.
 _FACE_RECTANGLE = {"top": 669, "left": 203, "width": 646, "height": 724}
 _LATEST_MODEL = "2024-11-15"
+
+LONGEST_ID = 64
+"""The most characters of an id."""
 
 _FIELDS: Mapping[str, type] = {
     "livenessOperationMode": str,
@@ -56,13 +60,49 @@ class Version:
     has_listing: bool = False
 
 
+def read_create(version: Version, body: bytes) -> dict[str, Any]:
+    """Read the body of a create request, and add the defaults; raises `Refused`.
+
+    Codes and messages are documented (the page of the create operation). The code for a missing mode, for unknown
+    fields and for null (for anything but the device id) is not: here it is `InvalidRequestBody`.
+    """
+    fields = read_object(body)
+    if fields.get("deviceCorrelationId", "") is None:
+        del fields["deviceCorrelationId"]
+    if "livenessOperationMode" not in fields or not all(
+        type(value) is version.fields.get(name) for name, value in fields.items()
+    ):
+        raise Refused(answers.INVALID_REQUEST_BODY)
+    order: dict[str, Any] = {
+        "authTokenTimeToLiveInSeconds": 600,
+        "numberOfClientAttemptsAllowed": version.attempts_allowed,
+        "livenessModelVersion": _LATEST_MODEL,
+        **fields,
+    }
+    if order["livenessOperationMode"] not in version.modes:
+        raise Refused(answers.INVALID_MODE)
+    if not 60 <= order["authTokenTimeToLiveInSeconds"] <= 86400:
+        raise Refused(answers.INVALID_TOKEN_LIFETIME)
+    device_id = order.get("deviceCorrelationId")
+    if not (device_id is None if order.get("deviceCorrelationIdSetInClient") else is_device_id(device_id)):
+        raise Refused(answers.INVALID_DEVICE_ID)
+    if not 1 <= order["numberOfClientAttemptsAllowed"] <= 3:
+        raise Refused(answers.INVALID_REQUEST_BODY)
+    return order
+
+
+def is_device_id(value: object) -> bool:
+    """Return whether a value may be a device id: 1 to 64 characters."""
+    return isinstance(value, str) and 1 <= len(value) <= LONGEST_ID
+
+
 def show_item(session: Session, now_ms: int) -> Json:
     """Show a session of v1.1-preview.1 as its list does."""
     shown: Json = {
         "id": session.session_id,
         "createdDateTime": _date_time(session.created_ms),
         "sessionExpired": session.token_expired(now_ms),
-        "authTokenTimeToLiveInSeconds": session.order.lifetime_s,
+        "authTokenTimeToLiveInSeconds": session.order["authTokenTimeToLiveInSeconds"],
     }
     if session.started_ms is not None:
         shown["sessionStartDateTime"] = _date_time(session.started_ms)
@@ -105,7 +145,7 @@ def _v1_1_result(session: Session, now_ms: int) -> Json:
 def _v1_1_response(attempt: Attempt) -> Json:
     failure = attempt.outcome.failure
     if failure is not None:
-        return {"body": {"error": failure.error}, "statusCode": 400, "latencyInMilliseconds": 1200}
+        return {"body": {"error": failure}, "statusCode": 400, "latencyInMilliseconds": 1200}
     body = {
         "livenessDecision": attempt.outcome.decision,
         "target": {
@@ -124,13 +164,13 @@ def _date_time(unix_ms: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
 
 
-def _v1_2_session(session: Session) -> Json:
+def _v1_2_session(session: Session, _now_ms: int = 0) -> Json:
     # The auth token is part of every answer of this version, also when a result is read.
     return {
         "sessionId": session.session_id,
         "authToken": session.auth_token,
         "status": _v1_2_status(session),
-        "modelVersion": session.order.model_version or _LATEST_MODEL,
+        "modelVersion": session.order["livenessModelVersion"],
         "results": {"attempts": [_v1_2_attempt(session, attempt) for attempt in reversed(session.attempts)]},
     }
 
@@ -140,7 +180,7 @@ def _v1_2_status(session: Session) -> str:
         return "Canceled"
     if session.attempts:
         return _attempt_status(session.attempts[-1])
-    return "NotStarted" if session.started_ms is None else "Running"
+    return "Running" if session.status == "Started" else session.status
 
 
 def _v1_2_attempt(session: Session, attempt: Attempt) -> Json:
@@ -148,9 +188,9 @@ def _v1_2_attempt(session: Session, attempt: Attempt) -> Json:
     shown: Json = {"attemptId": attempt.attempt_id, "attemptStatus": _attempt_status(attempt)}
     failure = attempt.outcome.failure
     if failure is not None:
-        return shown | {"error": failure.error | {"targets": targets}}
+        return shown | {"error": dict(failure) | {"targets": targets}}
     result = {"livenessDecision": attempt.outcome.decision, "targets": targets, "digest": attempt.digest}
-    if session.order.session_image:
+    if session.order.get("enableSessionImage"):
         result["sessionImageId"] = attempt.call.request_id.replace("-", "")
     return shown | {"result": result}
 
@@ -159,11 +199,11 @@ def _attempt_status(attempt: Attempt) -> str:
     return "Succeeded" if attempt.outcome.failure is None else "Failed"
 
 
-def _v1_3_session(session: Session) -> Json:
+def _v1_3_session(session: Session, _now_ms: int = 0) -> Json:
     attempts = [_v1_3_attempt(session, attempt) for attempt in reversed(session.attempts)]
     shown = _v1_2_session(session) | {"isAbuseMonitoringEnabled": True, "results": {"attempts": attempts}}
-    if session.order.expected_address is not None:
-        shown["expectedClientIpAddress"] = session.order.expected_address
+    if "expectedClientIpAddress" in session.order:
+        shown["expectedClientIpAddress"] = session.order["expectedClientIpAddress"]
     return shown
 
 
@@ -174,36 +214,33 @@ def _v1_3_attempt(session: Session, attempt: Attempt) -> Json:
     return shown
 
 
-VERSIONS = (
-    Version(
-        root="/face/v1.1-preview.1/detectLiveness/singleModal/sessions",
-        fields={**_FIELDS, "sendResultsToClient": bool},
-        modes=("Passive",),
-        attempts_allowed=3,
-        created=_v1_1_created,
-        result=_v1_1_result,
-        deleted=Answer(200),
-        unauthorized=answers.UNAUTHORIZED_UNSPECIFIED,
-        has_listing=True,
-    ),
-    Version(
-        root="/face/v1.2/detectLiveness-sessions",
-        fields=_V1_2_FIELDS,
-        modes=("Passive", "PassiveActive"),
-        attempts_allowed=3,
-        created=_v1_2_session,
-        result=lambda session, _now_ms: _v1_2_session(session),
-        deleted=Answer(204),
-        unauthorized=answers.UNAUTHORIZED_401,
-    ),
-    Version(
-        root="/face/v1.3-preview.1/detectLiveness-sessions",
-        fields=_V1_3_FIELDS,
-        modes=("Passive", "PassiveActive"),
-        attempts_allowed=1,
-        created=_v1_3_session,
-        result=lambda session, _now_ms: _v1_3_session(session),
-        deleted=Answer(204),
-        unauthorized=answers.UNAUTHORIZED_401,
-    ),
+_V1_1 = Version(
+    root="/face/v1.1-preview.1/detectLiveness/singleModal/sessions",
+    fields={**_FIELDS, "sendResultsToClient": bool},
+    modes=("Passive",),
+    attempts_allowed=3,
+    created=_v1_1_created,
+    result=_v1_1_result,
+    deleted=Answer(200),
+    unauthorized=answers.UNAUTHORIZED_UNSPECIFIED,
+    has_listing=True,
 )
+_V1_2 = Version(
+    root="/face/v1.2/detectLiveness-sessions",
+    fields=_V1_2_FIELDS,
+    modes=("Passive", "PassiveActive"),
+    attempts_allowed=3,
+    created=_v1_2_session,
+    result=_v1_2_session,
+    deleted=Answer(204),
+    unauthorized=answers.UNAUTHORIZED_401,
+)
+_V1_3 = replace(
+    _V1_2,
+    root="/face/v1.3-preview.1/detectLiveness-sessions",
+    fields=_V1_3_FIELDS,
+    attempts_allowed=1,
+    created=_v1_3_session,
+    result=_v1_3_session,
+)
+VERSIONS = (_V1_1, _V1_2, _V1_3)

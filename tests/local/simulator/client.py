@@ -2,16 +2,15 @@
 
 import ssl
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
+from local.simulator.versions import VERSIONS as WIRE_VERSIONS
+
 KEY = "test-key"
-ROOTS = {
-    "v1.1-preview.1": "/face/v1.1-preview.1/detectLiveness/singleModal/sessions",
-    "v1.2": "/face/v1.2/detectLiveness-sessions",
-    "v1.3-preview.1": "/face/v1.3-preview.1/detectLiveness-sessions",
-}
+RIGHT_KEY = {"Ocp-Apim-Subscription-Key": KEY}
+ROOTS = {version.root.split("/")[2]: version.root for version in WIRE_VERSIONS}
 VERSIONS = tuple(ROOTS)
 OLD, NEW, NEWEST = VERSIONS
 
@@ -22,51 +21,42 @@ START_MS = 1_709_636_848_540
 """2024-03-05T11:07:28.540Z."""
 
 
-class FaceClient:
+class FaceClient(httpx.AsyncClient):
     """Calls the simulator as a broker, as a phone, and as a test."""
 
     def __init__(self, url: str) -> None:
         # Everything is plain http: reading the certificates of this machine would only take time.
         no_certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self.http = httpx.AsyncClient(base_url=url, trust_env=False, verify=no_certificates)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.http.aclose()
+        super().__init__(base_url=url, trust_env=False, verify=no_certificates)
 
     async def call(
         self,
         method: str,
         path: str,
         *,
-        key: str | None = KEY,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, str | int] | None = None,
-        content: bytes | str | None = None,
-        json: object = None,
+        headers: Mapping[str, str] = RIGHT_KEY,
+        more: Mapping[str, str] | None = None,
+        **body: Any,  # noqa: ANN401 - httpx's own parameters.
     ) -> httpx.Response:
-        auth = {} if key is None else {"Ocp-Apim-Subscription-Key": key}
-        return await self.http.request(
-            method, path, headers={**auth, **(headers or {})}, params=params, content=content, json=json
-        )
+        """Call with the right key, and `more` headers; other `headers` replace the key."""
+        return await self.request(method, path, headers={**headers, **(more or {})}, **body)
 
-    async def post(self, version: str, body: object) -> httpx.Response:
+    async def order(self, version: str, body: object) -> httpx.Response:
+        """Send a create request."""
         return await self.call("POST", ROOTS[version], json=body)
 
     async def create(self, device_id: str = "device", version: str = OLD, **fields: object) -> dict[str, Any]:
         """Create a session; returns the body."""
         body = {"livenessOperationMode": "Passive", "deviceCorrelationId": device_id, **fields}
-        return _json(await self.post(version, body))
+        return _json(await self.order(version, body))
 
-    async def get(self, session_id: str, version: str = OLD) -> httpx.Response:
+    async def read(self, session_id: str, version: str = OLD) -> httpx.Response:
         return await self.call("GET", f"{ROOTS[version]}/{session_id}")
 
     async def result(self, session_id: str, version: str = OLD) -> dict[str, Any]:
-        return _json(await self.get(session_id, version))
+        return _json(await self.read(session_id, version))
 
-    async def delete(self, session_id: str, version: str = OLD) -> httpx.Response:
+    async def remove(self, session_id: str, version: str = OLD) -> httpx.Response:
         return await self.call("DELETE", f"{ROOTS[version]}/{session_id}")
 
     async def checked(
@@ -77,11 +67,11 @@ class FaceClient:
         return created, await self.perform(created["authToken"])
 
     async def phone(
-        self, auth_token: str, body: object = None, headers: Mapping[str, str] | None = None
+        self, auth_token: str, body: object = None, more: Mapping[str, str] | None = None
     ) -> httpx.Response:
         """Call perform with an auth token."""
-        sent = {"Authorization": f"Bearer {auth_token}", **(headers or {})}
-        return await self.http.post("/simulator/perform", headers=sent, json=body)
+        bearer = {"Authorization": f"Bearer {auth_token}"}
+        return await self.call("POST", "/simulator/perform", headers=bearer, more=more, json=body)
 
     async def perform(self, auth_token: str, body: object = None) -> dict[str, Any]:
         return _json(await self.phone(auth_token, body))

@@ -11,7 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from local.simulator.answers import Refused
 from local.simulator.scenarios import REALFACE
-from local.simulator.sessions import SESSION_LIFE_MS, Order, PhoneCall, Session, Sessions
+from local.simulator.sessions import REMEMBERED, SESSION_LIFE_MS, PhoneCall, Session, Sessions
 from tests.local.simulator.client import START_MS
 from tests.support.time import FakeClock
 
@@ -55,7 +55,7 @@ class SessionsMachine(RuleBasedStateMachine):
 
     @rule(target=created, lifetime_s=st.sampled_from([60, 600, 86400]))
     def create(self, lifetime_s: int) -> Session:
-        session = self.sessions.create(Order("device", lifetime_s=lifetime_s))
+        session = self.sessions.create(_order(lifetime_s))
         self.models[session.session_id] = Model(self.clock.now, lifetime_s)
         return session
 
@@ -104,6 +104,10 @@ class SessionsMachine(RuleBasedStateMachine):
         assert {each.session_id for each in self.sessions.deleted} == deleted
 
 
+def _order(lifetime_s: int = 600) -> dict[str, int]:
+    return {"authTokenTimeToLiveInSeconds": lifetime_s, "numberOfClientAttemptsAllowed": 3}
+
+
 def _status(model: Model) -> str:
     if model.attempts:
         return "ResultAvailable"
@@ -116,5 +120,18 @@ TestSessionsMachine.settings = settings(max_examples=60, stateful_step_count=30,
 
 def test_token_is_not_in_the_repr() -> None:
     """A failing test that prints a session does not print its token."""
-    session = Sessions(FakeClock()).create(Order("device"))
+    session = Sessions(FakeClock()).create(_order())
     assert session.auth_token not in repr(session)
+
+
+def test_only_the_latest_deleted_sessions_are_remembered() -> None:
+    """The memory of a simulator that stays up for days does not grow."""
+    sessions = Sessions(FakeClock())
+    ids = []
+    for _ in range(REMEMBERED + 2):
+        session = sessions.create(_order())
+        sessions.delete(session)
+        ids.append(session.session_id)
+
+    assert REMEMBERED == 10_000
+    assert [session.session_id for session in sessions.deleted] == ids[2:]

@@ -1,21 +1,107 @@
-"""What a session looks like in each version, from creation to its end."""
+"""What a create request may hold in each version, and what a session looks like from creation to its end."""
+
+import json
+import uuid
+from typing import Any
 
 import pytest
 
 from local.simulator import FaceSimulator
-from tests.local.simulator.client import NEW, NEWEST, VERSIONS, FaceClient, refusal_of
-from tests.local.simulator.documented import ERRORS
+from local.simulator.answers import Refused
+from local.simulator.versions import VERSIONS as WIRE_VERSIONS
+from local.simulator.versions import read_create
+from tests.local.simulator.client import NEW, NEWEST, OLD, VERSIONS, FaceClient, refusal_of
+from tests.local.simulator.documented import ERRORS, REQUEST, RESPONSE
 from tests.support.time import FakeClock
 
 RECTANGLE = {"top": 669, "left": 203, "width": 646, "height": 724}
 TARGETS = {"color": {"faceRectangle": RECTANGLE}}
-MASK_MESSAGE = "Mask detected on face image."
+MASK_ERROR = {"code": "FaceWithMaskDetected", "message": "Mask detected on face image."}
+
+
+@pytest.mark.parametrize(
+    ("versions", "fields"),
+    [
+        ([OLD], {"sendResultsToClient": True}),
+        ([NEW, NEWEST], {"enableSessionImage": True}),
+        ([NEW, NEWEST], {"livenessModelVersion": "2025-05-20"}),
+        ([NEW, NEWEST], {"livenessOperationMode": "PassiveActive"}),
+        ([NEWEST], {"numberOfClientAttemptsAllowed": 3}),
+        ([NEWEST], {"userCorrelationId": "u", "userCorrelationIdSetInClient": False}),
+        ([NEWEST], {"expectedClientIpAddress": "203.0.113.0/24"}),
+        (VERSIONS, {"authTokenTimeToLiveInSeconds": 60}),
+        (VERSIONS, {"authTokenTimeToLiveInSeconds": 86400}),
+        (VERSIONS, {"deviceCorrelationId": "d" * 64}),
+        (VERSIONS, {"deviceCorrelationId": None, "deviceCorrelationIdSetInClient": True}),
+    ],
+    ids=str,
+)
+def test_field_is_taken_by_the_versions_that_document_it(
+    versions: list[str], fields: dict[str, object]
+) -> None:
+    """Each version takes its own fields up to their limits, and refuses those of the others."""
+    body = json.dumps(REQUEST | fields).encode()
+    for name, version in zip(VERSIONS, WIRE_VERSIONS, strict=True):
+        if name in versions:
+            order = read_create(version, body)
+            assert {field: order.get(field) for field in fields} == fields
+        else:
+            with pytest.raises(Refused, match="400"):
+                read_create(version, body)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"clientReference": "x"}, "400"),
+        *(({"livenessOperationMode": mode}, "400") for mode in (1, None)),
+        *(({"authTokenTimeToLiveInSeconds": seconds}, "400") for seconds in ("600", 600.0, True, None)),
+        *(({"numberOfClientAttemptsAllowed": count}, "400") for count in (0, 4)),
+        ({"deviceCorrelationId": 7}, "400"),
+        ({"deviceCorrelationIdSetInClient": 1}, "400"),
+        *(({"authTokenTimeToLiveInSeconds": seconds}, "lifetime") for seconds in (59, 86401, -600, 10**30)),
+        *(({"livenessOperationMode": mode}, "mode") for mode in ("Active", "passive", "")),
+        *(({"deviceCorrelationId": device}, "device") for device in (None, "", "d" * 65)),
+        ({"deviceCorrelationIdSetInClient": True}, "device"),
+        ({"deviceCorrelationId": "", "deviceCorrelationIdSetInClient": True}, "device"),
+        ({"livenessOperationMode": "x", "deviceCorrelationId": "sim-create-500"}, "mode"),
+    ],
+    ids=str,
+)
+def test_field_that_no_version_takes_is_refused(fields: dict[str, object], error: str) -> None:
+    """Unknown fields, wrong types and values out of range get the documented error of every version."""
+    for version in WIRE_VERSIONS:
+        assert _refusal(version, json.dumps(REQUEST | fields).encode()) == ERRORS[error]
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        *((content, "400") for content in (b"", b"{body}", b"[]", b"\xff\xfe", b"[" * 200_000, b"{}")),
+        (b'{"livenessOperationMode": "Passive"}', "device"),
+    ],
+    ids=["empty", "cut", "array", "not-utf-8", "deep", "no-mode", "no-device"],
+)
+def test_body_that_is_no_request_is_refused(content: bytes, error: str) -> None:
+    """A body that cannot be read as a create request gets the documented error."""
+    assert _refusal(WIRE_VERSIONS[0], content) == ERRORS[error]
+
+
+def _refusal(version: Any, content: bytes) -> object:  # noqa: ANN401
+    with pytest.raises(Refused) as refused:
+        read_create(version, content)
+    answer = refused.value.answer
+    return answer.status, answer.headers["x-ms-error-code"], json.loads(answer.body)
 
 
 async def test_new_session_of_v1_1_has_dates_and_no_result(face: FaceClient, clock: FakeClock) -> None:
     """The old version answers id and token to a create, and never shows the token again."""
     created = await face.create("device-7", authTokenTimeToLiveInSeconds=90)
-    assert created.keys() == {"sessionId", "authToken"}
+    assert created.keys() == RESPONSE.keys()
+    assert str(uuid.UUID(created["sessionId"])) == created["sessionId"]
+    token = created["authToken"]
+    assert token.startswith(RESPONSE["authToken"])
+    assert (token.count("."), len(token) > 200) == (2, True)
     shown = {
         "id": created["sessionId"],
         "createdDateTime": "2024-03-05T11:07:28.540Z",
@@ -30,35 +116,27 @@ async def test_new_session_of_v1_1_has_dates_and_no_result(face: FaceClient, clo
     assert await face.result(created["sessionId"]) == shown | {"sessionExpired": True}
 
 
-async def test_session_without_attempt_is_started(face: FaceClient, clock: FakeClock) -> None:
-    """The start shows with its time in v1.1, and as `Running` in v1.2."""
-    created = await face.create("sim-abandoned")
-    clock.advance_seconds(12.005)
-    await face.perform(created["authToken"])
-    old, new = await face.result(created["sessionId"]), await face.result(created["sessionId"], NEW)
-    assert (old["status"], old["sessionStartDateTime"]) == ("Started", "2024-03-05T11:07:40.545Z")
-    assert ("result" in old, new["status"], new["results"]) == (False, "Running", {"attempts": []})
-
-
 async def test_result_of_v1_1_is_the_audit_entry(face: FaceClient, clock: FakeClock) -> None:
     """A decision shows in the entry of the phone's call, with all of its fields; so does a failure, with status 400."""
     created = await face.create("sim-second-passes")
+    clock.advance_seconds(12.005)
     await face.perform(created["authToken"])
     failed = await face.result(created["sessionId"])
-    error = {"code": "FaceWithMaskDetected", "message": MASK_MESSAGE}
-    response = {"body": {"error": error}, "statusCode": 400, "latencyInMilliseconds": 1200}
+    response = {"body": {"error": MASK_ERROR}, "statusCode": 400, "latencyInMilliseconds": 1200}
     assert (failed["status"], failed["result"]["response"]) == ("ResultAvailable", response)
     clock.advance_seconds(30)
     headers = {"User-Agent": "phone/1", "client-request-id": "call-1"}
-    performed = await face.phone(created["authToken"], headers=headers)
+    performed = await face.phone(created["authToken"], more=headers)
     result = await face.result(created["sessionId"])
-    assert result["status"] == "ResultAvailable"
+    assert (result["status"], result["sessionStartDateTime"]) == (
+        *("ResultAvailable", "2024-03-05T11:07:40.545Z"),
+    )
     assert result["result"] == {
         "id": 2,
         "sessionId": created["sessionId"],
         "requestId": performed.headers["apim-request-id"],
         "clientRequestId": "call-1",
-        "receivedDateTime": "2024-03-05T11:07:58.540Z",
+        "receivedDateTime": "2024-03-05T11:08:10.545Z",
         "request": {
             "url": "/face/v1.1-preview.1/detectliveness/singlemodal",
             "method": "POST",
@@ -84,9 +162,7 @@ async def test_result_of_v1_1_is_the_audit_entry(face: FaceClient, clock: FakeCl
     }
 
 
-@pytest.mark.parametrize(
-    ("version", "more"), [(NEW, {}), (NEWEST, {"isAbuseMonitoringEnabled": True})], ids=[NEW, NEWEST]
-)
+@pytest.mark.parametrize(("version", "more"), [(NEW, {}), (NEWEST, {"isAbuseMonitoringEnabled": True})])
 async def test_new_session_of_later_versions_is_whole(
     face: FaceClient, version: str, more: dict[str, object]
 ) -> None:
@@ -111,7 +187,7 @@ async def test_attempts_of_v1_2_are_newest_first(face: FaceClient, image: bool) 
     assert (result["status"], bool(second["result"].pop("sessionImageId", None))) == ("Succeeded", image)
     decided = {"livenessDecision": "realface", "targets": TARGETS, "digest": shown["digest"]}
     assert second == {"attemptId": 2, "attemptStatus": "Succeeded", "result": decided}
-    error = {"code": "FaceWithMaskDetected", "message": MASK_MESSAGE, "targets": TARGETS}
+    error = MASK_ERROR | {"targets": TARGETS}
     assert first == {"attemptId": 1, "attemptStatus": "Failed", "error": error}
 
 
@@ -128,22 +204,13 @@ async def test_attempts_of_v1_3_tell_address_and_abuse(face: FaceClient) -> None
     assert (result["isAbuseMonitoringEnabled"], result["expectedClientIpAddress"]) == (True, "127.0.0.1")
 
 
-@pytest.mark.parametrize("version", VERSIONS)
 async def test_session_is_gone_after_48_hours(
-    face: FaceClient, simulator: FaceSimulator, clock: FakeClock, version: str
+    face: FaceClient, simulator: FaceSimulator, clock: FakeClock
 ) -> None:
     """Face forgets a session 48 hours after it was created."""
-    session_id = (await face.create(version=version))["sessionId"]
+    session_id = (await face.create())["sessionId"]
     clock.advance_seconds(48 * 3600 - 0.001)
-    assert (await face.get(session_id, version)).status_code == 200
+    assert (await face.read(session_id)).status_code == 200
     clock.advance_seconds(0.001)
-    assert refusal_of(await face.get(session_id, version)) == ERRORS["gone"]
+    assert refusal_of(await face.read(session_id)) == ERRORS["gone"]
     assert simulator.sessions == ()
-
-
-async def test_session_of_one_version_shows_in_another(face: FaceClient) -> None:
-    """The versions are views of one store."""
-    created, shown = await face.checked("sim-spoofface")
-    [attempt] = (await face.result(created["sessionId"], NEW))["results"]["attempts"]
-    assert attempt["result"]["digest"] == shown["digest"]
-    assert attempt["result"]["livenessDecision"] == "spoofface"
