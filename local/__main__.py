@@ -11,7 +11,7 @@ def main() -> int:
     """Run the command of the command line; returns the exit status."""
     arguments = _parser().parse_args()
     if arguments.command == "serve":
-        command = serve(arguments.port, arguments.lease)
+        command = serve(arguments.port)
     elif arguments.command == "simulator":
         command = simulate(arguments.port)
     else:
@@ -38,10 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         "--storage", choices=["memory", "azurite"], default="memory", help="where state is kept"
     )
     add_run.add_argument("--once", action="store_true", help="end after the demonstration check")
-    add_serve = add("serve", 7071, "start the broker alone, with the settings of the environment")
-    add_serve.add_argument(
-        "--lease", type=float, help="seconds for which a queue message in process is hidden"
-    )
+    add("serve", 7071, "start the broker alone, with the settings of the environment")
     add("simulator", 7072, "start the Face simulator alone; its key is FACE_KEY")
     return parser
 

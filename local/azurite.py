@@ -4,11 +4,9 @@ import base64
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -21,10 +19,7 @@ _INSTALLED: Final = Path(__file__).parents[1] / ".tools/node_modules/.bin/azurit
 _ACCOUNT: Final = "local"
 _ACCOUNT_KEY: Final = base64.b64encode(b"a key for this machine alone").decode()
 _SERVICES: Final = ("blob", "queue", "table")
-_LISTENING: Final = re.compile(r"Azurite (\w+) service is successfully listening at \w+://[^:]+:(\d+)")
-
-TlsOptions = Callable[[Path], list[str]]
-"""Writes the files for https into a folder, and returns Azurite's options for them."""
+_LISTENING: Final = re.compile(r"Azurite (\w+) service is successfully listening at (\w+)://[^:]+:(\d+)")
 
 
 def find_azurite() -> str | None:
@@ -33,18 +28,15 @@ def find_azurite() -> str | None:
 
 
 class AzuriteProcess:
-    """Azurite with its data in memory, or with `keep` in `folder`, which outlives a restart.
+    """Azurite in a folder of its own, which is removed in the end. `options` are added to its command line."""
 
-    `stopped` makes an outage (the ports stay the same), `hanging` a store that does not answer.
-    """
-
-    def __init__(self, program: str, *, keep: bool = False, tls_options: TlsOptions | None = None) -> None:
-        self.program = program
-        self._keep = keep
-        self._tls_options = tls_options
+    def __init__(self, program: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="azurite-"))
-        self._ports: Mapping[str, int] = dict.fromkeys(_SERVICES, 0)
-        self._process: subprocess.Popen[str] | None = None
+        self.options = ["--inMemoryPersistence"]
+        self.process: subprocess.Popen[str] | None = None
+        self._program = program
+        # A second start takes the same ports.
+        self._addresses: Mapping[str, tuple[str, int]] = dict.fromkeys(_SERVICES, ("http", 0))
 
     def __enter__(self) -> Self:
         self.start()
@@ -58,8 +50,10 @@ class AzuriteProcess:
 
     def start(self) -> None:
         """Start it and wait until each service listens."""
-        self._process = subprocess.Popen(  # noqa: S603 - the program that was found.
-            [self.program, *self._options()],
+        ports = [f"--{name}Port={port}" for name, (_, port) in self._addresses.items()]
+        options = [*ports, *self.options, "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
+        self.process = subprocess.Popen(  # noqa: S603 - the program that was found.
+            [self._program, *options],
             cwd=self.folder,
             env={"PATH": os.environ["PATH"], "AZURITE_ACCOUNTS": f"{_ACCOUNT}:{_ACCOUNT_KEY}"},
             stdout=subprocess.PIPE,
@@ -68,39 +62,19 @@ class AzuriteProcess:
             start_new_session=True,
             text=True,
         )
-        self._ports = _ports_when_ready(self._process)
+        self._addresses = _addresses_when_ready(self.process)
 
     def stop(self) -> None:
         """End it by its process id; nothing listens on its ports then."""
-        if self._process:
-            self._process.terminate()
-            self._process.communicate()
-            self._process = None
-
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        """End it, and start it again on the same ports."""
-        self.stop()
-        try:
-            yield
-        finally:
-            self.start()
-
-    @contextmanager
-    def hanging(self) -> Iterator[None]:
-        """Suspend the process: the system still accepts connections, and nothing answers."""
-        if not self._process:
-            raise RuntimeError("Azurite does not run")
-        self._process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._process.send_signal(signal.SIGCONT)
+        if self.process:
+            self.process.terminate()
+            self.process.communicate()
+            self.process = None
 
     def endpoint(self, service: str) -> str:
         """Return the URL of `blob`, `queue` or `table`."""
-        scheme = "https" if self._tls_options else "http"
-        return f"{scheme}://127.0.0.1:{self._ports[service]}/{_ACCOUNT}"
+        scheme, port = self._addresses[service]
+        return f"{scheme}://127.0.0.1:{port}/{_ACCOUNT}"
 
     @property
     def connection_string(self) -> str:
@@ -113,21 +87,15 @@ class AzuriteProcess:
         """The account with its key; tables and queues are created on first use."""
         return StorageAccount.local(self.connection_string)
 
-    def _options(self) -> list[str]:
-        ports = [part for name in _SERVICES for part in (f"--{name}Port", str(self._ports[name]))]
-        data = ["--location", str(self.folder)] if self._keep else ["--inMemoryPersistence"]
-        tls = self._tls_options(self.folder) if self._tls_options else []
-        return [*ports, *data, *tls, "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
 
-
-def _ports_when_ready(process: subprocess.Popen[str]) -> dict[str, int]:
-    ports: dict[str, int] = {}
+def _addresses_when_ready(process: subprocess.Popen[str]) -> dict[str, tuple[str, int]]:
+    addresses: dict[str, tuple[str, int]] = {}
     seen: list[str] = []
-    while len(ports) < len(_SERVICES):
+    while len(addresses) < len(_SERVICES):
         line = process.stdout.readline() if process.stdout else ""
         if not line:
             raise RuntimeError("Azurite did not start: " + "".join(seen))
         seen.append(line)
         if found := _LISTENING.match(line):
-            ports[found[1].lower()] = int(found[2])
-    return ports
+            addresses[found[1].lower()] = found[2], int(found[3])
+    return addresses

@@ -4,7 +4,6 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
@@ -16,43 +15,31 @@ _ROOT = Path(__file__).parents[1]
 _BODY_LIMIT = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class LocalBroker:
-    """A running broker, with the key of its protected routes and the master key of its host."""
-
-    url: str
-    function_key: str
-    master_key: str
-
-
 @asynccontextmanager
-async def running_broker(
-    port: int = 0, extra_routes: Sequence[web.RouteDef] = (), *, lease_seconds: float | None = None
-) -> AsyncIterator[LocalBroker]:
+async def running_broker(port: int = 0, extra_routes: Sequence[web.RouteDef] = ()) -> AsyncIterator[Host]:
     """Serve on loopback and feed the queue function until the block ends.
 
-    `lease_seconds` is as in `queue_pump`. Raises `SettingsError`, and `OSError` if the port is taken.
+    Raises `SettingsError`, and `OSError` if the port is taken.
     """
     # Imported here: the app reads its settings when it is imported, as in Azure.
     from function_app import app as functions
     from shared.app import current_app
 
     host_json = json.loads((_ROOT / "host.json").read_text(encoding="utf-8"))
-    function_key, master_key = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
     async with AsyncExitStack() as resources:
         app = current_app()
         resources.push_async_callback(app.aclose)
         host = Host(
             functions,
             host_json,
-            function_key=function_key,
-            master_key=master_key,
+            function_key=secrets.token_urlsafe(16),
+            master_key=secrets.token_urlsafe(16),
             body_limit=_BODY_LIMIT,
             extra_routes=extra_routes,
         )
         resources.push_async_callback(host.stop)
-        pump = queue_pump(app, host, host_json, lease_seconds=lease_seconds)
+        pump = queue_pump(app, host, host_json)
         resources.push_async_callback(pump.stop)
         await host.start(port=port)
         pump.start()
-        yield LocalBroker(host.url, function_key, master_key)
+        yield host

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from aiohttp.http_exceptions import HttpProcessingError
 
 from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
-from local.broker import LocalBroker, running_broker
-from local.console import console_routes
+from local.broker import running_broker
+from local.console.routes import console_routes
 from local.demonstration import demonstrate
 from local.event_log import Event, EventLog
+from local.host import Host
 from local.simulator import FaceSimulator
 from shared.app import build, install
 from shared.errors import SettingsError
@@ -65,7 +66,7 @@ async def run(options: RunOptions) -> bool:
         passed = not running.simulated or await _demonstrated(running, ended)
         if not options.once and not ended.is_set():
             running.invite()
-            running.events.follow(_print_event)
+            running.events.follower = _print_event
             await ended.wait()
         if ended.is_set():
             print("\nEnding.")
@@ -87,7 +88,7 @@ def _end_signal() -> asyncio.Event:
 class _Running:
     """The parts of a run; `own_azurite` is the connection string of its own Azurite."""
 
-    broker: LocalBroker
+    broker: Host
     simulator_url: str
     settings: Settings
     events: EventLog
@@ -100,10 +101,10 @@ class _Running:
 
     def introduce(self) -> None:
         """Print where everything is."""
-        settings = self.settings
-        face = f"  Face       {settings.endpoint.base_url} (the real one, {settings.face_api_version})"
+        settings, version = self.settings, self.settings.face_api_version
+        face = f"Face       {settings.endpoint.base_url} (the real one, {version})"
         if self.simulated:
-            face = f"  simulator  {self.simulator_url} (in place of Azure Face, {settings.face_api_version})"
+            face = f"simulator  {self.simulator_url} (in place of Azure Face, {version})"
         state = "in memory; lost when this ends"
         if self.own_azurite:
             state = "in Azurite's tables and queue, as in Azure; lost when this ends"
@@ -113,17 +114,16 @@ class _Running:
         if settings.event_grid_topic_endpoint:
             events = f"sent to {settings.event_grid_topic_endpoint}"
         print("Face Liveness Broker, on this machine only\n")
-        print(f"  broker     {self.broker.url}/api\n{face}")
-        print(f"  state      {state}\n  events     {events}\n")
+        print(f"  broker     {self.broker.url}/api\n  {face}\n  state      {state}\n  events     {events}\n")
 
     def invite(self) -> None:
         """Print what a user can do now."""
-        url, key, master_key = self.broker.url, self.broker.function_key, self.broker.master_key
-        purge = f"-H 'x-functions-key: {master_key}' {url}/admin/functions/purge_expired"
+        url, keys = self.broker.url, "curl -H 'x-functions-key: {}'"
+        purge = f"-d '{{}}' -H 'Content-Type: application/json' {url}/admin/functions/purge_expired"
         print("\nBroker and simulator stay up.")
         print(f"  console    {url}/console")
-        print(f"  readiness  curl -H 'x-functions-key: {key}' {url}/api/ready")
-        print(f"  deletion   curl -d '{{}}' -H 'Content-Type: application/json' {purge}")
+        print(f"  readiness  {keys.format(self.broker.function_key)} {url}/api/ready")
+        print(f"  deletion   {keys.format(self.broker.master_key)} {purge}")
         print("             deletes expired rows now; in Azure a timer does so each hour")
         if self.own_azurite:
             storage = f"AzureWebJobsStorage='{self.own_azurite}'"
@@ -175,8 +175,8 @@ async def _demonstrated(running: _Running, ended: asyncio.Event) -> bool:
     )
     end = asyncio.create_task(ended.wait())
     await asyncio.wait((demonstration, end), return_when=asyncio.FIRST_COMPLETED)
-    for task in (demonstration, end):
-        task.cancel()
+    demonstration.cancel()
+    end.cancel()
     await asyncio.wait((demonstration, end))
     return not demonstration.cancelled() and demonstration.result()
 
@@ -188,13 +188,10 @@ def _print_event(event: Event) -> None:
     print(f"  event      {event['type']} {event['subject']} {passed} {reference}", flush=True)
 
 
-async def serve(port: int, lease_seconds: float | None = None) -> bool:
-    """Serve the broker alone until Ctrl-C, with the settings of the environment; prints its URL as the first line.
-
-    A queue message is hidden for `lease_seconds` while it is processed (None: as long as on the real host).
-    """
+async def serve(port: int) -> bool:
+    """Serve the broker alone until Ctrl-C, with the settings of the environment; prints its URL as the first line."""
     ended = _end_signal()
-    async with running_broker(port, lease_seconds=lease_seconds) as broker:
+    async with running_broker(port) as broker:
         print(broker.url, flush=True)
         await ended.wait()
     return True

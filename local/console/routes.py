@@ -1,75 +1,55 @@
 """The routes of the console page, its configuration and its events."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-Events = Callable[[], Sequence[Mapping[str, Any]]]
-"""Answers the events so far as JSON objects, the oldest first. It must not block."""
-
-_Handler = Callable[[web.Request], Awaitable[web.Response]]
-
 _PAGE = Path(__file__).parent / "page"
 # Not from `mimetypes`: that depends on the machine, and `nosniff` forbids browsers to guess.
 _CONTENT_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' {simulator_url}; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
 
 
-def console_routes(simulator_url: str, events: Events) -> list[web.RouteDef]:
+def console_routes(simulator_url: str, events: Iterable[Mapping[str, Any]]) -> list[web.RouteDef]:
     """Return the routes of the page at `/console`, which plays the phone at `simulator_url`.
 
-    `simulator_url` has no slash at the end. `events` is called at each poll of `/console/events`.
+    `simulator_url` has no slash at the end. `events` are read at each poll of `/console/events`, the oldest first.
     """
-    headers = _headers(simulator_url)
-    config = {"simulatorUrl": simulator_url}
-    page = _file(_PAGE / "index.html", "text/html", headers)
-    assets = sorted(path for path in _PAGE.iterdir() if path.suffix in _CONTENT_TYPES)
-    return [
-        web.get("/console", page),
-        web.get("/console/", page),
-        web.get("/console/config.json", _json(lambda: config, headers)),
-        web.get("/console/events", _json(events, headers)),
-        *(
-            web.get(f"/console/{path.name}", _file(path, _CONTENT_TYPES[path.suffix], headers))
-            for path in assets
-        ),
-    ]
-
-
-def _headers(simulator_url: str) -> dict[str, str]:
-    policy = (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        f"connect-src 'self' {simulator_url}",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",
-        "trusted-types 'none'",
-    )
-    return {
-        "Content-Security-Policy": "; ".join(policy),
+    headers = {
+        "Content-Security-Policy": _POLICY.format(simulator_url=simulator_url),
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Cache-Control": "no-store",
     }
 
+    def file(path: str, name: str, content_type: str) -> web.RouteDef:
+        content = (_PAGE / name).read_bytes()
 
-def _file(path: Path, content_type: str, headers: Mapping[str, str]) -> _Handler:
-    content = path.read_bytes()
+        async def answer(_request: web.Request) -> web.Response:
+            return web.Response(body=content, content_type=content_type, charset="utf-8", headers=headers)
 
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(body=content, content_type=content_type, charset="utf-8", headers=headers)
+        return web.get(path, answer)
 
-    return answer
+    async def show_config(_request: web.Request) -> web.Response:
+        return web.json_response({"simulatorUrl": simulator_url}, headers=headers)
 
+    async def show_events(_request: web.Request) -> web.Response:
+        return web.json_response(list(events), headers=headers)
 
-def _json(value: Callable[[], object], headers: Mapping[str, str]) -> _Handler:
-    async def answer(_request: web.Request) -> web.Response:
-        return web.json_response(value(), headers=headers)
-
-    return answer
+    return [
+        *(file(path, "index.html", "text/html") for path in ("/console", "/console/")),
+        web.get("/console/config.json", show_config),
+        web.get("/console/events", show_events),
+        *(
+            file(f"/console/{path.name}", path.name, _CONTENT_TYPES[path.suffix])
+            for path in _PAGE.iterdir()
+            if path.suffix in _CONTENT_TYPES
+        ),
+    ]

@@ -69,7 +69,8 @@ class Host:
         self._queues = {each.trigger["queueName"]: each for each in triggered_by("queueTrigger")}
         self._timers = {each.name.lower(): each for each in triggered_by("timerTrigger")}
         self._timeout = function_timeout(host_json)
-        self._keys = (function_key, master_key)
+        self.function_key = function_key
+        self.master_key = master_key
         self._body_limit = body_limit
         self._extra_routes = extra_routes
         self._runners: list[web.BaseRunner] = []
@@ -141,8 +142,7 @@ class Host:
 
     def _opens(self, given: str, level: str) -> bool:
         """Return whether a key opens an auth level. The master key opens everything."""
-        function_key, master_key = self._keys
-        accepted = {"ADMIN": [master_key], "FUNCTION": [master_key, function_key]}
+        accepted = {"ADMIN": [self.master_key], "FUNCTION": [self.master_key, self.function_key]}
         return level == "ANONYMOUS" or any(
             key and hmac.compare_digest(given.encode(), key.encode()) for key in accepted[level]
         )

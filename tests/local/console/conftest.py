@@ -1,13 +1,16 @@
-"""The routes of the console page, served over loopback."""
+"""The console's routes, served over loopback."""
 
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from local.console import console_routes
-from tests.local.console.client import SIMULATOR_URL, serving
+from local.console.routes import console_routes
+
+SIMULATOR_URL = "http://127.0.0.1:7072"
 
 
 @pytest.fixture
@@ -19,5 +22,7 @@ def events() -> list[dict[str, Any]]:
 @pytest.fixture
 async def console(events: list[dict[str, Any]]) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of a console that gets events."""
-    async with serving(console_routes(SIMULATOR_URL, lambda: events)) as client:
+    application = web.Application()
+    application.add_routes(console_routes(SIMULATOR_URL, events))
+    async with TestServer(application) as server, aiohttp.ClientSession(server.make_url("/")) as client:
         yield client
