@@ -9,11 +9,7 @@ import httpx
 
 from local.event_log import EventLog
 
-_ORDER = {
-    "livenessOperationMode": "Passive",
-    "deviceCorrelationId": "demonstration-device",
-    "clientReference": "demonstration:1",
-}
+_REFERENCE = "demonstration:1"
 
 _Json = Mapping[str, Any]
 
@@ -26,50 +22,59 @@ async def demonstrate(
     Returns whether all of that went well.
     """
     print("A demonstration check\n")
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with (
+        httpx.AsyncClient(base_url=broker_url, trust_env=False) as broker,
+        httpx.AsyncClient(base_url=simulator_url, trust_env=False) as phone,
+    ):
         try:
-            session = await _create(http, broker_url)
-            digest = await _perform(http, simulator_url, session)
-            url = f"{broker_url}/api/sessions/{session['sessionId']}"
-            passed = await _read(http, url, session, digest)
-            refused = await _read_with_wrong_token(http, url)
+            session = await _create(broker)
+            digest = await _perform(phone, session)
+            read = await _read(broker, session, digest)
+            refused = await _read_with_wrong_token(broker, session)
         except httpx.HTTPStatusError as error:
             print(f"\n  Failed: HTTP {error.response.status_code}\n  {error.response.text}")
             return False
-    return await _wait_for_event(events, session, patience) and passed and refused
+    return await _wait_for_event(events, session, patience) and read and refused
 
 
-async def _create(http: httpx.AsyncClient, broker_url: str) -> _Json:
+async def _create(broker: httpx.AsyncClient) -> _Json:
     _print_step("1. The phone asks the broker for a session: POST /api/sessions")
-    answer = (await http.post(f"{broker_url}/api/sessions", json=_ORDER)).raise_for_status()
+    body = {
+        "livenessOperationMode": "Passive",
+        "deviceCorrelationId": "demonstration-device",
+        "clientReference": _REFERENCE,
+    }
+    answer = (await broker.post("/api/sessions", json=body)).raise_for_status()
     session: _Json = answer.json()
     limit = answer.headers.get("RateLimit", "none")
     _print_values({"session": session["sessionId"], "expires": session["expiresAt"], "limit": limit})
     return session
 
 
-async def _perform(http: httpx.AsyncClient, simulator_url: str, session: _Json) -> str:
+async def _perform(phone: httpx.AsyncClient, session: _Json) -> str:
     _print_step("2. The phone performs the check with Face (simulated), using the session's token")
     token = {"Authorization": f"Bearer {session['authToken']}"}
-    answer = (await http.post(f"{simulator_url}/simulator/perform", headers=token)).raise_for_status()
+    answer = (await phone.post("/simulator/perform", headers=token)).raise_for_status()
     digest = str(answer.json()["digest"])
     _print_values({"digest": f"{digest[:16]}..."})
     return digest
 
 
-async def _read(http: httpx.AsyncClient, url: str, session: _Json, digest: str) -> bool:
+async def _read(broker: httpx.AsyncClient, session: _Json, digest: str) -> bool:
     _print_step("3. The phone reads the result from the broker: GET /api/sessions/{sessionId}")
     headers = {"X-Session-Token": session["authToken"], "X-Client-Digest": digest}
-    result: _Json = (await http.get(url, headers=headers)).raise_for_status().json()
+    answer = (await broker.get(f"/api/sessions/{session['sessionId']}", headers=headers)).raise_for_status()
+    result: _Json = answer.json()
     shown = ("status", "livenessDecision", "digestMatches", "passed")
     _print_values({name: result[name] for name in shown if name in result})
     # With RESULT_VISIBILITY=status a phone sees no decision: only the event shows that the check passed.
     return bool(result.get("passed", result["status"] == "ResultAvailable"))
 
 
-async def _read_with_wrong_token(http: httpx.AsyncClient, url: str) -> bool:
+async def _read_with_wrong_token(broker: httpx.AsyncClient, session: _Json) -> bool:
     _print_step("4. Another caller tries to read the result with a wrong token")
-    answer = await http.get(url, headers={"X-Session-Token": "a-guess"})
+    headers = {"X-Session-Token": "a-guess"}
+    answer = await broker.get(f"/api/sessions/{session['sessionId']}", headers=headers)
     _print_values({str(answer.status_code): answer.json()["error"]["message"]})
     return answer.status_code == httpx.codes.NOT_FOUND
 
@@ -77,14 +82,15 @@ async def _read_with_wrong_token(http: httpx.AsyncClient, url: str) -> bool:
 async def _wait_for_event(events: EventLog, session: _Json, patience: float) -> bool:
     _print_step("5. The business system gets an event, even if the phone never comes back")
     try:
-        event = await asyncio.wait_for(events.event_of(session["sessionId"]), patience)
+        async with asyncio.timeout(patience):
+            event = await events.event_of(session["sessionId"])
     except TimeoutError:
         _print_step(f"   Failed: no event within {patience:.0f} seconds")
         return False
     data = event["data"]
     shown = {name: data[name] for name in ("clientReference", "livenessDecision", "passed")}
     _print_values({"type": event["type"], "id": event["id"]} | shown)
-    return bool(data["passed"]) and data["clientReference"] == _ORDER["clientReference"]
+    return bool(data["passed"]) and data["clientReference"] == _REFERENCE
 
 
 def _print_step(step: str) -> None:

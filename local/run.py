@@ -101,10 +101,10 @@ class _Running:
 
     def introduce(self) -> None:
         """Print where everything is."""
-        settings, version = self.settings, self.settings.face_api_version
-        face = f"Face       {settings.endpoint.base_url} (the real one, {version})"
+        settings = self.settings
+        face = f"  Face       {settings.endpoint.base_url} (the real one, {settings.face_api_version})"
         if self.simulated:
-            face = f"simulator  {self.simulator_url} (in place of Azure Face, {version})"
+            face = f"  simulator  {self.simulator_url} (in place of Azure Face, {settings.face_api_version})"
         state = "in memory; lost when this ends"
         if self.own_azurite:
             state = "in Azurite's tables and queue, as in Azure; lost when this ends"
@@ -114,7 +114,8 @@ class _Running:
         if settings.event_grid_topic_endpoint:
             events = f"sent to {settings.event_grid_topic_endpoint}"
         print("Face Liveness Broker, on this machine only\n")
-        print(f"  broker     {self.broker.url}/api\n  {face}\n  state      {state}\n  events     {events}\n")
+        print(f"  broker     {self.broker.url}/api\n{face}")
+        print(f"  state      {state}\n  events     {events}\n")
 
     def invite(self) -> None:
         """Print what a user can do now."""
@@ -175,8 +176,8 @@ async def _demonstrated(running: _Running, ended: asyncio.Event) -> bool:
     )
     end = asyncio.create_task(ended.wait())
     await asyncio.wait((demonstration, end), return_when=asyncio.FIRST_COMPLETED)
-    demonstration.cancel()
-    end.cancel()
+    for task in (demonstration, end):
+        task.cancel()
     await asyncio.wait((demonstration, end))
     return not demonstration.cancelled() and demonstration.result()
 

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from aiohttp import HttpVersion11, web
+from azure.functions import HttpResponse
 from azure.functions.http import HttpRequest, HttpResponseConverter
 from multidict import CIMultiDict
 
@@ -13,7 +14,6 @@ from multidict import CIMultiDict
 _HEADERS_TOTAL_SIZE = 32 * 1024
 _HEADER_COUNT = 100
 
-_TEXT = "text/plain; charset=utf-8"
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
@@ -99,15 +99,13 @@ def render(result: object, request: web.BaseRequest) -> web.Response:
     Raises `NotImplementedError` for anything but an `HttpResponse` or a str, and `ValueError` for a header value that
     is not printable ASCII. The host answers both with 500.
     """
+    if isinstance(result, str):
+        result = HttpResponse(result)
     # The worker's own converter: it sets the content type, and takes the cookies out of the headers.
-    datum = HttpResponseConverter.encode(result, expected_type=None)
-    if datum.type == "string":
-        status, headers, body = 200, CIMultiDict({"Content-Type": _TEXT}), datum.value.encode()
-    else:
-        status, headers = int(datum.value["status_code"].value), _response_headers(datum.value)
-        body = datum.value["body"].value
+    http = HttpResponseConverter.encode(result, expected_type=None).value
+    headers, body = _response_headers(http), http["body"].value
     headers.setdefault("Server", "Kestrel")
-    response = web.Response(status=status, headers=headers, body=body)
+    response = web.Response(status=int(http["status_code"].value), headers=headers, body=body)
     if "Content-Length" not in headers and request.version == HttpVersion11:
         response.enable_chunked_encoding()
     return response

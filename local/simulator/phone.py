@@ -12,9 +12,8 @@ from local.simulator import answers, scenarios
 from local.simulator.admission import Admission
 from local.simulator.answers import Answer, Refused, json_answer, read_object
 from local.simulator.scenarios import Scenario
-from local.simulator.sessions import Attempt, PhoneCall, Session, Sessions, make_digest
+from local.simulator.sessions import Attempt, Session, Sessions, make_digest
 from local.simulator.versions import is_device_id
-from shared.clock import Clock
 
 _NO_ATTEMPT = json_answer(200, {"resultId": None, "digest": None})
 
@@ -22,10 +21,9 @@ _NO_ATTEMPT = json_answer(200, {"resultId": None, "digest": None})
 class Phone:
     """Answers `POST /simulator/perform`."""
 
-    def __init__(self, sessions: Sessions, admission: Admission, clock: Clock) -> None:
+    def __init__(self, sessions: Sessions, admission: Admission) -> None:
         self._sessions = sessions
         self._admission = admission
-        self._clock = clock
 
     async def perform(self, request: web.Request, request_id: str) -> Answer:
         """Start the session and make one attempt, and answer what the phone gets to know.
@@ -48,14 +46,15 @@ class Phone:
         if outcome is None:
             session.canceled = scenario.cancels
             return _NO_ATTEMPT
-        call = PhoneCall(
+        attempt = self._sessions.attempt(
+            session,
+            outcome,
             request_id=request_id,
             client_request_id=request.headers.get("client-request-id", request_id),
             user_agent=request.headers.get("User-Agent", ""),
             address=request.remote or "",
-            received_ms=self._clock(),
         )
-        return _shown(session, self._sessions.attempt(session, outcome, call))
+        return _shown(session, attempt)
 
 
 def _scenario(session: Session, fields: dict[str, Any]) -> Scenario:
@@ -70,7 +69,7 @@ def _scenario(session: Session, fields: dict[str, Any]) -> Scenario:
 
 def _shown(session: Session, attempt: Attempt) -> Answer:
     outcome = attempt.outcome
-    shown: dict[str, object] = {"resultId": attempt.call.request_id}
+    shown: dict[str, object] = {"resultId": attempt.request_id}
     if outcome.failure is not None:
         return json_answer(200, shown | {"digest": None, "error": outcome.failure})
     shown["digest"] = make_digest() if outcome.phone_digest_differs else attempt.digest

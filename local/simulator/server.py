@@ -41,7 +41,7 @@ class FaceSimulator:
         self._admission = Admission(key, clock, tps)
         self._sessions = Sessions(clock)
         self._face_api = FaceApi(self._sessions, self._admission, clock, sleep)
-        self._phone = Phone(self._sessions, self._admission, clock)
+        self._phone = Phone(self._sessions, self._admission)
         self._runner: web.AppRunner | None = None
 
     @property

@@ -35,25 +35,21 @@ def make_digest() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class PhoneCall:
-    """The phone's call that makes an attempt, as the audit entry shows it."""
-
-    request_id: str
-    client_request_id: str
-    user_agent: str
-    address: str
-    received_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt. `attempt_id` counts from 1 in its session, `entry_id` from 1 in the resource."""
+    """One attempt, with the phone's call as the audit entry shows it.
+
+    `attempt_id` counts from 1 in its session, `entry_id` from 1 in the resource.
+    """
 
     attempt_id: int
     entry_id: int
     outcome: Outcome
     digest: str
-    call: PhoneCall
+    received_ms: int
+    request_id: str
+    client_request_id: str
+    user_agent: str
+    address: str
 
 
 @dataclass(slots=True)
@@ -142,12 +138,12 @@ class Sessions:
         if session.started_ms is None:
             session.started_ms = self._clock()
 
-    def attempt(self, session: Session, outcome: Outcome, call: PhoneCall) -> Attempt:
-        """Add an attempt to the session; raises `Refused` (403) if it has no attempts left."""
+    def attempt(self, session: Session, outcome: Outcome, **call: str) -> Attempt:
+        """Add an attempt, made by a phone's call; raises `Refused` (403) if the session has no attempts left."""
         if len(session.attempts) >= session.order["numberOfClientAttemptsAllowed"]:
             raise Refused(answers.NO_ATTEMPTS_LEFT)
-        number = len(session.attempts) + 1
-        attempt = Attempt(number, next(self._entry_ids), outcome, make_digest(), call)
+        attempt_id, entry_id = len(session.attempts) + 1, next(self._entry_ids)
+        attempt = Attempt(attempt_id, entry_id, outcome, make_digest(), self._clock(), **call)
         session.attempts.append(attempt)
         return attempt
 

@@ -116,15 +116,15 @@ def show_entry(session: Session, attempt: Attempt) -> Json:
     return {
         "id": attempt.entry_id,
         "sessionId": session.session_id,
-        "requestId": attempt.call.request_id,
-        "clientRequestId": attempt.call.client_request_id,
-        "receivedDateTime": _date_time(attempt.call.received_ms),
+        "requestId": attempt.request_id,
+        "clientRequestId": attempt.client_request_id,
+        "receivedDateTime": _date_time(attempt.received_ms),
         "request": {
             "url": "/face/v1.1-preview.1/detectliveness/singlemodal",
             "method": "POST",
             "contentLength": 247110,
             "contentType": "multipart/form-data",
-            "userAgent": attempt.call.user_agent,
+            "userAgent": attempt.user_agent,
         },
         "response": _v1_1_response(attempt),
         "digest": attempt.digest,
@@ -191,7 +191,7 @@ def _v1_2_attempt(session: Session, attempt: Attempt) -> Json:
         return shown | {"error": dict(failure) | {"targets": targets}}
     result = {"livenessDecision": attempt.outcome.decision, "targets": targets, "digest": attempt.digest}
     if session.order.get("enableSessionImage"):
-        result["sessionImageId"] = attempt.call.request_id.replace("-", "")
+        result["sessionImageId"] = attempt.request_id.replace("-", "")
     return shown | {"result": result}
 
 
@@ -208,7 +208,7 @@ def _v1_3_session(session: Session, _now_ms: int = 0) -> Json:
 
 
 def _v1_3_attempt(session: Session, attempt: Attempt) -> Json:
-    shown = _v1_2_attempt(session, attempt) | {"clientInformation": [{"ip": attempt.call.address}]}
+    shown = _v1_2_attempt(session, attempt) | {"clientInformation": [{"ip": attempt.address}]}
     if attempt.outcome.failure is None:
         shown["abuseMonitoringResult"] = {"isAbuseDetected": False, "otherFlaggedSessions": []}
     return shown

@@ -20,26 +20,32 @@ Serve = Callable[..., Awaitable[str]]
 """Starts a host and returns its URL: takes the app or one function, `host_json`, and the host's other parameters."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response: version (11 for HTTP/1.1), headers in order with their case, and the body without its chunks."""
+class Answer(HTTPResponse):
+    """A response: `version` is 11 for HTTP/1.1, and the body comes without its chunks."""
 
-    version: int
-    status: int
-    headers: Headers
-    body: bytes
+    def __init__(self, received: bytes, method: str) -> None:
+        super().__init__(cast(socket.socket, _Received(received)), method=method)
+        self.begin()
+        self.body = self.read()
 
     def json(self) -> Any:  # noqa: ANN401 - any JSON.
         return json.loads(self.body)
 
-    def all(self, name: str) -> list[str]:
-        return [value for key, value in self.headers if key.lower() == name.lower()]
-
     def one(self, name: str) -> str | None:
         """Return the value of a header that must not be there twice."""
-        values = self.all(name)
-        assert len(values) < 2, values
-        return values[0] if values else None
+        values = self.headers.get_all(name, [None])
+        assert len(values) == 1, values
+        return values[0]
+
+
+@dataclass
+class _Received:
+    """The part of a socket that `HTTPResponse` reads, with all that was received."""
+
+    raw: bytes
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return io.BytesIO(self.raw)
 
 
 def assert_empty(status: int, answer: Answer) -> None:
@@ -76,10 +82,7 @@ async def ask(
 
 async def exchange(url: str, request: bytes) -> Answer:
     """Send bytes, and read the answer until the host closes the connection."""
-    received = cast(socket.socket, _Received(await exchange_raw(url, request)))
-    response = HTTPResponse(received, method=request.split()[0].decode())
-    response.begin()
-    return Answer(response.version, response.status, response.getheaders(), response.read())
+    return Answer(await exchange_raw(url, request), request.split()[0].decode())
 
 
 async def exchange_raw(url: str, request: bytes, after_interim: bytes = b"") -> bytes:
@@ -94,13 +97,3 @@ async def exchange_raw(url: str, request: bytes, after_interim: bytes = b"") -> 
     finally:
         writer.close()
         await writer.wait_closed()
-
-
-@dataclass
-class _Received:
-    """The part of a socket that `HTTPResponse` reads, with all that was received."""
-
-    raw: bytes
-
-    def makefile(self, _mode: str) -> io.BytesIO:
-        return io.BytesIO(self.raw)

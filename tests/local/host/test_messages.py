@@ -81,7 +81,7 @@ async def test_body_over_the_limit_is_500_and_calls_no_function(serve: Serve) ->
 @pytest.mark.parametrize(
     ("result", "status", "body", "headers"),
     [
-        ("héllo", 200, "héllo", {"Content-Type": TEXT}),
+        ("héllo", 200, "héllo", {"content-type": TEXT}),
         (func.HttpResponse("{}", status_code=400), 400, "{}", {"content-type": TEXT}),
         (func.HttpResponse("{}", status_code=503), 503, "{}", {"content-type": TEXT}),
         (func.HttpResponse("lost", status_code=204), 204, "", {"content-type": TEXT}),
@@ -101,7 +101,7 @@ async def test_response_passes_with_the_headers_of_the_host(
     answer = await _answered(serve, result)
 
     assert (answer.version, answer.status, answer.body.decode()) == (11, status, body)
-    assert set(headers.items()) <= set(answer.headers)
+    assert set(headers.items()) <= set(answer.headers.items())
     assert answer.one("Server") == "Kestrel"
     assert parsedate_to_datetime(answer.one("Date") or "").tzinfo is not None
     is_chunked = bool(body) and "Content-Length" not in headers
@@ -118,4 +118,4 @@ async def test_repeated_response_header_keeps_the_last_value_only(serve: Serve) 
 
     answer = await _answered(serve, response)
 
-    assert (answer.all("Link"), answer.all("Set-Cookie")) == (["third"], cookies)
+    assert (answer.one("Link"), answer.headers.get_all("Set-Cookie")) == ("third", cookies)

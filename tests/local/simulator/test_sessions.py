@@ -11,11 +11,10 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from local.simulator.answers import Refused
 from local.simulator.scenarios import REALFACE
-from local.simulator.sessions import REMEMBERED, SESSION_LIFE_MS, PhoneCall, Session, Sessions
-from tests.local.simulator.client import START_MS
+from local.simulator.sessions import REMEMBERED, SESSION_LIFE_MS, Session, Sessions
 from tests.support.time import FakeClock
 
-CALL = PhoneCall("request", "client-request", "phone/1", "127.0.0.1", START_MS)
+CALL = dict.fromkeys(("request_id", "client_request_id", "user_agent", "address"), "x")
 
 
 @contextmanager
@@ -78,9 +77,9 @@ class SessionsMachine(RuleBasedStateMachine):
         model = self.models[session.session_id]
         if model.exists(self.clock.now) and model.attempts == 3:
             with refused(403):
-                self.sessions.attempt(session, REALFACE, CALL)
+                self.sessions.attempt(session, REALFACE, **CALL)
         elif model.admits(self.clock.now):
-            attempt = self.sessions.attempt(session, REALFACE, CALL)
+            attempt = self.sessions.attempt(session, REALFACE, **CALL)
             model.attempts += 1
             assert attempt.attempt_id == model.attempts
 

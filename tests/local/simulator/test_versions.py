@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from typing import Any
 
 import pytest
 
@@ -51,8 +50,10 @@ def test_field_is_taken_by_the_versions_that_document_it(
 
 
 @pytest.mark.parametrize(
-    ("fields", "error"),
+    ("body", "error"),
     [
+        *((body, "400") for body in (b"", b"{body}", b"[]", b"\xff\xfe", b"[" * 200_000, b"{}")),
+        (b'{"livenessOperationMode": "Passive"}', "device"),
         ({"clientReference": "x"}, "400"),
         *(({"livenessOperationMode": mode}, "400") for mode in (1, None)),
         *(({"authTokenTimeToLiveInSeconds": seconds}, "400") for seconds in ("600", 600.0, True, None)),
@@ -66,32 +67,16 @@ def test_field_is_taken_by_the_versions_that_document_it(
         ({"deviceCorrelationId": "", "deviceCorrelationIdSetInClient": True}, "device"),
         ({"livenessOperationMode": "x", "deviceCorrelationId": "sim-create-500"}, "mode"),
     ],
-    ids=str,
+    ids=lambda body: str(body)[:60],
 )
-def test_field_that_no_version_takes_is_refused(fields: dict[str, object], error: str) -> None:
-    """Unknown fields, wrong types and values out of range get the documented error of every version."""
+def test_body_that_no_version_takes_is_refused(body: bytes | dict[str, object], error: str) -> None:
+    """What cannot be read, unknown fields, wrong types and values out of range get the documented error."""
+    content = body if isinstance(body, bytes) else json.dumps(REQUEST | body).encode()
     for version in WIRE_VERSIONS:
-        assert _refusal(version, json.dumps(REQUEST | fields).encode()) == ERRORS[error]
-
-
-@pytest.mark.parametrize(
-    ("content", "error"),
-    [
-        *((content, "400") for content in (b"", b"{body}", b"[]", b"\xff\xfe", b"[" * 200_000, b"{}")),
-        (b'{"livenessOperationMode": "Passive"}', "device"),
-    ],
-    ids=["empty", "cut", "array", "not-utf-8", "deep", "no-mode", "no-device"],
-)
-def test_body_that_is_no_request_is_refused(content: bytes, error: str) -> None:
-    """A body that cannot be read as a create request gets the documented error."""
-    assert _refusal(WIRE_VERSIONS[0], content) == ERRORS[error]
-
-
-def _refusal(version: Any, content: bytes) -> object:  # noqa: ANN401
-    with pytest.raises(Refused) as refused:
-        read_create(version, content)
-    answer = refused.value.answer
-    return answer.status, answer.headers["x-ms-error-code"], json.loads(answer.body)
+        with pytest.raises(Refused) as refused:
+            read_create(version, content)
+        answer = refused.value.answer
+        assert (answer.status, answer.headers["x-ms-error-code"], json.loads(answer.body)) == ERRORS[error]
 
 
 async def test_new_session_of_v1_1_has_dates_and_no_result(face: FaceClient, clock: FakeClock) -> None:
@@ -128,9 +113,7 @@ async def test_result_of_v1_1_is_the_audit_entry(face: FaceClient, clock: FakeCl
     headers = {"User-Agent": "phone/1", "client-request-id": "call-1"}
     performed = await face.phone(created["authToken"], more=headers)
     result = await face.result(created["sessionId"])
-    assert (result["status"], result["sessionStartDateTime"]) == (
-        *("ResultAvailable", "2024-03-05T11:07:40.545Z"),
-    )
+    assert result["sessionStartDateTime"] == "2024-03-05T11:07:40.545Z"
     assert result["result"] == {
         "id": 2,
         "sessionId": created["sessionId"],
