@@ -28,13 +28,12 @@ def route_prefix(host_json: Mapping[str, Any]) -> str:
 class QueueOptions:
     """The settings of queue functions; times are in seconds.
 
-    `batch_size` messages are taken at once, and more when at most `new_batch_threshold` are left. A message that
-    failed shows again after `retry_after`; after `max_dequeue_count` failures it is poison. The real host hides a
-    message for ten minutes (`lease`), whatever its settings.
+    `batch_size` messages are taken at once. A message that failed shows again after `retry_after`; after
+    `max_dequeue_count` failures it is poison. The real host hides a message for ten minutes (`lease`), whatever its
+    settings.
     """
 
     batch_size: int
-    new_batch_threshold: int
     max_dequeue_count: int
     retry_after: float
     lease: float = 600.0
@@ -43,10 +42,8 @@ class QueueOptions:
     def parse(cls, host_json: Mapping[str, Any]) -> Self:
         """Read the parsed `host.json`; raises `ValueError` for a bad time span."""
         queues = host_json.get("extensions", {}).get("queues", {})
-        batch_size = queues.get("batchSize", 16)
         return cls(
-            batch_size=batch_size,
-            new_batch_threshold=queues.get("newBatchThreshold", batch_size // 2),
+            batch_size=queues.get("batchSize", 16),
             max_dequeue_count=queues.get("maxDequeueCount", 5),
             retry_after=_seconds(queues, "visibilityTimeout", "00:00:00"),
         )

@@ -8,7 +8,7 @@ import base64
 import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -24,7 +24,7 @@ from shared.storage.account import StorageAccount
 Invoke = Callable[[str, int, str], Awaitable[None]]
 """Calls the queue function with text, dequeue count and message id; raises what the function raises."""
 
-# A developer waits for the event, and a poll on the same machine costs nothing: no `maxPollingInterval` here.
+# A developer waits for the event, and a poll on the same machine costs nothing: no `maxPollingInterval`.
 _POLL_SECONDS = 0.2
 _DEADLINE_SECONDS = 2.0
 # PopReceiptMismatch, MessageNotFound.
@@ -143,7 +143,8 @@ class QueuePump:
 
     A message is hidden while the function runs, and removed if it succeeds. Otherwise it shows again later, and goes
     to the poison queue after too many failures. If this process dies, the message is delivered again when its lease
-    ends. Unlike the real host, the pump does not extend leases: `functionTimeout` has to be shorter.
+    ends. Unlike the real host, the pump does not extend leases: `functionTimeout` has to be shorter. It also takes
+    the next batch only after the last one ended (no `newBatchThreshold`).
     """
 
     def __init__(self, source: MessageSource, invoke: Invoke, options: QueueOptions) -> None:
@@ -151,23 +152,32 @@ class QueuePump:
         self._invoke = invoke
         self._options = options
         self._listening: asyncio.Task[None] | None = None
-        self._running: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
 
     def start(self) -> None:
         """Start to listen, in the background."""
-        if self._listening is None:
-            self._listening = asyncio.create_task(self._listen())
+        self._listening = self._listening or asyncio.create_task(self._listen())
 
     async def stop(self, grace_seconds: float = 2.0) -> None:
         """Take no more messages, wait for running calls up to a grace period, and cancel the rest."""
+        self._stopping.set()
         if self._listening is not None:
-            await _end(self._listening)
-            self._listening = None
-        if self._running:
-            await asyncio.wait(self._running, timeout=grace_seconds)
-        for call in list(self._running):
-            await _end(call)
+            await asyncio.wait([self._listening], timeout=grace_seconds)
+            self._listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._listening
         await self._source.aclose()
+
+    async def _listen(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                is_empty = not await self.drain_once()
+            except StorageUnavailable as fault:
+                logger.warning("Cannot take messages of %s: %s", RESULTS_QUEUE, fault.detail)
+                is_empty = True
+            if is_empty:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), _POLL_SECONDS)
 
     async def drain(self) -> int:
         """Process all visible messages; returns the number of deliveries."""
@@ -177,32 +187,10 @@ class QueuePump:
         return delivered
 
     async def drain_once(self) -> int:
-        """Process one batch to its end; returns the number of its messages."""
-        taken = await self._take()
+        """Process one batch to its end; returns the number of its messages. Raises `StorageUnavailable`."""
+        taken = await self._source.take(self._options.batch_size, self._options.lease)
         await asyncio.gather(*map(self._handle, taken))
         return len(taken)
-
-    async def _take(self) -> Sequence[TakenMessage]:
-        return await self._source.take(self._options.batch_size, self._options.lease)
-
-    async def _listen(self) -> None:
-        while True:
-            while len(self._running) > self._options.new_batch_threshold:
-                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-            if not await self._begin_batch():
-                await asyncio.sleep(_POLL_SECONDS)
-
-    async def _begin_batch(self) -> bool:
-        try:
-            taken = await self._take()
-        except StorageUnavailable as fault:
-            logger.warning("Cannot take messages of %s: %s", RESULTS_QUEUE, fault.detail)
-            return False
-        for message in taken:
-            call = asyncio.create_task(self._handle(message))
-            self._running.add(call)
-            call.add_done_callback(self._running.discard)
-        return bool(taken)
 
     async def _handle(self, message: TakenMessage) -> None:
         try:
@@ -227,14 +215,6 @@ class QueuePump:
             logger.exception("The function of %s failed (delivery %d)", RESULTS_QUEUE, message.dequeue_count)
             return False
         return True
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for its end; raises the error of a task that failed before."""
-    task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.result()
 
 
 def queue_pump(

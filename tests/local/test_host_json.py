@@ -8,7 +8,6 @@ from local.host_json import QueueOptions, function_timeout, route_prefix
 
 ALL_OF_QUEUES = {
     "batchSize": 8,
-    "newBatchThreshold": 3,
     "maxDequeueCount": 7,
     "visibilityTimeout": "01:02:03.5",
 }
@@ -29,9 +28,8 @@ def test_settings_of_functions_are_read(host_json: dict[str, Any], timeout: floa
 @pytest.mark.parametrize(
     ("queues", "expected"),
     [
-        ({}, QueueOptions(16, 8, 5, 0, lease=600)),
-        (ALL_OF_QUEUES, QueueOptions(8, 3, 7, 3723.5, lease=600)),
-        ({"batchSize": 9}, QueueOptions(9, 4, 5, 0, lease=600)),
+        ({}, QueueOptions(16, 5, 0, lease=600)),
+        (ALL_OF_QUEUES, QueueOptions(8, 7, 3723.5, lease=600)),
     ],
 )
 def test_queue_settings_are_read(queues: dict[str, Any], expected: QueueOptions) -> None:

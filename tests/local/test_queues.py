@@ -21,11 +21,11 @@ from tests.support.azurite import Azurite
 from tests.support.broker import running_broker
 from tests.support.queue import FakeQueue
 from tests.support.store import FakeStore
-from tests.support.time import FakeClock, in_virtual_time
+from tests.support.time import FakeClock, run_in_virtual_time, virtual_clock
 
 HOST_JSON: dict[str, Any] = json.loads((Path(__file__).parents[2] / "host.json").read_text())
 RETRY_SECONDS = 300
-OPTIONS = QueueOptions(batch_size=4, new_batch_threshold=2, max_dequeue_count=3, retry_after=0, lease=600)
+OPTIONS = QueueOptions(batch_size=4, max_dequeue_count=3, retry_after=0, lease=600)
 DOWN = StorageUnavailable("the queue failed: ServiceRequestError")
 
 
@@ -201,84 +201,43 @@ async def test_stop_waits_for_what_runs(function: QueueFunction, ends: bool) -> 
     assert [message.text for message in source.queue.messages] == ([] if ends else ["one"])
 
 
-class EndlessSource(MemorySource):
-    """Some polls fail, some find nothing, and all later ones find a full batch. No message can be released.
+class BrokenSource(MemorySource):
+    """A queue whose first two polls fail, and that cannot release a message."""
 
-    `enough` is set at the 20th poll.
-    """
-
-    def __init__(self, *, outages: int = 0, empty_polls: int = 0) -> None:
-        super().__init__(MemoryQueue(FakeClock()))
+    def __init__(self) -> None:
+        super().__init__(MemoryQueue(virtual_clock))
         self.polls: list[float] = []
-        self.enough = asyncio.Event()
-        self.most_held = 0
-        self._held: set[str] = set()
-        self._outages = outages
-        self._full_after = outages + empty_polls
 
     async def take(self, count: int, lease_seconds: float) -> Sequence[TakenMessage]:
         self.polls.append(round(asyncio.get_running_loop().time(), 3))
-        if len(self.polls) <= self._outages:
+        if len(self.polls) <= 2:
             raise DOWN
-        if len(self.polls) <= self._full_after:
-            return []
-        if len(self.polls) == 20:
-            self.enough.set()
-        taken = [TakenMessage(f"{len(self.polls)}.{number}", "", 1, None) for number in range(count)]
-        self._held.update(message.id for message in taken)
-        self.most_held = max(self.most_held, len(self._held))
-        return taken
-
-    async def remove(self, message: TakenMessage) -> None:
-        self._held.discard(message.id)
+        return await super().take(count, lease_seconds)
 
     async def release(self, message: TakenMessage, delay_seconds: float) -> None:
         raise DOWN
 
 
-@in_virtual_time
-async def test_queue_that_is_down_or_empty_is_polled_again_after_a_pause() -> None:
-    """The pump goes on after a failed poll."""
-    source, function = EndlessSource(outages=2, empty_polls=1), QueueFunction()
-    pump = QueuePump(source, function, OPTIONS)
-    pump.start()
-    await function.called.wait()
-    await pump.stop()
+def test_queue_that_is_down_or_empty_is_polled_again_after_a_pause(caplog: pytest.LogCaptureFixture) -> None:
+    """Each poll that fails, and each message that cannot be released, is one log line, and the pump goes on."""
+    source, function = BrokenSource(), QueueFunction(failing={"bad"})
 
-    assert source.polls[:4] == [0, 0.2, 0.4, 0.6]
+    async def listen() -> None:
+        pump = QueuePump(source, function, OPTIONS)
+        await source.queue.send("bad", 0)
+        await source.queue.send("late", 0.7)
+        pump.start()
+        await asyncio.sleep(0.9)
+        await pump.stop()
 
+    run_in_virtual_time(listen())
 
-async def test_trouble_of_the_queue_is_one_log_line(
-    function: QueueFunction, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A poll that fails is logged, and so is a message that cannot be released: its lease will end."""
-    function.failing = {""}
-    pump = QueuePump(EndlessSource(outages=1), function, replace(OPTIONS, batch_size=1))
-    pump.start()
-    await function.called.wait()
-    await pump.stop()
-
-    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert warnings[:2] == [
-        f"Cannot take messages of liveness-results: {DOWN.detail}",
+    assert source.polls == [0, 0.2, 0.4, 0.4, 0.6, 0.8, 0.8]
+    assert function.calls == [("bad", 1), ("late", 1)]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        *([f"Cannot take messages of liveness-results: {DOWN.detail}"] * 2),
         f"A message of liveness-results will be delivered again: {DOWN.detail}",
     ]
-
-
-@in_virtual_time
-async def test_no_more_is_held_than_a_batch_and_the_threshold() -> None:
-    """New messages are only taken when no more than `newBatchThreshold` are left."""
-    source, function = EndlessSource(), QueueFunction()
-    function.open.clear()
-    pump = QueuePump(source, function, OPTIONS)
-    pump.start()
-    await asyncio.sleep(1)
-    assert len(source.polls) == 1
-    function.open.set()
-    await source.enough.wait()
-    await pump.stop()
-
-    assert source.most_held <= OPTIONS.batch_size + OPTIONS.new_batch_threshold
 
 
 async def test_outage_of_half_an_hour_makes_no_message_poison() -> None:
