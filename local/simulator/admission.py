@@ -75,7 +75,7 @@ class TokenBucket:
         self._clock = clock
         self._filled_ms = clock()
 
-    def take(self, calls: int = 1) -> float:
+    def take(self, calls: int) -> float:
         """Admit `calls` and answer 0, or answer the seconds until one would be admitted."""
         now_ms = self._clock()
         if now_ms > self._filled_ms:
