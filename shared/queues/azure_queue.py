@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # By default a queue drops a message after a week: an app that is down for longer would lose events.
 _NEVER_EXPIRES = -1
+# Statuses that stay until an operator has repaired something.
+_REFUSED = (401, 403, 404)
 
 
 class AzureQueue:
@@ -24,11 +26,19 @@ class AzureQueue:
         self._deadline = deadline
 
     async def send(self, text: str, delay_seconds: float) -> None:
-        """Add a message."""
+        """Add a message; a second try follows a failed one at once, unless the queue refused the app."""
         delay = min(max(0, round(delay_seconds)), MAX_DELAY_SECONDS)
-        await self._call(
-            lambda: self._client.send_message(text, visibility_timeout=delay, time_to_live=_NEVER_EXPIRES)
-        )
+
+        def send() -> Awaitable[object]:
+            return self._client.send_message(text, visibility_timeout=delay, time_to_live=_NEVER_EXPIRES)
+
+        try:
+            await self._call(send)
+        except StorageUnavailable as failure:
+            if failure.lasting:
+                raise
+            # The first try may have arrived. The same message twice does no harm; one that is lost delays an event.
+            await self._call(send)
 
     async def check(self) -> None:
         """Ask for the queue's properties, which only a queue service has."""
@@ -62,7 +72,8 @@ class AzureQueue:
             raise StorageUnavailable(f"no token for the queue: {fault.detail}") from fault
         except Exception as fault:
             # The SDK's parser raises all kinds of errors for an answer that is not the queue service's.
-            raise StorageUnavailable(_explained(fault)) from fault
+            lasting = getattr(fault, "status_code", None) in _REFUSED
+            raise StorageUnavailable(_explained(fault), lasting=lasting) from fault
 
 
 def _explained(fault: Exception) -> str:

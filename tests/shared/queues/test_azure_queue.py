@@ -102,29 +102,30 @@ async def test_queue_is_created_only_if_it_is_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "detail"),
+    ("reply", "detail", "tries"),
     [
-        (error(401, "NoAuthenticationInformation"), "Storage Queue Data Contributor"),
-        (error(403, "AuthorizationFailure"), "network rules have to admit the app"),
-        (error(404, "QueueNotFound"), "the queue does not exist; the deployment creates it"),
-        (error(409, "QueueBeingDeleted"), "the queue failed: .* 409"),
-        (error(503, "ServerBusy"), "the queue failed: HttpResponseError 503"),
-        (answer(307, "", {"Location": "http://127.0.0.1:1/"}), "the queue failed: .* 307"),
-        (answer(500, "<html>"), "the queue failed: .*"),
-        (RESET, "the queue failed: ServiceRe"),
-        (HANG, "the queue did not answer in time|ServiceResponseTimeoutError"),
+        (error(401, "NoAuthenticationInformation"), "Storage Queue Data Contributor", 1),
+        (error(403, "AuthorizationFailure"), "network rules have to admit the app", 1),
+        (error(404, "QueueNotFound"), "the queue does not exist; the deployment creates it", 1),
+        (error(409, "QueueBeingDeleted"), "the queue failed: .* 409", 2),
+        (error(503, "ServerBusy"), "the queue failed: HttpResponseError 503", 2),
+        (answer(307, "", {"Location": "http://127.0.0.1:1/"}), "the queue failed: .* 307", 2),
+        (answer(500, "<html>"), "the queue failed: .*", 2),
+        (RESET, "the queue failed: ServiceRe", 2),
+        (HANG, "the queue did not answer in time|ServiceResponseTimeoutError", 2),
     ],
 )
-async def test_failed_message_is_not_sent_again(
-    reply: bytes, detail: str, caplog: pytest.LogCaptureFixture
+async def test_message_is_sent_twice_at_most_and_once_where_the_app_is_refused(
+    reply: bytes, detail: str, tries: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The error tells the operator what to do, and shows neither the account's key nor a signature made with it."""
     caplog.set_level("DEBUG")
 
-    unavailable, calls = await failed_send(reply, deadline=0.2)
+    unavailable, calls = await failed_send(reply, reply, deadline=0.2)
 
     assert re.search(detail, unavailable.detail)
-    assert calls == ["POST"]
+    assert calls == ["POST"] * tries
+    assert unavailable.lasting == (tries == 1)
     told = "".join(traceback.format_exception(unavailable)) + caplog.text
     assert KEY not in told
     assert "SharedKey" not in told
@@ -141,15 +142,23 @@ async def test_answer_of_something_else_is_no_queue(page: str) -> None:
                     await call
 
 
+@pytest.mark.parametrize("trouble", [RESET, HANG, error(503, "ServerBusy")], ids=["reset", "hang", "busy"])
+async def test_message_arrives_where_the_first_try_fails(trouble: bytes) -> None:
+    """A connection that was just being closed, or a stall, costs no create and no event."""
+    async with RawServer([trouble, CREATED]) as server, queue_at(server, deadline=0.2) as queue:
+        await queue.send("a", 0)
+
+    assert server.methods() == ["POST", "POST"]
+
+
 async def test_queue_that_comes_back_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure has no lasting effect. Messages go to the account, not to a proxy of the environment."""
     for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     replies = RESET, error(503, "ServerBusy"), CREATED
     async with RawServer(replies) as server, queue_at(server) as queue:
-        for _ in range(2):
-            with pytest.raises(StorageUnavailable):
-                await queue.send("a", 0)
+        with pytest.raises(StorageUnavailable):
+            await queue.send("a", 0)
         await queue.send("a", 0)
 
 
