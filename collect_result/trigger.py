@@ -33,4 +33,6 @@ async def trigger(message: func.QueueMessage) -> None:
             reason=str(fault),
         )
         raise
-    await collect_result(current_app(), parsed)
+    app = current_app()
+    with app.background_log.invocation():
+        await collect_result(app, parsed)

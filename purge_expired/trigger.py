@@ -15,4 +15,6 @@ purge_expired_bp = func.Blueprint()
 )
 async def trigger(timer: func.TimerRequest) -> None:
     """Run once an hour, on one instance."""
-    await purge_expired(current_app())
+    app = current_app()
+    with app.background_log.invocation():
+        await purge_expired(app)

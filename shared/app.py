@@ -35,7 +35,7 @@ from shared.settings import Settings
 from shared.storage.account import StorageAccount
 from shared.storage.memory import MemoryStore
 from shared.storage.port import EntityStore
-from shared.telemetry import quiet_libraries
+from shared.telemetry import BackgroundLog, quiet_libraries
 from shared.throttle.limiter import Limiter
 from shared.throttle.subjects import Subjects
 
@@ -66,6 +66,7 @@ class App:
     pseudonyms: Pseudonyms
     queue: MessageQueue
     publisher: Publisher
+    background_log: BackgroundLog
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def aclose(self) -> None:
@@ -154,6 +155,7 @@ class _Builder:
             pseudonyms=pseudonyms,
             queue=queue or self._queue(),
             publisher=publisher or self._publisher(),
+            background_log=BackgroundLog(clock),
             resources=self._resources,
         )
 

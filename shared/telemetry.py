@@ -2,10 +2,60 @@
 
 import json
 import logging
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from shared.clock import Clock
+from shared.text import rfc3339
 
 Field = str | int | float | bool | None
 
 _CHATTY = ("azure", "httpcore", "httpx", "msal")
+_MOST_KEPT = 100
+
+
+@dataclass(eq=False, slots=True)
+class _Invocation:
+    """One run of a function; background work that it started goes on after it `ended`."""
+
+    log: "BackgroundLog"
+    ended: bool = False
+
+
+_INVOCATION: ContextVar[_Invocation | None] = ContextVar("_INVOCATION", default=None)
+"""The invocation that the running task belongs to; a task inherits it from the one that started it."""
+
+
+class BackgroundLog:
+    """Keeps the lines that background work logs after its invocation has ended, for the next invocation to write.
+
+    The Functions host drops a line of an invocation that has ended
+    (https://github.com/Azure/azure-functions-python-worker/issues/1860). At most the 100 newest lines are kept.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._kept: deque[tuple[logging.Logger, int, Mapping[str, Field]]] = deque(maxlen=_MOST_KEPT)
+
+    @contextmanager
+    def invocation(self) -> Iterator[None]:
+        """Write the lines that were kept; keep the ones that come after the end from the work started within."""
+        invocation = _Invocation(self)
+        token = _INVOCATION.set(invocation)
+        while self._kept:
+            _write(*self._kept.popleft())
+        try:
+            yield
+        finally:
+            invocation.ended = True
+            _INVOCATION.reset(token)
+
+    def keep(self, logger: logging.Logger, level: int, fields: Mapping[str, Field]) -> None:
+        """Keep a line with its time, which is earlier than that of its log record will be."""
+        self._kept.append((logger, level, {**fields, "at": rfc3339(self._clock())}))
 
 
 def quiet_libraries() -> None:
@@ -16,6 +66,15 @@ def quiet_libraries() -> None:
 
 def log_event(logger: logging.Logger, level: int, event: str, **fields: Field) -> None:
     """Log a static event name with its fields as one line of ASCII JSON, so that no value can forge a line."""
-    if logger.isEnabledFor(level):
-        present = {name: value for name, value in fields.items() if value is not None}
-        logger.log(level, "%s", json.dumps({"event": event, **present}))
+    if not logger.isEnabledFor(level):
+        return
+    present = {"event": event, **{name: value for name, value in fields.items() if value is not None}}
+    invocation = _INVOCATION.get()
+    if invocation is not None and invocation.ended:
+        invocation.log.keep(logger, level, present)
+    else:
+        _write(logger, level, present)
+
+
+def _write(logger: logging.Logger, level: int, fields: Mapping[str, Field]) -> None:
+    logger.log(level, "%s", json.dumps(fields))

@@ -73,7 +73,9 @@ async def respond(
     request_id = str(uuid.uuid4())
     started = time.perf_counter()
     try:
-        reply = await handle(Context(request, current_app(), request_id))
+        app = current_app()
+        with app.background_log.invocation():
+            reply = await handle(Context(request, app, request_id))
     except BrokerError as error:
         _log_error(operation, request_id, error)
         reply = error_reply(error, request_id)

@@ -9,6 +9,7 @@ import re
 import types
 import typing
 from collections.abc import Iterator
+from contextvars import ContextVar
 from enum import Enum
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -83,11 +84,12 @@ def _is_constant(value: object) -> bool:
 
 
 def _is_expected(module: str, value: object) -> bool:
-    """The objects that the Functions host looks for, and the one registry: the App of each event loop."""
+    """The objects that the host looks for, the App of each event loop, and the invocation of each task."""
     return (
         (module.endswith(".trigger") and isinstance(value, func.Blueprint | FunctionBuilder))
         or (module == "function_app" and isinstance(value, func.FunctionApp))
         or (module == "shared.app" and isinstance(value, WeakKeyDictionary))
+        or (module == "shared.telemetry" and isinstance(value, ContextVar))
     )
 
 

@@ -1,11 +1,19 @@
-"""Log lines."""
+"""Log lines, and what becomes of those that are logged after the end of their invocation."""
 
+import asyncio
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import pytest
 
-from shared.telemetry import log_event, quiet_libraries
+from shared.errors import KeyUnavailable
+from shared.keys.cache import RETRY_PAUSE, SOFT_LIFETIME, CachedSecret
+from shared.telemetry import BackgroundLog, log_event, quiet_libraries
+from tests.shared.keys.fake_secret import FakeSecret, settle
+from tests.support.time import FakeClock
 
 _log = logging.getLogger("shared.tests")
 
@@ -41,3 +49,85 @@ def test_libraries_do_not_log_each_request(monkeypatch: pytest.MonkeyPatch) -> N
     quiet_libraries()
 
     assert [logging.getLogger(name).level for name in names] == [logging.WARNING] * 4
+
+
+class HostLog(logging.Handler):
+    """Takes log lines as worker and host do: a line outside of an invocation, or after its end, is dropped."""
+
+    running: ContextVar[list[str] | None] = ContextVar("running", default=None)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[str] = []
+
+    @contextmanager
+    def invocation(self) -> Iterator[None]:
+        """Run an invocation. A task that it starts belongs to it, as with the worker's task factory."""
+        alive = [""]
+        token = self.running.set(alive)
+        yield
+        alive.clear()
+        self.running.reset(token)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.running.get():
+            self.taken.append(record.getMessage())
+
+
+@pytest.fixture
+def host_log() -> Iterator[HostLog]:
+    """Let the host alone take the lines of our loggers."""
+    handler, logger = HostLog(), logging.getLogger("shared")
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+
+
+async def test_failed_background_refresh_is_logged_by_the_next_request(host_log: HostLog) -> None:
+    """Its own invocation has ended by then: the host would drop the line, and the alert on it would not fire."""
+    clock, secret = FakeClock(), FakeSecret()
+    background_log = BackgroundLog(clock)
+    cache = CachedSecret(secret.read, name="face-key", clock=clock)
+
+    async def request() -> None:
+        with host_log.invocation(), background_log.invocation():
+            await cache.get()
+
+    await request()
+    secret.break_down(KeyUnavailable("the vault hangs"))
+    secret.gate.clear()
+    clock.advance_ms(2 * SOFT_LIFETIME)
+    await request()
+    secret.gate.set()
+    await settle()
+    assert host_log.taken == []
+    clock.advance_ms(RETRY_PAUSE - 1)
+    await request()
+    await request()
+
+    [line] = host_log.taken
+    failed = {"event": "secret_read_failed", "secret": "face-key", "detail": "the vault hangs"}
+    assert json.loads(line) == failed | {"serving_stale": True, "at": "2027-01-15T08:30:00.000Z"}
+
+
+async def test_lines_of_running_invocations_are_written_at_once_and_of_late_ones_the_newest_kept(
+    host_log: HostLog,
+) -> None:
+    """An invocation that runs takes the lines of its tasks; a flood of late lines takes no memory."""
+    background_log, ended = BackgroundLog(FakeClock()), asyncio.Event()
+
+    async def work() -> None:
+        log_event(_log, logging.WARNING, "in_time")
+        await ended.wait()
+        for number in range(1000):
+            log_event(_log, logging.WARNING, "late", number=number)
+
+    with host_log.invocation(), background_log.invocation():
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0)
+    assert [json.loads(line) for line in host_log.taken] == [{"event": "in_time"}]
+    ended.set()
+    await task
+    with host_log.invocation(), background_log.invocation():
+        pass
+    assert [json.loads(line)["number"] for line in host_log.taken[1:]] == list(range(900, 1000))
