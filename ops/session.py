@@ -92,13 +92,13 @@ def _fields(record: SessionRecord, expires_at: int) -> dict[str, JsonValue]:
         "deletedAtFace": record.deleted_upstream,
         "keptUntil": rfc3339(expires_at),
         "eventId": event_of(record)["id"] if record.final else None,
-        "history": [{"time": rfc3339(at), "step": step.value} for at, step in record.history],
+        "history": [{"time": rfc3339(at), "step": str(step)} for at, step in record.history],
     }
 
 
 def _lines(fields: dict[str, JsonValue], record: SessionRecord) -> list[str]:
     plain = [f"{name:<22}{_text(value)}" for name, value in fields.items() if name != "history"]
-    return [*plain, "history", *(f"  {rfc3339(at)}  {step.value}" for at, step in record.history)]
+    return [*plain, "history", *(f"  {rfc3339(at)}  {step}" for at, step in record.history)]
 
 
 def _text(value: JsonValue) -> str:

@@ -31,6 +31,7 @@ from shared.errors import (
 )
 from shared.pseudonyms import Pseudonyms
 from shared.sealing import NONCE_BYTES, seal, unseal
+from shared.storage import columns
 from shared.storage.port import Entity, EntityStore, Table
 
 LEASE_MS = 30_000
@@ -159,18 +160,23 @@ class Idempotency:
             raise IdempotencyInProgress(retry_after=_POLL_SECONDS) from lost
 
     def _opened(self, stored: Entity, names: _Names) -> Answer | None:
-        """The answer in a row, or None where the row has expired."""
+        """The answer in a row, or None where the row has expired; raises as `once` does."""
         remaining = stored.expires_at - self._clock()
         if remaining <= 0:
             return None
-        fingerprint = str(stored.values.get("fingerprint"))
+        try:
+            fingerprint = columns.text(stored.values["fingerprint"])
+            sealed = base64.b64decode(columns.text(stored.values.get("answer", "")), validate=True)
+        except (KeyError, ValueError) as fault:
+            # Not taken for a free key: a repeat could be given a second session.
+            raise StorageUnavailable("an idempotency row cannot be read", lasting=True) from fault
         if not hmac.compare_digest(fingerprint.encode(), names.fingerprint.encode()):
             raise IdempotencyKeyReused
         if "answer" not in stored.values:
             raise IdempotencyInProgress(retry_after=min(_POLL_SECONDS, remaining / 1000))
-        content = unseal(names.seal, base64.b64decode(str(stored.values["answer"])), names.row.encode())
+        content = unseal(names.seal, sealed, names.row.encode())
         if content is None:
-            raise StorageUnavailable("a stored answer cannot be opened")
+            raise StorageUnavailable("a stored answer cannot be opened", lasting=True)
         return Answer(json.loads(content), stored.expires_at, replayed=True)
 
     def _sealed(self, claim: Entity, names: _Names, answer: Answer) -> Entity:

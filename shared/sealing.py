@@ -4,6 +4,7 @@ The library is imported late: it takes longer to load than most requests take, a
 """
 
 NONCE_BYTES = 12
+_TAG_BYTES = 16
 
 
 def seal(key: bytes, nonce: bytes, content: bytes, bound_to: bytes) -> bytes:
@@ -18,6 +19,8 @@ def unseal(key: bytes, sealed: bytes, bound_to: bytes) -> bytes | None:
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+    if len(sealed) < NONCE_BYTES + _TAG_BYTES:
+        return None
     try:
         return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound_to)
     except InvalidTag:

@@ -1,12 +1,14 @@
 """The record of a session and the rules by which it changes. Nothing here does I/O."""
 
 import hmac
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
 
 from shared.errors import UpstreamFailure
 from shared.face.model import AuditEntry, Failure, LivenessDecision, SessionResult, SessionStatus
+from shared.storage.port import Value
 from shared.throttle.policy import Log
 
 EXPIRY_GRACE_MS = 120_000
@@ -32,6 +34,7 @@ class SessionRecord:
     """One session. Times are unix milliseconds. It holds no image, no auth token and no raw device id.
 
     `device` is a pseudonym; `reads` are the times of the upstream reads that count against `THROTTLE_RESULT`.
+    `history` may hold steps, and `further` columns, that only another release knows; they are kept as they are.
     """
 
     session_id: str
@@ -55,7 +58,8 @@ class SessionRecord:
     published_at: int | None = None
     deleted_upstream: bool = False
     reads: Log = ()
-    history: tuple[tuple[int, Step], ...] = ()
+    history: tuple[tuple[int, str], ...] = ()
+    further: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def final(self) -> bool:
@@ -90,8 +94,9 @@ class SessionRecord:
         return hmac.compare_digest(self.digest.lower().encode(), sent.lower().encode("utf-8", "replace"))
 
     def passed(self, sent_digest: str | None) -> bool:
-        """Whether the check passed: the decision is `realface`, without a failure or a digest that differs."""
-        is_real = self.decision is LivenessDecision.REALFACE and self.failure is None
+        """Whether the check passed: its result is `realface`, without a failure or a digest that differs."""
+        is_result = self.status is SessionStatus.RESULT_AVAILABLE and self.failure is None
+        is_real = is_result and self.decision is LivenessDecision.REALFACE
         return is_real and self.matches_digest(sent_digest) is not False
 
     def noted(self, step: Step, now: int) -> "SessionRecord":
@@ -100,7 +105,7 @@ class SessionRecord:
 
     def audit(self) -> tuple[AuditEntry, ...]:
         """The history as audit entries, with the outcome in the entry of its step. Ids count from 1."""
-        entries = [AuditEntry(number, at, step.value) for number, (at, step) in enumerate(self.history, 1)]
+        entries = [AuditEntry(number, at, str(step)) for number, (at, step) in enumerate(self.history, 1)]
         return tuple(
             self._with_outcome(entry) if entry.event == Step.COMPLETED else entry for entry in entries
         )

@@ -7,30 +7,32 @@ from typing import Any
 
 from shared.errors import EntityChanged, SessionNotFound, StorageUnavailable
 from shared.face.model import Failure, LivenessDecision, SessionStatus
-from shared.sessions.record import SessionRecord, Step
+from shared.sessions.record import SessionRecord
+from shared.storage import columns
 from shared.storage.port import Entity, EntityStore, Table, Value
 
 _DAY_MS = 86_400_000
 _TRIES = 5
-_COLUMNS: Mapping[str, Callable[[Value], Any]] = {
-    "token_hash": str,
-    "device": str,
-    "created_at": int,
-    "token_expires_at": int,
-    "principal": str,
-    "client_reference": str,
-    "face_api_version": str,
-    "region": str,
-    "traceparent": str,
-    "digest": str,
-    "attempts": int,
-    "completed_at": int,
-    "upstream_request_id": str,
-    "revoked": bool,
-    "published_at": int,
-    "deleted_upstream": bool,
+_COLUMNS: Mapping[str, Callable[[object], Any]] = {
+    "token_hash": columns.text,
+    "device": columns.text,
+    "created_at": columns.moment,
+    "token_expires_at": columns.moment,
+    "principal": columns.text,
+    "client_reference": columns.text,
+    "face_api_version": columns.text,
+    "region": columns.text,
+    "traceparent": columns.text,
+    "digest": columns.text,
+    "attempts": columns.count,
+    "completed_at": columns.moment,
+    "upstream_request_id": columns.text,
+    "revoked": columns.flag,
+    "published_at": columns.moment,
+    "deleted_upstream": columns.flag,
 }
-"""The fields of a record that a row holds as they are; None is an absent column."""
+"""The fields of a record that a row holds as they are, and their readers; None is an absent column."""
+_COMPOSED = frozenset({"status", "decision", "failure_code", "failure_message", "reads", "history"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,10 @@ class Sessions:
 
 
 def from_entity(entity: Entity) -> Stored:
-    """Read a record; raises `StorageUnavailable` for a row that is not a record."""
+    """Read a record; raises a lasting `StorageUnavailable` for a row that is not one.
+
+    Such a row is not taken for absent: its session may still have to end in an event.
+    """
     try:
         return Stored(_to_record(entity.key, entity.values), entity.etag)
     except (KeyError, TypeError, ValueError) as fault:
@@ -120,6 +125,7 @@ def _times_kept(record: SessionRecord) -> int:
 
 def _to_values(record: SessionRecord) -> dict[str, Value]:
     values: dict[str, Value | None] = {
+        **record.further,
         **{name: getattr(record, name) for name in _COLUMNS},
         "status": record.status.value,
         "decision": record.decision.value if record.decision else None,
@@ -132,14 +138,34 @@ def _to_values(record: SessionRecord) -> dict[str, Value]:
 
 
 def _to_record(session_id: str, values: Mapping[str, Value]) -> SessionRecord:
-    plain = {name: kind(values[name]) for name, kind in _COLUMNS.items() if name in values}
-    has_failure = "failure_code" in values
+    """Raises `KeyError` or `TypeError` for a missing column, `ValueError` for one that holds something else."""
+    plain = {name: read(values[name]) for name, read in _COLUMNS.items() if name in values}
+    status = SessionStatus(columns.text(values["status"]))
+    decision = LivenessDecision(columns.text(values["decision"])) if "decision" in values else None
+    if decision is not None and status is not SessionStatus.RESULT_AVAILABLE:
+        raise ValueError("a decision without a result")
+    failure = None
+    if "failure_code" in values:
+        message = columns.text(values.get("failure_message", ""))
+        failure = Failure(columns.text(values["failure_code"]), message)
+    reads = tuple([columns.moment(at) for at in columns.json_list(values.get("reads", "[]"))])
+    if list(reads) != sorted(reads):
+        raise ValueError("reads out of order")
     return SessionRecord(
         session_id=session_id,
         **{"region": "unknown"} | plain,
-        status=SessionStatus(str(values["status"])),
-        decision=LivenessDecision(str(values["decision"])) if "decision" in values else None,
-        failure=Failure(str(values["failure_code"]), str(values["failure_message"])) if has_failure else None,
-        reads=tuple(json.loads(str(values.get("reads", "[]")))),
-        history=tuple((int(at), Step(step)) for at, step in json.loads(str(values["history"]))),
+        status=status,
+        decision=decision,
+        failure=failure,
+        reads=reads,
+        history=tuple([_noted(step) for step in columns.json_list(values["history"])]),
+        further={name: value for name, value in values.items() if name not in _COLUMNS.keys() | _COMPOSED},
     )
+
+
+def _noted(step: object) -> tuple[int, str]:
+    match step:
+        # A step that another release named is kept as it is.
+        case [at, name]:
+            return columns.moment(at), columns.text(name)
+    raise ValueError("not a step of a history")

@@ -11,6 +11,7 @@ from typing import Final, Self
 
 from cachetools import LRUCache
 
+from shared.clock import LATEST
 from shared.errors import StorageUnavailable
 from shared.storage.port import Entity, EntityStore, Table, Value
 from shared.throttle.policy import MAX_LIMIT, Log
@@ -32,16 +33,18 @@ class Row:
 
     @classmethod
     def of(cls, entity: Entity) -> Self:
-        """Read a stored row; raises `StorageUnavailable` for content that is not a row's.
+        """Read a stored row; raises a lasting `StorageUnavailable` for content that is not a row's.
 
         Such content is never read as an empty row, because that would admit a caller that has used up its limit.
         """
         try:
             logs = {name: decode(value) for name, value in entity.values.items()}
         except ValueError as error:
-            raise StorageUnavailable("a throttle row holds something that is not a log") from error
+            raise StorageUnavailable(
+                "a throttle row holds something that is not a log", lasting=True
+            ) from error
         if not logs:
-            raise StorageUnavailable("a throttle row holds no log")
+            raise StorageUnavailable("a throttle row holds no log", lasting=True)
         return cls(entity.key, logs, entity.expires_at, entity.etag)
 
     def entity(self) -> Entity:
@@ -126,7 +129,10 @@ def decode(text: Value) -> Log:
     """Read what `encode` wrote; raises `ValueError` for anything else."""
     if not isinstance(text, str) or not _LOG.fullmatch(text):
         raise ValueError("not a log of admissions")
-    return tuple(accumulate(int(step, 16) for step in text.split("."))) if text else ()
+    log = tuple(accumulate(int(step, 16) for step in text.split("."))) if text else ()
+    if log and log[-1] > LATEST:
+        raise ValueError("a time that no clock shows")
+    return log
 
 
 def _weight(row: Row) -> int:

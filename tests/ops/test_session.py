@@ -15,7 +15,7 @@ from shared.storage.port import Entity, Table
 from shared.text import rfc3339
 from tests.ops.shell import ENDED_AT, OPEN, TOKEN_HASH, TRACEPARENT, UNKNOWN, Shell
 
-NOT_SHOWN = {"token_hash", "reads"}
+NOT_SHOWN = {"token_hash", "reads", "further"}
 COMPUTED = {"passed", "eventId", "keptUntil"}
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.errors import (
     IdempotencyInProgress,
@@ -19,7 +21,8 @@ from shared.idempotency import LEASE_MS, Answer, Idempotency, RequestKey, parse_
 from shared.keys.secret import Secret, StaticSecret
 from shared.pseudonyms import Pseudonyms
 from shared.sealing import unseal
-from shared.storage.port import Entity, Table
+from shared.storage.port import Entity, Table, Value
+from tests.support import junk
 from tests.support.intercepted import Call, Effect, failing_once
 from tests.support.store import FakeStore
 from tests.support.time import FakeClock
@@ -58,6 +61,10 @@ class Scene:
     async def row(self) -> Entity:
         (row,) = await self.rows()
         return row
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
 def raising(error: BaseException) -> Work:
@@ -253,6 +260,54 @@ async def test_answer_that_was_moved_to_another_row_does_not_open(scene: Scene) 
         await scene.once(other, forging)
     with pytest.raises(StorageUnavailable):
         await scene.once(other)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["fingerprint", "owner", "answer"]), junk.VALUES | st.binary().map(_base64)
+    ),
+    st.booleans(),
+)
+async def test_row_that_holds_no_answer_is_a_failure_of_the_store(
+    changed: dict[str, Value], claims: bool
+) -> None:
+    """It is never taken for a free key: a repeat could be given a second session."""
+    scene = Scene()
+    await scene.once()
+    row = await scene.row()
+
+    async def edited(call: Call, effect: Effect) -> object:
+        found = await effect()
+        return replace(row, values={**row.values, **changed}) if call.operation == "get" else found
+
+    scene.store.around = edited
+    if changed.keys() <= {"owner"}:
+        assert (await scene.once()).replayed
+        return
+
+    declared = (StorageUnavailable, IdempotencyKeyReused)
+    with pytest.raises(declared) as refused:
+        await (scene.once() if claims else scene.idempotency.find(KEY))
+    assert "fingerprint" in changed or isinstance(refused.value, StorageUnavailable)
+    assert scene.worked == 1
+
+
+@pytest.mark.parametrize("left_out", ["fingerprint", "answer"])
+async def test_row_without_a_fingerprint_is_no_other_request(scene: Scene, left_out: str) -> None:
+    """A claim has no answer yet; a row without a fingerprint is nothing that the broker wrote."""
+    await scene.once()
+    row = await scene.row()
+    values = {name: value for name, value in row.values.items() if name != left_out}
+    await scene.store.replace(Table.IDEMPOTENCY, replace(row, values=values))
+
+    with pytest.raises(IdempotencyInProgress if left_out == "answer" else StorageUnavailable):
+        await scene.once()
+
+
+@given(st.binary(max_size=60))
+def test_what_was_not_sealed_does_not_open(sealed: bytes) -> None:
+    """Whatever the bytes, also too few of them for a nonce."""
+    assert unseal(bytes(32), sealed, b"a-row") is None
 
 
 @pytest.mark.parametrize("key", ["k" * 16, "Az09_-" * 20 + "k" * 8])

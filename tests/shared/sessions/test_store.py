@@ -1,17 +1,26 @@
 """Session records in the store: what is written is read, and a lost race is run again."""
 
-from dataclasses import replace
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import astuple, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from shared.clock import LATEST
 from shared.errors import SessionNotFound, StorageUnavailable
+from shared.events.cloud_event import event_of
 from shared.face.model import SessionResult
-from shared.sessions.record import SessionRecord
+from shared.sessions.record import SessionRecord, Step
 from shared.sessions.store import Sessions, Stored, from_entity, retention_days_of
-from shared.storage.port import Entity, Table
+from shared.storage.port import Entity, Table, Value
+from shared.text import rfc3339
+from shared.throttle.policy import Policy
 from tests.shared.sessions.test_record import NEW, SESSION_ID, steps
+from tests.support import junk
 from tests.support.intercepted import Call, Effect
 from tests.support.store import FakeStore
 
@@ -43,7 +52,7 @@ def overtake(store: FakeStore, times: int) -> None:
             assert entity
             record = from_entity(entity).record
             other = Sessions(store.inner, retention_days=30)
-            await other.replace(Stored(record, entity.etag), replace(record, reads=(*record.reads, left)))
+            await other.replace(Stored(record, entity.etag), replace(record, reads=(*record.reads, 5 - left)))
         return await effect()
 
     store.around = around
@@ -133,17 +142,85 @@ async def test_record_expires_after_its_retention(store: FakeStore, record: Sess
     assert retention_days_of(extended) == 45
 
 
-@pytest.mark.parametrize(
-    "broken", [{"status": "?"}, {"history": "no json"}, {"attempts": "many"}, {"token_hash": None}]
+GOOD: Mapping[str, Value] = {
+    "token_hash": "h",
+    "device": "d",
+    "created_at": 1_000,
+    "token_expires_at": 601_000,
+    "status": "ResultAvailable",
+    "decision": "realface",
+    "digest": "A" * 64,
+    "attempts": 1,
+    "completed_at": 3_000,
+    "revoked": False,
+    "reads": "[1000, 2000]",
+    "history": '[[1000, "created"]]',
+}
+COLUMNS = st.sampled_from(
+    [*GOOD, "failure_code", "failure_message", "principal", "published_at", "a_new_column"]
 )
-async def test_broken_row_is_a_lasting_failure(
-    store: FakeStore, stored: Stored, broken: dict[str, str | None]
-) -> None:
-    """A row that somebody edited does not mend itself."""
-    entity = await store.inner.get(Table.SESSIONS, SESSION_ID)
-    assert entity
-    values = {name: value for name, value in {**entity.values, **broken}.items() if value is not None}
+LATE = [("created_at", LATEST), ("token_expires_at", LATEST), ("completed_at", LATEST)]
+
+
+@given(st.dictionaries(COLUMNS, junk.VALUES, max_size=3), st.sets(COLUMNS, max_size=2))
+@example(dict(LATE), set())
+def test_any_row_is_a_record_or_a_lasting_failure(changed: dict[str, Value], left_out: set[str]) -> None:
+    """Whatever lies there: a record that is read can be told, published and written again, and no other passes."""
+    values = {name: value for name, value in {**GOOD, **changed}.items() if name not in left_out}
+    try:
+        record = from_entity(Entity(SESSION_ID, values, 0, "e")).record
+    except StorageUnavailable as unreadable:
+        assert unreadable.lasting  # noqa: PT017 - most rows raise, and none has to.
+        return
+
+    assert record.passed(None) == (
+        values["status"] == "ResultAvailable"
+        and values.get("decision") == "realface"
+        and record.failure is None
+    )
+    rfc3339(record.token_expires_at)
+    json.dumps([event_of(record), [astuple(entry) for entry in record.audit()]])
+    Policy.parse("1/s").check(record.reads, 5_000)
+    assert record.further.get("a_new_column") == values.get("a_new_column")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        *[{"status": "?"}, {"status": "NotStarted"}, {"status": "Expired"}, {"decision": "yes"}],
+        *[{"history": "no json"}, {"history": "{}"}, {"history": "[[1]]"}, {"history": '[["1", "created"]]'}],
+        *[{"history": "[[1000, 7]]"}, {"reads": '["1"]'}, {"reads": "[2, 1]"}, {"reads": "[true]"}],
+        *[
+            {"reads": junk.DEEP},
+            {"attempts": "1"},
+            {"attempts": math.inf},
+            {"attempts": -1},
+            {"attempts": True},
+        ],
+        *[{"created_at": "1000"}, {"created_at": -1}, {"created_at": LATEST + 1}, {"completed_at": 1.5}],
+        *[{"digest": 7}, {"revoked": "true"}, {"failure_code": 1}, {"token_hash": None}, {"status": None}],
+    ],
+    ids=lambda broken: repr(broken)[:40],
+)
+def test_broken_row_is_a_lasting_failure(broken: dict[str, Value | None]) -> None:
+    """A row that somebody edited does not mend itself, and is not read as something that it does not say."""
+    values = {name: value for name, value in {**GOOD, **broken}.items() if value is not None}
 
     with pytest.raises(StorageUnavailable, match="cannot be read") as unreadable:
         from_entity(Entity(SESSION_ID, values, 0, ""))
     assert unreadable.value.lasting
+
+
+async def test_steps_and_columns_of_another_release_are_kept(store: FakeStore) -> None:
+    """Two releases share the table while one replaces the other: neither loses what the other wrote."""
+    sessions = Sessions(store, retention_days=30)
+    values = {**GOOD, "a_new_column": 7, "history": '[[1000, "created"], [2000, "a new step"]]'}
+    await store.insert(Table.SESSIONS, Entity(SESSION_ID, values, 0))
+
+    changed = await sessions.change(await sessions.reload(SESSION_ID), revoked)
+
+    entity = await store.inner.get(Table.SESSIONS, SESSION_ID)
+    assert entity
+    assert entity.values["a_new_column"] == 7
+    assert [step for _, step in changed.record.history] == ["created", "a new step", Step.REVOKED]
+    assert [entry.event for entry in changed.record.audit()] == ["created", "a new step", "revoked"]
