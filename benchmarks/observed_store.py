@@ -55,6 +55,10 @@ class ObservedStore:
         """Go through the entities that mean nothing any more; on nobody's request path, and not observed."""
         return self._inner.expired(table, before, start)
 
+    async def check(self) -> None:
+        """Check the other store; on nobody's request path, and not observed."""
+        await self._inner.check()
+
     async def aclose(self) -> None:
         """Close the other store."""
         await self._inner.aclose()

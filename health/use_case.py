@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from shared.app import App
 from shared.errors import BrokerError
-from shared.storage.port import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +17,10 @@ class Dependency:
 
 
 async def check_dependencies(app: App, request_id: str) -> list[Dependency]:
-    """Check all dependencies at once. The check of Face proves endpoint and credential, and costs one call."""
+    """Check all dependencies at once. That of Face proves endpoint and credential; that of the store, a row."""
     checks: dict[str, Awaitable[object]] = {
         "face": app.face.check(request_id),
-        "storage": app.store.get(Table.SESSIONS, "check"),
+        "storage": app.store.check(),
         "queue": app.queue.check(),
         "secrets": app.pseudonyms.of("check"),
     }

@@ -74,6 +74,9 @@ class MemoryStore:
             if type(value) is int and low <= value < high:
                 yield entity
 
+    async def check(self) -> None:
+        """Do nothing."""
+
     async def aclose(self) -> None:
         """Do nothing."""
 

@@ -63,6 +63,9 @@ class EntityStore(Protocol):
     def expired(self, table: Table, before: int, start: float = 0.0) -> AsyncIterator[Entity]:
         """Go through the entities that expire before a time, beginning at a fraction `start` (0 to 1) of the table."""
 
+    async def check(self) -> None:
+        """Write one row and read it back, to see that rows can be written; raises `StorageUnavailable`."""
+
     async def aclose(self) -> None:
         """Close connections."""
 

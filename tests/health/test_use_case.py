@@ -10,7 +10,7 @@ from tests.support.store import FakeStore
 async def test_each_dependency_that_fails_is_named() -> None:
     """With its code, and its detail where there is one; the others are available."""
     store, face = FakeStore(), FakeFace()
-    store.fail("get", StorageUnavailable("no answer in time"))
+    store.fail("check", StorageUnavailable("no answer in time"))
     face.fail("check", UpstreamUnauthorized())
 
     assert await check_dependencies(app_of(store=store, face=face), "a-request") == [

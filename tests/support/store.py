@@ -59,6 +59,10 @@ class FakeStore(Intercepted):
         self.calls.append(Call("between", table))
         return self.inner.between(table, name, low, high)
 
+    async def check(self) -> None:
+        """Write a row and read it back."""
+        await self.intercept(Call("check"), self.inner.check)
+
     async def aclose(self) -> None:
         """Close the store below."""
         await self.inner.aclose()

@@ -11,7 +11,8 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
-from shared.errors import EntityChanged, EntityExists
+from shared.clock import LATEST
+from shared.errors import EntityChanged, EntityExists, StorageUnavailable
 from shared.storage.port import Entity, Table
 from shared.storage.rules import MAX_TOGETHER, require_batch, require_key, require_read, require_storable
 from shared.storage.tables.failures import (
@@ -33,6 +34,8 @@ _WITHOUT_BODY: Final = {"response_preference": "return-no-content"}
 _PAGE_DEADLINES: Final = 5
 # Keeps a page below the largest answer that is read.
 _ROWS_IN_PAGE: Final = 500
+_PROBE: Final = Entity("check", {"written": True}, LATEST)
+_NOT_KEPT: Final = "the table service does not keep a row that is written: is the endpoint the right one?"
 
 
 class AzureTableStore:
@@ -122,6 +125,22 @@ class AzureTableStore:
     def between(self, table: Table, name: str, low: int, high: int) -> AsyncIterator[Entity]:
         """Go through the entities with an integer value in a range."""
         return self._query(table, f"{name} ge {low}L and {name} lt {high}L")
+
+    async def check(self) -> None:
+        """Write the same row again each time, and read it back."""
+        table, row = Table.SESSIONS, to_row(Table.SESSIONS, _PROBE)
+
+        async def write_and_read(client: TableClient) -> Entity:
+            # Neither an insert nor a replacement, because two instances may check at the same time.
+            await client.upsert_entity(row, UpdateMode.REPLACE)
+            return to_entity(await client.get_entity(row["PartitionKey"], _PROBE.key, **self._read_options))
+
+        try:
+            found = await self._call(table, write_and_read, MISSING_OR_CHANGED)
+        except EntityChanged as answer:
+            raise StorageUnavailable(_NOT_KEPT) from answer
+        if found != _PROBE:
+            raise StorageUnavailable(_NOT_KEPT)
 
     async def aclose(self) -> None:
         """Close the connections, but not the credential."""

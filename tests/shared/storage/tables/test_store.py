@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import logging
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -332,3 +333,32 @@ async def test_stores_that_create_the_same_table_all_succeed(azurite: Azurite, p
     )
     for store in stores:
         await store.aclose()
+
+
+async def test_check_writes_its_row_again_and_again(azurite: Azurite) -> None:
+    """Also two instances at once, and where the table is not there yet."""
+    async with closing(azurite.account.open_tables(prefix=f"t{uuid.uuid4().hex}")) as store:
+        await asyncio.gather(store.check(), store.check())
+        await store.check()
+
+
+WRITTEN = answer(204, headers={"ETag": "an etag"})
+
+
+@pytest.mark.parametrize(
+    ("answers", "detail"),
+    [
+        ([NO_ROW], "does not keep a row"),
+        ([answer(200, "<html>", {"Content-Type": "text/html"})], "answered 200"),
+        ([answer(204)], "answered 204"),
+        ([WRITTEN, NO_ROW], "does not keep a row"),
+        ([WRITTEN, A_ROW], "does not keep a row"),
+        ([refusal(403, "AuthorizationPermissionMismatch")], "Storage Table Data Contributor"),
+    ],
+    ids=["not found", "web page", "no row", "not kept", "another row", "reader only"],
+)
+async def test_check_of_a_store_that_keeps_no_row_fails(answers: list[bytes], detail: str) -> None:
+    """An emulator under the wrong name answers 404 to everything, and a read alone would be content with that."""
+    async with RawServer(answers) as server, store_at(server) as store:
+        with pytest.raises(StorageUnavailable, match=detail):
+            await store.check()
