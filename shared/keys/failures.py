@@ -24,6 +24,16 @@ _ADVICE = {
 }
 """By status, or by status and inner code: https://learn.microsoft.com/azure/key-vault/general/rest-error-codes."""
 
+# What App Service answers for an identity that the app does not have; None where the SDK finds no endpoint to ask.
+_IDENTITY_MISSING = (None, 400, 403)
+_ASSIGN = "assign it, and compare the configured client id"
+_IDENTITY_ANSWERS = {
+    401: ": it does not accept the app's own header: restart the app",
+    404: ": the identity is not there, or not yet: try again, then " + _ASSIGN,
+    408: ": it was too slow: try again later",
+    429: ": it throttles the app: try again later",
+}
+
 
 @contextmanager
 def explained_for_vault(host: str, name: str) -> Iterator[None]:
@@ -70,13 +80,11 @@ def _inner_code(error: "HttpResponseError") -> str:
 
 
 def _refusal(status: int | None) -> str:
-    if status is not None and not 400 <= status < 500:
-        return f"the managed identity endpoint answered {status} without a token"
-    shown = f" ({status})" if status else ""
-    return (
-        f"the managed identity is missing or not assigned to the app{shown}: "
-        "assign it, and compare the configured client id"
-    )
+    if status in _IDENTITY_MISSING:
+        shown = f" ({status})" if status else ""
+        return f"the managed identity is missing or not assigned to the app{shown}: {_ASSIGN}"
+    meaning = _IDENTITY_ANSWERS.get(status or 0, " without a token")
+    return f"the managed identity endpoint answered {status}{meaning}"
 
 
 def _cause(error: Exception) -> str:

@@ -33,6 +33,14 @@ LARGEST_ANSWER: Final = 128 << 10
 """Bytes in an answer of the vault or the identity endpoint; a secret has at most 25 KiB."""
 
 
+DEADLINE_SECONDS: Final = 1.5
+"""How long a caller waits for a token. It is less than the deadlines of the calls that need one, 2 seconds for store
+and queue and 3 for the vault, so that their errors name the identity where it is what does not answer."""
+
+PATIENCE_SECONDS: Final = 15.0
+"""How long a request for a token goes on after its callers have left."""
+
+
 @dataclass(frozen=True, repr=False)
 class _Answer:
     """A token in the result of a task. It has no repr, because the repr of a task shows its result."""
@@ -100,8 +108,8 @@ def open_identity(
     client_id: str | None = None,
     connections: "Connections | None" = None,
     *,
-    deadline: float = 3.0,
-    patience: float = 15.0,
+    deadline: float = DEADLINE_SECONDS,
+    patience: float = PATIENCE_SECONDS,
 ) -> ManagedIdentity:
     """Make the system-assigned identity, or the user-assigned one. The SDK takes some 0.3 s to import."""
     from azure.identity.aio import ManagedIdentityCredential

@@ -1,7 +1,7 @@
 """Secrets of one Azure Key Vault."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from shared.keys.failures import explained_for_vault
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from azure.keyvault.secrets.aio import SecretClient
 
     from shared.http import Connections
+
+DEADLINE_SECONDS: Final = 3.0
+"""How long the read of a secret takes at most: a challenge at first, a token, the secret."""
 
 
 class KeyVaultSecrets:
@@ -40,7 +43,7 @@ def open_key_vault(
     identity: ManagedIdentity,
     connections: "Connections | None" = None,
     *,
-    deadline: float = 3.0,
+    deadline: float = DEADLINE_SECONDS,
 ) -> KeyVaultSecrets:
     """Make the client of a vault. The SDK takes some 0.2 s to import, and calls over TLS only."""
     from azure.keyvault.secrets.aio import SecretClient

@@ -1,14 +1,12 @@
 """Reads of a secret through the SDK, from a vault on loopback, and what each failure tells the operator."""
 
-import inspect
 from functools import partial
 
 import pytest
 
 from shared.errors import KeyUnavailable
 from shared.keys.cache import CachedSecret
-from shared.keys.identity import ManagedIdentity
-from shared.keys.key_vault import KeyVaultSecrets, open_key_vault
+from shared.keys.key_vault import KeyVaultSecrets
 from tests.shared.keys.conftest import Names, Served
 from tests.shared.keys.fake_azure import FakeIdentity, FakeVault, key_vault_error
 from tests.support.time import FakeClock
@@ -108,16 +106,6 @@ async def test_a_vault_that_does_not_answer_is_named(
     served.vault.hang_up = way == "hangs up"
     assert await detail(secrets) == f"Key Vault did not answer ({cause}); vault host {served.host}"
     assert served.vault.hung_up == tries
-
-
-async def test_a_silent_vault_fails_at_the_deadline(served: Served, identity: ManagedIdentity) -> None:
-    """The deadline is for the whole read, whatever the SDK's own time-outs are. In production it is 3 seconds."""
-    served.vault.open.clear()
-    hasty = open_key_vault(served.url, identity, deadline=0.1)
-    assert await detail(hasty) == f"Key Vault did not answer (TimeoutError); vault host {served.host}"
-    served.vault.open.set()
-    await hasty.aclose()
-    assert inspect.signature(open_key_vault).parameters["deadline"].default == 3.0
 
 
 async def test_a_challenge_for_another_domain_gets_no_token(
