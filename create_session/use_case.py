@@ -26,6 +26,9 @@ _log = logging.getLogger(__name__)
 SWEEP_AFTER_SECONDS = EXPIRY_GRACE_MS // 1000 + 5
 """How long after the token's end the sweep looks at a session: by then its record can be settled."""
 
+TOTAL_SECONDS = 10.0
+"""The longest that a phone waits for its answer: 8 seconds are for Face, the rest for store and queue."""
+
 
 @dataclass(frozen=True, slots=True)
 class CreateCommand:
@@ -56,37 +59,21 @@ async def create_session(app: App, command: CreateCommand) -> Created:
 
     Raises the errors of the limiter, of Face and of the store. Whatever fails, no session is left that somebody could
     use without a record of it, and the idempotency key can be tried again.
+
+    After `TOTAL_SECONDS`, which Face alone does not use up, raises `StorageUnavailable`. The create goes on: its
+    session is the answer to a repeat under its key, or is undone where there is no key.
     """
+    deadline = asyncio.get_running_loop().time() + TOTAL_SECONDS
     device = await app.pseudonyms.of("device", command.device_id)
     subjects = await app.subjects.of_create(device, command.caller.principal, command.caller.network)
     create = _Create(app, command, device, subjects)
-    key = _request_key(command)
     try:
-        app.limiter.require_not_refused(subjects)
-        app.face.require_room()
-    except BrokerError:
-        # Refused before it touches the store. But a request that was answered is answered again.
-        answer = await create.found(key) if key else None
-        if answer is None:
-            raise
-    else:
-        answer = await (app.idempotency.once(key, create.first, create.undo) if key else create.first())
+        answer = await app.background.answer_by(deadline, create.answer(), create.end_late)
+    except TimeoutError as late:
+        raise StorageUnavailable("store and queue were too slow for the create") from late
+    create.log(answer)
     content = answer.content
-    created = Created(
-        content["session_id"], content["auth_token"], content["expires_at"], content["rate_limit"]
-    )
-    if answer.replayed:
-        await create.require_not_revoked(created)
-    else:
-        # The alert for missing events starts from this line.
-        log_event(
-            _log,
-            logging.INFO,
-            "session_created",
-            sessionId=created.session_id,
-            tokenLifetimeSeconds=command.spec.token_lifetime,
-        )
-    return created
+    return Created(content["session_id"], content["auth_token"], content["expires_at"], content["rate_limit"])
 
 
 def _request_key(command: CreateCommand) -> RequestKey | None:
@@ -104,7 +91,43 @@ class _Create:
     device: str
     subjects: Sequence[Subject]
 
-    async def found(self, key: RequestKey) -> Answer | None:
+    async def answer(self) -> Answer:
+        """Make a session, or find the answer that was given before."""
+        app, key = self.app, _request_key(self.command)
+        try:
+            app.limiter.require_not_refused(self.subjects)
+            app.face.require_room()
+        except BrokerError:
+            # Refused before it touches the store. But a request that was answered is answered again.
+            answer = await self._found(key) if key else None
+            if answer is None:
+                raise
+        else:
+            answer = await (app.idempotency.once(key, self._first, self._undo) if key else self._first())
+        if answer.replayed:
+            await self._require_not_revoked(answer)
+        return answer
+
+    async def end_late(self, answer: Answer) -> None:
+        """End a create whose phone got an error meanwhile."""
+        if self.command.idempotency_key is None:
+            # Nobody can ask for it again.
+            await self._undo(answer)
+        else:
+            self.log(answer)
+
+    def log(self, answer: Answer) -> None:
+        """Log a new session. The alert for missing events starts from this line."""
+        if not answer.replayed:
+            log_event(
+                _log,
+                logging.INFO,
+                "session_created",
+                sessionId=answer.content["session_id"],
+                tokenLifetimeSeconds=self.command.spec.token_lifetime,
+            )
+
+    async def _found(self, key: RequestKey) -> Answer | None:
         """The stored answer of a request that is refused now, if there is one."""
         # A flood of refused requests with ever new keys must hardly read.
         device = self.subjects[0].key
@@ -113,13 +136,13 @@ class _Create:
         self.app.looked_up[device] = True
         return await self.app.idempotency.find(key)
 
-    async def require_not_revoked(self, created: Created) -> None:
+    async def _require_not_revoked(self, answer: Answer) -> None:
         """Raise `IdempotencyKeyReused` where the session of a stored answer cannot be used any more."""
-        stored = await self.app.sessions.get(created.session_id)
+        stored = await self.app.sessions.get(answer.content["session_id"])
         if stored is None or stored.record.revoked:
             raise IdempotencyKeyReused("its session was revoked")
 
-    async def first(self) -> Answer:
+    async def _first(self) -> Answer:
         """Admit the request, make the session, keep it."""
         admission = await self.app.limiter.admit(self.subjects)
         created_at = self.app.clock()
@@ -141,7 +164,7 @@ class _Create:
         try:
             await self._keep(made, created_at, expires_at)
         except StorageUnavailable as failure:
-            await self.undo(answer)
+            await self._undo(answer)
             raise StorageUnavailable("the session could not be recorded") from failure
         return answer
 
@@ -165,7 +188,7 @@ class _Create:
         )
         await self.app.sessions.add(record)
 
-    async def undo(self, answer: Answer) -> None:
+    async def _undo(self, answer: Answer) -> None:
         """Delete the session here and at Face, as far as possible. Nobody has its token, and the sweep ends it."""
         session_id = answer.content["session_id"]
         await asyncio.gather(

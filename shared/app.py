@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from cachetools import TTLCache
 
 from shared.access import Access
+from shared.background import Background
 from shared.clock import Clock, system_clock
 from shared.events.event_grid import open_topic
 from shared.events.publisher import FilePublisher, MemoryPublisher, Publisher
@@ -66,6 +67,7 @@ class App:
     pseudonyms: Pseudonyms
     queue: MessageQueue
     publisher: Publisher
+    background: Background
     background_log: BackgroundLog
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -155,6 +157,7 @@ class _Builder:
             pseudonyms=pseudonyms,
             queue=queue or self._queue(),
             publisher=publisher or self._publisher(),
+            background=self._closed_with_app(Background()),
             background_log=BackgroundLog(clock),
             resources=self._resources,
         )

@@ -34,8 +34,8 @@ from shared.sealing import NONCE_BYTES, seal, unseal
 from shared.storage import columns
 from shared.storage.port import Entity, EntityStore, Table
 
-LEASE_MS = 30_000
-"""Longer than a create can take: 8 s at Face, 5 s for its admission, and eight calls of store and queue at 2 s each."""
+LEASE_MS = 32_000
+"""Longer than a create can take: 8 s at Face, 5 s for its admission, and nine calls of store and queue at 2 s each."""
 
 _POLL_SECONDS = 1.0
 _OWNER_BYTES = 16

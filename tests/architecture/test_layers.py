@@ -22,7 +22,7 @@ ADAPTERS = """
 # The pure modules of `face` are at the bottom, because some of them parse settings; its client is an adapter.
 LAYERS = f"""
     clock errors sealing telemetry text
-    face keys.secret pseudonyms throttle.policy
+    background face keys.secret pseudonyms throttle.policy
     settings
     events queues sessions.record storage
     idempotency sessions throttle

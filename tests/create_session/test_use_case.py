@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from create_session.use_case import CreateCommand, create_session
+from create_session.use_case import TOTAL_SECONDS, CreateCommand, create_session
 from revoke_session.use_case import revoke_session
 from shared.access import Caller
 from shared.app import App
 from shared.errors import (
     DeviceThrottled,
     Failed,
+    IdempotencyInProgress,
     IdempotencyKeyReused,
     KeyUnavailable,
     StorageUnavailable,
@@ -29,6 +30,7 @@ from tests.support.fake_face import FakeFace
 from tests.support.intercepted import Call, Effect, failing_once
 from tests.support.queue import FakeQueue
 from tests.support.store import FakeStore
+from tests.support.time import in_virtual_time
 
 KEY = "an-idempotency-key"
 NO_ROOM = UpstreamThrottled("no room", retry_after=3.0, request_sent=False)
@@ -247,6 +249,53 @@ async def test_flood_of_refused_creates_with_new_keys_hardly_reads() -> None:
             await create_session(app, command_of(key=f"key-number-{number:08}"))
 
     assert store.count() == 1
+
+
+async def slow_calls(call: Call, effect: Effect) -> object:
+    """Let each call of store and queue take most of its two seconds."""
+    await asyncio.sleep(1.9)
+    return await effect()
+
+
+@pytest.mark.parametrize("key", [None, KEY], ids=["without a key", "with a key"])
+@in_virtual_time
+async def test_create_that_takes_too_long_is_answered_in_ten_seconds(key: str | None) -> None:
+    """Its session is the answer to a repeat under its key; without one nobody can ask for it, and it is undone."""
+    scene, now = Scene(), asyncio.get_running_loop().time
+    scene.store.around = scene.queue.around = slow_calls
+    scene.face.gate = asyncio.Event()
+    asyncio.get_running_loop().call_later(8.0, scene.face.gate.set)
+    with pytest.raises(StorageUnavailable) as late:
+        await create_session(scene.app, command_of(key=key))
+    assert now() == pytest.approx(TOTAL_SECONDS)
+    assert late.value.retry_after == 1.0
+
+    scene.store.around = None
+    if key:
+        with pytest.raises(IdempotencyInProgress):
+            await create_session(scene.app, command_of(key=key))
+    await asyncio.sleep(60.0)
+    (session_id,) = scene.face.specs
+    kept = await scene.app.sessions.get(session_id)
+    assert (kept is not None, scene.face.deleted) == (bool(key), [] if key else [session_id])
+    assert session_id in scene.messages[0].text
+    if key:
+        assert (await create_session(scene.app, command_of(key=key))).session_id == session_id
+    assert scene.face.calls["create"] == 1
+
+
+@in_virtual_time
+async def test_create_of_a_phone_that_hangs_up_ends_with_it() -> None:
+    """What it began is left as by a process that dies; the key can be tried again after its lease."""
+    scene = Scene()
+    scene.store.around = slow_calls
+    create = asyncio.create_task(create_session(scene.app, command_of()))
+    await asyncio.sleep(1.0)
+    create.cancel()
+    await asyncio.sleep(60.0)
+
+    assert create.cancelled()
+    assert scene.face.calls["create"] == 0
 
 
 def test_no_repr_shows_what_a_caller_sent() -> None:
