@@ -20,12 +20,12 @@ def until_next_look(looks: int, age: float) -> float:
 
 
 def after_failure(failures: int, retry_after: float, open_age: float | None) -> float:
-    """The delay after a failure: longer after each one, and at least `retry_after`.
+    """The delay after a failure: longer after each one, and at least `retry_after`, but an hour at most.
 
-    `open_age` is the age of a session whose result is still to be read. It has a deadline, which comes before
-    `retry_after`; None where there is no result to read.
+    A quota's `retry_after` can be days, and an operator can raise the quota before. `open_age` is the age of a session
+    whose result is still to be read, which has a deadline; None where there is no result to read.
     """
-    delay = max(_step(_FAILURE, failures), retry_after)
+    delay = max(_step(_FAILURE, failures), min(retry_after, _FAILURE[-1]))
     return delay if open_age is None else _in_time(delay, open_age)
 
 

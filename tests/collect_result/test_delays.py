@@ -18,18 +18,20 @@ AGES = st.floats(0, 3 * DAY)
 def test_delay_grows_with_each_failure(failures: int, delay: float) -> None:
     """Without an open result only the failures count."""
     assert after_failure(failures, 0.0, None) == delay
-    assert after_failure(failures, 2 * DAY, None) == 2 * DAY
+    assert after_failure(failures, HOUR - 1, None) == max(delay, HOUR - 1)
+    assert after_failure(failures, 2 * DAY, None) == HOUR
 
 
 @pytest.mark.parametrize(
     ("age", "failures", "retry_after", "delay"),
     [
-        pytest.param(30 * HOUR, 0, DAY, 17 * HOUR, id="Retry-After ends at the deadline"),
+        pytest.param(30 * HOUR, 0, DAY, HOUR, id="a quota may be raised before the day is over"),
+        pytest.param(DEADLINE - 700, 0, DAY, 700, id="Retry-After ends at the deadline"),
         pytest.param(DEADLINE - 600, 5, 0, 600, id="so does the delay of the sixth failure"),
         pytest.param(DEADLINE, 0, 0, 5, id="past it the first failure is retried as always"),
         pytest.param(DEADLINE + 60, 5, DAY, 300, id="and after five minutes at the latest"),
         pytest.param(OUTAGE_DEADLINE - 40, 5, DAY, 40, id="until the outage deadline"),
-        pytest.param(OUTAGE_DEADLINE, 5, DAY, DAY, id="after which nothing is urgent"),
+        pytest.param(OUTAGE_DEADLINE, 5, DAY, HOUR, id="after which nothing is urgent"),
     ],
 )
 def test_open_result_is_tried_before_each_deadline(
