@@ -21,7 +21,6 @@ from shared.errors import (
     UpstreamError,
     UpstreamFailure,
     UpstreamQuotaExceeded,
-    UpstreamTimeout,
     UpstreamUnauthorized,
 )
 from shared.events.cloud_event import COMPLETED, EXPIRED
@@ -71,22 +70,6 @@ async def test_result_is_recorded_published_and_deleted_upstream_in_this_order(w
     assert read == deleted, "a run has one request id"
 
 
-async def test_run_continues_where_the_record_says(workshop: Workshop) -> None:
-    """A recorded result is not read again, and neither publication nor deletion is repeated."""
-    session_id = await workshop.created()
-    now = workshop.clock()
-    await workshop.change(session_id, lambda record: record.with_result(REAL, now))
-    workshop.publisher.lose("publish", TOPIC_DOWN)
-    workshop.face.fail("delete", UpstreamTimeout("slow"))
-
-    for reason in (*Reason, *Reason):
-        await workshop.collect(session_id, reason=reason)
-
-    assert workshop.published == [COMPLETED, COMPLETED], "the answer to the first was lost"
-    assert workshop.face.calls == {"create": 1, "delete": 2}
-    assert len(workshop.waiting) == 2, "one for each failure"
-
-
 @pytest.mark.parametrize(
     ("looks", "delay"),
     [(0, 30), (1, 120), (2, 600), (3, HOUR), (4, 4 * HOUR), (5, 12 * HOUR), (6, 12 * HOUR)],
@@ -132,19 +115,6 @@ async def test_session_expires_when_no_result_can_come(
 
     assert workshop.published == published
     assert workshop.face.deleted == ([session_id] if published else [])
-
-
-async def test_started_session_without_an_end_expires_after_47_hours(workshop: Workshop) -> None:
-    """It is looked at until shortly before Face forgets it."""
-    session_id = await workshop.created(STARTED)
-    created_at = workshop.clock()
-    workshop.clock.advance_seconds(725)
-    await workshop.collect(session_id)
-
-    await workshop.run_queue()
-
-    assert (workshop.published, workshop.clock()) == ([EXPIRED], created_at + DEADLINE * 1000)
-    assert (workshop.face.calls["result"], workshop.face.deleted) == (10, [session_id])
 
 
 @pytest.mark.parametrize(("known", "age"), [(True, DEADLINE - 1), (False, 720)])
@@ -277,23 +247,6 @@ async def test_message_goes_back_when_face_fails(
     fields |= {"error": type(error).__name__, "requestId": workshop.face.request_ids[1]}
     assert logged(caplog) == [{"event": "collect_failed"} | fields]
     assert workshop.published == [COMPLETED]
-
-
-@pytest.mark.parametrize(
-    ("age", "attempt", "retry_after", "delay"),
-    [(0, 4, 0, 900), (30 * HOUR, 0, DAY, HOUR), (OUTAGE_DEADLINE - 40, 5, DAY, 40)],
-)
-async def test_delay_after_a_failure_keeps_the_deadline(
-    workshop: Workshop, age: float, attempt: int, retry_after: float, delay: float
-) -> None:
-    """The age of the session, the failures in a row and Face's own delay all count."""
-    session_id = await workshop.created(REAL)
-    workshop.clock.advance_seconds(age)
-    workshop.face.fail("result", UpstreamQuotaExceeded("used up", retry_after=retry_after))
-
-    await workshop.collect(session_id, attempt)
-
-    assert (workshop.delays, workshop.published) == ([delay], [])
 
 
 async def test_store_that_fails_near_the_deadline_is_tried_in_time(workshop: Workshop) -> None:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from shared.errors import EventsUnavailable
 from shared.events.cloud_event import event_of
 from shared.events.event_grid import EventGridPublisher, open_topic
+from shared.http import Connections
 from shared.keys.identity import ManagedIdentity
 from shared.sessions.record import SessionRecord
 from tests.shared.events.event_grid_server import RESOURCE, FakeTopic, error
@@ -28,26 +29,27 @@ URL = f"https://{HOST}/api/events"
 EVENT = event()
 
 # The identity endpoint, and names of Azure that lead to loopback, are those of the tests of the keys.
-authority, trusted, names = azure.authority, azure.trusted, azure.names
+authority, names, connections = azure.authority, azure.names, azure.connections
 endpoint, identity = azure.endpoint, azure.identity
 
 
 @pytest.fixture
 async def topic(
-    endpoint: FakeIdentity, authority: trustme.CA, names: azure.Names, trusted: None
+    endpoint: FakeIdentity, authority: trustme.CA, names: azure.Names
 ) -> AsyncIterator[FakeTopic]:
     certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(HOST).configure_cert(certificate)
     served = FakeTopic(endpoint)
-    runner, port = await azure.serve(served.app(), certificate)
-    names[HOST, 443] = ("127.0.0.1", port)
+    runner, names[HOST] = await azure.serve(served.app(), certificate)
     yield served
     await runner.cleanup()
 
 
 @pytest.fixture
-async def publisher(topic: FakeTopic, identity: ManagedIdentity) -> AsyncIterator[EventGridPublisher]:
-    opened = open_topic(URL, identity)
+async def publisher(
+    topic: FakeTopic, identity: ManagedIdentity, connections: Connections
+) -> AsyncIterator[EventGridPublisher]:
+    opened = open_topic(URL, identity, connections)
     yield opened
     await opened.aclose()
 
@@ -136,11 +138,13 @@ async def test_retry_after_reaches_the_collector(
 
 
 @pytest.mark.parametrize("drips", [False, True])
-async def test_silence_ends_at_the_deadline(topic: FakeTopic, identity: ManagedIdentity, drips: bool) -> None:
+async def test_silence_ends_at_the_deadline(
+    topic: FakeTopic, identity: ManagedIdentity, connections: Connections, drips: bool
+) -> None:
     """Also an answer that goes on byte by byte, so that no single read times out. Production waits 10 seconds."""
     topic.open.clear()
     topic.drips = drips
-    publisher = open_topic(URL, identity, deadline=0.2)
+    publisher = open_topic(URL, identity, connections, deadline=0.2)
 
     async with asyncio.timeout(10):
         assert (await failure(publisher)).detail == "Event Grid did not answer usably: TimeoutError"
@@ -167,7 +171,7 @@ async def test_redirect_is_not_followed(
     publisher: EventGridPublisher, topic: FakeTopic, names: azure.Names, status: int
 ) -> None:
     """Neither the token nor the event is sent to another host."""
-    names["elsewhere.azure.net", 443] = names[HOST, 443]
+    names["elsewhere.azure.net"] = names[HOST]
     topic.trouble = web.Response(
         status=status, headers={"Location": "https://elsewhere.azure.net/api/events"}
     )
@@ -177,12 +181,12 @@ async def test_redirect_is_not_followed(
 
 
 async def test_proxy_in_the_environment_is_not_used(
-    topic: FakeTopic, identity: ManagedIdentity, monkeypatch: pytest.MonkeyPatch
+    topic: FakeTopic, identity: ManagedIdentity, connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Events go to the topic directly: nothing listens where the environment says that the proxy is."""
     for variable in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    publisher = open_topic(URL, identity)
+    publisher = open_topic(URL, identity, connections)
     await publisher.publish(EVENT)
     await publisher.aclose()
 

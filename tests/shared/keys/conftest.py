@@ -1,25 +1,26 @@
-"""A vault under a name of Azure's own and an identity endpoint, on loopback, and the SDKs pointed at them."""
+"""A vault under a name of Azure's own and an identity endpoint, on loopback, reached as in production."""
 
 import itertools
-import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import aiohttp.connector
-import aiohttp.resolver
 import pytest
 import trustme
 from aiohttp import web
+from aiohttp.abc import ResolveResult
 
+from shared.http import Connections
 from shared.keys.identity import ManagedIdentity, open_identity
 from shared.keys.key_vault import KeyVaultSecrets, open_key_vault
+from shared.resolver import Resolver
 from tests.shared.keys.fake_azure import FakeIdentity, FakeVault
 from tests.support.time import FakeClock
 
 _NUMBERS = itertools.count(1)
+
+Names = dict[str, int]
+"""The port on loopback for each host name."""
 
 
 @pytest.fixture
@@ -33,33 +34,25 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let this process trust the test's authority the way an operator would: by `SSL_CERT_FILE`."""
-    path = tmp_path / "authority.pem"
-    authority.cert_pem.write_to_path(path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(path))
-    # aiohttp reads the variable once, when it is imported: here that was before the test began.
-    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", ssl.create_default_context())
-
-
-Names = dict[tuple[str, int], tuple[str, int]]
+def names() -> Names:
+    return {}
 
 
 @pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> Names:
-    """Resolve names of Azure to servers on loopback: neither our code nor the SDK knows that it is tested."""
-    table: Names = {}
-    resolve: Callable[..., Any] = socket.getaddrinfo
+async def connections(authority: trustme.CA, names: Names) -> AsyncIterator[Connections]:
+    """The app's connections, which trust the test's authority and resolve names to servers on loopback."""
 
-    def getaddrinfo(host: str, port: int, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        if host.endswith(".azure.net") and (host, port) not in table:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return resolve(*table.get((host, port), (host, port)), *args, **kwargs)
+    def look_up(host: str, port: int, family: int) -> list[ResolveResult]:
+        if host not in names:
+            raise OSError(None, "Name or service not known")
+        address = {"hostname": host, "host": "127.0.0.1", "port": names[host]}
+        return [ResolveResult(**address, family=family, proto=0, flags=0)]  # type: ignore[typeddict-item]
 
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    # Where aiodns is installed, aiohttp does not ask the system.
-    monkeypatch.setattr(aiohttp.connector, "DefaultResolver", aiohttp.resolver.ThreadedResolver)
-    return table
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    opened = Connections(trusting, Resolver(look_up))
+    yield opened
+    await opened.aclose()
 
 
 async def serve(app: web.Application, certificate: ssl.SSLContext | None = None) -> tuple[web.AppRunner, int]:
@@ -83,8 +76,8 @@ async def endpoint(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeIdentit
 
 
 @pytest.fixture
-async def identity(endpoint: FakeIdentity) -> AsyncIterator[ManagedIdentity]:
-    async with open_identity() as opened:
+async def identity(endpoint: FakeIdentity, connections: Connections) -> AsyncIterator[ManagedIdentity]:
+    async with open_identity(None, connections) as opened:
         yield opened
 
 
@@ -99,16 +92,13 @@ class Served:
 
 
 @pytest.fixture
-async def served(
-    endpoint: FakeIdentity, authority: trustme.CA, names: Names, trusted: None
-) -> AsyncIterator[Served]:
+async def served(endpoint: FakeIdentity, authority: trustme.CA, names: Names) -> AsyncIterator[Served]:
     """Serve a vault under a name of its own: the SDK keeps challenges by host while the process lives."""
     host = f"kv-test-{next(_NUMBERS)}.vault.azure.net"
     certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(host).configure_cert(certificate)
     vault = FakeVault(endpoint)
-    runner, port = await serve(vault.app(), certificate)
-    names[host, 443] = ("127.0.0.1", port)
+    runner, names[host] = await serve(vault.app(), certificate)
     yield Served(vault, f"https://{host}", host, runner)
     await runner.cleanup()
 
@@ -119,7 +109,9 @@ def vault(served: Served) -> FakeVault:
 
 
 @pytest.fixture
-async def secrets(served: Served, identity: ManagedIdentity) -> AsyncIterator[KeyVaultSecrets]:
-    opened = open_key_vault(served.url, identity)
+async def secrets(
+    served: Served, identity: ManagedIdentity, connections: Connections
+) -> AsyncIterator[KeyVaultSecrets]:
+    opened = open_key_vault(served.url, identity, connections)
     yield opened
     await opened.aclose()

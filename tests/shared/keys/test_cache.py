@@ -36,21 +36,6 @@ async def revealed(cache: CachedSecret) -> str:
     return (await cache.get()).reveal()
 
 
-async def test_old_value_is_served_while_it_is_refreshed(
-    cache: CachedSecret, secret: FakeSecret, clock: FakeClock
-) -> None:
-    """Nobody waits for a refresh."""
-    await cache.get()
-    secret.value = "key-2"
-    secret.gate.clear()
-    clock.advance_ms(15 * MINUTE)
-    assert [await revealed(cache), await revealed(cache)] == ["key-1", "key-1"]
-    secret.gate.set()
-    await settle()
-    assert await revealed(cache) == "key-2"
-    assert secret.count() == 2
-
-
 @pytest.mark.parametrize(
     ("drawn", "refreshed_at"), [(0.0, 13 * MINUTE + 30 * SECOND), (1.0, 16 * MINUTE + 30 * SECOND)]
 )

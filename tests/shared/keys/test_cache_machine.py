@@ -188,8 +188,10 @@ class CachedSecretMachine(RuleBasedStateMachine):
             self.ask(self.cache.get())
             assert len(self.vault.starts) == starts, "a young value was read again"
         elif self.vault.age() >= 1.1 * SOFT_LIFETIME and not failed_lately:
+            waiting, has_value = len(self.waiting), self.vault.age() < HARD_LIFETIME
             self.ask(self.cache.get())
             assert len(self.vault.starts) == starts + 1, "an old value was not read again"
+            assert len(self.waiting) == waiting or not has_value, "waited for a refresh with a value in hand"
 
     @invariant()
     def vault_is_spared(self) -> None:

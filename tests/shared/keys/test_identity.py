@@ -7,6 +7,7 @@ import pytest
 from shared.errors import KeyUnavailable
 from shared.keys.identity import ManagedIdentity, open_identity
 from tests.shared.keys.fake_azure import FakeIdentity
+from tests.shared.keys.fake_secret import settle
 
 SCOPE = "https://storage.azure.com/.default"
 MISSING = (
@@ -72,26 +73,6 @@ async def test_an_endpoint_that_is_down_is_named(
         assert await detail(identity) == "the managed identity endpoint did not answer (ClientConnectorError)"
 
 
-async def give_up(identity: ManagedIdentity) -> None:
-    """Ask for a token as a call of the store does that has no time left."""
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.05):
-            await identity.get_token(SCOPE)
-
-
-async def test_a_token_that_comes_late_is_there_for_the_next_caller(
-    endpoint: FakeIdentity, identity: ManagedIdentity
-) -> None:
-    """The request outlives its callers, and there is only one."""
-    endpoint.open.clear()
-    await give_up(identity)
-    await asyncio.gather(give_up(identity), give_up(identity))
-    endpoint.open.set()
-
-    assert (await identity.get_token(SCOPE)).token in endpoint.tokens
-    assert len(endpoint.calls) == 1
-
-
 async def test_each_scope_has_one_request_of_its_own(
     endpoint: FakeIdentity, identity: ManagedIdentity
 ) -> None:
@@ -118,7 +99,7 @@ async def test_a_running_request_ends_with_the_identity(endpoint: FakeIdentity) 
     endpoint.open.clear()
     async with open_identity() as identity:
         waiting = asyncio.create_task(detail(identity))
-        await give_up(identity)
+        await settle()
     endpoint.open.set()
     assert await waiting == "the request for a token was broken off"
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "fetch a token"]

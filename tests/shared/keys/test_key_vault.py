@@ -115,13 +115,3 @@ async def test_a_challenge_for_another_domain_gets_no_token(
     served.vault.resource = "https://example.com"
     assert await detail(secrets) == f"the answer is not Key Vault's (ValueError); vault host {served.host}"
     assert endpoint.calls == []
-
-
-async def test_a_proxy_in_the_environment_is_not_used(
-    secrets: KeyVaultSecrets, vault: FakeVault, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Neither for the vault nor for the identity endpoint."""
-    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
-        monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    vault.secrets[NAME] = KEY
-    assert (await secrets.read(NAME)).reveal() == KEY
