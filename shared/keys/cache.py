@@ -17,6 +17,7 @@ HARD_LIFETIME: Final = 24 * 60 * 60_000  # An older value is not served.
 RETRY_PAUSE: Final = 30_000  # After a failed refresh, while there is a value to serve.
 COLD_PAUSE: Final = 5_000  # After a failed read, while there is no value to serve.
 FORCED_PAUSE: Final = 30_000  # Between two refreshes for refused values.
+LONGEST_PAUSE: Final = 60_000  # The longest `Retry-After` of the vault that is waited out.
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class CachedSecret:
         self._due_after = 0
         self._failure: str | None = None
         self._failed_at = 0
+        self._asked_pause = 0
         self._forced_at: int | None = None
         self._reading: asyncio.Task[None] | None = None
 
@@ -91,7 +93,7 @@ class CachedSecret:
         return held if held.expires_at is None or now < held.expires_at else None
 
     def _failed_within(self, span: int) -> bool:
-        return self._failure is not None and self._within(self._failed_at, span)
+        return self._failure is not None and self._within(self._failed_at, max(span, self._asked_pause))
 
     def _within(self, since: int, span: int) -> bool:
         # A time in the future was noted before the clock was set back: it delays nothing.
@@ -111,7 +113,7 @@ class CachedSecret:
         try:
             self._succeeded(await read(), started)
         except KeyUnavailable as failure:
-            self._failed(failure.detail)
+            self._failed(failure.detail, failure.retry_after or 0.0)
         except Exception as error:
             # Its text might quote anything, the value included.
             self._failed(f"reading secret {self._name} failed with {type(error).__name__}")
@@ -128,8 +130,9 @@ class CachedSecret:
             self._failure = None
             log_event(_LOGGER, logging.INFO, "secret_read_recovered", secret=self._name)
 
-    def _failed(self, detail: str) -> None:
+    def _failed(self, detail: str, retry_after: float = 0.0) -> None:
         self._failure, self._failed_at = detail, self._clock()
+        self._asked_pause = min(round(retry_after * 1000), LONGEST_PAUSE)
         stale = self._usable() is not None
         fields: dict[str, Field] = {"secret": self._name, "detail": detail, "serving_stale": stale}
         # Logged each time, so that an alert over the last minutes lasts as long as the outage; the pauses bound it.
@@ -140,5 +143,5 @@ class CachedSecret:
             return secret
         if self._failure is None:
             raise KeyUnavailable(f"reading secret {self._name} was broken off")
-        pause = self._failed_at + COLD_PAUSE - self._clock()
+        pause = self._failed_at + max(COLD_PAUSE, self._asked_pause) - self._clock()
         raise KeyUnavailable(self._failure, retry_after=max(1.0, pause / 1000))

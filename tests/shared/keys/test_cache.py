@@ -115,6 +115,24 @@ async def test_failed_first_read_is_remembered_for_five_seconds(
     assert await revealed(cache) == "key-1"
 
 
+@pytest.mark.parametrize(("asked", "pause"), [(20.0, 20.0), (3_600.0, 60.0)])
+async def test_vault_that_asks_for_a_longer_pause_gets_it(
+    cache: CachedSecret, secret: FakeSecret, clock: FakeClock, asked: float, pause: float
+) -> None:
+    """A minute at most: nobody waits an hour for a vault that is well again."""
+    secret.break_down(KeyUnavailable("throttled", retry_after=asked))
+    for _ in range(2):
+        with pytest.raises(KeyUnavailable) as unavailable:
+            await cache.get()
+    assert unavailable.value.retry_after == pause
+    secret.recover()
+    clock.advance_seconds(pause - 0.001)
+    with pytest.raises(KeyUnavailable):
+        await cache.get()
+    clock.advance_ms(1)
+    assert (secret.count(), await revealed(cache)) == (1, "key-1")
+
+
 @pytest.mark.parametrize(("lifetime", "told"), [(HOUR, "the vault is down"), (0, "compare the clocks")])
 async def test_token_is_not_served_beyond_its_end(
     clock: FakeClock, secret: FakeSecret, lifetime: int, told: str

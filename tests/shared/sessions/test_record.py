@@ -126,3 +126,7 @@ def test_history_tells_each_step_once() -> None:
     )
 
     assert record.history == ((1_000, Step.CREATED), (2_000, Step.STARTED), (4_000, Step.COMPLETED))
+    assert [(entry.id, entry.failure) for entry in record.audit()] == [
+        *[(1, None), (2, None)],
+        (3, Failure("a", "b")),
+    ]
