@@ -108,18 +108,6 @@ async def test_session_is_kept_for_its_days_and_twice_as_long_while_its_event_is
     ] * (times - 1)
 
 
-async def test_session_that_is_published_late_is_deleted_at_once(app: App, clock: FakeClock) -> None:
-    """Its event is no longer owed, so the usual days count."""
-    record = made_at(clock(), published_at=None)
-    await app.sessions.add(record)
-    clock.advance_seconds(KEPT + DAY)
-
-    stored = await app.sessions.reload(record.session_id)
-    await app.sessions.replace(stored, record.as_published(clock()))
-
-    assert (await purge_expired(app))[Table.SESSIONS] == Tally(seen=1, deleted=1)
-
-
 @each_session
 async def test_longer_retention_keeps_older_rows_too(
     app: App, store: EntityStore, clock: FakeClock, fields: dict[str, Any], times: int
