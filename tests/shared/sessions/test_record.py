@@ -1,5 +1,7 @@
 """The rules by which a session record changes."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,6 +116,14 @@ def test_started_session_does_not_go_back() -> None:
     started = NEW.with_result(SessionResult(SessionStatus.STARTED, 1), 2_000)
 
     assert started.with_result(SessionResult(SessionStatus.NOT_STARTED), 3_000) == started
+
+
+@pytest.mark.parametrize("status", SessionStatus)
+def test_decision_passes_only_as_a_result(status: SessionStatus) -> None:
+    """A record of a session that has not ended, or has expired, is no pass, whatever decision it holds."""
+    record = replace(NEW, status=status, decision=LivenessDecision.REALFACE)
+
+    assert record.passed(None) is (status is SessionStatus.RESULT_AVAILABLE)
 
 
 def test_history_tells_each_step_once() -> None:
