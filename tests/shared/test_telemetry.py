@@ -128,6 +128,8 @@ async def test_lines_of_running_invocations_are_written_at_once_and_of_late_ones
     assert [json.loads(line) for line in host_log.taken] == [{"event": "in_time"}]
     ended.set()
     await task
-    with host_log.invocation(), background_log.invocation():
-        pass
-    assert [json.loads(line)["number"] for line in host_log.taken[1:]] == list(range(900, 1000))
+    with host_log.invocation():
+        with background_log.invocation():
+            pass
+        log_event(_log, logging.WARNING, "request_ended")
+    assert [json.loads(line).get("number") for line in host_log.taken[1:]] == [*range(900, 1000), None]
