@@ -3,9 +3,14 @@
 import asyncio
 import json
 import os
+import socket
+import ssl
+from collections.abc import Callable
 from typing import Any
 
+import aiohttp.connector
 import pytest
+import trustme
 
 from ops.events import Republication
 from ops.output import CommandFailed, Output
@@ -23,7 +28,24 @@ from tests.support.time import FakeClock
 
 # A topic behind TLS, under a name of Azure's own that leads to loopback, and the identity endpoint.
 topic, endpoint = event_grid.topic, azure.endpoint
-authority, trusted, names = azure.authority, azure.trusted, azure.names
+authority = azure.authority
+
+
+@pytest.fixture
+def names(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> azure.Names:
+    """Resolve names to loopback, and trust the authority, in the whole process: a command opens its own connections."""
+    ports: azure.Names = {}
+    resolve: Callable[..., Any] = socket.getaddrinfo
+
+    def getaddrinfo(host: str, port: int, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - of the library.
+        found = ("127.0.0.1", ports[host]) if host in ports else (host, port)
+        return resolve(*found, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusting)
+    return ports
 
 
 def republish(shell: Shell, *words: str) -> Ended:
