@@ -70,8 +70,10 @@ async def test_an_error_of_the_vault_says_what_to_do(
     served.vault.trouble.headers.update(
         {"Retry-After": "3600", "Location": "https://elsewhere.vault.azure.net/"}
     )
-    assert await detail(secrets) == f"Key Vault answered {answer}: {advice}; vault host {served.host}"
-    assert served.vault.reads == 1
+    with pytest.raises(KeyUnavailable) as unavailable:
+        await secrets.read(NAME)
+    assert unavailable.value.detail == f"Key Vault answered {answer}: {advice}; vault host {served.host}"
+    assert (served.vault.reads, unavailable.value.retry_after) == (1, 3600.0)
 
 
 @pytest.mark.parametrize("raw", [b"", b'{"value": "CANARY', b"[]", b'{"value": null}', b"{}"])
