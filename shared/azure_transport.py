@@ -1,13 +1,30 @@
 """The transport of the Azure SDKs over the connections of the process. Importing this imports the SDKs' core."""
 
 import asyncio
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import aiohttp
 from azure.core.exceptions import ServiceRequestError, ServiceRequestTimeoutError, ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 
 from shared.http import GATE_SECONDS, IN_FLIGHT, Connections
+from shared.text import retry_after_seconds
+
+LONGEST_PAUSE: Final = 60.0
+"""Seconds. A service of Azure that is busy for longer is asked again all the same."""
+
+
+def headers_of(error: Exception) -> Mapping[str, str]:
+    """The headers of the response that an error of an SDK was made from; none where there was no response."""
+    # The SDKs' type for a response does not say that it has headers; each of its classes does.
+    headers: Mapping[str, str] = getattr(getattr(error, "response", None), "headers", {})
+    return headers
+
+
+def asked_pause(error: Exception, longest: float = LONGEST_PAUSE) -> float:
+    """The seconds to wait that a service asked for in a refusal, between one and `longest`."""
+    return max(1.0, retry_after_seconds(headers_of(error), longest) or 0.0)
 
 
 class AzureTransport(AioHttpTransport):  # type: ignore[misc] # The SDK loads the class lazily, as Any.

@@ -92,17 +92,16 @@ def _require_taken(response: "PipelineResponse[Any, Any]") -> None:
 def _refusal(fault: Exception) -> EventsUnavailable:
     from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
+    from shared.azure_transport import asked_pause
+
     status = fault.status_code if isinstance(fault, HttpResponseError) else None
     if isinstance(fault, ResourceNotFoundError):
         # The SDK makes this error itself, without the answer.
         status = 404
     if status is None:
         return EventsUnavailable(f"Event Grid did not answer usably: {type(fault).__name__}")
-    answer = getattr(fault, "response", None)
-    asked = str(answer.headers.get("Retry-After", "")) if answer else ""
-    seconds = float(asked) if asked.isascii() and asked.isdecimal() else 1.0
     return EventsUnavailable(
         f"Event Grid answered {status}{_REASONS.get(status, '')}",
-        retry_after=min(seconds, _MAX_WAIT_SECONDS),
+        retry_after=asked_pause(fault, _MAX_WAIT_SECONDS),
         lasting=status in _LASTING,
     )

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from shared.errors import KeyUnavailable
-from shared.text import retry_after_seconds
 
 if TYPE_CHECKING:
     from azure.core.exceptions import HttpResponseError
@@ -41,6 +40,8 @@ def explained_for_vault(host: str, name: str) -> Iterator[None]:
     """Turn every error of one read of a secret into `KeyUnavailable`."""
     from azure.core.exceptions import AzureError, HttpResponseError
 
+    from shared.azure_transport import asked_pause
+
     try:
         yield
     except HttpResponseError as error:
@@ -48,8 +49,7 @@ def explained_for_vault(host: str, name: str) -> Iterator[None]:
         answer = f"{status} {_inner_code(error)}".rstrip()
         advice = _ADVICE.get(answer) or _ADVICE.get(status, "try again later; secret {name}")
         detail = f"Key Vault answered {answer}: {advice.format(name=name)}"
-        # The SDK's type for a response does not say that it has headers; each of its classes does.
-        wait = retry_after_seconds(getattr(error.response, "headers", {}))
+        wait = asked_pause(error)
         raise KeyUnavailable(f"{detail}; vault host {host}", retry_after=wait) from None
     except (AzureError, TimeoutError) as error:
         raise KeyUnavailable(f"Key Vault did not answer ({_cause(error)}); vault host {host}") from None

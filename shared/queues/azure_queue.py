@@ -56,6 +56,8 @@ class AzureQueue:
     async def _call(self, call: Callable[[], Awaitable[object]]) -> None:
         from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
+        from shared.azure_transport import asked_pause
+
         try:
             async with asyncio.timeout(self._deadline):
                 try:
@@ -73,7 +75,9 @@ class AzureQueue:
         except Exception as fault:
             # The SDK's parser raises all kinds of errors for an answer that is not the queue service's.
             lasting = getattr(fault, "status_code", None) in _REFUSED
-            raise StorageUnavailable(_explained(fault), lasting=lasting) from fault
+            raise StorageUnavailable(
+                _explained(fault), retry_after=asked_pause(fault), lasting=lasting
+            ) from fault
 
 
 def _explained(fault: Exception) -> str:

@@ -1,12 +1,13 @@
 """Turns errors of the SDK into those of the port."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 
+from shared.azure_transport import asked_pause, headers_of
 from shared.errors import EntityChanged, EntityExists, KeyUnavailable, Outcome, StorageUnavailable
 
 TABLE_NOT_FOUND: Final = "TableNotFound"
@@ -31,7 +32,6 @@ _ADVICE: Final[dict[object, str]] = {
         "and the account's network rules have to admit the app"
     ),
 }
-_LONGEST_RETRY_AFTER: Final = 60
 
 
 @contextmanager
@@ -60,7 +60,9 @@ def translated(meanings: Meanings) -> Iterator[None]:
 
 def error_code(error: HttpResponseError) -> str:
     """Return the service's error code, or an empty string; the SDK decodes most of them, not all."""
-    code = getattr(error, "error_code", None) or _header(error, "x-ms-error-code") or _code_in_body(error)
+    code = (
+        getattr(error, "error_code", None) or headers_of(error).get("x-ms-error-code") or _code_in_body(error)
+    )
     return str(getattr(code, "value", code))
 
 
@@ -72,17 +74,7 @@ def _answer(error: HttpResponseError, meanings: Meanings) -> Outcome | StorageUn
         return StorageUnavailable(f"no token for the table service: {type(error).__name__}")
     advice = _ADVICE.get(code) or _ADVICE.get(status)
     detail = f"the table service answered {status} {code}".rstrip() + (f": {advice}" if advice else "")
-    seconds = _header(error, "Retry-After")
-    is_number = seconds.isascii() and seconds.isdigit()
-    return StorageUnavailable(
-        detail, retry_after=min(max(int(seconds), 1), _LONGEST_RETRY_AFTER) if is_number else 1
-    )
-
-
-def _header(error: HttpResponseError, name: str) -> str:
-    # The SDK's type for a response does not say that it has headers; each of its classes does.
-    headers: Mapping[str, str] = getattr(error.response, "headers", {})
-    return headers.get(name) or ""
+    return StorageUnavailable(detail, retry_after=asked_pause(error))
 
 
 def _code_in_body(error: HttpResponseError) -> str:

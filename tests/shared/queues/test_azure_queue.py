@@ -151,6 +151,13 @@ async def test_message_arrives_where_the_first_try_fails(trouble: bytes) -> None
     assert server.methods() == ["POST", "POST"]
 
 
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("Mon, 23 Nov 2026 09:52:30 GMT", 30), ("x", 1)])
+async def test_retry_after_reaches_the_caller(header: str, seconds: float) -> None:
+    busy = answer(503, "", {"Date": NOW, "Retry-After": header})
+    unavailable, _ = await failed_send(busy)
+    assert unavailable.retry_after == seconds
+
+
 async def test_queue_that_comes_back_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure has no lasting effect. Messages go to the account, not to a proxy of the environment."""
     for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):

@@ -114,11 +114,21 @@ async def test_refusal_is_reported_with_its_reason_and_not_repeated(
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7), ("0", 1), ("86400", 60), ("Wed, 21 Oct 2026 07:28:00 GMT", 1), ("-5", 1), ("٣", 1), (None, 1)],
+    [
+        ("7", 7),
+        ("0", 1),
+        ("86400", 60),
+        ("9" * 5000, 60),
+        ("Mon, 23 Nov 2026 09:52:30 GMT", 30),
+        ("Mon, 23 Nov 2026 09:51:00 GMT", 1),
+        ("-5", 1),
+        ("٣", 1),
+        (None, 1),
+    ],
 )
 async def test_retry_after_is_kept_between_a_second_and_a_minute(header: str | None, seconds: int) -> None:
-    """Any text that is not a number of seconds counts as one second."""
-    headers = {"Retry-After": header} if header else {}
+    """Seconds or a date; any other text counts as one second."""
+    headers = {"Date": "Mon, 23 Nov 2026 09:52:00 GMT"} | ({"Retry-After": header} if header else {})
 
     error, _ = await failed(READS["get"], refusal(503, "ServerBusy", headers))
 
