@@ -11,9 +11,9 @@ from benchmarks.fleet.algorithms import (
     Algorithm,
     ExactLog,
     FixedWindow,
-    HalfBucket,
     SlidingCounter,
     TokenBucket,
+    half_bucket,
 )
 from shared.throttle.policy import Window
 
@@ -22,7 +22,7 @@ PERIOD = WINDOW.period_ms
 
 Make = Callable[[Window], Algorithm]
 every_algorithm = pytest.mark.parametrize(
-    "make", [ExactLog, FixedWindow, SlidingCounter, TokenBucket, HalfBucket]
+    "make", [ExactLog, FixedWindow, SlidingCounter, TokenBucket, half_bucket]
 )
 # A loaded machine takes its time.
 unhurried = settings(deadline=None, max_examples=60)
@@ -60,7 +60,7 @@ def test_any_pattern_against_the_log_is_admitted_exactly_while_there_is_room(ste
 @given(pauses)
 def test_any_pattern_against_the_half_bucket_stays_within_the_limit(steps: list[int]) -> None:
     """A bucket half as deep, refilled more slowly, never admits more than the limit in any window."""
-    admitted = ask(HalfBucket(WINDOW), list(accumulate(steps, initial=7 * PERIOD)))
+    admitted = ask(half_bucket(WINDOW), list(accumulate(steps, initial=7 * PERIOD)))
     assert all(before(admitted, at) <= WINDOW.limit for at in admitted)
 
 
@@ -124,4 +124,4 @@ def test_a_token_bucket_gives_all_at_once_and_then_at_its_rate() -> None:
 def test_a_half_bucket_gives_half_at_once_and_then_half_per_window() -> None:
     """Two tokens are there, and one comes every 5 s."""
     times = [100_000] * 3 + [104_999, 105_000, 109_999, 110_000]
-    assert ask(HalfBucket(WINDOW), times) == [100_000] * 2 + [105_000, 110_000]
+    assert ask(half_bucket(WINDOW), times) == [100_000] * 2 + [105_000, 110_000]
