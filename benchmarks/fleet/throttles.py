@@ -4,24 +4,21 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Protocol, TypeVar
+from typing import Protocol
 from zlib import crc32
 
 from benchmarks.fleet.algorithms import Algorithm
 from benchmarks.fleet.people import Visitor
-from benchmarks.observed_store import ObservedStore
 from shared.errors import ClientThrottled
 from shared.keys.secret import Secret, StaticSecret
 from shared.pseudonyms import Pseudonyms
 from shared.settings import Settings
-from shared.storage.memory import MemoryStore
-from shared.storage.port import Table
 from shared.throttle.limiter import Limiter, spread
 from shared.throttle.policy import Policy, Window
 from shared.throttle.subjects import Subjects
+from tests.support.intercepted import Call, Effect
+from tests.support.store import FakeStore
 from tests.support.time import virtual_clock
-
-T = TypeVar("T")
 
 GiveBack = Callable[[], Awaitable[None]]
 RequireRoom = Callable[[], None]
@@ -59,14 +56,14 @@ class BrokerThrottle:
     def __init__(self, settings: Settings, instances: int, chance: Random) -> None:
         self._pseudonyms = Pseudonyms(_pepper)
         self._subjects = Subjects(settings, self._pseudonyms)
-        self._travel = _Travel()
-        store = ObservedStore(MemoryStore(), self._travel)
-        self._limiters = [Limiter(store, virtual_clock, random=chance.random) for _ in range(instances)]
+        self._store = FakeStore()
+        self._store.around = _Travel()
+        self._limiters = [Limiter(self._store, virtual_clock, random=chance.random) for _ in range(instances)]
 
     @property
     def store_calls(self) -> int:
         """The number of reads and writes."""
-        return self._travel.calls.total()
+        return len(self._store.calls)
 
     async def ask(self, instance: int, who: Visitor, require_room: RequireRoom = room_enough) -> GiveBack:
         """Do what a create does before it calls the upstream."""
@@ -141,15 +138,16 @@ class _Travel:
     """
 
     def __init__(self) -> None:
-        self.calls: Counter[str] = Counter()
+        self._numbers: Counter[str] = Counter()
 
-    async def __call__(self, table: Table, key: str, call: Callable[[], Awaitable[T]]) -> T:
-        self.calls[key] += 1
-        share = crc32(f"{key} {self.calls[key]}".encode()) / 2**32
+    async def __call__(self, call: Call, effect: Effect) -> object:
+        key = call.keys[0]
+        self._numbers[key] += 1
+        share = crc32(f"{key} {self._numbers[key]}".encode()) / 2**32
         half = (_SHORTEST_CALL + share * (_LONGEST_CALL - _SHORTEST_CALL)) / 2
         await asyncio.sleep(half)
         try:
-            return await call()
+            return await effect()
         finally:
             await asyncio.sleep(half)
 

@@ -1,13 +1,13 @@
 """The double of the message queue."""
 
-from shared.queues.memory import MemoryQueue
+from shared.queues.port import MessageQueue
 from tests.support.intercepted import Call, Intercepted
 
 
 class FakeQueue(Intercepted):
-    """A queue over one in memory, whose calls a test can watch, fail, lose and delay."""
+    """A queue over another one, whose calls a test can watch, fail, lose and delay."""
 
-    def __init__(self, over: MemoryQueue) -> None:
+    def __init__(self, over: MessageQueue) -> None:
         super().__init__()
         self.inner = over
 
