@@ -91,7 +91,9 @@ class Bench:
         counted_store, counted_queue = FakeStore(store), FakeQueue(queue)
         counted_store.around = counted_queue.around = self.calls
         self.here, self.elsewhere = [
-            build(Settings.from_mapping(_SETTINGS), clock=lambda: _NOW, face=self.face, store=one, queue=other)
+            build(
+                Settings.from_mapping(_SETTINGS), clock=lambda: _NOW, face=self.face, store=one, queue=other
+            )
             for one, other in ((counted_store, counted_queue), (store, queue))
         ]
 

@@ -92,11 +92,9 @@ class FixedWindow(SlidingCounter):
 class TokenBucket:
     """A bucket as deep as the limit, refilled at the limit's rate; kept as the time at which it is full again."""
 
-    def __init__(self, window: Window, depth: int | None = None) -> None:
-        self._depth = depth or window.limit
-        # The refill of a shallower bucket is lowered by its depth: together never more than the limit.
-        refill = window.limit if depth is None else window.limit - depth
-        self._ms_per_token = ceil(window.period_ms / refill)
+    def __init__(self, window: Window) -> None:
+        self._depth = window.limit
+        self._ms_per_token = ceil(window.period_ms / window.limit)
         self._full_at = 0
 
     def wait(self, now: int) -> int:
@@ -110,8 +108,3 @@ class TokenBucket:
     def give_back(self, now: int) -> None:
         """Put one in."""
         self._full_at = max(now, self._full_at - self._ms_per_token)
-
-
-def half_bucket(window: Window) -> TokenBucket:
-    """Make a bucket half as deep (of a limit of at least 2), refilled so slowly that the limit holds in any period."""
-    return TokenBucket(window, ceil(window.limit / 2))

@@ -6,14 +6,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from benchmarks.fleet.algorithms import (
-    Algorithm,
-    ExactLog,
-    FixedWindow,
-    SlidingCounter,
-    TokenBucket,
-    half_bucket,
-)
+from benchmarks.fleet.algorithms import Algorithm, ExactLog, FixedWindow, SlidingCounter, TokenBucket
 from shared.throttle.policy import Window
 
 WINDOW: Final = Window.parse("5/10m")
@@ -23,7 +16,6 @@ ALGORITHMS: Final[dict[str, Callable[[Window], Algorithm]]] = {
     "fixed window": FixedWindow,
     "sliding counter": SlidingCounter,
     "token bucket": TokenBucket,
-    "token bucket, half as deep": half_bucket,
 }
 
 _STEP_MS = 10_000

@@ -42,7 +42,6 @@ _FACE_RATE = 10.0
 _PHONE_CALLS = 3
 _CHECKS_PER_SECOND = _FACE_RATE / (3 + _PHONE_CALLS)
 _FIRST_MINUTE = 60.0
-_LATE = 360.0
 _PATIENCE_OF_A_PHONE = 120.0
 _REQUEST_ID = "00000000-0000-4000-8000-000000000000"
 
@@ -52,13 +51,11 @@ class LoadResult:
     """The outcome of a run.
 
     `completed` is a share of the checks that Face can carry, and `throttled` the share of all calls that Face answered
-    with 429: both after the first minute. `throttled_late` is the same after six minutes. `created` holds the seconds
-    at which sessions were made.
+    with 429: both after the first minute. `created` holds the seconds at which sessions were made.
     """
 
     completed: float
     throttled: float
-    throttled_late: float
     created: tuple[float, ...]
 
 
@@ -75,16 +72,12 @@ def main() -> None:
 
 def load_table(loads: Mapping[tuple[int, float], Sequence[LoadResult]]) -> str:
     """Render the means for each number of instances and load."""
-    head = ("instances", "load", "checks completed", "calls with 429", "calls with 429 after six minutes")
     rows = []
     for (instances, load), results in loads.items():
-        shares = (
-            mean(result.completed for result in results),
-            mean(result.throttled for result in results),
-            mean(result.throttled_late for result in results),
-        )
-        rows.append((str(instances), str(load), *(f"{share:.1%}" for share in shares)))
-    return table(head, rows)
+        completed = mean(result.completed for result in results)
+        throttled = mean(result.throttled for result in results)
+        rows.append((str(instances), str(load), f"{completed:.1%}", f"{throttled:.1%}"))
+    return table(("instances", "load", "checks completed", "calls with 429"), rows)
 
 
 def told_table(told: Mapping[int, LoadResult]) -> str:
@@ -126,8 +119,7 @@ async def _simulate(
     await asyncio.gather(*running, return_exceptions=True)
     return LoadResult(
         completed=fleet.completed / ((seconds - _FIRST_MINUTE) * _CHECKS_PER_SECOND),
-        throttled=face.throttled(_FIRST_MINUTE),
-        throttled_late=face.throttled(_LATE),
+        throttled=face.throttled(),
         created=tuple(fleet.created),
     )
 
@@ -151,9 +143,9 @@ class _FaceOfTen(httpx.AsyncBaseTransport):
         self._answers.append((now, has_room))
         return has_room
 
-    def throttled(self, since: float) -> float:
-        """The share of calls that had no room, from a time on."""
-        answers = [has_room for at, has_room in self._answers if at >= since]
+    def throttled(self) -> float:
+        """The share of calls that had no room, after the first minute."""
+        answers = [has_room for at, has_room in self._answers if at >= _FIRST_MINUTE]
         return answers.count(False) / max(1, len(answers))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

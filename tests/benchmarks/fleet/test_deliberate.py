@@ -32,7 +32,6 @@ def cases() -> dict[str, Worst]:
         ("fixed window", 10, 5),
         ("sliding counter", 9, 0),
         ("token bucket", 9, 5),
-        ("token bucket, half as deep", 4, 2),
     ],
 )
 def test_a_deliberate_caller_gets_at_most_what_is_known_of_the_algorithm(
