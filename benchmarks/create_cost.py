@@ -5,7 +5,6 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from statistics import median
 from unittest.mock import patch
 
@@ -21,16 +20,8 @@ CALLS = 100
 Handle = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Of one call: CPU time of this process and time until the answer, both in microseconds."""
-
-    cpu: float
-    latency: float
-
-
-async def measure(simulator_url: str) -> tuple[Cost, Cost, Cost]:
-    """The medians over all rounds of our handler and of the bare one, and the median of the rounds' ratios."""
+async def print_table(simulator_url: str) -> None:
+    """Print the medians over all rounds of our handler and of the bare one, and the median of the rounds' ratios."""
 
     async def bare(request: func.HttpRequest) -> func.HttpResponse:
         return await forward(http, simulator_url, request)
@@ -42,8 +33,15 @@ async def measure(simulator_url: str) -> tuple[Cost, Cost, Cost]:
         for _ in range(ROUNDS):
             ours.append(await _round(broker))
             peers.append(await _round(bare))
-    ratios = [Cost(a.cpu / b.cpu, a.latency / b.latency) for a, b in zip(ours, peers, strict=True)]
-    return _median(ours), _median(peers), _median(ratios)
+    ratios = [
+        [mine / bare for mine, bare in zip(*both, strict=True)] for both in zip(ours, peers, strict=True)
+    ]
+    print("| one create, in-memory stores | broker | bare pass-through | ratio | target |")
+    print("| --- | --- | --- | --- | --- |")
+    for number, name in enumerate(("CPU of the process, us", "latency, us")):
+        mine, other, ratio = (median(cost[number] for cost in costs) for costs in (ours, peers, ratios))
+        print(f"| {name} | {mine:.0f} | {other:.0f} | {ratio:.2f} | 1.50 |")
+    print(flush=True)
 
 
 @asynccontextmanager
@@ -62,7 +60,8 @@ async def create(handle: Handle, **headers: str) -> None:
     await _send(handle, _request(**headers))
 
 
-async def _round(handle: Handle) -> Cost:
+async def _round(handle: Handle) -> tuple[float, float]:
+    """Of one call: CPU time of this process and time until the answer, both in microseconds."""
     requests = [_request() for _ in range(CALLS)]
     latencies = []
     cpu = time.process_time()
@@ -70,7 +69,7 @@ async def _round(handle: Handle) -> Cost:
         started = time.perf_counter()
         await _send(handle, request)
         latencies.append(time.perf_counter() - started)
-    return Cost((time.process_time() - cpu) / CALLS * 1e6, median(latencies) * 1e6)
+    return (time.process_time() - cpu) / CALLS * 1e6, median(latencies) * 1e6
 
 
 async def _send(handle: Handle, request: func.HttpRequest) -> None:
@@ -82,7 +81,3 @@ def _request(**headers: str) -> func.HttpRequest:
     body = json.dumps({"livenessOperationMode": "Passive", "deviceCorrelationId": str(uuid.uuid4())}).encode()
     headers |= {"content-type": "application/json", "content-length": str(len(body))}
     return func.HttpRequest("POST", "http://localhost/api/sessions", headers=headers, body=body)
-
-
-def _median(costs: list[Cost]) -> Cost:
-    return Cost(median(cost.cpu for cost in costs), median(cost.latency for cost in costs))
