@@ -138,8 +138,8 @@ def test_refund_restores_what_was_left(
 
 @pytest.mark.parametrize(
     ("log", "stamp", "left"),
-    [((1, 3, 3, 5), 4, (1, 3, 3, 5)), ((), 4, ()), ((1, 3, 3, 5), 3, (1, 3, 5))],
-    ids=["unknown", "empty", "one-of-two"],
+    [((1, 3, 3, 5), 4, (1, 3, 3, 5)), ((), 4, ()), ((1, 3, 3, 5), 3, (1, 3, 5)), ((1, 3), 1, (3,))],
+    ids=["unknown", "empty", "one-of-two", "first"],
 )
 def test_refund_takes_one_admission_with_its_stamp(log: Log, stamp: int, left: Log) -> None:
     """Two admissions of one millisecond are two."""
