@@ -10,7 +10,7 @@ from zlib import crc32
 from benchmarks.fleet.algorithms import Algorithm
 from benchmarks.fleet.people import Visitor
 from shared.errors import ClientThrottled
-from shared.keys.secret import Secret, StaticSecret
+from shared.keys.secret import Secret
 from shared.pseudonyms import Pseudonyms
 from shared.settings import Settings
 from shared.throttle.limiter import Limiter, spread
@@ -54,7 +54,7 @@ class BrokerThrottle:
     """The broker's limits and limiters as they are deployed, one limiter per instance, over one store."""
 
     def __init__(self, settings: Settings, instances: int, chance: Random) -> None:
-        self._pseudonyms = Pseudonyms(_pepper)
+        self._pseudonyms = Pseudonyms(_Pepper())
         self._subjects = Subjects(settings, self._pseudonyms)
         self._store = FakeStore()
         self._store.around = _Travel()
@@ -152,5 +152,11 @@ class _Travel:
             await asyncio.sleep(half)
 
 
-async def _pepper() -> bytes:
-    return b"the same on all instances"
+class _Pepper:
+    """The pepper of all instances. It decides how long each call travels, and so the figures of docs/throttling.md."""
+
+    async def get(self) -> Secret:
+        return Secret("the same on all instances")
+
+    async def refresh(self, refused: Secret) -> Secret:
+        return await self.get()

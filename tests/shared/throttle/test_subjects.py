@@ -23,13 +23,12 @@ from tests.support.time import FakeClock
 from tests.support.watched_store import WatchedStore
 
 
-async def pepper() -> bytes:
-    return b"pepper"
-
-
 async def test_create_counts_against_device_caller_and_address() -> None:
     """The limits that are known of each; the failures of a device are only looked at. Keys hold pseudonyms."""
-    settings, pseudonyms = Settings.from_mapping(environment("http://127.0.0.1:9")), Pseudonyms(pepper)
+    settings, pseudonyms = (
+        Settings.from_mapping(environment("http://127.0.0.1:9")),
+        Pseudonyms(StaticSecret(Secret("pepper"), name="ID_PEPPER")),
+    )
     subjects = Subjects(settings, pseudonyms)
     created, failures = (
         Limit("device", settings.throttle_device, "created", charged=True),
