@@ -84,13 +84,8 @@ package: $(VENV)/.ready  ## Build dist/broker.zip.
 bench: $(VENV)/.ready  ## Measure the broker against bare peers.
 	$(BIN)/python -m benchmarks
 
-# What draws the plot is too large for everybody who runs the tests.
-$(VENV)/.plots: $(VENV)/.ready requirements-plots.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-plots.txt
-	@touch $@
-
-fleet: $(VENV)/.plots  ## Simulate a fleet under attack: tables for docs/throttling.md, and its plot.
-	@$(BIN)/python -m benchmarks.fleet --plot docs/throttling.png
+fleet: $(VENV)/.ready  ## Simulate a fleet under attack and under load: the tables of docs/throttling.md.
+	@$(BIN)/python -m benchmarks.fleet
 	@$(BIN)/python -m benchmarks.fleet.face_load
 
 clean:  ## Remove what the other targets made.

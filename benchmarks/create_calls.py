@@ -6,7 +6,6 @@ each time that one of our functions starts or goes on after an `await`. `--files
 """
 
 import asyncio
-import json
 import sys
 import uuid
 from collections import Counter
@@ -15,14 +14,9 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
-from unittest.mock import patch
 
-import azure.functions as func
-
-from benchmarks.create_cost import Handle, trigger_of
+from benchmarks.create_cost import broker_trigger, create
 from benchmarks.peers import environment, peer
-from shared.app import build, install
-from shared.settings import Settings
 
 _ROOT = Path(__file__).parents[1]
 _OURS = tuple(str(_ROOT / folder) for folder in ("shared", "create_session"))
@@ -30,33 +24,15 @@ _OURS = tuple(str(_ROOT / folder) for folder in ("shared", "create_session"))
 
 async def measure(simulator_url: str) -> dict[str, list[str]]:
     """Return the file of each call of one create, in order: without and with an idempotency key."""
-    settings = environment(simulator_url) | {"CLIENT_ADDRESS": "appservice"}
-    app = build(Settings.from_mapping(settings))
-    install(app)
-    with patch.dict("os.environ", settings):
-        from create_session.trigger import trigger
-    handle = trigger_of(trigger)
     walked = {}
-    for name, keyed in (("without key", False), ("with key", True)):
-        await _create(handle, keyed=keyed)  # The first request of an app opens connections.
-        with _files_called() as files:
-            await _create(handle, keyed=keyed)
-        walked[name] = files
-    await app.aclose()
+    async with broker_trigger(environment(simulator_url) | {"CLIENT_ADDRESS": "appservice"}) as trigger:
+        for name, key in (("without key", {}), ("with key", {"idempotency-key": uuid.uuid4().hex})):
+            address = {"client-ip": "203.0.113.9:50000"}
+            await create(trigger, **address)  # The first request of an app opens connections.
+            with _files_called() as files:
+                await create(trigger, **address, **key)
+            walked[name] = files
     return walked
-
-
-async def _create(handle: Handle, *, keyed: bool) -> None:
-    body = json.dumps({"livenessOperationMode": "Passive", "deviceCorrelationId": str(uuid.uuid4())}).encode()
-    headers = {
-        "content-type": "application/json",
-        "content-length": str(len(body)),
-        "client-ip": "203.0.113.9:50000",
-        **({"idempotency-key": uuid.uuid4().hex} if keyed else {}),
-    }
-    request = func.HttpRequest("POST", "http://localhost/api/sessions", headers=headers, body=body)
-    response = await handle(request)
-    assert response.status_code == 200, response.get_body()
 
 
 @contextmanager

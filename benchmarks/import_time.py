@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -12,8 +11,8 @@ from benchmarks.peers import environment
 ROUNDS = 15
 
 _ROOT = Path(__file__).parents[1]
-_TIMED = "import time; s = time.process_time(); import {}; print(time.process_time() - s)"
-_BUILT = """
+_IMPORT = "import time; s = time.process_time(); import {}; print(time.process_time() - s)"
+_BUILD = """
 import asyncio, time, function_app
 from shared.app import build
 from shared.settings import Settings
@@ -36,32 +35,26 @@ _IN_AZURE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ImportTime:
-    """Medians of CPU milliseconds, and the median of the ratios round by round.
+def print_table() -> None:
+    """Print the CPU time of both imports, and of the app with its SDKs, as in Azure; nothing is called.
 
-    `built` is what the first request takes besides: the app with its SDKs, as in Azure; nothing is called.
+    The first round warms the file cache and is not counted.
     """
-
-    ours: float
-    bare: float
-    ratio: float
-    built: float
-
-
-def measure() -> ImportTime:
-    """Import in turn; the first round warms the file cache and is not counted."""
-    ours, bare = [], []
-    for _ in range(ROUNDS + 1):
-        ours.append(_import("function_app"))
-        bare.append(_import("azure.functions, httpx, pydantic"))
-    ratios = [a / b for a, b in zip(ours[1:], bare[1:], strict=True)]
-    built = [_milliseconds(_BUILT, _IN_AZURE) for _ in range(ROUNDS // 3)]
-    return ImportTime(median(ours[1:]), median(bare[1:]), median(ratios), median(built))
-
-
-def _import(modules: str) -> float:
-    return _milliseconds(_TIMED.format(modules), environment("http://127.0.0.1:7072"))
+    settings, modules = environment("http://127.0.0.1:7072"), "azure.functions, httpx, pydantic"
+    rounds = [
+        (
+            _milliseconds(_IMPORT.format("function_app"), settings),
+            _milliseconds(_IMPORT.format(modules), settings),
+        )
+        for _ in range(ROUNDS + 1)
+    ][1:]
+    ours, bare = (median(times) for times in zip(*rounds, strict=True))
+    ratio = median(mine / other for mine, other in rounds)
+    built = median(_milliseconds(_BUILD, _IN_AZURE) for _ in range(ROUNDS // 3))
+    print(f"| start, CPU ms | broker | {modules} | ratio | target |")
+    print("| --- | --- | --- | --- | --- |")
+    print(f"| import of function_app | {ours:.0f} | {bare:.0f} | {ratio:.2f} | 1.30 |")
+    print(f"| first request besides, with the SDKs of Azure | {built:.0f} | | | |\n", flush=True)
 
 
 def _milliseconds(program: str, app_settings: dict[str, str]) -> float:

@@ -3,8 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from statistics import median, quantiles
 
 import aiohttp
@@ -16,29 +15,23 @@ ROUNDS = 5
 CALLS = 320
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """Answers a second, and the time until an answer in milliseconds."""
-
-    per_second: float
-    p50: float
-    p99: float
+Rate = tuple[float, float, float]
+"""Answers a second, and the median and the 99th percentile of the milliseconds until an answer."""
 
 
-async def measure(simulator_url: str) -> dict[int, tuple[Rate, Rate]]:
-    """For each number in flight: the broker's rate and the bare one's, medians over the rounds."""
+async def print_table(simulator_url: str) -> None:
+    """Print the broker's rate and the bare one's for each number in flight: medians over the rounds."""
+    print("| creates through the local host | broker /s (p50, p99 ms) | bare /s (p50, p99 ms) | ratio /s |")
+    print("| --- | --- | --- | --- |")
     with peer("broker", simulator_url) as broker, peer("pass-through", simulator_url) as bare:
-        return {number: (await _both(broker, bare, number)) for number in IN_FLIGHT}
-
-
-async def _both(broker: str, bare: str, in_flight: int) -> tuple[Rate, Rate]:
-    ours, peers = [], []
-    for counted in range(ROUNDS + 1):
-        mine, theirs = await _load(broker, in_flight), await _load(bare, in_flight)
-        if counted:
-            ours.append(mine)
-            peers.append(theirs)
-    return _median(ours), _median(peers)
+        for in_flight in IN_FLIGHT:
+            rounds = [
+                (await _load(broker, in_flight), await _load(bare, in_flight)) for _ in range(ROUNDS + 1)
+            ]
+            # The first round warms both up.
+            ours, peers = (_median(rates) for rates in zip(*rounds[1:], strict=True))
+            cells = " | ".join(f"{rate:.0f} ({p50:.1f}, {p99:.1f})" for rate, p50, p99 in (ours, peers))
+            print(f"| {in_flight} in flight | {cells} | {ours[0] / peers[0]:.2f} |", flush=True)
 
 
 async def _load(url: str, in_flight: int) -> Rate:
@@ -52,7 +45,7 @@ async def _load(url: str, in_flight: int) -> Rate:
         )
         took = time.perf_counter() - started
     cuts = quantiles(latencies, n=100)
-    return Rate(CALLS / took, cuts[49] * 1000, cuts[98] * 1000)
+    return CALLS / took, cuts[49] * 1000, cuts[98] * 1000
 
 
 async def _caller(
@@ -67,9 +60,6 @@ async def _caller(
         latencies.append(time.perf_counter() - started)
 
 
-def _median(rates: list[Rate]) -> Rate:
-    return Rate(
-        median(rate.per_second for rate in rates),
-        median(rate.p50 for rate in rates),
-        median(rate.p99 for rate in rates),
-    )
+def _median(rates: Sequence[Rate]) -> Rate:
+    per_second, p50, p99 = (median(figures) for figures in zip(*rates, strict=True))
+    return per_second, p50, p99

@@ -1,11 +1,9 @@
-"""`python -m benchmarks.fleet`: runs the fleet in virtual time and prints its tables."""
+"""`python -m benchmarks.fleet`: runs the fleet under attack in virtual time and prints its tables."""
 
 import argparse
 import logging
-from pathlib import Path
 
 from benchmarks.fleet.deliberate import ALGORITHMS, worst_case
-from benchmarks.fleet.plot import draw
 from benchmarks.fleet.report import deliberate_table, fleet_tables, setup_line
 from benchmarks.fleet.scenarios import SCENARIOS, THROTTLES, Setup, simulate
 from shared.errors import SettingsError
@@ -13,13 +11,11 @@ from shared.errors import SettingsError
 
 def main() -> None:
     """Run everything once; the same arguments print the same."""
-    setup, plot = _arguments()
-    # Which refund failed is no news here: the tables tell what came of it.
+    setup = _arguments()
+    # The tables tell the outcome of a failed refund.
     logging.disable(logging.WARNING)
     cases = {name: worst_case(algorithm) for name, algorithm in ALGORITHMS.items()}
     print(f"A deliberate caller, at worst:\n\n{deliberate_table(cases)}\n", flush=True)
-    if plot:
-        draw(cases, plot)
     results = {
         scenario.title: {name: simulate(scenario, make, setup) for name, make in THROTTLES.items()}
         for scenario in SCENARIOS
@@ -27,7 +23,7 @@ def main() -> None:
     print(f"{setup_line(setup)}\n\n{fleet_tables(results)}")
 
 
-def _arguments() -> tuple[Setup, Path | None]:
+def _arguments() -> Setup:
     default = Setup()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=main.__doc__)
     parser.add_argument("--seed", type=int, default=default.seed)
@@ -35,18 +31,18 @@ def _arguments() -> tuple[Setup, Path | None]:
     parser.add_argument("--instances", type=int, default=default.instances)
     parser.add_argument("--devices", type=int, default=default.devices, help="honest ones")
     parser.add_argument("--ceiling", type=float, default=default.ceiling, help="calls a second at Face")
-    parser.add_argument("--plot", type=Path, help="draw the deliberate caller into this PNG")
     parser.add_argument(
         "--set", action="append", default=[], type=_limit, metavar="THROTTLE_...=LIMITS", help="repeatable"
     )
     given = parser.parse_args()
-    limits = tuple(given.set)
-    setup = Setup(given.seed, given.minutes, given.instances, given.devices, given.ceiling, limits)
+    setup = Setup(
+        given.seed, given.minutes, given.instances, given.devices, given.ceiling, limits=tuple(given.set)
+    )
     try:
         setup.make_settings()
     except SettingsError as error:
         parser.error(str(error))
-    return setup, given.plot
+    return setup
 
 
 def _limit(text: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ class Algorithm(Protocol):
     """One key's state; times are unix milliseconds."""
 
     def wait(self, now: int) -> int:
-        """Answer in how many milliseconds one more is admitted (0: now), if nobody else comes before."""
+        """Return in how many milliseconds one more is admitted (0: now), if no other comes before."""
         ...
 
     def take(self, now: int) -> None:
@@ -42,37 +42,8 @@ class ExactLog:
         self._log = self._log[:-1]
 
 
-class FixedWindow:
-    """A counter for each ten minutes of the clock, from :00, :10, :20 on."""
-
-    def __init__(self, window: Window) -> None:
-        self._window = window
-        self._number = 0
-        self._count = 0
-
-    def wait(self, now: int) -> int:
-        """Until the window ends, if it is full."""
-        self._turn(now)
-        period = self._window.period_ms
-        return 0 if self._count < self._window.limit else period - now % period
-
-    def take(self, now: int) -> None:
-        """Count it."""
-        self._turn(now)
-        self._count += 1
-
-    def give_back(self, now: int) -> None:
-        """Count it no more."""
-        self._turn(now)
-        self._count = max(0, self._count - 1)
-
-    def _turn(self, now: int) -> None:
-        if (number := now // self._window.period_ms) != self._number:
-            self._number, self._count = number, 0
-
-
 class SlidingCounter:
-    """The count of this window of the clock, and as much of the last one's as the past ten minutes reach into it."""
+    """The count of this window of the clock, and as much of the last one's as the past period reaches into it."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -82,10 +53,10 @@ class SlidingCounter:
     def wait(self, now: int) -> int:
         """Until enough of the last window, or else of this one, has gone by."""
         self._turn(now)
-        limit, period = self._window.limit, self._window.period_ms
+        limit, elapsed = self._window.limit, now % self._window.period_ms
         if self._count < limit:
-            return self._gone_by(self._last, limit - 1 - self._count, now % period)
-        return period - now % period + self._gone_by(self._count, limit - 1, 0)
+            return self._gone_by(self._last, limit - 1 - self._count, elapsed)
+        return self._window.period_ms - elapsed + self._gone_by(self._count, limit - 1, 0)
 
     def take(self, now: int) -> None:
         """Count it."""
@@ -98,7 +69,7 @@ class SlidingCounter:
         self._count = max(0, self._count - 1)
 
     def _gone_by(self, count: int, room: int, elapsed: int) -> int:
-        """In how many milliseconds no more than `room` of a window's `count` are left."""
+        """Return in how many milliseconds no more than `room` of a window's `count` are left."""
         share = 1 - room / count if count > room else 0.0
         return max(0, ceil(share * self._window.period_ms) - elapsed)
 
@@ -108,14 +79,22 @@ class SlidingCounter:
             self._number, self._count = number, 0
 
 
+class FixedWindow(SlidingCounter):
+    """A counter for each period of the clock, from :00, :10, :20 on, that forgets the last one."""
+
+    def wait(self, now: int) -> int:
+        """Until the window ends, if it is full."""
+        self._turn(now)
+        period = self._window.period_ms
+        return 0 if self._count < self._window.limit else period - now % period
+
+
 class TokenBucket:
     """A bucket as deep as the limit, refilled at the limit's rate; kept as the time at which it is full again."""
 
-    def __init__(self, window: Window, depth: int | None = None) -> None:
-        self._depth = depth or window.limit
-        # What a shallower bucket holds is taken off its refill: together never more than the limit.
-        refill = window.limit if depth is None else window.limit - depth
-        self._ms_per_token = ceil(window.period_ms / refill)
+    def __init__(self, window: Window) -> None:
+        self._depth = window.limit
+        self._ms_per_token = ceil(window.period_ms / window.limit)
         self._full_at = 0
 
     def wait(self, now: int) -> int:
@@ -129,10 +108,3 @@ class TokenBucket:
     def give_back(self, now: int) -> None:
         """Put one in."""
         self._full_at = max(now, self._full_at - self._ms_per_token)
-
-
-class HalfBucket(TokenBucket):
-    """A bucket half as deep (of a limit of at least 2), refilled so slowly that the limit holds in any ten minutes."""
-
-    def __init__(self, window: Window) -> None:
-        super().__init__(window, ceil(window.limit / 2))

@@ -2,238 +2,253 @@
 
 Face takes 10 calls a second of one resource, and counts the phones' own calls too. A check makes six: the broker's
 create, read and delete, and three of the phone. Phones behave as the error guide says.
-`python -m benchmarks.fleet.face_load` prints the table.
+`python -m benchmarks.fleet.face_load` prints the tables.
 """
 
 import asyncio
 import json
 import logging
-import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from random import Random
+from statistics import mean
 from typing import Final
 
 import httpx
 
-from shared.errors import Failed, UpstreamError
+from benchmarks.fleet.people import Kind, Visitor
+from benchmarks.fleet.report import table
+from benchmarks.fleet.throttles import BrokerThrottle
+from collect_result.delays import after_failure
+from shared.errors import Failed
 from shared.face.budget import Budget
 from shared.face.client import FaceClient, load_version
 from shared.face.model import LivenessMode, SessionSpec
 from shared.keys.credentials import key_credential
 from shared.keys.secret import Secret, StaticSecret
-from shared.pseudonyms import Pseudonyms
 from shared.settings import Settings
-from shared.storage.memory import MemoryStore
-from shared.throttle.limiter import Limiter
-from shared.throttle.subjects import Subjects
-from tests.support.time import run_in_virtual_time, virtual_clock
+from shared.web.responses import whole_seconds
+from tests.support.time import run_in_virtual_time
 
-FACE_RATE: Final = 10.0
-CALLS_OF_A_CHECK: Final = 6
-SETTLING_SECONDS: Final = 60.0
-"""The first minute, in which the instances find their rates, is not counted."""
+SEEDS: Final = (11, 12, 13)
+TOLD_AT: Final = 300.0
+"""Seconds after which Face refuses one create, where it is to refuse one for 26 seconds."""
 
-SEED: Final = 11
-
-_URL = "http://face.test"
-_REQUEST_ID = "00000000-0000-4000-8000-000000000000"
-_ROUND_TRIP = 0.05
-_SETTINGS = Settings.from_mapping({"FACE_ENDPOINT": "http://127.0.0.1:9", "FACE_KEY": "a-key"})
+_INSTANCES = (1, 4, 40)
+_LOADS = (1.0, 1.5, 3.0)
+_FACE_RATE = 10.0
+_PHONE_CALLS = 3
+_CHECKS_PER_SECOND = _FACE_RATE / (3 + _PHONE_CALLS)
+_FIRST_MINUTE = 60.0
 _PATIENCE_OF_A_PHONE = 120.0
+_REQUEST_ID = "00000000-0000-4000-8000-000000000000"
 
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """What came of a run after its first minute.
+    """The outcome of a run.
 
-    `completed` is a share of the checks that Face can carry, `throttled` the share of all calls that Face answered with
-    429, `created` the sessions made in each minute of the run.
+    `completed` is a share of the checks that Face can carry, and `throttled` the share of all calls that Face answered
+    with 429: both after the first minute. `created` holds the seconds at which sessions were made.
     """
 
     completed: float
     throttled: float
-    created: tuple[int, ...]
+    created: tuple[float, ...]
 
 
-@dataclass
-class FaceOfTen(httpx.AsyncBaseTransport):
-    """Azure Face as a transport: a bucket of ten calls a second. At `told_at` it refuses one call for 26 seconds."""
-
-    told_at: float | None = None
-    answered: Counter[int] = field(default_factory=Counter)
-    tokens: float = FACE_RATE
-    filled_at: float = 0.0
-    made: int = 0
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer a call of the broker."""
-        await asyncio.sleep(_ROUND_TRIP)
-        if self.told_at is not None and _now() >= self.told_at and request.method == "POST":
-            self.told_at = None
-            return _reply(429, {"error": {"code": "429", "message": "Try again in 26 seconds."}}, "26")
-        if not self.take():
-            return _reply(429, {"error": {"code": "429", "message": "Try again in 1 seconds."}}, "1")
-        if request.method == "POST":
-            self.made += 1
-            session_id = f"{self.made:08x}-fa4e-4000-8000-000000000000"
-            return _reply(200, {"sessionId": session_id, "authToken": "a-token"})
-        session_id = request.url.path.rpartition("/")[2]
-        return _reply(200, {"id": session_id, "status": "Started"})
-
-    def take(self) -> bool:
-        """Whether a call of the broker or of a phone has room."""
-        now = _now()
-        self.tokens = min(FACE_RATE, self.tokens + (now - self.filled_at) * FACE_RATE)
-        self.filled_at = now
-        has_room = self.tokens >= 1
-        self.tokens -= has_room
-        if now > SETTLING_SECONDS:
-            self.answered[200 if has_room else 429] += 1
-        return has_room
+def main() -> None:
+    """Print what a fleet gets out of Face's rate, also around one refusal for 26 seconds."""
+    # The tables count the calls that Face refused.
+    logging.disable(logging.WARNING)
+    fleets = product(_INSTANCES, _LOADS)
+    loads = {fleet: [simulate_load(*fleet, seed=seed) for seed in SEEDS] for fleet in fleets}
+    print(f"Means of the seeds {SEEDS}:\n\n{load_table(loads)}\n")
+    told = {number: simulate_load(number, 1.0, seed=SEEDS[0], told_at=TOLD_AT) for number in _INSTANCES}
+    print(f"Sessions made in a minute, seed {SEEDS[0]}:\n\n{told_table(told)}")
 
 
-class Fleet:
-    """Instances of the broker over one store, as far as a check needs them: limiter, budget and client of Face."""
+def load_table(loads: Mapping[tuple[int, float], Sequence[LoadResult]]) -> str:
+    """Render the means for each number of instances and load."""
+    rows = []
+    for (instances, load), results in loads.items():
+        completed = mean(result.completed for result in results)
+        throttled = mean(result.throttled for result in results)
+        rows.append((str(instances), str(load), f"{completed:.1%}", f"{throttled:.1%}"))
+    return table(("instances", "load", "checks completed", "calls with 429"), rows)
 
-    def __init__(self, face: FaceOfTen, instances: int, random: Random) -> None:
-        store, key = MemoryStore(), key_credential(StaticSecret(Secret("a-key"), name="FACE_KEY"))
-        self._random = random
-        self._pseudonyms = Pseudonyms(StaticSecret(Secret("a-pepper"), name="ID_PEPPER"))
-        self._subjects = Subjects(_SETTINGS, self._pseudonyms)
-        self._limiters = [Limiter(store, virtual_clock, random=random.random) for _ in range(instances)]
-        self._clients = [
-            FaceClient(
-                face,
-                _URL,
-                load_version("v1.1-preview.1"),
-                key,
-                Budget(_SETTINGS.face_max_tps, monotonic=_now),
-                random=random.random,
-            )
-            for _ in range(instances)
-        ]
 
-    async def create(self, device: str) -> str:
-        """Create a session on one of the instances; raises what the broker raises."""
-        number = self._random.randrange(len(self._clients))
-        pseudonym = await self._pseudonyms.of("device", device)
-        subjects = await self._subjects.of_create(pseudonym, None, None)
-        self._clients[number].require_room()
-        admission = await self._limiters[number].admit(subjects)
-        try:
-            spec = SessionSpec(LivenessMode.PASSIVE, device, 600)
-            return (await self._clients[number].create(spec, _REQUEST_ID)).session_id
-        except UpstreamError as error:
-            if not error.request_sent:
-                await self._limiters[number].refund(admission)
-            raise
-
-    def client(self) -> FaceClient:
-        """The client of one of the instances."""
-        return self._random.choice(self._clients)
+def told_table(told: Mapping[int, LoadResult]) -> str:
+    """Render the sessions made in the minutes before and after a refusal at `TOLD_AT`, by number of instances."""
+    head = ("instances", "the minute before", "the first minute after", "the second")
+    rows = []
+    for instances, result in told.items():
+        minutes = Counter((at - TOLD_AT) // 60 for at in result.created)
+        rows.append([str(number) for number in (instances, minutes[-1], minutes[0], minutes[1])])
+    return table(head, rows)
 
 
 def simulate_load(
-    instances: int, load: float, *, seconds: float = 660.0, seed: int = 1, told_at: float | None = None
+    instances: int, load: float, *, seed: int, seconds: float = 660.0, told_at: float | None = None
 ) -> LoadResult:
-    """Send phones to a fleet, `load` times as many as Face can carry; the same arguments give the same result."""
-    return run_in_virtual_time(_simulate(instances, load, seconds, Random(seed), told_at))  # noqa: S311 - a pattern.
+    """Send phones to a fleet, `load` times as many as Face can carry; the same arguments give the same result.
+
+    At `told_at` seconds Face refuses one create for 26 seconds.
+    """
+    return run_in_virtual_time(_simulate(instances, load, Random(f"{seed} load"), seconds, told_at))  # noqa: S311
 
 
 async def _simulate(
-    instances: int, load: float, seconds: float, random: Random, told_at: float | None
+    instances: int, load: float, chance: Random, seconds: float, told_at: float | None
 ) -> LoadResult:
-    face = FaceOfTen(told_at)
-    fleet = Fleet(face, instances, random)
-    completed: list[float] = []
-    created: Counter[int] = Counter()
+    face = _FaceOfTen(told_at)
+    fleet = _Fleet(face, instances, chance)
     phones: set[asyncio.Task[None]] = set()
     number = 0
     while _now() < seconds:
-        await asyncio.sleep(random.expovariate(load * FACE_RATE / CALLS_OF_A_CHECK))
-        number += 1
-        phone = asyncio.create_task(_check(face, fleet, f"phone-{number}", random, completed, created))
+        await asyncio.sleep(chance.expovariate(load * _CHECKS_PER_SECOND))
+        phone = asyncio.create_task(fleet.check(Visitor(Kind.HONEST, f"phone-{number}", f"home-{number}")))
         phones.add(phone)
         phone.add_done_callback(phones.discard)
+        number += 1
     running = list(phones)
     for phone in running:
         phone.cancel()
     await asyncio.gather(*running, return_exceptions=True)
-    carried = (seconds - SETTLING_SECONDS) * FACE_RATE / CALLS_OF_A_CHECK
     return LoadResult(
-        completed=sum(at > SETTLING_SECONDS for at in completed) / carried,
-        throttled=face.answered[429] / face.answered.total(),
-        created=tuple(created[minute] for minute in range(int(seconds // 60))),
+        completed=fleet.completed / ((seconds - _FIRST_MINUTE) * _CHECKS_PER_SECOND),
+        throttled=face.throttled(),
+        created=tuple(fleet.created),
     )
 
 
-async def _check(
-    face: FaceOfTen,
-    fleet: Fleet,
-    device: str,
-    random: Random,
-    completed: list[float],
-    created: Counter[int],
-) -> None:
-    """One phone: a session, its own calls to Face, the result; then the broker deletes the session."""
-    born = _now()
-    while True:
-        try:
-            session_id = await fleet.create(device)
-            break
-        except Failed as refused:
-            wait = max(1, math.ceil(refused.retry_after or 1.0)) + random.uniform(0, 0.2)
-            if _now() + wait - born > _PATIENCE_OF_A_PHONE:
-                return
-            await asyncio.sleep(wait)
-    created[int(_now() // 60)] += 1
-    for _ in range(3):
-        await asyncio.sleep(random.uniform(1, 6))
-        while not face.take():  # noqa: ASYNC110 - a phone asks again.
-            await asyncio.sleep(random.uniform(0.5, 2))
-    await asyncio.sleep(0.5)
-    while True:
-        try:
-            await fleet.client().result(session_id, _REQUEST_ID)
-            break
-        except Failed:
-            await asyncio.sleep(1 + random.random())
-    completed.append(_now())
-    for attempt in range(20):
-        try:
-            await fleet.client().delete(session_id, _REQUEST_ID)
+class _FaceOfTen(httpx.AsyncBaseTransport):
+    """Azure Face as a transport: a bucket of ten calls a second, for the broker and the phones together."""
+
+    def __init__(self, told_at: float | None) -> None:
+        self._told_at = told_at
+        self._answers: list[tuple[float, bool]] = []
+        self._tokens, self._filled_at = _FACE_RATE, 0.0
+        self._made = 0
+
+    def take(self) -> bool:
+        """Whether a call of the broker or of a phone has room."""
+        now = _now()
+        self._tokens = min(_FACE_RATE, self._tokens + (now - self._filled_at) * _FACE_RATE)
+        self._filled_at = now
+        has_room = self._tokens >= 1
+        self._tokens -= has_room
+        self._answers.append((now, has_room))
+        return has_room
+
+    def throttled(self) -> float:
+        """The share of calls that had no room, after the first minute."""
+        answers = [has_room for at, has_room in self._answers if at >= _FIRST_MINUTE]
+        return answers.count(False) / max(1, len(answers))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer a call of the broker."""
+        await asyncio.sleep(0.05)
+        wait = 0 if self.take() else 1
+        if self._told_at is not None and _now() >= self._told_at and request.method == "POST":
+            self._told_at, wait = None, 26
+        await asyncio.sleep(0.1)
+        if wait:
+            return _reply(429, {"error": {"code": "429", "message": f"Try again in {wait} seconds."}})
+        if request.method == "DELETE":
+            return _reply(204, {})
+        if request.method == "POST":
+            self._made += 1
+            session_id = f"{self._made:08x}-fa4e-4000-8000-000000000000"
+            return _reply(200, {"sessionId": session_id, "authToken": "a-token"})
+        return _reply(200, {"id": request.url.path.rpartition("/")[2], "status": "Started"})
+
+
+class _Fleet:
+    """Instances of the broker over one store, as far as a check needs them: limiter, budget and client of Face."""
+
+    def __init__(self, face: _FaceOfTen, instances: int, chance: Random) -> None:
+        settings = Settings.from_mapping({"FACE_REGION": "westeurope", "FACE_KEY": "none-is-called"})
+        self._face = face
+        self._chance = chance
+        self._throttle = BrokerThrottle(settings, instances, chance)
+        self._clients = [
+            FaceClient(
+                face,
+                "https://face.example",
+                load_version(settings.face_api_version),
+                key_credential(StaticSecret(Secret("a-key"), name="FACE_KEY")),
+                Budget(settings.face_max_tps, monotonic=_now),
+                random=chance.random,
+            )
+            for _ in range(instances)
+        ]
+        self.created: list[float] = []
+        self.completed = 0
+
+    async def check(self, who: Visitor) -> None:
+        """Let one phone get a session, make its own calls, and read the result; then delete the session."""
+        session_id = await self._session(who)
+        if session_id is None:
             return
+        self.created.append(_now())
+        for _ in range(_PHONE_CALLS):
+            await asyncio.sleep(self._chance.uniform(1, 6))
+            while not self._face.take():  # noqa: ASYNC110 - a phone asks again.
+                await asyncio.sleep(self._chance.uniform(0.5, 2))
+        await asyncio.sleep(0.5)
+        while not await self._call(lambda client: client.result(session_id, _REQUEST_ID)):  # noqa: ASYNC110
+            await asyncio.sleep(self._chance.uniform(1, 2))
+        self.completed += _now() >= _FIRST_MINUTE
+        failures = 0
+        while not await self._call(lambda client: client.delete(session_id, _REQUEST_ID)):
+            await asyncio.sleep(after_failure(failures, 0.0, None))
+            failures += 1
+
+    async def _session(self, who: Visitor) -> str | None:
+        """Ask for a session until there is one; None where the person gives up first."""
+        give_up_at = _now() + _PATIENCE_OF_A_PHONE
+        while True:
+            try:
+                return await self._create(who)
+            except Failed as refusal:
+                wait = whole_seconds(refusal.retry_after or 1.0) + self._chance.uniform(0, 0.2)
+            if _now() + wait > give_up_at:
+                return None
+            await asyncio.sleep(wait)
+
+    async def _create(self, who: Visitor) -> str:
+        """Do as `create_session` does, on one of the instances."""
+        instance = self._chance.randrange(len(self._clients))
+        client = self._clients[instance]
+        give_back = await self._throttle.ask(instance, who, client.require_room)
+        try:
+            return (
+                await client.create(SessionSpec(LivenessMode.PASSIVE, who.device, 600), _REQUEST_ID)
+            ).session_id
+        except Failed as failure:
+            if not failure.request_sent:
+                await give_back()
+            raise
+
+    async def _call(self, call: Callable[[FaceClient], Awaitable[object]]) -> bool:
+        """Whether a call by one of the instances succeeded."""
+        try:
+            await call(self._chance.choice(self._clients))
         except Failed:
-            await asyncio.sleep(min(60.0, 5.0 * 2**attempt) * random.uniform(0.8, 1.2))
+            return False
+        return True
 
 
-def _reply(status: int, body: Mapping[str, object], retry_after: str | None = None) -> httpx.Response:
-    headers = {"Content-Type": "application/json"} | ({"Retry-After": retry_after} if retry_after else {})
-    return httpx.Response(status, headers=headers, stream=httpx.ByteStream(json.dumps(body).encode()))
+def _reply(status: int, body: object) -> httpx.Response:
+    content = httpx.ByteStream(json.dumps(body).encode())
+    return httpx.Response(status, headers={"Content-Type": "application/json"}, stream=content)
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def main() -> None:
-    """Print the table of docs/throttling.md."""
-    logging.disable(logging.WARNING)
-    print(
-        "| instances | phones, beside what Face can carry | checks completed, of what Face can carry | calls with 429 |"
-    )
-    print("| --- | --- | --- | --- |")
-    for instances in (1, 4, 40):
-        for load in (1.0, 1.5, 3.0):
-            result = simulate_load(instances, load, seed=SEED)
-            print(
-                f"| {instances} | {load} | {result.completed:.0%} | {result.throttled:.1%} |",
-                flush=True,
-            )
-    told = simulate_load(4, 1.0, seed=SEED, told_at=300.0)
-    print(f"\nSessions in each minute, with one refusal for 26 seconds after the fifth: {told.created}")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def deliberate_table(cases: Mapping[str, Worst]) -> str:
         f"most admitted in any {_MINUTES} minutes",
         f"fewest admitted in the {_MINUTES} minutes before a refusal",
     )
-    return _table(head, [(name, str(case.outcome.most), str(case.fewest)) for name, case in cases.items()])
+    return table(head, [(name, str(case.most), str(case.fewest)) for name, case in cases.items()])
 
 
 def fleet_tables(results: Results) -> str:
@@ -45,13 +45,19 @@ def fleet_tables(results: Results) -> str:
     )
 
 
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Render a table in Markdown."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def _limits(setup: Setup) -> str:
     return ", ".join(f"`{name}={value}`" for name, value in setup.limits) or "limits as by default"
 
 
 def _measure(title: str, results: Results, cell: Callable[[Result], str]) -> str:
     throttles = next(iter(results.values()))
-    return _table((title, *throttles), _rows(results, cell))
+    return table((title, *throttles), _rows(results, cell))
 
 
 def _rows(results: Results, cell: Callable[[Result], str]) -> Iterator[Sequence[str]]:
@@ -79,8 +85,3 @@ def _others(result: Result) -> str:
 
 def _share(share: float) -> str:
     return f"{share:.1%}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

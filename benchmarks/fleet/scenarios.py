@@ -1,27 +1,27 @@
 """The runs that are compared: each attack, under each throttle, with the same honest people."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
 from benchmarks.fleet import people
-from benchmarks.fleet.algorithms import FixedWindow, SlidingCounter, TokenBucket
+from benchmarks.fleet.algorithms import Algorithm, FixedWindow, SlidingCounter, TokenBucket
 from benchmarks.fleet.fleet import Fleet, Tally
 from benchmarks.fleet.people import Attack, Kind
 from benchmarks.fleet.throttles import BrokerThrottle, PeerThrottle, Throttle
 from shared.settings import Settings
-from tests.support import time as virtual_time
+from shared.throttle.policy import Window
+from tests.support.time import run_in_virtual_time
 
 _SETTINGS: Final = {"FACE_REGION": "westeurope", "FACE_KEY": "none-is-called"}
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """How large the fleet is: `ceiling` is what the upstream takes, in calls per second.
+    """The size of the fleet. `ceiling` is the calls per second that the upstream takes.
 
-    `limits` are settings that are not left at their defaults, by name.
+    `limits` are the settings that differ from their defaults, by name.
     """
 
     seed: int = 1
@@ -37,7 +37,7 @@ class Setup:
 
     @property
     def seconds(self) -> float:
-        """How long a run lasts."""
+        """The length of a run."""
         return self.minutes * 60
 
 
@@ -45,8 +45,8 @@ class Setup:
 class Scenario:
     """An attack, or a crowd.
 
-    `nearby`: it comes from an address that honest devices share; `signed_in`: callers have accounts; `returning`: who
-    was refused comes back when told to.
+    `nearby`: it comes from an address that honest devices share. `signed_in`: callers have accounts. `returning`:
+    callers come back after a refusal.
     """
 
     title: str
@@ -58,10 +58,10 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a run.
+    """The outcome of a run.
 
     `neighbours` is the share served of honest devices behind the attacker's address, `busiest_second` the most that
-    were let through in one second; None where that says nothing of the throttle.
+    were let through in one second; None where that says nothing about the throttle.
     """
 
     honest: float
@@ -81,62 +81,42 @@ SCENARIOS: Final = (
     Scenario(f"New ids, {people.FEW} addresses", people.new_ids_from_few),
     Scenario(f"New ids, {people.MANY:,} addresses", people.new_ids_from_many),
     Scenario(
-        f"The same, signed in with {people.ACCOUNTS} accounts",
-        people.new_ids_signed_in,
-        signed_in=True,
+        f"The same, signed in with {people.ACCOUNTS} accounts", people.new_ids_signed_in, signed_in=True
     ),
     Scenario(
-        f"Crowd: {people.CROWD} phones, {people.CROWD_ADDRESSES} addresses",
-        people.crowd,
-        returning=True,
+        f"Crowd: {people.CROWD} phones, {people.CROWD_ADDRESSES} addresses", people.crowd, returning=True
     ),
 )
 
-MakeThrottle = Callable[[Settings, Setup, Random], Throttle]
+MakeThrottle = Callable[[Settings, int, Random], Throttle]
+"""Makes a throttle for a number of instances."""
 
 
-def _broker(settings: Settings, setup: Setup, chance: Random) -> Throttle:
-    return BrokerThrottle(
-        settings, setup.instances, clock=virtual_time.virtual_clock, sleep=asyncio.sleep, chance=chance
-    )
+def _peer(algorithm: Callable[[Window], Algorithm], *, charges_refused: bool = False) -> MakeThrottle:
+    def make(settings: Settings, instances: int, chance: Random) -> Throttle:
+        return PeerThrottle(settings, algorithm, chance, charges_refused=charges_refused)
 
-
-def _fixed_window(settings: Settings, setup: Setup, chance: Random) -> Throttle:
-    return PeerThrottle(settings, FixedWindow, clock=virtual_time.virtual_clock, chance=chance)
-
-
-def _fixed_window_charging(settings: Settings, setup: Setup, chance: Random) -> Throttle:
-    return PeerThrottle(
-        settings, FixedWindow, clock=virtual_time.virtual_clock, chance=chance, charges_refused=True
-    )
-
-
-def _sliding_counter(settings: Settings, setup: Setup, chance: Random) -> Throttle:
-    return PeerThrottle(settings, SlidingCounter, clock=virtual_time.virtual_clock, chance=chance)
-
-
-def _token_bucket(settings: Settings, setup: Setup, chance: Random) -> Throttle:
-    return PeerThrottle(settings, TokenBucket, clock=virtual_time.virtual_clock, chance=chance)
+    return make
 
 
 THROTTLES: Final[dict[str, MakeThrottle]] = {
-    "broker": _broker,
-    "fixed window": _fixed_window,
-    "fixed window, charging refusals": _fixed_window_charging,
-    "sliding counter": _sliding_counter,
-    "token bucket": _token_bucket,
+    "broker": BrokerThrottle,
+    "fixed window": _peer(FixedWindow),
+    "fixed window, charging refusals": _peer(FixedWindow, charges_refused=True),
+    "sliding counter": _peer(SlidingCounter),
+    "token bucket": _peer(TokenBucket),
 }
 
 
 def simulate(scenario: Scenario, make_throttle: MakeThrottle, setup: Setup) -> Result:
     """Run one scenario under one throttle, in virtual time; the same setup gives the same result."""
-    return virtual_time.run_in_virtual_time(_simulate(scenario, make_throttle, setup))
+    return run_in_virtual_time(_simulate(scenario, make_throttle, setup))
 
 
 async def _simulate(scenario: Scenario, make_throttle: MakeThrottle, setup: Setup) -> Result:
     # One source of chance for each part, so that all throttles meet the same people.
     chances = [Random(f"{setup.seed} {part}") for part in ("people", "attack", "fleet", "throttle")]  # noqa: S311
-    throttle = make_throttle(setup.make_settings(), setup, chances[3])
+    throttle = make_throttle(setup.make_settings(), setup.instances, chances[3])
     fleet = Fleet(throttle, instances=setup.instances, ceiling=setup.ceiling, chance=chances[2])
     visits = [
         *people.honest_visits(chances[0], setup.seconds, setup.devices, signed_in=scenario.signed_in),

@@ -1,26 +1,24 @@
-"""What decides in the simulated fleet: the broker's own limiter on each instance, or a peer that all share."""
+"""The throttles of the simulated fleet: the broker's own limiter on each instance, or a peer that all share."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Final, Protocol, TypeVar
+from typing import Protocol
 from zlib import crc32
 
 from benchmarks.fleet.algorithms import Algorithm
 from benchmarks.fleet.people import Visitor
-from benchmarks.observed_store import ObservedStore
-from shared.clock import Clock, Sleep
 from shared.errors import ClientThrottled
-from shared.keys.secret import Secret, StaticSecret
+from shared.keys.secret import Secret
 from shared.pseudonyms import Pseudonyms
 from shared.settings import Settings
-from shared.storage.memory import MemoryStore
-from shared.storage.port import Table
 from shared.throttle.limiter import Limiter, spread
 from shared.throttle.policy import Policy, Window
 from shared.throttle.subjects import Subjects
-
-T = TypeVar("T")
+from tests.support.intercepted import Call, Effect
+from tests.support.store import FakeStore
+from tests.support.time import virtual_clock
 
 GiveBack = Callable[[], Awaitable[None]]
 RequireRoom = Callable[[], None]
@@ -30,9 +28,9 @@ def room_enough() -> None:
     """Have room at the upstream."""
 
 
-_SHORTEST_CALL: Final = 0.005
-_LONGEST_CALL: Final = 0.020
-"""Seconds that one call of the store takes: what Table Storage takes within a region."""
+# Seconds that one call of the store takes: as of Table Storage within a region.
+_SHORTEST_CALL = 0.005
+_LONGEST_CALL = 0.020
 
 
 class Throttle(Protocol):
@@ -40,13 +38,14 @@ class Throttle(Protocol):
 
     @property
     def store_calls(self) -> int:
-        """How many calls of the store that took so far."""
+        """The number of calls of the store so far."""
         ...
 
     async def ask(self, instance: int, who: Visitor, require_room: RequireRoom = room_enough) -> GiveBack:
-        """Admit a request, or raise a `ComeBackLater`; what is answered takes the charge back.
+        """Admit a request, or raise a `ComeBackLater`. The function returned takes the charge back.
 
-        `require_room` raises `UpstreamThrottled` where the instance has none at the upstream: nothing is charged then.
+        `require_room` raises `UpstreamThrottled` where the instance has no room at the upstream: nothing is charged
+        then.
         """
         ...
 
@@ -54,22 +53,20 @@ class Throttle(Protocol):
 class BrokerThrottle:
     """The broker's limits and limiters as they are deployed, one limiter per instance, over one store."""
 
-    def __init__(
-        self, settings: Settings, instances: int, *, clock: Clock, sleep: Sleep, chance: Random
-    ) -> None:
-        self._pseudonyms = Pseudonyms(StaticSecret(Secret("a-pepper"), name="ID_PEPPER"))
+    def __init__(self, settings: Settings, instances: int, chance: Random) -> None:
+        self._pseudonyms = Pseudonyms(_Pepper())
         self._subjects = Subjects(settings, self._pseudonyms)
-        self._travel = _Travel(sleep)
-        store = ObservedStore(MemoryStore(), self._travel)
-        self._limiters = [Limiter(store, clock, random=chance.random, sleep=sleep) for _ in range(instances)]
+        self._store = FakeStore()
+        self._store.around = _Travel()
+        self._limiters = [Limiter(self._store, virtual_clock, random=chance.random) for _ in range(instances)]
 
     @property
     def store_calls(self) -> int:
-        """How many reads and writes there were."""
-        return self._travel.calls
+        """The number of reads and writes."""
+        return len(self._store.calls)
 
     async def ask(self, instance: int, who: Visitor, require_room: RequireRoom = room_enough) -> GiveBack:
-        """Do what a create does before it turns to the upstream."""
+        """Do what a create does before it calls the upstream."""
         device = await self._pseudonyms.of("device", who.device)
         subjects = await self._subjects.of_create(device, who.principal, who.network)
         limiter = self._limiters[instance]
@@ -82,23 +79,21 @@ class BrokerThrottle:
 class PeerThrottle:
     """One algorithm for the same limits, without any delay: one call of a store that can decide by itself.
 
-    A charge that is taken back is one more call. All limits of a request are charged or none, as by the broker; with
-    `charges_refused`, each is charged in any case, which is what a proxy does that increments first and looks
-    afterwards. Who is refused is told to come back as by the broker: spread over a little more than the wait.
+    A charge that is taken back is one more call. All limits of a request are charged or none, as by the broker. With
+    `charges_refused` each is charged in any case, as by a proxy that increments first and looks afterwards. The
+    `Retry-After` is spread as the broker's.
     """
 
     def __init__(
         self,
         settings: Settings,
         algorithm: Callable[[Window], Algorithm],
-        *,
-        clock: Clock,
         chance: Random,
+        *,
         charges_refused: bool = False,
     ) -> None:
         self._settings = settings
         self._algorithm = algorithm
-        self._clock = clock
         self._chance = chance
         self._charges_refused = charges_refused
         self._states: dict[str, list[Algorithm]] = {}
@@ -108,7 +103,7 @@ class PeerThrottle:
         """Look at all limits, and charge them."""
         require_room()
         self.store_calls += 1
-        states, now = self._of(who), self._clock()
+        states, now = self._of(who), virtual_clock()
         wait = max(state.wait(now) for state in states)
         if not wait or self._charges_refused:
             for state in states:
@@ -119,11 +114,11 @@ class PeerThrottle:
         async def give_back() -> None:
             self.store_calls += 1
             for state in states:
-                state.give_back(self._clock())
+                state.give_back(virtual_clock())
 
         return give_back
 
-    def _of(self, who: Visitor) -> Sequence[Algorithm]:
+    def _of(self, who: Visitor) -> list[Algorithm]:
         settings = self._settings
         states = self._under(f"device {who.device}", settings.throttle_device)
         states = states + self._under(f"client {who.network}", settings.throttle_client)
@@ -138,24 +133,30 @@ class PeerThrottle:
 class _Travel:
     """Lets each call take a while before and after it has its effect.
 
-    How long follows from its key and its number among those for this key: not from the order in which calls for
-    different keys are made, which is that of a set of strings, and so another one in each process.
+    The time follows from its key and its number among those for this key: not from the order in which calls for
+    different keys are made. That is the order of a set of strings, which differs between processes.
     """
 
-    def __init__(self, sleep: Sleep) -> None:
-        self._sleep = sleep
-        self._calls: Counter[str] = Counter()
+    def __init__(self) -> None:
+        self._numbers: Counter[str] = Counter()
 
-    @property
-    def calls(self) -> int:
-        return self._calls.total()
-
-    async def __call__(self, table: Table, key: str, call: Callable[[], Awaitable[T]]) -> T:
-        self._calls[key] += 1
-        share = crc32(f"{key} {self._calls[key]}".encode()) / 2**32
+    async def __call__(self, call: Call, effect: Effect) -> object:
+        key = call.keys[0]
+        self._numbers[key] += 1
+        share = crc32(f"{key} {self._numbers[key]}".encode()) / 2**32
         half = (_SHORTEST_CALL + share * (_LONGEST_CALL - _SHORTEST_CALL)) / 2
-        await self._sleep(half)
+        await asyncio.sleep(half)
         try:
-            return await call()
+            return await effect()
         finally:
-            await self._sleep(half)
+            await asyncio.sleep(half)
+
+
+class _Pepper:
+    """The pepper of all instances. It decides how long each call travels, and so the figures of docs/throttling.md."""
+
+    async def get(self) -> Secret:
+        return Secret("the same on all instances")
+
+    async def refresh(self, refused: Secret) -> Secret:
+        return await self.get()

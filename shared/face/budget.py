@@ -20,9 +20,14 @@ from shared.clock import Sleep
 from shared.errors import UpstreamThrottled
 
 DECREASE: Final = 0.5
+USE_PERIOD: Final = 30.0
+QUIET_RATE: Final = 0.15
+"""A 429 halves the rate, or lowers it to the calls a second of about the last 30 s if those are less. Without that,
+each of many quiet instances would need several 429s until its rate has any effect. A lack of calls lowers no rate below
+0.15, so that a quiet instance still admits a create every 13 s."""
 
 LOWEST_RATE: Final = 0.05
-"""Calls a second. 40 instances at twice the load settle near 0.1; a floor of 0.1 leaves 9 % of calls with a 429."""
+"""Calls a second. 40 instances at twice the load settle near 0.1; a floor of 0.1 leaves 12 % of calls with a 429."""
 
 DECREASE_EVERY: Final = 5.0
 """Seconds after a decrease. A 429 to a call that began before their end is ignored: the phones' own calls follow a
@@ -31,18 +36,8 @@ create by some seconds, so Face feels a lower rate late. Without this, one insta
 RECOVERY_SECONDS: Final = 30.0
 RECOVERY_CALLS: Final = 120
 """The rate is back where Face refused after 30 s and 120 calls. In fewer calls, 40 instances with 0.1 calls a second
-each would cause more than 5 % of 429s; in less time, one instance would."""
-
-LONGEST_RECOVERY: Final = 900.0
-"""Seconds after which the rate is back where Face refused without any calls."""
-
-USE_PERIOD: Final = 30.0
-USE_FACTOR: Final = 2.0
-QUIET_RATE: Final = 0.5
-FIRST_USE: Final = 1.0
-"""A decrease starts from the rate, or if that is less from twice the calls a second of about the last 30 seconds, at
-least 0.5. Otherwise instances with few calls would each need many 429s until their rate has any effect. A new instance
-counts as making 1 call a second; with 0, four new busy instances carry less than 90 % of what Face can."""
+each would cause more than 5 % of 429s; in less time, one instance would. An instance counts as making at least
+`LOWEST_RATE` calls a second, so one without calls is back after 40 minutes."""
 
 CREATE_SHARE: Final = 0.5
 """Creates get at most this part of rate and burst: each needs reads after it, and without them no check completes."""
@@ -76,7 +71,8 @@ class Budget:
         self._sleep = sleep
         self._now = monotonic()
         self._rate = ceiling
-        self._used = FIRST_USE
+        self._began = self._now
+        self._recent_calls = 0.0
         self._burst = max(2.0, ceiling)
         # The last decrease: the rate that was too high, when it was lowered, and the calls since.
         self._too_high = ceiling
@@ -106,7 +102,7 @@ class Budget:
             while wait := self._wait_for_read():
                 await self._sleep(self._in_time(wait, give_up_at))
         self._tokens -= 1.0
-        self._used += 1.0 / USE_PERIOD
+        self._recent_calls += 1.0
         self._calls += 1
         return self._now
 
@@ -119,9 +115,8 @@ class Budget:
         self._advance()
         if began < self._decreased_at + DECREASE_EVERY:
             return
-        in_use = min(self._rate, max(QUIET_RATE, USE_FACTOR * self._used))
-        self._too_high = max(LOWEST_RATE / DECREASE, in_use)
-        self._rate = min(self._ceiling, DECREASE * self._too_high)
+        self._rate = max(LOWEST_RATE, min(DECREASE * self._rate, max(QUIET_RATE, self._rate_in_use())))
+        self._too_high = self._rate / DECREASE
         self._decreased_at = self._now
         self._calls = 0
         self._burst = max(2.0, self._rate)
@@ -155,11 +150,11 @@ class Budget:
         return wait
 
     def _advance(self) -> None:
-        """Bring tokens, use and rate up to the present."""
+        """Bring recent calls, tokens and rate up to the present."""
         now = self._monotonic()
         elapsed = now - self._now
         self._now = now
-        self._used *= math.exp(-elapsed / USE_PERIOD)
+        self._recent_calls *= math.exp(-elapsed / USE_PERIOD)
         self._tokens += elapsed * self._rate
         self._create_tokens += elapsed * self._rate * CREATE_SHARE
         if self._rate < self._ceiling:
@@ -168,7 +163,13 @@ class Budget:
         self._tokens = min(self._burst, self._tokens)
         self._create_tokens = min(self._burst * CREATE_SHARE, self._create_tokens)
 
+    def _rate_in_use(self) -> float:
+        # Recent seconds weigh as their calls do; there are fewer of them in a new instance.
+        weight = 1.0 - math.exp(-(self._now - self._began) / USE_PERIOD)
+        return self._recent_calls / max(1.0, USE_PERIOD * weight)
+
     def _recovered_rate(self) -> float:
         since = self._now - self._decreased_at
-        recovered = min(since / RECOVERY_SECONDS, max(self._calls / RECOVERY_CALLS, since / LONGEST_RECOVERY))
+        calls = max(self._calls, since * LOWEST_RATE)
+        recovered = min(since / RECOVERY_SECONDS, calls / RECOVERY_CALLS)
         return self._too_high * (1.0 + (1.0 - DECREASE) * (recovered - 1.0) ** 3)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from benchmarks.store_calls.bench import CASES, Bench, Counted, Phone, count_calls, count_herd
+from benchmarks.store_calls import CASES, Bench, Counted, Phone, count_calls, count_herd
 from shared.queues.memory import MemoryQueue
 from tests.support.azurite import Azurite
 from tests.support.intercepted import Call, Effect

@@ -47,7 +47,8 @@ class Workshop:
         self.face = FakeFace()
         self.store = FakeStore()
         self.publisher = FakePublisher()
-        self.queue = FakeQueue(MemoryQueue(self.clock))
+        self.memory_queue = MemoryQueue(self.clock)
+        self.queue = FakeQueue(self.memory_queue)
         self.app = build(
             Settings.from_mapping(environment("http://127.0.0.1:9", BROKER_REGION="westeurope", **settings)),
             clock=self.clock,
@@ -79,15 +80,15 @@ class Workshop:
         """Hand the collector each message when it is due, until none is left."""
         while self.messages:
             self.clock.now = max(self.clock.now, min(message.visible_at for message in self.messages))
-            message = self.queue.inner.take(600)
+            message = self.memory_queue.take(600)
             assert message is not None
             await collect_result(self.app, CollectMessage.from_text(message.text))
-            self.queue.inner.finish(message)
+            self.memory_queue.finish(message)
 
     @property
     def messages(self) -> list[QueuedMessage]:
         """The messages in the queue."""
-        return self.queue.inner.messages
+        return self.memory_queue.messages
 
     @property
     def waiting(self) -> list[CollectMessage]:

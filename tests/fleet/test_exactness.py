@@ -1,4 +1,8 @@
-"""Many creates at once over eight processes: exactly as many are admitted as the limit says."""
+"""Many creates at once over eight processes: exactly as many are admitted as the limit says.
+
+A loaded machine may answer 503. Such a create is neither admitted nor refused, and its charge may be stored; the phone
+asks again, as the error guide says.
+"""
 
 import asyncio
 import secrets
@@ -19,6 +23,7 @@ INSTANCES = 8
 HERD = 256
 NEIGHBOURS = 64 if SOAK else 32
 DEVICE_LIMIT = 5
+PATIENCE_SECONDS = 120
 ADDRESS_LIMIT = 40 if SOAK else 20
 
 
@@ -38,8 +43,7 @@ async def test_herd_on_one_device_over_eight_processes_is_admitted_exactly(fleet
 
     answers = await _create_all(fleet, [device_id] * HERD, f"203.0.113.{run}")
 
-    assert answers == {(200, None): DEVICE_LIMIT, (429, "DeviceThrottled"): HERD - DEVICE_LIMIT}
-    assert len(fleet.sessions_of(device_id)) == DEVICE_LIMIT
+    _require_exactness(answers, "DeviceThrottled", HERD, DEVICE_LIMIT, len(fleet.sessions_of(device_id)))
 
 
 @pytest.mark.parametrize("run", range(5 if SOAK else 1))
@@ -51,13 +55,34 @@ async def test_herd_behind_one_address_over_eight_processes_is_admitted_exactly(
 
     answers = await _create_all(fleet, devices, f"192.0.2.{run}")
 
-    assert answers == {(200, None): ADDRESS_LIMIT, (429, "ClientThrottled"): NEIGHBOURS - ADDRESS_LIMIT}
-    assert len(fleet.sessions_of(*devices)) == ADDRESS_LIMIT
+    sessions = len(fleet.sessions_of(*devices))
+    _require_exactness(answers, "ClientThrottled", NEIGHBOURS, ADDRESS_LIMIT, sessions)
 
 
-async def _create_all(fleet: Fleet, devices: Sequence[str], address: str) -> Counter[tuple[int, str | None]]:
-    """Create a session for each device at once, at the instances in turn; count the answers."""
-    answers = await asyncio.gather(
-        *(fleet.create(number % INSTANCES, device, address=address) for number, device in enumerate(devices))
+Answers = Counter[tuple[int, str | None]]
+
+
+def _require_exactness(answers: Answers, refusal: str, creates: int, limit: int, sessions: int) -> None:
+    """Every create is decided; the limit is used up but for the charges of creates that were answered 503."""
+    admitted, unclear = answers[200, None], answers[503, "StorageUnavailable"]
+    assert answers == {(200, None): admitted, (429, refusal): creates - admitted} | (
+        {(503, "StorageUnavailable"): unclear} if unclear else {}
     )
-    return Counter((answer.status_code, answer.headers.get("x-ms-error-code")) for answer in answers)
+    assert limit - unclear <= admitted <= sessions <= limit
+
+
+async def _create_all(fleet: Fleet, devices: Sequence[str], address: str) -> Answers:
+    """Create a session for each device at once, at the instances in turn; count the answers."""
+    answers: Answers = Counter()
+
+    async def create(instance: int, device: str) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                answer = await fleet.create(instance, device, address=address)
+                answers[answer.status_code, answer.headers.get("x-ms-error-code")] += 1
+                if answer.status_code != 503:
+                    return
+                await asyncio.sleep(int(answer.headers["Retry-After"]))
+
+    await asyncio.gather(*(create(number % INSTANCES, device) for number, device in enumerate(devices)))
+    return answers

@@ -87,7 +87,7 @@ class Shell:
     capsys: pytest.CaptureFixture[str]
     environment: dict[str, str] = field(default_factory=dict)
     store: FakeStore = field(default_factory=FakeStore)
-    results: FakeQueue = field(default_factory=lambda: FakeQueue(MemoryQueue(FakeClock())))
+    results: FakeQueue[MemoryQueue] = field(default_factory=lambda: FakeQueue(MemoryQueue(FakeClock())))
     poison: FakePoisonQueue = field(default_factory=FakePoisonQueue)
 
     def __post_init__(self) -> None:
@@ -136,7 +136,7 @@ class MemoryConnections(Connections):
     async def store(self) -> FakeStore:
         return self._shell.store
 
-    async def results(self) -> FakeQueue:
+    async def results(self) -> FakeQueue[MemoryQueue]:
         return self._shell.results
 
     async def poison(self) -> FakePoisonQueue:

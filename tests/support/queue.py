@@ -1,13 +1,17 @@
 """The double of the message queue."""
 
-from shared.queues.memory import MemoryQueue
+from typing import Generic, TypeVar
+
+from shared.queues.port import MessageQueue
 from tests.support.intercepted import Call, Intercepted
 
+Inner = TypeVar("Inner", bound=MessageQueue)
 
-class FakeQueue(Intercepted):
-    """A queue over one in memory, whose calls a test can watch, fail, lose and delay."""
 
-    def __init__(self, over: MemoryQueue) -> None:
+class FakeQueue(Intercepted, Generic[Inner]):
+    """A queue over another one, whose calls a test can watch, fail, lose and delay."""
+
+    def __init__(self, over: Inner) -> None:
         super().__init__()
         self.inner = over
 

@@ -11,7 +11,6 @@ from benchmarks.fleet.algorithms import (
     Algorithm,
     ExactLog,
     FixedWindow,
-    HalfBucket,
     SlidingCounter,
     TokenBucket,
 )
@@ -21,9 +20,7 @@ WINDOW = Window.parse("4/10s")
 PERIOD = WINDOW.period_ms
 
 Make = Callable[[Window], Algorithm]
-every_algorithm = pytest.mark.parametrize(
-    "make", [ExactLog, FixedWindow, SlidingCounter, TokenBucket, HalfBucket]
-)
+every_algorithm = pytest.mark.parametrize("make", [ExactLog, FixedWindow, SlidingCounter, TokenBucket])
 # A loaded machine takes its time.
 unhurried = settings(deadline=None, max_examples=60)
 pauses = st.lists(st.sampled_from([0, 1, 40, 900, 2_499, 2_500, 5_000, 9_999, PERIOD]), max_size=40)
@@ -54,14 +51,6 @@ def test_any_pattern_against_the_log_is_admitted_exactly_while_there_is_room(ste
         there_is_room = before(admitted, now) < WINDOW.limit
         assert (log.wait(now) == 0) is there_is_room
         admitted += ask(log, [now])
-
-
-@unhurried
-@given(pauses)
-def test_any_pattern_against_the_half_bucket_stays_within_the_limit(steps: list[int]) -> None:
-    """A bucket half as deep, refilled more slowly, never admits more than the limit in any window."""
-    admitted = ask(HalfBucket(WINDOW), list(accumulate(steps, initial=7 * PERIOD)))
-    assert all(before(admitted, at) <= WINDOW.limit for at in admitted)
 
 
 @every_algorithm
@@ -119,9 +108,3 @@ def test_a_token_bucket_gives_all_at_once_and_then_at_its_rate() -> None:
     """Four tokens are there, and one comes every 2.5 s."""
     times = [100_000] * 5 + [102_499, 102_500, 102_501, 105_000]
     assert ask(TokenBucket(WINDOW), times) == [100_000] * 4 + [102_500, 105_000]
-
-
-def test_a_half_bucket_gives_half_at_once_and_then_half_per_window() -> None:
-    """Two tokens are there, and one comes every 5 s."""
-    times = [100_000] * 3 + [104_999, 105_000, 109_999, 110_000]
-    assert ask(HalfBucket(WINDOW), times) == [100_000] * 2 + [105_000, 110_000]

@@ -7,19 +7,17 @@ from random import Random
 
 import pytest
 
-from benchmarks.fleet.deliberate import ALGORITHMS, WINDOW, Outcome, Pattern, Worst, in_window, worst_case
+from benchmarks.fleet.deliberate import ALGORITHMS, WINDOW, Worst, in_window, worst_case
 from benchmarks.fleet.people import Kind, Visitor
-from benchmarks.fleet.plot import Step, steps
 from benchmarks.fleet.report import deliberate_table
 from benchmarks.fleet.throttles import BrokerThrottle
 from shared.errors import Throttled
 from shared.settings import Settings
-from tests.support import time as virtual_time
+from tests.support.time import run_in_virtual_time
 
 ROOT = Path(__file__).parents[3]
 INSTANCES = 4
 PERIOD_SECONDS = WINDOW.period_ms // 1000
-MINUTE = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -34,32 +32,13 @@ def cases() -> dict[str, Worst]:
         ("fixed window", 10, 5),
         ("sliding counter", 9, 0),
         ("token bucket", 9, 5),
-        ("token bucket, half as deep", 4, 2),
     ],
 )
 def test_a_deliberate_caller_gets_at_most_what_is_known_of_the_algorithm(
     cases: dict[str, Worst], algorithm: str, most: int, fewest: int
 ) -> None:
     """Only the broker's log admits five of five, never more, and refuses none while fewer were admitted."""
-    assert (cases[algorithm].outcome.most, cases[algorithm].fewest) == (most, fewest)
-
-
-def test_the_worst_of_each_algorithm_is_what_its_admissions_show(cases: dict[str, Worst]) -> None:
-    """The number in the table is found again when the admissions are counted one by one."""
-    for case in cases.values():
-        admitted = case.outcome.admitted
-        counts = [sum(at - WINDOW.period_ms < other <= at for other in admitted) for at in admitted]
-        assert max(counts) == case.outcome.most
-
-
-def test_refusals_that_come_too_early_are_found_where_there_are_any(cases: dict[str, Worst]) -> None:
-    """The picture has them where the table has fewer than the limit: nowhere else is one refused below it."""
-    for case in cases.values():
-        early = [in_window(case.outcome.admitted, at) for at in case.outcome.early]
-        assert all(count < WINDOW.limit for count in early)
-        assert min(early, default=WINDOW.limit) == case.outcome.fewest
-    refusing = {name for name, case in cases.items() if case.outcome.early}
-    assert refusing == {"sliding counter", "token bucket, half as deep"}
+    assert (cases[algorithm].most, cases[algorithm].fewest) == (most, fewest)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -67,9 +46,9 @@ def test_a_deliberate_herd_over_all_instances_gets_exactly_the_limit(
     cases: dict[str, Worst], seed: int
 ) -> None:
     """The deployed limiter keeps the limit where the peers' own worst patterns meet four instances at once."""
-    for pattern in {case.outcome.pattern for case in cases.values()}:
+    for pattern in {case.pattern for case in cases.values()}:
         times = sorted({at // 1000 for at in pattern.times(2 * WINDOW.period_ms + pattern.first)})
-        admitted = virtual_time.run_in_virtual_time(_ask_in_herds(times, seed))
+        admitted = run_in_virtual_time(_ask_in_herds(times, seed))
         # A call is stamped while it is on its way: a little after it was made.
         windows = [[at for at in admitted if end - PERIOD_SECONDS + 1 < at <= end] for end in admitted]
         assert max(map(len, windows)) == WINDOW.limit
@@ -82,23 +61,9 @@ def test_the_number_in_a_window_leaves_out_what_is_one_period_old() -> None:
     assert [in_window(admitted, at) for at in (0, 1, WINDOW.period_ms, WINDOW.period_ms + 1)] == [1, 2, 2, 1]
 
 
-def test_the_plotted_line_rises_with_each_call_and_falls_one_window_later() -> None:
-    """Two calls, one minute apart, are seen for ten minutes each."""
-    assert steps((MINUTE, 2 * MINUTE)) == [Step(0, 0), Step(1, 1), Step(2, 2), Step(11, 1), Step(12, 0)]
-
-
 def test_the_page_about_limits_shows_the_table_as_it_is_now(cases: dict[str, Worst]) -> None:
     """What operators read is what the command prints."""
     assert deliberate_table(cases) in (ROOT / "docs" / "throttling.md").read_text("utf-8")
-
-
-def test_the_table_has_a_row_for_each_algorithm() -> None:
-    """The rows hold the most admitted, and the fewest before a refusal."""
-    case = Worst(Outcome(Pattern(1, 0, 1), (0,), (), 7, 4), 3)
-    assert deliberate_table({"made up": case}).splitlines()[1:] == [
-        "| --- | --- | --- |",
-        "| made up | 7 | 3 |",
-    ]
 
 
 async def _ask_in_herds(times: Sequence[int], seed: int) -> list[int]:
@@ -107,9 +72,7 @@ async def _ask_in_herds(times: Sequence[int], seed: int) -> list[int]:
     settings = Settings.from_mapping(
         {"FACE_REGION": "westeurope", "FACE_KEY": "key", "THROTTLE_DEVICE": str(WINDOW)}
     )
-    throttle = BrokerThrottle(
-        settings, INSTANCES, clock=virtual_time.virtual_clock, sleep=asyncio.sleep, chance=chance
-    )
+    throttle = BrokerThrottle(settings, INSTANCES, chance)
     admitted: list[int] = []
     for at in times:
         await asyncio.sleep(at - asyncio.get_running_loop().time())

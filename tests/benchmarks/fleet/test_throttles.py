@@ -1,7 +1,6 @@
 """What the throttles of the simulation charge, and how many calls of a store that takes."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -11,7 +10,7 @@ from benchmarks.fleet.people import Kind, Visitor
 from benchmarks.fleet.throttles import BrokerThrottle, PeerThrottle, Throttle
 from shared.errors import Throttled
 from shared.settings import Settings
-from tests.support import time as virtual_time
+from tests.support.time import run_in_virtual_time
 
 CHANCE = Random(1)  # noqa: S311 - no secret.
 SETTINGS = Settings.from_mapping(
@@ -23,31 +22,20 @@ Make = Callable[[], Throttle]
 
 def broker() -> BrokerThrottle:
     """Build the broker's, on two instances."""
-    return BrokerThrottle(
-        SETTINGS,
-        2,
-        clock=virtual_time.virtual_clock,
-        sleep=asyncio.sleep,
-        chance=Random(1),  # noqa: S311 - no secret.
-    )
+    return BrokerThrottle(SETTINGS, 2, CHANCE)
 
 
-def peer() -> PeerThrottle:
-    """Build one that charges all limits or none."""
-    return PeerThrottle(SETTINGS, FixedWindow, clock=virtual_time.virtual_clock, chance=CHANCE)
+def peer(*, charges_refused: bool = False) -> PeerThrottle:
+    """Build one that charges all limits or none, or refused calls too."""
+    return PeerThrottle(SETTINGS, FixedWindow, CHANCE, charges_refused=charges_refused)
 
 
-def charging_peer() -> PeerThrottle:
-    """Build one that charges refused calls, too."""
-    return PeerThrottle(
-        SETTINGS, FixedWindow, clock=virtual_time.virtual_clock, chance=CHANCE, charges_refused=True
-    )
-
-
-async def admits(throttle: Throttle, device: str, instance: int = 0, principal: str | None = None) -> bool:
-    """Ask for a device behind the one address; answer whether it was admitted."""
+async def admits(
+    throttle: Throttle, device: str, instance: int = 0, network: str = "office", principal: str | None = None
+) -> bool:
+    """Ask for a device behind an address, and return whether it was admitted."""
     try:
-        await throttle.ask(instance, Visitor(Kind.OTHER, device, "office", principal))
+        await throttle.ask(instance, Visitor(Kind.OTHER, device, network, principal))
     except Throttled:
         return False
     return True
@@ -55,7 +43,7 @@ async def admits(throttle: Throttle, device: str, instance: int = 0, principal: 
 
 @pytest.mark.parametrize(
     ("make", "expected"),
-    [(broker, True), (peer, True), (charging_peer, False)],
+    [(broker, True), (peer, True), (lambda: peer(charges_refused=True), False)],
     ids=["broker", "peer", "charging peer"],
 )
 def test_a_refused_device_uses_up_its_neighbours_room_only_where_refusals_are_charged(
@@ -68,7 +56,7 @@ def test_a_refused_device_uses_up_its_neighbours_room_only_where_refusals_are_ch
         hammering = [await admits(throttle, "hammer") for _ in range(3)]
         return (*hammering, await admits(throttle, "phone"))
 
-    assert virtual_time.run_in_virtual_time(happen()) == (True, False, False, expected)
+    assert run_in_virtual_time(happen()) == (True, False, False, expected)
 
 
 @pytest.mark.parametrize("make", [broker, peer])
@@ -81,7 +69,7 @@ def test_a_charge_given_back_makes_room_for_the_next(make: Make) -> None:
         await give_back()
         return await admits(throttle, "phone")
 
-    assert virtual_time.run_in_virtual_time(happen())
+    assert run_in_virtual_time(happen())
 
 
 @pytest.mark.parametrize("make", [broker, peer])
@@ -90,13 +78,12 @@ def test_a_caller_who_signed_in_is_limited_as_such(make: Make) -> None:
 
     async def happen() -> list[bool]:
         throttle = make()
-        answers = []
-        for number in range(11):
-            who = Visitor(Kind.OTHER, f"device-{number}", f"bot-{number}", "account")
-            answers.append(await _is_admitted(throttle.ask(0, who)))
-        return answers
+        return [
+            await admits(throttle, f"device-{number}", network=f"bot-{number}", principal="account")
+            for number in range(11)
+        ]
 
-    assert virtual_time.run_in_virtual_time(happen()) == [True] * 10 + [False]
+    assert run_in_virtual_time(happen()) == [True] * 10 + [False]
 
 
 def test_store_calls_of_the_broker_are_counted_one_by_one() -> None:
@@ -109,7 +96,7 @@ def test_store_calls_of_the_broker_are_counted_one_by_one() -> None:
             await admits(throttle, "phone", instance)
             calls.append(throttle.store_calls)
 
-    virtual_time.run_in_virtual_time(happen())
+    run_in_virtual_time(happen())
     assert calls == [1, 4, 4, 4]
 
 
@@ -123,12 +110,4 @@ def test_store_calls_of_a_peer_are_one_for_each_request_and_each_refund() -> Non
         await give_back()
         return throttle.store_calls
 
-    assert virtual_time.run_in_virtual_time(happen()) == 3
-
-
-async def _is_admitted(asked: Awaitable[object]) -> bool:
-    try:
-        await asked
-    except Throttled:
-        return False
-    return True
+    assert run_in_virtual_time(happen()) == 3

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from shared.errors import UpstreamThrottled
 from shared.face.budget import (
     DECREASE_EVERY,
-    LONGEST_RECOVERY,
     LOWEST_RATE,
     QUIET_RATE,
     RECOVERY_CALLS,
@@ -204,18 +203,19 @@ async def test_429s_of_calls_that_began_before_the_last_decrease_count_once() ->
     assert await decrease(budget) < before
 
 
+@pytest.mark.parametrize(
+    ("pauses", "lowered"),
+    [([600.0], QUIET_RATE), ([1.0] * 200, 1.0), ([2.0] * 5, 0.5), ([0.0] * 4, 4.0)],
+    ids=["quiet", "one-a-second", "new-and-slow", "new-and-busy"],
+)
 @in_virtual_time
-async def test_quiet_instance_starts_from_what_it_used() -> None:
-    """An instance that makes few calls is lowered in one step to a rate that has an effect, and no lower."""
-    budget = virtual_budget(10)
-    await asyncio.sleep(600)
-    assert await decrease(budget) == QUIET_RATE / 2
-
-    budget = virtual_budget(10)
-    for _ in range(200):
-        await asyncio.sleep(1)
+async def test_429_lowers_the_rate_to_the_calls_that_were_made(pauses: list[float], lowered: float) -> None:
+    """One step leads to a rate that has an effect; a lack of calls lowers no rate below that of a quiet instance."""
+    budget = virtual_budget(8)
+    for pause in pauses:
+        await asyncio.sleep(pause)
         await budget.take(Lane.READ, 0.0)
-    assert await decrease(budget) == pytest.approx(1.0, abs=0.1)
+    assert await decrease(budget) == pytest.approx(lowered, rel=0.1)
 
 
 @in_virtual_time
@@ -252,15 +252,15 @@ async def test_rate_comes_back_by_time_and_calls() -> None:
 
 @in_virtual_time
 async def test_quiet_instance_comes_back_by_time_alone() -> None:
-    """Without calls the rate grows slowly: after 15 minutes it is back at the rate that the decrease started from."""
+    """Without calls the rate grows as if calls came at the lowest rate, and goes on to the ceiling."""
     budget = virtual_budget(8)
     await asyncio.sleep(600)
     await decrease(budget)
     await asyncio.sleep(RECOVERY_SECONDS)
-    assert budget.rate < 0.6 * QUIET_RATE
-    await asyncio.sleep(LONGEST_RECOVERY - RECOVERY_SECONDS)
-    assert budget.rate == pytest.approx(QUIET_RATE)
-    await asyncio.sleep(6 * LONGEST_RECOVERY)
+    assert budget.rate < 1.2 * QUIET_RATE
+    await asyncio.sleep(RECOVERY_CALLS / LOWEST_RATE - RECOVERY_SECONDS)
+    assert budget.rate == pytest.approx(2 * QUIET_RATE)
+    await asyncio.sleep(6 * RECOVERY_CALLS / LOWEST_RATE)
     assert budget.rate == 8.0
 
 

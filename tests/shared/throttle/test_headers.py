@@ -1,4 +1,4 @@
-"""The RateLimit header fields, and which limits they tell."""
+"""The RateLimit header fields."""
 
 import re
 from collections.abc import Sequence
@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.throttle.headers import RateLimit, policy_fields
-from shared.throttle.limiter import Subject
 from shared.throttle.policy import Limit, Log
-from tests.shared.throttle.builders import DEVICE, FAILURES, client, device, limit
+from tests.shared.throttle.builders import DEVICE, limit
 
 NOW = 1_790_000_000_000
 ITEM = re.compile(r'"([a-z]+-[0-9]+[smhd])"((?:;[a-z]=[0-9]+)+)')
@@ -77,13 +76,3 @@ def test_fields_are_structured_and_reset_is_not_after_retry_after(
     [(name, state)] = parsed(fields["RateLimit"])
     assert 0 <= state["r"] <= quotas[name]["q"]
     assert state.get("t", 1) <= min(quotas[name]["w"], ceil(retry_after_ms / 1000))
-
-
-@pytest.mark.parametrize(
-    ("subject", "published"),
-    [(device(), (DEVICE,)), (client(), ()), (device("a", FAILURES), ())],
-    ids=["device", "shared", "not-charged"],
-)
-def test_only_the_limits_of_the_device_are_published(subject: Subject, published: tuple[Limit, ...]) -> None:
-    """The state of shared limits and of failures is never published."""
-    assert subject.published == published

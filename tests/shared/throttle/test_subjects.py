@@ -15,6 +15,7 @@ from shared.pseudonyms import Pseudonyms
 from shared.queues.memory import MemoryQueue
 from shared.settings import Settings
 from shared.throttle.limiter import Subject
+from shared.throttle.policy import Limit
 from shared.throttle.subjects import Subjects
 from tests.support.broker import environment
 from tests.support.fake_face import FakeFace
@@ -22,66 +23,33 @@ from tests.support.time import FakeClock
 from tests.support.watched_store import WatchedStore
 
 
-@pytest.fixture
-def pseudonyms() -> Pseudonyms:
-    return Pseudonyms(StaticSecret(Secret("a-pepper"), name="ID_PEPPER"))
+async def test_create_counts_against_device_caller_and_address() -> None:
+    """The limits that are known of each; the failures of a device are only looked at. Keys hold pseudonyms."""
+    settings, pseudonyms = (
+        Settings.from_mapping(environment("http://127.0.0.1:9")),
+        Pseudonyms(StaticSecret(Secret("pepper"), name="ID_PEPPER")),
+    )
+    subjects = Subjects(settings, pseudonyms)
+    created, failures = (
+        Limit("device", settings.throttle_device, "created", charged=True),
+        Limit("failures", settings.throttle_failures, "failed", charged=False),
+    )
+    principal = Limit("principal", settings.throttle_principal, "created", charged=True)
+    called = Limit("client", settings.throttle_client, "called", charged=True)
+    device = Subject("device-d1", (created, failures), DeviceThrottled)
+    caller_key = f"principal-{await pseudonyms.of('principal', 'caller')}"
+    client_key = f"client-{await pseudonyms.of('client', '192.0.2.1')}"
+    client = Subject(client_key, (called,), ClientThrottled)
 
-
-def subjects(pseudonyms: Pseudonyms, **settings: str) -> Subjects:
-    return Subjects(Settings.from_mapping(environment("http://127.0.0.1:9", **settings)), pseudonyms)
-
-
-def described(subject: Subject) -> tuple[str, type, list[tuple[str, str, str, bool]]]:
-    """Return the kind of a key, the error, and the limits of a subject."""
-    limits = [(limit.name, str(limit.policy), limit.log, limit.charged) for limit in subject.limits]
-    return subject.key.partition("-")[0], subject.refusal, limits
-
-
-async def test_create_counts_against_device_caller_and_address(pseudonyms: Pseudonyms) -> None:
-    """The defaults; the failures of a device are only looked at."""
-    found = await subjects(pseudonyms).of_create("d1", "caller", "192.0.2.1")
-    assert [described(subject) for subject in found] == [
-        (
-            "device",
-            DeviceThrottled,
-            [("device", "5/10m, 20/d", "created", True), ("failures", "5/30m", "failed", False)],
-        ),
-        ("principal", ClientThrottled, [("principal", "10/10m", "created", True)]),
-        ("client", ClientThrottled, [("client", "60/10m", "called", True)]),
+    assert await subjects.of_create("d1", "caller", "192.0.2.1") == [
+        device,
+        Subject(caller_key, (principal,), ClientThrottled),
+        client,
     ]
-    assert found[0].key == "device-d1"
-
-
-async def test_create_of_an_unknown_caller_counts_against_the_device_alone(pseudonyms: Pseudonyms) -> None:
-    """Without a signed-in caller and an address, the other limits count nobody."""
-    [device] = await subjects(pseudonyms).of_create("d1", None, None)
-    assert device.key == "device-d1"
-
-
-async def test_miss_shares_the_limit_of_its_address(pseudonyms: Pseudonyms) -> None:
-    """A miss and a create of one address have one row; without an address a miss is not limited."""
-    made = subjects(pseudonyms, THROTTLE_CLIENT="7/m")
-    [miss] = await made.of_miss("192.0.2.1")
-    assert miss == (await made.of_create("d1", None, "192.0.2.1"))[1]
-    assert str(miss.limits[0].policy) == "7/m"
-    assert await made.of_miss(None) == []
-
-
-async def test_keys_hold_pseudonyms(pseudonyms: Pseudonyms) -> None:
-    """Neither the caller nor the address is in a key."""
-    found = await subjects(pseudonyms).of_create("d1", "caller", "192.0.2.1")
-    keys = [subject.key for subject in found[1:]]
-    assert keys == [
-        f"principal-{await pseudonyms.of('principal', 'caller')}",
-        f"client-{await pseudonyms.of('client', '192.0.2.1')}",
-    ]
-
-
-async def test_failure_is_entered_in_the_row_of_the_device(pseudonyms: Pseudonyms) -> None:
-    """A create looks at the same limit."""
-    made = subjects(pseudonyms)
-    [device] = await made.of_create("d1", None, None)
-    assert made.of_failure("d1") == (device.key, device.limits[1])
+    assert await subjects.of_create("d1", None, None) == [device]
+    assert await subjects.of_miss("192.0.2.1") == [client]
+    assert await subjects.of_miss(None) == []
+    assert subjects.of_failure("d1") == (device.key, failures)
 
 
 class Fleet:
