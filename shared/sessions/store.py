@@ -17,6 +17,7 @@ _COLUMNS: Mapping[str, Callable[[Value], Any]] = {
     "device": str,
     "created_at": int,
     "token_expires_at": int,
+    "caller": str,
     "principal": str,
     "client_reference": str,
     "face_api_version": str,
