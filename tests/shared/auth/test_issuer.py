@@ -46,6 +46,11 @@ async def test_keys_are_found_by_discovery(path: str) -> None:
     assert "//" not in issuer.discovery_path
 
 
+def test_production_bounds() -> None:
+    """Entra's keys fit several times over, and a request that waits for them still ends in time."""
+    assert (LARGEST_ANSWER, module.DEADLINE) == (256 * 1024, 5.0)
+
+
 RSA = public_jwk(private_key("key-1"), kid="k")
 RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 
