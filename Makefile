@@ -38,10 +38,11 @@ $(CHECKOV_VENV)/.ready:
 STORAGE ?= memory
 PORT ?= 7071
 SIMULATOR_PORT ?= 7072
+AUTH ?= none
 
-run: $(VENV)/.ready  ## Simulator, broker and a demonstration check; Ctrl-C ends it. STORAGE=azurite keeps state in tables.
+run: $(VENV)/.ready  ## Simulator, broker and a demonstration check; Ctrl-C ends it. STORAGE=azurite keeps state in tables, AUTH=jwt has callers sign in.
 	@if [ "$(STORAGE)" = azurite ]; then scripts/azurite.sh; fi
-	@$(BIN)/python -m local run --storage $(STORAGE) --port $(PORT) --simulator-port $(SIMULATOR_PORT)
+	@$(BIN)/python -m local run --storage $(STORAGE) --port $(PORT) --simulator-port $(SIMULATOR_PORT) --auth $(AUTH)
 
 check: $(VENV)/.ready  ## Formatter, linter and types.
 	$(BIN)/ruff format --check .

@@ -8,7 +8,7 @@ from typing import Any
 import azure.functions as func
 
 from audit_session.use_case import audit_session
-from shared.errors import InvalidStart, InvalidTop, RequestRefused, refuse
+from shared.errors import Forbidden, InvalidStart, InvalidTop, RequestRefused, refuse
 from shared.face.model import AuditEntry, AuditPage
 from shared.text import rfc3339
 from shared.web.endpoint import Context, respond
@@ -31,6 +31,8 @@ async def trigger(req: func.HttpRequest) -> func.HttpResponse:
 
 
 async def _audit(context: Context) -> Reply:
+    if context.app.sign_in is not None and not context.caller.operator:
+        raise Forbidden
     session_id = context.request.route_params.get("sessionId", "")
     audit = await audit_session(context.app, session_id, _page(context.request.params), context.request_id)
     body = {

@@ -16,6 +16,7 @@ from shared.errors import (
 )
 from shared.face.model import Face, LivenessMode, SessionSpec
 from shared.settings import Settings
+from shared.text import CLIENT_REFERENCE
 
 MIN_TOKEN_LIFETIME = 60
 DEFAULT_TOKEN_LIFETIME = 600
@@ -42,7 +43,7 @@ class CreateBody(BaseModel):
     device_correlation_id_set_in_client: bool | None = None
     auth_token_time_to_live_in_seconds: int | None = None
     send_results_to_client: bool | None = None
-    client_reference: Annotated[str, Field(pattern="^[A-Za-z0-9._:-]{1,128}$")] | None = None
+    client_reference: Annotated[str, Field(pattern=f"^{CLIENT_REFERENCE.pattern}$")] | None = None
 
     def device_id(self, header: str | None) -> str | None:
         """The id of the device: from the body, or from its header where the client sets it."""

@@ -63,7 +63,7 @@ def _command(context: Context) -> CreateCommand:
         spec=spec,
         device_id=device_id,
         client_reference=body.client_reference,
-        caller=context.caller(),
+        caller=context.caller,
         idempotency_key=key,
         # The values, not the text of the body: one of two equal requests may leave a default out.
         fingerprint=json.dumps([astuple(spec), device_id, body.client_reference]) if key is not None else "",

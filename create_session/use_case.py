@@ -64,7 +64,9 @@ async def create_session(app: App, command: CreateCommand) -> Created:
     session is the answer to a repeat under its key, or is undone where there is no key.
     """
     deadline = asyncio.get_running_loop().time() + TOTAL_SECONDS
-    device = await app.pseudonyms.of("device", command.device_id)
+    # A stranger who sends the id of somebody's device must not use up its limits.
+    owner = (command.caller.principal,) if command.caller.principal else ()
+    device = await app.pseudonyms.of("device", *owner, command.device_id)
     subjects = await app.subjects.of_create(device, command.caller.principal, command.caller.network)
     create = _Create(app, command, device, subjects)
     try:
@@ -179,6 +181,7 @@ class _Create:
             device=self.device,
             created_at=created_at,
             token_expires_at=expires_at,
+            caller=await command.caller.pseudonym(self.app.pseudonyms),
             principal=command.caller.principal,
             client_reference=command.client_reference,
             face_api_version=self.app.face.api_version,

@@ -25,7 +25,7 @@ async def _get(context: Context) -> Reply:
     query = ResultQuery(
         session_id=context.request.route_params.get("sessionId", ""),
         auth_token=context.header("X-Session-Token"),
-        caller=context.caller(),
+        caller=context.caller,
         request_id=context.request_id,
     )
     state = await get_result(context.app, query)

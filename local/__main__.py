@@ -15,7 +15,10 @@ def main() -> int:
     elif arguments.command == "simulator":
         command = simulate(arguments.port)
     else:
-        command = run(RunOptions(arguments.port, arguments.simulator_port, arguments.storage, arguments.once))
+        options = RunOptions(
+            arguments.port, arguments.simulator_port, arguments.storage, arguments.once, arguments.auth
+        )
+        command = run(options)
     return asyncio.run(exit_status(command))
 
 
@@ -36,6 +39,12 @@ def _parser() -> argparse.ArgumentParser:
     add_run.add_argument("--simulator-port", type=int, default=7072, help="of the Face simulator")
     add_run.add_argument(
         "--storage", choices=["memory", "azurite"], default="memory", help="where state is kept"
+    )
+    add_run.add_argument(
+        "--auth",
+        choices=["none", "jwt"],
+        default="none",
+        help="jwt: callers sign in, with tokens of a local issuer at the port after the simulator's",
     )
     add_run.add_argument("--once", action="store_true", help="end after the demonstration check")
     add("serve", 7071, "start the broker alone, with the settings of the environment")

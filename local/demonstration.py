@@ -9,21 +9,28 @@ import httpx
 
 from local.event_log import EventLog
 
-_REFERENCE = "demonstration:1"
+REFERENCE = "demonstration:1"
+"""The transaction of the check."""
 
 _Json = Mapping[str, Any]
 
 
 async def demonstrate(
-    broker_url: str, simulator_url: str, events: EventLog, *, patience: float = 30.0
+    broker_url: str,
+    simulator_url: str,
+    events: EventLog,
+    bearer_token: str | None = None,
+    *,
+    patience: float = 30.0,
 ) -> bool:
     """Create a session, perform the check, read the result, and wait `patience` seconds for the event.
 
-    Returns whether all of that went well.
+    The phone signs in with `bearer_token`, if it is given one. Returns whether all of that went well.
     """
     print("A demonstration check\n")
+    signed_in = {"Authorization": f"Bearer {bearer_token}"} if bearer_token else {}
     async with (
-        httpx.AsyncClient(base_url=broker_url, trust_env=False) as broker,
+        httpx.AsyncClient(base_url=broker_url, headers=signed_in, trust_env=False) as broker,
         httpx.AsyncClient(base_url=simulator_url, trust_env=False) as phone,
     ):
         try:
@@ -42,7 +49,7 @@ async def _create(broker: httpx.AsyncClient) -> _Json:
     body = {
         "livenessOperationMode": "Passive",
         "deviceCorrelationId": "demonstration-device",
-        "clientReference": _REFERENCE,
+        "clientReference": REFERENCE,
     }
     answer = (await broker.post("/api/sessions", json=body)).raise_for_status()
     session: _Json = answer.json()
@@ -90,7 +97,7 @@ async def _wait_for_event(events: EventLog, session: _Json, patience: float) -> 
     data = event["data"]
     shown = {name: data[name] for name in ("clientReference", "livenessDecision", "passed")}
     _print_values({"type": event["type"], "id": event["id"]} | shown)
-    return bool(data["passed"]) and data["clientReference"] == _REFERENCE
+    return bool(data["passed"]) and data["clientReference"] == REFERENCE
 
 
 def _print_step(step: str) -> None:

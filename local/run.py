@@ -9,15 +9,17 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from aiohttp.http_exceptions import HttpProcessingError
 
 from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
 from local.broker import running_broker
 from local.console.routes import console_routes
-from local.demonstration import demonstrate
+from local.demonstration import REFERENCE, demonstrate
 from local.event_log import Event, EventLog
 from local.host import Host
+from local.issuer import AUDIENCE, LocalIssuer
 from local.simulator import FaceSimulator
 from shared.app import build, install
 from shared.errors import SettingsError
@@ -28,12 +30,16 @@ _EVENTS_FILE = ".local/events.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """The ports, the storage (`memory` or `azurite`), and whether to end after the demonstration."""
+    """The ports, the storage (`memory` or `azurite`), and whether to end after the demonstration.
+
+    With `auth` `jwt` callers have to sign in, with tokens of an issuer at the port after the simulator's.
+    """
 
     port: int
     simulator_port: int
     storage: str
     once: bool
+    auth: str = "none"
 
 
 async def exit_status(command: Awaitable[bool]) -> int:
@@ -93,6 +99,7 @@ class _Running:
     settings: Settings
     events: EventLog
     own_azurite: str | None
+    issuer: LocalIssuer | None
 
     @property
     def simulated(self) -> bool:
@@ -115,7 +122,10 @@ class _Running:
             events = f"sent to {settings.event_grid_topic_endpoint}"
         print("Face Liveness Broker, on this machine only\n")
         print(f"  broker     {self.broker.url}/api\n{face}")
-        print(f"  state      {state}\n  events     {events}\n")
+        print(f"  state      {state}\n  events     {events}")
+        if self.issuer:
+            print(f"  callers    sign in with tokens of {self.issuer.url}")
+        print()
 
     def invite(self) -> None:
         """Print what a user can do now."""
@@ -129,6 +139,8 @@ class _Running:
         if self.own_azurite:
             storage = f"AzureWebJobsStorage='{self.own_azurite}'"
             print(f"  operator   {storage} {sys.executable} -m ops poison list")
+        if self.issuer:
+            print(*self.issuer.introduction(), sep="\n")
         print("  outcomes   docs/simulator.md lists the device ids that choose an outcome")
         print("  events     appear here and in the console when a session ends")
         print("Press Ctrl-C to end.", flush=True)
@@ -143,6 +155,13 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
         resources.push_async_callback(simulator.stop)
         if not (os.environ.get("FACE_REGION") or os.environ.get("FACE_ENDPOINT")):
             _set_defaults({"FACE_ENDPOINT": simulator.url, "FACE_KEY": key})
+        issuer, token = None, None
+        if options.auth == "jwt":
+            issuer = LocalIssuer()
+            await issuer.start(options.simulator_port and options.simulator_port + 1)
+            resources.push_async_callback(issuer.stop)
+            token = partial(issuer.token, "console")
+            os.environ |= {"CLIENT_AUTH": "jwt", "AUTH_ISSUER": issuer.url, "AUTH_AUDIENCE": AUDIENCE}
         connection = None
         if options.storage == "azurite":
             if (program := find_azurite()) is None:
@@ -155,11 +174,11 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
         events = EventLog(app.publisher)
         install(replace(app, publisher=events))
         broker = await resources.enter_async_context(
-            running_broker(options.port, console_routes(simulator.url, events.latest))
+            running_broker(options.port, console_routes(simulator.url, events.latest, token))
         )
         # The environment may name another account, whose key must not be printed.
         used = settings.storage_connection and settings.storage_connection.reveal() == connection
-        yield _Running(broker, simulator.url, settings, events, connection if used else None)
+        yield _Running(broker, simulator.url, settings, events, connection if used else None, issuer)
 
 
 def _set_defaults(settings: Mapping[str, str]) -> None:
@@ -171,8 +190,10 @@ def _set_defaults(settings: Mapping[str, str]) -> None:
 
 async def _demonstrated(running: _Running, ended: asyncio.Event) -> bool:
     """Whether the demonstration went well; false if the user ended it."""
+    issuer = running.issuer
+    token = issuer.token("anna", client_reference=REFERENCE) if issuer else None
     demonstration = asyncio.create_task(
-        demonstrate(running.broker.url, running.simulator_url, running.events)
+        demonstrate(running.broker.url, running.simulator_url, running.events, token)
     )
     end = asyncio.create_task(ended.wait())
     await asyncio.wait((demonstration, end), return_when=asyncio.FIRST_COMPLETED)

@@ -79,6 +79,7 @@ def _fields(record: SessionRecord, expires_at: int) -> dict[str, JsonValue]:
         "revoked": record.revoked,
         "clientReference": record.client_reference,
         "principal": record.principal,
+        "caller": record.caller,
         "device": record.device,
         "digest": record.digest,
         "faceApiVersion": record.face_api_version,

@@ -26,7 +26,7 @@ async def _revoke(context: Context) -> Reply:
         context.app,
         context.request.route_params.get("sessionId", ""),
         context.header("X-Session-Token"),
-        context.caller(),
+        context.caller,
         context.request_id,
     )
     return Reply(HTTPStatus.NO_CONTENT)

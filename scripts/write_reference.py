@@ -86,7 +86,7 @@ def simulator_page() -> str:
 
 def _default(value: object) -> str:
     # As a setting writes it: `true`, not `True`.
-    return "" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    return "" if value in (None, ()) else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def _message(message: str) -> str:

@@ -3,27 +3,52 @@
 from dataclasses import dataclass
 
 from shared.errors import SessionNotFound
+from shared.pseudonyms import Pseudonyms
 from shared.sessions.store import Sessions, Stored
 from shared.text import parse_session_id
 from shared.throttle.limiter import Limiter
 from shared.throttle.subjects import Subjects
 
+OPERATE = "Liveness.Operate"
+"""The role of servers: they may audit any session."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`principal` is the signed-in caller, `network` the address that limits count by; None if unknown."""
+    """Who sends a request. Each field is None where callers are not signed in.
+
+    `principal` names the signed-in caller: issuer and subject, and tenant and object id for Entra. `network` is the
+    address that limits count by. `client_id` is the application that the token was issued to. `client_reference` is
+    the transaction of a token that is a grant for one.
+    """
 
     principal: str | None = None
     network: str | None = None
+    issuer: str | None = None
+    client_id: str | None = None
+    roles: frozenset[str] = frozenset()
+    client_reference: str | None = None
+
+    @property
+    def operator(self) -> bool:
+        """Whether the caller is a server with the role for it."""
+        return OPERATE in self.roles
+
+    async def pseudonym(self, pseudonyms: Pseudonyms) -> str | None:
+        """The keyed hash of the principal, for rows and logs; raises `KeyUnavailable`."""
+        return await pseudonyms.of("principal", self.principal) if self.principal else None
 
 
 class Access:
     """Finds sessions for callers. Unknown, foreign, revoked and purged sessions are all the same `SessionNotFound`."""
 
-    def __init__(self, sessions: Sessions, limiter: Limiter, subjects: Subjects) -> None:
+    def __init__(
+        self, sessions: Sessions, limiter: Limiter, subjects: Subjects, pseudonyms: Pseudonyms
+    ) -> None:
         self._sessions = sessions
         self._limiter = limiter
         self._subjects = subjects
+        self._pseudonyms = pseudonyms
 
     async def find(
         self, session_id: str, auth_token: str | None, caller: Caller, *, also_revoked: bool = False
@@ -34,10 +59,15 @@ class Access:
         """
         if auth_token and (stored := await self._lookup(session_id)):
             record = stored.record
-            if record.is_held_by(auth_token, caller.principal) and (also_revoked or not record.revoked):
+            is_held = record.is_held_by(auth_token, await caller.pseudonym(self._pseudonyms))
+            if is_held and (also_revoked or not record.revoked):
                 return stored
-        await self._limiter.admit(await self._subjects.of_miss(caller.network))
+        await self.charge_miss(caller.network)
         raise SessionNotFound
+
+    async def charge_miss(self, network: str | None) -> None:
+        """Count a wrong token against the address that sent it; raises `ClientThrottled`."""
+        await self._limiter.admit(await self._subjects.of_miss(network))
 
     async def find_any(self, session_id: str) -> Stored:
         """Read the record of any session, for a server that proved itself; raises `SessionNotFound`."""

@@ -23,7 +23,7 @@ from shared.face.calls import LARGEST_BODY
 from shared.face.client import FaceClient, load_version
 from shared.face.model import Face, FaceCredential
 from shared.idempotency import Idempotency
-from shared.keys.cache import CachedSecret
+from shared.keys.cache import Cached, CachedSecret
 from shared.keys.credentials import face_tokens, key_credential, token_credential
 from shared.keys.identity import ManagedIdentity, open_identity
 from shared.keys.key_vault import KeyVaultSecrets, open_key_vault
@@ -41,6 +41,7 @@ from shared.throttle.limiter import Limiter
 from shared.throttle.subjects import Subjects
 
 if TYPE_CHECKING:
+    from shared.auth.sign_in import SignIn
     from shared.http import Connections
 
 _PEPPER_BYTES = 32
@@ -52,7 +53,7 @@ _LOOKED_UP = 10_000
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What the use-cases work with."""
+    """What the use-cases work with; `sign_in` is None where anybody may call."""
 
     settings: Settings
     clock: Clock
@@ -69,6 +70,7 @@ class App:
     publisher: Publisher
     background: Background
     background_log: BackgroundLog
+    sign_in: "SignIn | None" = None
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def aclose(self) -> None:
@@ -152,13 +154,14 @@ class _Builder:
             idempotency=Idempotency(store, pseudonyms, clock),
             limiter=limiter,
             subjects=subjects,
-            access=Access(sessions, limiter, subjects),
+            access=Access(sessions, limiter, subjects, pseudonyms),
             looked_up=TTLCache(_LOOKED_UP, ttl=_LOOK_UP_EVERY_MS, timer=clock),
             pseudonyms=pseudonyms,
             queue=queue or self._queue(),
             publisher=publisher or self._publisher(),
             background=self._closed_with_app(Background()),
             background_log=BackgroundLog(clock),
+            sign_in=self._sign_in() if settings.client_auth == "jwt" else None,
             resources=self._resources,
         )
 
@@ -172,6 +175,24 @@ class _Builder:
         if settings.id_pepper is None and settings.key_vault_url is not None:
             return self._vault_secret(settings.pepper_secret)
         return StaticSecret(settings.id_pepper or Secret(secrets.token_hex(_PEPPER_BYTES)), name="ID_PEPPER")
+
+    def _sign_in(self) -> "SignIn":
+        from shared.auth.issuer import LARGEST_ANSWER, Issuer
+        from shared.auth.sign_in import SharedSecret, SignIn
+
+        settings = self._settings
+        http = self._connections.transport(largest_answer=LARGEST_ANSWER)
+        issuers = {
+            url: self._closed_with_app(
+                Cached(Issuer(url, http).read, name=f"keys of {url}", clock=self._clock)
+            )
+            for url in settings.auth_issuer
+        }
+        secret = None
+        if name := settings.auth_secret_name:
+            given = settings.auth_secret and StaticSecret(settings.auth_secret, name="AUTH_SECRET")
+            secret = SharedSecret(name, given or self._vault_secret(name))
+        return SignIn(settings.auth_audience, issuers, secret, self._clock)
 
     def _face(self) -> Face:
         settings = self._settings

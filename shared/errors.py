@@ -128,6 +128,18 @@ class InvalidTop(RequestRefused):
     target = "top"
 
 
+class Unauthorized(RequestRefused):
+    """No bearer token, or one that is not valid; `problem` is what the caller is told of its token, if it sent one."""
+
+    def __init__(self, detail: str = "", *, problem: str | None = None) -> None:
+        super().__init__(detail)
+        self.problem = problem
+
+
+class Forbidden(RequestRefused):
+    """The caller is signed in, and lacks the role for this operation."""
+
+
 class LengthRequired(RequestRefused):
     """The request has no Content-Length. The platform delivers a chunked body as an empty one."""
 
@@ -197,7 +209,7 @@ class StorageUnavailable(ComeBackLater):
 
 
 class KeyUnavailable(ComeBackLater):
-    """No secret or token could be read, and none is in memory.
+    """No secret, token or key of an issuer could be read, and none is in memory.
 
     `request_sent` is true where Face was called with an older one and refused it.
     """

@@ -23,9 +23,17 @@ _DEVELOPMENT_STORAGE = (
     "QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;"
     "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1"
 )
+# Without a query or a fragment: https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata
+_ISSUER = (
+    r"(https://[A-Za-z0-9.-]+(:[0-9]{1,5})?|http://(127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5})"
+    r"(/[A-Za-z0-9._~/-]*)?"
+)
 _GUID = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _NUMBER = r"[0-9]{1,9}(\.[0-9]{1,9})?"
 _SECRET_NAME = "[0-9A-Za-z-]{1,127}"  # noqa: S105 - the pattern of a name.
+
+SHORTEST_SIGNING_SECRET = 32
+"""Bytes, as many as the hash of HS256 has: https://www.rfc-editor.org/rfc/rfc7518#section-3.2."""
 
 
 class AddressSource(StrEnum):
@@ -97,6 +105,20 @@ def _connection_string(text: str) -> Secret:
     if not re.search(r"(^|;)(AccountName|TableEndpoint)=[^;]+", text, re.IGNORECASE):
         raise ValueError
     return Secret(text)
+
+
+def _issuers(text: str) -> tuple[str, ...]:
+    return tuple(_matching(_ISSUER)(one.strip()) for one in text.split(","))
+
+
+def _audiences(text: str) -> tuple[str, ...]:
+    return tuple(_matching("[!-~]{1,255}")(one.strip()) for one in text.split(","))
+
+
+def _signing_secret(text: str) -> Secret:
+    if len(text) < SHORTEST_SIGNING_SECRET:
+        raise ValueError
+    return _secret(text)
 
 
 def _policy(default: str, what: str) -> Any:  # noqa: ANN401 - what dataclasses.field returns.
@@ -175,7 +197,7 @@ class Settings:
     throttle_device: Policy = _policy("5/10m, 20/d", "sessions per device")
     throttle_failures: Policy = _policy("5/30m", "failed checks per device before it gets no more sessions")
     throttle_principal: Policy = _policy(
-        "10/10m", "sessions per authenticated caller; unused while CLIENT_AUTH is `none`"
+        "10/10m", "sessions per signed-in caller; unused while CLIENT_AUTH is `none`"
     )
     throttle_client: Policy = _policy("60/10m", "sessions and failed look-ups per client address")
     throttle_result: Policy = _policy("1/s", "upstream reads of the result per session")
@@ -185,7 +207,27 @@ class Settings:
         AddressSource.NONE,
     )
     front_door_id: str | None = _setting(_GUID, "the id (a GUID) of the operator's own Front Door")
-    client_auth: str | None = _setting("none", "`none` (callers are not authenticated); required in Azure")
+    client_auth: str | None = _setting(
+        "none|jwt",
+        "`jwt` (callers sign in with bearer tokens) or `none` (anybody may call); required in Azure",
+    )
+    auth_issuer: tuple[str, ...] = _setting(
+        _issuers,
+        "the OpenID Connect issuers whose tokens are accepted, exactly as in `iss`, comma-separated: "
+        "`https://login.microsoftonline.com/TENANT-ID/v2.0`; plain http only to loopback",
+        (),
+    )
+    auth_audience: tuple[str, ...] = _setting(
+        _audiences, "the `aud` that a token must have, or several, comma-separated: `api://liveness`", ()
+    )
+    auth_secret_name: str | None = _setting(
+        _SECRET_NAME,
+        "the name of a secret with which a backend signs HS256 tokens; also their `iss`",
+    )
+    auth_secret: Secret | None = _setting(
+        _signing_secret,
+        "the secret of that name, for local runs only: at least 32 printable ASCII characters without blanks",
+    )
 
     # The Functions host's own names for its storage account, which the app uses too.
     storage_account: str | None = _setting(
@@ -289,6 +331,7 @@ def _conflicts(settings: Settings) -> Iterator[str]:
         yield _SETTING_OF["key_vault_url"].refusal
     if settings.storage_connection and settings.key_vault_url is None and settings.id_pepper is None:
         yield "ID_PEPPER: expected with a store that outlives the process, or KEY_VAULT_URL"
+    yield from _auth_conflicts(settings)
     if settings.client_address is AddressSource.FRONT_DOOR and settings.front_door_id is None:
         yield _SETTING_OF["front_door_id"].refusal
 
@@ -303,13 +346,31 @@ def _endpoint_conflicts(settings: Settings) -> Iterator[str]:
         yield "FACE_AUTH: expected `key`; `identity` needs a custom subdomain in FACE_ENDPOINT"
 
 
+def _auth_conflicts(settings: Settings) -> Iterator[str]:
+    sources = settings.auth_issuer or settings.auth_secret_name
+    if settings.client_auth == "jwt":
+        if not sources:
+            yield "AUTH_ISSUER: expected with CLIENT_AUTH=jwt, or AUTH_SECRET_NAME"
+        if not settings.auth_audience:
+            yield f"{_SETTING_OF['auth_audience'].refusal}; required with CLIENT_AUTH=jwt"
+    if settings.auth_secret and not settings.auth_secret_name:
+        yield "AUTH_SECRET_NAME: expected with AUTH_SECRET"
+    if settings.auth_secret_name and not (settings.auth_secret or settings.key_vault_url):
+        yield "AUTH_SECRET: expected with AUTH_SECRET_NAME, or KEY_VAULT_URL"
+    # Somebody who names an issuer believes that callers have to sign in.
+    if sources and settings.client_auth is None and not settings.in_azure:
+        yield "CLIENT_AUTH: expected `jwt` with AUTH_ISSUER or AUTH_SECRET_NAME, or `none`"
+
+
 def _azure_conflicts(settings: Settings) -> Iterator[str]:
-    for name in ("face_key", "id_pepper", "storage_connection", "events_file"):
+    for name in ("face_key", "id_pepper", "auth_secret", "storage_connection", "events_file"):
         if getattr(settings, name) is not None:
             yield f"{_SETTING_OF[name].name}: expected to be absent in Azure, where no secret is an app setting"
     if settings.storage_account is None:
         yield f"{_SETTING_OF['storage_account'].refusal}: memory does not outlive an instance"
     if settings.event_grid_topic_endpoint is None:
         yield _SETTING_OF["event_grid_topic_endpoint"].refusal
+    if any(issuer.startswith("http:") for issuer in settings.auth_issuer):
+        yield "AUTH_ISSUER: expected https where the app runs in Azure"
     if settings.client_auth is None:
-        yield "CLIENT_AUTH: expected `none` where callers are not authenticated"
+        yield _SETTING_OF["client_auth"].refusal

@@ -13,6 +13,9 @@ LONGEST_RETRY_AFTER: Final = 3_600.0
 # `uuid.UUID` also takes braces, `urn:uuid:`, misplaced hyphens and full-width digits; `$` would take a newline.
 _SESSION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
+CLIENT_REFERENCE = re.compile("[A-Za-z0-9._:-]{1,128}")
+"""The transaction that a check is for, as a caller may name it."""
+
 # https://www.w3.org/TR/trace-context/#traceparent-header
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 

@@ -18,7 +18,7 @@ unknown_route_bp = func.Blueprint()
 @unknown_route_bp.route(route="{*path}", auth_level=func.AuthLevel.ANONYMOUS)
 async def trigger(req: func.HttpRequest) -> func.HttpResponse:
     """Answer what is left."""
-    return await respond(req, "unknown_route", _refuse)
+    return await respond(req, "unknown_route", _refuse, open_to_all=True)
 
 
 async def _refuse(context: Context) -> Reply:

@@ -1,6 +1,6 @@
 """The routes of the console page, its configuration and its events."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,15 @@ _POLICY = (
 )
 
 
-def console_routes(simulator_url: str, events: Iterable[Mapping[str, Any]]) -> list[web.RouteDef]:
+def console_routes(
+    simulator_url: str,
+    events: Iterable[Mapping[str, Any]],
+    access_token: Callable[[], str] | None = None,
+) -> list[web.RouteDef]:
     """Return the routes of the page at `/console`, which plays the phone at `simulator_url`.
 
     `simulator_url` has no slash at the end. `events` are read at each poll of `/console/events`, the oldest first.
+    `access_token` makes the token that the page signs in with; None where callers do not sign in.
     """
     headers = {
         "Content-Security-Policy": _POLICY.format(simulator_url=simulator_url),
@@ -38,7 +43,8 @@ def console_routes(simulator_url: str, events: Iterable[Mapping[str, Any]]) -> l
         return web.get(path, answer)
 
     async def show_config(_request: web.Request) -> web.Response:
-        return web.json_response({"simulatorUrl": simulator_url}, headers=headers)
+        signed_in = {"accessToken": access_token()} if access_token else {}
+        return web.json_response({"simulatorUrl": simulator_url} | signed_in, headers=headers)
 
     async def show_events(_request: web.Request) -> web.Response:
         return web.json_response(list(events), headers=headers)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random as random_numbers
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
 from shared.clock import Clock
 from shared.errors import KeyUnavailable
@@ -21,25 +21,33 @@ LONGEST_PAUSE: Final = 60_000  # The longest `Retry-After` of the vault that is 
 
 _LOGGER = logging.getLogger(__name__)
 
-Read = Callable[[], Awaitable[Secret]]
-"""Fetches the secret from its store, within a deadline of its own; raises `KeyUnavailable`."""
+
+class Expiring(Protocol):
+    """A value that can be cached; `expires_at` is when it stops working, in unix milliseconds, or None."""
+
+    @property
+    def expires_at(self) -> int | None: ...  # noqa: D102 - described above.
 
 
-class CachedSecret:
-    """A `SecretSource` over `read`; a forced refresh uses `reread` where that is given.
+Value = TypeVar("Value", bound=Expiring)
 
+
+class Cached(Generic[Value]):
+    """A secret, or the public keys of an issuer, over `read`; a forced refresh uses `reread` where that is given.
+
+    Both fetch the value within a deadline of their own, and raise `KeyUnavailable`.
     At most one read runs at a time. All callers share it, it goes on when they are cancelled, and `aclose` ends it.
     A value with an end of its own is not served beyond that end.
     """
 
     def __init__(
         self,
-        read: Read,
+        read: Callable[[], Awaitable[Value]],
         *,
         name: str,
         clock: Clock,
         soft_lifetime: int = SOFT_LIFETIME,
-        reread: Read | None = None,
+        reread: Callable[[], Awaitable[Value]] | None = None,
         random: Callable[[], float] = random_numbers.random,
     ) -> None:
         self._read = read
@@ -48,7 +56,7 @@ class CachedSecret:
         self._clock = clock
         self._soft_lifetime = soft_lifetime
         self._random = random
-        self._held: Secret | None = None
+        self._held: Value | None = None
         self._read_at = 0
         self._due_after = 0
         self._failure: str | None = None
@@ -57,7 +65,7 @@ class CachedSecret:
         self._forced_at: int | None = None
         self._reading: asyncio.Task[None] | None = None
 
-    async def get(self) -> Secret:
+    async def get(self) -> Value:
         """Return the value in memory at once, else the value of a read; raises `KeyUnavailable`."""
         if self._usable() is None:
             if not self._failed_within(COLD_PAUSE):
@@ -67,7 +75,7 @@ class CachedSecret:
             self._start(self._read)
         return self._require()
 
-    async def refresh(self, refused: Secret) -> Secret:
+    async def refresh(self, refused: Value) -> Value:
         """Read a newer value than the refused one, at most once in `FORCED_PAUSE`.
 
         Returns the value in memory where that is another one already, and the refused one where nothing is newer.
@@ -80,13 +88,18 @@ class CachedSecret:
             await self._reading_done()
         return await self.get()
 
+    @property
+    def failing(self) -> bool:
+        """Whether the latest read failed, so that the value in memory may be an old one."""
+        return self._failure is not None
+
     async def aclose(self) -> None:
         """End a read that is running."""
         if self._reading is not None:
             self._reading.cancel()
             await self._reading_done()
 
-    def _usable(self) -> Secret | None:
+    def _usable(self) -> Value | None:
         held, now = self._held, self._clock()
         if held is None or now - self._read_at >= HARD_LIFETIME:
             return None
@@ -99,7 +112,7 @@ class CachedSecret:
         # A time in the future was noted before the clock was set back: it delays nothing.
         return 0 <= self._clock() - since < span
 
-    def _start(self, read: Read) -> None:
+    def _start(self, read: Callable[[], Awaitable[Value]]) -> None:
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._run(read), name=f"read {self._name}")
 
@@ -108,7 +121,7 @@ class CachedSecret:
         if self._reading is not None and not self._reading.done():
             await asyncio.wait((self._reading,))
 
-    async def _run(self, read: Read) -> None:
+    async def _run(self, read: Callable[[], Awaitable[Value]]) -> None:
         started = self._clock()
         try:
             self._succeeded(await read(), started)
@@ -118,7 +131,7 @@ class CachedSecret:
             # Its text might quote anything, the value included.
             self._failed(f"reading secret {self._name} failed with {type(error).__name__}")
 
-    def _succeeded(self, secret: Secret, read_at: int) -> None:
+    def _succeeded(self, secret: Value, read_at: int) -> None:
         if secret.expires_at is not None and self._clock() >= secret.expires_at:
             raise KeyUnavailable(f"secret {self._name} had expired when it came: compare the clocks")
         if self._held is not None and self._held != secret:
@@ -138,10 +151,14 @@ class CachedSecret:
         # Logged each time, so that an alert over the last minutes lasts as long as the outage; the pauses bound it.
         log_event(_LOGGER, logging.WARNING, "secret_read_failed", **fields)
 
-    def _require(self) -> Secret:
+    def _require(self) -> Value:
         if secret := self._usable():
             return secret
         if self._failure is None:
             raise KeyUnavailable(f"reading secret {self._name} was broken off")
         pause = self._failed_at + max(COLD_PAUSE, self._asked_pause) - self._clock()
         raise KeyUnavailable(self._failure, retry_after=max(1.0, pause / 1000))
+
+
+CachedSecret = Cached[Secret]
+"""A `SecretSource` over a vault or an identity endpoint."""

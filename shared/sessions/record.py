@@ -33,8 +33,9 @@ class Step(StrEnum):
 class SessionRecord:
     """One session. Times are unix milliseconds. It holds no image, no auth token and no raw device id.
 
-    `device` is a pseudonym; `reads` are the times of the upstream reads that count against `THROTTLE_RESULT`.
-    `history` may hold steps, and `further` columns, that only another release knows; they are kept as they are.
+    `device` and `caller` are pseudonyms; `principal` is the caller's name, for events. `reads` are the times
+    of the upstream reads that count against `THROTTLE_RESULT`. `history` may hold steps, and `further` columns, that
+    only another release knows; they are kept as they are.
     """
 
     session_id: str
@@ -42,6 +43,7 @@ class SessionRecord:
     device: str
     created_at: int
     token_expires_at: int
+    caller: str | None = None
     principal: str | None = None
     client_reference: str | None = None
     face_api_version: str = ""
@@ -76,10 +78,13 @@ class SessionRecord:
         """Whether the terminal event is not published yet. A session revoked before its end has no event."""
         return self.published_at is None and (self.final or not self.revoked)
 
-    def is_held_by(self, auth_token: str, principal: str | None) -> bool:
-        """Whether the session was given to this caller. Tokens are compared in constant time."""
+    def is_held_by(self, auth_token: str, caller: str | None) -> bool:
+        """Whether the session was given to this caller (a pseudonym). Tokens are compared in constant time.
+
+        The token alone counts for a session that was made before callers had to sign in.
+        """
         same_token = hmac.compare_digest(self.token_hash.encode(), token_hash(auth_token).encode())
-        return same_token and self.principal == principal
+        return same_token and self.caller in (None, caller)
 
     def matches_digest(self, sent: str | None) -> bool | None:
         """Whether the phone's digest equals the result's; None if the phone sent none, or there is no result yet.

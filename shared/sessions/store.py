@@ -18,6 +18,7 @@ _COLUMNS: Mapping[str, Callable[[object], Any]] = {
     "device": columns.text,
     "created_at": columns.moment,
     "token_expires_at": columns.moment,
+    "caller": columns.text,
     "principal": columns.text,
     "client_reference": columns.text,
     "face_api_version": columns.text,

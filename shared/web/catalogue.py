@@ -68,6 +68,18 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         errors.InvalidTop, 400, "Top parameter is invalid. Valid range is between 1 and 1000 inclusive."
     ),
     CatalogueRow(
+        errors.Unauthorized,
+        401,
+        "An access token is required in the header Authorization, and must be valid.",
+        "Get a new access token, then send the same request again. WWW-Authenticate says what is wrong.",
+    ),
+    CatalogueRow(
+        errors.Forbidden,
+        403,
+        "The access token does not have the role for this operation.",
+        "This operation is for servers. Do not try again with this token.",
+    ),
+    CatalogueRow(
         errors.SessionNotFound,
         404,
         "Session Id is not found. The session id is expired or does not exist.",
@@ -140,7 +152,7 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         errors.UpstreamQuotaExceeded, 503, "The call volume of the liveness service is used up.", _WAIT
     ),
     CatalogueRow(errors.StorageUnavailable, 503, "The service's store is not available.", _WAIT),
-    CatalogueRow(errors.KeyUnavailable, 503, "The service's credential is not available.", _WAIT),
+    CatalogueRow(errors.KeyUnavailable, 503, "A key that the service needs is not available.", _WAIT),
     CatalogueRow(
         errors.UpstreamTimeout,
         504,

@@ -6,7 +6,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from shared.errors import (
     RequestRefused,
     RequestTooLarge,
     Throttled,
+    Unauthorized,
 )
 from shared.telemetry import log_event
 from shared.text import parse_json
@@ -40,44 +41,48 @@ _JSON_MEDIA_TYPE = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?', re
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a handler works with: the request, the app, and the id that response and log name."""
+    """What a handler works with: the request, the app, the id that response and log name, and the caller."""
 
     request: func.HttpRequest
     app: App
     request_id: str
+    caller: Caller = field(default_factory=Caller)
 
     def header(self, name: str) -> str | None:
         """One header field, or None where it is absent; repeats arrive joined by commas."""
         value: str | None = self.request.headers.get(name)
         return value
 
-    def caller(self) -> Caller:
-        """The caller, as far as settings and platform vouch for it."""
-        settings = self.app.settings
-        network = client_network(self.request.headers, settings.client_address, settings.front_door_id)
-        if network == UNVOUCHED:
-            log_event(_log, logging.WARNING, "client_address_unvouched", requestId=self.request_id)
-        return Caller(principal=None, network=network)
-
 
 Handler = Callable[[Context], Awaitable[Reply]]
 
 
 async def respond(
-    request: func.HttpRequest, operation: str, handle: Handler, *, quiet: bool = False
+    request: func.HttpRequest,
+    operation: str,
+    handle: Handler,
+    *,
+    open_to_all: bool = False,
+    quiet: bool = False,
 ) -> func.HttpResponse:
     """Run a trigger's handler. Every error becomes a response of the contract and one log event.
 
-    `quiet` is for health probes, whose calls would hide the others in the log.
+    The caller is known before the handler runs, and so before it reads the body, except where a route is
+    `open_to_all`. `quiet` is for health probes, whose calls would hide the others in the log.
     """
     request_id = str(uuid.uuid4())
     started = time.perf_counter()
+    pseudonym = None
     try:
         app = current_app()
         with app.background_log.invocation():
-            reply = await handle(Context(request, app, request_id))
+            context = Context(request, app, request_id)
+            if not open_to_all:
+                context = replace(context, caller=await _caller(context))
+                pseudonym = await context.caller.pseudonym(app.pseudonyms)
+            reply = await handle(context)
     except BrokerError as error:
-        _log_error(operation, request_id, error)
+        _log_error(operation, request_id, pseudonym, error)
         reply = error_reply(error, request_id)
     except Exception as fault:
         # Only the type: the text of an exception can hold what a caller or the upstream sent.
@@ -96,6 +101,7 @@ async def respond(
         "request_ended",
         operation=operation,
         requestId=request_id,
+        caller=pseudonym,
         status=int(reply.status),
         milliseconds=round((time.perf_counter() - started) * 1000, 1),
     )
@@ -126,7 +132,22 @@ def json_body(request: func.HttpRequest) -> dict[str, Any]:
     return parsed
 
 
-def _log_error(operation: str, request_id: str, error: BrokerError) -> None:
+async def _caller(context: Context) -> Caller:
+    """The caller, as far as its token and the platform vouch for it. `X-MS-CLIENT-PRINCIPAL` is never read."""
+    app, settings = context.app, context.app.settings
+    network = client_network(context.request.headers, settings.client_address, settings.front_door_id)
+    if network == UNVOUCHED:
+        log_event(_log, logging.WARNING, "client_address_unvouched", requestId=context.request_id)
+    if app.sign_in is None:
+        return Caller(network=network)
+    try:
+        return await app.sign_in.caller(context.header("Authorization"), network)
+    except Unauthorized:
+        await app.access.charge_miss(network)
+        raise
+
+
+def _log_error(operation: str, request_id: str, caller: str | None, error: BrokerError) -> None:
     expected = isinstance(error, RequestRefused | Throttled | IdempotencyInProgress)
     log_event(
         _log,
@@ -134,6 +155,7 @@ def _log_error(operation: str, request_id: str, error: BrokerError) -> None:
         "request_refused" if expected else "dependency_failed",
         operation=operation,
         requestId=request_id,
+        caller=caller,
         code=error.code,
         detail=error.detail or None,
         upstreamRequestId=error.upstream_request_id,

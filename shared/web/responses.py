@@ -8,7 +8,7 @@ from typing import Any
 
 import azure.functions as func
 
-from shared.errors import BrokerError, MethodNotAllowed, RequestRefused, Throttled
+from shared.errors import BrokerError, Forbidden, MethodNotAllowed, RequestRefused, Throttled, Unauthorized
 from shared.web.catalogue import ROW_OF
 
 MAX_DETAILS = 20
@@ -56,12 +56,24 @@ def error_reply(error: BrokerError, request_id: str) -> Reply:
         headers |= error.rate_limit
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
+    if isinstance(error, Unauthorized | Forbidden):
+        headers["WWW-Authenticate"] = _challenge(error)
     return Reply(ROW_OF[type(error)].status, {"error": fields}, headers)
 
 
 def whole_seconds(wait: float) -> int:
     """Round a wait up to whole seconds, at least one: a caller that waits so long is never too early."""
     return max(1, math.ceil(wait))
+
+
+def _challenge(error: Unauthorized | Forbidden) -> str:
+    """After RFC 6750, section 3: nothing about an error where the request had no token."""
+    realm = 'Bearer realm="liveness"'
+    if isinstance(error, Forbidden):
+        return f'{realm}, error="insufficient_scope"'
+    if error.problem is None:
+        return realm
+    return f'{realm}, error="invalid_token", error_description="{error.problem}"'
 
 
 def _message(error: BrokerError) -> str:

@@ -9,6 +9,7 @@ from tests.architecture.source_tree import DEPLOYED, FUNCTION_PACKAGES, deployed
 
 # The modules behind the ports, one line for each system that they talk to. A group imports nothing of another group.
 ADAPTERS = """
+    auth
     events.event_grid
     events.publisher
     face.budget face.calls face.client

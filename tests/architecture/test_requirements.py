@@ -9,7 +9,7 @@ import pytest
 from tests.architecture.source_tree import DEPLOYED, ROOT, deployed_modules, imports
 
 LINES = [line for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines() if line[:1].isalpha()]
-REQUIRED = [re.split("[<>=]", line)[0] for line in LINES]
+REQUIRED = [re.split(r"[\[<>=]", line)[0] for line in LINES]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,9 @@ def test_each_requirement_is_imported(third_party: set[str]) -> None:
 
 def test_each_requirement_is_bounded() -> None:
     """The lower bound is a version that was tried, the upper bound the next one that may break."""
-    assert [line for line in LINES if not re.fullmatch(r"[a-z-]+>=[0-9.]+,<[0-9.]+", line)] == []
+    assert [
+        line for line in LINES if not re.fullmatch(r"[A-Za-z-]+(\[[a-z]+\])?>=[0-9.]+,<[0-9.]+", line)
+    ] == []
 
 
 def _provides(requirement: str, name: str) -> bool:

@@ -15,6 +15,7 @@ SLOW = {
         "azure.identity",
         "azure.keyvault",
         "azure.storage",
+        "jwt",
         "pydantic",
     ),
 }
@@ -30,10 +31,16 @@ IN_AZURE = {
     "WEBSITE_SITE_NAME": "broker",
 }
 
+SIGNED_IN = IN_AZURE | {
+    "CLIENT_AUTH": "jwt",
+    "AUTH_ISSUER": "https://issuer.example",
+    "AUTH_AUDIENCE": "api://liveness",
+}
 
-@pytest.mark.parametrize("environment", [LOCAL, IN_AZURE], ids=["local", "in Azure"])
+
+@pytest.mark.parametrize("environment", [LOCAL, IN_AZURE, SIGNED_IN], ids=["local", "in Azure", "signed in"])
 def test_import_of_the_app_loads_nothing_slow(environment: dict[str, str]) -> None:
-    """The Azure SDKs and pydantic are imported when they are first needed."""
+    """The SDKs, pydantic and PyJWT are imported when they are first needed."""
     loaded = modules_after("import function_app", environment)
 
     assert {"create_session.use_case", "shared.app", "azure.functions"} <= loaded

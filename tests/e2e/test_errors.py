@@ -170,8 +170,14 @@ CASES |= {
     )
     for device, code, wait in UPSTREAM
 }
-# Each of these has a test of its own below, because it takes more than a request.
-ALONE = {"IdempotencyInProgress", "InternalError", "KeyUnavailable", "StorageUnavailable", "UpstreamTimeout"}
+# Each of these has a test of its own, below or in test_sign_in.py, because it takes more than a request.
+ALONE = {"Forbidden", "Unauthorized"} | {
+    "IdempotencyInProgress",
+    "InternalError",
+    "KeyUnavailable",
+    "StorageUnavailable",
+    "UpstreamTimeout",
+}
 
 
 def test_every_error_of_the_catalogue_is_provoked() -> None:

@@ -20,6 +20,7 @@ AZURE = {
     "WEBSITE_SITE_NAME": "func-example",
     "WEBSITE_HOSTNAME": "func-example.azurewebsites.net",
 }
+JWT = {"CLIENT_AUTH": "jwt", "AUTH_ISSUER": "https://issuer.example", "AUTH_AUDIENCE": "api://liveness"}
 SUBDOMAIN = "https://name.cognitiveservices.azure.com"
 IDENTITY = {"FACE_REGION": "", "FACE_ENDPOINT": SUBDOMAIN, "FACE_AUTH": "identity"}
 CANARY = "canary-value-of-a-setting"
@@ -81,7 +82,19 @@ BAD_VALUES = {
     "AzureWebJobsStorage": [CANARY],
     "AZURE_CLIENT_ID": [CANARY],
     "CLIENT_ADDRESS": [CANARY],
-    "CLIENT_AUTH": [CANARY],
+    "CLIENT_AUTH": [CANARY, "JWT"],
+    "AUTH_ISSUER": [
+        CANARY,
+        "http://issuer.example",
+        "http://127.0.0.1",
+        "https://user@issuer.example",
+        "https://issuer.example?x",
+        "https://issuer.example,",
+        "https://issuer.example https://other.example",
+    ],
+    "AUTH_AUDIENCE": [",", f"{CANARY} x"],
+    "AUTH_SECRET_NAME": [f"{CANARY}/x"],
+    "AUTH_SECRET": ["x" * 31, f"{CANARY} {CANARY}"],
     "FACE_API_VERSION": [CANARY],
     "FACE_AUTH": [CANARY],
     "FACE_REGION": [CANARY],
@@ -119,12 +132,20 @@ def test_bad_value_is_refused_by_name_and_not_repeated(name: str, value: str) ->
         ("DELETE_AFTER_RESULT", "TRUE", lambda settings: settings.delete_after_result is True),
         ("DELETE_AFTER_RESULT", "False", lambda settings: settings.delete_after_result is False),
         ("PUBLIC_BASE_URL", "http://[::1]:7071", lambda settings: settings.base_url == "http://[::1]:7071"),
+        (
+            "AUTH_ISSUER",
+            "https://sts.windows.net/a-tenant/, http://[::1]:7073",
+            lambda settings: (
+                settings.auth_issuer == ("https://sts.windows.net/a-tenant/", "http://[::1]:7073")
+            ),
+        ),
+        ("AUTH_AUDIENCE", "api://x,y", lambda settings: settings.auth_audience == ("api://x", "y")),
         ("BROKER_REGION", "weu-2", lambda settings: settings.region == "weu-2"),
     ],
 )
 def test_good_value_is_read(name: str, text: str, read: Callable[[Settings], bool]) -> None:
     """The lowest and the highest number are allowed, and `True` may be written in capitals."""
-    assert read(Settings.from_mapping(LOCAL | {name: text}))
+    assert read(Settings.from_mapping(LOCAL | JWT | {name: text}))
 
 
 @pytest.mark.parametrize(
@@ -158,6 +179,14 @@ def test_all_faults_are_told_at_once(good: dict[str, str], wrong: dict[str, str]
         (AZURE | {"EVENTS_FILE": "x"}, "EVENTS_FILE"),
         (AZURE | {"EVENT_GRID_TOPIC_ENDPOINT": ""}, "EVENT_GRID_TOPIC_ENDPOINT"),
         (AZURE | {"CLIENT_AUTH": ""}, "CLIENT_AUTH"),
+        (LOCAL | JWT | {"AUTH_ISSUER": ""}, "AUTH_ISSUER"),
+        (LOCAL | JWT | {"AUTH_AUDIENCE": ""}, "AUTH_AUDIENCE"),
+        (LOCAL | JWT | {"CLIENT_AUTH": ""}, "CLIENT_AUTH"),
+        (LOCAL | JWT | {"AUTH_SECRET_NAME": "backend"}, "AUTH_SECRET"),
+        (LOCAL | JWT | {"AUTH_SECRET": "x" * 32}, "AUTH_SECRET_NAME"),
+        (AZURE | JWT | {"CLIENT_AUTH": ""}, "CLIENT_AUTH"),
+        (AZURE | JWT | {"AUTH_ISSUER": "http://127.0.0.1:7073"}, "AUTH_ISSUER"),
+        (AZURE | JWT | {"AUTH_SECRET_NAME": "backend", "AUTH_SECRET": "x" * 32}, "AUTH_SECRET"),
         (AZURE | {"KEY_VAULT_URL": ""}, "KEY_VAULT_URL"),
         (AZURE | {"AzureWebJobsStorage__accountName": ""}, "AzureWebJobsStorage__accountName"),
     ],
@@ -169,11 +198,36 @@ def test_settings_that_do_not_go_together_are_refused(environment: Mapping[str, 
     assert line.startswith(f"{name}: expected ")
 
 
+@pytest.mark.parametrize(
+    "environment",
+    [
+        LOCAL | JWT,
+        LOCAL
+        | {name: value for name, value in JWT.items() if name != "AUTH_ISSUER"}
+        | {"AUTH_SECRET_NAME": "backend", "AUTH_SECRET": "x" * 32},
+        LOCAL | JWT | {"CLIENT_AUTH": "none"},
+        AZURE | JWT,
+        AZURE | JWT | {"AUTH_ISSUER": "", "AUTH_SECRET_NAME": "backend"},
+    ],
+)
+def test_sign_in_is_configured(environment: Mapping[str, str]) -> None:
+    """By issuers, or by a secret: in the vault, or locally in a setting. `none` switches it off."""
+    settings = Settings.from_mapping(environment)
+
+    assert settings.client_auth == environment["CLIENT_AUTH"]
+
+
 def test_secrets_do_not_show_in_the_repr() -> None:
     """Settings are printed by mistake sooner or later."""
     connection = f"AccountName=x;AccountKey={CANARY}"
-    secrets = {"FACE_KEY": CANARY, "ID_PEPPER": CANARY, "AzureWebJobsStorage": connection}
-    settings = Settings.from_mapping(LOCAL | secrets)
+    secrets = {
+        "FACE_KEY": CANARY,
+        "ID_PEPPER": CANARY,
+        "AUTH_SECRET_NAME": "x",
+        "AUTH_SECRET": CANARY * 2,
+        "AzureWebJobsStorage": connection,
+    }
+    settings = Settings.from_mapping(LOCAL | JWT | secrets)
 
     assert CANARY not in repr(settings) + str(settings)
 

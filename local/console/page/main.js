@@ -11,6 +11,7 @@ import {
   performCheck,
   readResult,
   revokeSession,
+  signIn,
   WRONG_TOKEN,
 } from "./requests.js";
 import { offerScenarios } from "./scenarios.js";
@@ -28,6 +29,7 @@ async function start() {
   const config = await send({ method: "GET", url: "/console/config.json", headers: {} });
   simulatorUrl = config.json?.simulatorUrl ?? "";
   byId("simulator-url").textContent = simulatorUrl;
+  if (config.json?.accessToken) signIn(config.json.accessToken);
   followEvents();
   const listing = await send({ method: "GET", url: `${simulatorUrl}/simulator/scenarios`, headers: {} });
   const scenarios = Array.isArray(listing.json) ? listing.json : [];

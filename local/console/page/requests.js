@@ -3,11 +3,18 @@
 const BROKER = location.origin;
 const JSON_TYPE = { "Content-Type": "application/json" };
 
+// What each request to the broker has in its header where callers sign in.
+let signedIn = {};
+
+export function signIn(accessToken) {
+  signedIn = { Authorization: `Bearer ${accessToken}` };
+}
+
 export const WRONG_TOKEN = "not-the-token-of-this-session";
 
 export function createSession(fields, idempotencyKey) {
   const body = { livenessOperationMode: fields.mode };
-  const headers = { ...JSON_TYPE, "Idempotency-Key": idempotencyKey };
+  const headers = { ...signedIn, ...JSON_TYPE, "Idempotency-Key": idempotencyKey };
   if (fields.setInClient) {
     body.deviceCorrelationIdSetInClient = true;
     headers["X-Device-Correlation-Id"] = fields.deviceId;
@@ -31,13 +38,14 @@ export function performCheck(simulatorUrl, session, outcome) {
 }
 
 export function readResult(session, token, digest) {
-  const headers = { "X-Session-Token": token };
+  const headers = { ...signedIn, "X-Session-Token": token };
   if (digest) headers["X-Client-Digest"] = digest;
   return { method: "GET", url: sessionUrl(session), headers };
 }
 
 export function revokeSession(session) {
-  return { method: "DELETE", url: sessionUrl(session), headers: { "X-Session-Token": session.authToken } };
+  const headers = { ...signedIn, "X-Session-Token": session.authToken };
+  return { method: "DELETE", url: sessionUrl(session), headers };
 }
 
 // A digest that is not this one: its first character is another.

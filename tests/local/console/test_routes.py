@@ -4,7 +4,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
+from local.console.routes import console_routes
 from tests.local.console.conftest import SIMULATOR_URL
 
 
@@ -37,6 +40,17 @@ async def test_every_answer_has_its_type_and_the_policy(
             "Cross-Origin-Resource-Policy": "same-origin",
         }
         assert expected.items() <= response.headers.items()
+
+
+async def test_page_gets_a_token_where_callers_sign_in() -> None:
+    """Each load of the page gets a new one."""
+    tokens = iter(["first", "second"])
+    app = web.Application()
+    app.add_routes(console_routes(SIMULATOR_URL, [], lambda: next(tokens)))
+    async with TestClient(TestServer(app)) as console:
+        configs = [await (await console.get("/console/config.json")).json() for _ in range(2)]
+
+    assert [config["accessToken"] for config in configs] == ["first", "second"]
 
 
 async def test_page_gets_its_configuration_and_all_events_so_far(

@@ -77,20 +77,24 @@ def test_digest_is_compared_whole_and_without_case(
 
 
 @pytest.mark.parametrize(
-    ("token", "principal", "expected"),
+    ("token", "owner", "caller", "expected"),
     [
-        ("token", None, True),
-        ("Token", None, False),
-        ("", None, False),
-        ("tokén", None, False),
-        ("token", "p", False),
+        ("token", None, None, True),
+        ("token", None, "p", True),
+        ("token", "p", "p", True),
+        ("token", "p", "q", False),
+        ("token", "p", None, False),
+        ("Token", "p", "p", False),
+        ("Token", None, None, False),
+        ("", None, None, False),
+        ("tokén", None, None, False),
     ],
 )
-def test_session_is_held_by_its_token_and_principal(
-    token: str, principal: str | None, expected: bool
+def test_session_is_held_by_its_token_and_its_caller(
+    token: str, owner: str | None, caller: str | None, expected: bool
 ) -> None:
-    """Both have to be those of the create."""
-    assert NEW.is_held_by(token, principal) is expected
+    """Both have to be those of the create; a session without a caller is from before callers had to sign in."""
+    assert replace(NEW, caller=owner).is_held_by(token, caller) is expected
 
 
 @pytest.mark.parametrize(

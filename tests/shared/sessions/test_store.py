@@ -70,7 +70,7 @@ async def test_record_survives_the_store(results: list[tuple[SessionResult, int]
     record = NEW
     for result, now in results:
         record = record.with_result(result, now)
-    record = replace(record, reads=(1, 2), principal="p", client_reference="r", revoked=True)
+    record = replace(record, reads=(1, 2), caller="c", principal="p", client_reference="r", revoked=True)
     await sessions.replace(await sessions.reload(SESSION_ID), record)
 
     assert (await sessions.reload(SESSION_ID)).record == record

@@ -101,8 +101,8 @@ def miss(app: App, network: str) -> Awaitable[object]:
 @pytest.mark.parametrize(
     ("name", "asked", "refusal"),
     [
-        ("DEVICE", ("phone", "other-caller", "192.0.2.2"), DeviceThrottled),
-        ("FAILURES", ("phone", "other-caller", "192.0.2.2"), DeviceThrottled),
+        ("DEVICE", ("phone", "caller", "192.0.2.2"), DeviceThrottled),
+        ("FAILURES", ("phone", "caller", "192.0.2.2"), DeviceThrottled),
         ("PRINCIPAL", ("other-phone", "caller", "192.0.2.2"), ClientThrottled),
         ("CLIENT", ("other-phone", "other-caller", "192.0.2.1"), ClientThrottled),
     ],
@@ -114,7 +114,9 @@ async def test_create_that_one_limit_refuses_leaves_everything_as_it_was(
     fleet = Fleet(**{f"THROTTLE_{name}": "1/1h"})
     await create(fleet.here, "phone", "caller", "192.0.2.1")
     if name == "FAILURES":
-        key, limit = fleet.here.subjects.of_failure(await fleet.here.pseudonyms.of("device", "phone"))
+        key, limit = fleet.here.subjects.of_failure(
+            await fleet.here.pseudonyms.of("device", "caller", "phone")
+        )
         await fleet.here.limiter.charge(key, limit, fleet.here.clock())
     for app in (fleet.here, fleet.there, fleet.here):
         await fleet.require_refusal_without_effect(create(app, *asked), refusal)

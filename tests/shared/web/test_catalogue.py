@@ -13,6 +13,8 @@ from tests.architecture.source_tree import DEPLOYED, deployed_modules
 CONTRACT = {
     400: "InvalidDeviceCorrelationId InvalidIdempotencyKey InvalidLivenessOperationMode InvalidRequestBody InvalidStart"
     " InvalidTokenLifetime InvalidTop",
+    401: "Unauthorized",
+    403: "Forbidden",
     404: "NotFound SessionNotFound",
     405: "MethodNotAllowed",
     409: "IdempotencyInProgress",

@@ -9,6 +9,7 @@ import pytest
 from shared.errors import (
     BrokerError,
     DeviceThrottled,
+    Forbidden,
     IdempotencyKeyReused,
     InvalidDeviceCorrelationId,
     InvalidLivenessOperationMode,
@@ -16,6 +17,7 @@ from shared.errors import (
     InvalidTokenLifetime,
     MethodNotAllowed,
     RequestRefused,
+    Unauthorized,
     UpstreamThrottled,
     refuse,
 )
@@ -96,6 +98,25 @@ def test_headers_of_an_error_go_with_it() -> None:
 
     assert error_reply(MethodNotAllowed(["DELETE", "GET"]), "an-id").headers["Allow"] == "DELETE, GET"
     assert limits.items() <= error_reply(DeviceThrottled(rate_limit=limits), "an-id").headers.items()
+
+
+@pytest.mark.parametrize(
+    ("error", "challenge"),
+    [
+        (Unauthorized("no bearer token"), 'Bearer realm="liveness"'),
+        (
+            Unauthorized("a reason for the log", problem="The access token expired."),
+            'Bearer realm="liveness", error="invalid_token", error_description="The access token expired."',
+        ),
+        (Forbidden(), 'Bearer realm="liveness", error="insufficient_scope"'),
+    ],
+)
+def test_caller_is_told_how_to_sign_in(error: BrokerError, challenge: str) -> None:
+    """After RFC 6750, section 3; the reason for the log stays there."""
+    reply = error_reply(error, "an-id")
+
+    assert reply.headers["WWW-Authenticate"] == challenge
+    assert "for the log" not in f"{reply.body}"
 
 
 # From the page of v1.1-preview.1 that the contract follows.

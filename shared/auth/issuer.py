@@ -1,0 +1,132 @@
+"""One OpenID Connect issuer: its discovery document, and the public keys that its tokens are signed with."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+import jwt
+
+from shared.errors import KeyUnavailable
+from shared.text import parse_json
+
+if TYPE_CHECKING:
+    from jwt.types import JWKDict
+
+LARGEST_ANSWER: Final = 256 * 1024
+"""Bytes of a document of an issuer. Entra's keys come with their certificates, some 20 KB in all."""
+
+DEADLINE: Final = 5.0
+"""Seconds for both documents."""
+
+_RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+_ALGORITHMS: Final = {
+    ("RSA", None): _RSA,
+    ("EC", "P-256"): ("ES256",),
+    ("EC", "P-384"): ("ES384",),
+    ("EC", "P-521"): ("ES512",),
+}
+"""The accepted algorithms by key type and curve. A key of any other type is not used."""
+
+_SMALLEST_RSA_BITS: Final = 2048
+_KEYS_URL: Final = re.compile(
+    r"(https://[^/?#@\s]+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?)/[!-~]*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A public key, its id, and the algorithms that it may verify."""
+
+    key_id: str | None
+    algorithms: tuple[str, ...]
+    key: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeys:
+    """The public keys of an issuer. They have no end of their own."""
+
+    keys: tuple[SigningKey, ...]
+    expires_at: int | None = None
+
+    def find(self, key_id: object, algorithm: object) -> SigningKey | None:
+        """The key with this id for this algorithm; a token without an id needs an issuer with just one such key."""
+        fitting = [
+            key
+            for key in self.keys
+            if algorithm in key.algorithms and (key_id is None or key.key_id == key_id)
+        ]
+        return fitting[0] if len(fitting) == 1 else None
+
+
+class Issuer:
+    """Reads the keys of the issuer `url` over `http`, a transport that bounds answers and follows no redirect."""
+
+    def __init__(self, url: str, http: httpx.AsyncBaseTransport) -> None:
+        self._url = url
+        self._http = httpx.AsyncClient(transport=http, trust_env=False)
+
+    async def read(self) -> SigningKeys:
+        """Fetch the current keys; raises `KeyUnavailable` with what is wrong, for the operator's log.
+
+        https://openid.net/specs/openid-connect-discovery-1_0.html, sections 4 and 4.3.
+        """
+        try:
+            async with asyncio.timeout(DEADLINE):
+                document = await self._fetch(
+                    f"{self._url.removesuffix('/')}/.well-known/openid-configuration"
+                )
+                if (named := document.get("issuer")) != self._url:
+                    raise self._trouble(f"its discovery document is that of {str(named)[:200]!r}")
+                keys_url = document.get("jwks_uri")
+                if not isinstance(keys_url, str) or not _KEYS_URL.fullmatch(keys_url):
+                    raise self._trouble("its discovery document has no usable jwks_uri")
+                answered = (await self._fetch(keys_url)).get("keys")
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            raise self._trouble(f"no answer ({type(error).__name__})") from error
+        listed = answered if isinstance(answered, list) else []
+        keys = tuple(key for one in listed if (key := _usable_key(one)))
+        if not keys:
+            raise self._trouble("it publishes no usable key")
+        return SigningKeys(keys)
+
+    async def _fetch(self, url: str) -> dict[str, Any]:
+        answer = await self._http.get(url, headers={"Accept": "application/json"})
+        if answer.status_code != httpx.codes.OK:
+            raise self._trouble(f"it answered {answer.status_code} for {url}")
+        try:
+            content = parse_json(answer.content)
+        except ValueError as error:
+            raise self._trouble(f"no JSON from {url}") from error
+        if not isinstance(content, dict):
+            raise self._trouble(f"no JSON object from {url}")
+        return content
+
+    def _trouble(self, what: str) -> KeyUnavailable:
+        return KeyUnavailable(f"issuer {self._url}: {what}")
+
+
+def _usable_key(published: object) -> SigningKey | None:
+    """The key of a JWK (RFC 7517), or None where it is not a public key for signatures of ours."""
+    if not isinstance(published, dict) or published.get("use", "sig") != "sig":
+        return None
+    jwk: JWKDict = published
+    algorithms = _ALGORITHMS.get(
+        (str(jwk.get("kty")), None if jwk.get("kty") == "RSA" else str(jwk.get("crv")))
+    )
+    if algorithms is None or not isinstance(jwk.get("kid"), str | None):
+        return None
+    if "alg" in jwk:
+        algorithms = tuple(name for name in algorithms if name == jwk["alg"])
+    # The private half, which an issuer may publish by mistake, makes everybody a signer.
+    if not algorithms or "d" in jwk:
+        return None
+    try:
+        key = jwt.PyJWK(jwk, algorithms[0]).key
+    except (jwt.PyJWTError, TypeError, ValueError):
+        return None
+    if key.key_size < _SMALLEST_RSA_BITS and algorithms[0] in _RSA:
+        return None
+    return SigningKey(jwk.get("kid"), algorithms, key)

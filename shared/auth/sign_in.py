@@ -1,0 +1,239 @@
+"""From the header `Authorization` to the caller: the token is verified after RFC 8725, and its claims are read."""
+
+import json
+import re
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, Self
+from urllib.parse import urlsplit
+
+import jwt
+
+from shared.access import Caller
+from shared.auth.issuer import SigningKeys
+from shared.clock import Clock
+from shared.errors import KeyUnavailable, Unauthorized
+from shared.keys.secret import Secret, SecretSource
+from shared.settings import SHORTEST_SIGNING_SECRET
+from shared.text import CLIENT_REFERENCE
+
+LEEWAY_SECONDS: Final = 60
+"""How far the clocks of issuer and broker may differ."""
+
+LONGEST_TOKEN: Final = 8192
+"""Characters. An Entra token with many groups has some 4,000."""
+
+_TYPES: Final = ("jwt", "at+jwt", "application/at+jwt")
+"""The values of `typ` that an access token may have; others are tokens of another kind."""
+
+_ENTRA_HOSTS: Final = re.compile(
+    r"sts\.windows\.net|login\.microsoftonline\.(com|us)|(.+\.)?ciamlogin\.com"
+    r"|sts\.chinacloudapi\.cn|login\.partner\.microsoftonline\.cn"
+)
+"""The hosts of Entra's issuers, in all its clouds."""
+
+_LONGEST_NAME: Final = 255
+_LATEST_TIME: Final = 10**12
+"""Seconds; a greater number is no time."""
+
+
+class KeySource(Protocol):
+    """The keys of one issuer, as they are cached."""
+
+    @property
+    def failing(self) -> bool:
+        """Whether the keys in memory may be old, because they cannot be read."""
+        ...
+
+    async def get(self) -> SigningKeys:
+        """Return the keys; raises `KeyUnavailable`."""
+        ...
+
+    async def refresh(self, refused: SigningKeys) -> SigningKeys:
+        """Look for newer keys than these, now and then; raises `KeyUnavailable`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSecret:
+    """The secret that a backend signs HS256 tokens with. Their `iss` is its name in the vault."""
+
+    name: str
+    source: SecretSource
+
+
+class SignIn:
+    """Verifies bearer tokens for one of the audiences, from issuers by their URLs and from a backend with a secret."""
+
+    def __init__(
+        self,
+        audiences: tuple[str, ...],
+        issuers: Mapping[str, KeySource],
+        secret: SharedSecret | None,
+        clock: Clock,
+    ) -> None:
+        self._audiences = audiences
+        self._issuers = issuers
+        self._entra = {url for url in issuers if _ENTRA_HOSTS.fullmatch(urlsplit(url).hostname or "")}
+        self._secret = secret
+        self._clock = clock
+
+    async def caller(self, authorization: str | None, network: str | None) -> Caller:
+        """Return who holds the token in a header `Authorization`.
+
+        Raises `Unauthorized`, and `KeyUnavailable` where the issuer's keys cannot be read.
+        """
+        scheme, _, credentials = (authorization or "").partition(" ")
+        token = credentials.strip()
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthorized("no bearer token")
+        claims = await self._verified(token)
+        # `azp` in OpenID Connect, `appid` in Entra's tokens of version 1, `client_id` in RFC 9068.
+        client = claims.get("azp") or claims.get("appid") or claims.get("client_id")
+        roles = claims.get("roles")
+        return Caller(
+            principal=_principal(claims, is_entra=claims["iss"] in self._entra),
+            network=network,
+            issuer=claims["iss"],
+            client_id=client if _is_name(client) else None,
+            roles=frozenset(filter(_is_name, roles if isinstance(roles, list) else ())),
+            client_reference=_reference(claims),
+        )
+
+    async def _verified(self, text: str) -> dict[str, Any]:
+        """The claims of a token, after its signature, issuer, audience and times were checked."""
+        token = _Token.parsed(text)
+        issuer = token.claims.get("iss")
+        if str(token.header.get("typ", "jwt")).lower() not in _TYPES:
+            raise _invalid("not an access token by its typ")
+        # Of keys the header has only `kid` and `alg` read. Its jku, x5u, jwk and x5c are the sender's own.
+        if "crit" in token.header:
+            raise _invalid("crit")
+        if isinstance(issuer, str) and (source := self._issuers.get(issuer)):
+            await self._require_signature_of_issuer(token, source, issuer)
+        elif self._secret is not None and issuer == self._secret.name:
+            await self._require_signature_with_secret(token, self._secret)
+        else:
+            raise _invalid("another issuer")
+        audience = token.claims.get("aud")
+        audiences = audience if isinstance(audience, list) else [audience]
+        if not any(one in self._audiences for one in audiences):
+            raise _invalid("another audience")
+        self._require_current(token.claims)
+        return token.claims
+
+    async def _require_signature_of_issuer(self, token: "_Token", source: KeySource, issuer: str) -> None:
+        wanted = token.header.get("kid"), token.header.get("alg")
+        keys = await source.get()
+        key = keys.find(*wanted) or (await source.refresh(keys)).find(*wanted)
+        if key is None and source.failing:
+            raise KeyUnavailable(
+                f"issuer {issuer}: it cannot be asked for the key of a token", retry_after=30
+            )
+        if key is None:
+            raise _invalid("no key of its issuer has this kid and alg")
+        if not token.is_signed_with(key.key):
+            raise _invalid("signature")
+
+    async def _require_signature_with_secret(self, token: "_Token", secret: SharedSecret) -> None:
+        if token.header.get("alg") != "HS256":
+            raise _invalid("another alg than HS256")
+        value = await secret.source.get()
+        if token.is_signed_with(_signing_key(value, secret.name)):
+            return
+        # It may have been signed with a newer secret.
+        newer = await secret.source.refresh(value)
+        if not token.is_signed_with(_signing_key(newer, secret.name)):
+            raise _invalid("signature")
+
+    def _require_current(self, claims: Mapping[str, Any]) -> None:
+        now = self._clock() / 1000
+        times = [claims.get("exp"), claims.get("nbf", 0), claims.get("iat", 0)]
+        if not all(map(_is_time, times)):
+            raise _invalid("no exp, or a time that is no number")
+        end, *starts = times
+        if end + LEEWAY_SECONDS <= now:
+            raise Unauthorized("expired", problem="The access token expired.")
+        if max(starts) > now + LEEWAY_SECONDS:
+            raise _invalid("not valid yet: compare the clocks")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Token:
+    """A signed token in its compact form (RFC 7515): nothing in it counts before its signature was verified."""
+
+    header: dict[str, Any]
+    claims: dict[str, Any]
+    signed: bytes
+    signature: bytes
+
+    @classmethod
+    def parsed(cls, text: str) -> Self:
+        """Take a token apart; raises `Unauthorized`."""
+        if len(text) > LONGEST_TOKEN:
+            raise _invalid("too long")
+        try:
+            # PyJWT's own parser checks characters one by one, and takes longer than all the rest.
+            header, payload, signature = map(_bytes_of, text.split("."))
+            content = json.loads(header), json.loads(payload)
+        except (ValueError, RecursionError):
+            raise _invalid("not three parts in base64url, or not JSON") from None
+        if not all(isinstance(one, dict) for one in content):
+            raise _invalid("not JSON objects")
+        return cls(*content, text.rpartition(".")[0].encode(), signature)
+
+    def is_signed_with(self, key: Any) -> bool:  # noqa: ANN401 - of the type that fits the algorithm.
+        """Whether the signature is of this key, which was chosen for the algorithm in the header."""
+        return jwt.get_algorithm_by_name(self.header["alg"]).verify(self.signed, key, self.signature)
+
+
+def _bytes_of(part: str) -> bytes:
+    return b64decode(part + "=" * (-len(part) % 4), altchars="-_", validate=True)
+
+
+def _signing_key(secret: Secret, name: str) -> bytes:
+    key = secret.reveal().encode()
+    if len(key) < SHORTEST_SIGNING_SECRET:
+        raise KeyUnavailable(f"secret {name} is shorter than {SHORTEST_SIGNING_SECRET} characters")
+    return key
+
+
+def _principal(claims: Mapping[str, Any], *, is_entra: bool) -> str:
+    """Issuer and subject, or for Entra tenant and object id, because `sub` differs by client there.
+
+    https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
+    """
+    issuer, subject = claims["iss"], _required(claims, "sub")
+    if not is_entra:
+        return f"{issuer} {subject}"
+    tenant = _required(claims, "tid")
+    if f"/{tenant}/" not in f"{issuer}/":
+        raise _invalid("another tenant than the issuer's")
+    # One name for one person, whether the token is of version 1 or 2.
+    return f"entra:{tenant} {_required(claims, 'oid')}"
+
+
+def _reference(claims: Mapping[str, Any]) -> str | None:
+    reference = claims.get("client_reference")
+    if reference is None or (isinstance(reference, str) and CLIENT_REFERENCE.fullmatch(reference)):
+        return reference
+    raise _invalid("client_reference")
+
+
+def _required(claims: Mapping[str, Any], claim: str) -> str:
+    if _is_name(value := claims.get(claim)):
+        return str(value)
+    raise _invalid(f"no usable {claim}")
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value.strip()) <= _LONGEST_NAME and value.isprintable()
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _LATEST_TIME
+
+
+def _invalid(detail: str) -> Unauthorized:
+    return Unauthorized(detail, problem="The access token is not valid.")

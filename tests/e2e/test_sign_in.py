@@ -1,0 +1,339 @@
+"""Callers who sign in, over HTTP: what a token opens, what it does not, and what happens without its issuer."""
+
+import json
+import logging
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.clock import system_clock
+from tests.support.broker import FUNCTION_KEY, Broker, running_broker
+from tests.support.issuer import AUDIENCE, FakeIssuer, running_issuer
+from tests.support.time import FakeClock
+
+BODY = {"livenessOperationMode": "Passive", "deviceCorrelationId": "a-device"}
+CHALLENGE = 'Bearer realm="liveness"'
+INVALID = f'{CHALLENGE}, error="invalid_token", error_description="The access token is not valid."'
+FROM_HERE = {"client-ip": "203.0.113.7:50123"}
+ROLE = ["Liveness.Operate"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A broker whose callers sign in, and their issuer."""
+
+    broker: Broker
+    issuer: FakeIssuer
+
+    async def send(
+        self, method: str, path: str, token: str | None, *, body: object = None, **headers: str
+    ) -> httpx.Response:
+        """Send a request with a bearer token."""
+        fields = headers | ({} if token is None else {"Authorization": f"Bearer {token}"})
+        return await self.broker.http.request(method, f"/api/{path}", json=body, headers=fields)
+
+    async def create(self, token: str | None, device: str = "a-device", **headers: str) -> httpx.Response:
+        """Ask for a session."""
+        return await self.send(
+            "POST", "sessions", token, body=BODY | {"deviceCorrelationId": device}, **headers
+        )
+
+    async def created(self, token: str, **headers: str) -> dict[str, Any]:
+        """Ask for a session, and expect to get it."""
+        answer = await self.create(token, **headers)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def of(self, session: dict[str, Any], method: str, token: str | None) -> httpx.Response:
+        """Read or revoke a session with its own token."""
+        headers = {"X-Session-Token": session["authToken"]}
+        return await self.send(method, f"sessions/{session['sessionId']}", token, **headers)
+
+
+@asynccontextmanager
+async def signed_in(**settings: Any) -> AsyncIterator[Scene]:  # noqa: ANN401 - as of `running_broker`.
+    clock = FakeClock()
+    async with running_issuer(clock) as issuer:
+        auth = {"CLIENT_AUTH": "jwt", "AUTH_ISSUER": issuer.url, "AUTH_AUDIENCE": AUDIENCE}
+        async with running_broker(clock=clock, **auth | settings) as broker:
+            yield Scene(broker, issuer)
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    async with signed_in() as running:
+        yield running
+
+
+def require_unauthorized(answer: httpx.Response, challenge: str) -> None:
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (401, "Unauthorized")
+    assert answer.headers["x-ms-error-code"] == "Unauthorized"
+    assert answer.headers["WWW-Authenticate"] == challenge
+
+
+async def test_whole_check_of_a_signed_in_person(scene: Scene) -> None:
+    """From the create to the record: the event can tell the caller's name, and rows find its pseudonym."""
+    anna = scene.issuer.token()
+    session = await scene.created(anna)
+    await scene.broker.perform(session)
+    scene.broker.clock.advance_seconds(1)
+    result = await scene.of(session, "GET", anna)
+    revoked = await scene.of(session, "DELETE", anna)
+
+    assert (result.json()["passed"], revoked.status_code) == (True, 204)
+    stored = await scene.broker.app.sessions.get(session["sessionId"])
+    assert stored is not None
+    name = f"{scene.issuer.url} anna"
+    assert stored.record.principal == name
+    assert stored.record.caller == await scene.broker.app.pseudonyms.of("principal", name)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "sessions"),
+        ("GET", "sessions/b12e033e-bda7-4b83-a211-e721c661f30e"),
+        ("DELETE", "sessions/b12e033e-bda7-4b83-a211-e721c661f30e"),
+        ("GET", "sessions/b12e033e-bda7-4b83-a211-e721c661f30e/audit"),
+    ],
+)
+async def test_nothing_is_done_without_a_good_token(scene: Scene, method: str, path: str) -> None:
+    """Not even the request is read: no fault of it is told, and neither store nor Face is asked."""
+    key = {"x-functions-key": FUNCTION_KEY}
+    for token, challenge in ((None, CHALLENGE), ("a.b.c", INVALID)):
+        answer = await scene.send(method, path, token, body={"x": "y" * 5000}, **key)
+        require_unauthorized(answer, challenge)
+
+    assert sum(scene.broker.simulator.calls.values()) == 0
+
+
+async def test_expired_token_is_told_so(scene: Scene) -> None:
+    """The app on the phone gets a new one."""
+    token = scene.issuer.token()
+    scene.broker.clock.advance_seconds(661)
+
+    answer = await scene.create(token)
+
+    require_unauthorized(answer, INVALID.replace("is not valid", "expired"))
+
+
+async def test_header_of_easy_auth_signs_nobody_in(scene: Scene) -> None:
+    """Anybody can write it where the platform's own sign-in is not in front."""
+    claims = {"X-MS-CLIENT-PRINCIPAL": "e30=", "X-MS-CLIENT-PRINCIPAL-ID": "anna"}
+
+    require_unauthorized(await scene.create(None, **claims), CHALLENGE)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("health", 200), ("ready", 200), ("nothing", 404), ("sessions", 405)]
+)
+async def test_open_routes_stay_open(scene: Scene, path: str, status: int) -> None:
+    """Load balancers and operators have no token, and an unknown path tells nothing."""
+    for token in (None, "a.b.c"):
+        answer = await scene.send("GET", path, token, **{"x-functions-key": FUNCTION_KEY})
+        assert answer.status_code == status
+
+
+async def test_session_of_one_caller_does_not_exist_for_another(scene: Scene) -> None:
+    """Even with the session's token; and the same for a caller of the same name at another issuer."""
+    anna, bert = scene.issuer.token(), scene.issuer.token(sub="bert")
+    session = await scene.created(anna)
+
+    for method in ("GET", "DELETE"):
+        answer = await scene.of(session, method, bert)
+        unknown = await scene.of(
+            session | {"sessionId": "b12e033e-bda7-4b83-a211-e721c661f30e"}, method, bert
+        )
+        assert (answer.status_code, unknown.status_code) == (404, 404)
+        assert answer.json()["error"].keys() == unknown.json()["error"].keys()
+        assert answer.json()["error"]["message"] == unknown.json()["error"]["message"]
+    assert (await scene.of(session, "GET", anna)).status_code == 200
+
+
+async def test_idempotency_key_of_one_caller_means_nothing_to_another(scene: Scene) -> None:
+    """A guessed key brings a session of the guesser's own."""
+    key = {"Idempotency-Key": "a-key-of-the-tests"}
+    anna, bert = scene.issuer.token(), scene.issuer.token(sub="bert")
+
+    first, again, other = [await scene.created(token, **key) for token in (anna, anna, bert)]
+
+    assert first == again
+    assert other["sessionId"] != first["sessionId"]
+
+
+async def test_limit_of_a_caller_counts_over_its_devices() -> None:
+    """Another caller is not disturbed."""
+    async with signed_in(THROTTLE_PRINCIPAL="2/10m") as scene:
+        anna, bert = scene.issuer.token(), scene.issuer.token(sub="bert")
+        answers = [await scene.create(anna, device=f"device-{number}") for number in range(3)]
+
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert answers[2].json()["error"]["code"] == "ClientThrottled"
+        assert (await scene.create(bert)).status_code == 200
+
+
+async def test_device_of_one_caller_is_not_locked_by_another() -> None:
+    """Whoever knows the id of a device cannot use up its limits: neither of sessions nor of failed checks."""
+    async with signed_in(THROTTLE_DEVICE="1/10m", THROTTLE_FAILURES="1/30m") as scene:
+        anna, mallory = scene.issuer.token(), scene.issuer.token(sub="mallory")
+        session = await scene.created(mallory)
+        assert (await scene.create(mallory)).json()["error"]["code"] == "DeviceThrottled"
+
+        assert (await scene.create(anna)).status_code == 200
+    stored = await scene.broker.app.sessions.get(session["sessionId"])
+    assert stored is not None
+    name = f"{scene.issuer.url} mallory"
+    assert stored.record.device == await scene.broker.app.pseudonyms.of("device", name, "a-device")
+
+
+async def test_session_from_before_sign_in_is_read_by_its_token(scene: Scene) -> None:
+    """Until it ends; its token alone counts, and a caller has to be signed in all the same."""
+    anna, sessions = scene.issuer.token(), scene.broker.app.sessions
+    session = await scene.created(anna)
+    stored = await sessions.reload(session["sessionId"])
+    await sessions.replace(stored, replace(stored.record, caller=None, principal=None))
+
+    bert = scene.issuer.token(sub="bert")
+    assert (await scene.of(session, "GET", bert)).status_code == 200
+    assert (await scene.of(session | {"authToken": "guess"}, "GET", anna)).status_code == 404
+    require_unauthorized(await scene.of(session, "GET", None), CHALLENGE)
+
+
+async def test_audit_is_for_servers_with_the_role(scene: Scene) -> None:
+    """A person with a good token is forbidden, also for an own session."""
+    anna, server = scene.issuer.token(), scene.issuer.token(sub="shop", roles=ROLE)
+    session = await scene.created(anna)
+    path, key = f"sessions/{session['sessionId']}/audit", {"x-functions-key": FUNCTION_KEY}
+
+    forbidden = await scene.send("GET", path, anna, **key)
+    allowed = await scene.send("GET", path, server, **key)
+
+    assert (forbidden.status_code, forbidden.json()["error"]["code"]) == (403, "Forbidden")
+    assert forbidden.headers["WWW-Authenticate"] == f'{CHALLENGE}, error="insufficient_scope"'
+    assert allowed.status_code == 200
+
+
+async def test_bad_tokens_are_charged_to_their_address() -> None:
+    """Guessing is limited, and neither good tokens nor another address are disturbed."""
+    async with signed_in(
+        CLIENT_ADDRESS="appservice", THROTTLE_MISSES="3/10m", THROTTLE_CLIENT="3/10m"
+    ) as scene:
+        answers = [await scene.create("a.b.c", **FROM_HERE) for _ in range(4)]
+        elsewhere = await scene.create("a.b.c", **{"client-ip": "203.0.113.8"})
+        session = await scene.created(scene.issuer.token(), **{"client-ip": "203.0.113.8"})
+        read = await scene.send(
+            "GET",
+            f"sessions/{session['sessionId']}",
+            scene.issuer.token(),
+            **FROM_HERE,
+            **{"X-Session-Token": session["authToken"]},
+        )
+
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+    assert answers[3].json()["error"]["code"] == "ClientThrottled"
+    assert (elsewhere.status_code, read.status_code) == (401, 200)
+
+
+async def test_issuer_that_is_down_is_our_trouble(caplog: pytest.LogCaptureFixture) -> None:
+    """503 that says when to come back, and names the issuer in the log; nobody is charged; it needs no restart."""
+    async with signed_in(
+        CLIENT_ADDRESS="appservice", THROTTLE_MISSES="1/10m", THROTTLE_CLIENT="1/10m"
+    ) as scene:
+        await scene.issuer.stop()
+        with caplog.at_level(logging.WARNING):
+            answers = [await scene.create(scene.issuer.token(), **FROM_HERE) for _ in range(3)]
+        await scene.issuer.start()
+        scene.broker.clock.advance_seconds(5)
+        after = await scene.create(scene.issuer.token(), **FROM_HERE)
+
+    for answer in answers:
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "KeyUnavailable")
+        assert 1 <= int(answer.headers["Retry-After"]) <= 5
+        assert "WWW-Authenticate" not in answer.headers
+        assert scene.issuer.url not in answer.text
+    assert f"issuer {scene.issuer.url}: no answer" in caplog.text
+    assert after.status_code == 200
+
+
+async def test_backend_signs_with_a_secret() -> None:
+    """Locally the secret is a setting."""
+    secret = "a-secret-of-a-backend-for-the-tests"
+    settings = {"AUTH_ISSUER": "", "AUTH_SECRET_NAME": "backend", "AUTH_SECRET": secret}
+    async with signed_in(**settings) as scene:
+        claims = scene.issuer.claims(iss="backend", sub="shop")
+        token = scene.issuer.signed(claims, key=secret, algorithm="HS256")
+
+        session = await scene.created(token)
+
+        require_unauthorized(await scene.create(scene.issuer.token()), INVALID)
+        stored = await scene.broker.app.sessions.get(session["sessionId"])
+    assert stored is not None
+    assert stored.record.principal == "backend shop"
+
+
+async def test_printed_token_of_a_backend_signs_in() -> None:
+    """The sample in docs/api.md, run as it is printed."""
+    page = (Path(__file__).parents[2] / "docs/api.md").read_text()
+    [sample] = re.findall("```python\n(.*?)```", page, re.DOTALL)
+    values: dict[str, Any] = {"secret": "a-secret-of-a-backend-for-the-tests"}
+    exec(sample, values)  # noqa: S102 - our own page.
+    auth = {"CLIENT_AUTH": "jwt", "AUTH_AUDIENCE": "api://liveness"}
+    secret = {"AUTH_SECRET_NAME": "backend-key", "AUTH_SECRET": values["secret"]}
+    settings: dict[str, Any] = auth | secret
+
+    async with running_broker(clock=FakeClock(system_clock()), **settings) as broker:
+        assert broker.app.sign_in is not None
+        caller = await broker.app.sign_in.caller(f"Bearer {values['token']}", None)
+
+    assert (caller.principal, caller.client_reference) == ("backend-key customer-7", "order:4711")
+
+
+async def test_secret_of_a_backend_comes_from_the_vault(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without the vault no token of the backend can be verified, and the log says which secret is missing."""
+    # The identity endpoint of App Service, at a port where nobody listens.
+    monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:9/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "some-header")
+    settings = {"AUTH_SECRET_NAME": "backend-key", "KEY_VAULT_URL": "https://localhost:9"}
+    async with signed_in(**settings) as scene:
+        claims = scene.issuer.claims(iss="backend-key")
+        token = scene.issuer.signed(claims, key="a-secret-that-is-not-read-" * 2, algorithm="HS256")
+        with caplog.at_level(logging.WARNING):
+            answer = await scene.create(token)
+
+    assert answer.json()["error"]["code"] == "KeyUnavailable"
+    read = [
+        json.loads(record.getMessage()) for record in caplog.records if "secret_read" in record.getMessage()
+    ]
+    assert [event["secret"] for event in read] == ["backend-key"]
+
+
+async def test_log_has_the_pseudonym_of_a_caller(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither name nor token is logged, of a request that went well and of one that was refused."""
+    anna = scene.issuer.token(sub="canary-anna")
+    with caplog.at_level(logging.DEBUG):
+        await scene.created(anna)
+        await scene.send("POST", "sessions", anna, body={})
+        await scene.create(f"{anna}x")
+
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("shared.")]
+    events = [json.loads(line) for line in lines]
+    caller = await scene.broker.app.pseudonyms.of("principal", f"{scene.issuer.url} canary-anna")
+    known = [(event["event"], event.get("caller")) for event in events if "request" in event["event"]]
+    assert known == [
+        ("request_ended", caller),
+        ("request_refused", caller),
+        ("request_ended", caller),
+        ("request_refused", None),
+        ("request_ended", None),
+    ]
+    for secret in ("canary-anna", *anna.split(".")):
+        assert secret not in "".join(lines)

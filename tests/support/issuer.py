@@ -1,0 +1,137 @@
+"""An OpenID Connect issuer on loopback, in plain HTTP or over TLS under a name of its own."""
+
+import asyncio
+import json
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import jwt
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+from shared.clock import Clock
+
+AUDIENCE: Final = "api://liveness"
+_CURVES: Final[dict[str, type[Any]]] = {"ES256": ec.SECP256R1, "ES384": ec.SECP384R1, "ES512": ec.SECP521R1}
+
+
+@cache
+def private_key(name: str, algorithm: str = "RS256", bits: int = 2048) -> Any:  # noqa: ANN401 - RSA or EC.
+    """The private key of a name for an algorithm; making one takes long, so that tests share them."""
+    if curve := _CURVES.get(algorithm):
+        return ec.generate_private_key(curve())
+    return rsa.generate_private_key(65537, bits)
+
+
+def public_jwk(key: Any, **members: Any) -> dict[str, Any]:  # noqa: ANN401 - RSA or EC.
+    """The public half of a key as a JWK."""
+    kind = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
+    jwk = dict(kind.to_jwk(key.public_key(), as_dict=True))
+    jwk.pop("key_ops", None)
+    return jwk | {"use": "sig"} | members
+
+
+class FakeIssuer:
+    """Serves discovery and keys, and signs tokens with the key whose id is `kid`.
+
+    `answers` makes other answers for a path; `calls` counts requests. Requests wait while `gate` is cleared.
+    """
+
+    def __init__(self, clock: Clock, *, url: str | None = None, path: str = "") -> None:
+        self.clock = clock
+        self.url = url or ""
+        self.path = path or urlsplit(self.url).path
+        self.port = 0
+        self.kid = "key-1"
+        self.published: list[object] = [public_jwk(private_key("key-1"), kid="key-1")]
+        self.answers: dict[str, Callable[[], web.StreamResponse]] = {}
+        self.calls: Counter[str] = Counter()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def discovery_path(self) -> str:
+        """The path of the discovery document."""
+        return f"{self.path.removesuffix('/')}/.well-known/openid-configuration"
+
+    def document(self) -> dict[str, Any]:
+        """The discovery document."""
+        base = self.url.removesuffix(self.path) if self.path else self.url
+        return {"issuer": self.url, "jwks_uri": f"{base}/keys"}
+
+    def rotate(self, kid: str) -> None:
+        """Sign with another key from now on, and publish that one alone."""
+        self.kid = kid
+        self.published = [public_jwk(private_key(kid), kid=kid)]
+
+    async def start(self, certificate: ssl.SSLContext | None = None) -> None:
+        """Serve at a free port, or again at the one before."""
+        app = web.Application()
+        app.router.add_get("/{path:.*}", self._answer)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=certificate).start()
+        self.port = self._runner.addresses[0][1]
+        self.url = self.url or f"http://127.0.0.1:{self.port}{self.path}"
+
+    async def stop(self) -> None:
+        """Be unreachable."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def claims(self, **changed: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON.
+        """The claims of a good token, with changes; None leaves a claim out."""
+        now = self.clock() // 1000
+        claims = {"iss": self.url, "aud": AUDIENCE, "sub": "anna", "iat": now, "nbf": now, "exp": now + 600}
+        return {name: value for name, value in (claims | changed).items() if value is not None}
+
+    def token(self, **changed: Any) -> str:  # noqa: ANN401 - JSON.
+        """A token with the claims of `claims`."""
+        return self.signed(self.claims(**changed))
+
+    def signed(
+        self,
+        claims: Mapping[str, Any],
+        *,
+        headers: Mapping[str, Any] | None = None,
+        key: Any = None,  # noqa: ANN401 - whatever PyJWT takes.
+        algorithm: str = "RS256",
+    ) -> str:
+        """A token with these claims, with the header fields of this issuer or others; None leaves one out."""
+        fields = {"kid": self.kid} | dict(headers or {})
+        payload = json.dumps(claims).encode()
+        return jwt.PyJWS().encode(
+            payload,
+            private_key(self.kid) if key is None else key,
+            algorithm,
+            {name: value for name, value in fields.items() if value is not None},
+        )
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.calls[request.path] += 1
+        await self.gate.wait()
+        if answer := self.answers.get(request.path):
+            return answer()
+        if request.path == self.discovery_path:
+            return web.json_response(self.document())
+        if request.path == "/keys":
+            return web.json_response({"keys": self.published})
+        return web.Response(status=404)
+
+
+@asynccontextmanager
+async def running_issuer(clock: Clock, *, path: str = "") -> AsyncIterator[FakeIssuer]:
+    """Serve an issuer in plain HTTP; `path` is the end of its URL."""
+    issuer = FakeIssuer(clock, path=path)
+    await issuer.start()
+    try:
+        yield issuer
+    finally:
+        await issuer.stop()
