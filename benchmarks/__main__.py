@@ -3,7 +3,7 @@
 import asyncio
 import platform
 
-from benchmarks import create_cost, import_time, throughput
+from benchmarks import create_cost, import_time, sign_in_cost, throughput
 from benchmarks.peers import peer
 
 
@@ -14,6 +14,7 @@ async def main() -> None:
     )
     with peer("simulator") as simulator_url:
         await create_cost.print_table(simulator_url)
+        await sign_in_cost.print_table(simulator_url)
         import_time.print_table()
         await throughput.print_table(simulator_url)
 
