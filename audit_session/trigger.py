@@ -23,7 +23,7 @@ audit_session_bp = func.Blueprint()
 
 @audit_session_bp.function_name("audit_session")
 @audit_session_bp.route(
-    route=AUDIT_SESSION.path, methods=[AUDIT_SESSION.method], auth_level=func.AuthLevel.FUNCTION
+    route=AUDIT_SESSION.path, methods=AUDIT_SESSION.methods, auth_level=func.AuthLevel.FUNCTION
 )
 async def trigger(req: func.HttpRequest) -> func.HttpResponse:
     """Answer GET /api/sessions/{sessionId}/audit, for servers."""

@@ -20,7 +20,7 @@ create_session_bp = func.Blueprint()
 
 @create_session_bp.function_name("create_session")
 @create_session_bp.route(
-    route=CREATE_SESSION.path, methods=[CREATE_SESSION.method], auth_level=func.AuthLevel.ANONYMOUS
+    route=CREATE_SESSION.path, methods=CREATE_SESSION.methods, auth_level=func.AuthLevel.ANONYMOUS
 )
 async def trigger(req: func.HttpRequest) -> func.HttpResponse:
     """Answer POST /api/sessions."""

@@ -15,7 +15,7 @@ get_result_bp = func.Blueprint()
 
 
 @get_result_bp.function_name("get_result")
-@get_result_bp.route(route=GET_RESULT.path, methods=[GET_RESULT.method], auth_level=func.AuthLevel.ANONYMOUS)
+@get_result_bp.route(route=GET_RESULT.path, methods=GET_RESULT.methods, auth_level=func.AuthLevel.ANONYMOUS)
 async def trigger(req: func.HttpRequest) -> func.HttpResponse:
     """Answer GET /api/sessions/{sessionId}."""
     return await respond(req, "get_result", _get)

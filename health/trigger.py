@@ -13,14 +13,14 @@ health_bp = func.Blueprint()
 
 
 @health_bp.function_name("health")
-@health_bp.route(route=HEALTH.path, methods=[HEALTH.method], auth_level=func.AuthLevel.ANONYMOUS)
+@health_bp.route(route=HEALTH.path, methods=HEALTH.methods, auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """Answer GET /api/health: the app was loaded with valid settings. No dependency is called."""
     return await respond(req, "health", _health, open_to_all=True, quiet=True)
 
 
 @health_bp.function_name("ready")
-@health_bp.route(route=READY.path, methods=[READY.method], auth_level=func.AuthLevel.FUNCTION)
+@health_bp.route(route=READY.path, methods=READY.methods, auth_level=func.AuthLevel.FUNCTION)
 async def ready(req: func.HttpRequest) -> func.HttpResponse:
     """Answer GET /api/ready, for operators: each dependency and its state."""
     return await respond(req, "ready", _ready, open_to_all=True)

@@ -14,7 +14,7 @@ revoke_session_bp = func.Blueprint()
 
 @revoke_session_bp.function_name("revoke_session")
 @revoke_session_bp.route(
-    route=REVOKE_SESSION.path, methods=[REVOKE_SESSION.method], auth_level=func.AuthLevel.ANONYMOUS
+    route=REVOKE_SESSION.path, methods=REVOKE_SESSION.methods, auth_level=func.AuthLevel.ANONYMOUS
 )
 async def trigger(req: func.HttpRequest) -> func.HttpResponse:
     """Answer DELETE /api/sessions/{sessionId}."""

@@ -76,5 +76,6 @@ class Access:
         raise SessionNotFound
 
     async def _lookup(self, session_id: str) -> Stored | None:
-        parsed = parse_session_id(session_id)
+        # Some platforms write every GUID in capitals.
+        parsed = parse_session_id(session_id.lower())
         return await self._sessions.get(parsed) if parsed else None

@@ -141,7 +141,7 @@ class Forbidden(RequestRefused):
 
 
 class LengthRequired(RequestRefused):
-    """The request has no Content-Length. The platform delivers a chunked body as an empty one."""
+    """No length, and no body: the platform may deliver a body in chunks as an empty one."""
 
 
 class RequestTooLarge(RequestRefused):

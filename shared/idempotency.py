@@ -69,10 +69,13 @@ class _Names:
 
 
 def parse_key(value: str) -> str:
-    """Read the header field: 16 to 128 of `A-Za-z0-9_-`, bare or quoted; raises `InvalidIdempotencyKey`."""
-    if not (found := re.fullmatch('("?)([A-Za-z0-9_-]{16,128})\\1', value)):
+    """Read the header field: 16 to 128 of `A-Za-z0-9_-`, bare, in quotes or braces; raises `InvalidIdempotencyKey`."""
+    for opening, closing in ('""', "{}"):
+        if value.startswith(opening) and value.endswith(closing):
+            value = value[1:-1]
+    if not re.fullmatch("[A-Za-z0-9_-]{16,128}", value):
         raise InvalidIdempotencyKey
-    return found[2]
+    return value
 
 
 class Idempotency:

@@ -99,6 +99,12 @@ def _base_url(text: str) -> str:
     return text
 
 
+def _origins(text: str) -> tuple[str, ...]:
+    # As a browser writes them: a scheme, a host in lower case, and a port that is not the scheme's own.
+    pattern = _matching(r"https://[a-z0-9.-]+(:[0-9]{1,5})?|http://(localhost|127\.0\.0\.1)(:[0-9]{1,5})?")
+    return tuple(pattern(origin.strip()) for origin in text.split(","))
+
+
 def _connection_string(text: str) -> Secret:
     if text.strip().rstrip(";").lower() == "usedevelopmentstorage=true":
         return Secret(_DEVELOPMENT_STORAGE)
@@ -191,6 +197,11 @@ class Settings:
     )
     delete_after_result: bool = _setting(
         _boolean, "`true` to delete the session at Face after its event was published, or `false`", True
+    )
+    allowed_origins: tuple[str, ...] = _setting(
+        _origins,
+        "the origins of web pages that may call the service, such as `https://app.example.com`, with commas between",
+        (),
     )
     public_base_url: str | None = _setting(_base_url, "the URL of this region for phones, without a path")
 

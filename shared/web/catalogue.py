@@ -95,7 +95,8 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
     CatalogueRow(
         errors.LengthRequired,
         411,
-        "The request body must be sent with a Content-Length.",
+        "The request body must be sent with a Content-Length. "
+        "A body in chunks (Transfer-Encoding: chunked) did not arrive.",
         "Send the body with a Content-Length, not in chunks.",
     ),
     CatalogueRow(errors.RequestTooLarge, 413, "The request body is larger than 4096 bytes."),
@@ -103,7 +104,7 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         errors.InvalidMediaType,
         415,
         "Invalid Media Type.",
-        "Send Content-Type: application/json and no Content-Encoding.",
+        "Send Content-Type: application/json in UTF-8, and no Content-Encoding but identity.",
     ),
     CatalogueRow(
         errors.IdempotencyInProgress,

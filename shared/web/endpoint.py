@@ -5,7 +5,7 @@ import re
 import time
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from shared.errors import (
 )
 from shared.telemetry import log_event
 from shared.text import parse_json
+from shared.web import origins
 from shared.web.client_address import UNVOUCHED, client_network
 from shared.web.responses import Reply, error_reply, render
 
@@ -36,7 +37,8 @@ _log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 4096
 
 _LENGTH = re.compile("[0-9]{1,9}")
-_JSON_MEDIA_TYPE = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?', re.IGNORECASE)
+_CHARSET = re.compile(r'charset\s*=\s*"?([^"]*?)"?', re.IGNORECASE)
+_UTF8 = ("", "utf-8", "utf8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,10 @@ async def respond(
     request_id = str(uuid.uuid4())
     started = time.perf_counter()
     pseudonym = None
+    of_origin: Mapping[str, str] = {}
     try:
         app = current_app()
+        of_origin = origins.of_answer(request.headers.get("Origin"), app.settings.allowed_origins)
         with app.background_log.invocation():
             context = Context(request, app, request_id)
             if not open_to_all:
@@ -105,7 +109,7 @@ async def respond(
         status=int(reply.status),
         milliseconds=round((time.perf_counter() - started) * 1000, 1),
     )
-    return render(reply, request_id)
+    return render(replace(reply, headers={**of_origin, **reply.headers}), request_id, request.url)
 
 
 def json_body(request: func.HttpRequest) -> dict[str, Any]:
@@ -113,15 +117,18 @@ def json_body(request: func.HttpRequest) -> dict[str, Any]:
 
     Raises `LengthRequired`, `RequestTooLarge`, `InvalidMediaType` or `InvalidRequestBody`.
     """
-    # The platform delivers a chunked body as an empty one. Without a length, nobody can tell what was sent.
-    length = request.headers.get("Content-Length")
-    if length is None or not _LENGTH.fullmatch(length):
-        raise LengthRequired
     body = request.get_body() or b""
-    if max(int(length), len(body)) > MAX_BODY_BYTES:
+    length = request.headers.get("Content-Length", "")
+    if _LENGTH.fullmatch(length):
+        announced = int(length)
+    elif body:
+        announced = len(body)
+    else:
+        # The platform may deliver a body in chunks as an empty one.
+        raise LengthRequired
+    if max(announced, len(body)) > MAX_BODY_BYTES:
         raise RequestTooLarge
-    media_type = request.headers.get("Content-Type", "").strip()
-    if not _JSON_MEDIA_TYPE.fullmatch(media_type) or request.headers.get("Content-Encoding"):
+    if not _is_json(request.headers):
         raise InvalidMediaType
     try:
         parsed = parse_json(body)
@@ -130,6 +137,17 @@ def json_body(request: func.HttpRequest) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise InvalidRequestBody("not an object")
     return parsed
+
+
+def _is_json(headers: Mapping[str, str]) -> bool:
+    """Whether the body is JSON in UTF-8, however that is spelled; unknown parameters count for nothing."""
+    media_type, *parameters = headers.get("Content-Type", "").split(";")
+    charsets = [found[1] for one in parameters if (found := _CHARSET.fullmatch(one.strip()))]
+    return (
+        media_type.strip().lower() == "application/json"
+        and all(charset.strip().lower() in _UTF8 for charset in charsets)
+        and headers.get("Content-Encoding", "").strip().lower() in ("", "identity")
+    )
 
 
 async def _caller(context: Context) -> Caller:

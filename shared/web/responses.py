@@ -31,9 +31,11 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def render(reply: Reply, request_id: str) -> func.HttpResponse:
-    """Turn a reply into the response, with the header fields that every response has."""
+def render(reply: Reply, request_id: str, url: str) -> func.HttpResponse:
+    """Turn a reply to a request for a URL into the response, with the header fields that every response has."""
     headers = {**_ALWAYS, "x-ms-request-id": request_id, **reply.headers}
+    if url.startswith("https:"):
+        headers["Strict-Transport-Security"] = "max-age=31536000"
     content = b""
     if reply.body is not None:
         content = json.dumps(reply.body, separators=(",", ":")).encode()

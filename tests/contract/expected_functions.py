@@ -61,11 +61,11 @@ def timer(name: str, schedule: str) -> ExpectedFunction:
 
 FUNCTIONS = (
     http("create_session", "sessions", "POST"),
-    http("get_result", "sessions/{sessionId}", "GET"),
+    http("get_result", "sessions/{sessionId}", "GET", "HEAD"),
     http("revoke_session", "sessions/{sessionId}", "DELETE"),
-    http("audit_session", "sessions/{sessionId}/audit", "GET", auth_level="FUNCTION"),
-    http("health", "health", "GET"),
-    http("ready", "ready", "GET", auth_level="FUNCTION"),
+    http("audit_session", "sessions/{sessionId}/audit", "GET", "HEAD", auth_level="FUNCTION"),
+    http("health", "health", "GET", "HEAD"),
+    http("ready", "ready", "GET", "HEAD", auth_level="FUNCTION"),
     queue("collect_result", "liveness-results"),
     timer("purge_expired", "0 17 * * * *"),
     http("unknown_route", "{*path}"),

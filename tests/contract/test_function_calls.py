@@ -142,7 +142,8 @@ async def test_failed_create_is_told_in_the_contracts_shape(
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "allow"), [("GET", "", None), ("PUT", f"sessions/{uuid.UUID(int=1)}", "DELETE, GET")]
+    ("method", "path", "allow"),
+    [("GET", "", None), ("PUT", f"sessions/{uuid.UUID(int=1)}", "DELETE, GET, HEAD")],
 )
 async def test_catch_all_tells_unknown_paths_from_unknown_methods(
     engine: Engine, method: str, path: str, allow: str | None

@@ -236,8 +236,8 @@ async def test_wrong_token_is_answered_like_an_unknown_session(broker: Broker) -
         ("BREW", "", None),
         ("GET", "/health", None),
         ("OPTIONS", "sessions/", "POST"),
-        ("PUT", f"sessions/{UNKNOWN_ID}", "DELETE, GET"),
-        ("BREW", "Health", "GET"),
+        ("PUT", f"sessions/{UNKNOWN_ID}", "DELETE, GET, HEAD"),
+        ("BREW", "Health", "GET, HEAD"),
     ],
 )
 async def test_route_that_does_not_exist(broker: Broker, method: str, path: str, allowed: str | None) -> None:

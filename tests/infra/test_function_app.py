@@ -20,6 +20,7 @@ READ_BY_THE_HOST = {
     "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT",
 }
 NOT_DEPLOYED = {
+    "ALLOWED_ORIGINS": "a deployment without web pages needs none",
     "AUTH_AUDIENCE": "the templates deploy CLIENT_AUTH=none alone",
     "AUTH_ISSUER": "the templates deploy CLIENT_AUTH=none alone",
     "AUTH_SECRET": "for local runs: refused in Azure",

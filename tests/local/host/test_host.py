@@ -84,7 +84,7 @@ async def test_queue_function_gets_the_message_and_may_fail() -> None:
         ("fallback", "GET", "/api/health", 405, "caught GET health"),
         ("unknown_route", "GET", "/api/health", 200, "health"),
         ("unknown_route", "POST", "/api/health", 405, "caught POST health"),
-        ("unknown_route", "HEAD", "/api/health", 405, ""),
+        ("unknown_route", "PUT", "/api/health", 405, "caught PUT health"),
         ("unknown_route", "GET", "/api/nowhere/at/all", 405, "caught GET nowhere/at/all"),
         (None, "GET", "/API/Health/", 200, "health"),
         (None, "GET", "/api/sessions/%2e%2e/health", 200, "health"),

@@ -1,0 +1,63 @@
+"""Calls of web pages of another origin, as a browser makes them."""
+
+import pytest
+
+from tests.support.broker import Broker, running_broker
+
+PAGE = "https://app.example.com"
+PREFLIGHT = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
+
+
+def access_control(headers: object) -> dict[str, str]:
+    fields = dict(headers).items()  # type: ignore[call-overload]
+    return {name: value for name, value in fields if name.startswith("access-control-")}
+
+
+async def test_page_of_an_allowed_origin_may_call_and_read_what_it_needs() -> None:
+    """The answer to a refusal too: a page has to see how long to wait."""
+    async with running_broker(ALLOWED_ORIGINS=f"{PAGE}, http://localhost:3000") as broker:
+        asked = await broker.http.request("OPTIONS", "/api/sessions", headers=PREFLIGHT)
+        refused = await broker.http.post("/api/sessions", content=b"{}", headers={"Origin": PAGE})
+
+    assert (asked.status_code, asked.content) == (204, b"")
+    assert access_control(asked.headers)["access-control-allow-methods"] == "POST"
+    sent = access_control(asked.headers)["access-control-allow-headers"].split(", ")
+    assert {"Authorization", "Content-Type", "Idempotency-Key", "X-Session-Token", "X-Client-Digest"} <= set(
+        sent
+    )
+    for answer in (asked, refused):
+        assert answer.headers["Access-Control-Allow-Origin"] == PAGE
+        assert answer.headers["Vary"] == "Origin"
+    assert "Retry-After" in refused.headers["Access-Control-Expose-Headers"]
+
+
+@pytest.mark.parametrize(
+    ("origins", "origin"), [("", PAGE), (PAGE, "https://evil.example.com"), (PAGE, "null"), (PAGE, None)]
+)
+async def test_other_origins_get_no_permission(origins: str, origin: str | None) -> None:
+    async with running_broker(ALLOWED_ORIGINS=origins) as broker:
+        headers = PREFLIGHT | {"Origin": origin} if origin else {"Access-Control-Request-Method": "POST"}
+        asked = await broker.http.request("OPTIONS", "/api/sessions", headers=headers)
+
+    assert (asked.status_code, access_control(asked.headers)) == (405, {})
+
+
+async def test_preflight_of_a_path_that_does_not_exist_is_not_found() -> None:
+    async with running_broker(ALLOWED_ORIGINS=PAGE) as broker:
+        assert (await broker.http.request("OPTIONS", "/api/x", headers=PREFLIGHT)).status_code == 404
+
+
+async def test_head_answers_like_get_without_a_body(broker: Broker) -> None:
+    session = await broker.created()
+    token = {"X-Session-Token": session["authToken"]}
+    for path in ("/api/health", f"/api/sessions/{session['sessionId']}"):
+        answer = await broker.http.head(path, headers=token)
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
+async def test_session_id_in_capitals_is_the_same(broker: Broker) -> None:
+    """Some platforms write every GUID in capitals."""
+    session = await broker.created()
+    shouted = session | {"sessionId": session["sessionId"].upper()}
+    assert (await broker.result(shouted)).json()["sessionId"] == session["sessionId"]
+    assert (await broker.revoke(shouted)).status_code == 204
