@@ -19,7 +19,7 @@ from shared.idempotency import Answer, RequestKey
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord, Step, token_hash
 from shared.telemetry import log_event
-from shared.throttle.limiter import Subject
+from shared.throttle.limiter import Admission, Subject
 
 _log = logging.getLogger(__name__)
 
@@ -84,14 +84,18 @@ def _request_key(command: CreateCommand) -> RequestKey | None:
     return RequestKey(command.caller.principal or "", command.idempotency_key, command.fingerprint)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Create:
-    """One create on its way; `device` is the pseudonym of the device, `subjects` the rows that limits count in."""
+    """One create on its way; `device` is the pseudonym of the device, `subjects` the rows that limits count in.
+
+    `admission` is what it was charged.
+    """
 
     app: App
     command: CreateCommand
     device: str
     subjects: Sequence[Subject]
+    admission: Admission = field(default_factory=Admission)
 
     async def answer(self) -> Answer:
         """Make a session, or find the answer that was given before."""
@@ -146,21 +150,20 @@ class _Create:
 
     async def _first(self) -> Answer:
         """Admit the request, make the session, keep it."""
-        admission = await self.app.limiter.admit(self.subjects)
+        self.admission = await self.app.limiter.admit(self.subjects)
         created_at = self.app.clock()
         try:
             made = await self.app.face.create(self.command.spec, self.command.request_id)
-        except (UpstreamError, KeyUnavailable) as error:
-            # Only a request that was never sent has provably used nothing up.
-            if not error.request_sent:
-                await self.app.limiter.refund(admission)
+        except (UpstreamError, KeyUnavailable):
+            # Face may have made a session, but nobody was given it.
+            await self.app.limiter.refund(self.admission)
             raise
         expires_at = created_at + self.command.spec.token_lifetime * 1000
         content = {
             "session_id": made.session_id,
             "auth_token": made.auth_token,
             "expires_at": expires_at,
-            "rate_limit": dict(admission.rate_limit),
+            "rate_limit": dict(self.admission.rate_limit),
         }
         answer = Answer(content, expires_at)
         try:
@@ -192,9 +195,13 @@ class _Create:
         await self.app.sessions.add(record)
 
     async def _undo(self, answer: Answer) -> None:
-        """Delete the session here and at Face, as far as possible. Nobody has its token, and the sweep ends it."""
+        """Take the charge back, and delete the session here and at Face, as far as possible.
+
+        Nobody has its token, and the sweep ends it.
+        """
         session_id = answer.content["session_id"]
         await asyncio.gather(
+            self.app.limiter.refund(self.admission),
             self.app.face.delete(session_id, self.command.request_id),
             self.app.sessions.remove(session_id),
             return_exceptions=True,

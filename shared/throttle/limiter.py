@@ -178,7 +178,7 @@ class Limiter:
             raise self._throttled(subjects, refusals, now)
 
     async def refund(self, admission: Admission) -> None:
-        """Take the charges of an admission back; call it once, and only where Face was provably never reached.
+        """Take the charges of an admission back; call it once, where nobody was given a session.
 
         A store that fails is logged, not raised. Other instances may go on refusing for ten seconds.
         """

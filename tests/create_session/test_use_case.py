@@ -1,7 +1,6 @@
 """What a create leaves behind where something goes wrong, and what an idempotency key stands for."""
 
 import asyncio
-from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -30,7 +29,7 @@ from tests.support.fake_face import FakeFace
 from tests.support.intercepted import Call, Effect, failing_once
 from tests.support.queue import FakeQueue
 from tests.support.store import FakeStore
-from tests.support.time import in_virtual_time
+from tests.support.time import FakeClock, in_virtual_time
 
 KEY = "an-idempotency-key"
 NO_ROOM = UpstreamThrottled("no room", retry_after=3.0, request_sent=False)
@@ -49,27 +48,40 @@ def command_of(*, key: str | None = None, principal: str | None = None) -> Creat
 
 
 @pytest.mark.parametrize(
-    ("error", "charged"),
+    "error",
     [
-        (UpstreamFailure("answered", request_sent=True), True),
-        (UpstreamTimeout("slow", request_sent=True), True),
-        (KeyUnavailable("the key was refused, and there is no newer one", request_sent=True), True),
-        (UpstreamFailure("no connection", request_sent=False), False),
-        (KeyUnavailable("no key"), False),
+        UpstreamFailure("answered", request_sent=True),
+        UpstreamTimeout("slow", request_sent=True),
+        KeyUnavailable("the key was refused, and there is no newer one", request_sent=True),
+        UpstreamFailure("no connection", request_sent=False),
     ],
     ids=str,
 )
-async def test_failed_create_is_refunded_only_where_face_was_not_reached(
-    error: Failed, charged: bool
-) -> None:
-    """A session may exist where Face was reached: provoking failures must not be free."""
+@pytest.mark.parametrize("key", [None, "0123456789abcdef"])
+async def test_create_that_face_failed_is_not_charged(error: Failed, key: str | None) -> None:
+    """A minute of Face's failures must not lock honest devices out."""
     face = FakeFace()
     app = app_of(face=face, THROTTLE_DEVICE="1/10m")
     face.fail("create", error)
     with pytest.raises(type(error)):
+        await create_session(app, command_of(key=key))
+
+    await create_session(app, command_of(key=key))
+    with pytest.raises(DeviceThrottled):
         await create_session(app, command_of())
 
-    with pytest.raises(DeviceThrottled) if charged else nullcontext():
+
+@pytest.mark.parametrize("key", [None, "0123456789abcdef"])
+async def test_create_that_could_not_be_kept_is_not_charged(key: str | None) -> None:
+    """Its session is deleted: nobody was given it."""
+    queue = FakeQueue(MemoryQueue(FakeClock()))
+    app = replace(app_of(THROTTLE_DEVICE="1/10m"), queue=queue)
+    queue.fail("send", DOWN)
+    with pytest.raises(StorageUnavailable):
+        await create_session(app, command_of(key=key))
+
+    await create_session(app, command_of(key=key))
+    with pytest.raises(DeviceThrottled):
         await create_session(app, command_of())
 
 
