@@ -143,7 +143,8 @@ class _Builder:
         store = store or self._store()
         pseudonyms = Pseudonyms(self._pepper())
         sessions = Sessions(store, settings.record_retention_days)
-        limiter = Limiter(store, clock, random=random.random)
+        observes = settings.throttle_mode == "observe"
+        limiter = Limiter(store, clock, random=random.random, observes=observes)
         subjects = Subjects(settings, pseudonyms)
         return App(
             settings=settings,

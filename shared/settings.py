@@ -212,6 +212,9 @@ class Settings:
     )
     throttle_client: Policy = _policy("60/10m", "sessions and failed look-ups per client address")
     throttle_result: Policy = _policy("1/s", "upstream reads of the result per session")
+    throttle_mode: str = _setting(
+        "enforce|observe", "`enforce`, or `observe` to count and log, and refuse nobody", "enforce"
+    )
     client_address: AddressSource = _setting(
         AddressSource,
         "`none`, `appservice` or `frontdoor`: the service whose header has the client's address",

@@ -105,6 +105,8 @@ class Limiter:
 
     The store holds one row for each subject. Exact means as the clocks of the instances agree.
 
+    Where it `observes`, it counts and logs as it otherwise would, and refuses nobody.
+
     `random` returns numbers from 0 to below 1. `cached_rows` is the size of the cache of rows (`Rows`), and
     `cached_refusals` the number of subjects whose refusals are cached. A call takes `deadline` seconds at most.
     """
@@ -115,6 +117,7 @@ class Limiter:
         clock: Clock,
         *,
         random: Callable[[], float],
+        observes: bool = False,
         sleep: Sleep = asyncio.sleep,
         cached_rows: int = 100_000,
         cached_refusals: int = 10_000,
@@ -124,6 +127,7 @@ class Limiter:
         self._refusals: LRUCache[str, list[_Refusal]] = LRUCache(cached_refusals)
         self._clock = clock
         self._random = random
+        self._observes = observes
         self._sleep = sleep
         self._deadline = deadline
 
@@ -157,6 +161,10 @@ class Limiter:
         decision = await self._settle(keys, decide)
         if not decision.refusals:
             return decision.admission
+        if self._observes:
+            for refusal in decision.refusals:
+                log_event(_log, logging.WARNING, "throttle_would_refuse", limit=refusal.limit.name)
+            return Admission()
         for subject in limited:
             if own := [refusal for refusal in decision.refusals if refusal.subject is subject]:
                 self._refusals[subject.key] = own
