@@ -1,13 +1,15 @@
 """The triggers: call the use-case, render."""
 
+import json
 from http import HTTPStatus
+from pathlib import Path
 
 import azure.functions as func
 
 from health.use_case import check_dependencies
 from shared.web.endpoint import Context, respond
 from shared.web.responses import Reply
-from shared.web.routes import HEALTH, READY
+from shared.web.routes import HEALTH, OPENAPI, READY
 
 health_bp = func.Blueprint()
 
@@ -26,8 +28,21 @@ async def ready(req: func.HttpRequest) -> func.HttpResponse:
     return await respond(req, "ready", _ready, open_to_all=True)
 
 
+@health_bp.function_name("openapi")
+@health_bp.route(route=OPENAPI.path, methods=OPENAPI.methods, auth_level=func.AuthLevel.ANONYMOUS)
+async def openapi(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer GET /api/openapi.json: the description of all operations."""
+    return await respond(req, "openapi", _openapi, open_to_all=True, quiet=True)
+
+
 async def _health(context: Context) -> Reply:
     return Reply(HTTPStatus.OK, {"status": "healthy"})
+
+
+async def _openapi(context: Context) -> Reply:
+    # `make reference` makes it from the code.
+    document = Path(__file__).with_name("openapi.json").read_text("utf-8")
+    return Reply(HTTPStatus.OK, json.loads(document))
 
 
 async def _ready(context: Context) -> Reply:

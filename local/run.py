@@ -13,6 +13,7 @@ from functools import partial
 
 from aiohttp.http_exceptions import HttpProcessingError
 
+from local.api_page import api_page_routes
 from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
 from local.broker import running_broker
 from local.console.routes import console_routes
@@ -174,7 +175,9 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
         events = EventLog(app.publisher)
         install(replace(app, publisher=events))
         broker = await resources.enter_async_context(
-            running_broker(options.port, console_routes(simulator.url, events.latest, token))
+            running_broker(
+                options.port, [*console_routes(simulator.url, events.latest, token), *api_page_routes()]
+            )
         )
         # The environment may name another account, whose key must not be printed.
         used = settings.storage_connection and settings.storage_connection.reveal() == connection

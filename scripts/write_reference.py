@@ -1,4 +1,4 @@
-"""Writes the reference pages from the code: docs/errors.md, docs/settings.md, and a table of docs/simulator.md."""
+"""Writes what is made from the code: docs/errors.md, docs/settings.md, a table of docs/simulator.md, OpenAPI."""
 
 import sys
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from local.simulator import SCENARIOS  # noqa: E402 - the path must be set first.
+from scripts import openapi  # noqa: E402
 from shared.settings import SETTINGS  # noqa: E402
 from shared.web.catalogue import CATALOGUE  # noqa: E402
 from shared.web.responses import MAX_DETAILS  # noqa: E402
@@ -106,6 +107,9 @@ PAGES = {
     "docs/errors.md": errors_page,
     "docs/settings.md": settings_page,
     "docs/simulator.md": simulator_page,
+    # One for readers, and one that the app serves.
+    "docs/openapi.json": openapi.page,
+    "health/openapi.json": openapi.page,
 }
 
 if __name__ == "__main__":

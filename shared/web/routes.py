@@ -25,8 +25,9 @@ REVOKE_SESSION = Route("sessions/{sessionId}", ("DELETE",))
 AUDIT_SESSION = Route("sessions/{sessionId}/audit", _READ)
 HEALTH = Route("health", _READ)
 READY = Route("ready", _READ)
+OPENAPI = Route("openapi.json", _READ)
 
-ROUTES = (CREATE_SESSION, GET_RESULT, REVOKE_SESSION, AUDIT_SESSION, HEALTH, READY)
+ROUTES = (CREATE_SESSION, GET_RESULT, REVOKE_SESSION, AUDIT_SESSION, HEALTH, READY, OPENAPI)
 
 
 def allowed_methods(path: str) -> tuple[str, ...]:

@@ -66,6 +66,7 @@ FUNCTIONS = (
     http("audit_session", "sessions/{sessionId}/audit", "GET", "HEAD", auth_level="FUNCTION"),
     http("health", "health", "GET", "HEAD"),
     http("ready", "ready", "GET", "HEAD", auth_level="FUNCTION"),
+    http("openapi", "openapi.json", "GET", "HEAD"),
     queue("collect_result", "liveness-results"),
     timer("purge_expired", "0 17 * * * *"),
     http("unknown_route", "{*path}"),

@@ -48,7 +48,11 @@ def test_the_package_holds_the_app_and_nothing_else(package: Path) -> None:
 
     assert set(zipfile.ZipFile(package).namelist()) == app
     assert {path.split("/")[0] for path in app} == APP
-    assert {path for path in app if not path.endswith(".py")} == {"host.json", "requirements.txt"}
+    assert {path for path in app if not path.endswith(".py")} == {
+        "host.json",
+        "requirements.txt",
+        "health/openapi.json",
+    }
 
 
 def test_other_files_of_the_working_directory_are_left_behind() -> None:

@@ -1,0 +1,50 @@
+"""The page at `/docs` that renders the OpenAPI document, by Swagger UI from a package."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from aiohttp import web
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+_INDEX = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Face Liveness Broker: API</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+<div id="api"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</html>
+"""
+_START = 'SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#api", validatorUrl: null});\n'
+
+
+def api_page_routes() -> list[web.RouteDef]:
+    """Return the routes of the page; raises `RuntimeError` without the package `swagger-ui-py`."""
+    package = find_spec("swagger_ui")
+    if package is None or not package.submodule_search_locations:
+        raise RuntimeError("swagger-ui-py is not installed")
+    static = Path(package.submodule_search_locations[0], "static")
+
+    def serve(path: str, content: str | Path, content_type: str) -> web.RouteDef:
+        async def answer(_request: web.Request) -> web.StreamResponse:
+            if isinstance(content, Path):
+                return web.FileResponse(content, headers=_HEADERS | {"Content-Type": content_type})
+            return web.Response(text=content, content_type=content_type, headers=_HEADERS)
+
+        return web.get(path, answer)
+
+    return [
+        *(serve(path, _INDEX, "text/html") for path in ("/docs", "/docs/")),
+        serve("/docs/start.js", _START, "text/javascript"),
+        serve("/docs/swagger-ui.css", static / "swagger-ui.css", "text/css"),
+        serve("/docs/swagger-ui-bundle.js", static / "swagger-ui-bundle.js", "text/javascript"),
+    ]

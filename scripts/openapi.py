@@ -1,0 +1,349 @@
+"""Makes the OpenAPI document from the code: routes, error catalogue, and the body of a create."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from create_session.body import CreateBody
+from shared.web import catalogue, routes
+from shared.web.routes import Route
+
+Schema = dict[str, Any]
+
+_TEXT: Final[Schema] = {"type": "string"}
+_TIME: Final[Schema] = {
+    "type": "string",
+    "format": "date-time",
+    "description": "RFC 3339 in UTC",
+    "examples": ["2026-11-23T09:52:00.000Z"],
+}
+_ID: Final[Schema] = {
+    "type": "string",
+    "format": "uuid",
+    "examples": ["0ba1f2d3-fa4e-4000-8000-000000000000"],
+}
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+
+_ANY: Final = ("InternalError", "MethodNotAllowed")
+_STORE: Final = ("StorageUnavailable", "KeyUnavailable")
+_FACE: Final = (
+    "UpstreamFailure",
+    "UpstreamUnauthorized",
+    "UpstreamNotApproved",
+    "UpstreamThrottled",
+    "UpstreamQuotaExceeded",
+    "UpstreamTimeout",
+)
+_CALLER: Final = ("Unauthorized", "Forbidden", "ClientThrottled")
+_BODY: Final = ("LengthRequired", "RequestTooLarge", "BadArgument")
+_FIELDS: Final = (
+    "InvalidRequestBody",
+    "InvalidTokenLifetime",
+    "InvalidLivenessOperationMode",
+    "InvalidDeviceCorrelationId",
+    "InvalidIdempotencyKey",
+)
+
+
+def document() -> dict[str, Any]:
+    """The document of the whole contract, OpenAPI 3.1."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Face Liveness Broker",
+            "version": "1",
+            "description": "Creates liveness sessions at Azure Face, and reads their results.",
+        },
+        "servers": [{"url": "/api"}],
+        "paths": _paths(),
+        "components": {"schemas": _SCHEMAS, "securitySchemes": _SECURITY},
+    }
+
+
+def page() -> str:
+    """The document as the text that is published."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _paths() -> dict[str, Any]:
+    operations = (
+        _operation(
+            routes.CREATE_SESSION,
+            "createSession",
+            "Create a session",
+            answers={
+                "200": _answer("The session, and the token for the Vision SDK.", "CreatedSession", _LIMITS)
+            },
+            errors=(*_FIELDS, *_BODY, *_CALLER, *_STORE, *_FACE, *_IDEMPOTENCY, "DeviceThrottled"),
+            parameters=[_DEVICE_HEADER, _KEY_HEADER],
+            body="CreateBody",
+        ),
+        _operation(
+            routes.GET_RESULT,
+            "getResult",
+            "Read the result",
+            answers={"200": _answer("The state of the session.", "Result", _RETRY)},
+            errors=("SessionNotFound", *_CALLER, *_STORE, *_FACE),
+            parameters=[_SESSION, _TOKEN_HEADER, _DIGEST_HEADER],
+        ),
+        _operation(
+            routes.REVOKE_SESSION,
+            "revokeSession",
+            "Revoke a session",
+            answers={"204": {"description": "The session is deleted, and its token stopped working."}},
+            errors=("SessionNotFound", *_CALLER, *_STORE, *_FACE),
+            parameters=[_SESSION, _TOKEN_HEADER],
+        ),
+        _operation(
+            routes.AUDIT_SESSION,
+            "auditSession",
+            "Read the history of a session, for servers",
+            answers={"200": _answer("A page of the history, the oldest first.", "Audit")},
+            errors=("InvalidStart", "InvalidTop", "SessionNotFound", *_CALLER, *_STORE, *_FACE),
+            parameters=[_SESSION, *_PAGE],
+            function_key=True,
+        ),
+        _operation(
+            routes.HEALTH,
+            "health",
+            "Whether the app runs",
+            answers={"200": _answer("It runs; no dependency was called.", "Health")},
+        ),
+        _operation(
+            routes.READY,
+            "ready",
+            "Whether each dependency answers",
+            answers={
+                "200": _answer("All dependencies answer.", "Ready"),
+                "503": _answer("One of them does not.", "Ready"),
+            },
+            function_key=True,
+        ),
+    )
+    paths: dict[str, Any] = {}
+    for path, method, operation in operations:
+        paths.setdefault(path, {})[method] = operation
+    return paths
+
+
+def _operation(
+    route: Route,
+    name: str,
+    summary: str,
+    *,
+    answers: Mapping[str, Any],
+    errors: Iterable[str] = (),
+    parameters: Iterable[Schema] = (),
+    body: str | None = None,
+    function_key: bool = False,
+) -> tuple[str, str, dict[str, Any]]:
+    """One operation; HEAD, where the route has it, is GET without a body, and is not listed."""
+    operation: dict[str, Any] = {
+        "operationId": name,
+        "summary": summary,
+        "parameters": list(parameters),
+        "responses": {**answers, **_errors((*errors, *_ANY)), **(_NO_KEY if function_key else {})},
+        "security": [{"functionKey": []}] if function_key else [{}, {"bearer": []}] if errors else [],
+    }
+    if body:
+        content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{body}"}}}
+        operation["requestBody"] = {"required": True, "content": content}
+    return f"/{route.path}", route.methods[0].lower(), operation
+
+
+def _answer(description: str, schema: str, headers: Mapping[str, Any] | None = None) -> Schema:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"description": description, "headers": {**(headers or {}), **_REQUEST_ID}, "content": content}
+
+
+def _errors(codes: Iterable[str]) -> dict[str, Any]:
+    """One response for each status, with the codes that it may have and what a phone does about each."""
+    rows = [row for row in catalogue.CATALOGUE if row.code in set(codes)]
+    found: dict[str, Any] = {}
+    for row in sorted(rows, key=lambda row: row.status):
+        response = found.setdefault(
+            str(row.status),
+            {
+                "description": "",
+                "headers": {**_REQUEST_ID, **(_RETRY if row.status in (409, 429, 503) else {})},
+                "content": {
+                    "application/json": {"schema": {"$ref": "#/components/schemas/Error"}, "examples": {}}
+                },
+            },
+        )
+        response["description"] += f"`{row.code}`: {row.what_to_do}\n"
+        response["content"]["application/json"]["examples"][row.code] = {"value": _example(row)}
+    return found
+
+
+def _example(row: catalogue.CatalogueRow) -> Schema:
+    message = row.message.replace("{seconds}", "26").replace("{error.maximum}", "86400")
+    fields = {
+        "code": row.code,
+        "message": message.replace("{error.choices}", "'Passive'"),
+        "requestId": "7f3f1c0e-8d34-4c55-9a66-1f6a3f0c8a10",
+    }
+    return {"error": fields}
+
+
+def _header(name: str, description: str, schema: Schema, *, required: bool = False) -> Schema:
+    return {"name": name, "in": "header", "required": required, "description": description, "schema": schema}
+
+
+def _object(required: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None) -> Schema:
+    properties = {**required, **(optional or {})}
+    return {"type": "object", "required": list(required), "properties": properties}
+
+
+def _or_null(schema: Schema) -> Schema:
+    if "enum" in schema:
+        return {**schema, "type": [schema["type"], "null"], "enum": [*schema["enum"], None]}
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+_NO_KEY: Final = {
+    "401": {"description": "Without the function key, by the platform: no body. Else `Unauthorized`."}
+}
+_IDEMPOTENCY: Final = ("IdempotencyInProgress", "IdempotencyKeyReused")
+_REQUEST_ID: Final = {"x-ms-request-id": {"description": "Quote it to the operator.", "schema": _TEXT}}
+_RETRY: Final = {"Retry-After": {"description": "Seconds to wait.", "schema": _COUNT}}
+_LIMITS: Final = {
+    name: {"description": "The limits of the device (draft-ietf-httpapi-ratelimit-headers).", "schema": _TEXT}
+    for name in ("RateLimit-Policy", "RateLimit")
+}
+_SESSION: Final = {"name": "sessionId", "in": "path", "required": True, "schema": _ID}
+_TOKEN_HEADER: Final = _header("X-Session-Token", "The `authToken` of the session.", _TEXT)
+_DIGEST_HEADER: Final = _header("X-Client-Digest", "The digest that the Vision SDK returned.", _TEXT)
+_DEVICE_HEADER: Final = _header(
+    "X-Device-Correlation-Id",
+    "The device id, where `deviceCorrelationIdSetInClient` is true.",
+    {"type": "string", "minLength": 1, "maxLength": 64},
+)
+_KEY_HEADER: Final = _header(
+    "Idempotency-Key",
+    "A new one for each new check: a repeat with the same key gets the same session.",
+    {"type": "string", "pattern": "^[A-Za-z0-9_-]{16,128}$"},
+)
+_PAGE: Final = [
+    {
+        "name": "start",
+        "in": "query",
+        "schema": {**_COUNT, "default": 0},
+        "description": "The last entry read.",
+    },
+    {
+        "name": "top",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1000},
+        "description": "The most entries to return.",
+    },
+]
+_SECURITY: Final = {
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "functionKey": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
+}
+_DECISION: Final[Schema] = {"type": "string", "enum": ["realface", "spoofface", "uncertain"]}
+_FAILURE: Final = _or_null(_object({"code": _TEXT, "message": _TEXT}))
+
+
+def _create_body() -> Schema:
+    schema = CreateBody.model_json_schema(by_alias=True)
+    schema.pop("description", None)
+    for name, field in schema["properties"].items():
+        field.pop("title", None)
+        field.pop("default", None)
+        field["description"] = _BODY_FIELDS[name]
+    schema["required"] = ["livenessOperationMode"]
+    schema["examples"] = [
+        {"livenessOperationMode": "Passive", "deviceCorrelationId": "0ba1f2d3-installation"}
+    ]
+    return schema
+
+
+_BODY_FIELDS: Final = {
+    "livenessOperationMode": "`Passive`; from Face `v1.2` on also `PassiveActive`.",
+    "deviceCorrelationId": "A random id of this installation, 1 to 64 characters.",
+    "deviceCorrelationIdSetInClient": "True if the device names itself in `X-Device-Correlation-Id`.",
+    "authTokenTimeToLiveInSeconds": "60 to 86400, default 600.",
+    "sendResultsToClient": "Whether Face sends the decision to the phone.",
+    "clientReference": "The transaction that the check is for.",
+}
+_SCHEMAS: Final = {
+    "CreateBody": _create_body(),
+    "CreatedSession": _object(
+        {"sessionId": _ID, "authToken": _TEXT, "expiresAt": _TIME, "resultUrl": {**_TEXT, "format": "uri"}}
+    ),
+    "Result": _object(
+        {
+            "sessionId": _ID,
+            "status": {"type": "string", "enum": ["NotStarted", "Started", "ResultAvailable", "Expired"]},
+            "createdDateTime": _TIME,
+            "expiresAt": _TIME,
+        },
+        {
+            "livenessDecision": _or_null(_DECISION),
+            "passed": {"type": "boolean"},
+            "digestMatches": {"type": ["boolean", "null"]},
+            "attempts": _COUNT,
+            "failure": _FAILURE,
+        },
+    ),
+    "Audit": _object(
+        {
+            "sessionId": _ID,
+            "source": {"type": "string", "enum": ["upstream", "record"]},
+            "entries": {
+                "type": "array",
+                "items": _object(
+                    {"id": _COUNT, "event": _TEXT, "receivedDateTime": _TIME},
+                    {
+                        "requestId": _or_null(_TEXT),
+                        "clientRequestId": _or_null(_TEXT),
+                        "request": _object({"method": _or_null(_TEXT), "url": _or_null(_TEXT)}),
+                        "response": _object(
+                            {
+                                "statusCode": {"type": ["integer", "null"]},
+                                "latencyInMilliseconds": {"type": ["integer", "null"]},
+                            }
+                        ),
+                        "livenessDecision": _or_null(_DECISION),
+                        "failure": _FAILURE,
+                        "digest": _or_null(_TEXT),
+                    },
+                ),
+            },
+        }
+    ),
+    "Health": _object({"status": {"type": "string", "enum": ["healthy"]}}),
+    "Ready": _object(
+        {
+            "status": {"type": "string", "enum": ["ready", "notReady"]},
+            "faceApiVersion": _TEXT,
+            "dependencies": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "name": _TEXT,
+                        "state": {"type": "string", "enum": ["available", "unavailable"]},
+                        "problem": _or_null(_TEXT),
+                    }
+                ),
+            },
+        }
+    ),
+    "Error": _object(
+        {
+            "error": _object(
+                {"code": _TEXT, "message": _TEXT, "requestId": _ID},
+                {
+                    "target": _TEXT,
+                    "details": {
+                        "type": "array",
+                        "items": _object({"code": _TEXT, "message": _TEXT}, {"target": _TEXT}),
+                    },
+                    "retryAfterSeconds": {"type": "integer", "minimum": 1},
+                },
+            )
+        }
+    ),
+}

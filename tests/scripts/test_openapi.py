@@ -1,0 +1,48 @@
+"""The OpenAPI document."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from create_session.body import CreateBody
+from scripts.openapi import document
+from shared.web.catalogue import CATALOGUE
+from shared.web.routes import ROUTES
+
+
+@pytest.fixture(scope="module")
+def made() -> Mapping[str, Any]:
+    return document()
+
+
+def operations(made: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for path, methods in made["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def test_each_route_is_an_operation(made: Mapping[str, Any]) -> None:
+    """The document itself is no operation; `HEAD` is `GET` without a body."""
+    listed = {(path, method.upper()) for path, method, _ in operations(made)}
+    assert listed == {
+        (f"/{route.path}", route.methods[0]) for route in ROUTES if route.path != "openapi.json"
+    }
+
+
+def test_each_error_is_told_where_it_can_happen(made: Mapping[str, Any]) -> None:
+    """Only the error of a path that does not exist belongs to no operation."""
+    told: dict[str, set[str]] = {}
+    for _, _, operation in operations(made):
+        for status, response in operation["responses"].items():
+            for code in response.get("content", {}).get("application/json", {}).get("examples", {}):
+                told.setdefault(code, set()).add(status)
+
+    assert told == {row.code: {str(row.status)} for row in CATALOGUE if row.code != "NotFound"}
+
+
+def test_each_field_of_the_body_is_described(made: Mapping[str, Any]) -> None:
+    body = made["components"]["schemas"]["CreateBody"]
+    assert set(body["properties"]) == {field.alias for field in CreateBody.model_fields.values()}
+    assert all(field["description"] for field in body["properties"].values())
+    assert body["additionalProperties"] is False
