@@ -29,6 +29,6 @@ async def test_finished_sessions_are_read_while_the_name_of_face_hangs(azurite: 
 
 async def test_slow_face_leaves_no_trace_once_it_is_well(azurite: Azurite) -> None:
     """Calls that were given up under load give their places among the connections back."""
-    calls, failed = await calls_after_a_slow_face(azurite, seconds=12)
+    calls, failed = await calls_after_a_slow_face(azurite, seconds=10)
     assert calls == 64
     assert failed == []
