@@ -168,7 +168,7 @@ class _Create:
         answer = Answer(content, expires_at)
         try:
             await self._keep(made, created_at, expires_at)
-        except StorageUnavailable as failure:
+        except (StorageUnavailable, KeyUnavailable) as failure:
             await self._undo(answer)
             raise StorageUnavailable("the session could not be recorded") from failure
         return answer

@@ -82,9 +82,13 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     common.add_argument("--json", action="store_true", help="write one JSON object a line")
 
+    vault = argparse.ArgumentParser(add_help=False)
+    vault.add_argument("--vault", dest="key_vault_url", metavar="URL", help="replaces KEY_VAULT_URL")
+
     def add_noun(noun: str, about: str) -> Callable[[str, str], argparse.ArgumentParser]:
         verbs = nouns.add_parser(noun, help=about).add_subparsers(dest="verb", required=True)
-        return lambda verb, does: verbs.add_parser(verb, help=does, parents=[common])
+        parents = [common] if noun == "poison" else [common, vault]
+        return lambda verb, does: verbs.add_parser(verb, help=does, parents=parents)
 
     add = add_noun("poison", "messages that failed too often")
     listing = add("list", "show messages without taking them")

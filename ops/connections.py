@@ -9,19 +9,23 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ops.azure_cli import AskFailed, AzureCli
-from ops.credentials import EVENT_GRID, STORAGE, OperatorCredential, open_credential
-from ops.output import UsageError, notify, printable
+from ops.credentials import EVENT_GRID, KEY_VAULT, STORAGE, OperatorCredential, open_credential
+from ops.output import CommandFailed, UsageError, notify, printable
 from ops.poison_queue import PoisonQueue
+from shared.errors import KeyUnavailable
 from shared.events.event_grid import open_topic
 from shared.events.publisher import FilePublisher, Publisher
+from shared.keys.key_vault import open_key_vault
+from shared.keys.secret import StaticSecret
+from shared.pseudonyms import Pseudonyms
 from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE, MessageQueue
 from shared.settings import SETTINGS, Settings
 from shared.storage.account import StorageAccount
 from shared.storage.port import SearchableStore
 
 # The settings that the commands use; an option of the command line replaces each of the first ones.
-_OPTIONS: Final = ("storage_account", "event_grid_topic_endpoint", "events_file")
-_USED: Final = (*_OPTIONS, "storage_connection", "azure_client_id")
+_OPTIONS: Final = ("storage_account", "event_grid_topic_endpoint", "events_file", "key_vault_url")
+_USED: Final = (*_OPTIONS, "storage_connection", "azure_client_id", "id_pepper", "pepper_secret")
 _DEADLINE_SECONDS: Final = 10.0
 _Opened = TypeVar("_Opened", SearchableStore, MessageQueue, PoisonQueue)
 
@@ -63,6 +67,25 @@ class Connections:
         topic = open_topic(endpoint, await self._login(EVENT_GRID))
         self._resources.push_async_callback(topic.aclose)
         return topic
+
+    async def pseudonyms(self) -> Pseudonyms | None:
+        """What the MACs of records are checked with, or None where no setting names the secret.
+
+        Raises `CommandFailed` where the vault does not give the secret to this login.
+        """
+        settings = self._settings
+        name, secret = settings.pepper_secret, settings.id_pepper
+        if secret is None and settings.key_vault_url is not None:
+            login = await self._login(KEY_VAULT)
+            vault = open_key_vault(settings.key_vault_url, login, deadline=_DEADLINE_SECONDS)
+            self._resources.push_async_callback(vault.aclose)
+            try:
+                secret = await vault.read(name)
+            except KeyUnavailable as fault:
+                raise CommandFailed(
+                    f"secret {name}: cannot be read with this login: {fault.detail}"
+                ) from fault
+        return Pseudonyms(StaticSecret(secret, name=name)) if secret else None
 
     async def aclose(self) -> None:
         """Close everything, the last opened first."""
@@ -133,6 +156,8 @@ def read_settings(environment: Mapping[str, str], options: Mapping[str, str | No
     if options.get("events_file"):
         # A file on the command line replaces the topic of the environment.
         values.pop("event_grid_topic_endpoint", None)
+    if options.get("key_vault_url"):
+        values.pop("id_pepper", None)
     if not (values.get("storage_account") or values.get("storage_connection")):
         raise UsageError(
             "no storage account: set AzureWebJobsStorage__accountName, or use --account, "

@@ -14,6 +14,7 @@ from shared.clock import Clock, system_clock
 from shared.errors import Failed
 from shared.events.cloud_event import event_of
 from shared.events.publisher import Publisher
+from shared.pseudonyms import Pseudonyms
 from shared.sessions.store import Sessions, from_entity, retention_days_of
 from shared.storage.port import Entity, SearchableStore, Table
 
@@ -24,9 +25,14 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
     """Run the command; raises `CommandFailed`."""
     _require_selection(arguments)
     async with connected(arguments, environment, connect) as connections:
+        pseudonyms = await connections.pseudonyms()
+        if pseudonyms is None:
+            raise UsageError(
+                "no key to check the records with, so a forged one would pass: set KEY_VAULT_URL, or use --vault"
+            )
         publisher = None if arguments.dry_run else await connections.publisher()
         store = await connections.store()
-        republication = Republication(store, publisher, system_clock, Output(arguments.json))
+        republication = Republication(store, pseudonyms, publisher, system_clock, Output(arguments.json))
         if arguments.session:
             await republication.of_session(arguments.session)
         else:
@@ -43,9 +49,13 @@ def _require_selection(arguments: argparse.Namespace) -> None:
 
 @dataclass(slots=True)
 class Republication:
-    """One run of the command. Without a publisher it is a dry run: nothing is published or written."""
+    """One run of the command. Without a publisher it is a dry run: nothing is published or written.
+
+    `pseudonyms` checks the MACs of the records: one that does not fit is not published.
+    """
 
     store: SearchableStore
+    pseudonyms: Pseudonyms
     publisher: Publisher | None
     clock: Clock
     output: Output
@@ -55,7 +65,7 @@ class Republication:
 
     async def of_session(self, session_id: str) -> None:
         """Publish the event of one session; raises `CommandFailed` where it has none, or publishing failed."""
-        entity, record = await find_session(self.store, session_id)
+        entity, record = await find_session(self.store, self.pseudonyms, session_id)
         if not record.final:
             raise CommandFailed(f"session {session_id}: no event yet, its status is {record.status.value}")
         await self._try(entity)
@@ -92,15 +102,14 @@ class Republication:
                 self.output.result("", sessionId=entity.key, outcome="failed", why=str(fault))
 
     async def _publish(self, entity: Entity) -> None:
-        stored = from_entity(entity)
+        stored = await from_entity(entity, self.pseudonyms)
         record, event = stored.record, event_of(stored.record)
         if self.publisher:
             await self.publisher.publish(event)
             # Nothing is written a second time. The row tells the app's retention.
             with explained("the event was published, but its record could not be marked", TABLE_WRITER):
-                await Sessions(self.store, retention_days_of(entity)).change(
-                    stored, lambda record: record.as_published(self.clock())
-                )
+                sessions = Sessions(self.store, retention_days_of(entity), self.pseudonyms)
+                await sessions.change(stored, lambda record: record.as_published(self.clock()))
         outcome = "dry-run" if self.publisher is None else "published"
         first = record.published_at is None
         self.published += 1

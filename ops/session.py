@@ -7,10 +7,11 @@ from ops.access import QUEUE_WRITER, TABLE_READER, explained
 from ops.connections import Connect, connected
 from ops.output import CommandFailed, JsonValue, Output, printable
 from shared.events.cloud_event import event_of
+from shared.pseudonyms import Pseudonyms
 from shared.queues.message import CollectMessage, Reason
 from shared.queues.port import RESULTS_QUEUE, MessageQueue
 from shared.sessions.record import SessionRecord
-from shared.sessions.store import from_entity
+from shared.sessions.store import from_entity, unverified
 from shared.storage.port import Entity, EntityStore, Table
 from shared.text import rfc3339
 
@@ -19,27 +20,35 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
     """Run one of the commands; raises `CommandFailed`."""
     output = Output(arguments.json)
     async with connected(arguments, environment, connect) as connections:
-        store = await connections.store()
+        store, pseudonyms = await connections.store(), await connections.pseudonyms()
         if arguments.verb == "show":
-            await show_session(store, output, arguments.session)
+            await show_session(store, pseudonyms, output, arguments.session)
         else:
-            await collect_session(store, await connections.results(), output, arguments.session)
+            await collect_session(store, pseudonyms, await connections.results(), output, arguments.session)
 
 
-async def show_session(store: EntityStore, output: Output, session_id: str) -> None:
+async def show_session(
+    store: EntityStore, pseudonyms: Pseudonyms | None, output: Output, session_id: str
+) -> None:
     """Show the record of a session; raises `CommandFailed` without one. Face is not called."""
-    entity, record = await find_session(store, session_id)
-    fields = _fields(record, entity.expires_at)
+    entity, record = await find_session(store, pseudonyms, session_id)
+    fields = _fields(record, entity.expires_at, verified=pseudonyms is not None)
     output.result("\n".join(_lines(fields, record)), **fields)
 
 
-async def collect_session(store: EntityStore, queue: MessageQueue, output: Output, session_id: str) -> None:
+async def collect_session(
+    store: EntityStore,
+    pseudonyms: Pseudonyms | None,
+    queue: MessageQueue,
+    output: Output,
+    session_id: str,
+) -> None:
     """Send `collect_result` a message about a session that still owes its event.
 
     It replaces a message that was lost; a second message does no harm. Raises `CommandFailed` where the session has
     no record, or owes no event.
     """
-    _, record = await find_session(store, session_id)
+    _, record = await find_session(store, pseudonyms, session_id)
     if record.published_at is not None:
         raise CommandFailed(f"session {session_id}: its event was published; see ops events republish")
     if not record.owes_event:
@@ -55,22 +64,29 @@ async def collect_session(store: EntityStore, queue: MessageQueue, output: Outpu
     )
 
 
-async def find_session(store: EntityStore, session_id: str) -> tuple[Entity, SessionRecord]:
-    """Read the row and the record of a session; raises `CommandFailed` without one."""
+async def find_session(
+    store: EntityStore, pseudonyms: Pseudonyms | None, session_id: str
+) -> tuple[Entity, SessionRecord]:
+    """Read the row and the record of a session; raises `CommandFailed` without one.
+
+    Also where its MAC does not fit, which nobody can tell without `pseudonyms`.
+    """
     with explained("the sessions", TABLE_READER):
         entity = await store.get(Table.SESSIONS, session_id)
         if entity is None:
             raise CommandFailed(
                 f"session {session_id}: no record found: not created here, undone, or past its retention"
             )
-        return entity, from_entity(entity).record
+        stored = await from_entity(entity, pseudonyms) if pseudonyms else unverified(entity)
+        return entity, stored.record
 
 
-def _fields(record: SessionRecord, expires_at: int) -> dict[str, JsonValue]:
+def _fields(record: SessionRecord, expires_at: int, *, verified: bool) -> dict[str, JsonValue]:
     """List what is shown. The token's hash is left out, and so is a new field until it is added here."""
     failure = record.failure
     return {
         "sessionId": record.session_id,
+        "verified": verified,
         "status": record.status.value,
         "livenessDecision": record.decision.value if record.decision else None,
         "passed": record.passed(None) if record.final else None,

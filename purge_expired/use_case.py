@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from shared.app import App
-from shared.errors import EntityChanged, StorageUnavailable
+from shared.errors import EntityChanged, KeyUnavailable, StorageUnavailable
 from shared.sessions.store import from_entity
 from shared.storage.port import Entity, Table
 from shared.telemetry import log_event
@@ -79,7 +79,7 @@ async def _purge_table(app: App, table: Table, tally: Tally, bounds: Bounds, end
                 tally.deleted += await app.store.delete_together(table, batch)
                 batch.clear()
         tally.deleted += await app.store.delete_together(table, batch)
-    except StorageUnavailable as trouble:
+    except (StorageUnavailable, KeyUnavailable) as trouble:
         tally.trouble = trouble.detail or trouble.code
 
 
@@ -104,9 +104,9 @@ async def _walk(app: App, table: Table, tally: Tally, bounds: Bounds, ends_at: i
 
 async def _session_may_go(app: App, entity: Entity, tally: Tally) -> bool:
     try:
-        stored = from_entity(entity)
+        stored = await from_entity(entity, app.pseudonyms)
     except StorageUnavailable:
-        # An unreadable row is deleted by its date alone.
+        # An unreadable or forged row is deleted by its date alone.
         return True
     try:
         if await app.sessions.put_off(stored, entity.expires_at):

@@ -142,7 +142,7 @@ class _Builder:
         settings, clock = self._settings, self._clock
         store = store or self._store()
         pseudonyms = Pseudonyms(self._pepper())
-        sessions = Sessions(store, settings.record_retention_days)
+        sessions = Sessions(store, settings.record_retention_days, pseudonyms)
         observes = settings.throttle_mode == "observe"
         limiter = Limiter(store, clock, random=random.random, observes=observes)
         subjects = Subjects(settings, pseudonyms)

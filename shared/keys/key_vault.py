@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from shared.keys.failures import explained_for_vault
-from shared.keys.identity import LARGEST_ANSWER, SDK_OPTIONS, ManagedIdentity
+from shared.keys.identity import LARGEST_ANSWER, SDK_OPTIONS
 from shared.keys.secret import Secret, require_usable
 
 if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
     from azure.keyvault.secrets.aio import SecretClient
 
     from shared.http import Connections
@@ -40,7 +41,7 @@ class KeyVaultSecrets:
 
 def open_key_vault(
     vault_url: str,
-    identity: ManagedIdentity,
+    identity: "AsyncTokenCredential",
     connections: "Connections | None" = None,
     *,
     deadline: float = DEADLINE_SECONDS,

@@ -1,15 +1,29 @@
-"""Session records in the entity store."""
+"""Session records in the entity store, each row under a MAC.
 
+The MAC is an HMAC-SHA256 with a key from the vault. It covers every column of the row that it was made for, columns of
+another release too, and the id of the session. So a row that was written by anybody but the broker is not read: not
+one with another decision, not the row of another session, not one without its MAC.
+
+It cannot show that a row is the newest: an older row of the same session fits, and so does a row that is gone.
+Whoever can read the secret can make MACs.
+"""
+
+import hmac
 import json
+import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.errors import EntityChanged, SessionNotFound, StorageUnavailable
 from shared.face.model import Failure, LivenessDecision, SessionStatus
+from shared.pseudonyms import Pseudonyms
 from shared.sessions.record import SessionRecord
 from shared.storage import columns
 from shared.storage.port import Entity, EntityStore, Table, Value
+from shared.telemetry import log_event
+
+_log = logging.getLogger(__name__)
 
 _DAY_MS = 86_400_000
 _TRIES = 5
@@ -33,7 +47,8 @@ _COLUMNS: Mapping[str, Callable[[object], Any]] = {
     "deleted_upstream": columns.flag,
 }
 """The fields of a record that a row holds as they are, and their readers; None is an absent column."""
-_COMPOSED = frozenset({"status", "decision", "failure_code", "failure_message", "reads", "history"})
+_MAC = "mac"
+_COMPOSED = frozenset({"status", "decision", "failure_code", "failure_message", "reads", "history", _MAC})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +62,29 @@ class Stored:
 class Sessions:
     """Reads and writes session records, which are kept for `retention_days` after their creation.
 
-    Twice as long while the event is not published, so that an operator has time to find out why.
+    Twice as long while the event is not published, so that an operator has time to find out why. Every method but
+    `remove` raises `KeyUnavailable` without the key of the MACs, and what `from_entity` raises.
     """
 
-    def __init__(self, store: EntityStore, retention_days: int) -> None:
+    def __init__(self, store: EntityStore, retention_days: int, pseudonyms: Pseudonyms) -> None:
         self._store = store
+        self._pseudonyms = pseudonyms
         self._retention_ms = retention_days * _DAY_MS
 
     async def get(self, session_id: str) -> Stored | None:
         """Read the record of a session, or None."""
         entity = await self._store.get(Table.SESSIONS, session_id)
-        return from_entity(entity) if entity else None
+        return await from_entity(entity, self._pseudonyms) if entity else None
 
     async def add(self, record: SessionRecord) -> None:
         """Keep the record of a new session; raises `EntityExists`."""
-        await self._store.insert(Table.SESSIONS, self._to_entity(record, ""))
+        await self._store.insert(Table.SESSIONS, await self._to_entity(record, ""))
 
     async def replace(self, stored: Stored, record: SessionRecord) -> Stored:
         """Replace the record that was read; raises `EntityChanged` if another writer came first."""
         if record == stored.record:
             return stored
-        written = await self._store.replace(Table.SESSIONS, self._to_entity(record, stored.etag))
+        written = await self._store.replace(Table.SESSIONS, await self._to_entity(record, stored.etag))
         return Stored(record, written.etag)
 
     async def remove(self, session_id: str) -> None:
@@ -76,10 +93,9 @@ class Sessions:
 
     async def put_off(self, stored: Stored, due: int) -> bool:
         """Extend the expiry `due` of a row if retention was raised since; True if so. Raises `EntityChanged`."""
-        renewed = self._to_entity(stored.record, stored.etag)
-        if renewed.expires_at <= due:
+        if self._expires_at(stored.record) <= due:
             return False
-        await self._store.replace(Table.SESSIONS, renewed)
+        await self._store.replace(Table.SESSIONS, await self._to_entity(stored.record, stored.etag))
         return True
 
     async def reload(self, session_id: str) -> Stored:
@@ -98,25 +114,48 @@ class Sessions:
                 stored = await self.reload(stored.record.session_id)
         raise StorageUnavailable("a session record is too busy")
 
-    def _to_entity(self, record: SessionRecord, etag: str) -> Entity:
-        kept_for = self._retention_ms * _times_kept(record)
-        return Entity(record.session_id, _to_values(record), record.created_at + kept_for, etag)
+    async def _to_entity(self, record: SessionRecord, etag: str) -> Entity:
+        entity = Entity(record.session_id, _to_values(record), self._expires_at(record), etag)
+        mac = await _mac_of(entity, self._pseudonyms)
+        return replace(entity, values={**entity.values, _MAC: mac})
+
+    def _expires_at(self, record: SessionRecord) -> int:
+        return record.created_at + self._retention_ms * _times_kept(record)
 
 
-def from_entity(entity: Entity) -> Stored:
-    """Read a record; raises a lasting `StorageUnavailable` for a row that is not one.
+async def from_entity(entity: Entity, pseudonyms: Pseudonyms) -> Stored:
+    """Read a record, if its MAC fits.
 
-    Such a row is not taken for absent: its session may still have to end in an event.
+    Raises a lasting `StorageUnavailable` for a row that the broker did not write, or that is no record, and
+    `KeyUnavailable`. Such a row is not taken for absent: its session may still have to end in an event.
     """
+    expected = await _mac_of(entity, pseudonyms)
+    if not hmac.compare_digest(expected.encode(), str(entity.values.get(_MAC)).encode("utf-8", "replace")):
+        log_event(_log, logging.ERROR, "record_mac_mismatch", sessionId=entity.key)
+        raise StorageUnavailable(
+            "a session record does not fit its MAC: it was changed by hand, or the pepper was", lasting=True
+        )
+    return unverified(entity)
+
+
+def unverified(entity: Entity) -> Stored:
+    """Read a record without its MAC, which nothing may be decided by; raises a lasting `StorageUnavailable`."""
     try:
         return Stored(_to_record(entity.key, entity.values), entity.etag)
     except (KeyError, TypeError, ValueError) as fault:
         raise StorageUnavailable("a session record cannot be read", lasting=True) from fault
 
 
+async def _mac_of(entity: Entity, pseudonyms: Pseudonyms) -> str:
+    # JSON tells apart where names and values begin and end, and an integer from a text, a flag or a float.
+    values = sorted((name, value) for name, value in entity.values.items() if name != _MAC)
+    content = json.dumps([entity.key, entity.expires_at, values]).encode()
+    return hmac.digest(await pseudonyms.derived_key("session record"), content, "sha256").hex()
+
+
 def retention_days_of(entity: Entity) -> int:
     """The retention in days that this row was written with; raises `StorageUnavailable`."""
-    record = from_entity(entity).record
+    record = unverified(entity).record
     return (entity.expires_at - record.created_at) // (_DAY_MS * _times_kept(record))
 
 

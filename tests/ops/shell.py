@@ -19,6 +19,8 @@ from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions
 from shared.settings import Settings
+from tests.support.app import PSEUDONYMS
+from tests.support.broker import PEPPER
 from tests.support.queue import FakeQueue
 from tests.support.store import FakeStore
 from tests.support.time import FakeClock
@@ -94,6 +96,7 @@ class Shell:
         self.environment |= {
             "AzureWebJobsStorage": "UseDevelopmentStorage=true",
             "EVENTS_FILE": str(self.folder / "events.jsonl"),
+            "ID_PEPPER": PEPPER,
         }
 
     def run(self, *words: str) -> Ended:
@@ -118,12 +121,12 @@ class Shell:
     def add(self, **changes: Any) -> SessionRecord:  # noqa: ANN401 - of any field.
         """Store a new record."""
         record = new_record(**changes)
-        asyncio.run(Sessions(self.store, RETENTION_DAYS).add(record))
+        asyncio.run(Sessions(self.store, RETENTION_DAYS, PSEUDONYMS).add(record))
         return record
 
     def record(self, session_id: str) -> SessionRecord:
         """Read a record."""
-        return asyncio.run(Sessions(self.store, RETENTION_DAYS).reload(session_id)).record
+        return asyncio.run(Sessions(self.store, RETENTION_DAYS, PSEUDONYMS).reload(session_id)).record
 
 
 class MemoryConnections(Connections):

@@ -15,7 +15,9 @@ from shared.sessions.store import Sessions
 from shared.storage.account import StorageAccount
 from shared.text import rfc3339
 from tests.ops.shell import ENDED_AT, UNKNOWN, Shell, new_record
+from tests.support.app import PSEUDONYMS
 from tests.support.azurite import Azurite
+from tests.support.broker import PEPPER
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +29,8 @@ def run_process(
     return subprocess.run(  # noqa: S603 - our own module.
         [sys.executable, *(["-S"] if isolated else []), "-m", "ops", *words.split()],
         cwd=ROOT,
-        env={name: os.environ[name] for name in ("PATH", "HOME")} | {"AzureWebJobsStorage": storage},
+        env={name: os.environ[name] for name in ("PATH", "HOME")}
+        | {"AzureWebJobsStorage": storage, "ID_PEPPER": PEPPER},
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
@@ -82,7 +85,7 @@ async def test_commands_work_as_a_process(azurite: Azurite) -> None:
     storage = azurite.connection_string
     record = new_record(published_at=None)
     store = StorageAccount.local(storage).open_tables(deadline=10)
-    await Sessions(store, 30).add(record)
+    await Sessions(store, 30, PSEUDONYMS).add(record)
     await store.aclose()
     span = f"--from {rfc3339(ENDED_AT)} --to {rfc3339(ENDED_AT + 1)}"
 

@@ -23,6 +23,7 @@ from tests.ops.shell import ENDED_AT, OPEN, RETENTION_DAYS, UNKNOWN, Ended, Shel
 from tests.shared.events import test_event_grid as event_grid
 from tests.shared.events.event_grid_server import FakeTopic, error
 from tests.shared.keys import conftest as azure
+from tests.support.app import PSEUDONYMS
 from tests.support.publisher import FakePublisher
 from tests.support.time import FakeClock
 
@@ -187,7 +188,7 @@ def test_failures_are_named_and_only_a_batch_of_them_stops_the_run(
         asyncio.run(shell.store.insert(Table.SESSIONS, row))
     publisher = FakePublisher()
     publisher.fail("publish", *(EventsUnavailable("not now") for _ in range(failures)))
-    republication = Republication(shell.store, publisher, FakeClock(), Output())
+    republication = Republication(shell.store, PSEUDONYMS, publisher, FakeClock(), Output())
 
     with pytest.raises(CommandFailed, match=f"^{end}$"):
         asyncio.run(republication.of_range(ENDED_AT, ENDED_AT + 1))

@@ -16,7 +16,7 @@ from shared.text import rfc3339
 from tests.ops.shell import ENDED_AT, OPEN, TOKEN_HASH, TRACEPARENT, UNKNOWN, Shell
 
 NOT_SHOWN = {"token_hash", "reads", "further"}
-COMPUTED = {"passed", "eventId", "keptUntil"}
+COMPUTED = {"passed", "eventId", "keptUntil", "verified"}
 
 
 def test_record_is_shown_with_readable_times_and_history(shell: Shell) -> None:

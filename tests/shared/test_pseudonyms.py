@@ -1,5 +1,8 @@
 """Ids as they are stored."""
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from shared.keys.secret import Secret, StaticSecret
 from shared.pseudonyms import Pseudonyms
 
@@ -23,3 +26,12 @@ async def test_pseudonym_depends_on_the_pepper_and_shows_nothing() -> None:
     assert one != await made("device", "phone-7", pepper="another-pepper")
     assert len(one) == 64
     assert "phone" not in one
+
+
+async def test_derived_key_is_one_of_hkdf() -> None:
+    """The derivation is the library's; keys with other labels are other keys."""
+    pseudonyms = Pseudonyms(StaticSecret(Secret("a-pepper"), name="ID_PEPPER"))
+    derivation = HKDF(SHA256(), 32, salt=None, info=b"a label")
+
+    assert await pseudonyms.derived_key("a label") == derivation.derive(b"a-pepper")
+    assert await pseudonyms.derived_key("another") != await pseudonyms.derived_key("a label")

@@ -1,11 +1,16 @@
 """An app with everything around it in memory, for use-cases without HTTP."""
 
 from shared.app import App, build
+from shared.keys.secret import Secret, StaticSecret
+from shared.pseudonyms import Pseudonyms
 from shared.settings import Settings
 from shared.storage.port import EntityStore
-from tests.support.broker import environment
+from tests.support.broker import PEPPER, environment
 from tests.support.fake_face import FakeFace
 from tests.support.time import FakeClock
+
+PSEUDONYMS = Pseudonyms(StaticSecret(Secret(PEPPER), name="ID_PEPPER"))
+"""As the broker of the tests makes them."""
 
 
 def app_of(

@@ -23,6 +23,7 @@ from tests.support.time import FakeClock
 
 FACE_KEY = "face-key-of-the-tests"
 FUNCTION_KEY = "function-key-of-the-tests"
+PEPPER = "pepper-of-the-tests"
 
 _ROOT = Path(__file__).parents[2]
 
@@ -69,7 +70,8 @@ class Broker:
 
 def environment(face_url: str, **settings: str) -> dict[str, str]:
     """The app settings of a broker that uses a simulator at `face_url`."""
-    return {"FACE_ENDPOINT": face_url, "FACE_KEY": FACE_KEY, "FACE_MAX_TPS": "1000"} | settings
+    own = {"FACE_ENDPOINT": face_url, "FACE_KEY": FACE_KEY, "FACE_MAX_TPS": "1000", "ID_PEPPER": PEPPER}
+    return own | settings
 
 
 @asynccontextmanager

@@ -1,26 +1,36 @@
 """Session records in the store: what is written is read, and a lost race is run again."""
 
+import asyncio
+import hashlib
+import hmac
 import json
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import astuple, replace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.clock import LATEST
-from shared.errors import SessionNotFound, StorageUnavailable
+from shared.errors import KeyUnavailable, SessionNotFound, StorageUnavailable
 from shared.events.cloud_event import event_of
 from shared.face.model import SessionResult
+from shared.keys.secret import Secret, StaticSecret
+from shared.pseudonyms import Pseudonyms
 from shared.sessions.record import SessionRecord, Step
-from shared.sessions.store import Sessions, Stored, from_entity, retention_days_of
+from shared.sessions.store import Sessions, Stored, from_entity, retention_days_of, unverified
 from shared.storage.port import Entity, Table, Value
 from shared.text import rfc3339
 from shared.throttle.policy import Policy
 from tests.shared.sessions.test_record import NEW, SESSION_ID, steps
 from tests.support import junk
+from tests.support.app import PSEUDONYMS
+from tests.support.broker import PEPPER
 from tests.support.intercepted import Call, Effect
 from tests.support.store import FakeStore
 
@@ -35,7 +45,7 @@ def store() -> FakeStore:
 @pytest.fixture
 async def stored(store: FakeStore) -> Stored:
     """A new record in the store."""
-    sessions = Sessions(store, retention_days=30)
+    sessions = Sessions(store, 30, PSEUDONYMS)
     await sessions.add(NEW)
     return await sessions.reload(SESSION_ID)
 
@@ -50,12 +60,21 @@ def overtake(store: FakeStore, times: int) -> None:
             left -= 1
             entity = await store.inner.get(Table.SESSIONS, SESSION_ID)
             assert entity
-            record = from_entity(entity).record
-            other = Sessions(store.inner, retention_days=30)
+            record = (await from_entity(entity, PSEUDONYMS)).record
+            other = Sessions(store.inner, 30, PSEUDONYMS)
             await other.replace(Stored(record, entity.etag), replace(record, reads=(*record.reads, 5 - left)))
         return await effect()
 
     store.around = around
+
+
+def with_mac(entity: Entity) -> Entity:
+    """The row with the MAC that each release reads, computed by other means."""
+    key = HKDF(SHA256(), 32, salt=None, info=b"session record").derive(PEPPER.encode())
+    values = [[name, value] for name, value in sorted(entity.values.items()) if name != "mac"]
+    content = json.dumps([entity.key, entity.expires_at, values])
+    mac = hmac.new(key, content.encode(), hashlib.sha256).hexdigest()
+    return replace(entity, values={**entity.values, "mac": mac})
 
 
 def revoked(record: SessionRecord) -> SessionRecord:
@@ -65,7 +84,7 @@ def revoked(record: SessionRecord) -> SessionRecord:
 @given(steps)
 async def test_record_survives_the_store(results: list[tuple[SessionResult, int]]) -> None:
     """What is written is what is read."""
-    sessions = Sessions(FakeStore(), retention_days=30)
+    sessions = Sessions(FakeStore(), 30, PSEUDONYMS)
     await sessions.add(NEW)
     record = NEW
     for result, now in results:
@@ -81,7 +100,7 @@ async def test_change_is_made_over_the_other_writers_record(
     store: FakeStore, stored: Stored, races: int
 ) -> None:
     """Neither write is lost, and the result can be changed again."""
-    sessions = Sessions(store, retention_days=30)
+    sessions = Sessions(store, 30, PSEUDONYMS)
     overtake(store, races)
 
     changed = await sessions.change(stored, revoked)
@@ -94,7 +113,7 @@ async def test_change_is_made_over_the_other_writers_record(
 
 async def test_change_that_loses_every_race_fails(store: FakeStore, stored: Stored) -> None:
     """The caller hears of it; nothing was changed."""
-    sessions = Sessions(store, retention_days=30)
+    sessions = Sessions(store, 30, PSEUDONYMS)
     overtake(store, 5)
 
     with pytest.raises(StorageUnavailable, match="too busy"):
@@ -105,14 +124,14 @@ async def test_change_that_loses_every_race_fails(store: FakeStore, stored: Stor
 
 async def test_change_without_effect_writes_nothing(store: FakeStore, stored: Stored) -> None:
     """A poll that brings nothing new costs no write."""
-    unchanged = await Sessions(store, retention_days=30).change(stored, lambda record: record)
+    unchanged = await Sessions(store, 30, PSEUDONYMS).change(stored, lambda record: record)
 
     assert (unchanged, store.count("replace")) == (stored, 0)
 
 
 async def test_purged_record_is_not_found(store: FakeStore, stored: Stored) -> None:
     """Also where it was purged between the read and a lost race."""
-    sessions = Sessions(store, retention_days=30)
+    sessions = Sessions(store, 30, PSEUDONYMS)
     await sessions.remove(SESSION_ID)
 
     assert await sessions.get(SESSION_ID) is None
@@ -130,13 +149,14 @@ async def test_purged_record_is_not_found(store: FakeStore, stored: Stored) -> N
 )
 async def test_record_expires_after_its_retention(store: FakeStore, record: SessionRecord, days: int) -> None:
     """Twice as long while its event is not published. Raised retention extends a row, lowered leaves it."""
-    await Sessions(store, retention_days=30).add(record)
+    await Sessions(store, 30, PSEUDONYMS).add(record)
     entity = await store.inner.get(Table.SESSIONS, SESSION_ID)
     assert entity
     assert (entity.expires_at, retention_days_of(entity)) == (record.created_at + days * DAY_MS, 30)
 
-    assert not await Sessions(store, retention_days=30).put_off(from_entity(entity), entity.expires_at)
-    assert await Sessions(store, retention_days=45).put_off(from_entity(entity), entity.expires_at)
+    stored = await from_entity(entity, PSEUDONYMS)
+    assert not await Sessions(store, 30, PSEUDONYMS).put_off(stored, entity.expires_at)
+    assert await Sessions(store, 45, PSEUDONYMS).put_off(stored, entity.expires_at)
     extended = await store.inner.get(Table.SESSIONS, SESSION_ID)
     assert extended
     assert retention_days_of(extended) == 45
@@ -168,7 +188,7 @@ def test_any_row_is_a_record_or_a_lasting_failure(changed: dict[str, Value], lef
     """Whatever lies there: a record that is read can be told, published and written again, and no other passes."""
     values = {name: value for name, value in {**GOOD, **changed}.items() if name not in left_out}
     try:
-        record = from_entity(Entity(SESSION_ID, values, 0, "e")).record
+        record = unverified(Entity(SESSION_ID, values, 0, "e")).record
     except StorageUnavailable as unreadable:
         assert unreadable.lasting  # noqa: PT017 - most rows raise, and none has to.
         return
@@ -207,15 +227,15 @@ def test_broken_row_is_a_lasting_failure(broken: dict[str, Value | None]) -> Non
     values = {name: value for name, value in {**GOOD, **broken}.items() if value is not None}
 
     with pytest.raises(StorageUnavailable, match="cannot be read") as unreadable:
-        from_entity(Entity(SESSION_ID, values, 0, ""))
+        unverified(Entity(SESSION_ID, values, 0, ""))
     assert unreadable.value.lasting
 
 
 async def test_steps_and_columns_of_another_release_are_kept(store: FakeStore) -> None:
     """Two releases share the table while one replaces the other: neither loses what the other wrote."""
-    sessions = Sessions(store, retention_days=30)
+    sessions = Sessions(store, 30, PSEUDONYMS)
     values = {**GOOD, "a_new_column": 7, "history": '[[1000, "created"], [2000, "a new step"]]'}
-    await store.insert(Table.SESSIONS, Entity(SESSION_ID, values, 0))
+    await store.insert(Table.SESSIONS, with_mac(Entity(SESSION_ID, values, 0)))
 
     changed = await sessions.change(await sessions.reload(SESSION_ID), revoked)
 
@@ -224,3 +244,74 @@ async def test_steps_and_columns_of_another_release_are_kept(store: FakeStore) -
     assert entity.values["a_new_column"] == 7
     assert [step for _, step in changed.record.history] == ["created", "a new step", Step.REVOKED]
     assert [entry.event for entry in changed.record.audit()] == ["created", "a new step", "revoked"]
+
+
+def fits(entity: Entity, pseudonyms: Pseudonyms = PSEUDONYMS) -> bool:
+    """Whether a row is read, or refused because of its MAC."""
+    try:
+        asyncio.run(from_entity(entity, pseudonyms))
+    except StorageUnavailable as refused:
+        assert refused.lasting  # noqa: PT017 - most rows raise, and none has to.
+        return "does not fit its MAC" not in refused.detail
+    return True
+
+
+ROW = with_mac(Entity(SESSION_ID, {**GOOD, "a_new_column": 7}, 50_000))
+
+
+@given(st.sampled_from([*ROW.values, "caller", "another_column"]), st.none() | junk.VALUES)
+@example("attempts", True)
+@example("attempts", 1.0)
+@example("revoked", 0)
+@example("mac", None)
+@example("mac", "")
+def test_row_with_any_other_column_is_refused(name: str, value: Value | None) -> None:
+    """A column that is changed, added or removed: those that only another release knows, and the MAC, too."""
+    values = {key: one for key, one in {**ROW.values, name: value}.items() if one is not None}
+
+    # Their reprs, because 1, 1.0 and True are equal.
+    assert fits(replace(ROW, values=values)) == (repr(values) == repr(ROW.values))
+
+
+OTHER_ID = "00000000-0000-4000-8000-000000000000"
+OTHER_PEPPER = Pseudonyms(StaticSecret(Secret("another-pepper"), name="ID_PEPPER"))
+
+
+@pytest.mark.parametrize(
+    ("row", "pseudonyms", "expected"),
+    [
+        pytest.param(ROW, PSEUDONYMS, True, id="as written"),
+        pytest.param(replace(ROW, etag="another"), PSEUDONYMS, True, id="the etag is the store's"),
+        pytest.param(replace(ROW, key=OTHER_ID), PSEUDONYMS, False, id="of another session"),
+        pytest.param(replace(ROW, expires_at=50_001), PSEUDONYMS, False, id="kept longer"),
+        pytest.param(ROW, OTHER_PEPPER, False, id="of another vault"),
+    ],
+)
+def test_row_fits_its_session_its_retention_and_its_vault(
+    row: Entity, pseudonyms: Pseudonyms, expected: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row that does not fit is logged with the session's id and nothing else, so that somebody is alerted."""
+    assert fits(row, pseudonyms) == expected
+
+    line = f'{{"event": "record_mac_mismatch", "sessionId": "{row.key}"}}'
+    logged = [(one.levelno, one.getMessage()) for one in caplog.records]
+    assert logged == ([] if expected else [(logging.ERROR, line)])
+
+
+def test_older_row_of_the_session_fits() -> None:
+    """The MAC proves who wrote the row, and not that it is the newest."""
+    newer = with_mac(replace(ROW, values={**ROW.values, "revoked": True}))
+
+    assert (fits(newer), fits(ROW)) == (True, True)
+
+
+async def test_session_cannot_be_read_or_kept_without_the_key(store: FakeStore, stored: Stored) -> None:
+    """A row without a MAC is never written; a row is not read while nobody can tell whether it fits."""
+    sessions = Sessions(store, 30, Pseudonyms(StaticSecret(Secret(""), name="ID_PEPPER")))
+    calls = store.count("insert")
+
+    with pytest.raises(KeyUnavailable):
+        await sessions.get(SESSION_ID)
+    with pytest.raises(KeyUnavailable):
+        await sessions.add(NEW)
+    assert store.count("insert") == calls
