@@ -19,6 +19,7 @@ from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions
 from shared.settings import Settings
+from shared.storage.port import Table, Value
 from tests.support.app import PSEUDONYMS
 from tests.support.broker import PEPPER
 from tests.support.queue import FakeQueue
@@ -29,6 +30,7 @@ RETENTION_DAYS: Final = 17
 TOKEN_HASH: Final = "d0" * 32
 TRACEPARENT: Final = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 ENDED_AT: Final = 1_790_000_000_000
+FORGED: Final = "a session record does not fit its MAC: it was changed by hand, or the pepper was"
 UNKNOWN: Final = "00000000-0000-4000-8000-000000000000"
 OPEN: Final[Mapping[str, Any]] = {
     "status": SessionStatus.STARTED,
@@ -123,6 +125,12 @@ class Shell:
         record = new_record(**changes)
         asyncio.run(Sessions(self.store, RETENTION_DAYS, PSEUDONYMS).add(record))
         return record
+
+    def edit(self, session_id: str, **values: Value) -> None:
+        """Change columns of a record's row by hand, as somebody with access to the table can."""
+        row = asyncio.run(self.store.get(Table.SESSIONS, session_id))
+        assert row
+        asyncio.run(self.store.replace(Table.SESSIONS, replace(row, values={**row.values, **values})))
 
     def record(self, session_id: str) -> SessionRecord:
         """Read a record."""

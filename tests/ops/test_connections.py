@@ -7,9 +7,11 @@ import pytest
 from ops.connections import read_settings
 from tests.ops.shell import UNKNOWN, Ended, add_az, run_command
 from tests.support.azurite import Azurite
+from tests.support.broker import PEPPER
 
 TOPIC = "https://t.westeurope-1.eventgrid.azure.net/api/events"
 OTHER = "https://u.westeurope-1.eventgrid.azure.net/api/events"
+VAULT = "https://avault.vault.azure.net"
 LOCAL = "UseDevelopmentStorage=true"
 LIST, SHOW, REPUBLISH = "poison list", f"session show {UNKNOWN}", f"events republish --session {UNKNOWN}"
 NO_ACCOUNT = (
@@ -24,7 +26,8 @@ LACKING = "AzureWebJobsStorage: this connection string lacks an endpoint or a ke
 
 def run(capsys: pytest.CaptureFixture[str], words: str, storage: str = "", **environment: str) -> Ended:
     """Run a command over the real adapters."""
-    return run_command(capsys, words.split(), {"AzureWebJobsStorage": storage, **environment})
+    own = {"AzureWebJobsStorage": storage, "ID_PEPPER": PEPPER}
+    return run_command(capsys, words.split(), {**own, **environment})
 
 
 def only_error(ended: Ended, status: int) -> str:
@@ -38,6 +41,7 @@ def only_error(ended: Ended, status: int) -> str:
     [
         *((words, "", NO_ACCOUNT) for words in (LIST, SHOW, f"{REPUBLISH} --dry-run")),
         (REPUBLISH, LOCAL, NOWHERE),
+        (f"{REPUBLISH} --vault x", LOCAL, "KEY_VAULT_URL: expected"),
         (SHOW, "a-secret-that-slipped", "AzureWebJobsStorage: expected"),
         *((words, "AccountName=x", LACKING) for words in (LIST, SHOW, f"session collect {UNKNOWN}")),
         (SHOW, "TableEndpoint=http://127.0.0.1:1/x", LACKING),
@@ -60,10 +64,14 @@ def test_option_replaces_the_setting_of_the_environment() -> None:
         "storage_account": "AzureWebJobsStorage__accountName",
         "event_grid_topic_endpoint": "EVENT_GRID_TOPIC_ENDPOINT",
         "events_file": "EVENTS_FILE",
+        "key_vault_url": "KEY_VAULT_URL",
     }
     values = {"storage_account": "anaccount", "event_grid_topic_endpoint": OTHER, "events_file": "a-file"}
-    environment = {names[field]: value for field, value in values.items()} | {"FACE_MAX_TPS": "many"}
+    values["key_vault_url"] = "https://another.vault.azure.net"
+    environment = {names[field]: value for field, value in values.items()}
+    environment |= {"FACE_MAX_TPS": "many", "ID_PEPPER": PEPPER}
     options = {"storage_account": "another", "event_grid_topic_endpoint": TOPIC, "events_file": "a-second"}
+    options["key_vault_url"] = VAULT
 
     for field, value in options.items():
         alone, both = read_settings(environment, {}), read_settings(environment, {field: value})
@@ -71,6 +79,8 @@ def test_option_replaces_the_setting_of_the_environment() -> None:
 
     # A file on the command line replaces the topic of the environment.
     assert read_settings(environment, {"events_file": "a-second"}).event_grid_topic_endpoint is None
+    # And a vault on the command line the pepper.
+    assert read_settings(environment, {"key_vault_url": VAULT}).id_pepper is None
 
 
 @pytest.mark.parametrize(
@@ -113,6 +123,7 @@ def test_storage_account_that_cannot_be_reached_is_an_error(
         (f"{LIST} --account anaccount", "https://storage.azure.com"),
         (f"{SHOW} --account anaccount", "https://storage.azure.com"),
         (f"{REPUBLISH} --topic {TOPIC}", "https://eventgrid.azure.net"),
+        (f"{REPUBLISH} --topic {TOPIC} --vault {VAULT}", "https://vault.azure.net"),
     ],
 )
 def test_missing_login_is_an_error_before_anything_is_read(

@@ -16,10 +16,11 @@ from ops.events import Republication
 from ops.output import CommandFailed, Output
 from shared.errors import EventsUnavailable
 from shared.events.cloud_event import event_of
+from shared.face.model import LivenessDecision
 from shared.sessions.record import Step
-from shared.storage.port import Entity, Table
+from shared.storage.port import Table
 from shared.text import rfc3339
-from tests.ops.shell import ENDED_AT, OPEN, RETENTION_DAYS, UNKNOWN, Ended, Shell
+from tests.ops.shell import ENDED_AT, FORGED, OPEN, RETENTION_DAYS, UNKNOWN, Ended, Shell
 from tests.shared.events import test_event_grid as event_grid
 from tests.shared.events.event_grid_server import FakeTopic, error
 from tests.shared.keys import conftest as azure
@@ -157,12 +158,11 @@ def test_file_that_cannot_be_written_fails_and_names_the_session(shell: Shell) -
     assert shell.record(record.session_id).published_at is None
 
 
-RECORD = "a session record cannot be read"
 AGAIN = "; see above, and try again"
 
 
 @pytest.mark.parametrize(
-    ("sessions", "failures", "unreadable", "published", "end"),
+    ("sessions", "failures", "forged", "published", "end"),
     [
         pytest.param(20, 1, False, 19, f"1 event failed{AGAIN}", id="one-event"),
         pytest.param(20, 0, True, 20, f"1 event failed{AGAIN}", id="one-record"),
@@ -175,17 +175,20 @@ def test_failures_are_named_and_only_a_batch_of_them_stops_the_run(
     shell: Shell,
     sessions: int,
     failures: int,
-    unreadable: bool,
+    forged: bool,
     published: int,
     end: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """All are tried. After a whole batch failed the rest is not: each may take ten seconds to fail."""
+    """All are tried. After a whole batch failed the rest is not: each may take ten seconds to fail.
+
+    A record that was edited into a pass is not published.
+    """
     for _ in range(sessions):
         shell.add()
-    if unreadable:
-        row: Any = Entity(UNKNOWN, {"completed_at": ENDED_AT}, 2**50)
-        asyncio.run(shell.store.insert(Table.SESSIONS, row))
+    if forged:
+        shell.add(session_id=UNKNOWN, decision=LivenessDecision.SPOOFFACE)
+        shell.edit(UNKNOWN, decision="realface")
     publisher = FakePublisher()
     publisher.fail("publish", *(EventsUnavailable("not now") for _ in range(failures)))
     republication = Republication(shell.store, PSEUDONYMS, publisher, FakeClock(), Output())
@@ -195,5 +198,19 @@ def test_failures_are_named_and_only_a_batch_of_them_stops_the_run(
 
     assert (len(publisher.events), publisher.count("publish")) == (published, published + failures)
     lines = capsys.readouterr().err.splitlines()
-    assert [line.rpartition(": ")[2] for line in lines] == [RECORD if unreadable else "not now"] * len(lines)
-    assert len(lines) == failures + unreadable
+    assert {line.partition(": session ")[2][38:] for line in lines} <= {FORGED if forged else "not now"}
+    assert len(lines) == failures + forged
+
+
+def test_nothing_is_published_without_the_key_of_the_records(shell: Shell) -> None:
+    """Nobody can tell a forged record then, not even in a dry run."""
+    record = shell.add()
+    shell.environment["ID_PEPPER"] = ""
+
+    for words in ((), ("--dry-run",)):
+        ended = republish(shell, "--session", record.session_id, *words)
+        assert (ended.status, ended.lines, shell.events()) == (2, [], [])
+        assert ended.errors == [
+            "ops: no key to check the records with, so a forged one would pass: "
+            "set KEY_VAULT_URL, or use --vault"
+        ]

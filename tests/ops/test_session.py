@@ -1,6 +1,5 @@
 """`ops session`: show a record, and collect a session whose message was lost."""
 
-import asyncio
 from dataclasses import fields
 from typing import Any
 
@@ -8,12 +7,11 @@ import pytest
 
 from shared.errors import StorageUnavailable
 from shared.events.cloud_event import event_of
-from shared.face.model import Failure
+from shared.face.model import Failure, LivenessDecision
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord, Step
-from shared.storage.port import Entity, Table
 from shared.text import rfc3339
-from tests.ops.shell import ENDED_AT, OPEN, TOKEN_HASH, TRACEPARENT, UNKNOWN, Shell
+from tests.ops.shell import ENDED_AT, FORGED, OPEN, TOKEN_HASH, TRACEPARENT, UNKNOWN, Shell
 
 NOT_SHOWN = {"token_hash", "reads", "further"}
 COMPUTED = {"passed", "eventId", "keptUntil", "verified"}
@@ -27,7 +25,8 @@ def test_record_is_shown_with_readable_times_and_history(shell: Shell) -> None:
 
     assert (ended.status, ended.errors) == (0, [])
     assert ended.lines[0] == f"sessionId             {record.session_id}"
-    assert {"passed                yes", "failure               -"} <= set(ended.lines)
+    assert {"verified              yes", "passed                yes"} <= set(ended.lines)
+    assert "failure               -" in ended.lines
     assert f"completedDateTime     {rfc3339(ENDED_AT)}" in ended.lines
     times = (rfc3339(ENDED_AT - 5_000), rfc3339(ENDED_AT))
     assert ended.lines[-3:] == ["history", f"  {times[0]}  created", f"  {times[1]}  completed"]
@@ -89,15 +88,38 @@ def test_session_that_cannot_be_collected_fails(shell: Shell, changes: dict[str,
 
 
 @pytest.mark.parametrize("words", ["session show", "session collect", "events republish --session"])
-@pytest.mark.parametrize("exists", [False, True], ids=["unknown", "unreadable"])
-def test_session_without_a_readable_record_fails(shell: Shell, words: str, exists: bool) -> None:
-    """One line says what that may mean."""
+@pytest.mark.parametrize("exists", [False, True], ids=["unknown", "forged"])
+def test_session_without_a_record_of_the_brokers_own_fails(shell: Shell, words: str, exists: bool) -> None:
+    """One line says what that may mean. A record that was edited is neither shown as a pass nor published as one."""
     error = f"session {UNKNOWN}: no record found: not created here, undone, or past its retention"
     if exists:
-        asyncio.run(shell.store.insert(Table.SESSIONS, Entity(UNKNOWN, {"status": "?"}, 2**50)))
-        error = "the sessions: a session record cannot be read"
+        shell.add(session_id=UNKNOWN, decision=LivenessDecision.SPOOFFACE)
+        shell.edit(UNKNOWN, decision="realface")
+        error = f"the sessions: {FORGED}"
 
     ended = shell.run(*words.split(), UNKNOWN)
 
     assert (ended.status, ended.lines, ended.errors) == (1, [], [f"ops: {error}"])
     assert (shell.results_messages(), shell.events()) == ([], [])
+
+
+def test_record_is_shown_unverified_without_the_key(shell: Shell) -> None:
+    """Support staff need not be able to read the secret. The first lines say that the record may be forged."""
+    record = shell.add()
+    shell.edit(record.session_id, decision="spoofface")
+    shell.environment["ID_PEPPER"] = ""
+
+    [shown] = shell.run("session", "show", record.session_id, "--json").objects
+
+    assert (shown["verified"], shown["livenessDecision"]) == (False, "spoofface")
+
+
+def test_unreadable_record_is_an_error_without_the_key_too(shell: Shell) -> None:
+    """One line says so."""
+    record = shell.add()
+    shell.edit(record.session_id, status="?")
+    shell.environment["ID_PEPPER"] = ""
+
+    ended = shell.run("session", "show", record.session_id)
+
+    assert (ended.status, ended.errors) == (1, ["ops: the sessions: a session record cannot be read"])

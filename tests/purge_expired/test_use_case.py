@@ -17,11 +17,14 @@ from purge_expired.use_case import BOUNDS, MARGIN_MS, Bounds, Tally, purge_expir
 from shared.app import App
 from shared.errors import EntityChanged, StorageUnavailable
 from shared.face.model import SessionStatus
+from shared.keys.secret import Secret, StaticSecret
+from shared.pseudonyms import Pseudonyms
 from shared.sessions.record import SessionRecord
+from shared.sessions.store import Sessions
 from shared.storage.memory import MemoryStore
 from shared.storage.port import Entity, EntityStore, Table
 from shared.storage.tables.rows import place
-from tests.support.app import app_of
+from tests.support.app import PSEUDONYMS, app_of
 from tests.support.intercepted import Around, Call, Effect
 from tests.support.store import FakeStore
 from tests.support.time import FakeClock
@@ -44,6 +47,11 @@ def made_at(now: int, **fields: Any) -> SessionRecord:  # noqa: ANN401 - fields 
 async def add(store: EntityStore, table: Table, count: int, expires_at: int) -> list[str]:
     """Store rows that expire at a time; returns their keys."""
     keys = [f"device-{uuid.uuid4().hex}" for _ in range(count)]
+    if table is Table.SESSIONS:
+        sessions = Sessions(store, 30, PSEUDONYMS)
+        for key in keys:
+            await sessions.add(replace(made_at(expires_at - KEPT * 1000), session_id=key))
+        return keys
     for key in keys:
         await store.insert(table, Entity(key, {"created": "1"}, expires_at))
     return keys
@@ -150,12 +158,30 @@ async def test_run_is_bounded_and_the_next_goes_on(
     assert {record.levelname for record in caplog.records} == {"INFO"}
 
 
-async def test_unreadable_row_is_deleted_by_its_date(app: App, store: EntityStore, clock: FakeClock) -> None:
-    """One broken row does not stop the run."""
+async def test_forged_row_is_deleted_by_its_date_and_named(
+    app: App, store: EntityStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It does not stop the run."""
+    await store.insert(Table.SESSIONS, Entity("forged", {"status": "?"}, clock() - 2 * MARGIN_MS))
     await add(store, Table.SESSIONS, 1, clock() - 2 * MARGIN_MS)
-    await app.sessions.add(made_at(clock() - KEPT * 1000 - 2 * MARGIN_MS))
 
     assert (await purge_expired(app))[Table.SESSIONS] == Tally(seen=2, deleted=2)
+    assert caplog.messages == ['{"event": "record_mac_mismatch", "sessionId": "forged"}']
+
+
+async def test_sessions_stay_while_the_key_of_their_macs_cannot_be_read(
+    app: App, store: EntityStore, clock: FakeClock
+) -> None:
+    """Nobody can tell then which ones owe an event; the other tables are purged."""
+    for table in (Table.SESSIONS, Table.THROTTLE):
+        await add(store, table, 1, clock() - 2 * MARGIN_MS)
+    keyless = replace(app, pseudonyms=Pseudonyms(StaticSecret(Secret(""), name="ID_PEPPER")))
+
+    tallies = await purge_expired(keyless)
+
+    assert tallies[Table.SESSIONS] == Tally(seen=1, unfinished=True, trouble="secret ID_PEPPER is empty")
+    assert tallies[Table.THROTTLE].deleted == 1
+    assert len(await left(store, Table.SESSIONS)) == 1
 
 
 steps = st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(0, ROWS - 1)), max_size=40)
