@@ -168,7 +168,7 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
             if (program := find_azurite()) is None:
                 raise SettingsError([HOW_TO_GET_IT])
             connection = resources.enter_context(AzuriteProcess(program)).connection_string
-            _set_defaults({"AzureWebJobsStorage": connection, "ID_PEPPER": key})
+            _set_defaults({"AzureWebJobsStorage": connection, "ID_PEPPER": "local-pepper"})
         _set_defaults({"EVENTS_FILE": _EVENTS_FILE})
         settings = Settings.from_environment()
         app = build(settings)

@@ -361,15 +361,17 @@ async def test_event_that_is_always_refused_goes_to_the_operator(
     assert len(workshop.waiting) == 1, "the host removes it"
 
 
-async def test_unreadable_record_goes_to_the_operator(workshop: Workshop) -> None:
-    """A broken row does not mend itself."""
-    session_id = await workshop.created()
+async def test_forged_record_goes_to_the_operator(workshop: Workshop) -> None:
+    """A row that somebody edited does not mend itself, and is not published."""
+    session_id = await workshop.created(REAL)
     entity = await workshop.store.get(Table.SESSIONS, session_id)
     assert entity
-    await workshop.store.replace(Table.SESSIONS, replace(entity, values={**entity.values, "status": "?"}))
+    await workshop.store.replace(
+        Table.SESSIONS, replace(entity, values={**entity.values, "status": "Expired"})
+    )
 
     await workshop.collect(session_id, MAX_FAILURES - 2)
     with pytest.raises(MessageGivenUp):
         await workshop.collect(session_id, MAX_FAILURES - 1)
 
-    assert len(workshop.waiting) == 1
+    assert (len(workshop.waiting), workshop.published) == (1, [])

@@ -51,8 +51,9 @@ LOG_ALERTS: Mapping[str, tuple[int, str, object]] = {
     "throttling": (2, "PT30M", "P2D"),
     "events-unavailable": (1, "PT15M", "PT1H"),
     "no-events": (1, "PT15M", "P2D"),
+    "record-mac-mismatch": (1, "PT15M", ABSENT),
 }
-_CLOSED_BY_HAND = ("poison-queue", "logs-capped")
+_CLOSED_BY_HAND = ("poison-queue", "logs-capped", "record-mac-mismatch")
 _EACH_ROW = "each row of the query is an alert"
 _DEAD_LETTER = "a subscriber accepts no events"
 

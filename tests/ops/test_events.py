@@ -25,12 +25,13 @@ from tests.shared.events import test_event_grid as event_grid
 from tests.shared.events.event_grid_server import FakeTopic, error
 from tests.shared.keys import conftest as azure
 from tests.support.app import PSEUDONYMS
+from tests.support.broker import PEPPER
 from tests.support.publisher import FakePublisher
 from tests.support.time import FakeClock
 
-# A topic behind TLS, under a name of Azure's own that leads to loopback, and the identity endpoint.
+# A topic and a vault behind TLS, under names of Azure's own that lead to loopback, and the identity endpoint.
 topic, endpoint = event_grid.topic, azure.endpoint
-authority = azure.authority
+authority, served = azure.authority, azure.served
 
 
 @pytest.fixture
@@ -75,12 +76,21 @@ def test_event_is_published_as_the_app_made_it_each_time(shell: Shell) -> None:
     assert shell.store.count("replace") == 0
 
 
-async def test_event_reaches_event_grid_over_tls(shell: Shell, topic: FakeTopic) -> None:
-    """The machine's identity gives the token. A refused event is named with the reason, and its record not marked."""
+async def test_event_reaches_event_grid_over_tls(
+    shell: Shell, topic: FakeTopic, served: azure.Served
+) -> None:
+    """The machine's identity opens the vault and the topic. What refuses is named, and the record not marked."""
     shell.environment |= {name: os.environ[name] for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER")}
+    shell.environment |= {"PEPPER_SECRET": "a-pepper", "KEY_VAULT_URL": served.url, "ID_PEPPER": ""}
     record = await asyncio.to_thread(shell.add, published_at=None)
     words = ("--session", record.session_id, "--topic", event_grid.URL)
 
+    keyless = await asyncio.to_thread(republish, shell, *words)
+    assert (keyless.status, topic.batches) == (1, [])
+    assert keyless.errors[0].startswith(
+        "ops: secret a-pepper: cannot be read with this login: Key Vault answered 404"
+    )
+    served.vault.secrets["a-pepper"] = PEPPER
     topic.trouble = error(403, "Forbidden")
     refused = await asyncio.to_thread(republish, shell, *words)
     topic.trouble = None
@@ -210,7 +220,5 @@ def test_nothing_is_published_without_the_key_of_the_records(shell: Shell) -> No
     for words in ((), ("--dry-run",)):
         ended = republish(shell, "--session", record.session_id, *words)
         assert (ended.status, ended.lines, shell.events()) == (2, [], [])
-        assert ended.errors == [
-            "ops: no key to check the records with, so a forged one would pass: "
-            "set KEY_VAULT_URL, or use --vault"
-        ]
+        assert len(ended.errors) == 1
+        assert ended.errors[0].startswith("ops: no key to check the records with")

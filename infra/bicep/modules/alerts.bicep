@@ -94,6 +94,16 @@ var queries = [
     endsWithItsCause: true
     query: loadTextContent('../alerts/no-events.kql')
   }
+  {
+    name: 'record-mac-mismatch'
+    title: 'The record of a session was changed by somebody else'
+    severity: 1
+    minutes: 15
+    lookBack: null
+    // An operator closes it when it is known who did it: the record may not be read again.
+    endsWithItsCause: false
+    query: loadTextContent('../alerts/record-mac-mismatch.kql')
+  }
 ]
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' existing = {

@@ -12,7 +12,7 @@ param faceTakesKeys bool
 @description('Required. Which of the two keys of the account is in use.')
 param activeFaceKey ('key1' | 'key2')
 
-@description('Optional. What ids are hashed with; made up by the deployment that first writes the secret.')
+@description('Optional. What ids are hashed with, and keys are derived from; made up by the deployment that first writes it.')
 @secure()
 param pepper string = '${newGuid()}${newGuid()}'
 
@@ -31,7 +31,7 @@ resource keyVault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {
     }
   }
 
-  // With a new pepper every device would be a new device, without its limits.
+  // With a new pepper every device would be a new device, without its limits, and no record could be read any more.
   @onlyIfNotExists()
   resource idPepper 'secrets' = {
     name: 'id-pepper'
