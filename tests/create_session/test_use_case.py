@@ -139,12 +139,20 @@ async def test_whatever_call_fails_the_key_works_at_once(
 
 
 @pytest.mark.parametrize(
-    ("operation", "table"), [("insert", Table.SESSIONS), ("send", None)], ids=["add", "send"]
+    ("operation", "table", "error"),
+    [
+        ("insert", Table.SESSIONS, DOWN),
+        ("insert", Table.SESSIONS, KeyUnavailable("no key for the record's MAC")),
+        ("send", None, DOWN),
+    ],
+    ids=["add", "key", "send"],
 )
-async def test_create_without_a_key_is_undone_too(operation: str, table: Table | None) -> None:
+async def test_create_without_a_key_is_undone_too(
+    operation: str, table: Table | None, error: Exception
+) -> None:
     """A session that could not be recorded is deleted at Face, and has no record."""
     scene = Scene()
-    scene.store.around = scene.queue.around = failing_once(operation, table, arrives=True, error=DOWN)
+    scene.store.around = scene.queue.around = failing_once(operation, table, arrives=True, error=error)
 
     with pytest.raises(StorageUnavailable):
         await create_session(scene.app, command_of())
