@@ -82,7 +82,7 @@ format: $(VENV)/.ready  ## Lay the code out.
 package: $(VENV)/.ready  ## Build dist/broker.zip.
 	@$(BIN)/python -m scripts.package
 
-bench: $(VENV)/.ready  ## Measure the broker against bare peers.
+bench: $(VENV)/.ready  ## Measure the broker against bare peers, Express among them; writes docs/performance.md. Needs npm.
 	$(BIN)/python -m benchmarks
 
 fleet: $(VENV)/.ready  ## Simulate a fleet under attack and under load: the tables of docs/throttling.md.
@@ -90,5 +90,5 @@ fleet: $(VENV)/.ready  ## Simulate a fleet under attack and under load: the tabl
 	@$(BIN)/python -m benchmarks.fleet.face_load
 
 clean:  ## Remove what the other targets made.
-	rm -rf .venv* .tools .local dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv* .tools .local dist benchmarks/express/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

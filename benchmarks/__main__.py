@@ -1,23 +1,48 @@
-"""`make bench`: prints a table; docs/performance.md holds one."""
+"""`python -m benchmarks [PART ...]`: measures, prints each table, and writes it into docs/performance.md."""
 
+import argparse
 import asyncio
+import os
 import platform
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
-from benchmarks import create_cost, import_time, sign_in_cost, throughput
-from benchmarks.peers import peer
+from benchmarks import cold_start, create_cost, store_calls, table_cost, throughput
+
+_DOCS = Path(__file__).parents[1] / "docs"
+_PAGE = _DOCS / "performance.md"
+
+PARTS: dict[str, Callable[[], Awaitable[str]]] = {
+    "create": create_cost.measure,
+    "express": lambda: throughput.measure(_DOCS / "performance.svg"),
+    "table": table_cost.measure,
+    "cold": cold_start.measure,
+    "store": store_calls.measure,
+}
 
 
-async def main() -> None:
-    """Measure one thing after the other and print it."""
-    print(
-        f"Python {platform.python_version()}, {platform.machine()}; medians; ratios are taken round by round\n"
-    )
-    with peer("simulator") as simulator_url:
-        await create_cost.print_table(simulator_url)
-        await sign_in_cost.print_table(simulator_url)
-        import_time.print_table()
-        await throughput.print_table(simulator_url)
+async def main(parts: list[str]) -> None:
+    """Measure one part after the other; each has its place between two comments of the page."""
+    for part in parts:
+        load = os.getloadavg()[0]
+        measured = await PARTS[part]()
+        machine = (
+            f"{os.cpu_count()} cores, load average {load:.1f} before it, Python {platform.python_version()}"
+        )
+        block = f"{measured}\n\n_Measured on {machine}._"
+        print(f"\n{block}", flush=True)
+        begin, end = f"<!-- Made by `python -m benchmarks {part}`. -->\n", f"\n<!-- End of {part}. -->"
+        before, _, rest = _PAGE.read_text().partition(begin)
+        _, _, after = rest.partition(end)
+        _PAGE.write_text(before + begin + block + end + after)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}; default: all")
+    asked: list[str] = parser.parse_args().parts
+    if unknown := set(asked) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    asyncio.run(main(asked or list(PARTS)))

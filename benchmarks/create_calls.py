@@ -52,8 +52,8 @@ def _files_called() -> Iterator[list[str]]:
 
 def main() -> None:
     """Print the table."""
-    with peer("simulator") as simulator_url:
-        walked = asyncio.run(measure(simulator_url))
+    with peer("simulator") as simulator:
+        walked = asyncio.run(measure(simulator.url))
     print("| one create | calls | files | changes of file |")
     print("| --- | --- | --- | --- |")
     for name, files in walked.items():

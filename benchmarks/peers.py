@@ -1,13 +1,15 @@
-"""The processes of a benchmark: a simulator, and a host with either the broker or a bare pass-through behind it."""
+"""The processes of a benchmark: a simulator of Face, and the servers that are measured over it."""
 
 import argparse
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import azure.functions as func
@@ -15,20 +17,44 @@ import httpx
 
 from local.host import Host
 from local.simulator import FaceSimulator
+from shared.app import App, build, install
+from shared.settings import Settings
 
 KEY = "benchmark-key"
 SESSIONS_PATH = "/face/v1.1-preview.1/detectLiveness/singleModal/sessions"
 
 _ROOT = Path(__file__).parents[1]
+_EXPRESS = _ROOT / "benchmarks" / "express"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A running process."""
+
+    url: str
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of all its threads so far; Linux alone tells it for another process."""
+        # After the name of the program, which may have blanks: proc_pid_stat(5), fields 14 and 15.
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def environment(simulator_url: str) -> dict[str, str]:
-    """The settings of the broker under measurement: in-memory stores, and no budget that would slow it down."""
-    return {"FACE_ENDPOINT": simulator_url, "FACE_KEY": KEY, "FACE_MAX_TPS": "1000", "CLIENT_AUTH": "none"}
+    """The settings of the broker under measurement: state in memory."""
+    return {"FACE_ENDPOINT": simulator_url, "FACE_KEY": KEY, "CLIENT_AUTH": "none"}
+
+
+def install_broker(settings: dict[str, str]) -> App:
+    """Build the app of the running event loop, without the limit of calls a second that would slow it down."""
+    app = build(replace(Settings.from_mapping(settings), face_max_tps=1e6))
+    install(app)
+    return app
 
 
 def pass_through(http: httpx.AsyncClient, simulator_url: str) -> func.FunctionApp:
-    """The least that a proxy does: hand the body on with the key, hand the answer back; no checks, no state."""
+    """The least that a function app does in the broker's place."""
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
     @app.function_name("pass_through")
@@ -40,7 +66,7 @@ def pass_through(http: httpx.AsyncClient, simulator_url: str) -> func.FunctionAp
 
 
 def make_http_client() -> httpx.AsyncClient:
-    """The client that such a proxy is written with, over the broker's own connections."""
+    """The client that such a proxy is written with, with httpx's own connections."""
     return httpx.AsyncClient(
         trust_env=False, limits=httpx.Limits(max_connections=64, max_keepalive_connections=64)
     )
@@ -49,7 +75,7 @@ def make_http_client() -> httpx.AsyncClient:
 async def forward(
     http: httpx.AsyncClient, simulator_url: str, request: func.HttpRequest
 ) -> func.HttpResponse:
-    """Send one request on to Face."""
+    """Send one request on to Face with the key; no checks, no state."""
     answer = await http.post(
         simulator_url + SESSIONS_PATH,
         content=request.get_body(),
@@ -59,18 +85,35 @@ async def forward(
 
 
 @contextmanager
-def peer(kind: str, simulator_url: str = "") -> Iterator[str]:
-    """Run a peer in a process of its own; gives its URL."""
-    command = [sys.executable, "-m", "benchmarks.peers", kind, simulator_url]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT)  # noqa: S603 - our own module.
+def peer(kind: str, simulator_url: str = "") -> Iterator[Peer]:
+    """Run the simulator, or a host with the broker or with a bare pass-through behind it."""
+    with _process([sys.executable, "-m", "benchmarks.peers", kind, simulator_url]) as running:
+        yield running
+
+
+@contextmanager
+def express(simulator_url: str) -> Iterator[Peer]:
+    """Run the Express app; npm installs what it needs, once."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        sys.exit("Express needs Node.js and npm, which are not here.")
+    if not (_EXPRESS / "node_modules").exists():
+        command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
+        subprocess.run(command, cwd=_EXPRESS, check=True, stdout=sys.stderr)  # noqa: S603
+    with _process([node, str(_EXPRESS / "server.js"), simulator_url + SESSIONS_PATH, KEY]) as running:
+        yield running
+
+
+@contextmanager
+def _process(command: list[str]) -> Iterator[Peer]:
+    settings = os.environ | {"NODE_ENV": "production"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT, env=settings)  # noqa: S603
     try:
         assert process.stdout is not None
-        yield process.stdout.readline().strip()
+        yield Peer(process.stdout.readline().strip(), process.pid)
     finally:
         process.terminate()
-        process.wait(timeout=10)
-        if process.stdout:
-            process.stdout.close()
+        process.communicate()
 
 
 async def _serve(kind: str, simulator_url: str) -> None:
@@ -93,7 +136,9 @@ async def _serve(kind: str, simulator_url: str) -> None:
 def _app(kind: str, simulator_url: str) -> func.FunctionApp:
     if kind == "pass-through":
         return pass_through(make_http_client(), simulator_url)
-    os.environ.update(environment(simulator_url))
+    settings = environment(simulator_url)
+    install_broker(settings)
+    os.environ.update(settings)
     from function_app import app
 
     return app

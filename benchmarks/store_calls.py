@@ -1,4 +1,4 @@
-"""`python -m benchmarks.store_calls`: counts over Azurite, and prints the table of docs/performance.md."""
+"""The calls of the store and the queue that one request makes, counted over Azurite."""
 
 import asyncio
 import sys
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
+from benchmarks.load import table
 from create_session.use_case import CreateCommand, Created, create_session
 from get_result.use_case import ResultQuery, get_result
 from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
@@ -211,32 +212,8 @@ async def count_herd(bench: Bench) -> tuple[Counted, Counted]:
     return bench.calls.counted(), bench.calls.counted(Table.THROTTLE)
 
 
-async def main(store: SearchableStore, queue: MessageQueue) -> None:
-    """Count over a store and a queue, which are closed in the end."""
-    bench = Bench(store, queue)
-    try:
-        _row("calls of one request", "of the store", "of the queue", "trips to the store", "trips to both")
-        _row(*["---"] * 5)
-        for case in CASES:
-            _counted(case, await count_calls(bench, case))
-        everything, throttle = await count_herd(bench)
-        herd = f"{HERD} creates of one device at once"
-        _row(herd, str(everything.of_store), str(everything.messages), "", "")
-        _counted(f"{herd}, throttle rows", throttle)
-    finally:
-        await store.aclose()
-        await queue.aclose()
-
-
-def _counted(name: str, calls: Counted) -> None:
-    _row(name, str(calls.of_store), str(calls.messages), str(calls.store_trips), str(calls.trips))
-
-
-def _row(*cells: str) -> None:
-    print(f"| {' | '.join(cells)} |", flush=True)
-
-
-def _run() -> None:
+async def measure() -> str:
+    """Count the calls of each kind of request over Azurite."""
     program = find_azurite()
     if program is None:
         sys.exit(HOW_TO_GET_IT)
@@ -244,8 +221,22 @@ def _run() -> None:
         # Azurite answers 64 at a time in a tenth of a second; nothing here is about a store that fails.
         store = azurite.account.open_tables(deadline=10.0)
         queue = azurite.account.open_queue(RESULTS_QUEUE)
-        asyncio.run(main(store, queue))
+        bench = Bench(store, queue)
+        try:
+            rows = [_row(case, await count_calls(bench, case)) for case in CASES]
+            everything, throttle = await count_herd(bench)
+        finally:
+            await store.aclose()
+            await queue.aclose()
+    herd = f"{HERD} creates of one device at once"
+    head = ("calls of one request", "of the store", "of the queue", "trips to the store", "trips to both")
+    return table(
+        head,
+        *rows,
+        (herd, everything.of_store, everything.messages, "", ""),
+        _row(f"{herd}, throttle rows", throttle),
+    )
 
 
-if __name__ == "__main__":
-    _run()
+def _row(name: str, calls: Counted) -> tuple[str, int, int, int, int]:
+    return name, calls.of_store, calls.messages, calls.store_trips, calls.trips

@@ -1,65 +1,83 @@
-"""Creates a second through the local host at some in flight: the broker beside a bare pass-through."""
+"""Creates over HTTP, their rate and CPU time: the broker and a bare pass-through behind the local host, and Express."""
 
-import asyncio
-import time
 import uuid
-from collections.abc import Iterator, Sequence
-from statistics import median, quantiles
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter
 
 import aiohttp
 
-from benchmarks.peers import peer
+from benchmarks.load import ratio, send_all, table
+from benchmarks.peers import Peer, express, peer
+from benchmarks.plot import draw
 
-IN_FLIGHT = (1, 16, 64)
-ROUNDS = 5
-CALLS = 320
+IN_FLIGHT = (1, 4, 16, 64)
+ROUNDS = 7
+CALLS = 512
+
+TARGETS = {16: "0.90"}
 
 
-Rate = tuple[float, float, float]
-"""Answers a second, and the median and the 99th percentile of the milliseconds until an answer."""
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Creates a second, and the CPU time of the server's process for each, in microseconds."""
+
+    per_second: float
+    cpu: float
 
 
-async def print_table(simulator_url: str) -> None:
-    """Print the broker's rate and the bare one's for each number in flight: medians over the rounds."""
-    print("| creates through the local host | broker /s (p50, p99 ms) | bare /s (p50, p99 ms) | ratio /s |")
-    print("| --- | --- | --- | --- |")
-    with peer("broker", simulator_url) as broker, peer("pass-through", simulator_url) as bare:
+async def measure(plot: Path) -> str:
+    """Send creates to the three in turn; also draws their CPU time."""
+    results: list[list[dict[str, Rate]]] = []
+    with (
+        peer("simulator") as simulator,
+        peer("broker", simulator.url) as broker,
+        peer("pass-through", simulator.url) as bare,
+        express(simulator.url) as node,
+    ):
+        servers = {"broker": broker, "pass-through": bare, "Express": node}
         for in_flight in IN_FLIGHT:
             rounds = [
-                (await _load(broker, in_flight), await _load(bare, in_flight)) for _ in range(ROUNDS + 1)
+                {name: await _load(server, in_flight) for name, server in servers.items()}
+                for _ in range(ROUNDS + 1)
             ]
-            # The first round warms both up.
-            ours, peers = (_median(rates) for rates in zip(*rounds[1:], strict=True))
-            cells = " | ".join(f"{rate:.0f} ({p50:.1f}, {p99:.1f})" for rate, p50, p99 in (ours, peers))
-            print(f"| {in_flight} in flight | {cells} | {ours[0] / peers[0]:.2f} |", flush=True)
+            # The first round opens connections, and lets Node compile.
+            results.append(rounds[1:])
+    medians = [{name: _median([each[name] for each in rounds]) for name in servers} for rounds in results]
+    draw(plot, IN_FLIGHT, {name: [rates[name].cpu for rates in medians] for name in servers})
+    rows = [
+        [
+            in_flight,
+            *(f"{rate.per_second:.0f} ({rate.cpu:.0f})" for rate in rates.values()),
+            f"{ratio([(each['broker'].per_second, each['Express'].per_second) for each in rounds]):.2f}",
+            TARGETS.get(in_flight, ""),
+        ]
+        for in_flight, rates, rounds in zip(IN_FLIGHT, medians, results, strict=True)
+    ]
+    head = ["in flight", *(f"{name} /s (CPU, us)" for name in servers), "broker over Express", "target"]
+    return table(head, *rows)
 
 
-async def _load(url: str, in_flight: int) -> Rate:
-    latencies: list[float] = []
-    left = iter(range(CALLS))
-    # The bare peer hands on what it gets; both get the same bodies.
+async def _load(server: Peer, in_flight: int) -> Rate:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=in_flight)) as session:
-        started = time.perf_counter()
-        await asyncio.gather(
-            *(_caller(session, f"{url}/api/sessions", left, latencies) for _ in range(in_flight))
-        )
-        took = time.perf_counter() - started
-    cuts = quantiles(latencies, n=100)
-    return CALLS / took, cuts[49] * 1000, cuts[98] * 1000
+        send = _create(session, server.url)
+        cpu, began = server.cpu_seconds(), perf_counter()
+        await send_all(send, CALLS, in_flight)
+        seconds = perf_counter() - began
+        return Rate(CALLS / seconds, (server.cpu_seconds() - cpu) / CALLS * 1e6)
 
 
-async def _caller(
-    session: aiohttp.ClientSession, url: str, left: Iterator[int], latencies: list[float]
-) -> None:
-    for _ in left:
+def _create(session: aiohttp.ClientSession, url: str) -> Callable[[], Awaitable[None]]:
+    async def send() -> None:
         body = {"livenessOperationMode": "Passive", "deviceCorrelationId": str(uuid.uuid4())}
-        started = time.perf_counter()
-        async with session.post(url, json=body) as answer:
+        async with session.post(f"{url}/api/sessions", json=body) as answer:
             content = await answer.read()
             assert answer.status == 200, content
-        latencies.append(time.perf_counter() - started)
+
+    return send
 
 
 def _median(rates: Sequence[Rate]) -> Rate:
-    per_second, p50, p99 = (median(figures) for figures in zip(*rates, strict=True))
-    return per_second, p50, p99
+    return Rate(median(rate.per_second for rate in rates), median(rate.cpu for rate in rates))

@@ -21,7 +21,7 @@ PYTHON_VERSION = "3.13"
 """What the app runs on: the default of `pythonVersion` in infra/bicep/main.bicep."""
 
 # The host looks for packages there: https://learn.microsoft.com/azure/azure-functions/functions-reference-python
-_SITE_PACKAGES = ".python_packages/lib/site-packages"
+SITE_PACKAGES = ".python_packages/lib/site-packages"
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 
@@ -87,7 +87,7 @@ def dependencies() -> dict[str, bytes]:
         files = {path.relative_to(folder): path for path in Path(folder).rglob("*") if path.is_file()}
         # The packages' commands name the Python that installed them, and nothing calls them in Azure.
         return {
-            f"{_SITE_PACKAGES}/{name.as_posix()}": path.read_bytes()
+            f"{SITE_PACKAGES}/{name.as_posix()}": path.read_bytes()
             for name, path in files.items()
             if name.parts[0] != "bin"
         }

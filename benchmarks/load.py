@@ -1,0 +1,46 @@
+"""Sends calls at some in flight, and measures what they cost."""
+
+import asyncio
+import gc
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from statistics import median
+
+IN_FLIGHT = (1, 16, 64)
+
+Send = Callable[[], Awaitable[None]]
+
+
+async def send_all(send: Send, calls: int, in_flight: int) -> list[float]:
+    """Send so many calls, `in_flight` at a time; return the seconds that each took."""
+    left = iter(range(calls))
+    took: list[float] = []
+
+    async def caller() -> None:
+        for _ in left:
+            started = time.perf_counter()
+            await send()
+            took.append(time.perf_counter() - started)
+
+    await asyncio.gather(*(caller() for _ in range(in_flight)))
+    return took
+
+
+async def cpu_of_call(send: Send, calls: int, in_flight: int) -> float:
+    """Return the CPU time of this process for one call, in microseconds."""
+    # Garbage of the round before is not paid for by this one.
+    gc.collect()
+    began = time.process_time()
+    await send_all(send, calls, in_flight)
+    return (time.process_time() - began) / calls * 1e6
+
+
+def ratio(pairs: Sequence[tuple[float, float]]) -> float:
+    """Return the median of the rounds' ratios: what slows the machine down for a round slows down both."""
+    return median(mine / other for mine, other in pairs)
+
+
+def table(*rows: Sequence[object]) -> str:
+    """Lay rows out as a table of Markdown; the first is the head."""
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    return "\n".join([lines[0], "| --- " * len(rows[0]) + "|", *lines[1:]])
