@@ -54,7 +54,7 @@ class AzureTransport(AioHttpTransport):  # type: ignore[misc] # The SDK loads th
     async def send(self, request: Any, **options: Any) -> Any:  # noqa: ANN401 - the SDK's own types.
         """Send one request; raises the SDK's errors."""
         try:
-            async with asyncio.timeout(GATE_SECONDS):
+            async with asyncio.timeout(GATE_SECONDS if self._gate.locked() else None):
                 await self._gate.acquire()
         except TimeoutError as error:
             raise ServiceRequestTimeoutError("too many requests are under way") from error

@@ -134,7 +134,8 @@ class HttpTransport(httpx.AsyncBaseTransport):
 
 async def _enter(gate: asyncio.Semaphore) -> None:
     try:
-        async with asyncio.timeout(GATE_SECONDS):
+        # Most requests find a place at once, and need no timer.
+        async with asyncio.timeout(GATE_SECONDS if gate.locked() else None):
             await gate.acquire()
     except TimeoutError as error:
         raise httpx.PoolTimeout("too many requests are under way") from error

@@ -154,7 +154,8 @@ class FaceCalls:
         return httpx.Request(
             operation.request.method,
             url,
-            content=None if content is None else json.dumps(content).encode(),
+            # As a stream, because httpx would add header fields that the transport adds anyway.
+            stream=httpx.ByteStream(b"" if content is None else json.dumps(content).encode()),
             headers=headers | {self._credential.name: self._credential.prefix + secret.reveal()},
         )
 
@@ -200,7 +201,7 @@ class FaceCalls:
             sent = not isinstance(error, _NOT_SENT)
             raise kind(f"no answer: {type(error).__name__}", request_sent=sent) from error
         return UpstreamResponse(
-            response.status_code, dict(response.headers), body or b"", unread=body is None
+            response.status_code, dict(response.headers.items()), body or b"", unread=body is None
         )
 
 

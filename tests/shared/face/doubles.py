@@ -71,6 +71,7 @@ class ScriptedFace(httpx.AsyncBaseTransport):
         self.times: list[float] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await request.aread()
         self.requests.append(request)
         self.times.append(asyncio.get_running_loop().time())
         step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
