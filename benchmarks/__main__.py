@@ -31,10 +31,14 @@ async def main(parts: list[str]) -> None:
         )
         block = f"{measured}\n\n_Measured on {machine}._"
         print(f"\n{block}", flush=True)
-        begin, end = f"<!-- Made by `python -m benchmarks {part}`. -->\n", f"\n<!-- End of {part}. -->"
-        before, _, rest = _PAGE.read_text().partition(begin)
-        _, _, after = rest.partition(end)
-        _PAGE.write_text(before + begin + block + end + after)
+        _PAGE.write_text(placed(_PAGE.read_text(), part, block))
+
+
+def placed(page: str, part: str, block: str) -> str:
+    """Return the page with another block for a part; raises `ValueError` where the page has no place for it."""
+    begin, end = f"<!-- Made by `python -m benchmarks {part}`. -->\n", f"\n<!-- End of {part}. -->"
+    start = page.index(begin) + len(begin)
+    return page[:start] + block + page[page.index(end, start) :]
 
 
 if __name__ == "__main__":
