@@ -7,13 +7,14 @@ import platform
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from benchmarks import cold_start, create_cost, store_calls, table_cost, throughput
+from benchmarks import cold_start, create_cost, sign_in_cost, store_calls, table_cost, throughput
 
 _DOCS = Path(__file__).parents[1] / "docs"
 _PAGE = _DOCS / "performance.md"
 
 PARTS: dict[str, Callable[[], Awaitable[str]]] = {
     "create": create_cost.measure,
+    "sign-in": sign_in_cost.measure,
     "express": lambda: throughput.measure(_DOCS / "performance.svg"),
     "table": table_cost.measure,
     "cold": cold_start.measure,

@@ -4,15 +4,11 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from statistics import median
 
 import azure.functions as func
 
-from benchmarks.load import IN_FLIGHT, cpu_of_call, ratio, table
+from benchmarks.load import IN_FLIGHT, compare, table
 from benchmarks.peers import environment, forward, install_broker, make_http_client, peer
-
-ROUNDS = 15
-CALLS = 256
 
 TARGETS = {1: "1.00", 16: "0.60"}
 
@@ -26,18 +22,15 @@ async def measure() -> str:
         async def bare(request: func.HttpRequest) -> func.HttpResponse:
             return await forward(http, simulator.url, request)
 
-        rows = []
         async with make_http_client() as http, broker_trigger(environment(simulator.url)) as broker:
-            for in_flight in IN_FLIGHT:
-                rounds = [
-                    (
-                        await cpu_of_call(lambda: create(broker), CALLS, in_flight),
-                        await cpu_of_call(lambda: create(bare), CALLS, in_flight),
-                    )
-                    for _ in range(ROUNDS + 1)
-                ][1:]  # The first round opens connections.
-                ours, theirs = (f"{median(costs):.0f}" for costs in zip(*rounds, strict=True))
-                rows.append((in_flight, ours, theirs, f"{ratio(rounds):.2f}", TARGETS.get(in_flight, "")))
+            rows = [
+                (
+                    in_flight,
+                    *await compare(lambda: create(broker), lambda: create(bare), in_flight),
+                    TARGETS.get(in_flight, ""),
+                )
+                for in_flight in IN_FLIGHT
+            ]
     return table(("in flight", "broker, us", "bare pass-through, us", "ratio", "target"), *rows)
 
 

@@ -7,6 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from statistics import median
 
 IN_FLIGHT = (1, 16, 64)
+ROUNDS = 15
+CALLS = 256
+"""In each round."""
 
 Send = Callable[[], Awaitable[None]]
 
@@ -26,13 +29,20 @@ async def send_all(send: Send, calls: int, in_flight: int) -> list[float]:
     return took
 
 
-async def cpu_of_call(send: Send, calls: int, in_flight: int) -> float:
-    """Return the CPU time of this process for one call, in microseconds."""
+async def compare(ours: Send, theirs: Send, in_flight: int) -> tuple[str, str, str]:
+    """Call both in turn; return the microseconds of CPU of this process for one call of each, and their ratio."""
+    rounds = [(await _cpu(ours, in_flight), await _cpu(theirs, in_flight)) for _ in range(ROUNDS + 1)]
+    del rounds[0]  # It opens connections.
+    mine, other = (median(costs) for costs in zip(*rounds, strict=True))
+    return f"{mine:.0f}", f"{other:.0f}", f"{ratio(rounds):.2f}"
+
+
+async def _cpu(send: Send, in_flight: int) -> float:
     # Garbage of the round before is not paid for by this one.
     gc.collect()
     began = time.process_time()
-    await send_all(send, calls, in_flight)
-    return (time.process_time() - began) / calls * 1e6
+    await send_all(send, CALLS, in_flight)
+    return (time.process_time() - began) / CALLS * 1e6
 
 
 def ratio(pairs: Sequence[tuple[float, float]]) -> float:
