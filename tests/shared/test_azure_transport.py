@@ -3,7 +3,12 @@
 import asyncio
 
 import pytest
-from azure.core.exceptions import IncompleteReadError, ServiceRequestError, ServiceResponseError
+from azure.core.exceptions import (
+    IncompleteReadError,
+    ServiceRequestError,
+    ServiceRequestTimeoutError,
+    ServiceResponseError,
+)
 from azure.core.rest import HttpRequest
 
 from shared.azure_transport import AzureTransport
@@ -61,14 +66,19 @@ async def test_largest_answer_is_taken_as_it_is() -> None:
         await transport.close()
 
 
-async def test_calls_under_way_are_bounded_and_cancelled_ones_give_their_places_back() -> None:
-    """A service that hangs holds `IN_FLIGHT` requests of the app, and none after they were cancelled."""
+async def test_calls_under_way_are_bounded_and_cancelled_ones_give_their_places_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A service that hangs holds `IN_FLIGHT` requests, and none after they were cancelled; others give up in time."""
+    monkeypatch.setattr("shared.azure_transport.GATE_SECONDS", 0.5)
     async with RawServer([*[HANG] * IN_FLIGHT, answer(200)]) as server:
         transport = AzureTransport(None, LARGEST)
         calls = [asyncio.create_task(status(transport, url_of(server))) for _ in range(IN_FLIGHT)]
-        waiting = asyncio.create_task(status(transport, url_of(server)))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0)
+        with pytest.raises(ServiceRequestTimeoutError):
+            await status(transport, url_of(server))
         assert len(server.received) == IN_FLIGHT
+        waiting = asyncio.create_task(status(transport, url_of(server)))
         for call in calls:
             call.cancel()
         await asyncio.wait(calls)
