@@ -10,6 +10,7 @@ import azure.functions as func
 from audit_session.use_case import audit_session
 from shared.errors import Forbidden, InvalidStart, InvalidTop, RequestRefused, refuse
 from shared.face.model import AuditEntry, AuditPage
+from shared.settings import Settings
 from shared.text import rfc3339
 from shared.web.endpoint import Context, respond
 from shared.web.responses import Reply
@@ -18,12 +19,17 @@ from shared.web.routes import AUDIT_SESSION
 # Ids are 64-bit integers: https://github.com/Azure/azure-rest-api-specs, Face, preview/v1.1-preview.1.
 _LARGEST_ID = 2**63 - 1
 
+# Where servers sign in, the trigger asks for their role. Where nobody signs in, the function key keeps phones out.
+_SIGNED_IN = Settings.from_environment().client_auth == "jwt"
+
 audit_session_bp = func.Blueprint()
 
 
 @audit_session_bp.function_name("audit_session")
 @audit_session_bp.route(
-    route=AUDIT_SESSION.path, methods=AUDIT_SESSION.methods, auth_level=func.AuthLevel.FUNCTION
+    route=AUDIT_SESSION.path,
+    methods=AUDIT_SESSION.methods,
+    auth_level=func.AuthLevel.ANONYMOUS if _SIGNED_IN else func.AuthLevel.FUNCTION,
 )
 async def trigger(req: func.HttpRequest) -> func.HttpResponse:
     """Answer GET /api/sessions/{sessionId}/audit, for servers."""
@@ -34,7 +40,8 @@ async def _audit(context: Context) -> Reply:
     if context.app.sign_in is not None and not context.caller.operator:
         raise Forbidden
     session_id = context.request.route_params.get("sessionId", "")
-    audit = await audit_session(context.app, session_id, _page(context.request.params), context.request_id)
+    page = _page(context.request.params)
+    audit = await audit_session(context.app, session_id, page, context.caller, context.request_id)
     body = {
         "sessionId": audit.session_id,
         "source": audit.source,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from shared.access import Caller
 from shared.app import App
 from shared.errors import UpstreamSessionGone
 from shared.face.model import AuditEntry, AuditPage
@@ -18,13 +19,13 @@ class Audit:
     entries: tuple[AuditEntry, ...]
 
 
-async def audit_session(app: App, session_id: str, page: AuditPage, request_id: str) -> Audit:
+async def audit_session(app: App, session_id: str, page: AuditPage, caller: Caller, request_id: str) -> Audit:
     """Return a page of a session's audit, also of a revoked session.
 
     Raises `SessionNotFound` for a session that this broker did not make, or has purged, and the errors of Face and
     the store. A session that Face has forgotten is answered from the record, which is kept longer.
     """
-    record = (await app.access.find_any(session_id)).record
+    record = (await app.access.find_any(session_id, caller, request_id)).record
     entries = await _upstream_entries(app, record, page, request_id)
     if entries is not None:
         return Audit(record.session_id, "upstream", entries)

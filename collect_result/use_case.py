@@ -126,10 +126,11 @@ class _Run:
         return await app.sessions.change(stored, lambda record: record.as_published(app.clock()))
 
     async def _charge_failed_check(self, record: SessionRecord) -> None:
-        """Charge the device for a check that did not pass; an expired session is no check."""
+        """Charge device and person for a check that did not pass; an expired session is no check."""
         if record.status is SessionStatus.RESULT_AVAILABLE and not record.passed(None):
-            key, limit = self.app.subjects.of_failure(record.device)
-            await self.app.limiter.charge(key, limit, record.completed_at or record.created_at)
+            subjects = await self.app.subjects.of_failure(record.device, record.caller, record.principal)
+            for key, limit in subjects:
+                await self.app.limiter.charge(key, limit, record.completed_at or record.created_at)
 
     async def _delete_upstream(self, stored: Stored) -> None:
         """Delete the session at Face, its image included, unless Face has forgotten it."""

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from shared.access import OPERATE, Caller
 from shared.errors import (
+    Forbidden,
     InvalidDeviceCorrelationId,
     InvalidLivenessOperationMode,
     InvalidRequestBody,
@@ -21,6 +23,7 @@ from shared.text import CLIENT_REFERENCE
 MIN_TOKEN_LIFETIME = 60
 DEFAULT_TOKEN_LIFETIME = 600
 MAX_DEVICE_ID_LENGTH = 64
+MAX_NAME_LENGTH = 128
 DEVICE_HEADER = "X-Device-Correlation-Id"
 
 _SHORT_NAME = re.compile("[A-Za-z0-9_]{1,64}")
@@ -44,6 +47,7 @@ class CreateBody(BaseModel):
     auth_token_time_to_live_in_seconds: int | None = None
     send_results_to_client: bool | None = None
     client_reference: Annotated[str, Field(pattern=f"^{CLIENT_REFERENCE.pattern}$")] | None = None
+    on_behalf_of: str | None = Field(None, repr=False)
 
     def device_id(self, header: str | None) -> str | None:
         """The id of the device: from the body, or from its header where the client sets it."""
@@ -83,6 +87,23 @@ def read_body(
     return body, list(faults.values())
 
 
+def missing_rights(body: CreateBody, caller: Caller, settings: Settings) -> list[RequestRefused]:
+    """Return a fault for each field that the caller's access token does not allow as it is."""
+    faults: list[RequestRefused] = []
+    named, granted = body.client_reference, caller.client_reference
+    if granted is not None and named not in (None, granted):
+        faults.append(_lacking("clientReference", "is not that of the access token"))
+    elif named is not None and granted is None and settings.reference_needs_token and not caller.operator:
+        faults.append(_lacking("clientReference", "needs an access token with the claim client_reference"))
+    if body.on_behalf_of is not None and not caller.operator:
+        faults.append(_lacking("onBehalfOf", f"needs an access token with the role {OPERATE}"))
+    return faults
+
+
+def _lacking(field: str, problem: str) -> Forbidden:
+    return Forbidden(f"{field} {problem}.", target=field)
+
+
 def _fault_of_type(name: str, kind: str) -> RequestRefused:
     if kind == "extra_forbidden":
         # An unknown name is the caller's text, so only what looks like a name is repeated.
@@ -106,6 +127,9 @@ def _faults_of_values(
             "deviceCorrelationId must be absent where deviceCorrelationIdSetInClient is true.",
             target="deviceCorrelationId",
         )
+    name = body.on_behalf_of
+    if name is not None and not (name.strip() and len(name) <= MAX_NAME_LENGTH and name.isprintable()):
+        yield InvalidRequestBody("onBehalfOf must be 1 to 128 printable characters.", target="onBehalfOf")
     device_id = body.device_id(device_header)
     if not device_id or len(device_id) > MAX_DEVICE_ID_LENGTH:
         in_header = body.device_correlation_id_set_in_client

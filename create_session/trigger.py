@@ -44,7 +44,7 @@ async def _create(context: Context) -> Reply:
 def _command(context: Context) -> CreateCommand:
     """Read the request; raises all its faults as one error."""
     # Imported late, because the start of the app would wait for pydantic.
-    from create_session.body import DEVICE_HEADER, read_body
+    from create_session.body import DEVICE_HEADER, missing_rights, read_body
 
     app, request = context.app, context.request
     device_header = request.headers.get(DEVICE_HEADER)
@@ -55,18 +55,22 @@ def _command(context: Context) -> CreateCommand:
             key = parse_key(key)
         except InvalidIdempotencyKey as fault:
             faults.append(fault)
-    if faults:
-        refuse(faults)
+    refuse(faults)
+    refuse(missing_rights(body, context.caller, app.settings))
     spec = body.spec(app.settings.auth_token_ttl_max_seconds)
     device_id = body.device_id(device_header) or ""
+    granted = context.caller.client_reference
+    reference = granted or body.client_reference
+    # The values, not the text of the body: one of two equal requests may leave a default out.
+    values = [astuple(spec), device_id, reference, granted is not None, body.on_behalf_of]
     return CreateCommand(
         spec=spec,
         device_id=device_id,
-        client_reference=body.client_reference,
+        client_reference=reference,
         caller=context.caller,
+        on_behalf_of=body.on_behalf_of,
         idempotency_key=key,
-        # The values, not the text of the body: one of two equal requests may leave a default out.
-        fingerprint=json.dumps([astuple(spec), device_id, body.client_reference]) if key is not None else "",
+        fingerprint=json.dumps(values) if key is not None else "",
         request_id=context.request_id,
         traceparent=continued(request.headers.get("traceparent")),
     )

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from shared.access import Caller
 from shared.app import App
@@ -32,16 +33,32 @@ TOTAL_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class CreateCommand:
-    """A request for a session; `fingerprint` holds all that makes it equal to a repeat of itself."""
+    """A request for a session; `fingerprint` holds all that makes it equal to a repeat of itself.
+
+    `client_reference` is the transaction, and `on_behalf_of` the person whom a server creates the session for.
+    """
 
     spec: SessionSpec
     device_id: str = field(repr=False)
     client_reference: str | None
     caller: Caller
+    on_behalf_of: str | None = field(default=None, repr=False, kw_only=True)
     idempotency_key: str | None = field(repr=False)
     fingerprint: str = field(repr=False)
     request_id: str
     traceparent: str | None = None
+
+    @property
+    def principal(self) -> str | None:
+        """The name that events tell: the person whom a server creates for, or else the caller."""
+        return self.on_behalf_of or self.caller.principal
+
+    @property
+    def client_reference_from(self) -> Literal["token", "caller"] | None:
+        """What named the transaction: the caller's access token, or the body."""
+        if self.client_reference is None:
+            return None
+        return "token" if self.client_reference == self.caller.client_reference else "caller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +84,11 @@ async def create_session(app: App, command: CreateCommand) -> Created:
     # A stranger who sends the id of somebody's device must not use up its limits.
     owner = (command.caller.principal,) if command.caller.principal else ()
     device = await app.pseudonyms.of("device", *owner, command.device_id)
-    subjects = await app.subjects.of_create(device, command.caller.principal, command.caller.network)
-    create = _Create(app, command, device, subjects)
+    caller = await command.caller.pseudonym(app.pseudonyms)
+    subjects = await app.subjects.of_create(
+        device, caller, command.principal, command.caller.network, await _transaction(app, command)
+    )
+    create = _Create(app, command, device, caller, subjects)
     try:
         answer = await app.background.answer_by(deadline, create.answer(), create.end_late)
     except TimeoutError as late:
@@ -76,6 +96,20 @@ async def create_session(app: App, command: CreateCommand) -> Created:
     create.log(answer)
     content = answer.content
     return Created(content["session_id"], content["auth_token"], content["expires_at"], content["rate_limit"])
+
+
+async def _transaction(app: App, command: CreateCommand) -> str | None:
+    """The pseudonym that limits count a transaction by; None where there is none.
+
+    The transaction of a token is its issuer's, whoever the grants for it were given to. One that a caller named counts
+    for that caller alone, so that nobody can use up the limit of another's. Without sign-in there are no callers to
+    tell apart.
+    """
+    caller, reference = command.caller, command.client_reference
+    owner = caller.issuer if command.client_reference_from == "token" else caller.principal
+    if reference is None or owner is None:
+        return None
+    return await app.pseudonyms.of("transaction", command.client_reference_from or "", owner, reference)
 
 
 def _request_key(command: CreateCommand) -> RequestKey | None:
@@ -86,7 +120,7 @@ def _request_key(command: CreateCommand) -> RequestKey | None:
 
 @dataclass(slots=True)
 class _Create:
-    """One create on its way; `device` is the pseudonym of the device, `subjects` the rows that limits count in.
+    """One create on its way; `device` and `caller` are pseudonyms, `subjects` the rows that limits count in.
 
     `admission` is what it was charged.
     """
@@ -94,6 +128,7 @@ class _Create:
     app: App
     command: CreateCommand
     device: str
+    caller: str | None
     subjects: Sequence[Subject]
     admission: Admission = field(default_factory=Admission)
 
@@ -130,16 +165,19 @@ class _Create:
                 logging.INFO,
                 "session_created",
                 sessionId=answer.content["session_id"],
+                caller=self.caller,
+                onBehalfOf=True if self.command.on_behalf_of else None,
+                requestId=self.command.request_id,
                 tokenLifetimeSeconds=self.command.spec.token_lifetime,
             )
 
     async def _found(self, key: RequestKey) -> Answer | None:
         """The stored answer of a request that is refused now, if there is one."""
         # A flood of refused requests with ever new keys must hardly read.
-        device = self.subjects[0].key
-        if device in self.app.looked_up:
+        asker = f"{self.caller} {self.command.principal}" if self.caller else self.device
+        if asker in self.app.looked_up:
             return None
-        self.app.looked_up[device] = True
+        self.app.looked_up[asker] = True
         return await self.app.idempotency.find(key)
 
     async def _require_not_revoked(self, answer: Answer) -> None:
@@ -184,9 +222,10 @@ class _Create:
             device=self.device,
             created_at=created_at,
             token_expires_at=expires_at,
-            caller=await command.caller.pseudonym(self.app.pseudonyms),
-            principal=command.caller.principal,
+            caller=self.caller,
+            principal=command.principal,
             client_reference=command.client_reference,
+            client_reference_from=command.client_reference_from,
             face_api_version=self.app.face.api_version,
             region=self.app.settings.region,
             traceparent=command.traceparent,

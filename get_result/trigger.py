@@ -43,7 +43,7 @@ def _body(context: Context, state: ResultState) -> dict[str, Any]:
         "createdDateTime": rfc3339(record.created_at),
         "expiresAt": rfc3339(record.token_expires_at),
     }
-    if context.app.settings.result_visibility == "status":
+    if context.app.settings.result_visibility == "status" and not context.caller.operator:
         return shown
     digest = context.header("X-Client-Digest")
     failure = record.failure

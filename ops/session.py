@@ -94,6 +94,7 @@ def _fields(record: SessionRecord, expires_at: int, *, verified: bool) -> dict[s
         "failure": {"code": failure.code, "message": failure.message} if failure else None,
         "revoked": record.revoked,
         "clientReference": record.client_reference,
+        "clientReferenceFrom": record.client_reference_from,
         "principal": record.principal,
         "caller": record.caller,
         "device": record.device,

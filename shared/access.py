@@ -1,16 +1,20 @@
 """The caller of a request, and finding a session for it."""
 
+import logging
 from dataclasses import dataclass
 
 from shared.errors import SessionNotFound
 from shared.pseudonyms import Pseudonyms
 from shared.sessions.store import Sessions, Stored
+from shared.telemetry import log_event
 from shared.text import parse_session_id
 from shared.throttle.limiter import Limiter
 from shared.throttle.subjects import Subjects
 
 OPERATE = "Liveness.Operate"
-"""The role of servers: they may audit any session."""
+"""The role of servers: they create sessions for others, and read and audit any session."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +73,20 @@ class Access:
         """Count a wrong token against the address that sent it; raises `ClientThrottled`."""
         await self._limiter.admit(await self._subjects.of_miss(network))
 
-    async def find_any(self, session_id: str) -> Stored:
-        """Read the record of any session, for a server that proved itself; raises `SessionNotFound`."""
-        if stored := await self._lookup(session_id):
-            return stored
-        raise SessionNotFound
+    async def find_any(self, session_id: str, caller: Caller, request_id: str) -> Stored:
+        """Read the record of any session, for a server that proved itself, and log that; raises `SessionNotFound`."""
+        stored = await self._lookup(session_id)
+        log_event(
+            _log,
+            logging.INFO,
+            "session_accessed_by_server",
+            sessionId=parse_session_id(session_id),
+            caller=await caller.pseudonym(self._pseudonyms),
+            requestId=request_id,
+        )
+        if stored is None:
+            raise SessionNotFound
+        return stored
 
     async def _lookup(self, session_id: str) -> Stored | None:
         # Some platforms write every GUID in capitals.

@@ -137,7 +137,7 @@ class Unauthorized(RequestRefused):
 
 
 class Forbidden(RequestRefused):
-    """The caller is signed in, and lacks the role for this operation."""
+    """The caller lacks a right for this request; `target` is the field that needs it, if it is one."""
 
 
 class LengthRequired(RequestRefused):
@@ -197,7 +197,7 @@ class DeviceThrottled(Throttled):
 
 
 class ClientThrottled(Throttled):
-    """The signed-in caller, or the address, reached its limit."""
+    """The signed-in caller, the transaction or the address reached its limit."""
 
 
 class IdempotencyInProgress(ComeBackLater):

@@ -206,9 +206,14 @@ class Settings:
     public_base_url: str | None = _setting(_base_url, "the URL of this region for phones, without a path")
 
     throttle_device: Policy = _policy("5/10m, 20/d", "sessions per device")
-    throttle_failures: Policy = _policy("5/30m", "failed checks per device before it gets no more sessions")
+    throttle_failures: Policy = _policy(
+        "5/30m", "failed checks per device, and per signed-in caller, before no more sessions"
+    )
     throttle_principal: Policy = _policy(
         "10/10m", "sessions per signed-in caller; unused while CLIENT_AUTH is `none`"
+    )
+    throttle_reference: Policy = _policy(
+        "5/d", "sessions per transaction (`clientReference`), with CLIENT_AUTH=jwt only"
     )
     throttle_client: Policy = _policy("60/10m", "sessions and failed look-ups per client address")
     throttle_result: Policy = _policy("1/s", "upstream reads of the result per session")
@@ -241,6 +246,11 @@ class Settings:
     auth_secret: Secret | None = _setting(
         _signing_secret,
         "the secret of that name, for local runs only: at least 32 printable ASCII characters without blanks",
+    )
+    client_reference: str | None = _setting(
+        "token|caller",
+        "who names the transaction of a check: `token` (access tokens, and servers) or `caller` (any caller); "
+        "`token` if not set and CLIENT_AUTH is `jwt`, else `caller`",
     )
 
     # The Functions host's own names for its storage account, which the app uses too.
@@ -290,6 +300,11 @@ class Settings:
         if self.face_endpoint:
             return custom_endpoint(self.face_endpoint)
         return regional_endpoint(self.face_region or "")
+
+    @cached_property
+    def reference_needs_token(self) -> bool:
+        """Whether a transaction has to be named by the access token, or by a server."""
+        return (self.client_reference or ("token" if self.client_auth == "jwt" else "caller")) == "token"
 
     @cached_property
     def region(self) -> str:

@@ -36,6 +36,7 @@ def event_of(record: SessionRecord) -> dict[str, Any]:
             "sessionId": record.session_id,
             "region": record.region,
             "clientReference": record.client_reference,
+            "clientReferenceFrom": record.client_reference_from,
             "principal": record.principal,
             "passed": record.passed(None),
             "livenessDecision": record.decision,

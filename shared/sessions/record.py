@@ -33,9 +33,11 @@ class Step(StrEnum):
 class SessionRecord:
     """One session. Times are unix milliseconds. It holds no image, no auth token and no raw device id.
 
-    `device` and `caller` are pseudonyms; `principal` is the caller's name, for events. `reads` are the times
-    of the upstream reads that count against `THROTTLE_RESULT`. `history` may hold steps, and `further` columns, that
-    only another release knows; they are kept as they are.
+    `device` and `caller` are pseudonyms. `principal` is the name in events: that of the caller, or of the person that a
+    server named with `onBehalfOf`. `client_reference_from` says what named the transaction: `token`, the caller's
+    access token, or `caller`, the body. `reads` are the times of the upstream reads that count against
+    `THROTTLE_RESULT`. `history` may hold steps, and `further` columns, that only another release knows; they are kept
+    as they are.
     """
 
     session_id: str
@@ -46,6 +48,7 @@ class SessionRecord:
     caller: str | None = None
     principal: str | None = None
     client_reference: str | None = None
+    client_reference_from: str | None = None
     face_api_version: str = ""
     region: str = ""
     traceparent: str | None = None

@@ -35,6 +35,7 @@ _COLUMNS: Mapping[str, Callable[[object], Any]] = {
     "caller": columns.text,
     "principal": columns.text,
     "client_reference": columns.text,
+    "client_reference_from": columns.text,
     "face_api_version": columns.text,
     "region": columns.text,
     "traceparent": columns.text,

@@ -76,8 +76,9 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
     CatalogueRow(
         errors.Forbidden,
         403,
-        "The access token does not have the role for this operation.",
-        "This operation is for servers. Do not try again with this token.",
+        "The access token does not have the right for this request.",
+        "Do not try again with this token. `target` names the field that needs another one; without it, the operation "
+        "is for servers.",
     ),
     CatalogueRow(
         errors.SessionNotFound,
@@ -128,7 +129,7 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         errors.ClientThrottled,
         429,
         _THROTTLED,
-        "Tell the person how long to wait. Too many requests came from this network.",
+        "Tell the person how long to wait. The person, the network or the transaction had too many requests.",
     ),
     CatalogueRow(
         errors.UpstreamFailure,

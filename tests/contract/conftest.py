@@ -21,7 +21,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
         monkeypatch.delenv(setting.name, raising=False)
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delitem(sys.modules, "function_app", raising=False)
+    for module in ("function_app", "audit_session", "audit_session.trigger"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     return settings
 
 

@@ -62,6 +62,20 @@ def test_http_function_is_declared_to_answer_a_response_and_not_to_block(
     assert inspect.iscoroutinefunction(user_function)
 
 
+async def test_audit_needs_no_function_key_where_servers_sign_in(
+    environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its trigger asks for their role; the key is left for `ready` alone."""
+    auth = {"CLIENT_AUTH": "jwt", "AUTH_ISSUER": "https://issuer.example", "AUTH_AUDIENCE": "api://liveness"}
+    for name, value in auth.items():
+        monkeypatch.setenv(name, value)
+
+    functions = (await start_engine()).functions
+
+    levels = {function.name: function.trigger.get("authLevel") for function in functions}
+    assert [name for name, level in levels.items() if level == "FUNCTION"] == ["ready"]
+
+
 @pytest.mark.parametrize("setting", ["FACE_REGION", "THROTTLE_DEVICE", "AUTH_TOKEN_TTL_MAX_SECONDS"])
 async def test_setting_that_is_wrong_stops_indexing_and_is_named(
     environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, setting: str

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import json
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -112,7 +113,9 @@ async def running_broker(
 
 
 def function_app(mapping: Mapping[str, str]) -> Any:  # noqa: ANN401 - azure.functions' FunctionApp.
-    """Import the app as the host does, with good settings in the environment."""
+    """Import the app as the host does, with good settings in the environment; some of them decide how it is indexed."""
+    for name in ("function_app", "audit_session", "audit_session.trigger"):
+        sys.modules.pop(name, None)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in mapping.items():
             patch.setenv(name, value)

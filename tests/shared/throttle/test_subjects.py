@@ -23,8 +23,8 @@ from tests.support.time import FakeClock
 from tests.support.watched_store import WatchedStore
 
 
-async def test_create_counts_against_device_caller_and_address() -> None:
-    """The limits that are known of each; the failures of a device are only looked at. Keys hold pseudonyms."""
+async def test_create_counts_against_device_person_transaction_and_address() -> None:
+    """The limits that are known of each; failures are only looked at. Keys hold pseudonyms."""
     settings, pseudonyms = (
         Settings.from_mapping(environment("http://127.0.0.1:9")),
         Pseudonyms(StaticSecret(Secret("pepper"), name="ID_PEPPER")),
@@ -35,21 +35,24 @@ async def test_create_counts_against_device_caller_and_address() -> None:
         Limit("failures", settings.throttle_failures, "failed", charged=False),
     )
     principal = Limit("principal", settings.throttle_principal, "created", charged=True)
+    reference = Limit("reference", settings.throttle_reference, "created", charged=True)
     called = Limit("client", settings.throttle_client, "called", charged=True)
     device = Subject("device-d1", (created, failures), DeviceThrottled)
-    caller_key = f"principal-{await pseudonyms.of('principal', 'caller')}"
+    person_key = f"principal-{await pseudonyms.of('person', 'c1', 'anna')}"
     client_key = f"client-{await pseudonyms.of('client', '192.0.2.1')}"
     client = Subject(client_key, (called,), ClientThrottled)
 
-    assert await subjects.of_create("d1", "caller", "192.0.2.1") == [
+    assert await subjects.of_create("d1", "c1", "anna", "192.0.2.1", "t1") == [
         device,
-        Subject(caller_key, (principal,), ClientThrottled),
+        Subject(person_key, (principal, failures), ClientThrottled),
+        Subject("transaction-t1", (reference,), ClientThrottled),
         client,
     ]
-    assert await subjects.of_create("d1", None, None) == [device]
+    assert await subjects.of_create("d1", None, None, None) == [device]
     assert await subjects.of_miss("192.0.2.1") == [client]
     assert await subjects.of_miss(None) == []
-    assert subjects.of_failure("d1") == (device.key, failures)
+    assert await subjects.of_failure("d1", "c1", "anna") == [(device.key, failures), (person_key, failures)]
+    assert await subjects.of_failure("d1", None, None) == [(device.key, failures)]
 
 
 class Fleet:
@@ -114,10 +117,9 @@ async def test_create_that_one_limit_refuses_leaves_everything_as_it_was(
     fleet = Fleet(**{f"THROTTLE_{name}": "1/1h"})
     await create(fleet.here, "phone", "caller", "192.0.2.1")
     if name == "FAILURES":
-        key, limit = fleet.here.subjects.of_failure(
-            await fleet.here.pseudonyms.of("device", "caller", "phone")
-        )
-        await fleet.here.limiter.charge(key, limit, fleet.here.clock())
+        device = await fleet.here.pseudonyms.of("device", "caller", "phone")
+        for key, limit in await fleet.here.subjects.of_failure(device, None, None):
+            await fleet.here.limiter.charge(key, limit, fleet.here.clock())
     for app in (fleet.here, fleet.there, fleet.here):
         await fleet.require_refusal_without_effect(create(app, *asked), refusal)
         await fleet.require_refusal_without_effect(create(app, *asked, "an-idempotency-key"), refusal)

@@ -322,14 +322,14 @@ async def test_walk_begins_at_the_start_and_goes_round(
     """Rows of the partitions from the start on come first; throttle rows go by kind and digits instead."""
     async with closing(azurite.account.open_tables(prefix=prefix)) as store:
         for number in range(60):
-            kind = ("client", "device", "principal")[number % 3]
+            kind = ("client", "device", "principal", "transaction")[number % 4]
             await store.insert(table, Entity(f"{kind}-{number * 4:02x}", {}, 1))
         found = [entity.key async for entity in store.expired(table, 2, start=start)]
 
     pivot = f"{int(start * 256):02x}"
     names = [partition(table, key) for key in found]
     if table is Table.THROTTLE:
-        pivot = {0.0: "client-00", 0.31: "client-ee", 0.9999: "principal-ff"}[start]
+        pivot = {0.0: "client-00", 0.31: "device-3d", 0.9999: "transaction-ff"}[start]
         names = found
     assert len(found) == 60
     assert names == sorted(names, key=lambda name: (name < pivot, name))
