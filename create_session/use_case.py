@@ -85,10 +85,13 @@ async def create_session(app: App, command: CreateCommand) -> Created:
     owner = (command.caller.principal,) if command.caller.principal else ()
     device = await app.pseudonyms.of("device", *owner, command.device_id)
     caller = await command.caller.pseudonym(app.pseudonyms)
+    person = caller
+    if caller and command.on_behalf_of:
+        person = await app.subjects.person_of(caller, command.on_behalf_of)
     subjects = await app.subjects.of_create(
-        device, caller, command.principal, command.caller.network, await _transaction(app, command)
+        device, person, command.caller.network, await _transaction(app, command)
     )
-    create = _Create(app, command, device, caller, subjects)
+    create = _Create(app, command, device, caller, person, subjects)
     try:
         answer = await app.background.answer_by(deadline, create.answer(), create.end_late)
     except TimeoutError as late:
@@ -120,15 +123,17 @@ def _request_key(command: CreateCommand) -> RequestKey | None:
 
 @dataclass(slots=True)
 class _Create:
-    """One create on its way; `device` and `caller` are pseudonyms, `subjects` the rows that limits count in.
+    """One create on its way.
 
-    `admission` is what it was charged.
+    `device`, `caller` and `person` are pseudonyms; `person` is whom the session is for. `subjects` are the rows that
+    limits count in, and `admission` is what the create was charged.
     """
 
     app: App
     command: CreateCommand
     device: str
     caller: str | None
+    person: str | None
     subjects: Sequence[Subject]
     admission: Admission = field(default_factory=Admission)
 
@@ -174,7 +179,7 @@ class _Create:
     async def _found(self, key: RequestKey) -> Answer | None:
         """The stored answer of a request that is refused now, if there is one."""
         # A flood of refused requests with ever new keys must hardly read.
-        asker = f"{self.caller} {self.command.principal}" if self.caller else self.device
+        asker = self.person or self.device
         if asker in self.app.looked_up:
             return None
         self.app.looked_up[asker] = True

@@ -1,7 +1,7 @@
 """The caller of a request, and finding a session for it."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.errors import SessionNotFound
 from shared.pseudonyms import Pseudonyms
@@ -23,7 +23,7 @@ class Caller:
 
     `principal` names the signed-in caller: issuer and subject, and tenant and object id for Entra. `network` is the
     address that limits count by. `client_id` is the application that the token was issued to. `client_reference` is
-    the transaction of a token that is a grant for one.
+    the transaction of a token that is a grant for one. `known_pseudonym` saves hashing the principal again.
     """
 
     principal: str | None = None
@@ -32,6 +32,7 @@ class Caller:
     client_id: str | None = None
     roles: frozenset[str] = frozenset()
     client_reference: str | None = None
+    known_pseudonym: str | None = field(default=None, compare=False)
 
     @property
     def operator(self) -> bool:
@@ -40,7 +41,9 @@ class Caller:
 
     async def pseudonym(self, pseudonyms: Pseudonyms) -> str | None:
         """The keyed hash of the principal, for rows and logs; raises `KeyUnavailable`."""
-        return await pseudonyms.of("principal", self.principal) if self.principal else None
+        if self.principal is None:
+            return None
+        return self.known_pseudonym or await pseudonyms.of("principal", self.principal)
 
 
 class Access:

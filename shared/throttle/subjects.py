@@ -22,31 +22,37 @@ class Subjects:
         self._client = (Limit("client", settings.throttle_client, "called", charged=True),)
 
     async def of_create(
-        self,
-        device: str,
-        caller: str | None,
-        principal: str | None,
-        network: str | None,
-        transaction: str | None = None,
+        self, device: str, person: str | None, network: str | None, transaction: str | None = None
     ) -> list[Subject]:
         """Return the subjects that a create counts against: device, person, transaction and address.
 
-        `device`, `caller` and `transaction` are pseudonyms. The person is the caller, or whom a server named: its
-        `principal` counts apart for each caller, so that a server's persons do not share the limit of one.
+        `device`, `person` and `transaction` are pseudonyms. The person is the caller, or `person_of` where a server
+        names one.
         """
         subjects = [Subject(f"device-{device}", self._device, DeviceThrottled)]
-        if person := await self._key_of_person(caller, principal):
-            subjects.append(Subject(person, self._person, ClientThrottled))
+        if person is not None:
+            subjects.append(Subject(f"principal-{person}", self._person, ClientThrottled))
         if transaction is not None:
             subjects.append(Subject(f"transaction-{transaction}", self._transaction, ClientThrottled))
         return subjects + await self.of_miss(network)
 
+    async def person_of(self, caller: str, principal: str) -> str:
+        """The pseudonym of a person whom a server names: each has limits of its own, apart for each server."""
+        return await self._pseudonyms.of("person", caller, principal)
+
     async def of_failure(
         self, device: str, caller: str | None, principal: str | None
     ) -> list[tuple[str, Limit]]:
-        """Return the rows and limits for a failed check, as of `of_create`: those of device and person."""
-        keys = [f"device-{device}", await self._key_of_person(caller, principal)]
-        return [(key, self._failures) for key in keys if key]
+        """Return the rows and limits for a failed check: those of device and person.
+
+        `device` and `caller` are the pseudonyms in the record, and `principal` is the name in it.
+        """
+        subjects = [(f"device-{device}", self._failures)]
+        if caller is not None and principal is not None:
+            is_caller = await self._pseudonyms.of("principal", principal) == caller
+            person = caller if is_caller else await self.person_of(caller, principal)
+            subjects.append((f"principal-{person}", self._failures))
+        return subjects
 
     async def of_miss(self, network: str | None) -> list[Subject]:
         """Return the subjects that a request with an unknown session or a wrong token counts against."""
@@ -54,8 +60,3 @@ class Subjects:
             return []
         pseudonym = await self._pseudonyms.of("client", network)
         return [Subject(f"client-{pseudonym}", self._client, ClientThrottled)]
-
-    async def _key_of_person(self, caller: str | None, principal: str | None) -> str | None:
-        if caller is None or principal is None:
-            return None
-        return f"principal-{await self._pseudonyms.of('person', caller, principal)}"

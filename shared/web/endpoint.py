@@ -82,8 +82,9 @@ async def respond(
         with app.background_log.invocation():
             context = Context(request, app, request_id)
             if not open_to_all:
-                context = replace(context, caller=await _caller(context))
-                pseudonym = await context.caller.pseudonym(app.pseudonyms)
+                caller = await _caller(context)
+                pseudonym = await caller.pseudonym(app.pseudonyms)
+                context = replace(context, caller=replace(caller, known_pseudonym=pseudonym))
             reply = await handle(context)
     except BrokerError as error:
         _log_error(operation, request_id, pseudonym, error)

@@ -1,6 +1,6 @@
 """A broker whose callers sign in, with their issuer, for tests over HTTP."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -32,16 +32,14 @@ class Scene:
         self,
         token: str | None,
         device: str = "a-device",
-        fields: Mapping[str, Any] | None = None,
+        fields: Any = None,  # noqa: ANN401 - JSON.
         **headers: str,
     ) -> httpx.Response:
         """Ask for a session."""
         body = {"livenessOperationMode": "Passive", "deviceCorrelationId": device} | dict(fields or {})
         return await self.send("POST", "sessions", token, body=body, **headers)
 
-    async def created(
-        self, token: str, fields: Mapping[str, Any] | None = None, **headers: str
-    ) -> dict[str, Any]:
+    async def created(self, token: str, fields: Any = None, **headers: str) -> dict[str, Any]:  # noqa: ANN401
         """Ask for a session, and expect to get it."""
         answer = await self.create(token, fields=fields, **headers)
         assert answer.status_code == 200, answer.text

@@ -163,7 +163,7 @@ async def test_session_from_before_sign_in_is_read_by_its_token(scene: Scene) ->
 
 
 async def test_audit_is_for_servers_with_the_role(scene: Scene) -> None:
-    """A person with a good token is forbidden, also for an own session and with a function key. A server needs no key."""
+    """A person is forbidden, also for an own session and with a function key. A server needs no key."""
     anna, server = scene.issuer.token(), scene.issuer.token(sub="shop", roles=ROLE)
     session = await scene.created(anna)
     path, key = f"sessions/{session['sessionId']}/audit", {"x-functions-key": FUNCTION_KEY}

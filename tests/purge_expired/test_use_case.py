@@ -372,7 +372,7 @@ async def test_runs_of_two_days_begin_everywhere(clock: FakeClock) -> None:
 
 async def test_walk_can_begin_at_each_kind_of_throttle_row(clock: FakeClock) -> None:
     """The store knows how the keys of the limits begin, in their order."""
-    subjects = await app_of(clock=clock).subjects.of_create("0f", "1e", "anna", "192.0.2.1", "2d")
+    subjects = await app_of(clock=clock).subjects.of_create("0f", "1e", "192.0.2.1", "2d")
 
     kinds = sorted(subject.key.partition("-")[0] for subject in subjects)
     assert [place(Table.THROTTLE, number / 4)[1].partition("-")[0] for number in range(4)] == kinds

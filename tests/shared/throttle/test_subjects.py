@@ -38,20 +38,24 @@ async def test_create_counts_against_device_person_transaction_and_address() -> 
     reference = Limit("reference", settings.throttle_reference, "created", charged=True)
     called = Limit("client", settings.throttle_client, "called", charged=True)
     device = Subject("device-d1", (created, failures), DeviceThrottled)
-    person_key = f"principal-{await pseudonyms.of('person', 'c1', 'anna')}"
+    anna = await pseudonyms.of("principal", "anna")
+    customer = await subjects.person_of("c1", "anna")
     client_key = f"client-{await pseudonyms.of('client', '192.0.2.1')}"
     client = Subject(client_key, (called,), ClientThrottled)
 
-    assert await subjects.of_create("d1", "c1", "anna", "192.0.2.1", "t1") == [
+    assert await subjects.of_create("d1", "c1", "192.0.2.1", "t1") == [
         device,
-        Subject(person_key, (principal, failures), ClientThrottled),
+        Subject("principal-c1", (principal, failures), ClientThrottled),
         Subject("transaction-t1", (reference,), ClientThrottled),
         client,
     ]
-    assert await subjects.of_create("d1", None, None, None) == [device]
+    assert await subjects.of_create("d1", None, None) == [device]
     assert await subjects.of_miss("192.0.2.1") == [client]
     assert await subjects.of_miss(None) == []
-    assert await subjects.of_failure("d1", "c1", "anna") == [(device.key, failures), (person_key, failures)]
+    for caller, person in ((anna, anna), ("c1", customer)):
+        rows = await subjects.of_failure("d1", caller, "anna")
+        assert rows == [(device.key, failures), (f"principal-{person}", failures)]
+    assert len({anna, customer, await subjects.person_of("c2", "anna")}) == 3
     assert await subjects.of_failure("d1", None, None) == [(device.key, failures)]
 
 
