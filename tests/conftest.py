@@ -1,11 +1,12 @@
-"""What all tests share: one Azurite and one Bicep compiler for each worker of the run."""
+"""What all tests share: one Azurite and one Bicep compiler for each worker of the run, and the consumer of the docs."""
 
 import pytest
 
 from tests.infra.bicep_compiler import bicep
 from tests.support.azurite import azurite, azurite_with_oauth, trusted
+from tests.support.consumer import orders
 
-__all__ = ["azurite", "azurite_with_oauth", "bicep", "trusted"]
+__all__ = ["azurite", "azurite_with_oauth", "bicep", "orders", "trusted"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

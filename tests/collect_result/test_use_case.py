@@ -13,6 +13,7 @@ from collect_result.use_case import MAX_FAILURES, collect_result
 from get_result.use_case import ResultQuery, get_result
 from revoke_session.use_case import revoke_session
 from shared.errors import (
+    ClientThrottled,
     DeviceThrottled,
     EventsUnavailable,
     KeyUnavailable,
@@ -226,8 +227,8 @@ async def test_unknown_session_is_logged_and_deleted_upstream(
 
 
 @pytest.mark.parametrize("result", [SPOOF, UNCERTAIN, MASKED], ids=["spoof", "uncertain", "masked"])
-async def test_device_is_refused_after_its_failed_checks(result: SessionResult) -> None:
-    """Each failure counts once, however often its message comes, for this device, until it is old enough."""
+async def test_device_and_caller_are_refused_after_failed_checks(result: SessionResult) -> None:
+    """Each failure counts once, however often its message comes, until it is old enough."""
     workshop = Workshop(THROTTLE_DEVICE="off", THROTTLE_FAILURES="2/30m")
     for _ in range(2):
         session_id = await workshop.created(result)
@@ -237,7 +238,9 @@ async def test_device_is_refused_after_its_failed_checks(result: SessionResult) 
 
     with pytest.raises(DeviceThrottled):
         await workshop.created()
-    await workshop.created(device="another-phone")
+    # The caller is refused too: a new device id does not help.
+    with pytest.raises(ClientThrottled):
+        await workshop.created(device="another-phone")
     workshop.clock.advance_seconds(30 * 60)
     await workshop.created()
 

@@ -70,6 +70,7 @@ def new_records(draw: st.DrawFn) -> SessionRecord:
             st.none() | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=256)
         ),
         client_reference=draw(st.none() | st.from_regex(r"[A-Za-z0-9._:-]{1,128}", fullmatch=True)),
+        client_reference_from=draw(st.sampled_from(["token", "caller", None])),
         face_api_version=draw(st.sampled_from(API_VERSIONS)),
         region=draw(st.sampled_from([*REGION_NAMES, "our-own-name"])),
         traceparent=draw(st.none() | st.builds(continued, st.none())),

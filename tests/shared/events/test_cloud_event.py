@@ -134,6 +134,7 @@ WRONG = [
     ("data", None),
     ("data.sessionId", "../x"),
     ("data.clientReference", "a b"),
+    ("data.clientReferenceFrom", "body"),
     ("data.principal", ""),
     ("data.attempts", -1),
     ("data.createdDateTime", "today"),

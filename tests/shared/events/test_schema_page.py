@@ -3,8 +3,7 @@
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,8 +12,7 @@ from collect_result.delays import DEADLINE, FORGOTTEN, OUTAGE_DEADLINE
 from create_session.use_case import SWEEP_AFTER_SECONDS
 from shared.events.cloud_event import COMPLETED, EXPIRED, event_id
 from tests.shared.events.schemas import DIRECTORY, TYPES, schema_of, validator_of
-
-Handler = Callable[[sqlite3.Connection, Mapping[str, Any]], bool]
+from tests.support.consumer import Orders
 
 ROOT = DIRECTORY.parents[1]
 PAGE = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
@@ -28,30 +26,9 @@ def blocks(language: str) -> list[str]:
 SAMPLES: list[dict[str, Any]] = [json.loads(block) for block in blocks("json")]
 
 
-def owned(event: Mapping[str, Any], **changed: object) -> dict[str, Any]:
-    """A sample event whose session was created by anna."""
-    return {**event, "data": {**event["data"], "principal": "anna", **changed}}
-
-
-@pytest.fixture
-def handle() -> Handler:
-    """The page's own example of a consumer."""
-    [source] = blocks("python")
-    names: dict[str, Any] = {}
-    exec(source, names)  # noqa: S102 - the page's example is what is tested.
-    handler: Handler = names["handle"]
-    return handler
-
-
-@pytest.fixture
-def orders() -> Iterator[sqlite3.Connection]:
-    """A database with one order, of anna's."""
-    with closing(sqlite3.connect(":memory:")) as connection:
-        connection.execute("CREATE TABLE applied_events (id TEXT PRIMARY KEY)")
-        connection.execute("CREATE TABLE orders (reference TEXT, person TEXT, verified INTEGER)")
-        connection.execute("INSERT INTO orders VALUES ('order:4711', 'anna', 0)")
-        connection.commit()
-        yield connection
+def changed(event: Mapping[str, Any], **fields: object) -> dict[str, Any]:
+    """A sample event with other data, under an id of its own."""
+    return {**event, "id": str(fields), "data": {**event["data"], **fields}}
 
 
 def test_samples_show_each_kind_of_end() -> None:
@@ -97,43 +74,56 @@ def test_times_on_the_page_are_those_of_the_code() -> None:
     assert "forgets a session 48 hours after its creation" in words
 
 
-def test_example_applies_a_duplicate_once(handle: Handler, orders: sqlite3.Connection) -> None:
+@pytest.fixture
+def waiting(orders: Orders) -> Orders:
+    """With the order of the sample that passed."""
+    data = SAMPLES[0]["data"]
+    orders.expect(data["clientReference"], data["principal"], session="a-session-of-the-server")
+    return orders
+
+
+def test_example_applies_a_duplicate_once(waiting: Orders) -> None:
     """However often an event comes, it changes something once."""
-    event = owned(SAMPLES[0])
-
-    assert [handle(orders, event) for _ in range(3)] == [True, False, False]
-    assert orders.execute("SELECT verified FROM orders").fetchone() == (1,)
-    assert orders.execute("SELECT count(*) FROM applied_events").fetchone() == (1,)
+    assert [waiting.handle(SAMPLES[0]) for _ in range(3)] == [True, False, False]
+    assert waiting.database.execute("SELECT verified FROM orders").fetchone() == (1,)
+    assert waiting.database.execute("SELECT count(*) FROM applied_events").fetchone() == (1,)
 
 
-def test_example_takes_a_pass_of_the_owner_alone(handle: Handler, orders: sqlite3.Connection) -> None:
-    """Neither a pass of another or an unknown caller with the same reference, nor a failed check, verifies."""
-    passed, failed = SAMPLES[0], SAMPLES[1]
-    foreign = owned(passed, principal="mallory") | {"id": "another"}
-    events = [passed, foreign, owned(failed, clientReference=passed["data"]["clientReference"])]
-
-    assert [handle(orders, event) for event in events] == [False, False, False]
-    assert orders.execute("SELECT verified FROM orders").fetchone() == (0,)
-
-
-def test_example_takes_a_reference_of_nobody_where_callers_are_not_authenticated(
-    handle: Handler, orders: sqlite3.Connection
+@pytest.mark.parametrize(
+    ("fields", "verified"),
+    [
+        ({}, True),
+        ({"passed": False}, False),
+        ({"principal": "mallory"}, False),
+        ({"principal": None}, False),
+        ({"clientReferenceFrom": "caller"}, False),
+        ({"clientReferenceFrom": None}, False),
+        ({"clientReference": "order:1"}, False),
+        ({"clientReference": None, "clientReferenceFrom": None}, False),
+        ({"clientReferenceFrom": "caller", "sessionId": "a-session-of-the-server"}, True),
+        ({"principal": "mallory", "sessionId": "a-session-of-the-server"}, False),
+    ],
+)
+def test_example_takes_a_pass_of_the_person_for_the_transaction(
+    waiting: Orders, fields: dict[str, object], verified: bool
 ) -> None:
-    """`principal` is null then, on both sides."""
-    orders.execute("UPDATE orders SET person = NULL")
-
-    assert handle(orders, SAMPLES[0]) is True
-    assert handle(orders, owned(SAMPLES[0]) | {"id": "another"}) is False
+    """It has to be a pass, of the right person, for a transaction that a token named or a session of the server."""
+    assert waiting.handle(changed(SAMPLES[0], **fields)) is verified
 
 
-def test_example_that_fails_leaves_the_event_for_the_next_delivery(
-    handle: Handler, orders: sqlite3.Connection
-) -> None:
+def test_example_takes_no_pass_of_nobody(orders: Orders) -> None:
+    """Not even for an order without a person: where callers do not sign in, nobody can be told from another."""
+    orders.expect("order:4711", None, session="s")
+
+    assert not orders.handle(changed(SAMPLES[0], principal=None))
+    assert not orders.handle(changed(SAMPLES[0], principal=None, sessionId="s"))
+
+
+def test_example_that_fails_leaves_the_event_for_the_next_delivery(waiting: Orders) -> None:
     """Id and change are one transaction: an event that could not be applied does not count as a duplicate."""
-    event = owned(SAMPLES[0])
-    orders.execute("ALTER TABLE orders RENAME TO orders_elsewhere")
+    waiting.database.execute("ALTER TABLE orders RENAME TO orders_elsewhere")
     with pytest.raises(sqlite3.OperationalError):
-        handle(orders, event)
-    orders.execute("ALTER TABLE orders_elsewhere RENAME TO orders")
+        waiting.handle(SAMPLES[0])
+    waiting.database.execute("ALTER TABLE orders_elsewhere RENAME TO orders")
 
-    assert handle(orders, event) is True
+    assert waiting.handle(SAMPLES[0]) is True
