@@ -17,11 +17,12 @@ from local.api_page import api_page_routes
 from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
 from local.broker import running_broker
 from local.console.routes import console_routes
-from local.demonstration import REFERENCE, demonstrate
+from local.demonstration import REFERENCE, Tokens, demonstrate
 from local.event_log import Event, EventLog
 from local.host import Host
 from local.issuer import AUDIENCE, LocalIssuer
 from local.simulator import FaceSimulator
+from shared.access import OPERATE
 from shared.app import build, install
 from shared.errors import SettingsError
 from shared.settings import Settings
@@ -161,7 +162,8 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
             issuer = LocalIssuer()
             await issuer.start(options.simulator_port and options.simulator_port + 1)
             resources.push_async_callback(issuer.stop)
-            token = partial(issuer.token, "console")
+            # As a server the page may name the transaction.
+            token = partial(issuer.token, "console", roles=[OPERATE])
             os.environ |= {"CLIENT_AUTH": "jwt", "AUTH_ISSUER": issuer.url, "AUTH_AUDIENCE": AUDIENCE}
         connection = None
         if options.storage == "azurite":
@@ -193,10 +195,15 @@ def _set_defaults(settings: Mapping[str, str]) -> None:
 
 async def _demonstrated(running: _Running, ended: asyncio.Event) -> bool:
     """Whether the demonstration went well; false if the user ended it."""
-    issuer = running.issuer
-    token = issuer.token("anna", client_reference=REFERENCE) if issuer else None
+    tokens = None
+    if issuer := running.issuer:
+        tokens = Tokens(
+            person=issuer.token("anna"),
+            grant=issuer.token("anna", client_reference=REFERENCE),
+            server=issuer.token("shop", roles=[OPERATE]),
+        )
     demonstration = asyncio.create_task(
-        demonstrate(running.broker.url, running.simulator_url, running.events, token)
+        demonstrate(running.broker.url, running.simulator_url, running.events, tokens)
     )
     end = asyncio.create_task(ended.wait())
     await asyncio.wait((demonstration, end), return_when=asyncio.FIRST_COMPLETED)

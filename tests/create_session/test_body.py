@@ -15,6 +15,7 @@ from tests.support.broker import environment
 from tests.support.fake_face import FakeFace
 
 TTL, SHOWN, REFERENCE = "authTokenTimeToLiveInSeconds", "sendResultsToClient", "clientReference"
+PERSON = "onBehalfOf"
 MODE_FIELD, DEVICE_FIELD = "livenessOperationMode", "deviceCorrelationId"
 GOOD = {MODE_FIELD: "Passive", DEVICE_FIELD: "a-device"}
 CANARY = "canary-of-a-caller"
@@ -61,6 +62,11 @@ def told(faults: list[RequestRefused]) -> list[tuple[str, str | None]]:
         ({REFERENCE: "x\n"}, [(BODY, REFERENCE)]),
         ({REFERENCE: "x" * 129}, [(BODY, REFERENCE)]),
         ({REFERENCE: ""}, [(BODY, REFERENCE)]),
+        ({PERSON: ""}, [(BODY, PERSON)]),
+        ({PERSON: "  "}, [(BODY, PERSON)]),
+        ({PERSON: "a\nb"}, [(BODY, PERSON)]),
+        ({PERSON: "x" * 129}, [(BODY, PERSON)]),
+        ({PERSON: 7}, [(BODY, PERSON)]),
         (
             {MODE_FIELD: "x", DEVICE_FIELD: "", TTL: 1, REFERENCE: 7, "y": 0},
             [(BODY, REFERENCE), (BODY, "y"), (MODE, MODE_FIELD), (LIFETIME, TTL), (DEVICE, DEVICE_FIELD)],

@@ -109,3 +109,6 @@ def test_run_signs_in_and_prints_how(tmp_path: Path) -> None:
     assert "callers    sign in with tokens of http://127.0.0.1:" in run.stdout
     [event] = map(json.loads, (tmp_path / ".local/events.jsonl").read_text().splitlines())
     assert event["data"]["principal"].endswith(" anna")
+    assert "403 Forbidden, target clientReference" in run.stdout
+    assert "200, passed true" in run.stdout
+    assert ["clientReferenceFrom", "token"] in [line.split() for line in run.stdout.splitlines()]

@@ -74,6 +74,8 @@ BAD_VALUES = {
     "THROTTLE_PRINCIPAL": ["5"],
     "THROTTLE_CLIENT": ["0/10m"],
     "THROTTLE_RESULT": ["1/x"],
+    "THROTTLE_REFERENCE": ["5"],
+    "CLIENT_REFERENCE": [CANARY, "Token"],
     "BROKER_REGION": [f"{CANARY} X"],
     "DELETE_AFTER_RESULT": ["yes"],
     "THROTTLE_FAILURES": ["x"],
@@ -215,6 +217,22 @@ def test_sign_in_is_configured(environment: Mapping[str, str]) -> None:
     settings = Settings.from_mapping(environment)
 
     assert settings.client_auth == environment["CLIENT_AUTH"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "needs_token"),
+    [
+        (LOCAL, False),
+        (LOCAL | JWT, True),
+        (LOCAL | JWT | {"CLIENT_REFERENCE": "caller"}, False),
+        (LOCAL | {"CLIENT_REFERENCE": "token"}, True),
+    ],
+)
+def test_transaction_is_named_by_a_token_where_callers_sign_in(
+    environment: Mapping[str, str], needs_token: bool
+) -> None:
+    """Unless the operator says otherwise."""
+    assert Settings.from_mapping(environment).reference_needs_token is needs_token
 
 
 def test_secrets_do_not_show_in_the_repr() -> None:
