@@ -65,7 +65,7 @@ def _signed_in(token: str) -> dict[str, str]:
 
 async def _create(broker: httpx.AsyncClient, fields: _Json) -> _Json:
     _print_step("1. The phone asks the broker for a session: POST /api/sessions")
-    answer = (await broker.post("/api/sessions", json=_BODY | fields)).raise_for_status()
+    answer = (await broker.post("/api/sessions", json={**_BODY, **fields})).raise_for_status()
     session: _Json = answer.json()
     limit = answer.headers.get("RateLimit", "none")
     _print_values({"session": session["sessionId"], "expires": session["expiresAt"], "limit": limit})

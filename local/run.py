@@ -164,7 +164,8 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
             resources.push_async_callback(issuer.stop)
             # As a server the page may name the transaction.
             token = partial(issuer.token, "console", roles=[OPERATE])
-            os.environ |= {"CLIENT_AUTH": "jwt", "AUTH_ISSUER": issuer.url, "AUTH_AUDIENCE": AUDIENCE}
+            auth = {"CLIENT_AUTH": "jwt", "AUTH_ISSUER": issuer.url, "AUTH_AUDIENCE": AUDIENCE}
+            os.environ |= auth | {"CLIENT_REFERENCE": "token"}
         connection = None
         if options.storage == "azurite":
             if (program := find_azurite()) is None:
