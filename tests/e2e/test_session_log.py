@@ -31,6 +31,11 @@ async def test_each_session_that_is_made_or_revoked_is_logged_once(
     events = [json.loads(line) for line in lines if line.startswith('{"event": "session_')]
     assert [answer.status_code for answer in answers] == [200, 200]
     assert events == [
-        {"event": "session_created", "sessionId": session["sessionId"], "tokenLifetimeSeconds": 120},
+        {
+            "event": "session_created",
+            "sessionId": session["sessionId"],
+            "requestId": answers[0].headers["x-ms-request-id"],
+            "tokenLifetimeSeconds": 120,
+        },
         {"event": "session_revoked", "sessionId": session["sessionId"]},
     ]
