@@ -16,6 +16,7 @@ from shared.errors import (
     IdempotencyKeyReused,
     KeyUnavailable,
     StorageUnavailable,
+    Throttled,
     UpstreamFailure,
     UpstreamThrottled,
     UpstreamTimeout,
@@ -35,10 +36,12 @@ KEY = "an-idempotency-key"
 NO_ROOM = UpstreamThrottled("no room", retry_after=3.0, request_sent=False)
 
 
-def command_of(*, key: str | None = None, principal: str | None = None) -> CreateCommand:
+def command_of(
+    *, key: str | None = None, principal: str | None = None, device: str = "a-device"
+) -> CreateCommand:
     return CreateCommand(
-        spec=SessionSpec(LivenessMode.PASSIVE, "a-device", 600),
-        device_id="a-device",
+        spec=SessionSpec(LivenessMode.PASSIVE, device, 600),
+        device_id=device,
         client_reference=None,
         caller=Caller(principal=principal),
         idempotency_key=key,
@@ -256,17 +259,23 @@ async def test_create_without_room_at_face_writes_nothing(key: str | None, reads
     assert (scene.store.count(), scene.store.count("get"), scene.face.calls["create"]) == (reads, reads, 0)
 
 
-async def test_flood_of_refused_creates_with_new_keys_hardly_reads() -> None:
-    """Each might be one that was answered before: the instance looks once a second for each device."""
+@pytest.mark.parametrize("principal", [None, "anna"], ids=["device", "person"])
+async def test_flood_of_refused_creates_with_new_keys_hardly_reads(principal: str | None) -> None:
+    """Each might be one that was answered before: the instance looks once a second for each device.
+
+    It looks so for each person where callers sign in: new device ids do not help.
+    """
     store = FakeStore()
-    app = app_of(store=store, THROTTLE_DEVICE="1/10m")
-    await create_session(app, command_of())
-    with pytest.raises(DeviceThrottled):
-        await create_session(app, command_of())
+    app = app_of(store=store, THROTTLE_DEVICE="1/10m", THROTTLE_PRINCIPAL="1/10m")
+    await create_session(app, command_of(principal=principal))
+    with pytest.raises(Throttled):
+        await create_session(app, command_of(principal=principal))
     store.calls.clear()
     for number in range(100):
-        with pytest.raises(DeviceThrottled):
-            await create_session(app, command_of(key=f"key-number-{number:08}"))
+        device = f"device-{number}" if principal else "a-device"
+        command = command_of(key=f"key-number-{number:08}", principal=principal, device=device)
+        with pytest.raises(Throttled):
+            await create_session(app, command)
 
     assert store.count() == 1
 
