@@ -143,7 +143,11 @@ def _operation(
         "summary": summary,
         "parameters": list(parameters),
         "responses": {**answers, **_errors((*errors, *_ANY)), **(_NO_KEY if function_key else {})},
-        "security": [{"functionKey": []}] if function_key else [{}, {"bearer": []}] if errors else [],
+        "security": [
+            *([{"functionKey": []}] if function_key else []),
+            *([{}] if errors and not function_key else []),
+            *([{"bearer": []}] if errors else []),
+        ],
     }
     if body:
         content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{body}"}}}
@@ -266,7 +270,8 @@ _BODY_FIELDS: Final = {
     "deviceCorrelationIdSetInClient": "True if the device names itself in `X-Device-Correlation-Id`.",
     "authTokenTimeToLiveInSeconds": "60 to 86400, default 600.",
     "sendResultsToClient": "Whether Face sends the decision to the phone.",
-    "clientReference": "The transaction that the check is for.",
+    "clientReference": "The transaction that the check is for. The access token may have to name it.",
+    "onBehalfOf": "The person whom a server creates the session for, 1 to 128 printable characters.",
 }
 _SCHEMAS: Final = {
     "CreateBody": _create_body(),
