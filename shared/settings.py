@@ -215,7 +215,10 @@ class Settings:
     throttle_reference: Policy = _policy(
         "5/d", "sessions per transaction (`clientReference`), with CLIENT_AUTH=jwt only"
     )
-    throttle_client: Policy = _policy("60/10m", "sessions and failed look-ups per client address")
+    throttle_client: Policy = _policy("60/10m", "sessions per client address")
+    throttle_misses: Policy = _policy(
+        "60/10m", "requests with an unknown session or a wrong token, per client address"
+    )
     throttle_result: Policy = _policy("1/s", "upstream reads of the result per session")
     throttle_mode: str = _setting(
         "enforce|observe", "`enforce`, or `observe` to count and log, and refuse nobody", "enforce"

@@ -19,7 +19,8 @@ class Subjects:
             self._failures,
         )
         self._transaction = (Limit("reference", settings.throttle_reference, "created", charged=True),)
-        self._client = (Limit("client", settings.throttle_client, "called", charged=True),)
+        self._client = (Limit("client", settings.throttle_client, "created", charged=True),)
+        self._misses = (Limit("misses", settings.throttle_misses, "missed", charged=True),)
 
     async def of_create(
         self, device: str, person: str | None, network: str | None, transaction: str | None = None
@@ -34,7 +35,7 @@ class Subjects:
             subjects.append(Subject(f"principal-{person}", self._person, ClientThrottled))
         if transaction is not None:
             subjects.append(Subject(f"transaction-{transaction}", self._transaction, ClientThrottled))
-        return subjects + await self.of_miss(network)
+        return subjects + await self._of_address("client", network, self._client)
 
     async def person_of(self, caller: str, principal: str) -> str:
         """The pseudonym of a person whom a server names: each has limits of its own, apart for each server."""
@@ -55,8 +56,14 @@ class Subjects:
         return subjects
 
     async def of_miss(self, network: str | None) -> list[Subject]:
-        """Return the subjects that a request with an unknown session or a wrong token counts against."""
+        """Return the subjects that a request with an unknown session or a wrong token counts against.
+
+        They are apart from those of a create: cheap guesses must not use up what a whole network creates with.
+        """
+        return await self._of_address("miss", network, self._misses)
+
+    async def _of_address(self, kind: str, network: str | None, limits: tuple[Limit, ...]) -> list[Subject]:
         if network is None:
             return []
         pseudonym = await self._pseudonyms.of("client", network)
-        return [Subject(f"client-{pseudonym}", self._client, ClientThrottled)]
+        return [Subject(f"{kind}-{pseudonym}", limits, ClientThrottled)]

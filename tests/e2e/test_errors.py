@@ -291,7 +291,7 @@ async def test_sixth_create_in_ten_minutes_is_throttled(broker: Broker) -> None:
 
 async def test_address_that_guesses_tokens_is_throttled() -> None:
     """Misses count against the address that makes them, and not the reads of a caller with the token."""
-    async with running_broker(CLIENT_ADDRESS="appservice", THROTTLE_CLIENT="3/10m") as broker:
+    async with running_broker(CLIENT_ADDRESS="appservice", THROTTLE_MISSES="3/10m") as broker:
         from_here = {"client-ip": "[2001:db8::1]:443"}
         session = await broker.created()
         wrong = session | {"authToken": "guess"}
@@ -317,7 +317,7 @@ async def test_callers_without_a_vouched_address_share_one_limit(
 ) -> None:
     """Guessing around the platform's front is no freer than through it, and it is logged."""
     door = "0f8fad5b-d9cb-469f-a165-70867728950e"
-    async with running_broker(CLIENT_ADDRESS=source, THROTTLE_CLIENT="2/10m", FRONT_DOOR_ID=door) as broker:
+    async with running_broker(CLIENT_ADDRESS=source, THROTTLE_MISSES="2/10m", FRONT_DOOR_ID=door) as broker:
         session = {"sessionId": UNKNOWN_ID, "authToken": "guess"}
         answers = [(await broker.result(session, **headers)).status_code for _ in range(3)]
 

@@ -34,6 +34,7 @@ NOT_DEPLOYED = {
     "FACE_KEY_SECRET": "the default is what modules/secrets.bicep writes",
     "PEPPER_SECRET": "the default is what modules/secrets.bicep writes",
     "THROTTLE_REFERENCE": "the templates deploy CLIENT_AUTH=none alone",
+    "THROTTLE_MISSES": "the default fits every deployment so far",
     "THROTTLE_MODE": "limits are tried out on a running app, for a while",
     "WEBSITE_HOSTNAME": "Azure sets it",
     "WEBSITE_SITE_NAME": "Azure sets it",

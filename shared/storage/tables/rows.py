@@ -13,16 +13,18 @@ from shared.storage.port import Entity, Table
 # The other tables spread over 256 partitions, named by two hexadecimal digits.
 _PARTITIONS: Final = 256
 # How the keys of throttle rows begin, in the service's order; hexadecimal digits follow.
-_THROTTLE_KINDS: Final = ("client", "device", "principal", "transaction")
+_THROTTLE_KINDS: Final = ("client", "device", "miss", "principal", "transaction")
 
 
 def partition(table: Table, key: str) -> str:
-    """Return the partition of a row: one for all throttle rows, of which a request writes several in one transaction.
+    """Return the partition of a row: one for the throttle rows of creates, which are written in one transaction.
 
     A partition takes 2,000 entities a second (https://learn.microsoft.com/azure/storage/tables/scalability-targets).
-    A create reads and writes four rows, and Face admits 10 creates a second: 80 entities.
+    A create reads and writes four rows, and Face admits 10 creates a second: 80 entities. Nothing bounds the rate of
+    misses, so their rows are spread: a flood of them must not slow creates down.
     """
-    return "all" if table is Table.THROTTLE else sha256(key.encode()).hexdigest()[:2]
+    in_transactions = table is Table.THROTTLE and not key.startswith("miss-")
+    return "all" if in_transactions else sha256(key.encode()).hexdigest()[:2]
 
 
 def place(table: Table, start: float) -> tuple[str, str]:

@@ -36,7 +36,8 @@ async def test_create_counts_against_device_person_transaction_and_address() -> 
     )
     principal = Limit("principal", settings.throttle_principal, "created", charged=True)
     reference = Limit("reference", settings.throttle_reference, "created", charged=True)
-    called = Limit("client", settings.throttle_client, "called", charged=True)
+    called = Limit("client", settings.throttle_client, "created", charged=True)
+    missed = Limit("misses", settings.throttle_misses, "missed", charged=True)
     device = Subject("device-d1", (created, failures), DeviceThrottled)
     anna = await pseudonyms.of("principal", "anna")
     customer = await subjects.person_of("c1", "anna")
@@ -50,7 +51,8 @@ async def test_create_counts_against_device_person_transaction_and_address() -> 
         client,
     ]
     assert await subjects.of_create("d1", None, None) == [device]
-    assert await subjects.of_miss("192.0.2.1") == [client]
+    [miss] = await subjects.of_miss("192.0.2.1")
+    assert miss == Subject(client_key.replace("client-", "miss-"), (missed,), ClientThrottled)
     assert await subjects.of_miss(None) == []
     for caller, person in ((anna, anna), ("c1", customer)):
         rows = await subjects.of_failure("d1", caller, "anna")
@@ -129,14 +131,15 @@ async def test_create_that_one_limit_refuses_leaves_everything_as_it_was(
         await fleet.require_refusal_without_effect(create(app, *asked, "an-idempotency-key"), refusal)
 
 
-async def test_misses_and_creates_use_up_one_limit_of_their_address() -> None:
-    """A miss that is refused leaves everything as it was."""
-    fleet = Fleet(THROTTLE_CLIENT="2/1h")
-    await create(fleet.here, "phone", "caller", "192.0.2.1")
+async def test_misses_do_not_use_up_the_creates_of_their_address() -> None:
+    """A miss that is refused leaves everything as it was, and creates go on; the other way round too."""
+    fleet = Fleet(THROTTLE_CLIENT="1/1h", THROTTLE_MISSES="1/1h")
     with pytest.raises(SessionNotFound):
         await miss(fleet.there, "192.0.2.1")
     for app in (fleet.here, fleet.there):
         await fleet.require_refusal_without_effect(miss(app, "192.0.2.1"), ClientThrottled)
+    await create(fleet.here, "phone", "caller", "192.0.2.1")
+    for app in (fleet.here, fleet.there):
         await fleet.require_refusal_without_effect(
             create(app, "other-phone", "other-caller", "192.0.2.1"), ClientThrottled
         )
