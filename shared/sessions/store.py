@@ -21,6 +21,7 @@ from shared.pseudonyms import Pseudonyms
 from shared.sessions.record import SessionRecord
 from shared.storage import columns
 from shared.storage.port import Entity, EntityStore, Table, Value
+from shared.storage.rules import is_storable
 from shared.telemetry import log_event
 
 _log = logging.getLogger(__name__)
@@ -200,7 +201,12 @@ def _to_record(session_id: str, values: Mapping[str, Value]) -> SessionRecord:
         failure=failure,
         reads=reads,
         history=tuple([_noted(step) for step in columns.json_list(values["history"])]),
-        further={name: value for name, value in values.items() if name not in _COLUMNS.keys() | _COMPOSED},
+        # Without those that somebody added by hand in a type that cannot be written again.
+        further={
+            name: value
+            for name, value in values.items()
+            if name not in _COLUMNS.keys() | _COMPOSED and is_storable(name, value)
+        },
     )
 
 
