@@ -73,7 +73,11 @@ test: check tools $(CHECKOV_VENV)/.ready $(if $(OLDEST),$(OLDEST_VENV)/.ready)  
 	$(if $(OLDEST),$(OLDEST_VENV)/bin/$(PYTEST) $(UNIT_TESTS))
 
 # Each test has an hour: the long forms of state machines take their time, and a hang still ends.
-soak: tools $(VENV)/.ready  ## The long forms of the tests over several processes, and of the state machines.
+MINUTES ?= 30
+KILLS ?= 50
+
+soak: tools $(VENV)/.ready  ## A broker under load for MINUTES, one that is killed KILLS times, and the long forms of the tests.
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --kills $(KILLS)
 	SOAK=true $(BIN)/pytest --timeout=3600 tests/fleet tests/faults tests/shared/throttle tests/shared/sessions tests/create_session tests/collect_result
 
 faults: tools $(VENV)/.ready  ## Each fault of each dependency; writes docs/reliability.md.
