@@ -1,7 +1,7 @@
 """Fuzzers of what Face answers, in all versions of its API."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -142,6 +142,26 @@ def _results(version: Version) -> tuple[bytes, ...]:
     )
 
 
+def _contradictions() -> Iterator[bytes]:
+    """Answers with a decision that something else in them speaks against."""
+    for decided in ({"error": {"code": "X"}}, {"error": None, "attemptStatus": "Failed"}):
+        attempt = {
+            "attemptId": 1,
+            "attemptStatus": "Succeeded",
+            "result": {"livenessDecision": "realface"},
+        } | decided
+        yield answer({"sessionId": SESSION, "status": "Succeeded", "results": {"attempts": [attempt]}})
+    for failed in ({"error": {"code": "X"}}, {"message": "X"}, {"statusCode": 400}):
+        response = {"statusCode": 200, "body": {"livenessDecision": "realface"} | failed}
+        result = {
+            "id": 1,
+            "sessionId": SESSION,
+            "receivedDateTime": "2026-11-23T09:52:00Z",
+            "response": response,
+        }
+        yield answer({"id": SESSION, "status": "ResultAvailable", "result": result})
+
+
 def _audits(version: Version) -> bytes:
     session = _shown(version, *_OUTCOMES[:3])
     return answer([show_entry(session, attempt) for attempt in session.attempts])
@@ -206,6 +226,9 @@ TARGETS: Final = (
         ),
     ),
     Target(
-        "history of a session", _history, (), (*_NO_PASS, _NEXT.join(_NO_PASS[:3]), _NEXT.join(_NO_PASS[3:]))
+        "history of a session",
+        _history,
+        (),
+        (*_NO_PASS, *_contradictions(), _NEXT.join(_NO_PASS[:3]), _NEXT.join(_NO_PASS[3:])),
     ),
 )
