@@ -21,11 +21,13 @@ class Finding:
 
 
 def fuzz(target: Target, executions: int, seed: int) -> Finding | None:
-    """Run mutants of the seeds, and of those mutants; stops at the first finding."""
+    """Run the seeds, their mutants, and mutants of those; stops at the first finding."""
     mutator, pool = Mutator(seed), list(target.seeds)
     for number in range(executions):
         # Mutants of mutants soon hold nothing that a parser reads, so half of them come from the seeds.
-        data = mutator.mutated(mutator.choose(target.seeds if number % 2 else pool))
+        is_seed = number < len(target.seeds)
+        base = mutator.choose(target.seeds if number % 2 else pool)
+        data = target.seeds[number] if is_seed else mutator.mutated(base)
         try:
             target.run(data)
         except Exception:

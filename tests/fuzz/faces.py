@@ -204,7 +204,10 @@ TARGETS: Final = (
     ),
     *[
         Target(
-            f"Face {name} result", partial(_result, load_version(name)), (UpstreamFailure,), _results(version)
+            f"Face {name} result",
+            partial(_result, load_version(name)),
+            (UpstreamFailure,),
+            (*_results(version), *_contradictions()),
         )
         for name, version in zip(API_VERSIONS, VERSIONS, strict=True)
     ],

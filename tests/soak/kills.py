@@ -14,8 +14,12 @@ from tests.soak.world import World, running_world
 
 _WORKERS: Final = 4
 _PAUSE_SECONDS: Final = 0.15
-_LIFE_SECONDS: Final = (0.2, 2.5)
-"""Between which a broker is killed, counted from its start."""
+_ANSWERS_OF_LIFE: Final = 12
+"""A broker is killed after it answered so many creates at most, ..."""
+_LIFE_SECONDS: Final = 10
+"""... or after so many seconds, ..."""
+_LAST_SECONDS: Final = 0.3
+"""... and then at any moment of this time, in which creates are under way."""
 _TOKEN_SECONDS: Final = 60
 _REPEATED_SECONDS: Final = 45
 """For how long an answered create is repeated: its answer is kept for the life of the token."""
@@ -82,7 +86,7 @@ async def kill_again_and_again(kills: int, seed: int) -> bool:
             for _ in range(_WORKERS)
         ]
         for number in range(1, kills + 1):
-            await asyncio.sleep(chance.uniform(*_LIFE_SECONDS))
+            await _let_live(creates, chance)
             await world.kill()
             await world.start()
             if number % 10 == 0:
@@ -100,6 +104,14 @@ async def kill_again_and_again(kills: int, seed: int) -> bool:
             f"{world.left_at_face} sessions that only Face knows"
         )
         return not (left or unrecorded or creates.doubled or creates.unanswered)
+
+
+async def _let_live(creates: Creates, chance: random.Random) -> None:
+    enough = creates.answers["200"] + chance.randint(0, _ANSWERS_OF_LIFE)
+    end = time.monotonic() + _LIFE_SECONDS
+    while creates.answers["200"] < enough and time.monotonic() < end:  # noqa: ASYNC110 - ten milliseconds do not matter.
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(chance.uniform(0, _LAST_SECONDS))
 
 
 async def _create_on(world: World, creates: Creates, chance: random.Random, ended: asyncio.Event) -> None:
@@ -126,6 +138,10 @@ async def _create(world: World, creates: Creates, key: str | None) -> None:
         answer = await world.http.post(
             "/api/sessions", json=body, headers={"Idempotency-Key": key} if key else {}
         )
+    except httpx.ConnectError:
+        # It is being started again.
+        await asyncio.sleep(_PAUSE_SECONDS)
+        return
     except httpx.TransportError:
         creates.answers["lost"] += 1
         return
