@@ -21,7 +21,6 @@ from shared.pseudonyms import Pseudonyms
 from shared.sessions.record import SessionRecord
 from shared.storage import columns
 from shared.storage.port import Entity, EntityStore, Table, Value
-from shared.storage.rules import is_storable
 from shared.telemetry import log_event
 
 _log = logging.getLogger(__name__)
@@ -151,7 +150,10 @@ def unverified(entity: Entity) -> Stored:
 async def _mac_of(entity: Entity, pseudonyms: Pseudonyms) -> str:
     # JSON tells apart where names and values begin and end, and an integer from a text, a flag or a float.
     values = sorted((name, value) for name, value in entity.values.items() if name != _MAC)
-    content = json.dumps([entity.key, entity.expires_at, values]).encode()
+    # A value of a type that the broker never writes becomes a list, as no other value does.
+    content = json.dumps(
+        [entity.key, entity.expires_at, values], default=lambda value: [repr(value)]
+    ).encode()
     return hmac.digest(await pseudonyms.derived_key("session record"), content, "sha256").hex()
 
 
@@ -201,12 +203,7 @@ def _to_record(session_id: str, values: Mapping[str, Value]) -> SessionRecord:
         failure=failure,
         reads=reads,
         history=tuple([_noted(step) for step in columns.json_list(values["history"])]),
-        # Without those that somebody added by hand in a type that cannot be written again.
-        further={
-            name: value
-            for name, value in values.items()
-            if name not in _COLUMNS.keys() | _COMPOSED and is_storable(name, value)
-        },
+        further={name: value for name, value in values.items() if name not in _COLUMNS.keys() | _COMPOSED},
     )
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from shared.storage.port import Entity
+from shared.storage.port import Entity, Value
 
 # https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
 _MAX_STRING_UNITS: Final = 32_768
@@ -35,20 +35,11 @@ def require_storable(entity: Entity) -> None:
     if len(entity.values) > _MAX_VALUES:
         raise ValueError(f"an entity has at most {_MAX_VALUES} values")
     for name, value in entity.values.items():
-        _require_name(name)
+        if not _NAME.fullmatch(name) or name in _RESERVED:
+            raise ValueError("the name of a value is an identifier that the store does not use itself")
         # Most values are short ASCII, and every request stores some: they cost no further call.
         if not (type(value) is str and len(value) <= _MAX_STRING_UNITS and value.isascii()):
             _require_value(name, value)
-
-
-def is_storable(name: str, value: object) -> bool:
-    """Return whether a store keeps such a value. A row that somebody edited may have others."""
-    try:
-        _require_name(name)
-        _require_value(name, value)
-    except ValueError:
-        return False
-    return True
 
 
 def require_read(etag: str) -> str:
@@ -66,12 +57,7 @@ def require_batch(entities: Sequence[Entity]) -> None:
         raise ValueError("entities that are written together need different keys")
 
 
-def _require_name(name: str) -> None:
-    if not _NAME.fullmatch(name) or name in _RESERVED:
-        raise ValueError("the name of a value is an identifier that the store does not use itself")
-
-
-def _require_value(name: str, value: object) -> None:
+def _require_value(name: str, value: Value) -> None:
     # Exact types: an enum or another subclass would come back as a different type.
     if type(value) is str:
         try:
