@@ -224,6 +224,9 @@ _DISCOVERY: Final = json.dumps({"issuer": _ISSUER, "jwks_uri": "https://sso.exam
 _JWKS: Final = json.dumps(
     {"keys": [public_jwk(private_key("key-1"), kid="key-1"), _of_elliptic_curve() | {"alg": "ES256"}]}
 ).encode()
+_PRIVATE_JWKS: Final = json.dumps(
+    {"keys": [ECAlgorithm.to_jwk(private_key("elliptic", "ES256"), as_dict=True), *json.loads(_JWKS)["keys"]]}
+).encode()
 _TOKEN: Final = _signed(_HS256, _CLAIMS)
 _UNSIGNED: Final = (
     f"{_base64(json.dumps({'alg': 'none'}).encode())}.{_TOKEN.split('.')[1]}.",
@@ -316,7 +319,7 @@ TARGETS: Final = (
             json.dumps({"issuer": _ISSUER, "jwks_uri": "http://127.0.0.1:7073/keys?a=1#b"}).encode(),
         ),
     ),
-    Target("JWKS", lambda data: _issuer(_DISCOVERY, data), (KeyUnavailable,), (_JWKS,)),
+    Target("JWKS", lambda data: _issuer(_DISCOVERY, data), (KeyUnavailable,), (_JWKS, _PRIVATE_JWKS)),
     Target(
         "bearer token",
         _bearer_token,

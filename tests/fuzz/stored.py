@@ -83,6 +83,8 @@ def _session_row(data: bytes) -> None:
     if record.passed(None):
         assert (values["status"], values["decision"]) == ("ResultAvailable", "realface")
         assert "failure_code" not in values
+    assert record.decision is None or record.status is SessionStatus.RESULT_AVAILABLE
+    (record.principal or "").encode()
     record.audit()
     # Nothing is decided by a row that the broker did not write.
     complete(from_entity(entity, _PEPPER))
@@ -107,6 +109,7 @@ def _throttle_row(data: bytes) -> None:
     assert Row.of(row.entity()) == row
     for log in row.logs.values():
         assert list(log) == sorted(log)
+        assert all(0 <= at <= LATEST for at in log)
         _POLICY.check(log, _NOW)
 
 
