@@ -5,10 +5,11 @@ VENV := .venv
 OLDEST := $(filter-out $(PYTHON),$(shell scripts/find_python.sh 3.11))
 OLDEST_VENV := .venv-3.11
 CHECKOV_VENV := .venv-checkov
+FUZZ_VENV := .venv-fuzz
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check tools reference format package soak faults bench fleet clean
+.PHONY: help run test quick check tools reference format package soak faults fuzz bench fleet clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +34,15 @@ $(CHECKOV_VENV)/.ready:
 	@echo "Preparing $(CHECKOV_VENV) ..."
 	@$(PYTHON) -m venv $(CHECKOV_VENV)
 	@$(CHECKOV_VENV)/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
+	@touch $@
+
+# atheris has wheels for some Pythons only.
+$(FUZZ_VENV)/.ready: requirements.txt
+	@echo "Preparing $(FUZZ_VENV) ..."
+	@$(PYTHON) -m venv $(FUZZ_VENV)
+	@$(FUZZ_VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(FUZZ_VENV)/bin/pip install --quiet --disable-pip-version-check --only-binary :all: atheris==3.1.0 \
+		|| echo "No atheris for this Python: the fuzzers use their own mutator alone."
 	@touch $@
 
 STORAGE ?= memory
@@ -63,11 +73,20 @@ test: check tools $(CHECKOV_VENV)/.ready $(if $(OLDEST),$(OLDEST_VENV)/.ready)  
 	$(if $(OLDEST),$(OLDEST_VENV)/bin/$(PYTEST) $(UNIT_TESTS))
 
 # Each test has an hour: the long forms of state machines take their time, and a hang still ends.
-soak: tools $(VENV)/.ready  ## The long forms of the tests over several processes, and of the state machines.
+MINUTES ?= 30
+KILLS ?= 50
+
+soak: tools $(VENV)/.ready  ## A broker under load for MINUTES, one that is killed KILLS times, and the long forms of the tests.
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --kills $(KILLS)
 	SOAK=true $(BIN)/pytest --timeout=3600 tests/fleet tests/faults tests/shared/throttle tests/shared/sessions tests/create_session tests/collect_result
 
 faults: tools $(VENV)/.ready  ## Each fault of each dependency; writes docs/reliability.md.
 	$(BIN)/python -m tests.faults.matrix
+
+EXECUTIONS ?= 1000000
+
+fuzz: $(FUZZ_VENV)/.ready  ## Fuzz all parsers, each EXECUTIONS times.
+	@$(FUZZ_VENV)/bin/python -m tests.fuzz --executions $(EXECUTIONS)
 
 tools:
 	@if command -v npm >/dev/null; then scripts/azurite.sh; else echo "No npm: tests over Azurite are left out."; fi

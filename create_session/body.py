@@ -22,10 +22,11 @@ from shared.text import CLIENT_REFERENCE
 
 MIN_TOKEN_LIFETIME = 60
 DEFAULT_TOKEN_LIFETIME = 600
-MAX_DEVICE_ID_LENGTH = 64
 MAX_NAME_LENGTH = 128
 DEVICE_HEADER = "X-Device-Correlation-Id"
 
+# Printable ASCII without blanks at the ends, which reads the same in a header and in a body.
+_DEVICE_ID = re.compile("[!-~]([ -~]{0,62}[!-~])?")
 _SHORT_NAME = re.compile("[A-Za-z0-9_]{1,64}")
 # Our own words by pydantic's error types: its messages can repeat values.
 _PROBLEMS = {
@@ -131,6 +132,6 @@ def _faults_of_values(
     if name is not None and not (name.strip() and len(name) <= MAX_NAME_LENGTH and name.isprintable()):
         yield InvalidRequestBody("onBehalfOf must be 1 to 128 printable characters.", target="onBehalfOf")
     device_id = body.device_id(device_header)
-    if not device_id or len(device_id) > MAX_DEVICE_ID_LENGTH:
+    if not device_id or not _DEVICE_ID.fullmatch(device_id):
         in_header = body.device_correlation_id_set_in_client
         yield InvalidDeviceCorrelationId(target=DEVICE_HEADER if in_header else "deviceCorrelationId")

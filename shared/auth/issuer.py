@@ -31,7 +31,7 @@ _ALGORITHMS: Final = {
 
 _SMALLEST_RSA_BITS: Final = 2048
 _KEYS_URL: Final = re.compile(
-    r"(https://[^/?#@\s]+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?)/[!-~]*"
+    r"(https://[A-Za-z0-9.-]+(:[0-9]{1,5})?|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?)/[!-~]*"
 )
 
 

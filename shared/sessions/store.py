@@ -150,7 +150,10 @@ def unverified(entity: Entity) -> Stored:
 async def _mac_of(entity: Entity, pseudonyms: Pseudonyms) -> str:
     # JSON tells apart where names and values begin and end, and an integer from a text, a flag or a float.
     values = sorted((name, value) for name, value in entity.values.items() if name != _MAC)
-    content = json.dumps([entity.key, entity.expires_at, values]).encode()
+    # A value of a type that the broker never writes becomes a list, as no other value does.
+    content = json.dumps(
+        [entity.key, entity.expires_at, values], default=lambda value: [repr(value)]
+    ).encode()
     return hmac.digest(await pseudonyms.derived_key("session record"), content, "sha256").hex()
 
 

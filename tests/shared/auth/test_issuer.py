@@ -174,6 +174,9 @@ async def test_trouble_of_an_issuer_is_told_to_the_operator(issuer: FakeIssuer, 
         "https://issuer.example",
         "https://issuer.example/a b",
         "http://127.0.0.1:7/keys\n",
+        "https://:/::u/",
+        "https://:443/keys",
+        "https://issuer.example:x/keys",
     ],
 )
 async def test_keys_are_read_over_tls_or_from_loopback_alone(issuer: FakeIssuer, url: object) -> None:

@@ -6,8 +6,10 @@ import hmac
 import json
 import logging
 import math
+import uuid
 from collections.abc import Mapping
 from dataclasses import astuple, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -296,6 +298,12 @@ def test_row_fits_its_session_its_retention_and_its_vault(
     line = f'{{"event": "record_mac_mismatch", "sessionId": "{row.key}"}}'
     logged = [(one.levelno, one.getMessage()) for one in caplog.records]
     assert logged == ([] if expected else [(logging.ERROR, line)])
+
+
+@pytest.mark.parametrize("odd", [datetime(2026, 1, 1, tzinfo=UTC), b"bytes", uuid.UUID(int=0)], ids=repr)
+def test_column_of_a_type_that_the_broker_never_writes_is_refused(odd: Any) -> None:  # noqa: ANN401 - of any type.
+    """An operator can add it by hand, to an account that knows more types."""
+    assert not fits(replace(ROW, values={**ROW.values, "odd": odd}))
 
 
 def test_older_row_of_the_session_fits() -> None:

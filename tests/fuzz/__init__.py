@@ -1,0 +1,1 @@
+"""Fuzzers of the parsers: `python -m tests.fuzz`."""

@@ -1,0 +1,337 @@
+"""Fuzzers of what callers send: bodies, headers, and bearer tokens."""
+
+import base64
+import hmac
+import json
+import re
+import uuid
+from functools import cache
+from ipaddress import ip_network
+from typing import Any, Final
+
+import azure.functions as func
+import httpx
+from jwt.algorithms import ECAlgorithm
+
+from create_session.body import DEVICE_HEADER, MIN_TOKEN_LIFETIME, read_body
+from shared.auth.issuer import Issuer, SigningKeys
+from shared.auth.sign_in import SharedSecret, SignIn
+from shared.errors import InvalidIdempotencyKey, KeyUnavailable, RequestRefused, Unauthorized
+from shared.face.model import LivenessMode
+from shared.idempotency import parse_key
+from shared.keys.secret import Secret, StaticSecret
+from shared.settings import AddressSource, Settings
+from shared.text import LONGEST_RETRY_AFTER, continued, parse_json, parse_session_id, retry_after_seconds
+from shared.web.client_address import UNVOUCHED, client_network, network
+from shared.web.endpoint import json_body
+from tests.fuzz.target import Target, complete, message, message_of, object_of, text_of
+from tests.support.fake_face import FakeFace
+from tests.support.issuer import AUDIENCE, private_key, public_jwk
+from tests.support.time import FakeClock
+
+SESSION: Final = "b12e033e-bda7-4b83-a211-e721c661f30e"
+
+_FACE: Final = FakeFace(modes=tuple(LivenessMode))
+_SETTINGS: Final = Settings.from_mapping(
+    {"FACE_REGION": "westeurope", "FACE_KEY": "k", "CLIENT_AUTH": "none"}
+)
+_CLOCK: Final = FakeClock()
+_TENANT, _OBJECT = "72f988bf-86f1-41af-91ab-2d7cd011db47", "0f8fad5b-d9cb-469f-a165-70867728950e"
+_ISSUER, _ENTRA = "https://sso.example/realms/shop", f"https://login.microsoftonline.com/{_TENANT}/v2.0"
+_BACKEND, _SECRET = "backend-key", "a-secret-of-a-backend-for-the-tests"
+_FRONT_DOOR: Final = "0f8fad5b-d9cb-469f-a165-70867728950e"
+
+
+def _create_body(data: bytes) -> None:
+    headers, body = message_of(data)
+    headers.setdefault("content-length", str(len(body)))
+    request = func.HttpRequest("POST", "http://localhost/api/sessions", headers=headers, body=body)
+    device_header = request.headers.get(DEVICE_HEADER)
+    read, faults = read_body(json_body(request), device_header, _FACE, _SETTINGS)
+    if faults:
+        assert all(isinstance(fault, RequestRefused) for fault in faults)
+        return
+    spec = read.spec(_SETTINGS.auth_token_ttl_max_seconds)
+    device_id = read.device_id(device_header)
+    assert device_id is not None
+    assert 1 <= len(device_id) <= 64
+    assert spec.device_id in (None, device_id)
+    assert MIN_TOKEN_LIFETIME <= spec.token_lifetime <= _SETTINGS.auth_token_ttl_max_seconds
+    assert spec.mode in _FACE.modes
+    # Ids are hashed as UTF-8.
+    device_id.encode()
+
+
+def _strict_json(data: bytes) -> None:
+    content = parse_json(data)
+    assert parse_json(json.dumps(content, ensure_ascii=False).encode()) == content
+
+
+def _session_id(data: bytes) -> None:
+    text = text_of(data)
+    if (parsed := parse_session_id(text)) is not None:
+        assert parsed == text.lower()
+        assert str(uuid.UUID(parsed)) == parsed
+
+
+def _retry_after(data: bytes) -> None:
+    seconds = retry_after_seconds(message_of(data)[0])
+    assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
+
+
+def _traceparent(data: bytes) -> None:
+    text = text_of(data)
+    sent = continued(text)
+    version, trace, span, flags = sent.split("-")
+    assert (version, flags, len(trace), len(span)) == ("00", "00", 32, 16)
+    assert int(trace, 16)
+    assert int(span, 16)
+
+
+def _client_address(data: bytes) -> None:
+    headers, _ = message_of(data)
+    for source in AddressSource:
+        found = client_network(headers, source, _FRONT_DOOR)
+        if found is None or found == UNVOUCHED:
+            continue
+        assert ip_network(found).prefixlen in (32, 64)
+        assert network(found.partition("/")[0]) == found
+        assert source is AddressSource.APP_SERVICE or headers["x-azure-fdid"].lower() == _FRONT_DOOR
+
+
+def _idempotency_key(data: bytes) -> None:
+    text = text_of(data)
+    assert re.fullmatch("[A-Za-z0-9_-]{16,128}", parsed := parse_key(text))
+    assert parsed in text
+
+
+class _Documents(httpx.AsyncBaseTransport):
+    """Serves a discovery document and keys."""
+
+    discovery = keys = b""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        found = self.discovery if "openid-configuration" in request.url.path else self.keys
+        return httpx.Response(200, content=found)
+
+
+_DOCUMENTS: Final = _Documents()
+_READER: Final = Issuer(_ISSUER, _DOCUMENTS)
+
+
+def _read_keys(discovery: bytes, keys: bytes) -> SigningKeys:
+    _DOCUMENTS.discovery, _DOCUMENTS.keys = discovery, keys
+    return complete(_READER.read())
+
+
+def _issuer(discovery: bytes, keys: bytes) -> None:
+    for key in _read_keys(discovery, keys).keys:
+        assert not hasattr(key.key, "private_bytes"), "a private key is taken for a public one"
+        assert not set(key.algorithms) & {"HS256", "HS384", "HS512", "none"}
+
+
+class _Keys:
+    """The keys of an issuer that needs no server."""
+
+    failing = False
+
+    async def get(self) -> SigningKeys:
+        return _published()
+
+    async def refresh(self, refused: SigningKeys) -> SigningKeys:
+        return refused
+
+
+@cache
+def _published() -> SigningKeys:
+    return _read_keys(_DISCOVERY, _JWKS)
+
+
+@cache
+def _sign_in() -> SignIn:
+    _published()
+    secret = SharedSecret(_BACKEND, StaticSecret(Secret(_SECRET), name=_BACKEND))
+    return SignIn((AUDIENCE,), {_ISSUER: _Keys(), _ENTRA: _Keys()}, secret, _CLOCK)
+
+
+def _bearer_token(data: bytes) -> None:
+    caller = complete(_sign_in().caller(text_of(data), None))
+    # Whoever forges a token without a key must not get in: only what was signed says who the caller is.
+    assert caller.principal == f"{_BACKEND} shop"
+    assert caller.client_reference == "order-1"
+    assert not caller.operator
+
+
+def _claims(data: bytes) -> None:
+    token = object_of(data)
+    if token is None:
+        return
+    caller = complete(_sign_in().caller(f"Bearer {_signed(token.get('header'), token.get('claims'))}", None))
+    principal = caller.principal or ""
+    assert principal.startswith((f"{_BACKEND} ", "entra:"))
+    for text in (principal, caller.client_id or "", caller.client_reference or "", *caller.roles):
+        text.encode()
+        assert text.isprintable()
+
+
+def _signed(header: object, claims: object) -> str:
+    head, payload = (_base64(json.dumps(part).encode()) for part in (header, claims))
+    signature = hmac.digest(_SECRET.encode(), f"{head}.{payload}".encode(), "sha256")
+    return f"{head}.{payload}.{_base64(signature)}"
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _of_elliptic_curve() -> dict[str, Any]:
+    jwk: dict[str, Any] = ECAlgorithm.to_jwk(private_key("elliptic", "ES256").public_key(), as_dict=True)
+    return jwk | {"use": "sig", "kid": "elliptic"}
+
+
+_BODY: Final = {
+    "livenessOperationMode": "Passive",
+    "deviceCorrelationId": "723d6d03-ef33-40a8-9682-23a1feb7bccd",
+}
+_WHOLE_BODY: Final = {
+    "livenessOperationMode": "PassiveActive",
+    "deviceCorrelationId": None,
+    "deviceCorrelationIdSetInClient": True,
+    "authTokenTimeToLiveInSeconds": 600,
+    "sendResultsToClient": False,
+    "clientReference": "order-1",
+}
+_NOW: Final = _CLOCK() // 1000
+_CLAIMS: Final = {
+    "iss": _BACKEND,
+    "sub": "shop",
+    "aud": AUDIENCE,
+    "exp": _NOW + 600,
+    "nbf": _NOW,
+    "iat": _NOW,
+    "client_reference": "order-1",
+}
+_HS256: Final = {"alg": "HS256", "typ": "JWT"}
+_WIDE_CLAIMS: Final = _CLAIMS | {
+    "aud": [AUDIENCE, "other"],
+    "azp": "an-app",
+    "roles": ["Liveness.Operate", "Other"],
+    "onBehalfOf": "anna",
+    "tid": _TENANT,
+    "oid": _OBJECT,
+}
+_DISCOVERY: Final = json.dumps({"issuer": _ISSUER, "jwks_uri": "https://sso.example/keys"}).encode()
+_JWKS: Final = json.dumps(
+    {"keys": [public_jwk(private_key("key-1"), kid="key-1"), _of_elliptic_curve() | {"alg": "ES256"}]}
+).encode()
+_PRIVATE_JWKS: Final = json.dumps(
+    {"keys": [ECAlgorithm.to_jwk(private_key("elliptic", "ES256"), as_dict=True), *json.loads(_JWKS)["keys"]]}
+).encode()
+_TOKEN: Final = _signed(_HS256, _CLAIMS)
+_UNSIGNED: Final = (
+    f"{_base64(json.dumps({'alg': 'none'}).encode())}.{_TOKEN.split('.')[1]}.",
+    (
+        f"{_base64(json.dumps({'alg': 'ES256', 'kid': 'elliptic'}).encode())}"
+        f".{_base64(json.dumps(_CLAIMS | {'iss': _ISSUER}).encode())}.{_base64(bytes(64))}"
+    ),
+)
+
+TARGETS: Final = (
+    Target(
+        "create body",
+        _create_body,
+        (RequestRefused,),
+        (
+            message(_BODY, content_type="application/json"),
+            message(
+                _WHOLE_BODY, content_type="application/json; charset=utf-8", x_device_correlation_id="a phone"
+            ),
+            message(b"", content_type="application/json", content_length="7", content_encoding="identity"),
+        ),
+    ),
+    Target(
+        "strict JSON",
+        _strict_json,
+        (ValueError,),
+        (
+            json.dumps(_WHOLE_BODY).encode(),
+            b'[1, -0.0, 1e3, null, true, "\\ud83d\\ude00", {"a": {"a": []}}]',
+            b"[" * 400 + b"]" * 400,
+            b"\xef\xbb\xbf{}",
+        ),
+    ),
+    Target(
+        "session id",
+        _session_id,
+        (),
+        (
+            SESSION.encode(),
+            SESSION.upper().encode(),
+            f"{{{SESSION}}}".encode(),
+            f"urn:uuid:{SESSION}".encode(),
+        ),
+    ),
+    Target(
+        "Retry-After",
+        _retry_after,
+        (),
+        (
+            message(retry_after="26"),
+            message(retry_after="Mon, 23 Nov 2026 09:53:00 GMT", date="Mon, 23 Nov 2026 09:52:00 GMT"),
+            message(retry_after="Monday, 23-Nov-26 09:53:00 GMT", date="Mon Nov 23 09:52:00 2026"),
+            message(retry_after="23 Nov 2026 09:53 -0000", date="Mon, 23 Nov 2026 09:52:00 +0100 (CET)"),
+        ),
+    ),
+    Target(
+        "traceparent",
+        _traceparent,
+        (),
+        (
+            b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-00",
+        ),
+    ),
+    Target(
+        "client address",
+        _client_address,
+        (),
+        (
+            message(client_ip="203.0.113.7:50000"),
+            message(client_ip="[2001:db8::1]:443"),
+            message(
+                client_ip="::ffff:203.0.113.7", x_azure_fdid=_FRONT_DOOR, x_azure_socketip="2001:db8::1%eth0"
+            ),
+            message(x_azure_fdid=_FRONT_DOOR.upper(), x_azure_socketip="203.0.113.7"),
+        ),
+    ),
+    Target(
+        "Idempotency-Key",
+        _idempotency_key,
+        (InvalidIdempotencyKey,),
+        (b"0123456789abcdef", b'"0123456789abcdef-_ABC"', b"a" * 128, b"{" + SESSION.encode() + b"}"),
+    ),
+    Target(
+        "discovery document",
+        lambda data: _issuer(data, _JWKS),
+        (KeyUnavailable,),
+        (
+            _DISCOVERY,
+            json.dumps({"issuer": _ISSUER, "jwks_uri": "http://127.0.0.1:7073/keys?a=1#b"}).encode(),
+        ),
+    ),
+    Target("JWKS", lambda data: _issuer(_DISCOVERY, data), (KeyUnavailable,), (_JWKS, _PRIVATE_JWKS)),
+    Target(
+        "bearer token",
+        _bearer_token,
+        (Unauthorized,),
+        (f"Bearer {_TOKEN}".encode(), *[f"bearer {token}".encode() for token in _UNSIGNED]),
+    ),
+    Target(
+        "token claims",
+        _claims,
+        (Unauthorized,),
+        tuple(
+            json.dumps({"header": _HS256, "claims": claims}).encode() for claims in (_CLAIMS, _WIDE_CLAIMS)
+        ),
+    ),
+)
