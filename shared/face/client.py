@@ -22,7 +22,11 @@ from shared.face.model import (
     FaceCredential,
     SessionResult,
     SessionSpec,
+    SessionStatus,
 )
+
+_ALL_ATTEMPTS = AuditPage(top=20)
+"""More than a session can have."""
 
 
 def load_version(name: str) -> ApiVersion:
@@ -71,10 +75,17 @@ class FaceClient:
     async def result(
         self, session_id: str, request_id: str, *, api_version: str | None = None
     ) -> SessionResult:
-        """Read the state of a session; raises `UpstreamSessionGone`, also for an id that is not a GUID."""
+        """Read the state of a session; raises `UpstreamSessionGone`, also for an id that is not a GUID.
+
+        Where a result does not show all attempts, their audit is read too: a second call.
+        """
         version = self._version_of(api_version)
         request = version.request("GET", session_id)
-        return version.read_result(await self._perform("result", request, request_id), session_id)
+        result = version.read_result(await self._perform("result", request, request_id), session_id)
+        if version.with_audit is None or result.status is not SessionStatus.RESULT_AVAILABLE:
+            return result
+        entries = await self.audit(session_id, _ALL_ATTEMPTS, request_id, api_version=api_version)
+        return version.with_audit(result, entries or ())
 
     async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
         """Delete a session and stop its token; succeeds if it is gone already, and only on an answer of Face's own."""
