@@ -107,7 +107,7 @@ def _read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
             _outcome(session.result.response, response),
             # Only the latest attempt is shown. `_with_audit` adds the others.
             attempts=1,
-            attempts_allowed=_ATTEMPTS_ALLOWED,
+            attempts_allowed=0 if session.session_expired else _ATTEMPTS_ALLOWED,
             digest=session.result.digest,
             request_id=identifier(session.result.request_id) or response.request_id,
         )
