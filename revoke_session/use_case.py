@@ -24,7 +24,8 @@ async def revoke_session(
     stored = found if found.record.closed else await _read(app, found, request_id)
     stored = await app.sessions.change(stored, lambda record: record.as_revoked(app.clock()))
     record = stored.record
-    log_event(_log, logging.INFO, "session_revoked", sessionId=record.session_id, requestId=request_id)
+    if not found.record.revoked:
+        log_event(_log, logging.INFO, "session_revoked", sessionId=record.session_id, requestId=request_id)
     await app.checks.hasten(found.record, record)
     if not record.deleted_upstream:
         await app.face.delete(record.session_id, request_id, api_version=record.face_api_version)
