@@ -1,6 +1,8 @@
 """What Face knows of a check, brought into the session's record; used by each function that reads a result."""
 
+import asyncio
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from shared.clock import Clock
@@ -73,16 +75,19 @@ class Checks:
     async def hasten(self, before: SessionRecord, record: SessionRecord) -> None:
         """Do at once what the collector would do later: charge new failed attempts, and have the event published.
 
-        If the store fails here, the collector does it when the message of the create comes.
+        If store or queue fail here, the collector does it when the message of the create comes.
         """
-        try:
-            if record.failed_at != before.failed_at:
-                await self.charge(record)
-            if record.owes_event and _tells(record) and not _tells(before):
-                message = CollectMessage(record.session_id, Reason.POLL, traceparent=record.traceparent)
-                await self.queue.send(message.to_text(), 0)
-        except StorageUnavailable as fault:
-            log_event(_log, logging.WARNING, "event_not_hastened", detail=fault.detail)
+        steps: list[Awaitable[None]] = []
+        if record.failed_at != before.failed_at:
+            steps.append(self.charge(record))
+        if record.owes_event and _tells(record) and not _tells(before):
+            message = CollectMessage(record.session_id, Reason.POLL, traceparent=record.traceparent)
+            steps.append(self.queue.send(message.to_text(), 0))
+        for fault in await asyncio.gather(*steps, return_exceptions=True):
+            if isinstance(fault, StorageUnavailable):
+                log_event(_log, logging.WARNING, "event_not_hastened", detail=fault.detail)
+            elif fault is not None:
+                raise fault
 
 
 def _tells(record: SessionRecord) -> bool:

@@ -208,7 +208,8 @@ class SessionRecord:
     def _digest_is_open(self) -> bool:
         """Whether there is a decision, and no digest was compared with its own yet."""
         is_decided = self.status is SessionStatus.RESULT_AVAILABLE and self.decision is not None
-        return is_decided and self.digest_matches is None and not self.settled
+        is_fixed = self.settled or self.published_at is not None
+        return is_decided and self.digest_matches is None and not is_fixed
 
     def _with_attempts(self, result: SessionResult, now: int) -> "SessionRecord":
         """Add what Face says about the attempts so far. An older answer takes nothing away."""

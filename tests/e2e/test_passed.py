@@ -11,6 +11,8 @@ from shared.face.endpoint import API_VERSIONS
 from shared.storage.port import Table
 from tests.collect_result.draining import collect_all, collect_due, waiting_messages
 from tests.support.broker import Broker, running_broker
+from tests.support.intercepted import failing_once
+from tests.support.store import FakeStore
 
 OLD, NEW, NEWEST = API_VERSIONS
 STATUS_ALONE = {"sessionId", "status", "createdDateTime", "expiresAt"}
@@ -237,8 +239,9 @@ async def test_decision_is_final_whatever_the_phone_does_after_it(broker: Broker
 @pytest.mark.parametrize("way", ["polls", "revokes", "stays away"])
 async def test_each_failed_attempt_is_charged_once(version: str, way: str) -> None:
     """Two spoofs before a real face in one session count as two, whoever reads them, and however often."""
-    limits = {"THROTTLE_FAILURES": "3/1d", "THROTTLE_DEVICE": "off"}
-    async with running_broker(FACE_API_VERSION=version, **limits) as broker:
+    async with running_broker(
+        FACE_API_VERSION=version, THROTTLE_FAILURES="3/1d", THROTTLE_DEVICE="off"
+    ) as broker:
         for expected in (200, 429):
             session = await broker.created("sim-third-passes")
             for _ in range(3):
@@ -254,9 +257,11 @@ async def test_each_failed_attempt_is_charged_once(version: str, way: str) -> No
 @pytest.mark.parametrize("hidden", [True, False])
 async def test_failed_attempt_is_charged_before_its_outcome_is_final(hidden: bool) -> None:
     """Without the digest that is required nothing is final for the phone; a mask after a spoof hides nothing."""
-    settings = {"REQUIRE_DIGEST": "true"} if hidden else {}
     async with running_broker(
-        FACE_API_VERSION=NEW, THROTTLE_FAILURES="1/1d", THROTTLE_DEVICE="off", **settings
+        FACE_API_VERSION=NEW,
+        THROTTLE_FAILURES="1/1d",
+        THROTTLE_DEVICE="off",
+        REQUIRE_DIGEST=str(hidden),
     ) as broker:
         session = await broker.created("sim-spoofface.1")
         await broker.perform(session)
@@ -269,26 +274,20 @@ async def test_failed_attempt_is_charged_before_its_outcome_is_final(hidden: boo
 
 
 async def test_store_that_fails_while_an_attempt_is_charged_does_not_stop_the_poll(
-    broker: Broker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The collector charges it when the message of the create comes."""
-    session = await broker.created("sim-spoofface")
-    await broker.perform(session)
-    with monkeypatch.context() as patch:
-
-        async def fail(*_: object) -> None:
-            raise StorageUnavailable("down")
-
-        patch.setattr(type(broker.app.limiter), "charge", fail)
+    """The collector charges it."""
+    store = FakeStore()
+    async with running_broker(store=store, THROTTLE_FAILURES="1/1d", THROTTLE_DEVICE="off") as broker:
+        session = await broker.created("sim-spoofface")
+        await broker.perform(session)
+        down = StorageUnavailable("down")
+        store.around = failing_once("write_together", Table.THROTTLE, arrives=False, error=down)
         assert (await read(broker, session))["livenessDecision"] == "spoofface"
+        assert "event_not_hastened" in caplog.text
+        await collect_due(broker)
 
-    assert "event_not_hastened" in caplog.text
-    await collect_all(broker)
-    stored = await broker.app.sessions.reload(session["sessionId"])
-    key, limit = broker.app.subjects.of_failure(stored.record.device)
-    row = await broker.app.store.get(Table.THROTTLE, key)
-    assert row is not None
-    assert limit.log in row.values
+        assert (await broker.create("sim-spoofface")).status_code == 429
 
 
 @every_version
