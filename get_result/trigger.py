@@ -30,10 +30,11 @@ async def _get(context: Context) -> Reply:
         digest=_digest(context),
     )
     state = await get_result(context.app, query)
-    headers = {}
-    if state.retry_after_ms is not None:
-        headers["Retry-After"] = str(whole_seconds(state.retry_after_ms / 1000))
-    return Reply(HTTPStatus.OK, _body(context, state), headers)
+    body = _body(context, state)
+    if state.retry_after_ms is None:
+        return Reply(HTTPStatus.OK, body)
+    seconds = whole_seconds(state.retry_after_ms / 1000)
+    return Reply(HTTPStatus.OK, body | {"retryAfterSeconds": seconds}, {"Retry-After": str(seconds)})
 
 
 def _digest(context: Context) -> str | None:
