@@ -84,7 +84,7 @@ class FaceClient:
         result = version.read_result(await self._perform("result", request, request_id), session_id)
         if version.with_audit is None or result.status is not SessionStatus.RESULT_AVAILABLE:
             return result
-        entries = await self.audit(session_id, _ALL_ATTEMPTS, request_id, api_version=api_version)
+        entries = await self._audit(version, session_id, _ALL_ATTEMPTS, request_id, Lane.FOLLOW_UP)
         return version.with_audit(result, entries or ())
 
     async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
@@ -101,16 +101,20 @@ class FaceClient:
         self, session_id: str, page: AuditPage, request_id: str, *, api_version: str | None = None
     ) -> tuple[AuditEntry, ...] | None:
         """Read a session's attempts; None if the version has no audit. Raises `UpstreamSessionGone`."""
-        version = self._version_of(api_version)
-        if version.read_audit is None:
-            return None
-        request = version.request("GET", session_id, f"/audit?start={page.start}&top={page.top}")
-        return version.read_audit(await self._perform("audit", request, request_id), session_id)
+        return await self._audit(self._version_of(api_version), session_id, page, request_id, Lane.READ)
 
     async def check(self, request_id: str) -> None:
         """Check endpoint and credential by reading a session that cannot exist."""
         with suppress(UpstreamSessionGone):
             await self.result(NO_SESSION, request_id)
+
+    async def _audit(
+        self, version: ApiVersion, session_id: str, page: AuditPage, request_id: str, lane: Lane
+    ) -> tuple[AuditEntry, ...] | None:
+        if version.read_audit is None:
+            return None
+        request = version.request("GET", session_id, f"/audit?start={page.start}&top={page.top}")
+        return version.read_audit(await self._perform("audit", request, request_id, lane), session_id)
 
     async def _perform(
         self, name: str, request: UpstreamRequest, request_id: str, lane: Lane = Lane.READ
