@@ -79,4 +79,9 @@ def _shown(entry: AuditEntry) -> dict[str, Any]:
         "livenessDecision": entry.decision,
         "failure": {"code": failure.code, "message": failure.message} if failure else None,
         "digest": entry.digest,
+        "digestMatches": entry.digest_matches,
+        "decisions": entry.decisions,
+        "abuseDetected": entry.abuse_detected,
+        "flaggedSessions": entry.flagged_sessions,
+        "clientInformation": [{"ip": address} for address in entry.client_addresses],
     }

@@ -1,11 +1,13 @@
 """Collecting a result, as a state machine over the session record.
 
-read the upstream -> write the outcome -> charge a failed check -> publish -> mark published -> delete upstream
--> mark deleted
+read the upstream -> write the outcome -> settle it -> charge failed attempts -> publish -> mark published
+-> delete upstream -> mark deleted
 
 The process may die between any two steps: the message is still in the queue, and the next run continues from the
 record. A step that is done twice has the same effect as once: an outcome never changes once it is written, a failed
-check is charged under its own time, an event has one id, and a session can be deleted again.
+attempt is charged under its own time, an event has one id, and a session can be deleted again.
+
+An outcome is settled before its event is made: from then on no digest of the phone is compared.
 
 A session that was revoked before its outcome was written has no outcome and no event. It is only deleted upstream.
 """
@@ -18,7 +20,6 @@ from collect_result.delays import DEADLINE, FORGOTTEN, OUTAGE_DEADLINE, after_fa
 from shared.app import App
 from shared.errors import Failed, KeyUnavailable, MessageGivenUp, UpstreamError, UpstreamSessionGone
 from shared.events.cloud_event import event_of
-from shared.face.model import SessionStatus
 from shared.queues.message import CollectMessage
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Stored
@@ -97,40 +98,28 @@ class _Run:
         if record.closed:
             return stored
         try:
-            result = await app.face.result(
-                record.session_id, self.request_id, api_version=record.face_api_version
-            )
+            stored = await app.checks.read(stored, self.request_id)
         except UpstreamSessionGone:
-            # Another run or the phone may have ended the session meanwhile, and deleted it.
-            stored = await app.sessions.reload(record.session_id)
-            return await app.sessions.change(stored, lambda record: record.gone(app.clock()))
+            return await app.checks.gone(stored)
         except (UpstreamError, KeyUnavailable):
             # There may be a result: wait for the end of the outage for as long as Face keeps it.
             if self._age(record) < OUTAGE_DEADLINE:
                 raise
-        else:
-            stored = await app.sessions.change(stored, lambda record: record.with_result(result, app.clock()))
         if self._age(record) >= DEADLINE:
             stored = await app.sessions.change(stored, lambda record: record.expired(app.clock()))
         return stored
 
     async def _published(self, stored: Stored) -> Stored:
         """The record after its event was published."""
-        app, record = self.app, stored.record
-        if record.published_at is not None:
+        app = self.app
+        if stored.record.published_at is not None:
             return stored
-        await self._charge_failed_check(record)
-        event = event_of(record)
+        stored = await app.sessions.change(stored, lambda record: record.as_settled())
+        await app.checks.charge(stored.record)
+        event = event_of(stored.record)
         await app.publisher.publish(event)
         self.log(logging.INFO, "event_published", eventType=event["type"], eventId=event["id"])
         return await app.sessions.change(stored, lambda record: record.as_published(app.clock()))
-
-    async def _charge_failed_check(self, record: SessionRecord) -> None:
-        """Charge device and person for a check that did not pass; an expired session is no check."""
-        if record.status is SessionStatus.RESULT_AVAILABLE and not record.passed(None):
-            subjects = await self.app.subjects.of_failure(record.device, record.caller, record.principal)
-            for key, limit in subjects:
-                await self.app.limiter.charge(key, limit, record.completed_at or record.created_at)
 
     async def _delete_upstream(self, stored: Stored) -> None:
         """Delete the session at Face, its image included, unless Face has forgotten it."""

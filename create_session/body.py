@@ -120,8 +120,8 @@ def _faults_of_values(
     lifetime, longest = body.auth_token_time_to_live_in_seconds, settings.auth_token_ttl_max_seconds
     if lifetime is not None and not MIN_TOKEN_LIFETIME <= lifetime <= longest:
         yield InvalidTokenLifetime(longest)
-    shows_results = face.can_send_results_to_client and settings.result_visibility != "status"
-    if body.send_results_to_client and not shows_results:
+    shows_results = settings.allow_results_to_client and settings.result_visibility != "status"
+    if body.send_results_to_client and not (shows_results and face.can_send_results_to_client):
         yield InvalidRequestBody("sendResultsToClient is not available here.", target="sendResultsToClient")
     if body.device_correlation_id_set_in_client and body.device_correlation_id is not None:
         yield InvalidRequestBody(

@@ -233,6 +233,8 @@ class _Create:
             client_reference_from=command.client_reference_from,
             face_api_version=self.app.face.api_version,
             region=self.app.settings.region,
+            digest_required=self.app.settings.require_digest,
+            abuse_is_failure=self.app.settings.abuse_is_failure,
             traceparent=command.traceparent,
             history=((created_at, Step.CREATED),),
         )

@@ -27,12 +27,19 @@ async def _get(context: Context) -> Reply:
         auth_token=context.header("X-Session-Token"),
         caller=context.caller,
         request_id=context.request_id,
+        digest=_digest(context),
     )
     state = await get_result(context.app, query)
-    headers = {}
-    if state.retry_after_ms is not None:
-        headers["Retry-After"] = str(whole_seconds(state.retry_after_ms / 1000))
-    return Reply(HTTPStatus.OK, _body(context, state), headers)
+    body = _body(context, state)
+    if state.retry_after_ms is None:
+        return Reply(HTTPStatus.OK, body)
+    seconds = whole_seconds(state.retry_after_ms / 1000)
+    return Reply(HTTPStatus.OK, body | {"retryAfterSeconds": seconds}, {"Retry-After": str(seconds)})
+
+
+def _digest(context: Context) -> str | None:
+    """The digest of the phone's SDK; an empty header is none."""
+    return context.header("X-Client-Digest") or None
 
 
 def _body(context: Context, state: ResultState) -> dict[str, Any]:
@@ -43,14 +50,16 @@ def _body(context: Context, state: ResultState) -> dict[str, Any]:
         "createdDateTime": rfc3339(record.created_at),
         "expiresAt": rfc3339(record.token_expires_at),
     }
-    if context.app.settings.result_visibility == "status" and not context.caller.operator:
+    without_digest = record.digest_required and record.decision is not None and _digest(context) is None
+    hidden = without_digest or context.app.settings.result_visibility == "status"
+    if record.awaits_digest or (hidden and not context.caller.operator):
         return shown
-    digest = context.header("X-Client-Digest")
     failure = record.failure
     return shown | {
         "livenessDecision": record.decision,
-        "passed": record.passed(digest),
-        "digestMatches": record.matches_digest(digest),
+        "passed": record.passed,
+        "digestMatches": record.digest_matches,
+        "abuseDetected": record.abuse_detected,
         "attempts": record.attempts,
         "failure": {"code": failure.code, "message": failure.message} if failure else None,
     }

@@ -103,12 +103,15 @@ class Republication:
 
     async def _publish(self, entity: Entity) -> None:
         stored = await from_entity(entity, self.pseudonyms)
+        # Nothing is written a second time. The row tells the app's retention.
+        sessions = Sessions(self.store, retention_days_of(entity), self.pseudonyms)
+        if self.publisher:
+            with explained("the record of the session", TABLE_WRITER):
+                stored = await sessions.change(stored, lambda record: record.as_settled())
         record, event = stored.record, event_of(stored.record)
         if self.publisher:
             await self.publisher.publish(event)
-            # Nothing is written a second time. The row tells the app's retention.
             with explained("the event was published, but its record could not be marked", TABLE_WRITER):
-                sessions = Sessions(self.store, retention_days_of(entity), self.pseudonyms)
                 await sessions.change(stored, lambda record: record.as_published(self.clock()))
         outcome = "dry-run" if self.publisher is None else "published"
         first = record.published_at is None

@@ -4,6 +4,8 @@ import logging
 
 from shared.access import Caller
 from shared.app import App
+from shared.errors import UpstreamSessionGone
+from shared.sessions.store import Stored
 from shared.telemetry import log_event
 
 _log = logging.getLogger(__name__)
@@ -14,13 +16,26 @@ async def revoke_session(
 ) -> None:
     """Revoke a session, also for the second time; raises `SessionNotFound`, and the errors of Face and the store.
 
-    The record is written first. If Face fails, the session is revoked here already, and the same call again deletes it
-    there.
+    Face is read first, so that nobody can hide a check by deleting it: an attempt that was made is kept and charged,
+    and the session has its event. If Face cannot be read, the session stays as it is. Then the record is written. If
+    Face fails to delete, the session is revoked here already, and the same call again deletes it there.
     """
-    stored = await app.access.find(session_id, auth_token, caller, also_revoked=True)
+    found = await app.access.find(session_id, auth_token, caller, also_revoked=True)
+    stored = found if found.record.closed else await _read(app, found, request_id)
     stored = await app.sessions.change(stored, lambda record: record.as_revoked(app.clock()))
     record = stored.record
-    log_event(_log, logging.INFO, "session_revoked", sessionId=record.session_id)
+    if not found.record.revoked:
+        log_event(_log, logging.INFO, "session_revoked", sessionId=record.session_id, requestId=request_id)
+    await app.checks.hasten(found.record, record)
     if not record.deleted_upstream:
         await app.face.delete(record.session_id, request_id, api_version=record.face_api_version)
         await app.sessions.change(stored, lambda record: record.as_deleted_upstream(app.clock()))
+
+
+async def _read(app: App, stored: Stored, request_id: str) -> Stored:
+    """The record with what Face knows by now; as it is if Face does not know the session."""
+    try:
+        return await app.checks.read(stored, request_id)
+    except UpstreamSessionGone:
+        # Another request may have ended the session meanwhile, and deleted it.
+        return await app.sessions.reload(stored.record.session_id)

@@ -23,6 +23,7 @@ _ID: Final[Schema] = {
     "examples": ["0ba1f2d3-fa4e-4000-8000-000000000000"],
 }
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+_FLAG_OR_NULL: Final[Schema] = {"type": ["boolean", "null"]}
 
 _ANY: Final = ("InternalError", "MethodNotAllowed")
 _STORE: Final = ("StorageUnavailable", "KeyUnavailable")
@@ -288,9 +289,11 @@ _SCHEMAS: Final = {
         {
             "livenessDecision": _or_null(_DECISION),
             "passed": {"type": "boolean"},
-            "digestMatches": {"type": ["boolean", "null"]},
+            "digestMatches": _FLAG_OR_NULL,
+            "abuseDetected": _FLAG_OR_NULL,
             "attempts": _COUNT,
             "failure": _FAILURE,
+            "retryAfterSeconds": {"type": "integer", "minimum": 1},
         },
     ),
     "Audit": _object(
@@ -314,6 +317,11 @@ _SCHEMAS: Final = {
                         "livenessDecision": _or_null(_DECISION),
                         "failure": _FAILURE,
                         "digest": _or_null(_TEXT),
+                        "digestMatches": _FLAG_OR_NULL,
+                        "decisions": {"type": "array", "items": _TEXT},
+                        "abuseDetected": _FLAG_OR_NULL,
+                        "flaggedSessions": {"type": "array", "items": _TEXT},
+                        "clientInformation": {"type": "array", "items": _object({"ip": _TEXT})},
                     },
                 ),
             },

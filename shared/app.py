@@ -15,6 +15,7 @@ from cachetools import TTLCache
 
 from shared.access import Access
 from shared.background import Background
+from shared.checks import Checks
 from shared.clock import Clock, system_clock
 from shared.events.event_grid import open_topic
 from shared.events.publisher import FilePublisher, MemoryPublisher, Publisher
@@ -64,6 +65,7 @@ class App:
     limiter: Limiter
     subjects: Subjects
     access: Access
+    checks: Checks
     looked_up: TTLCache[str, bool]
     pseudonyms: Pseudonyms
     queue: MessageQueue
@@ -146,19 +148,21 @@ class _Builder:
         observes = settings.throttle_mode == "observe"
         limiter = Limiter(store, clock, random=random.random, observes=observes)
         subjects = Subjects(settings, pseudonyms)
+        face, queue = face or self._face(), queue or self._queue()
         return App(
             settings=settings,
             clock=clock,
-            face=face or self._face(),
+            face=face,
             store=store,
             sessions=sessions,
             idempotency=Idempotency(store, pseudonyms, clock),
             limiter=limiter,
             subjects=subjects,
             access=Access(sessions, limiter, subjects, pseudonyms),
+            checks=Checks(face, sessions, limiter, subjects, queue, clock),
             looked_up=TTLCache(_LOOKED_UP, ttl=_LOOK_UP_EVERY_MS, timer=clock),
             pseudonyms=pseudonyms,
-            queue=queue or self._queue(),
+            queue=queue,
             publisher=publisher or self._publisher(),
             background=self._closed_with_app(Background()),
             background_log=BackgroundLog(clock),

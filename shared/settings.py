@@ -182,6 +182,23 @@ class Settings:
     result_visibility: str = _setting(
         "decision|status", "`decision`, or `status` to hide decisions from phones", "decision"
     )
+    require_digest: bool = _setting(
+        _boolean,
+        "`true` if a check passes only with the digest that the phone's SDK computed, or `false`; counts for sessions "
+        "created from then on",
+        False,
+    )
+    abuse_is_failure: bool = _setting(
+        _boolean,
+        "`true` if no check passes in which Face detected abuse (`v1.3-preview.1`), or `false`; counts for sessions "
+        "created from then on",
+        True,
+    )
+    allow_results_to_client: bool = _setting(
+        _boolean,
+        "`true` if phones may ask Face for the decision itself (`sendResultsToClient`), or `false`",
+        False,
+    )
     record_retention_days: int = _setting(
         _number_within(2, 3650), "days that session records are kept, 2 to 3650", 30
     )

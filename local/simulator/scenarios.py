@@ -15,12 +15,15 @@ Call = Literal["perform", "create", "get", "delete"]
 class Outcome:
     """The outcome of one attempt: a decision, or the error object of an attempt that ended without one.
 
-    With `phone_digest_differs` the phone gets another digest than the result holds.
+    With `phone_digest_differs` the phone gets another digest than the result holds; without `has_digest` there is no
+    digest at all. With `is_abuse` the abuse monitoring of v1.3-preview.1 flags the attempt.
     """
 
     decision: str | None = None
     failure: Mapping[str, str] | None = None
     phone_digest_differs: bool = False
+    has_digest: bool = True
+    is_abuse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +120,29 @@ SCENARIOS = (
         (REALFACE, SPOOF),
     ),
     Scenario(
+        "sim-third-passes",
+        "The first two attempts decide `spoofface`, the third `realface`.",
+        (SPOOF, SPOOF, REALFACE),
+    ),
+    Scenario(
         "sim-digest-mismatch",
         "`realface`, but the phone gets another digest than the result.",
         (OTHER_DIGEST,),
+    ),
+    Scenario(
+        "sim-digest-second-matches",
+        "`realface` twice; the phone gets another digest than the result at the first attempt only.",
+        (OTHER_DIGEST, REALFACE),
+    ),
+    Scenario(
+        "sim-no-digest",
+        "`realface`, but neither the phone nor the result has a digest.",
+        (Outcome("realface", has_digest=False),),
+    ),
+    Scenario(
+        "sim-abuse",
+        "`realface`, and abuse is detected (`v1.3-preview.1`; other versions do not say).",
+        (Outcome("realface", is_abuse=True),),
     ),
     Scenario(
         "sim-realface-case", "The decision is `realFace`, as in an example of v1.2.", (Outcome("realFace"),)

@@ -44,7 +44,7 @@ class Attempt:
     attempt_id: int
     entry_id: int
     outcome: Outcome
-    digest: str
+    digest: str | None
     received_ms: int
     request_id: str
     client_request_id: str
@@ -143,7 +143,8 @@ class Sessions:
         if len(session.attempts) >= session.order["numberOfClientAttemptsAllowed"]:
             raise Refused(answers.NO_ATTEMPTS_LEFT)
         attempt_id, entry_id = len(session.attempts) + 1, next(self._entry_ids)
-        attempt = Attempt(attempt_id, entry_id, outcome, make_digest(), self._clock(), **call)
+        digest = make_digest() if outcome.has_digest else None
+        attempt = Attempt(attempt_id, entry_id, outcome, digest, self._clock(), **call)
         session.attempts.append(attempt)
         return attempt
 

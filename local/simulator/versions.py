@@ -22,6 +22,9 @@ Json = dict[str, object]
 _FACE_RECTANGLE = {"top": 669, "left": 203, "width": 646, "height": 724}
 _LATEST_MODEL = "2024-11-15"
 
+FLAGGED_SESSION = "b12e033e-bda7-4b83-a211-e721c661f30e"
+"""The other session that abuse monitoring names; there is no such session."""
+
 LONGEST_ID = 64
 """The most characters of an id."""
 
@@ -210,7 +213,11 @@ def _v1_3_session(session: Session, _now_ms: int = 0) -> Json:
 def _v1_3_attempt(session: Session, attempt: Attempt) -> Json:
     shown = _v1_2_attempt(session, attempt) | {"clientInformation": [{"ip": attempt.address}]}
     if attempt.outcome.failure is None:
-        shown["abuseMonitoringResult"] = {"isAbuseDetected": False, "otherFlaggedSessions": []}
+        is_abuse = attempt.outcome.is_abuse
+        shown["abuseMonitoringResult"] = {
+            "isAbuseDetected": is_abuse,
+            "otherFlaggedSessions": [{"attemptId": 1, "sessionId": FLAGGED_SESSION}] if is_abuse else [],
+        }
     return shown
 
 

@@ -4,7 +4,7 @@ Results are read in `results.py`, which stands on pydantic: it is loaded with th
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -48,7 +48,8 @@ class ApiVersion:
     """One API version: builds requests, and reads responses or raises `UpstreamFailure`.
 
     The requests about one session raise `UpstreamSessionGone` for an id that no session can have. `deleted_status` is
-    the status of the response to a delete. `read_audit` is None if the version has no audit.
+    the status of the response to a delete. `read_audit` and `with_audit` are None if the version has no audit. Its
+    result shows the last attempt alone, and `with_audit` adds the others to it.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ApiVersion:
     deleted_status: int
     read_result: Callable[[UpstreamResponse, str], SessionResult]
     read_audit: Callable[[UpstreamResponse, str], tuple[AuditEntry, ...]] | None
+    with_audit: Callable[[SessionResult, Sequence[AuditEntry]], SessionResult] | None = None
     fixed_options: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
     def create_request(self, spec: SessionSpec) -> UpstreamRequest:

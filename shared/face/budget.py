@@ -51,12 +51,15 @@ class Lane(Enum):
 
     CREATE = 2.0
     READ = 0.25
+    FOLLOW_UP = 0.0
+    """The second call of a read. It never waits, because the first one is of no use without it; later reads wait."""
 
 
 class Budget:
     """Admits at most `ceiling` * T + max(2, `ceiling`) calls in any T seconds; `ceiling` is in calls a second.
 
-    Half of the burst is kept for creates, so that reads never delay them. Creates get their turns in order.
+    A follow-up may come on top of that where creates use up their half at the same time. Half of the burst is kept for
+    creates, so that reads never delay them. Creates get their turns in order.
     """
 
     def __init__(
@@ -98,9 +101,11 @@ class Budget:
         give_up_at = self._monotonic() + min(lane.value, within)
         if lane is Lane.CREATE:
             await self._take_create_token(give_up_at)
-        else:
+        elif lane is Lane.READ:
             while wait := self._wait_for_read():
                 await self._sleep(self._in_time(wait, give_up_at))
+        else:
+            self._advance()
         self._tokens -= 1.0
         self._recent_calls += 1.0
         self._calls += 1

@@ -53,6 +53,7 @@ PATIENCE = {
     # A create that timed out cannot be tried again, so the first try may use all of the time.
     Lane.CREATE: Patience(total=8.0, per_try=8.0),
     Lane.READ: Patience(total=5.0, per_try=2.0),
+    Lane.FOLLOW_UP: Patience(total=5.0, per_try=2.0),
 }
 
 

@@ -22,7 +22,11 @@ from shared.face.model import (
     FaceCredential,
     SessionResult,
     SessionSpec,
+    SessionStatus,
 )
+
+_ALL_ATTEMPTS = AuditPage(top=20)
+"""More than a session can have."""
 
 
 def load_version(name: str) -> ApiVersion:
@@ -71,10 +75,17 @@ class FaceClient:
     async def result(
         self, session_id: str, request_id: str, *, api_version: str | None = None
     ) -> SessionResult:
-        """Read the state of a session; raises `UpstreamSessionGone`, also for an id that is not a GUID."""
+        """Read the state of a session; raises `UpstreamSessionGone`, also for an id that is not a GUID.
+
+        Where a result does not show all attempts, their audit is read too: a second call.
+        """
         version = self._version_of(api_version)
         request = version.request("GET", session_id)
-        return version.read_result(await self._perform("result", request, request_id), session_id)
+        result = version.read_result(await self._perform("result", request, request_id), session_id)
+        if version.with_audit is None or result.status is not SessionStatus.RESULT_AVAILABLE:
+            return result
+        entries = await self._audit(version, session_id, _ALL_ATTEMPTS, request_id, Lane.FOLLOW_UP)
+        return version.with_audit(result, entries or ())
 
     async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
         """Delete a session and stop its token; succeeds if it is gone already, and only on an answer of Face's own."""
@@ -90,16 +101,20 @@ class FaceClient:
         self, session_id: str, page: AuditPage, request_id: str, *, api_version: str | None = None
     ) -> tuple[AuditEntry, ...] | None:
         """Read a session's attempts; None if the version has no audit. Raises `UpstreamSessionGone`."""
-        version = self._version_of(api_version)
-        if version.read_audit is None:
-            return None
-        request = version.request("GET", session_id, f"/audit?start={page.start}&top={page.top}")
-        return version.read_audit(await self._perform("audit", request, request_id), session_id)
+        return await self._audit(self._version_of(api_version), session_id, page, request_id, Lane.READ)
 
     async def check(self, request_id: str) -> None:
         """Check endpoint and credential by reading a session that cannot exist."""
         with suppress(UpstreamSessionGone):
             await self.result(NO_SESSION, request_id)
+
+    async def _audit(
+        self, version: ApiVersion, session_id: str, page: AuditPage, request_id: str, lane: Lane
+    ) -> tuple[AuditEntry, ...] | None:
+        if version.read_audit is None:
+            return None
+        request = version.request("GET", session_id, f"/audit?start={page.start}&top={page.top}")
+        return version.read_audit(await self._perform("audit", request, request_id, lane), session_id)
 
     async def _perform(
         self, name: str, request: UpstreamRequest, request_id: str, lane: Lane = Lane.READ

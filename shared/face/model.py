@@ -54,7 +54,7 @@ class CreatedSession:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt ended without a decision."""
+    """Why an attempt ended without a decision that is known."""
 
     code: str
     message: str
@@ -65,8 +65,15 @@ class SessionResult:
     """The state of a session at Face.
 
     `decision`, `digest` and `failure` belong to the attempt with the highest id, and are set only if the status is
-    `RESULT_AVAILABLE`. A result has either a decision or a failure. `attempts` counts the attempts in the response.
+    `RESULT_AVAILABLE`. A result has either a decision or a failure. `attempts` counts the attempts.
     `request_id` is Face's own id of the attempt's call, or else of this one.
+
+    `may_retry` is true if the last attempt ended without a decision, and Face allows another one. `decisions` holds
+    what each attempt decided, the oldest first, without the attempts that decided nothing. A decision that this
+    release does not know is in there too, and its attempt may not be made again.
+
+    `abuse_detected` is what Face's abuse monitoring found in any attempt, or None where it says nothing.
+    `flagged_sessions` are the other sessions that it names. `client_addresses` are the IP addresses that Face saw.
     """
 
     status: SessionStatus
@@ -75,6 +82,11 @@ class SessionResult:
     digest: str | None = None
     failure: Failure | None = None
     request_id: str | None = None
+    may_retry: bool = False
+    decisions: tuple[str, ...] = ()
+    abuse_detected: bool | None = None
+    flagged_sessions: tuple[str, ...] = ()
+    client_addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +116,11 @@ class AuditEntry:
     decision: LivenessDecision | None = None
     failure: Failure | None = None
     digest: str | None = None
+    digest_matches: bool | None = None
+    decisions: tuple[str, ...] = ()
+    abuse_detected: bool | None = None
+    flagged_sessions: tuple[str, ...] = ()
+    client_addresses: tuple[str, ...] = ()
 
 
 class Face(Protocol):

@@ -68,6 +68,9 @@ def status_of(text: str, known: Mapping[str, SessionStatus]) -> SessionStatus:
     return known.get(text, SessionStatus.STARTED)
 
 
+_UNKNOWN_DECISION = "UnknownDecision"
+
+
 def verdict(decision: str | None) -> LivenessDecision | Failure:
     """Read the decision of an attempt that succeeded; an unknown value is a failure, never a pass.
 
@@ -79,7 +82,7 @@ def verdict(decision: str | None) -> LivenessDecision | Failure:
         return LivenessDecision(decision.lower())
     except ValueError:
         log_event(_logger, logging.WARNING, "face_decision_unknown", decision=printable(decision, 64))
-        return Failure("UnknownDecision", "The attempt ended with a decision that is not known.")
+        return Failure(_UNKNOWN_DECISION, "The attempt ended with a decision that is not known.")
 
 
 def failure(code: str | None, message: str | None, ended_as: str) -> Failure:
@@ -91,10 +94,23 @@ def failure(code: str | None, message: str | None, ended_as: str) -> Failure:
     )
 
 
+def decided(outcome: LivenessDecision | Failure | None) -> str | None:
+    """What an attempt decided, or None if it ended without a decision."""
+    if isinstance(outcome, LivenessDecision):
+        return outcome.value
+    return "unknown" if outcome and outcome.code == _UNKNOWN_DECISION else None
+
+
 def ended(
-    outcome: LivenessDecision | Failure, *, attempts: int, digest: str | None, request_id: str | None
+    outcome: LivenessDecision | Failure,
+    *,
+    attempts: int,
+    attempts_allowed: int,
+    digest: str | None,
+    request_id: str | None,
 ) -> SessionResult:
     """Build the result of a session whose last attempt ended in `outcome`."""
+    decision = decided(outcome)
     return SessionResult(
         SessionStatus.RESULT_AVAILABLE,
         attempts=attempts,
@@ -102,4 +118,6 @@ def ended(
         failure=outcome if isinstance(outcome, Failure) else None,
         digest=digest,
         request_id=request_id,
+        may_retry=decision is None and attempts < attempts_allowed,
+        decisions=(decision,) if decision else (),
     )

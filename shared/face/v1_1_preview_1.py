@@ -4,6 +4,8 @@ https://github.com/Azure/azure-rest-api-specs, specification/ai/data-plane/Face/
 """
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from shared.face.answers import ApiVersion, UpstreamResponse, broken, identifier
@@ -19,6 +21,7 @@ from shared.face.refusals import error_text
 from shared.face.results import (
     Digest,
     Part,
+    decided,
     ended,
     failure,
     read,
@@ -34,6 +37,9 @@ _STATUS = {
     "Started": SessionStatus.STARTED,
     "ResultAvailable": SessionStatus.RESULT_AVAILABLE,
 }
+
+# The vendor's page of the create operation: "up to 3 retries".
+_ATTEMPTS_ALLOWED = 3
 
 # The entry holds "the HTTP status code returned to the client": a 204 where `sendResultsToClient` is false.
 _SUCCEEDED = (200, 204)
@@ -99,7 +105,9 @@ def _read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
         require_session(session.result.session_id, session_id, response)
         return ended(
             _outcome(session.result.response, response),
-            attempts=1,  # This version shows only the latest.
+            # Only the latest attempt is shown. `_with_audit` adds the others.
+            attempts=1,
+            attempts_allowed=0 if session.session_expired else _ATTEMPTS_ALLOWED,
             digest=session.result.digest,
             request_id=identifier(session.result.request_id) or response.request_id,
         )
@@ -116,6 +124,21 @@ def _read_audit(response: UpstreamResponse, session_id: str) -> tuple[AuditEntry
     for entry in entries:
         require_session(entry.session_id, session_id, response)
     return tuple(_audited(entry, response) for entry in sorted(entries, key=lambda entry: entry.id))
+
+
+def _with_audit(result: SessionResult, entries: Sequence[AuditEntry]) -> SessionResult:
+    """Return a result with what the audit says about all attempts, which are its entries.
+
+    An attempt may have been made since the result was read. It is counted, and the next read has its outcome.
+    """
+    attempts = max(result.attempts, len(entries))
+    decisions = [decision for entry in entries if (decision := decided(entry.decision or entry.failure))]
+    return replace(
+        result,
+        attempts=attempts,
+        may_retry=result.may_retry and attempts < _ATTEMPTS_ALLOWED,
+        decisions=tuple(decisions) or result.decisions,
+    )
 
 
 def _outcome(answered: _Response, response: UpstreamResponse) -> LivenessDecision | Failure:
@@ -169,4 +192,5 @@ VERSION = ApiVersion(
     deleted_status=200,
     read_result=_read_result,
     read_audit=_read_audit,
+    with_audit=_with_audit,
 )

@@ -3,17 +3,33 @@
 https://github.com/Azure/azure-rest-api-specs, specification/ai/data-plane/Face/stable/v1.2
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from shared.face.answers import ApiVersion, UpstreamResponse, broken
 from shared.face.model import Failure, LivenessDecision, LivenessMode, SessionResult, SessionStatus
-from shared.face.results import Digest, Part, ended, failure, read, require_session, status_of, verdict
+from shared.face.results import (
+    Digest,
+    Part,
+    decided,
+    ended,
+    failure,
+    read,
+    require_session,
+    status_of,
+    verdict,
+)
 
+# As in the versions before. This version's page does not say how many attempts a session has.
+_ATTEMPTS_ALLOWED = 3
 _SUCCEEDED = "Succeeded"
+_CANCELED = "Canceled"
 _STATUS = {
     "NotStarted": SessionStatus.NOT_STARTED,
     "Running": SessionStatus.STARTED,
     _SUCCEEDED: SessionStatus.RESULT_AVAILABLE,
     "Failed": SessionStatus.RESULT_AVAILABLE,
-    "Canceled": SessionStatus.RESULT_AVAILABLE,
+    _CANCELED: SessionStatus.RESULT_AVAILABLE,
 }
 
 
@@ -27,62 +43,87 @@ class _Error(Part):
     message: str | None = None
 
 
-class _Attempt(Part):
+class Attempt(Part):
+    """One attempt of a session."""
+
     attempt_id: int
     attempt_status: str
     result: _Verdict | None = None
     error: _Error | None = None
 
 
-class _Results(Part):
-    attempts: list[_Attempt] | None = None
+class Results(Part):
+    """The attempts of a session, in no particular order."""
+
+    attempts: Sequence[Attempt] | None = None
 
 
-class _Session(Part):
+class Session(Part):
+    """A session. The response also holds its token, which is not read."""
+
     session_id: str
     status: str
-    results: _Results | None = None
+    results: Results | None = None
 
 
 def _read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
-    """Read the result of a session; raises `UpstreamFailure`.
-
-    The response also holds the session's token, which is not read.
-    """
-    session = read(_Session, response)
+    """Read the result of a session; raises `UpstreamFailure`."""
+    session = read(Session, response)
     require_session(session.session_id, session_id, response)
-    status = status_of(session.status, _STATUS)
+    return result_of(session, response, _ATTEMPTS_ALLOWED)
+
+
+def attempts_of(session: Session, response: UpstreamResponse) -> list[Attempt]:
+    """Return the attempts of a session, the oldest first; raises `UpstreamFailure` if two have the same id.
+
+    Published examples have the newest first, the vendor's tutorial the oldest: only the id is reliable.
+    """
     attempts = (session.results.attempts if session.results else None) or []
+    if len({attempt.attempt_id for attempt in attempts}) != len(attempts):
+        raise broken(response, "two attempts have the same id")
+    return sorted(attempts, key=lambda attempt: attempt.attempt_id)
+
+
+def result_of(session: Session, response: UpstreamResponse, attempts_allowed: int) -> SessionResult:
+    """Return the result of a session that was read from a response; raises `UpstreamFailure`."""
+    attempts = attempts_of(session, response)
+    outcomes = [_attempt_outcome(attempt) for attempt in attempts]
+    decisions = tuple([decision for outcome in outcomes if (decision := decided(outcome))])
+    status = status_of(session.status, _STATUS)
     if status is not SessionStatus.RESULT_AVAILABLE:
-        return SessionResult(status, attempts=len(attempts), request_id=response.request_id)
+        return SessionResult(
+            status, attempts=len(attempts), request_id=response.request_id, decisions=decisions
+        )
     if not attempts and session.status == _SUCCEEDED:
         raise broken(response, "a result is announced, but missing")
-    latest = _latest(attempts, response)
-    return ended(
+    latest = attempts[-1] if attempts else None
+    result = ended(
         _outcome(session.status, latest),
         attempts=len(attempts),
+        attempts_allowed=attempts_allowed,
         digest=latest.result.digest if latest and latest.result else None,
         request_id=response.request_id,
     )
+    # A session that was canceled, or ended without any attempt, cannot go on.
+    may_retry = result.may_retry and latest is not None and session.status != _CANCELED
+    return replace(result, may_retry=may_retry, decisions=decisions)
 
 
-def _latest(attempts: list[_Attempt], response: UpstreamResponse) -> _Attempt | None:
-    # Published examples have the newest first, the vendor's tutorial the oldest: only the id is reliable.
-    by_id = {attempt.attempt_id: attempt for attempt in attempts}
-    if len(by_id) != len(attempts):
-        raise broken(response, "two attempts have the same id")
-    return by_id[max(by_id)] if by_id else None
-
-
-def _outcome(session_status: str, latest: _Attempt | None) -> LivenessDecision | Failure:
+def _outcome(session_status: str, latest: Attempt | None) -> LivenessDecision | Failure:
     if latest is None:
         return failure(None, None, session_status)
-    # An attempt with an error in it has no decision, whatever else it holds.
-    if session_status == latest.attempt_status == _SUCCEEDED and latest.error is None:
-        return verdict(latest.result.liveness_decision if latest.result else None)
-    ended_as = latest.attempt_status if session_status == _SUCCEEDED else session_status
+    if session_status == _SUCCEEDED:
+        return _attempt_outcome(latest)
     error = latest.error or _Error()
-    return failure(error.code, error.message, ended_as)
+    return failure(error.code, error.message, session_status)
+
+
+def _attempt_outcome(attempt: Attempt) -> LivenessDecision | Failure:
+    # An attempt with an error in it has no decision, whatever else it holds.
+    if attempt.attempt_status == _SUCCEEDED and attempt.error is None:
+        return verdict(attempt.result.liveness_decision if attempt.result else None)
+    error = attempt.error or _Error()
+    return failure(error.code, error.message, attempt.attempt_status)
 
 
 VERSION = ApiVersion(

@@ -38,6 +38,10 @@ class SessionRecord:
     access token, or `caller`, the body. `reads` are the times of the upstream reads that count against
     `THROTTLE_RESULT`. `history` may hold steps, and `further` columns, that only another release knows; they are kept
     as they are.
+
+    `digest_required` and `abuse_is_failure` are the settings when the session was made: what they say about a session
+    does not change while it lives. `decided` is what each attempt decided, with the time when the broker learned it,
+    no two of them the same. `settled` is true if no digest is compared any more.
     """
 
     session_id: str
@@ -55,7 +59,15 @@ class SessionRecord:
     status: SessionStatus = SessionStatus.NOT_STARTED
     decision: LivenessDecision | None = None
     digest: str | None = None
+    digest_required: bool = False
+    digest_matches: bool | None = None
+    settled: bool = False
+    abuse_is_failure: bool = True
+    abuse_detected: bool | None = None
+    flagged_sessions: tuple[str, ...] = ()
+    client_addresses: tuple[str, ...] = ()
     attempts: int = 0
+    decided: tuple[tuple[int, str], ...] = ()
     failure: Failure | None = None
     completed_at: int | None = None
     upstream_request_id: str | None = None
@@ -89,23 +101,27 @@ class SessionRecord:
         same_token = hmac.compare_digest(self.token_hash.encode(), token_hash(auth_token).encode())
         return same_token and self.caller in (None, caller)
 
-    def matches_digest(self, sent: str | None) -> bool | None:
-        """Whether the phone's digest equals the result's; None if the phone sent none, or there is no result yet.
+    @property
+    def passed(self) -> bool:
+        """Whether the check passed: the one meaning of it for answers, records and events.
 
-        If they differ, the result was changed on its way (azure-ai-vision-sdk, flutter sample, step 3.7).
+        The decision is `realface`, no digest differed, one was given where it is required, and no abuse was detected
+        where that is a failure.
         """
-        if sent is None or self.status is not SessionStatus.RESULT_AVAILABLE:
-            return None
-        if not self.digest:
-            # An empty header does not match a result without a digest.
-            return False
-        return hmac.compare_digest(self.digest.lower().encode(), sent.lower().encode("utf-8", "replace"))
-
-    def passed(self, sent_digest: str | None) -> bool:
-        """Whether the check passed: its result is `realface`, without a failure or a digest that differs."""
         is_result = self.status is SessionStatus.RESULT_AVAILABLE and self.failure is None
         is_real = is_result and self.decision is LivenessDecision.REALFACE
-        return is_real and self.matches_digest(sent_digest) is not False
+        is_same = self.digest_matches or (self.digest_matches is None and not self.digest_required)
+        return is_real and is_same and not (self.abuse_detected and self.abuse_is_failure)
+
+    @property
+    def awaits_digest(self) -> bool:
+        """Whether the outcome still depends on a digest that the phone has to send."""
+        return self.digest_required and self._digest_is_open
+
+    @property
+    def failed_at(self) -> tuple[int, ...]:
+        """When the broker learned of each attempt that decided anything but `realface`."""
+        return tuple([at for at, decision in self.decided if decision != LivenessDecision.REALFACE])
 
     def noted(self, step: Step, now: int) -> "SessionRecord":
         """The record with one more step in its history."""
@@ -122,28 +138,43 @@ class SessionRecord:
         """The record after Face answered. A closed record stays as it is."""
         if self.closed:
             return self
+        seen = self._with_attempts(result, now)
         if result.status is SessionStatus.RESULT_AVAILABLE:
-            return replace(
-                self,
-                status=SessionStatus.RESULT_AVAILABLE,
-                decision=result.decision,
-                digest=result.digest,
-                attempts=result.attempts,
-                failure=result.failure,
-                completed_at=now,
-                upstream_request_id=result.request_id,
-            ).noted(Step.COMPLETED, now)
-        if result.status is not SessionStatus.STARTED and self._is_over(now):
-            return self.expired(now)
-        started = SessionStatus.STARTED in (self.status, result.status)
-        status = SessionStatus.STARTED if started else SessionStatus.NOT_STARTED
-        moved = replace(self, status=status, attempts=max(self.attempts, result.attempts))
-        return moved.noted(Step.STARTED, now) if status is not self.status else moved
+            seen = replace(seen, failure=result.failure, upstream_request_id=result.request_id)
+            if not result.may_retry or self._is_over(now):
+                return replace(seen, decision=result.decision, digest=result.digest)._completed(now)
+        elif result.status is not SessionStatus.STARTED and self._is_over(now):
+            return seen.expired(now)
+        started = (SessionStatus.STARTED, SessionStatus.RESULT_AVAILABLE)
+        if SessionStatus.NOT_STARTED is self.status and result.status in started:
+            return replace(seen, status=SessionStatus.STARTED).noted(Step.STARTED, now)
+        return seen
+
+    def with_digest(self, sent: str | None) -> "SessionRecord":
+        """The record after the phone sent a digest: the first one is compared with the result's, and no other.
+
+        If they differ, the result was changed on its way (azure-ai-vision-sdk, flutter sample, step 3.7). A digest
+        that comes before there is a decision is not compared.
+        """
+        if sent is None or not self._digest_is_open:
+            return self
+        # A result without a digest cannot be the one that the phone saw.
+        expected, given = (self.digest or "").lower().encode(), sent.lower().encode("utf-8", "replace")
+        return replace(self, digest_matches=bool(expected) and hmac.compare_digest(expected, given))
+
+    def as_settled(self) -> "SessionRecord":
+        """The record before its event is made: a digest that comes later cannot change what the event says."""
+        return replace(self, settled=True) if self._digest_is_open else self
 
     def expired(self, now: int) -> "SessionRecord":
-        """The record of a session that ended without a result. A closed record stays as it is."""
+        """The record of a session that ended without a decision. A closed record stays as it is.
+
+        An attempt that failed is its result then: no other one can be made.
+        """
         if self.closed:
             return self
+        if self.failure:
+            return self._completed(now)
         return replace(self, status=SessionStatus.EXPIRED, completed_at=now).noted(Step.EXPIRED, now)
 
     def gone(self, now: int) -> "SessionRecord":
@@ -161,8 +192,11 @@ class SessionRecord:
         return self if self.published_at else replace(self, published_at=now).noted(Step.PUBLISHED, now)
 
     def as_revoked(self, now: int) -> "SessionRecord":
-        """The record after its phone revoked the session."""
-        return self if self.revoked else replace(self, revoked=True).noted(Step.REVOKED, now)
+        """The record after its phone revoked the session. An attempt that failed is its result then."""
+        if self.revoked:
+            return self
+        ended = self.expired(now) if self.failure else self
+        return replace(ended, revoked=True).noted(Step.REVOKED, now)
 
     def as_deleted_upstream(self, now: int) -> "SessionRecord":
         """The record after the session was deleted at Face."""
@@ -170,9 +204,47 @@ class SessionRecord:
             return self
         return replace(self, deleted_upstream=True).noted(Step.DELETED_UPSTREAM, now)
 
+    @property
+    def _digest_is_open(self) -> bool:
+        """Whether there is a decision, and no digest was compared with its own yet."""
+        is_decided = self.status is SessionStatus.RESULT_AVAILABLE and self.decision is not None
+        is_fixed = self.settled or self.published_at is not None
+        return is_decided and self.digest_matches is None and not is_fixed
+
+    def _with_attempts(self, result: SessionResult, now: int) -> "SessionRecord":
+        """Add what Face says about the attempts so far. An older answer takes nothing away."""
+        new = result.decisions[len(self.decided) :]
+        # Two attempts that are learned of together still have different times, because each is charged under its own.
+        first = now - len(new) + 1
+        if self.decided:
+            first = max(first, self.decided[-1][0] + 1)
+        return replace(
+            self,
+            attempts=max(self.attempts, result.attempts),
+            decided=(*self.decided, *enumerate(new, first)),
+            abuse_detected=self.abuse_detected or result.abuse_detected,
+            flagged_sessions=result.flagged_sessions or self.flagged_sessions,
+            client_addresses=result.client_addresses or self.client_addresses,
+        )
+
+    def _completed(self, now: int) -> "SessionRecord":
+        return replace(self, status=SessionStatus.RESULT_AVAILABLE, completed_at=now).noted(
+            Step.COMPLETED, now
+        )
+
     def _with_outcome(self, entry: AuditEntry) -> AuditEntry:
-        outcome = replace(entry, decision=self.decision, failure=self.failure, digest=self.digest)
-        return replace(outcome, request_id=self.upstream_request_id)
+        return replace(
+            entry,
+            request_id=self.upstream_request_id,
+            decision=self.decision,
+            failure=self.failure,
+            digest=self.digest,
+            digest_matches=self.digest_matches,
+            decisions=tuple([decision for _, decision in self.decided]),
+            abuse_detected=self.abuse_detected,
+            flagged_sessions=self.flagged_sessions,
+            client_addresses=self.client_addresses,
+        )
 
     def _is_over(self, now: int) -> bool:
         return now > self.token_expires_at + EXPIRY_GRACE_MS

@@ -40,6 +40,11 @@ _COLUMNS: Mapping[str, Callable[[object], Any]] = {
     "region": columns.text,
     "traceparent": columns.text,
     "digest": columns.text,
+    "digest_required": columns.flag,
+    "digest_matches": columns.flag,
+    "settled": columns.flag,
+    "abuse_is_failure": columns.flag,
+    "abuse_detected": columns.flag,
     "attempts": columns.count,
     "completed_at": columns.moment,
     "upstream_request_id": columns.text,
@@ -48,8 +53,10 @@ _COLUMNS: Mapping[str, Callable[[object], Any]] = {
     "deleted_upstream": columns.flag,
 }
 """The fields of a record that a row holds as they are, and their readers; None is an absent column."""
+_LISTS = ("reads", "decided", "flagged_sessions", "client_addresses")
+"""The fields of a record that a row holds as lists in JSON; an empty list is an absent column."""
 _MAC = "mac"
-_COMPOSED = frozenset({"status", "decision", "failure_code", "failure_message", "reads", "history", _MAC})
+_COMPOSED = frozenset({"status", "decision", "failure_code", "failure_message", "history", _MAC})
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +178,11 @@ def _to_values(record: SessionRecord) -> dict[str, Value]:
     values: dict[str, Value | None] = {
         **record.further,
         **{name: getattr(record, name) for name in _COLUMNS},
+        **{name: json.dumps(items) for name in _LISTS if (items := getattr(record, name))},
         "status": record.status.value,
         "decision": record.decision.value if record.decision else None,
         "failure_code": record.failure.code if record.failure else None,
         "failure_message": record.failure.message if record.failure else None,
-        "reads": json.dumps(record.reads) if record.reads else None,
         "history": json.dumps(record.history),
     }
     return {name: value for name, value in values.items() if value is not None}
@@ -192,9 +199,15 @@ def _to_record(session_id: str, values: Mapping[str, Value]) -> SessionRecord:
     if "failure_code" in values:
         message = columns.text(values.get("failure_message", ""))
         failure = Failure(columns.text(values["failure_code"]), message)
-    reads = tuple([columns.moment(at) for at in columns.json_list(values.get("reads", "[]"))])
+    lists = {name: columns.json_list(values.get(name, "[]")) for name in _LISTS}
+    reads = tuple([columns.moment(at) for at in lists["reads"]])
     if list(reads) != sorted(reads):
         raise ValueError("reads out of order")
+    decided = tuple([_timed(step) for step in lists["decided"]])
+    if decision is not None and not decided:
+        # Another release wrote the row, which kept the last decision alone.
+        decided = ((columns.moment(values.get("completed_at", values["created_at"])), decision.value),)
+    known = {*_COLUMNS, *_LISTS, *_COMPOSED}
     return SessionRecord(
         session_id=session_id,
         **{"region": "unknown"} | plain,
@@ -202,14 +215,17 @@ def _to_record(session_id: str, values: Mapping[str, Value]) -> SessionRecord:
         decision=decision,
         failure=failure,
         reads=reads,
-        history=tuple([_noted(step) for step in columns.json_list(values["history"])]),
-        further={name: value for name, value in values.items() if name not in _COLUMNS.keys() | _COMPOSED},
+        decided=decided,
+        flagged_sessions=tuple([columns.text(other) for other in lists["flagged_sessions"]]),
+        client_addresses=tuple([columns.text(address) for address in lists["client_addresses"]]),
+        history=tuple([_timed(step) for step in columns.json_list(values["history"])]),
+        further={name: value for name, value in values.items() if name not in known},
     )
 
 
-def _noted(step: object) -> tuple[int, str]:
-    match step:
-        # A step that another release named is kept as it is.
+def _timed(entry: object) -> tuple[int, str]:
+    match entry:
+        # A name that only another release knows is kept as it is.
         case [at, name]:
             return columns.moment(at), columns.text(name)
-    raise ValueError("not a step of a history")
+    raise ValueError("not a time and a name")

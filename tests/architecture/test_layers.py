@@ -27,7 +27,7 @@ LAYERS = f"""
     settings
     events queues sessions.record storage
     idempotency sessions throttle
-    access
+    access checks
     resolver http
     azure_transport
     {" ".join(ADAPTERS.split())}

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from collect_result.use_case import collect_result
+from local.simulator.versions import FLAGGED_SESSION
 from shared.app import build, install
 from shared.face.endpoint import API_VERSIONS
 from shared.queues.message import CollectMessage, Reason
@@ -17,7 +18,8 @@ from tests.support.broker import FACE_KEY, FUNCTION_KEY, Broker, running_broker
 OLD, *NEWER = API_VERSIONS
 KEY = {"x-functions-key": FUNCTION_KEY}
 ENTRY = {"id", "event", "receivedDateTime", "requestId", "clientRequestId", "request", "response"}
-ENTRY |= {"livenessDecision", "failure", "digest"}
+ENTRY |= {"livenessDecision", "failure", "digest", "digestMatches", "decisions"}
+ENTRY |= {"abuseDetected", "flaggedSessions", "clientInformation"}
 
 
 async def audit(broker: Broker, session: dict[str, Any], **query: str | int) -> httpx.Response:
@@ -74,7 +76,27 @@ async def test_first_version_tells_each_attempt_as_face_entered_it() -> None:
         "livenessDecision": "realface",
         "failure": None,
         "digest": told[1]["digest"],
+        "digestMatches": None,
+        "decisions": [],
+        "abuseDetected": None,
+        "flaggedSessions": [],
+        "clientInformation": [],
     }
+
+
+async def test_record_tells_what_is_deleted_at_face_with_the_session() -> None:
+    """Each decision, the flagged sessions and the phone's address: a human may have to look at them later."""
+    async with running_broker(FACE_API_VERSION="v1.3-preview.1") as broker:
+        session = await broker.created("sim-abuse")
+        told = await broker.perform(session)
+        await broker.result(session, **{"X-Client-Digest": told["digest"]})
+        await collect_result(broker.app, CollectMessage(session["sessionId"], Reason.SWEEP))
+        created, completed, *_ = (await audited(broker, session))["entries"]
+
+    fields = ("decisions", "digestMatches", "abuseDetected", "flaggedSessions", "clientInformation")
+    expected = [["realface"], True, True, [FLAGGED_SESSION], [{"ip": "127.0.0.1"}]]
+    assert [completed[name] for name in fields] == expected
+    assert [created[name] for name in fields] == [[], None, None, [], []]
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
@@ -90,7 +112,8 @@ async def test_collected_session_is_told_from_the_record(version: str) -> None:
             assert [entry["event"] for entry in before["entries"]] == ["created", "completed"]
         await collect_result(broker.app, CollectMessage(session["sessionId"], Reason.SWEEP))
         body = await audited(broker, session)
-        assert broker.simulator.calls["audit"] == 0
+        # The first version's result needs one. The answer from the record needs none.
+        assert broker.simulator.calls["audit"] == (version == OLD)
     created, completed, *others = body["entries"]
     times = [created["receivedDateTime"], completed["receivedDateTime"]]
     assert body["source"] == "record"
@@ -128,7 +151,8 @@ async def test_server_sees_what_phones_do_not() -> None:
         revoked = await audited(broker, session)
 
     assert attempt["livenessDecision"] == "realface"
-    assert [entry["event"] for entry in revoked["entries"]] == ["created", "revoked", "deletedUpstream"]
+    events = [entry["event"] for entry in revoked["entries"]]
+    assert events == ["created", "completed", "revoked", "deletedUpstream"]
 
 
 @pytest.mark.parametrize("version", [OLD, NEWER[0]])

@@ -20,7 +20,7 @@ from shared.queues.message import CollectMessage
 from shared.sessions.record import SessionRecord
 from shared.storage.port import Table
 from shared.throttle.rows import decode
-from tests.collect_result.workshop import MASKED, REAL, SPOOF, STARTED
+from tests.collect_result.workshop import MASKED, MASKED_AFTER_SPOOF, REAL, SPOOF, STARTED
 from tests.create_session.world import Request, World
 from tests.support.processes import SOAK
 from tests.support.staged_machine import INDEX, PLACE, StagedMachine
@@ -52,15 +52,19 @@ class CollectMachine(StagedMachine):
 
     - While a session is open there is a message that leads to its end.
     - Its outcome is written once and never changes, and is one that Face showed, or that there was none.
-    - In the end it has its event: at least once, under one id, with one content. One that was revoked before it had
-      an outcome has none.
+    - In the end it has its event: at least once, under one id, with one content, whatever digests its phone sends.
+      One that was revoked before it had an outcome has none.
     - In the end it is deleted upstream, or Face has forgotten it, and no message is left.
-    - A check that did not pass counts once.
+    - Each attempt that decided anything but `realface` counts once.
     """
+
+    required = "false"
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World((DEVICE,), THROTTLE_DEVICE="off", THROTTLE_FAILURES="50/31d")
+        self.world = World(
+            (DEVICE,), THROTTLE_DEVICE="off", THROTTLE_FAILURES="50/31d", REQUIRE_DIGEST=self.required
+        )
         self.sessions: list[Session] = []
         self.delivered: dict[Request, QueuedMessage] = {}
 
@@ -83,19 +87,21 @@ class CollectMachine(StagedMachine):
         self.sessions.append(Session(created, self.world.clock()))
 
     @precondition(lambda self: self.sessions)
-    @rule(index=INDEX, result=st.sampled_from([STARTED, REAL, SPOOF, MASKED]))
+    @rule(index=INDEX, result=st.sampled_from([STARTED, REAL, SPOOF, MASKED, MASKED_AFTER_SPOOF]))
     def a_phone_goes_on(self, index: int, result: SessionResult) -> None:
         session = self.session(index)
-        ended = any(shown.status is SessionStatus.RESULT_AVAILABLE for shown in session.shown)
+        ended = any(
+            shown.status is SessionStatus.RESULT_AVAILABLE and not shown.may_retry for shown in session.shown
+        )
         if not self.is_gone(session) and not (ended and result is STARTED):
             self.world.face.answer(session.created.session_id, result)
             session.shown.append(result)
 
     @precondition(lambda self: self.sessions and len(self.world.requests) < 4)
-    @rule(index=INDEX, place=PLACE)
-    def a_phone_polls(self, index: int, place: int) -> None:
+    @rule(index=INDEX, place=PLACE, digest=st.sampled_from([None, "A" * 64, "0" * 64]))
+    def a_phone_polls(self, index: int, place: int, digest: str | None = None) -> None:
         created = self.session(index).created
-        query = ResultQuery(created.session_id, created.auth_token, Caller(), "a-request")
+        query = ResultQuery(created.session_id, created.auth_token, Caller(), "a-request", digest)
         self.world.send(place, lambda app: get_result(app, query))
 
     @precondition(lambda self: self.sessions and len(self.world.requests) < 4)
@@ -141,7 +147,7 @@ class CollectMachine(StagedMachine):
         index=INDEX,
         turns=st.integers(1, 12) | st.just(4),  # After 4 turns it has Face's answer, and has written nothing.
         rival=st.sampled_from(["collector", "poll", "revocation"]),
-        first=st.sampled_from([REAL, SPOOF, MASKED, None]),
+        first=st.sampled_from([REAL, SPOOF, MASKED, MASKED_AFTER_SPOOF, None]),
         then=st.sampled_from([SPOOF, MASKED, REAL, None]),
     )
     def a_rival_overtakes_a_collector(
@@ -256,11 +262,7 @@ class CollectMachine(StagedMachine):
 
     def require_failures_counted_once(self) -> None:
         records = [self.record(session) for session in self.sessions]
-        failed = {
-            record.completed_at or 0
-            for record in records
-            if record.status is SessionStatus.RESULT_AVAILABLE and not record.passed(None)
-        }
+        failed = {at for record in records for at in record.failed_at}
         rows = [self.world.store.now(Table.THROTTLE, f"device-{record.device}") for record in records]
         logged = [decode(row["failed"]) for row in rows if row and "failed" in row]
         assert sorted(logged[0] if logged else ()) == sorted(failed)
@@ -294,8 +296,15 @@ class CollectMachine(StagedMachine):
         return self.world.clock() >= session.created_at + FORGOTTEN * 1000
 
 
+class CollectMachineWithDigests(CollectMachine):
+    """The same where a digest is required: the event waits for it until the token's end."""
+
+    required = "true"
+
+
 TestCollectMachine = CollectMachine.TestCase
-TestCollectMachine.settings = settings(
+TestCollectMachineWithDigests = CollectMachineWithDigests.TestCase
+TestCollectMachine.settings = TestCollectMachineWithDigests.settings = settings(
     max_examples=20_000 if SOAK else 150,
     stateful_step_count=40,
     deadline=None,

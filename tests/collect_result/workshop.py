@@ -1,6 +1,7 @@
 """A collector over the doubles of store, queue, Face and publisher."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from collect_result.use_case import collect_result
 from create_session.use_case import CreateCommand, create_session
@@ -26,12 +27,25 @@ from tests.support.store import FakeStore
 from tests.support.time import FakeClock
 
 REAL = SessionResult(
-    SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, digest="A" * 64, request_id="a-request"
+    SessionStatus.RESULT_AVAILABLE,
+    1,
+    LivenessDecision.REALFACE,
+    digest="A" * 64,
+    request_id="a-request",
+    decisions=("realface",),
 )
-SPOOF = SessionResult(SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.SPOOFFACE, digest="B" * 64)
+SPOOF = SessionResult(
+    SessionStatus.RESULT_AVAILABLE,
+    1,
+    LivenessDecision.SPOOFFACE,
+    digest="B" * 64,
+    decisions=("spoofface",),
+)
 MASKED = SessionResult(
     SessionStatus.RESULT_AVAILABLE, 1, failure=Failure("FaceWithMaskDetected", "Mask detected on face image.")
 )
+MASKED_AFTER_SPOOF = replace(MASKED, attempts=2, decisions=("spoofface",), may_retry=True)
+"""An attempt that failed after one that decided; the phone may try again."""
 STARTED = SessionResult(SessionStatus.STARTED)
 
 PHONE = Caller(principal="somebody")

@@ -131,19 +131,21 @@ def test_lifetime_is_held_to_the_ceiling(asked: int | None, ceiling: int, given:
 
 
 @pytest.mark.parametrize(
-    ("has_results", "visibility", "wanted", "at_fault"),
+    ("has_results", "allowed", "visibility", "wanted", "at_fault"),
     [
-        (True, "decision", True, False),
-        (True, "status", True, True),
-        (False, "decision", True, True),
-        (False, "status", False, False),
+        (True, "true", "decision", True, False),
+        (True, "", "decision", True, True),
+        (True, "true", "status", True, True),
+        (False, "true", "decision", True, True),
+        (False, "", "status", False, False),
     ],
 )
 def test_results_for_the_phone_need_version_and_operator(
-    has_results: bool, visibility: str, wanted: bool, at_fault: bool
+    has_results: bool, allowed: str, visibility: str, wanted: bool, at_fault: bool
 ) -> None:
-    """`sendResultsToClient` is refused where the API version lacks it or the operator hides decisions."""
-    body, faults = read(GOOD | {SHOWN: wanted}, has_results=has_results, RESULT_VISIBILITY=visibility)
+    """`sendResultsToClient` is refused unless version and operator allow it, and where decisions are hidden."""
+    operator = {"ALLOW_RESULTS_TO_CLIENT": allowed, "RESULT_VISIBILITY": visibility}
+    body, faults = read(GOOD | {SHOWN: wanted}, has_results=has_results, **operator)
 
     assert told(faults) == ([(BODY, SHOWN)] if at_fault else [])
     assert body.spec(600).send_results_to_client == wanted

@@ -28,18 +28,28 @@ async def test_finished_session_is_revoked_once_however_often_it_is_asked(broker
     assert broker.simulator.calls["delete"] == 1
 
 
-async def test_upstream_fails_session_is_closed_here_and_deleted_by_the_next_call(broker: Broker) -> None:
-    """The record comes first; the same call again does what is left."""
+async def test_face_cannot_be_read_nothing_is_revoked(broker: Broker) -> None:
+    """A check that nobody has seen is not deleted. The same call again, when Face answers, does all of it."""
     session = await broker.created()
     broker.simulator.fail(500)
     failed = await broker.revoke(session)
-    closed = await broker.result(session)
     broker.simulator.recover()
+    open_still = await broker.result(session)
 
     again = await broker.revoke(session)
 
-    assert (failed.status_code, closed.status_code, again.status_code) == (502, 404, 204)
+    assert (failed.status_code, open_still.status_code, again.status_code) == (502, 200, 204)
     assert broker.simulator.sessions[0].deleted
+
+
+async def test_face_fails_to_delete_session_is_closed_here_all_the_same(broker: Broker) -> None:
+    """The collector deletes it there when it comes; the same call again tries too."""
+    session = await broker.created("sim-delete-500")
+
+    answers = [(await broker.revoke(session)).status_code for _ in range(2)]
+
+    assert (answers, (await broker.result(session)).status_code) == ([502, 502], 404)
+    assert not broker.simulator.sessions[0].deleted
 
 
 async def test_session_gone_upstream_is_revoked(broker: Broker) -> None:

@@ -13,7 +13,7 @@ async def test_each_session_that_is_made_or_revoked_is_logged_once(
 ) -> None:
     """A create that fails, or is answered again, is not logged; a revocation is, also where Face fails then."""
     caplog.set_level(logging.INFO)
-    body = {"livenessOperationMode": "Passive", "deviceCorrelationId": "a-device"}
+    body = {"livenessOperationMode": "Passive", "deviceCorrelationId": "sim-delete-500"}
     key = {"Idempotency-Key": "a-key-of-the-tests"}
     answers = [
         await broker.http.post(
@@ -22,14 +22,15 @@ async def test_each_session_that_is_made_or_revoked_is_logged_once(
         for _ in range(2)
     ]
     await broker.create(device_id="")
-    broker.simulator.fail(500)
+    broker.simulator.fail(500, 1)
     await broker.create()
     session = answers[0].json()
-    await broker.revoke(session)
+    revocations = [await broker.revoke(session) for _ in range(2)]
 
     lines = [record.getMessage() for record in caplog.records]
     events = [json.loads(line) for line in lines if line.startswith('{"event": "session_')]
-    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [answer.status_code for answer in (*answers, *revocations)] == [200, 200, 502, 502]
+    request_id = revocations[0].headers["x-ms-request-id"]
     assert events == [
         {
             "event": "session_created",
@@ -37,5 +38,5 @@ async def test_each_session_that_is_made_or_revoked_is_logged_once(
             "requestId": answers[0].headers["x-ms-request-id"],
             "tokenLifetimeSeconds": 120,
         },
-        {"event": "session_revoked", "sessionId": session["sessionId"]},
+        {"event": "session_revoked", "sessionId": session["sessionId"], "requestId": request_id},
     ]

@@ -11,14 +11,12 @@ from revoke_session.use_case import revoke_session
 from shared.access import Caller
 from shared.app import App
 from shared.errors import SessionNotFound, UpstreamThrottled
-from shared.face.model import LivenessDecision, LivenessMode, SessionResult, SessionSpec, SessionStatus
+from shared.face.model import LivenessDecision, LivenessMode, SessionSpec, SessionStatus
 from shared.queues.message import CollectMessage, Reason
+from tests.collect_result.workshop import REAL, STARTED
 from tests.support.app import app_of
 from tests.support.fake_face import FakeFace
 from tests.support.time import FakeClock
-
-REAL = SessionResult(SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, digest="A" * 64)
-STARTED = SessionResult(SessionStatus.STARTED)
 
 
 @pytest.fixture
@@ -111,7 +109,7 @@ async def test_started_check_that_is_late_is_still_open(face: FakeFace) -> None:
     face.answer(session.session_id, REAL)
 
     assert (late.record.status, late.retry_after_ms is None) == (SessionStatus.STARTED, False)
-    assert (await asked(app, session)).record.passed(None)
+    assert (await asked(app, session)).record.passed
 
 
 def test_no_repr_shows_the_token() -> None:

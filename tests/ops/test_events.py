@@ -60,6 +60,14 @@ def between(start: int = 0, end: int = 60_000) -> tuple[str, ...]:
     return "--from", rfc3339(ENDED_AT + start), "--to", rfc3339(ENDED_AT + end)
 
 
+def test_outcome_is_settled_before_its_first_event(shell: Shell) -> None:
+    """A digest that the phone sends after it could not change what the event said."""
+    record = shell.add(published_at=None)
+    assert republish(shell, "--session", record.session_id).status == 0
+
+    assert shell.record(record.session_id).settled
+
+
 def test_event_is_published_as_the_app_made_it_each_time(shell: Shell) -> None:
     """The line is the record's event to the letter, whatever region this machine has, and the record stays as it is."""
     records = [shell.add(completed_at=ENDED_AT + number) for number in range(20)]

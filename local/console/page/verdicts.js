@@ -23,9 +23,10 @@ export function ofResult(answer) {
   if (answer.status !== 200) return [trouble(answer)];
   const { headers, json } = answer;
   if (headers.has("Retry-After")) {
-    return [`No result yet: \`${json.status}\`. Ask again in ${headers.get("Retry-After")} s.`, "warn"];
+    const failed = json.failure ? ` The last attempt failed: \`${json.failure.code}\`. Perform again.` : "";
+    return [`No result yet: \`${json.status}\`.${failed} Ask again in ${headers.get("Retry-After")} s.`, "warn"];
   }
-  if (json.passed === undefined) return [`\`${json.status}\`: the broker does not show decisions to phones.`];
+  if (json.passed === undefined) return [`\`${json.status}\`: the broker shows no decision, or none without a digest.`];
   const verdict = json.passed ? "Passed" : "Not passed";
   return [`${verdict}: ${reasons(json).join(", ")}.`, json.passed ? "good" : "bad"];
 }
@@ -34,10 +35,11 @@ export function ofRevocation(answer) {
   return [answer.status === 204 ? "The session is deleted, and its token no longer works." : trouble(answer)];
 }
 
-function reasons({ status, livenessDecision, failure, digestMatches }) {
+function reasons({ status, livenessDecision, failure, digestMatches, abuseDetected }) {
   const found = [`\`${status}\``];
   if (livenessDecision) found.push(`decision \`${livenessDecision}\``);
   if (failure) found.push(`\`${failure.code}\``);
   if (digestMatches !== null) found.push(digestMatches ? "the digest matches" : "the digest differs");
+  if (abuseDetected) found.push("abuse was detected");
   return found;
 }

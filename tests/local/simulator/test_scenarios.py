@@ -5,7 +5,8 @@ import pytest
 
 from local.simulator import SCENARIOS, FaceSimulator
 from local.simulator.scenarios import of_device
-from tests.local.simulator.client import CUT_OFF, NEW, OLD, VERSIONS, FaceClient, refusal_of
+from local.simulator.versions import FLAGGED_SESSION
+from tests.local.simulator.client import CUT_OFF, NEW, NEWEST, OLD, VERSIONS, FaceClient, refusal_of
 from tests.local.simulator.conftest import Sleeps
 from tests.local.simulator.documented import ERRORS, REQUEST
 
@@ -61,6 +62,8 @@ async def test_device_id_chooses_decision_and_digest(
     [
         ("sim-second-passes", [None, "realface", "realface"]),
         ("sim-second-spoofs", ["realface", "spoofface", "spoofface"]),
+        ("sim-third-passes", ["spoofface", "spoofface", "realface"]),
+        ("sim-digest-second-matches", ["realface", "realface", "realface"]),
         ("sim-mask", [None, None, None]),
     ],
 )
@@ -76,6 +79,42 @@ async def test_later_attempts_have_outcomes_of_their_own(
         decided = (old["result"]["response"]["body"], latest.get("result", {}))
         assert [each.get("livenessDecision") for each in decided] == [decision] * 2
         assert latest.get("error", {}).get("code") == (None if decision else "FaceWithMaskDetected")
+
+
+async def test_digest_differs_at_the_first_attempt_only(face: FaceClient) -> None:
+    """The phone that tries again gets the digest of the result."""
+    created = await face.create("sim-digest-second-matches")
+    matches = []
+    for _ in range(2):
+        shown = await face.perform(created["authToken"])
+        matches.append(shown["digest"] == (await face.result(created["sessionId"]))["result"]["digest"])
+    assert matches == [False, True]
+
+
+@every_version
+async def test_attempt_without_a_digest(face: FaceClient, version: str) -> None:
+    """Neither the phone nor the result has one."""
+    created, shown = await face.checked("sim-no-digest", version)
+    result = await face.result(created["sessionId"], version)
+    attempt = result["result"] if version == OLD else result["results"]["attempts"][0]["result"]
+    assert (shown["digest"], attempt["digest"]) == (None, None)
+
+
+@every_version
+@pytest.mark.parametrize("device_id", ["sim-abuse", "sim-realface"])
+async def test_abuse_is_told_by_the_newest_version_alone(
+    face: FaceClient, version: str, device_id: str
+) -> None:
+    """With the other session that looks like the same person."""
+    created, _ = await face.checked(device_id, version)
+    result = await face.result(created["sessionId"], version)
+    is_abuse = device_id == "sim-abuse"
+    others = [{"attemptId": 1, "sessionId": FLAGGED_SESSION}] if is_abuse else []
+    if version == NEWEST:
+        told = result["results"]["attempts"][0]["abuseMonitoringResult"]
+        assert told == {"isAbuseDetected": is_abuse, "otherFlaggedSessions": others}
+    else:
+        assert "abuseMonitoringResult" not in str(result)
 
 
 @pytest.mark.parametrize(

@@ -47,13 +47,21 @@ _DONE = st.just(SessionStatus.RESULT_AVAILABLE)
 _FAILURES = st.builds(
     Failure, _IDENTIFIERS, st.text(st.characters(exclude_categories=["C", "Z"]), max_size=256)
 )
-_OUTCOME = {"status": _DONE, "digest": st.none() | _DIGESTS, "request_id": st.none() | _IDENTIFIERS}
+_ABUSE = st.none() | st.booleans()
+_OUTCOME = {
+    "status": _DONE,
+    "digest": st.none() | _DIGESTS,
+    "request_id": st.none() | _IDENTIFIERS,
+    "abuse_detected": _ABUSE,
+}
 
 decisions = st.builds(
     SessionResult, attempts=st.integers(1, 3), decision=st.sampled_from(LivenessDecision), **_OUTCOME
 )
-failures = st.builds(SessionResult, attempts=st.integers(0, 3), failure=_FAILURES, **_OUTCOME)
-started = st.builds(SessionResult, status=st.just(SessionStatus.STARTED), attempts=st.integers(0, 3))
+failures = st.builds(
+    SessionResult, attempts=st.integers(0, 3), failure=_FAILURES, may_retry=st.booleans(), **_OUTCOME
+)
+started = st.builds(SessionResult, status=st.just(SessionStatus.STARTED), abuse_detected=_ABUSE) | failures
 
 
 @st.composite
@@ -83,7 +91,13 @@ def final_records(draw: st.DrawFn) -> SessionRecord:
     record = draw(new_records())
     if earlier := draw(st.none() | started):
         record = record.with_result(earlier, record.created_at + 1)
+    # A failed attempt stays open while another is allowed. The end of the session makes it final.
     ended_at = record.created_at + draw(st.integers(2, 48 * 3_600_000))
     result = draw(st.none() | decisions | failures)
     record = record.expired(ended_at) if result is None else record.with_result(result, ended_at)
+    record = (
+        record.expired(ended_at)
+        .with_digest(draw(st.sampled_from([None, record.digest, "another"])))
+        .as_settled()
+    )
     return record.as_revoked(ended_at + 1) if draw(st.booleans()) else record

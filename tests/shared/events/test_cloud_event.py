@@ -19,7 +19,12 @@ from tests.shared.events.schemas import TYPES, final_records, parts_of, schema_o
 Event = dict[str, Any]
 
 PASSED = SessionResult(
-    SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, digest="A" * 64, request_id="a-request"
+    SessionStatus.RESULT_AVAILABLE,
+    1,
+    LivenessDecision.REALFACE,
+    digest="A" * 64,
+    request_id="a-request",
+    decisions=("realface",),
 )
 FAILED = SessionResult(SessionStatus.RESULT_AVAILABLE, 1, failure=Failure("FaceWithMaskDetected", "A mask."))
 NEW = SessionRecord(
@@ -40,7 +45,7 @@ each_type = pytest.mark.parametrize("kind", TYPES)
 def event(result: SessionResult | None = PASSED) -> Event:
     """An event as a consumer parses it; without a result, of a session that expired."""
     now = 1_800_000_020_000
-    record = NEW.expired(now) if result is None else NEW.with_result(result, now)
+    record = NEW.expired(now) if result is None else NEW.with_result(result, now).with_digest("A" * 64)
     return dict(json.loads(json.dumps(event_of(record))))
 
 
@@ -169,12 +174,17 @@ def test_missing_value_is_refused(result: SessionResult | None) -> None:
 @pytest.mark.parametrize("passed", [True, False])
 @pytest.mark.parametrize("decision", ["realface", "spoofface", "uncertain", None])
 @pytest.mark.parametrize("failure", [{"code": "NoDecision", "message": "None."}, None])
-def test_contradiction_is_refused(passed: bool, decision: str | None, failure: Event | None) -> None:
-    """Only a real face passes, and there is a decision or a failure, never both or neither."""
+@pytest.mark.parametrize("matches", [True, False, None])
+def test_contradiction_is_refused(
+    passed: bool, decision: str | None, failure: Event | None, matches: bool | None
+) -> None:
+    """Only a real face of the same digest passes, and there is a decision or a failure, never both or neither."""
     made = event()
     made["data"] |= {"passed": passed, "livenessDecision": decision, "failure": failure}
+    made["data"]["digestMatches"] = matches
 
-    consistent = passed is (decision == "realface") and (decision is None) is (failure is not None)
+    may_pass = decision == "realface" and matches is not False
+    consistent = (may_pass or not passed) and (decision is None) is (failure is not None)
 
     assert is_valid(made) is consistent
 
@@ -193,7 +203,9 @@ def test_failure_without_code_and_message_is_refused() -> None:
         assert not is_valid(made)
 
 
-@pytest.mark.parametrize("field", ["passed", "livenessDecision", "failure", "digest", "upstreamRequestId"])
+@pytest.mark.parametrize(
+    "field", ["passed", "livenessDecision", "failure", "digest", "digestMatches", "upstreamRequestId"]
+)
 def test_expired_event_with_a_result_is_refused(field: str) -> None:
     """A session that expired has no result, nor part of one."""
     made = event(None)

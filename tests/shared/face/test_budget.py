@@ -362,3 +362,13 @@ def test_create_is_never_refused_because_of_reads(ceiling: float, reads: int, sl
         assert now() == asked_at
 
     run_in_virtual_time(scenario())
+
+
+@in_virtual_time
+async def test_follow_up_never_waits_and_later_reads_wait_for_it() -> None:
+    """A read that was admitted is completed, also where the rate is at its lowest."""
+    budget = virtual_budget(2)
+    await budget.take(Lane.READ, 0.0)
+    await budget.take(Lane.FOLLOW_UP, 0.0)
+
+    assert (await refusal_of(budget, Lane.READ)).retry_after == pytest.approx(1.0)

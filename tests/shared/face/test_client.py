@@ -27,6 +27,7 @@ from shared.face.model import (
     SessionResult,
     SessionStatus,
 )
+from tests.shared.face import test_v1_1_preview_1, test_v1_2
 from tests.shared.face.doubles import (
     CREATED,
     KEY,
@@ -52,6 +53,16 @@ from tests.support.time import run_in_virtual_time
 SESSIONS = "/face/v1.1-preview.1/detectLiveness/singleModal/sessions"
 GONE: Step = (404, NOT_FOUND)
 OTHER_404: Step = (404, {"error": {"code": "404", "message": "Resource not found"}})
+
+
+_NEW = test_v1_2.session("Succeeded", test_v1_2.SPOOF | {"attemptId": 1}, test_v1_2.REAL)
+ENTRY = test_v1_1_preview_1.ENTRY
+SPOOFED = ENTRY | {"response": test_v1_1_preview_1.SPOOFED}
+AVAILABLE = {
+    "v1.1-preview.1": test_v1_1_preview_1.with_result(test_v1_1_preview_1.REAL),
+    "v1.2": _NEW,
+    "v1.3-preview.1": _NEW,
+}
 
 
 def test_versions_are_found_under_their_own_names() -> None:
@@ -188,6 +199,21 @@ async def test_session_of_a_version_without_an_audit_has_none() -> None:
     assert not server.requests
     assert await face.audit(SESSION, AuditPage(3, 7), REQUEST_ID, api_version="v1.1-preview.1") == ()
     assert server.requests[0].url.raw_path.decode() == f"{SESSIONS}/{SESSION}/audit?start=3&top=7"
+
+
+@pytest.mark.parametrize("made_with", API_VERSIONS)
+async def test_result_tells_all_attempts_whatever_the_version_shows(made_with: str) -> None:
+    """The first version shows the last attempt alone: its audit is read too, and its failure is one of the result."""
+    entries = [entry | {"id": number} for number, entry in enumerate((SPOOFED, ENTRY), 1)]
+    server = ScriptedFace((200, AVAILABLE[made_with]), (200, entries), (200, AVAILABLE[made_with]), (500, {}))
+    result = await server.client().result(SESSION, REQUEST_ID, api_version=made_with)
+    has_audit = load_version(made_with).read_audit is not None
+
+    assert (result.decisions, result.attempts) == (("spoofface", "realface"), 2)
+    assert len(server.requests) == 1 + has_audit
+    if has_audit:
+        with pytest.raises(UpstreamFailure):
+            await server.client().result(SESSION, REQUEST_ID, api_version=made_with)
 
 
 async def test_unsupported_version_is_a_failure() -> None:

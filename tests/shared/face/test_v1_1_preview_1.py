@@ -111,7 +111,12 @@ NULLS = dict.fromkeys(("error", "code", "statusCode", "message"))
 def test_attempt_that_succeeded_has_its_decision(body: object, status_code: int) -> None:
     """The phone itself may have got an empty answer; an error that is null is none."""
     assert read(with_result(body, status_code)) == SessionResult(
-        SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, DIGEST, request_id=ATTEMPT_REQUEST
+        SessionStatus.RESULT_AVAILABLE,
+        1,
+        LivenessDecision.REALFACE,
+        DIGEST,
+        request_id=ATTEMPT_REQUEST,
+        decisions=("realface",),
     )
 
 
@@ -294,3 +299,58 @@ def test_audit_that_breaks_the_contract_is_an_upstream_failure(content: object) 
     with pytest.raises(UpstreamFailure) as failure:
         READ_AUDIT(response(200, json.dumps(content).encode()), SESSION)
     assert "canary" not in str(failure.value)
+
+
+def entered(number: int, response: object) -> dict[str, Any]:
+    """An attempt as the audit has it: a decision, or an error."""
+    return ENTRY | {"id": number, "response": response}
+
+
+SPOOFED = {"body": {"livenessDecision": "spoofface"}, "statusCode": 200}
+STRANGE = {"body": {"livenessDecision": "deepfake"}, "statusCode": 200}
+
+
+@pytest.mark.parametrize(
+    ("responses", "attempts", "decisions"),
+    [
+        ([ANSWERED], 1, ("realface",)),
+        ([SPOOFED, SPOOFED, ANSWERED], 3, ("spoofface", "spoofface", "realface")),
+        ([STRANGE, FAILED, ANSWERED], 3, ("unknown", "realface")),
+        ([], 1, ("realface",)),
+    ],
+)
+def test_audit_tells_what_each_attempt_decided(
+    responses: list[object], attempts: int, decisions: tuple[str, ...]
+) -> None:
+    """The result shows the last attempt alone. The audit adds the others, and does not change its outcome."""
+    assert VERSION.with_audit
+    entries = read_audit(*(entered(number, one) for number, one in enumerate(responses, 1)))
+    result = VERSION.with_audit(read(with_result(REAL)), entries)
+
+    assert (result.decision, result.attempts, result.decisions) == (
+        LivenessDecision.REALFACE,
+        attempts,
+        decisions,
+    )
+
+
+@pytest.mark.parametrize(
+    ("response", "earlier", "expired", "may_retry"),
+    [
+        (FAILED, 0, False, True),
+        (FAILED, 1, False, True),
+        (FAILED, 2, False, False),
+        (FAILED, 0, True, False),
+        (STRANGE, 0, False, False),
+        (ANSWERED, 0, False, False),
+    ],
+)
+def test_attempt_without_a_decision_may_be_followed_by_another(
+    response: dict[str, Any], earlier: int, expired: bool, may_retry: bool
+) -> None:
+    """Up to three, while the token is valid. Any decision is the last, also one that is not known."""
+    assert VERSION.with_audit
+    content = with_result(response["body"], response["statusCode"]) | {"sessionExpired": expired}
+    entries = read_audit(*(entered(number, FAILED) for number in range(earlier)), entered(9, response))
+
+    assert VERSION.with_audit(read(content), entries).may_retry is may_retry

@@ -77,7 +77,9 @@ def test_create_is_the_documented_request(version: ApiVersion) -> None:
 def test_session_that_goes_on_has_no_decision(status: str, expected: SessionStatus) -> None:
     """Before the end there is no decision, however attempts ended so far; an unknown status is not the end."""
     assert read(session(status)) == SessionResult(expected, request_id="read-call")
-    assert read(session(status, REAL, MASK)) == SessionResult(expected, attempts=2, request_id="read-call")
+    assert read(session(status, REAL, MASK)) == SessionResult(
+        expected, attempts=2, request_id="read-call", decisions=("realface",)
+    )
 
 
 def test_status_of_the_other_version_is_unknown_here(caplog: pytest.LogCaptureFixture) -> None:
@@ -90,17 +92,46 @@ def test_session_with_a_good_decision_has_it() -> None:
     """The decision comes with its digest, and nothing shows the token that this version repeats."""
     result = read(session("Succeeded", MASK, REAL))
     assert result == SessionResult(
-        SessionStatus.RESULT_AVAILABLE, 2, LivenessDecision.REALFACE, DIGEST, request_id="read-call"
+        SessionStatus.RESULT_AVAILABLE,
+        2,
+        LivenessDecision.REALFACE,
+        DIGEST,
+        request_id="read-call",
+        decisions=("realface",),
     )
     assert "canary-token" not in repr(result)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations([1, 2, 3])), ids=repr)
 def test_highest_attempt_counts_in_whatever_order(order: tuple[int, ...]) -> None:
-    """Examples list the newest attempt first, tutorials take the last; an earlier pass does not count."""
+    """Examples list the newest attempt first, tutorials take the last; an earlier pass is kept and does not count."""
     by_id = {1: REAL | {"attemptId": 1}, 2: MASK | {"attemptId": 2}, 3: SPOOF | {"attemptId": 3}}
     result = read(session("Succeeded", *(by_id[number] for number in order)))
     assert (result.attempts, result.decision) == (3, LivenessDecision.SPOOFFACE)
+    assert result.decisions == ("realface", "spoofface")
+
+
+@pytest.mark.parametrize(
+    ("content", "by_version"),
+    [
+        (session("Failed", MASK), (True, False)),
+        (session("Failed", MASK, MASK | {"attemptId": 2}), (True, False)),
+        (session("Failed", *(MASK | {"attemptId": number} for number in (1, 2, 3))), (False, False)),
+        (session("Canceled", MASK), (False, False)),
+        (session("Failed"), (False, False)),
+        (session("Succeeded", REAL), (False, False)),
+        (session("Succeeded", REAL | {"result": {"livenessDecision": "deepfake"}}), (False, False)),
+        (session("Succeeded", REAL | {"attemptId": 1, "result": {}}), (True, False)),
+    ],
+)
+def test_attempt_without_a_decision_may_be_followed_by_another(
+    content: dict[str, Any], by_version: tuple[bool, bool]
+) -> None:
+    """Up to three in v1.2, and one in v1.3-preview.1 unless a create asks for more. A canceled session is over."""
+    answer = response(200, json.dumps(content).encode())
+    found = [version.read_result(answer, SESSION) for version in (v1_2.VERSION, v1_3_preview_1.VERSION)]
+
+    assert tuple(result.may_retry for result in found) == by_version
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The rules by which a session record changes."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,43 +15,105 @@ NEW = SessionRecord(
     SESSION_ID, token_hash("token"), "device-hash", created_at=1_000, token_expires_at=601_000
 )
 DIGEST = "A" * 64
+REAL = SessionResult(
+    SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, DIGEST, decisions=("realface",)
+)
+MASKED = SessionResult(SessionStatus.RESULT_AVAILABLE, 1, failure=Failure("FaceWithMaskDetected", "A mask."))
+
+KNOWN = [decision.value for decision in LivenessDecision]
 
 failures = st.builds(Failure, st.text(max_size=20), st.text(max_size=20))
+_MORE: dict[str, st.SearchStrategy[Any]] = {
+    "attempts": st.integers(0, 3),
+    "decisions": st.lists(st.sampled_from([*KNOWN, "unknown"]), max_size=3).map(tuple),
+    "abuse_detected": st.none() | st.booleans(),
+    "flagged_sessions": st.sampled_from([(), (SESSION_ID,)]),
+    "client_addresses": st.sampled_from([(), ("192.0.2.1",)]),
+}
 available = st.builds(
     SessionResult,
     status=st.just(SessionStatus.RESULT_AVAILABLE),
-    attempts=st.integers(1, 3),
     decision=st.sampled_from(LivenessDecision),
     digest=st.none() | st.just(DIGEST),
     request_id=st.none() | st.just("id"),
-) | st.builds(
+    **_MORE,
+).map(lambda result: replace(result, decisions=(*result.decisions, str(result.decision)))) | st.builds(
     SessionResult,
     status=st.just(SessionStatus.RESULT_AVAILABLE),
-    attempts=st.integers(0, 3),
     failure=failures,
+    may_retry=st.booleans(),
+    **_MORE,
 )
 pending = st.builds(
     SessionResult,
     status=st.sampled_from([SessionStatus.NOT_STARTED, SessionStatus.STARTED, SessionStatus.EXPIRED]),
-    attempts=st.integers(0, 3),
+    **_MORE,
 )
-steps = st.lists(st.tuples(available | pending, st.integers(0, 2_000_000)), max_size=8)
+moments = st.integers(1_000, 2_000_000)
+steps = st.lists(st.tuples(available | pending, moments), max_size=8)
+digests = st.text(max_size=70) | st.sampled_from([DIGEST, DIGEST.lower(), "B" * 64, ""])
+# An answer of Face, a digest of the phone, and the two that end a session: the collector and a revocation.
+happenings = st.lists(
+    st.tuples(st.just("face"), st.tuples(available | pending, moments))
+    | st.tuples(st.just("digest"), digests)
+    | st.tuples(st.sampled_from(["settle", "revoke", "expire"]), moments),
+    max_size=12,
+)
 
 
-@given(steps, st.none() | st.text(max_size=70) | st.sampled_from([DIGEST, DIGEST.lower(), ""]))
-def test_final_result_never_changes_and_only_a_real_face_of_the_same_digest_passes(
-    results: list[tuple[SessionResult, int]], sent: str | None
+def happened(record: SessionRecord, what: str, value: Any) -> SessionRecord:  # noqa: ANN401 - as drawn.
+    """The record after one of `happenings`."""
+    match what:
+        case "face":
+            return record.with_result(*value)
+        case "digest":
+            return record.with_digest(value)
+        case "settle":
+            return record.as_settled()
+        case "revoke":
+            return record.as_revoked(value)
+    return record.expired(value)
+
+
+def outcome(record: SessionRecord) -> tuple[object, ...]:
+    """What never changes once the record is final."""
+    fixed = (record.status, record.decision, record.digest, record.failure, record.completed_at)
+    return (*fixed, record.attempts, record.decided, record.abuse_detected)
+
+
+@given(happenings, st.booleans(), st.booleans())
+def test_what_a_record_says_stands(
+    happenings: list[tuple[str, Any]], digest_required: bool, abuse_is_failure: bool
 ) -> None:
-    """Whatever Face says later, the first final answer stands; nothing but a settled `realface` ever passes."""
-    record, settled = NEW, None
-    for result, now in results:
-        record = record.with_result(result, now)
-        settled = settled or (record if record.final else None)
-        assert settled in (None, record)
+    """Whatever comes later, in whatever order: the outcome stands, and so does the first digest that was compared.
 
-    matches = sent is None or (record.digest is not None and sent.lower() == record.digest.lower())
-    is_real = record.status is SessionStatus.RESULT_AVAILABLE and record.decision is LivenessDecision.REALFACE
-    assert record.passed(sent) == (is_real and record.failure is None and matches)
+    Attempts are only added, each with a time of its own. Abuse that was detected stays. A settled record passes or
+    not for good.
+    """
+    record = replace(NEW, digest_required=digest_required, abuse_is_failure=abuse_is_failure)
+    compared: bool | None = None
+    for what, value in happenings:
+        before, record = record, happened(record, what, value)
+        if what == "digest" and compared is None and before.decision is not None and not before.settled:
+            compared = before.digest is not None and value.lower() == before.digest.lower()
+        if before.final:
+            assert outcome(record) == outcome(before)
+        if before.settled:
+            assert record.passed == before.passed
+        assert record.revoked >= before.revoked
+        assert record.decided[: len(before.decided)] == before.decided
+        assert bool(record.abuse_detected) >= bool(before.abuse_detected)
+    times = [at for at, _ in record.decided]
+
+    assert record.digest_matches is compared
+    assert times == sorted(set(times))
+    assert record.passed == (
+        record.status is SessionStatus.RESULT_AVAILABLE
+        and record.decision is LivenessDecision.REALFACE
+        and compared is not False
+        and (compared is True or not digest_required)
+        and not (record.abuse_detected and abuse_is_failure)
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,13 +130,98 @@ def test_final_result_never_changes_and_only_a_real_face_of_the_same_digest_pass
         (None, None, None),
     ],
 )
-def test_digest_is_compared_whole_and_without_case(
-    digest: str | None, sent: str | None, expected: bool | None
+@pytest.mark.parametrize("later", [None, DIGEST, "B" * 64])
+def test_first_digest_is_compared_whole_and_without_case(
+    digest: str | None, sent: str | None, expected: bool | None, later: str | None
 ) -> None:
-    """A result without a digest cannot be the one that the phone saw."""
+    """A result without a digest cannot be the one that the phone saw. Nothing that comes later counts."""
     result = SessionResult(SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, digest)
+    record = NEW.with_digest("too early").with_result(result, 2_000).with_digest(sent).as_settled()
 
-    assert NEW.with_result(result, 2_000).matches_digest(sent) is expected
+    assert record.digest_matches is expected
+    assert record.with_digest(later) == record
+
+
+@pytest.mark.parametrize(
+    ("required", "sent", "awaits"),
+    [(False, None, False), (True, None, True), (True, DIGEST, False), (True, "another", False)],
+)
+def test_outcome_awaits_the_digest_that_is_required(required: bool, sent: str | None, awaits: bool) -> None:
+    """Until one was compared, or the collector settles the outcome without it."""
+    record = replace(NEW, digest_required=required).with_result(REAL, 2_000).with_digest(sent)
+
+    assert (record.awaits_digest, record.as_settled().awaits_digest) == (awaits, False)
+    assert not replace(NEW, digest_required=required).with_result(MASKED, 2_000).awaits_digest
+
+
+@pytest.mark.parametrize(
+    ("may_retry", "now", "status"),
+    [
+        (True, 2_000, SessionStatus.STARTED),
+        (True, NEW.token_expires_at + EXPIRY_GRACE_MS, SessionStatus.STARTED),
+        (True, NEW.token_expires_at + EXPIRY_GRACE_MS + 1, SessionStatus.RESULT_AVAILABLE),
+        (False, 2_000, SessionStatus.RESULT_AVAILABLE),
+    ],
+)
+def test_failed_attempt_is_final_when_no_other_can_be_made(
+    may_retry: bool, now: int, status: SessionStatus
+) -> None:
+    """As long as the token lives and Face allows another one, the phone may try again; the failure is shown."""
+    record = NEW.with_result(replace(MASKED, may_retry=may_retry), now)
+
+    assert (record.status, record.failure) == (status, MASKED.failure)
+    assert record.with_result(REAL, now + 1).passed is not record.final
+
+
+@pytest.mark.parametrize("end", ["expire", "revoke"])
+@pytest.mark.parametrize(
+    ("shown", "status"),
+    [
+        (replace(MASKED, may_retry=True), SessionStatus.RESULT_AVAILABLE),
+        (SessionResult(SessionStatus.STARTED, 1), None),
+        (SessionResult(SessionStatus.NOT_STARTED), None),
+    ],
+)
+def test_session_that_ends_after_a_failed_attempt_has_it_as_its_result(
+    shown: SessionResult, status: SessionStatus | None, end: str
+) -> None:
+    """Also where another one was running. A session that is revoked without any attempt has no result, and no event."""
+    begun = NEW.with_result(shown, 2_000)
+    if status:
+        begun = begun.with_result(SessionResult(SessionStatus.STARTED, 1), 3_000)
+    record = happened(begun, end, 4_000)
+
+    expected = status or (SessionStatus.EXPIRED if end == "expire" else begun.status)
+    assert (record.status, record.failure) == (expected, shown.failure)
+    assert record.owes_event is record.final
+
+
+def test_each_attempt_that_decided_is_kept_under_a_time_of_its_own() -> None:
+    """Attempts that are read together have different times, and so have those of a read in the same millisecond."""
+    spoof = ("spoofface",)
+    record = NEW.with_result(replace(MASKED, may_retry=True, attempts=3, decisions=spoof * 2), 5_000)
+    record = record.with_result(
+        replace(REAL, decisions=("spoofface", "unknown", "uncertain", "realface")), 5_000
+    )
+
+    assert record.decided == (
+        (4_999, "spoofface"),
+        (5_000, "spoofface"),
+        (5_001, "uncertain"),
+        (5_002, "realface"),
+    )
+    assert record.failed_at == (4_999, 5_000, 5_001)
+    assert record.passed
+
+
+@pytest.mark.parametrize("is_failure", [True, False])
+@pytest.mark.parametrize("detected", [True, False, None])
+def test_abuse_is_no_pass_where_it_is_a_failure(detected: bool | None, is_failure: bool) -> None:
+    """Most versions of Face say nothing about abuse."""
+    result = replace(REAL, abuse_detected=detected)
+    record = replace(NEW, abuse_is_failure=is_failure).with_result(result, 2_000)
+
+    assert (record.abuse_detected, record.passed) == (detected, not (detected and is_failure))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +275,7 @@ def test_decision_passes_only_as_a_result(status: SessionStatus) -> None:
     """A record of a session that has not ended, or has expired, is no pass, whatever decision it holds."""
     record = replace(NEW, status=status, decision=LivenessDecision.REALFACE)
 
-    assert record.passed(None) is (status is SessionStatus.RESULT_AVAILABLE)
+    assert record.passed is (status is SessionStatus.RESULT_AVAILABLE)
 
 
 def test_history_tells_each_step_once() -> None:

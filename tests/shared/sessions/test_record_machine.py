@@ -21,24 +21,29 @@ from shared.face.model import LivenessDecision, LivenessMode, SessionResult, Ses
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord
 from shared.storage.port import Table, Value
-from tests.collect_result.workshop import MASKED, REAL, SPOOF, STARTED
+from tests.collect_result.workshop import MASKED, MASKED_AFTER_SPOOF, REAL, SPOOF, STARTED
 from tests.create_session.world import Request, World
 from tests.support.stage import Call
 from tests.support.staged_machine import FORM, PLACE, StagedMachine
 
-Kind = Literal["poll", "revoke", "collect"]
+Kind = Literal["poll", "poll with digest", "poll with other digest", "revoke", "collect"]
 Row = Mapping[str, Value]
 T = TypeVar("T")
 
-KINDS: st.SearchStrategy[Kind] = st.sampled_from(["poll", "revoke", "collect"])
+DIGESTS: Mapping[Kind, str | None] = {
+    "poll": None,
+    "poll with digest": "A" * 64,
+    "poll with other digest": "0" * 64,
+}
+KINDS: st.SearchStrategy[Kind] = st.sampled_from([*DIGESTS, "revoke", "collect"])
 
 EXPECTED: Mapping[Kind, tuple[type[Exception], ...]] = {
-    "poll": (StorageUnavailable, UpstreamError),
+    **dict.fromkeys(DIGESTS, (StorageUnavailable, UpstreamError)),
     "revoke": (StorageUnavailable, UpstreamError),
     "collect": (StorageUnavailable,),
 }
 OUTCOME = ("status", "decision", "digest", "attempts", "failure_code", "completed_at", "upstream_request_id")
-FOR_GOOD = ("token_hash", "device", "created_at", "token_expires_at", "published_at")
+FOR_GOOD = ("token_hash", "device", "created_at", "token_expires_at", "published_at", "digest_matches")
 FINAL = (SessionStatus.RESULT_AVAILABLE, SessionStatus.EXPIRED)
 MARKED_BY: Mapping[str, Callable[[Row], bool]] = {
     "completed": lambda row: row["status"] == SessionStatus.RESULT_AVAILABLE,
@@ -51,7 +56,7 @@ DEVICE = "phone-of-anna"
 COMMAND = CreateCommand(
     SessionSpec(LivenessMode.PASSIVE, DEVICE, 600), DEVICE, None, Caller(), None, "", "a-request"
 )
-RESULTS = (SessionResult(SessionStatus.NOT_STARTED), STARTED, REAL, SPOOF, MASKED)
+RESULTS = (SessionResult(SessionStatus.NOT_STARTED), STARTED, REAL, SPOOF, MASKED, MASKED_AFTER_SPOOF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class RecordMachine(StagedMachine):
     - A record that is final keeps its outcome; one that was revoked before never has a decision.
     - A poll is answered with what the record held at some time while it was under way, and not with `revoked`.
     - The event is published in the same words each time, under one id; and only after its outcome is written.
+    - The first digest that is compared counts for good, in the event too.
     - History only grows; each step is there once, and is there exactly where the record says the same.
     - A check that did not pass is charged to its device once.
     - Who goes undisturbed gets there, whatever the others left behind.
@@ -98,10 +104,10 @@ class RecordMachine(StagedMachine):
     def ask(self, kind: Kind) -> Callable[[App], Coroutine[Any, Any, ResultState | None]]:
         """What a phone asks for, or what a message makes an instance do."""
         session_id, token = self.session.session_id, self.session.auth_token
-        query = ResultQuery(session_id, token, Caller(), "a-request")
+        query = ResultQuery(session_id, token, Caller(), "a-request", DIGESTS.get(kind))
         message = CollectMessage(session_id, Reason.SWEEP)
         asked: Mapping[Kind, Callable[[App], Coroutine[Any, Any, ResultState | None]]] = {
-            "poll": lambda app: get_result(app, query),
+            **dict.fromkeys(DIGESTS, lambda app: get_result(app, query)),
             "revoke": lambda app: revoke_session(app, session_id, token, Caller(), "a-request"),
             "collect": lambda app: collect_result(app, message),
         }
@@ -157,11 +163,11 @@ class RecordMachine(StagedMachine):
     def time_passes(self, seconds: int) -> None:
         self.world.clock.advance_seconds(seconds)
 
-    @rule()
-    def a_phone_polls_undisturbed(self) -> None:
+    @rule(kind=st.sampled_from(list(DIGESTS)))
+    def a_phone_polls_undisturbed(self, kind: Kind) -> None:
         version, revoked = len(self.versions) - 1, self.row["revoked"]
         try:
-            self.note(self.undisturbed(self.ask("poll")), version)
+            self.note(self.undisturbed(self.ask(kind)), version)
         except SessionNotFound:
             assert revoked, "a session was not found that nobody had revoked"
         except UpstreamFailure:
@@ -205,7 +211,7 @@ class RecordMachine(StagedMachine):
                 assert self.row["revoked"], "a revocation was lost"
             self.note(request.task.result(), sent.version)
         elif isinstance(error, SessionNotFound):
-            assert sent.kind == "poll"
+            assert sent.kind in DIGESTS
             assert self.row["revoked"], "a session was not found that nobody had revoked"
         elif not isinstance(error, EXPECTED[sent.kind]):
             raise error
@@ -246,6 +252,7 @@ class RecordMachine(StagedMachine):
         if events:
             assert self.row["status"] in FINAL
             assert events[0]["data"]["livenessDecision"] == self.row.get("decision")
+            assert events[0]["data"]["digestMatches"] == self.row.get("digest_matches")
 
     @invariant()
     def a_failure_is_charged_once_and_nothing_secret_written(self) -> None:

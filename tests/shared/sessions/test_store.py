@@ -29,7 +29,7 @@ from shared.sessions.store import Sessions, Stored, from_entity, retention_days_
 from shared.storage.port import Entity, Table, Value
 from shared.text import rfc3339
 from shared.throttle.policy import Policy
-from tests.shared.sessions.test_record import NEW, SESSION_ID, steps
+from tests.shared.sessions.test_record import DIGEST, NEW, SESSION_ID, steps
 from tests.support import junk
 from tests.support.app import PSEUDONYMS
 from tests.support.broker import PEPPER
@@ -91,6 +91,7 @@ async def test_record_survives_the_store(results: list[tuple[SessionResult, int]
     record = NEW
     for result, now in results:
         record = record.with_result(result, now)
+    record = record.with_digest(DIGEST).as_settled()
     record = replace(record, reads=(1, 2), caller="c", principal="p", client_reference="r", revoked=True)
     await sessions.replace(await sessions.reload(SESSION_ID), record)
 
@@ -175,6 +176,11 @@ GOOD: Mapping[str, Value] = {
     "attempts": 1,
     "completed_at": 3_000,
     "revoked": False,
+    "digest_required": True,
+    "digest_matches": True,
+    "abuse_is_failure": True,
+    "abuse_detected": False,
+    "decided": '[[2000, "spoofface"], [3000, "realface"]]',
     "reads": "[1000, 2000]",
     "history": '[[1000, "created"]]',
 }
@@ -195,10 +201,12 @@ def test_any_row_is_a_record_or_a_lasting_failure(changed: dict[str, Value], lef
         assert unreadable.lasting  # noqa: PT017 - most rows raise, and none has to.
         return
 
-    assert record.passed(None) == (
+    assert record.passed == (
         values["status"] == "ResultAvailable"
         and values.get("decision") == "realface"
         and record.failure is None
+        and (values.get("digest_matches", not values.get("digest_required")) is True)
+        and not (values.get("abuse_detected") and values.get("abuse_is_failure", True))
     )
     rfc3339(record.token_expires_at)
     json.dumps([event_of(record), [astuple(entry) for entry in record.audit()]])
@@ -220,6 +228,8 @@ def test_any_row_is_a_record_or_a_lasting_failure(changed: dict[str, Value], lef
             {"attempts": True},
         ],
         *[{"created_at": "1000"}, {"created_at": -1}, {"created_at": LATEST + 1}, {"completed_at": 1.5}],
+        *[{"decided": "[[1]]"}, {"flagged_sessions": "[1]"}, {"client_addresses": "{}"}, {"settled": "yes"}],
+        *[{"digest_matches": "true"}, {"abuse_detected": 1}, {"abuse_is_failure": 0}],
         *[{"digest": 7}, {"revoked": "true"}, {"failure_code": 1}, {"token_hash": None}, {"status": None}],
     ],
     ids=lambda broken: repr(broken)[:40],
@@ -323,3 +333,25 @@ async def test_session_cannot_be_read_or_kept_without_the_key(store: FakeStore, 
     with pytest.raises(KeyUnavailable):
         await sessions.add(NEW)
     assert store.count("insert") == calls
+
+
+@pytest.mark.parametrize(
+    ("changed", "passed", "failed_at"),
+    [
+        ({}, True, ()),
+        ({"decision": "spoofface"}, False, (3_000,)),
+        ({"decision": None, "failure_code": "NoDecision"}, False, ()),
+        ({"status": "Expired", "decision": None}, False, ()),
+    ],
+)
+def test_row_of_the_release_before_is_read(
+    changed: dict[str, Value | None], passed: bool, failed_at: tuple[int, ...]
+) -> None:
+    """It has no column about digests, abuse or attempts: no digest was required, and its decision is its only one."""
+    new = ("digest_required", "digest_matches", "abuse_is_failure", "abuse_detected", "decided")
+    old = {name: value for name, value in GOOD.items() if name not in new}
+    values = {name: value for name, value in {**old, **changed}.items() if value is not None}
+    record = unverified(Entity(SESSION_ID, values, 0, "")).record
+
+    assert (record.passed, record.failed_at, record.digest_matches) == (passed, failed_at, None)
+    assert (record.digest_required, record.abuse_is_failure, record.abuse_detected) == (False, True, None)

@@ -1,0 +1,95 @@
+"""What Face knows of a check, brought into the session's record; used by each function that reads a result."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+from shared.clock import Clock
+from shared.errors import KeyUnavailable, StorageUnavailable
+from shared.face.model import Face
+from shared.queues.message import CollectMessage, Reason
+from shared.queues.port import MessageQueue
+from shared.sessions.record import SessionRecord
+from shared.sessions.store import Sessions, Stored
+from shared.telemetry import log_event
+from shared.throttle.limiter import Limiter
+from shared.throttle.subjects import Subjects
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Reads results from Face, keeps them in the records of their sessions, and charges failed attempts."""
+
+    face: Face
+    sessions: Sessions
+    limiter: Limiter
+    subjects: Subjects
+    queue: MessageQueue
+    clock: Clock
+
+    async def read(self, stored: Stored, request_id: str, digest: str | None = None) -> Stored:
+        """Ask Face for the result, and keep it with the comparison of the phone's digest. A closed record stays.
+
+        Raises `UpstreamSessionGone`, and the errors of Face and the store.
+        """
+        before = stored.record
+        result = await self.face.result(before.session_id, request_id, api_version=before.face_api_version)
+        stored = await self.sessions.change(
+            stored, lambda record: record.with_result(result, self.clock()).with_digest(digest)
+        )
+        record = stored.record
+        if record.abuse_detected and not before.abuse_detected:
+            log_event(
+                _log,
+                logging.WARNING,
+                "abuse_detected",
+                sessionId=record.session_id,
+                requestId=request_id,
+                upstreamRequestId=record.upstream_request_id,
+                flaggedSessions=" ".join(record.flagged_sessions) or None,
+            )
+        return stored
+
+    async def gone(self, stored: Stored) -> Stored:
+        """Keep that Face does not know the session; raises `UpstreamFailure` while it has to, and `SessionNotFound`.
+
+        Another request may have ended the session meanwhile, and deleted it. So the record is read again.
+        """
+        stored = await self.sessions.reload(stored.record.session_id)
+        return await self.sessions.change(stored, lambda record: record.gone(self.clock()))
+
+    async def charge(self, record: SessionRecord) -> None:
+        """Charge each attempt that decided anything but `realface`: once, however often this is called.
+
+        Raises `StorageUnavailable` and `KeyUnavailable`.
+        """
+        if not record.failed_at:
+            return
+        for key, limit in await self.subjects.of_failure(record.device, record.caller, record.principal):
+            for at in record.failed_at:
+                await self.limiter.charge(key, limit, at)
+
+    async def hasten(self, before: SessionRecord, record: SessionRecord) -> None:
+        """Do at once what the collector would do later: charge new failed attempts, and have the event published.
+
+        If store or queue fail here, the collector does it when the message of the create comes.
+        """
+        steps: list[Awaitable[None]] = []
+        if record.failed_at != before.failed_at:
+            steps.append(self.charge(record))
+        if record.owes_event and _tells(record) and not _tells(before):
+            message = CollectMessage(record.session_id, Reason.POLL, traceparent=record.traceparent)
+            steps.append(self.queue.send(message.to_text(), 0))
+        for fault in await asyncio.gather(*steps, return_exceptions=True):
+            if isinstance(fault, StorageUnavailable):
+                log_event(_log, logging.WARNING, "event_not_hastened", detail=fault.detail)
+            elif fault is not None:
+                raise fault
+
+
+def _tells(record: SessionRecord) -> bool:
+    """Whether the record has all that its event says."""
+    return record.final and (record.revoked or not record.awaits_digest)
