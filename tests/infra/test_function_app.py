@@ -20,11 +20,7 @@ READ_BY_THE_HOST = {
     "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT",
 }
 NOT_DEPLOYED = {
-    "ALLOWED_ORIGINS": "a deployment without web pages needs none",
-    "AUTH_AUDIENCE": "the templates deploy CLIENT_AUTH=none alone",
-    "AUTH_ISSUER": "the templates deploy CLIENT_AUTH=none alone",
     "AUTH_SECRET": "for local runs: refused in Azure",
-    "AUTH_SECRET_NAME": "the templates deploy CLIENT_AUTH=none alone",
     "AzureWebJobsStorage": "for local runs: the host would use it in place of the identity",
     "EVENTS_FILE": "for local runs: refused in Azure",
     "FACE_KEY": "for local runs: refused in Azure",

@@ -145,6 +145,9 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
       AzureWebJobsStorage__credential: 'managedidentity'
       FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '65536'
       // shared/settings.py reads these; an empty one counts as not set.
+      AUTH_AUDIENCE: join(broker.?authAudience ?? [], ',')
+      AUTH_ISSUER: join(broker.?authIssuer ?? [], ',')
+      AUTH_SECRET_NAME: broker.?authSecretName ?? ''
       AUTH_TOKEN_TTL_MAX_SECONDS: string(broker.?authTokenTtlMaxSeconds ?? 86400)
       AZURE_CLIENT_ID: identity.properties.clientId
       AzureWebJobsStorage__accountName: account.name
@@ -188,12 +191,12 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
               enabled: true
               registration: {
                 clientId: easyAuth!.clientId
-                openIdIssuer: easyAuth!.openIdIssuer
+                openIdIssuer: broker.authIssuer![0]
               }
               validation: {
-                allowedAudiences: easyAuth!.allowedAudiences
+                allowedAudiences: broker.authAudience!
                 defaultAuthorizationPolicy: {
-                  allowedApplications: easyAuth!.?allowedApplications
+                  allowedApplications: easyAuth!.allowedApplications
                 }
               }
             }
