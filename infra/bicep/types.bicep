@@ -97,6 +97,13 @@ type brokerType = {
 
   @description('Optional. Limits of upstream reads per session. Default `1/s`.')
   throttleResult: string?
+
+  @description('Optional. `enforce` (default), or `observe` to count and log, and refuse nobody.')
+  throttleMode: ('enforce' | 'observe')?
+
+  @description('Optional. The origins of web pages that may call, such as `https://app.example.com`. None by default.')
+  @minLength(1)
+  allowedOrigins: string[]?
 }
 
 @export()

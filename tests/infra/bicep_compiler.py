@@ -53,6 +53,8 @@ param broker = {
   faceAuth: 'identity'
   faceMaxTps: 5
   throttleDevice: 'off'
+  throttleMode: 'observe'
+  allowedOrigins: ['https://a.example.com', 'https://b.example.com']
 }
 param easyAuth = { clientId: 'a-client', allowedApplications: ['an-application'] }
 param frontDoor = { tier: 'Premium', location: 'westeurope', rateLimitPerMinute: 50 }

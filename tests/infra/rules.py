@@ -197,7 +197,7 @@ def _scrubbing(path: str, *variables: str) -> tuple[Row, ...]:
 
 
 _OTHER_METHOD = {"matchVariable": "RequestMethod", "operator": "Equal", "negateCondition": True}
-_METHODS = {**_OTHER_METHOD, "matchValue": ["GET", "POST", "DELETE"]}
+_METHODS = {**_OTHER_METHOD, "matchValue": ["GET", "HEAD", "POST", "DELETE", "OPTIONS"]}
 _EVERY_CALL = {"matchVariable": "RequestUri", "operator": "Contains", "matchValue": ["/api/"]}
 _FLOOD = "a flood must end here"
 _FRONT_DOOR = (

@@ -28,7 +28,6 @@ NOT_DEPLOYED = {
     "FACE_REGION": "FACE_ENDPOINT names the account itself, and works with Entra tokens too",
     "FACE_KEY_SECRET": "the default is what modules/secrets.bicep writes",
     "PEPPER_SECRET": "the default is what modules/secrets.bicep writes",
-    "THROTTLE_MODE": "limits are tried out on a running app, for a while",
     "WEBSITE_HOSTNAME": "Azure sets it",
     "WEBSITE_SITE_NAME": "Azure sets it",
 }

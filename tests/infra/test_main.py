@@ -53,12 +53,14 @@ SWITCHES = (
     ),
     *rules_for(
         rules.SETTINGS,
+        ("ALLOWED_ORIGINS", "https://a.example.com,https://b.example.com", "allowedOrigins"),
         ("AUTH_AUDIENCE", "an-audience,another", "authAudience"),
         ("AUTH_ISSUER", "https://issuer.example.com/v2.0", "authIssuer"),
         ("CLIENT_AUTH", "jwt", "clientAuth"),
         ("FACE_AUTH", "identity", "faceAuth"),
         ("FACE_MAX_TPS", "5", "faceMaxTps"),
         ("THROTTLE_DEVICE", "off", "throttleDevice"),
+        ("THROTTLE_MODE", "observe", "throttleMode"),
     ),
     *rules_for(
         f"{rules.SITE}/config:authsettingsV2",

@@ -145,6 +145,7 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
       AzureWebJobsStorage__credential: 'managedidentity'
       FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '65536'
       // shared/settings.py reads these; an empty one counts as not set.
+      ALLOWED_ORIGINS: join(broker.?allowedOrigins ?? [], ',')
       AUTH_AUDIENCE: join(broker.?authAudience ?? [], ',')
       AUTH_ISSUER: join(broker.?authIssuer ?? [], ',')
       AUTH_SECRET_NAME: broker.?authSecretName ?? ''
@@ -168,6 +169,7 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
       THROTTLE_CLIENT: broker.?throttleClient ?? '60/10m'
       THROTTLE_DEVICE: broker.?throttleDevice ?? '5/10m, 20/d'
       THROTTLE_FAILURES: broker.?throttleFailures ?? '5/30m'
+      THROTTLE_MODE: broker.?throttleMode ?? 'enforce'
       THROTTLE_PRINCIPAL: broker.?throttlePrincipal ?? '10/10m'
       THROTTLE_RESULT: broker.?throttleResult ?? '1/s'
     }
