@@ -145,8 +145,9 @@ def _add_smoke(parser: argparse.ArgumentParser) -> None:
     caller.add_argument("--token", help="a bearer token that the broker, or Easy Auth, accepts")
     caller.add_argument("--anonymous", action="store_true", help="the broker does not authenticate callers")
     parser.add_argument("--key", help="a function key, to check the dependencies too")
+    parser.add_argument("--release", metavar="COMMIT", help="the commit that has to run, in full")
     parser.add_argument(
-        "--wait", type=float, default=0, metavar="SECONDS", help="how long to wait for the app"
+        "--wait", type=float, default=0, metavar="SECONDS", help="how long to wait for app and roles"
     )
 
 
