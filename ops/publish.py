@@ -132,7 +132,7 @@ def _attempt(
     sent, lost = None, ""
     try:
         answer = scm.send(package)
-        if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR or _NEW_ROLE.search(answer.text):
+        if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             sent = _deployment_id(_accepted(answer))
         else:
             lost = f"the SCM site answered {_shown(answer)}"

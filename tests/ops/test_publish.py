@@ -135,6 +135,12 @@ SUCCESSES: list[tuple[str, list[Refusal], list[list[tuple[int, str]]], int]] = [
     ("site restarts meanwhile", [], [[(RUNNING, ""), (503, ""), (403, ""), (SUCCESS, "")]], 1),
     ("site restarts afterwards", [], [[(PARTIAL, "Kudu has been restarted after package deployed")]], 1),
     ("answer was lost", [Refusal(502, lost=True)], [[(RUNNING, ""), (SUCCESS, "")]], 1),
+    (
+        "answer was lost, and it takes long",
+        [Refusal(502, lost=True)],
+        [[(RUNNING, "")] * 9 + [(SUCCESS, "")]],
+        1,
+    ),
     ("package was lost", [Refusal(503)], [], 1),
     ("role of the app is new", [], [[(RUNNING, ""), (FAILED, NO_ROLE)], [(SUCCESS, "")]], 2),
     ("role of the app is new, in the answer", [Refusal(500, NO_ROLE), Refusal(500, NO_ROLE)], [], 1),
