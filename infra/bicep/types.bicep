@@ -75,6 +75,18 @@ type brokerType = {
   @description('Optional. `decision` (default), or `status` to keep decisions from phones.')
   resultVisibility: ('decision' | 'status')?
 
+  @description('Optional. `token` (default where callers sign in) or `caller`: who names the transaction of a check.')
+  clientReference: ('token' | 'caller')?
+
+  @description('Optional. Whether a check passes only with the digest that the phone computed. Default false.')
+  requireDigest: bool?
+
+  @description('Optional. Whether no check passes in which Face detected abuse. Default true.')
+  abuseIsFailure: bool?
+
+  @description('Optional. Whether phones may ask Face for the decision itself. Default false.')
+  allowResultsToClient: bool?
+
   @description('Optional. Days that session records are kept. Default 30.')
   @minValue(2)
   @maxValue(3650)
@@ -94,6 +106,9 @@ type brokerType = {
 
   @description('Optional. Limits per client address. Default `60/10m`.')
   throttleClient: string?
+
+  @description('Optional. Limits per transaction, where callers sign in. Default `5/d`.')
+  throttleReference: string?
 
   @description('Optional. Limits of upstream reads per session. Default `1/s`.')
   throttleResult: string?

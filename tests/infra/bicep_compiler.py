@@ -54,6 +54,10 @@ param broker = {
   faceMaxTps: 5
   throttleDevice: 'off'
   throttleMode: 'observe'
+  throttleReference: '1/d'
+  clientReference: 'caller'
+  abuseIsFailure: false
+  allowResultsToClient: true
   allowedOrigins: ['https://a.example.com', 'https://b.example.com']
 }
 param easyAuth = { clientId: 'a-client', allowedApplications: ['an-application'] }

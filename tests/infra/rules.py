@@ -368,6 +368,7 @@ _FUNCTION_APP = (
         ("FACE_ENDPOINT", output("face.endpoint"), _RESIDENCY),
         ("EVENT_GRID_TOPIC_ENDPOINT", output("topic.endpoint"), "results stay in their region"),
         ("CLIENT_AUTH", "jwt", "a pass means nothing if anybody can ask for it", _PROD),
+        ("REQUIRE_DIGEST", "true", "a pass is of this phone's check", _PROD),
         ("AUTH_ISSUER", _ISSUER, "tokens come from one tenant", _PROD),
         ("AUTH_AUDIENCE", f"{_CLIENT},api://{_CLIENT}", "tokens are for this registration", _PROD),
         ("CLIENT_ADDRESS", "frontdoor", "the peer of the app is Front Door", _PROD),

@@ -53,6 +53,10 @@ SWITCHES = (
     ),
     *rules_for(
         rules.SETTINGS,
+        ("ABUSE_IS_FAILURE", "false", "abuseIsFailure"),
+        ("ALLOW_RESULTS_TO_CLIENT", "true", "allowResultsToClient"),
+        ("CLIENT_REFERENCE", "caller", "clientReference"),
+        ("THROTTLE_REFERENCE", "1/d", "throttleReference"),
         ("ALLOWED_ORIGINS", "https://a.example.com,https://b.example.com", "allowedOrigins"),
         ("AUTH_AUDIENCE", "an-audience,another", "authAudience"),
         ("AUTH_ISSUER", "https://issuer.example.com/v2.0", "authIssuer"),

@@ -28,6 +28,8 @@ param broker = {
     ? fail('set the environment variable BROKER_AUTH_CLIENT_ID')
     : [authClientId, 'api://${authClientId}']
   authTokenTtlMaxSeconds: 3600
+  // A pass is of this phone's check: the SDK's digest has to come with it.
+  requireDigest: true
 }
 
 param frontDoor = { tier: 'Standard', location: 'northeurope' }
