@@ -1,4 +1,4 @@
-"""Calls a broker over HTTP with the standard library: preflight and smoke run where nothing is installed."""
+"""Calls a broker, or its SCM site, with the standard library: these commands run where nothing is installed."""
 
 import http.client
 import json
@@ -12,6 +12,10 @@ from ops.output import CommandFailed
 _TIMEOUT_SECONDS = 30.0
 
 
+class NoAnswer(CommandFailed):
+    """Nothing answers at the URL, or the connection was lost before the answer came."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A response; `body` is empty unless it was a JSON object."""
@@ -19,6 +23,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: Mapping[str, Any]
+    text: str = ""
 
     def __str__(self) -> str:
         error = self.body.get("error", {})
@@ -34,28 +39,43 @@ class Broker:
     token: str | None = None
 
     def call(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
-        """Send one request; raises `CommandFailed` where nothing answers."""
-        target = urlsplit(self.url)
-        scheme = http.client.HTTPSConnection if target.scheme == "https" else http.client.HTTPConnection
-        connection = scheme(target.netloc, timeout=_TIMEOUT_SECONDS)
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        if self.token:
-            sent["Authorization"] = f"Bearer {self.token}"
-        if body is not None:
-            sent["Content-Type"] = "application/json"
-        content = None if body is None else json.dumps(body).encode()
-        try:
-            connection.request(method, path, content, sent)
-            response = connection.getresponse()
-            received = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, received, _json_object(response.read()))
-        except (OSError, http.client.HTTPException) as error:
-            raise CommandFailed(f"{method} {self.url}{path}: nothing answers ({error})") from error
-        finally:
-            connection.close()
+        """Send one request; raises `NoAnswer`."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return request(self.url, method, path, body, self.token, named)
 
 
-def _json_object(content: bytes) -> Mapping[str, Any]:
+def request(
+    url: str,
+    method: str,
+    path: str,
+    body: object,
+    token: str | None,
+    headers: Mapping[str, str],
+    timeout: float = _TIMEOUT_SECONDS,
+) -> Answer:
+    """Send one request to a site; a body of bytes is a zip file, any other is sent as JSON. Raises `NoAnswer`."""
+    target = urlsplit(url)
+    scheme = http.client.HTTPSConnection if target.scheme == "https" else http.client.HTTPConnection
+    connection = scheme(target.netloc, timeout=timeout)
+    sent = dict(headers)
+    if token:
+        sent["Authorization"] = f"Bearer {token}"
+    content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    if content is not None:
+        sent["Content-Type"] = "application/zip" if content is body else "application/json"
+    try:
+        connection.request(method, path, content, sent)
+        response = connection.getresponse()
+        received = {name.lower(): value for name, value in response.getheaders()}
+        text = response.read().decode(errors="replace")
+        return Answer(response.status, received, _json_object(text), text)
+    except (OSError, http.client.HTTPException) as error:
+        raise NoAnswer(f"{method} {url}{path}: nothing answers ({error})") from error
+    finally:
+        connection.close()
+
+
+def _json_object(content: str) -> Mapping[str, Any]:
     try:
         value = json.loads(content)
     except ValueError:

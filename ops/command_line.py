@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ops.output import CommandFailed, notify
@@ -54,11 +55,15 @@ def main(
 
 
 def _run(arguments: argparse.Namespace, environment: Mapping[str, str], connect: "Connect | None") -> None:
-    """Import and run the command. Preflight and smoke run where only Python is installed: nothing else is imported."""
+    """Import and run the command. The first three run where only Python is installed: nothing else is imported."""
     if arguments.noun == "preflight":
         from ops import preflight
 
         return preflight.run(arguments, environment)
+    if arguments.noun == "publish":
+        from ops import publish
+
+        return publish.run(arguments)
     if arguments.noun == "smoke":
         from ops import smoke
 
@@ -75,6 +80,7 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m ops", description=_DESCRIPTION)
     nouns = parser.add_subparsers(dest="noun", required=True)
     _add_preflight(nouns.add_parser("preflight", help="find what would block a deployment"))
+    _add_publish(nouns.add_parser("publish", help="send a package to a function app"))
     _add_smoke(nouns.add_parser("smoke", help="run one session against a broker"))
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
@@ -122,6 +128,16 @@ def _add_preflight(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token", help="a bearer token, where Easy Auth needs one")
 
 
+def _add_publish(parser: argparse.ArgumentParser) -> None:
+    parser.description = """
+    Send a package to a function app, and wait until it is deployed. Needs `az`, signed in. Tries again for a quarter of
+    an hour where a new role has not reached the app's storage account.
+    """
+    parser.add_argument("group", type=_name, metavar="RESOURCE_GROUP", help="the resource group of the app")
+    parser.add_argument("app", type=_name, metavar="FUNCTION_APP", help="the name of the app")
+    parser.add_argument("package", type=Path, metavar="PACKAGE", help="what scripts/package.py built")
+
+
 def _add_smoke(parser: argparse.ArgumentParser) -> None:
     parser.description = "Create, read and revoke one session. Costs one session at Face, and three calls."
     parser.add_argument("url", metavar="URL", help="such as https://func-dev-weu-abc.azurewebsites.net")
@@ -129,8 +145,9 @@ def _add_smoke(parser: argparse.ArgumentParser) -> None:
     caller.add_argument("--token", help="a bearer token that the broker, or Easy Auth, accepts")
     caller.add_argument("--anonymous", action="store_true", help="the broker does not authenticate callers")
     parser.add_argument("--key", help="a function key, to check the dependencies too")
+    parser.add_argument("--release", metavar="COMMIT", help="the commit that has to run, in full")
     parser.add_argument(
-        "--wait", type=float, default=0, metavar="SECONDS", help="how long to wait for the app"
+        "--wait", type=float, default=0, metavar="SECONDS", help="how long to wait for app and roles"
     )
 
 
@@ -144,6 +161,12 @@ def _add_republish(parser: argparse.ArgumentParser) -> None:
         "--topic", dest="event_grid_topic_endpoint", metavar="URL", help="replaces EVENT_GRID_TOPIC_ENDPOINT"
     )
     sink.add_argument("--events-file", metavar="PATH", help="write the events to a file, one JSON line each")
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("is missing")
+    return text
 
 
 def _count(text: str) -> int:

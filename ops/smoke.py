@@ -13,14 +13,16 @@ from ops.output import CommandFailed, Output, notify
 from ops.preflight import broker_findings
 
 _PAUSE_SECONDS = 5.0
+_ROLE_MISSING = {"KeyUnavailable", "StorageUnavailable", "UpstreamUnauthorized"}
+"""The error codes of a create for which the app's identity lacks a role."""
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run all steps and print each; raises `CommandFailed` at the first that fails."""
     broker, output = Broker(arguments.url.rstrip("/"), arguments.token), Output()
     notify(f"broker {broker.url}")
-    wait_for_health(broker, arguments.wait, output)
-    check_session(broker, output, anonymous=arguments.anonymous)
+    wait_for_health(broker, arguments.wait, output, release=arguments.release)
+    check_session(broker, output, anonymous=arguments.anonymous, seconds=arguments.wait)
     if arguments.key:
         check_ready(broker, arguments.key, output)
 
@@ -30,28 +32,48 @@ def wait_for_health(
     seconds: float,
     output: Output,
     *,
+    release: str | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Wait until the app answers, which takes a while after a deployment; raises `CommandFailed` after `seconds`."""
+    """Wait until the app, and the release, answers, which takes a while after a deployment.
+
+    Raises `CommandFailed` after `seconds`.
+    """
     end = clock() + seconds
-    while problem := _health_problem(broker):
+    while problem := _health_problem(broker, release):
         if clock() >= end:
             raise CommandFailed(
                 f"health: {problem}. See the app's log stream: a failed start names the setting."
             )
         sleep(_PAUSE_SECONDS)
-    output.result("passed   health: the app has started")
+    output.result("passed   health: the app has started" + (f", commit {release}" if release else ""))
 
 
-def check_session(broker: Broker, output: Output, *, anonymous: bool) -> None:
-    """Create, read and revoke a session; raises `CommandFailed` at the first step that fails."""
+def check_session(
+    broker: Broker,
+    output: Output,
+    *,
+    anonymous: bool,
+    seconds: float = 0,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Create, read and revoke a session; raises `CommandFailed` at the first step that fails.
+
+    The create is repeated for `seconds` while it fails as it does until new roles of the app are effective.
+    """
+    end = clock() + seconds
     if anonymous:
         output.result("skipped  unauthenticated create: the broker does not authenticate callers")
     else:
         _expect(_create(replace(broker, token=None)), HTTPStatus.UNAUTHORIZED, "unauthenticated create")
         output.result("passed   unauthenticated create: refused")
-    session = _expect(_create(broker), HTTPStatus.OK, "create").body
+    created = _create(broker)
+    while created.headers.get("x-ms-error-code") in _ROLE_MISSING and clock() < end:
+        sleep(_PAUSE_SECONDS)
+        created = _create(broker)
+    session = _expect(created, HTTPStatus.OK, "create").body
     result = urlsplit(session["resultUrl"])
     region = replace(broker, url=f"{result.scheme}://{result.netloc}")
     output.result(f"passed   create: a session at {result.netloc}")
@@ -94,9 +116,12 @@ def _expect(answer: Answer, status: HTTPStatus, step: str) -> Answer:
     return answer
 
 
-def _health_problem(broker: Broker) -> str | None:
+def _health_problem(broker: Broker, release: str | None) -> str | None:
     try:
         answer = broker.call("GET", "/api/health")
     except CommandFailed as failure:
         return str(failure)
-    return None if answer.body.get("status") == "healthy" else str(answer)
+    if answer.body.get("status") != "healthy":
+        return str(answer)
+    running = answer.body.get("commit")
+    return f"commit {running} runs, and not {release}" if release and running != release else None

@@ -327,7 +327,13 @@ _SCHEMAS: Final = {
             },
         }
     ),
-    "Health": _object({"status": {"type": "string", "enum": ["healthy"]}}),
+    "Health": _object(
+        {
+            "status": {"type": "string", "enum": ["healthy"]},
+            "version": _or_null(_TEXT),
+            "commit": _or_null(_TEXT),
+        }
+    ),
     "Ready": _object(
         {
             "status": {"type": "string", "enum": ["ready", "notReady"]},

@@ -3,15 +3,18 @@
     python -m scripts.package [--output dist/broker.zip] [--code-only]
 
 Runs on Python 3.13, as the app does: pip resolves dependencies for the Python that it runs on. The same files give the
-same bytes. The app's files are those of the commit. The dependencies are the newest within the ranges of
-requirements.txt. Every Python file comes with its bytecode: without it each new instance compiles all it imports.
+same bytes. The app's files are those of the commit, which `release.json` names with the version. The dependencies are
+the newest within the ranges of requirements.txt. Every Python file comes with its bytecode: without it each new
+instance compiles all it imports.
 """
 
 import argparse
 import hashlib
+import json
 import subprocess
 import sys
 import tempfile
+import tomllib
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -37,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.code_only and (problem := wrong_python(sys.version_info[:2])):
         raise SystemExit(problem)
     files = {path: (ROOT / path).read_bytes() for path in app_files()}
+    files["release.json"] = json.dumps(release()).encode()
     if not options.code_only:
         files |= dependencies()
         files |= bytecode(files)
@@ -45,6 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     digest = hashlib.sha256(content).hexdigest()
     print(f"{options.output}: {len(files)} files, {len(content):,} bytes, sha256 {digest}")
     return 0
+
+
+def release() -> dict[str, str]:
+    """Return what /api/health tells: the version, and the commit, marked where files differ from it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    commit = git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*").strip()
+    return {"version": project["version"], "commit": commit}
 
 
 def wrong_python(running: tuple[int, int]) -> str | None:

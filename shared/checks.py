@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from shared.clock import Clock
-from shared.errors import KeyUnavailable, StorageUnavailable
+from shared.errors import StorageUnavailable
 from shared.face.model import Face
 from shared.queues.message import CollectMessage, Reason
 from shared.queues.port import MessageQueue

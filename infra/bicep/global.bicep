@@ -183,7 +183,7 @@ resource firewall 'Microsoft.Network/FrontDoorWebApplicationFirewallPolicies@202
               matchVariable: 'RequestMethod'
               operator: 'Equal'
               negateCondition: true
-              matchValue: ['GET', 'POST', 'DELETE']
+              matchValue: ['GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS']
             }
           ]
         }

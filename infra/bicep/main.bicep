@@ -3,11 +3,12 @@ metadata description = 'The broker in one or more regions of a subscription, and
 targetScope = 'subscription'
 
 import { brokerType, easyAuthType, frontDoorType, monitoringType, regionType } from 'types.bicep'
+import { faultsOfRegions, faultsOfSignIn } from 'checks.bicep'
 import { stampNames } from 'names.bicep'
 
 @description('Required. The environment, such as `dev` or `prod`: lower-case letters and digits, part of every name.')
 @minLength(2)
-@maxLength(7)
+@maxLength(10)
 param environmentName string
 
 @description('Required. The regions.')
@@ -58,9 +59,14 @@ param azdServiceName string = ''
 
 var codes = map(regions, region => region.code)
 var unknown = filter(only, code => !contains(codes, code))
-var chosen = empty(unknown)
+var faults = concat(
+  faultsOfRegions(environmentName, regions),
+  faultsOfSignIn(broker, easyAuth),
+  empty(unknown) ? [] : ['there is no region ${join(unknown, ', ')}, but ${join(codes, ', ')}']
+)
+var chosen = empty(faults)
   ? filter(regions, region => empty(only) || contains(only, region.code))
-  : fail('there is no region ${join(unknown, ', ')}, but ${join(codes, ', ')}')
+  : fail(join(faults, '; '))
 var tags = {
   application: 'face-liveness-broker'
   environment: environmentName

@@ -5,21 +5,7 @@ import { stampNamesType } from 'types.bicep'
 @export()
 @description('The names of one region. The salt escapes names that a deleted vault or Face account still holds.')
 func stampNames(subscriptionId string, environmentName string, code string, nameSalt string) stampNamesType =>
-  namesOf(
-    '${plain('environmentName', environmentName)}-${plain('the code of a region', code)}',
-    code,
-    uniqueString(subscriptionId, environmentName, code, nameSalt)
-  )
-
-@description('A part of names, refused where some resource could not be called so.')
-func plain(what string, text string) string =>
-  empty(foreign(text)) ? text : fail('${what} holds lower-case letters and digits alone, and not "${text}"')
-
-func foreign(text string) string[] =>
-  filter(
-    map(range(0, length(text)), i => substring(text, i, 1)),
-    character => !contains('abcdefghijklmnopqrstuvwxyz0123456789', character)
-  )
+  namesOf('${environmentName}-${code}', code, uniqueString(subscriptionId, environmentName, code, nameSalt))
 
 @description('Limits: storage account 24 of letters and digits, vault 24, function app 32 (its name is the host id).')
 func namesOf(stamp string, code string, token string) stampNamesType => {
@@ -34,5 +20,5 @@ func namesOf(stamp string, code string, token string) stampNamesType => {
   topic: 'evgt-liveness-${stamp}-${token}'
   network: 'vnet-liveness-${stamp}'
   plan: 'asp-liveness-${stamp}'
-  functionApp: 'func-${stamp}-${token}'
+  functionApp: 'func-${stamp}-${take(token, 10)}'
 }

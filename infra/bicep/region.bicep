@@ -1,6 +1,7 @@
 metadata description = 'One region: one resource group, one boundary for failures and for data. It shares nothing with another.'
 
 import { brokerType, easyAuthType, monitoringType, regionType } from 'types.bicep'
+import { hasZones } from 'checks.bicep'
 import { stampNames } from 'names.bicep'
 
 @description('Required. The environment that the region belongs to.')
@@ -79,7 +80,7 @@ module storage 'modules/storage.bicep' = {
     name: names.storageAccount
     location: region.name
     tags: tags
-    sku: region.?storageSku ?? 'Standard_ZRS'
+    sku: region.?storageSku ?? (hasZones(region.name) ? 'Standard_ZRS' : 'Standard_LRS')
     isolated: isolated
     deadLetterRetentionDays: broker.?recordRetentionDays ?? 30
     workspaceName: names.workspace
@@ -187,7 +188,8 @@ module subscription_example 'modules/event-subscription.bicep' = if (exampleSubs
     topicName: names.topic
     storageAccountName: names.storageAccount
   }
-  dependsOn: [roles]
+  // The app takes minutes, in which the roles of the topic's identity reach the storage account.
+  dependsOn: [functionApp, roles]
 }
 
 module alerts 'modules/alerts.bicep' = {

@@ -17,7 +17,7 @@ type regionType = {
   @description('Optional. `S0` (default), or `F0`: one a subscription, 20 calls a minute.')
   faceSku: ('F0' | 'S0')?
 
-  @description('Optional. `Standard_ZRS` (default), or `Standard_LRS` where the region has no zones. Never copied elsewhere.')
+  @description('Optional. By default `Standard_ZRS`, or `Standard_LRS` where the region has no zones. Never copied elsewhere.')
   storageSku: ('Standard_ZRS' | 'Standard_LRS')?
 
   @description('Optional. Instances for HTTP that are kept warm, and paid for. Default 0.')
@@ -38,8 +38,20 @@ type regionType = {
 @description('How the broker behaves: app settings, the same in every region. `shared/settings.py` says what each may hold.')
 @sealed()
 type brokerType = {
-  @description('Required. How callers are authenticated. There is no default: `none` has to be said.')
-  clientAuth: 'none'
+  @description('Required. `jwt` (callers sign in with bearer tokens) or `none` (anybody may call). There is no default.')
+  clientAuth: ('jwt' | 'none')
+
+  @description('Optional. The issuers whose tokens are accepted. With `jwt`: these, or `authSecretName`.')
+  @minLength(1)
+  authIssuer: string[]?
+
+  @description('Optional. The audiences of which a token must have one. Required with `jwt`.')
+  @minLength(1)
+  authAudience: string[]?
+
+  @description('Optional. A secret in the vault with which a backend signs tokens; the operator writes it.')
+  @minLength(1)
+  authSecretName: string?
 
   @description('Optional. Default `v1.1-preview.1`.')
   faceApiVersion: ('v1.1-preview.1' | 'v1.2' | 'v1.3-preview.1')?
@@ -63,6 +75,18 @@ type brokerType = {
   @description('Optional. `decision` (default), or `status` to keep decisions from phones.')
   resultVisibility: ('decision' | 'status')?
 
+  @description('Optional. `token` (default where callers sign in) or `caller`: who names the transaction of a check.')
+  clientReference: ('token' | 'caller')?
+
+  @description('Optional. Whether a check passes only with the digest that the phone computed. Default false.')
+  requireDigest: bool?
+
+  @description('Optional. Whether no check passes in which Face detected abuse. Default true.')
+  abuseIsFailure: bool?
+
+  @description('Optional. Whether phones may ask Face for the decision itself. Default false.')
+  allowResultsToClient: bool?
+
   @description('Optional. Days that session records are kept. Default 30.')
   @minValue(2)
   @maxValue(3650)
@@ -83,25 +107,32 @@ type brokerType = {
   @description('Optional. Limits per client address. Default `60/10m`.')
   throttleClient: string?
 
+  @description('Optional. Requests with an unknown session or a wrong token per client address. Default `60/10m`.')
+  throttleMisses: string?
+
+  @description('Optional. Limits per transaction, where callers sign in. Default `5/d`.')
+  throttleReference: string?
+
   @description('Optional. Limits of upstream reads per session. Default `1/s`.')
   throttleResult: string?
+
+  @description('Optional. `enforce` (default), or `observe` to count and log, and refuse nobody.')
+  throttleMode: ('enforce' | 'observe')?
+
+  @description('Optional. The origins of web pages that may call, such as `https://app.example.com`. None by default.')
+  @minLength(1)
+  allowedOrigins: string[]?
 }
 
 @export()
-@description('Easy Auth in front of the app: who holds no token of this registration gets no further than the platform.')
+@description('Easy Auth in front of the app: the platform refuses tokens of other issuers and audiences than the app accepts.')
 type easyAuthType = {
   @description('Required. The client id of the app registration.')
   clientId: string
 
-  @description('Required. Its issuer, ending in `/v2.0`.')
-  openIdIssuer: string
-
-  @description('Required. The audiences that are let in.')
+  @description('Required. The client ids of the applications whose tokens are accepted.')
   @minLength(1)
-  allowedAudiences: string[]
-
-  @description('Optional. The client ids of the applications that are let in; any of the tenant by default.')
-  allowedApplications: string[]?
+  allowedApplications: string[]
 }
 
 @export()

@@ -15,7 +15,10 @@ async def test_health_asks_nobody(broker: Broker) -> None:
 
     answer = await broker.http.get("/api/health")
 
-    assert (answer.status_code, answer.json()) == (200, {"status": "healthy"})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "healthy", "version": None, "commit": None},
+    )
 
 
 async def test_probes_are_not_logged(broker: Broker, caplog: pytest.LogCaptureFixture) -> None:

@@ -178,9 +178,7 @@ async def test_audit_is_for_servers_with_the_role(scene: Scene) -> None:
 
 async def test_bad_tokens_are_charged_to_their_address() -> None:
     """Guessing is limited, and neither good tokens nor another address are disturbed."""
-    async with signed_in(
-        CLIENT_ADDRESS="appservice", THROTTLE_MISSES="3/10m"
-    ) as scene:
+    async with signed_in(CLIENT_ADDRESS="appservice", THROTTLE_MISSES="3/10m") as scene:
         answers = [await scene.create("a.b.c", **FROM_HERE) for _ in range(4)]
         elsewhere = await scene.create("a.b.c", **{"client-ip": "203.0.113.8"})
         session = await scene.created(scene.issuer.token(), **{"client-ip": "203.0.113.8"})
@@ -199,9 +197,7 @@ async def test_bad_tokens_are_charged_to_their_address() -> None:
 
 async def test_issuer_that_is_down_is_our_trouble(caplog: pytest.LogCaptureFixture) -> None:
     """503 that says when to come back, and names the issuer in the log; nobody is charged; it needs no restart."""
-    async with signed_in(
-        CLIENT_ADDRESS="appservice", THROTTLE_MISSES="1/10m"
-    ) as scene:
+    async with signed_in(CLIENT_ADDRESS="appservice", THROTTLE_MISSES="1/10m") as scene:
         await scene.issuer.stop()
         with caplog.at_level(logging.WARNING):
             answers = [await scene.create(scene.issuer.token(), **FROM_HERE) for _ in range(3)]

@@ -80,7 +80,7 @@ def _session_row(data: bytes) -> None:
     assert entity is not None
     values = entity.values
     record = unverified(entity).record
-    if record.passed(None):
+    if record.passed:
         assert (values["status"], values["decision"]) == ("ResultAvailable", "realface")
         assert "failure_code" not in values
     assert record.decision is None or record.status is SessionStatus.RESULT_AVAILABLE
@@ -88,7 +88,7 @@ def _session_row(data: bytes) -> None:
     record.audit()
     # Nothing is decided by a row that the broker did not write.
     complete(from_entity(entity, _PEPPER))
-    assert not record.passed(None)
+    assert not record.passed
     assert {**values, "expires_at": entity.expires_at} in _WRITTEN
 
 

@@ -46,7 +46,21 @@ param regions = [
   { name: 'eastus', code: 'eus', alwaysReadyInstances: 3 }
 ]
 param only = ['wus']
-param broker = { clientAuth: 'none', faceAuth: 'identity', faceMaxTps: 5, throttleDevice: 'off' }
+param broker = {
+  clientAuth: 'jwt'
+  authIssuer: ['https://issuer.example.com/v2.0']
+  authAudience: ['an-audience', 'another']
+  faceAuth: 'identity'
+  faceMaxTps: 5
+  throttleDevice: 'off'
+  throttleMode: 'observe'
+  throttleReference: '1/d'
+  clientReference: 'caller'
+  abuseIsFailure: false
+  allowResultsToClient: true
+  allowedOrigins: ['https://a.example.com', 'https://b.example.com']
+}
+param easyAuth = { clientId: 'a-client', allowedApplications: ['an-application'] }
 param frontDoor = { tier: 'Premium', location: 'westeurope', rateLimitPerMinute: 50 }
 param restoreFace = true
 param azdServiceName = 'api'

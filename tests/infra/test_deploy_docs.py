@@ -28,7 +28,11 @@ def test_files_and_targets_of_make_exist() -> None:
     named = {found.rstrip(".,;") for found in re.findall(path, CODE)}
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 
-    assert {"infra/bicep/env/prod.bicepparam", "scripts/publish.sh", ".github/workflows/deploy.yml"} <= named
+    assert {
+        "infra/bicep/env/prod.bicepparam",
+        "scripts/snapshots.sh",
+        ".github/workflows/deploy.yml",
+    } <= named
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
     assert all(os.access(ROOT / path, os.X_OK) for path in named if path.endswith(".sh"))
     assert set(re.findall(r"\bmake ([a-z-]+)", CODE)) <= set(targets)

@@ -1,4 +1,4 @@
-"""The workflows under `.github/`, `azure.yaml` and `scripts/publish.sh`."""
+"""The workflows under `.github/` and `azure.yaml`."""
 
 import os
 import re
@@ -126,54 +126,15 @@ def test_a_failure_before_a_pipe_fails_the_step(name: str) -> None:
 
 
 def test_files_and_commands_that_a_workflow_names_exist() -> None:
-    """Scripts, modules and other workflows exist, scripts are executable, and azd's template has its parameters."""
+    """Modules and other workflows exist, and azd's template has its parameters."""
     text = "\n".join([*WORKFLOWS.values(), AZD])
     modules = {f"{name.replace('.', '/')}.py" for name in re.findall(r"-m (scripts\.\w+)", text)}
     [(folder, module)] = re.findall(r"path: (\S+)\n +module: (\S+)", AZD)
     templates = {f"{folder}/{module}.bicep", f"{folder}/{module}.bicepparam"}
-    scripts = set(re.findall(r"scripts/\w+\.sh", text))
-    files = modules | templates | scripts | set(re.findall(r"uses: \./(\S+)", text))
+    files = modules | templates | set(re.findall(r"uses: \./(\S+)", text))
 
-    assert {"scripts/package.py", "scripts/publish.sh"} <= files
+    assert "scripts/package.py" in files
     assert [path for path in sorted(files) if not (ROOT / path).exists()] == []
-    assert all(os.access(ROOT / script, os.X_OK) for script in scripts)
     for words in re.findall(r"-m ops (.+)", text):
         filled = words.replace("$ENVIRONMENT", "dev").replace("$wait", "300").replace("$@", "--anonymous")
-        assert parse(shlex.split(filled)).noun in {"preflight", "smoke"}, words
-
-
-@pytest.mark.parametrize(("attempts", "status"), [(3, 0), (20, 0), (21, 1)])
-def test_publishing_is_retried(tmp_path: Path, attempts: int, status: int) -> None:
-    """Azure refuses while it does not know a new role yet. After twenty attempts the error names the app."""
-    run = _publish(tmp_path, f'echo "$@" >> "$0.log"\n[ "$(wc -l < "$0.log")" -ge {attempts} ]')
-    calls = (tmp_path / "az.log").read_text("utf-8").splitlines()
-    options = "--resource-group a-group --name an-app --src a.zip --build-remote false"
-
-    assert (run.returncode, len(calls)) == (status, min(attempts, 20))
-    assert all(options in line for line in calls)
-    assert ("could not be published to an-app" in run.stderr) is (status == 1)
-
-
-@pytest.mark.parametrize("missing", range(3))
-def test_publishing_without_a_name_is_refused_at_once(tmp_path: Path, missing: int) -> None:
-    """A deployment that printed no name must not retry for ten minutes."""
-    arguments = ["a-group", "an-app", "a.zip"]
-    arguments[missing] = ""
-    run = _publish(tmp_path, 'touch "$0.called"', *arguments)
-
-    assert run.returncode != 0
-    assert "is missing" in run.stderr
-    assert not (tmp_path / "az.called").exists()
-
-
-def _publish(folder: Path, az: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the script with a stand-in for the Azure CLI."""
-    (folder / "az").write_text(f"#!/bin/sh\n{az}\n", "utf-8")
-    (folder / "az").chmod(0o755)
-    return subprocess.run(  # noqa: S603 - a script of this repository.
-        [str(ROOT / "scripts/publish.sh"), *(arguments or ("a-group", "an-app", "a.zip"))],
-        env={"PATH": f"{folder}:/usr/bin:/bin", "PAUSE": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        assert parse(shlex.split(filled)).noun in {"preflight", "publish", "smoke"}, words

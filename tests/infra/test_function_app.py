@@ -20,22 +20,14 @@ READ_BY_THE_HOST = {
     "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT",
 }
 NOT_DEPLOYED = {
-    "ALLOWED_ORIGINS": "a deployment without web pages needs none",
-    "AUTH_AUDIENCE": "the templates deploy CLIENT_AUTH=none alone",
-    "AUTH_ISSUER": "the templates deploy CLIENT_AUTH=none alone",
     "AUTH_SECRET": "for local runs: refused in Azure",
-    "AUTH_SECRET_NAME": "the templates deploy CLIENT_AUTH=none alone",
     "AzureWebJobsStorage": "for local runs: the host would use it in place of the identity",
-    "CLIENT_REFERENCE": "the templates deploy CLIENT_AUTH=none alone",
     "EVENTS_FILE": "for local runs: refused in Azure",
     "FACE_KEY": "for local runs: refused in Azure",
     "ID_PEPPER": "for local runs: refused in Azure",
     "FACE_REGION": "FACE_ENDPOINT names the account itself, and works with Entra tokens too",
     "FACE_KEY_SECRET": "the default is what modules/secrets.bicep writes",
     "PEPPER_SECRET": "the default is what modules/secrets.bicep writes",
-    "THROTTLE_REFERENCE": "the templates deploy CLIENT_AUTH=none alone",
-    "THROTTLE_MISSES": "the default fits every deployment so far",
-    "THROTTLE_MODE": "limits are tried out on a running app, for a while",
     "WEBSITE_HOSTNAME": "Azure sets it",
     "WEBSITE_SITE_NAME": "Azure sets it",
 }

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from shared.face.endpoint import REGION_NAMES
 from tests.infra import rules
 from tests.infra.arm_snapshot import ABSENT, Snapshot
-from tests.infra.bicep_compiler import SWITCHED, Bicep, snapshot_with
+from tests.infra.bicep_compiler import SWITCHED, Bicep, Compiled, parameters_of, snapshot_with, written
 from tests.infra.rule import Rule, rules_for
 
 
@@ -34,6 +35,8 @@ def test_only_the_chosen_regions_are_deployed(switched: Snapshot) -> None:
     ]
 
 
+_ENTRA = "identityProviders.azureActiveDirectory"
+_APPLICATIONS = f"{_ENTRA}.validation.defaultAuthorizationPolicy.allowedApplications"
 SWITCHES = (
     *rules_for(
         rules.FACE,
@@ -50,9 +53,31 @@ SWITCHES = (
     ),
     *rules_for(
         rules.SETTINGS,
+        ("ABUSE_IS_FAILURE", "false", "abuseIsFailure"),
+        ("ALLOW_RESULTS_TO_CLIENT", "true", "allowResultsToClient"),
+        ("CLIENT_REFERENCE", "caller", "clientReference"),
+        ("THROTTLE_REFERENCE", "1/d", "throttleReference"),
+        ("ALLOWED_ORIGINS", "https://a.example.com,https://b.example.com", "allowedOrigins"),
+        ("AUTH_AUDIENCE", "an-audience,another", "authAudience"),
+        ("AUTH_ISSUER", "https://issuer.example.com/v2.0", "authIssuer"),
+        ("CLIENT_AUTH", "jwt", "clientAuth"),
         ("FACE_AUTH", "identity", "faceAuth"),
         ("FACE_MAX_TPS", "5", "faceMaxTps"),
         ("THROTTLE_DEVICE", "off", "throttleDevice"),
+        ("THROTTLE_MODE", "observe", "throttleMode"),
+    ),
+    *rules_for(
+        f"{rules.SITE}/config:authsettingsV2",
+        ("platform.enabled", True, "easyAuth"),
+        ("globalValidation.requireAuthentication", True, "easyAuth"),
+        ("globalValidation.unauthenticatedClientAction", "Return401", "phones do not follow login redirects"),
+        ("globalValidation.excludedPaths", ["/api/health"], "probes have no token, and all others need one"),
+        ("httpSettings.requireHttps", True, "tokens travel in headers"),
+        (f"{_ENTRA}.enabled", True, "without a provider no token is checked"),
+        (f"{_ENTRA}.registration.clientId", "a-client", "clientId"),
+        (f"{_ENTRA}.registration.openIdIssuer", "https://issuer.example.com/v2.0", "authIssuer"),
+        (f"{_ENTRA}.validation.allowedAudiences", ["an-audience", "another"], "authAudience"),
+        (_APPLICATIONS, ["an-application"], "allowedApplications"),
     ),
     *rules_for(rules.GROUP, ("location", "westeurope", "location"), shared=True),
     *rules_for(rules.PROFILE, ("sku.name", "Premium_AzureFrontDoor", "tier"), shared=True),
@@ -77,19 +102,91 @@ def test_parameter_sets_its_property(switched: Snapshot, rule: Rule) -> None:
 @pytest.mark.parametrize(
     ("right", "wrong", "message"),
     [
+        ("'jwt'", "'none'", "easyAuth needs clientAuth jwt with one authIssuer and without authSecretName"),
+        ("v2.0']", "v2.0', 'https://b.example.com']", "easyAuth needs clientAuth jwt with one authIssuer"),
+        (
+            "authAudience",
+            "authSecretName: 'a'\n  authAudience",
+            "easyAuth needs clientAuth jwt with one authI",
+        ),
+        ("authAudience: ['an-audience', 'another']", "", "clientAuth jwt needs authAudience"),
+        (
+            "authIssuer: ['https://issuer.example.com/v2.0']",
+            "",
+            "clientAuth jwt needs authIssuer or authSecretName",
+        ),
         ("'test'", "'Test'", 'environmentName holds lower-case letters and digits alone, and not "Test"'),
         ("'test'", "'te-st'", 'environmentName holds lower-case letters and digits alone, and not "te-st"'),
         ("code: 'wus'", "code: 'wUS'", "there is no region wus, but wUS, eus"),
         ("'wus'", "'w_us'", 'the code of a region holds lower-case letters and digits alone, and not "w_us"'),
+        ("'eus'", "'wus'", "each region needs a code of its own: wus, wus"),
+        ("'westus'", "'West US'", "the name of a region holds lower-case letters and digits alone, and not"),
+        ("'westus2'", "'West US 2'", "faceLocation holds lower-case letters and digits alone, and not"),
+        ("Standard_LRS", "Standard_ZRS", "westus has no zones: storageSku cannot be Standard_ZRS"),
+        (
+            "code: 'wus'",
+            "code: 'wus', zoneRedundant: true",
+            "westus has no zones: zoneRedundant cannot be true",
+        ),
+        (
+            "'westus', code: 'wus'",
+            "'westus3', code: 'wus', zoneRedundant: true",
+            "westus3 is zoneRedundant: storageSku cannot be Standard_LRS",
+        ),
         ("['wus']", "['wus', 'weu']", "there is no region weu, but wus, eus"),
     ],
 )
-def test_bad_name_or_unknown_region_is_refused(
-    bicep: Bicep, tmp_path: Path, right: str, wrong: str, message: str
-) -> None:
+def test_bad_parameter_is_refused(bicep: Bicep, tmp_path: Path, right: str, wrong: str, message: str) -> None:
     """The build fails with a clear message; Azure would fail in the middle of the deployment."""
     with pytest.raises(AssertionError, match=re.escape(message)):
         snapshot_with(bicep, SWITCHED.replace(right, wrong), tmp_path)
+
+
+def test_storage_is_as_redundant_as_the_region_allows(bicep: Bicep, tmp_path: Path) -> None:
+    """Without a choice it is in all zones, or in one place where there are none."""
+    text = SWITCHED.replace(", storageSku: 'Standard_LRS'", "").replace("['wus']", "[]")
+    accounts = snapshot_with(bicep, text, tmp_path).find(rules.ACCOUNT)
+
+    assert [(one["location"], one["sku"]["name"]) for one in accounts] == [
+        ("westus", "Standard_LRS"),
+        ("eastus", "Standard_ZRS"),
+    ]
+
+
+def test_azd_gives_each_region_with_face_another_code(bicep: Bicep, tmp_path: Path) -> None:
+    """Neighbours such as westus and westus2 get different names; an unknown region is refused with a sentence."""
+    text = parameters_of("azd").read_text("utf-8").replace("'main.bicep'", "'../main.bicep'")
+    path = written(text, tmp_path)
+
+    def compiled(location: str) -> Compiled:
+        path.write_text(
+            text.replace("readEnvironmentVariable('AZURE_LOCATION', 'westeurope')", f"'{location}'")
+        )
+        return bicep.compile_parameters(path)
+
+    regions = [compiled(location).template["parameters"]["regions"]["value"][0] for location in REGION_NAMES]
+    assert [region["name"] for region in regions] == list(REGION_NAMES)
+    assert len({region["code"] for region in regions}) == len(REGION_NAMES)
+    for location in ("West Europe", "ukwest", ""):
+        assert "is not the name of a region with Face" in " ".join(compiled(location).messages)
+
+
+def test_the_longest_names_fit(bicep: Bicep, tmp_path: Path) -> None:
+    """A function app has 32 characters that count, a vault and a storage account have 24."""
+    text = SWITCHED.replace("'test'", "'abcdefghij'").replace("'wus'", "'vwxyz'")
+    longest = snapshot_with(bicep, text, tmp_path)
+
+    for kind, limit in ((rules.SITE, 32), (rules.VAULT, 24), (rules.ACCOUNT, 24), (rules.TOPIC, 50)):
+        assert [len(one["name"]) <= limit for one in longest.find(kind)] == [True]
+
+
+def test_a_backend_may_sign_tokens_with_a_secret_of_the_vault(bicep: Bicep, tmp_path: Path) -> None:
+    """A secret takes the place of an issuer; Easy Auth does not know such tokens, and is off."""
+    text = re.sub("param easyAuth.+", "", SWITCHED).replace("authIssuer: [", "authSecretName: 'grants' //")
+    [settings] = snapshot_with(bicep, text, tmp_path).find(rules.SETTINGS)
+
+    assert settings["properties"]["AUTH_SECRET_NAME"] == "grants"
+    assert settings["properties"]["AUTH_ISSUER"] == ""
 
 
 def test_a_region_that_is_alone_is_not_probed(bicep: Bicep, tmp_path: Path, switched: Snapshot) -> None:
@@ -112,4 +209,3 @@ def test_the_salt_changes_every_name_that_is_taken_worldwide(
         [before] = switched.find(f"Microsoft.{kind}")
         [after] = salted.find(f"Microsoft.{kind}")
         assert before["name"] != after["name"]
-        assert len(after["name"]) <= {"Storage/storageAccounts": 24, "KeyVault/vaults": 24}.get(kind, 32)

@@ -55,9 +55,11 @@ def test_the_compiler_finds(bicep: Bicep, edit: Edit, file: str, old: str, new: 
 
 _NEEDS = "dependsOn: [roles, secrets, storage]"
 _REGION, _SECRETS = "region.bicep", "modules/secrets.bicep"
+_EXAMPLE = "dependsOn: [functionApp, roles]"
 FAULTS = [
     (_REGION, _NEEDS, "dependsOn: [secrets, storage]", "functionApp must depend on roles"),
     (_REGION, _NEEDS, "dependsOn: [roles, storage]", "functionApp must depend on secrets"),
+    (_REGION, _EXAMPLE, "dependsOn: [roles]", "subscription_example must depend on functionApp"),
     (_SECRETS, "  @onlyIfNotExists()\n", "", "keyVault::idPepper must be onlyIfNotExists"),
     ("modules/network.bicep", "@batchSize(1)\n", "", "privateEndpoints must have batchSize(1)"),
 ]

@@ -16,11 +16,16 @@ _PEPPER = "keyVault::idPepper"
 
 
 def created_too_late(region: Template) -> list[str]:
-    """The parts of a region that its app needs when it starts, and does not wait for."""
+    """The parts of a region that its app, and the example subscription, need and do not wait for."""
     parts: Mapping[str, Template] = region["resources"]
     [app] = [name for name, part in parts.items() if SITE in _types(part)]
     needed = {name for name, part in parts.items() if _ROLE in _types(part)} | {"secrets", "storage"}
-    return [f"{app} must depend on {part}" for part in sorted(needed - _created_before(parts, app))]
+    waiting = {app: needed, "subscription_example": {app}}
+    return [
+        f"{name} must depend on {part}"
+        for name, before in waiting.items()
+        for part in sorted(before - _created_before(parts, name))
+    ]
 
 
 def written_in_the_wrong_way(secrets: Template) -> list[str]:

@@ -53,6 +53,14 @@ def test_no_module_passes_a_secret_on(templates: Mapping[str, Compiled]) -> None
     assert [name for name, one in parameters.items() if one["type"] == "securestring"] == ["pepper"]
 
 
+def test_keys_are_listed_only_where_the_account_has_some(templates: Mapping[str, Compiled]) -> None:
+    """Azure may evaluate a value whose resource is not deployed, and refuses to list keys that are switched off."""
+    secret = templates["modules/secrets.bicep"].template["resources"]["keyVault::faceKey"]
+
+    assert secret["properties"]["value"].startswith("[if(parameters('faceTakesKeys'), ")
+    assert secret["properties"]["value"].endswith(", '')]")
+
+
 def _with(what: re.Pattern[str], snapshot: Snapshot) -> list[str]:
     """The names of the resources with a matching text, once for each text."""
     return [resource["name"].split("/")[-1] for resource, text in snapshot.texts() if what.search(text)]

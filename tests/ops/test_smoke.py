@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
+from health.release import Release
 from ops.broker_client import Broker as Client
 from ops.output import CommandFailed, Output
-from ops.smoke import check_ready, wait_for_health
+from ops.smoke import check_ready, check_session, wait_for_health
 from tests.ops.shell import run_beside
 from tests.support.broker import FUNCTION_KEY, Broker
 from tests.support.easy_auth import guarded
@@ -52,6 +53,44 @@ async def test_trouble_with_face_is_named_with_its_code(
     assert ended.status == 1
     assert ended.errors[0].startswith("ops: create: expected 200, got 502 UpstreamUnauthorized")
     assert "(request id " in ended.errors[0]
+
+
+async def test_release_that_does_not_run_fails(
+    broker: Broker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package before answers as well as the new one: only the commit tells them apart."""
+    words = f"smoke {broker.host.url} --anonymous --release abc"
+    unknown = await run_beside(capsys, words)
+    monkeypatch.setattr("health.trigger._RELEASE", Release("1.0", "abd"))
+    older = await run_beside(capsys, words)
+    monkeypatch.setattr("health.trigger._RELEASE", Release("1.0", "abc"))
+    right = await run_beside(capsys, words)
+
+    assert (unknown.status, older.status, right.status) == (1, 1, 0)
+    assert unknown.errors[0].startswith("ops: health: commit None runs, and not abc")
+    assert older.errors[0].startswith("ops: health: commit abd runs, and not abc")
+    assert right.lines[0] == "passed   health: the app has started, commit abc"
+
+
+async def test_create_is_repeated_until_the_roles_of_the_app_are_known(broker: Broker) -> None:
+    """A new role takes minutes; a refusal for another reason fails at once."""
+    right, broker.simulator.keys = broker.simulator.keys, {"another-key"}
+    slept: list[float] = []
+
+    def wait(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            broker.simulator.keys = right
+
+    def check(seconds: float) -> None:
+        client, clock = Client(broker.host.url), lambda: sum(slept)
+        check_session(client, Output(), anonymous=True, seconds=seconds, clock=clock, sleep=wait)
+
+    with pytest.raises(CommandFailed, match=r"create: expected 200, got 502 UpstreamUnauthorized"):
+        await asyncio.to_thread(check, 9)
+    assert slept == [5, 5]
+    await asyncio.to_thread(check, 300)
+    assert slept == [5, 5, 5]
 
 
 def test_app_is_waited_for_as_long_as_was_asked() -> None:

@@ -3,12 +3,14 @@
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from scripts.package import PYTHON_VERSION, bytecode, deployed, main, wrong_python
+from health.release import Release, read_release
+from scripts.package import PYTHON_VERSION, bytecode, deployed, git, main, wrong_python
 from tests.architecture.source_tree import FUNCTION_PACKAGES, tracked
 from tests.contract.expected_functions import FUNCTIONS
 from tests.infra.bicep_compiler import INFRA, ROOT
@@ -43,10 +45,10 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_package_holds_the_app_and_nothing_else(package: Path) -> None:
-    """It holds each file of the function packages and of `shared`, and three further files."""
+    """It holds each file of the function packages and of `shared`, and four further files."""
     app = {path for path in tracked() if path.split("/")[0] in APP}
 
-    assert set(zipfile.ZipFile(package).namelist()) == app
+    assert set(zipfile.ZipFile(package).namelist()) == app | {"release.json"}
     assert {path.split("/")[0] for path in app} == APP
     assert {path for path in app if not path.endswith(".py")} == {
         "host.json",
@@ -61,6 +63,19 @@ def test_other_files_of_the_working_directory_are_left_behind() -> None:
     untracked = [pattern.replace("*", "a") + ("a" if pattern.endswith("/") else "") for pattern in patterns]
 
     assert deployed([*LEFT_BEHIND.split(), *untracked]) == set()
+
+
+def test_the_package_says_what_it_was_built_from(package: Path, tmp_path: Path) -> None:
+    """The app reads the version and the commit; a commit with changes on top is marked."""
+    zipfile.ZipFile(package).extract("release.json", tmp_path)
+    release = read_release(tmp_path)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+    assert release.version == project["version"]
+    assert release.commit is not None
+    assert release.commit.removesuffix("-dirty") == git("rev-parse", "HEAD").strip()
+    assert release.commit.endswith("-dirty") is bool(git("diff", "HEAD", "--name-only"))
+    assert read_release(tmp_path / "empty") == Release()
 
 
 def test_the_same_files_make_the_same_package(package: Path, tmp_path: Path) -> None:

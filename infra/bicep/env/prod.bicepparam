@@ -14,22 +14,22 @@ param regions = [
   { name: 'swedencentral', code: 'sec', zoneRedundant: true, alwaysReadyInstances: 2 }
 ]
 
-param broker = {
-  clientAuth: 'none'
-  authTokenTtlMaxSeconds: 3600
-}
-
 // Without one of these a deployment would shut out callers, or send no alerts. A pipeline sets a missing variable to an
 // empty text.
 var authClientId = readEnvironmentVariable('BROKER_AUTH_CLIENT_ID', '')
 var authIssuer = readEnvironmentVariable('BROKER_AUTH_ISSUER', '')
 var alertEmails = readEnvironmentVariable('BROKER_ALERT_EMAIL', '')
 
-param easyAuth = {
-  clientId: empty(authClientId) ? fail('set the environment variable BROKER_AUTH_CLIENT_ID') : authClientId
-  openIdIssuer: empty(authIssuer) ? fail('set the environment variable BROKER_AUTH_ISSUER') : authIssuer
-  // The issuer issues tokens of version 2, whose audience is the registration itself.
-  allowedAudiences: [authClientId, 'api://${authClientId}']
+param broker = {
+  clientAuth: 'jwt'
+  authIssuer: [empty(authIssuer) ? fail('set the environment variable BROKER_AUTH_ISSUER') : authIssuer]
+  // Tokens of version 2 have the registration itself as their audience, and those of version 1 its identifier URI.
+  authAudience: empty(authClientId)
+    ? fail('set the environment variable BROKER_AUTH_CLIENT_ID')
+    : [authClientId, 'api://${authClientId}']
+  authTokenTtlMaxSeconds: 3600
+  // A pass is of this phone's check: the SDK's digest has to come with it.
+  requireDigest: true
 }
 
 param frontDoor = { tier: 'Standard', location: 'northeurope' }

@@ -13,6 +13,8 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
 resource topic 'Microsoft.EventGrid/topics@2025-02-15' existing = {
   name: topicName
 
+  // Event Grid checks the roles of the identity, which can take minutes to reach the storage account.
+  @retryOn(['ResourceDeploymentFailure', 'Managed Identity Authorization Error'], 5)
   resource subscription 'eventSubscriptions' = {
     name: 'results-to-queue'
     properties: {

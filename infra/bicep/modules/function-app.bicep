@@ -145,12 +145,19 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
       AzureWebJobsStorage__credential: 'managedidentity'
       FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '65536'
       // shared/settings.py reads these; an empty one counts as not set.
+      ABUSE_IS_FAILURE: (broker.?abuseIsFailure ?? true) ? 'true' : 'false'
+      ALLOW_RESULTS_TO_CLIENT: (broker.?allowResultsToClient ?? false) ? 'true' : 'false'
+      ALLOWED_ORIGINS: join(broker.?allowedOrigins ?? [], ',')
+      AUTH_AUDIENCE: join(broker.?authAudience ?? [], ',')
+      AUTH_ISSUER: join(broker.?authIssuer ?? [], ',')
+      AUTH_SECRET_NAME: broker.?authSecretName ?? ''
       AUTH_TOKEN_TTL_MAX_SECONDS: string(broker.?authTokenTtlMaxSeconds ?? 86400)
       AZURE_CLIENT_ID: identity.properties.clientId
       AzureWebJobsStorage__accountName: account.name
       BROKER_REGION: location
       CLIENT_ADDRESS: behindFrontDoor ? 'frontdoor' : 'appservice'
       CLIENT_AUTH: broker.clientAuth
+      CLIENT_REFERENCE: broker.?clientReference ?? ''
       DELETE_AFTER_RESULT: (broker.?deleteAfterResult ?? true) ? 'true' : 'false'
       EVENT_GRID_TOPIC_ENDPOINT: topicEndpoint
       FACE_API_VERSION: broker.?faceApiVersion ?? 'v1.1-preview.1'
@@ -161,11 +168,15 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
       KEY_VAULT_URL: keyVaultUri
       PUBLIC_BASE_URL: publicBaseUrl
       RECORD_RETENTION_DAYS: string(broker.?recordRetentionDays ?? 30)
+      REQUIRE_DIGEST: (broker.?requireDigest ?? false) ? 'true' : 'false'
       RESULT_VISIBILITY: broker.?resultVisibility ?? 'decision'
       THROTTLE_CLIENT: broker.?throttleClient ?? '60/10m'
       THROTTLE_DEVICE: broker.?throttleDevice ?? '5/10m, 20/d'
       THROTTLE_FAILURES: broker.?throttleFailures ?? '5/30m'
+      THROTTLE_MISSES: broker.?throttleMisses ?? '60/10m'
+      THROTTLE_MODE: broker.?throttleMode ?? 'enforce'
       THROTTLE_PRINCIPAL: broker.?throttlePrincipal ?? '10/10m'
+      THROTTLE_REFERENCE: broker.?throttleReference ?? '5/d'
       THROTTLE_RESULT: broker.?throttleResult ?? '1/s'
     }
   }
@@ -188,12 +199,12 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
               enabled: true
               registration: {
                 clientId: easyAuth!.clientId
-                openIdIssuer: easyAuth!.openIdIssuer
+                openIdIssuer: broker.authIssuer![0]
               }
               validation: {
-                allowedAudiences: easyAuth!.allowedAudiences
+                allowedAudiences: broker.authAudience!
                 defaultAuthorizationPolicy: {
-                  allowedApplications: easyAuth!.?allowedApplications
+                  allowedApplications: easyAuth!.allowedApplications
                 }
               }
             }

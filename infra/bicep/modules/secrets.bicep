@@ -26,7 +26,8 @@ resource keyVault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {
   resource faceKey 'secrets' = if (faceTakesKeys) {
     name: 'face-key'
     properties: {
-      value: activeFaceKey == 'key1' ? face.listKeys().key1 : face.listKeys().key2
+      // Azure may evaluate the value also where the condition is false, and an account without keys refuses to list them.
+      value: faceTakesKeys ? (activeFaceKey == 'key1' ? face.listKeys().key1 : face.listKeys().key2) : ''
       contentType: 'Face subscription key'
     }
   }

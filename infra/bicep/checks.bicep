@@ -1,0 +1,59 @@
+metadata description = 'What Azure or the app would refuse, found before anything is created: one sentence for each fault.'
+
+import { brokerType, easyAuthType, regionType } from 'types.bicep'
+
+@description('The regions with Face that have no availability zones: https://learn.microsoft.com/azure/reliability/regions-list')
+var withoutZones = ['jioindiawest', 'northcentralus', 'switzerlandwest', 'westcentralus', 'westus']
+
+@export()
+@description('Whether a region has availability zones.')
+func hasZones(region string) bool => !contains(withoutZones, region)
+
+@export()
+@description('The faults of names and regions.')
+func faultsOfRegions(environmentName string, regions regionType[]) string[] =>
+  concat(
+    faultsOfName('environmentName', environmentName),
+    flatten(map(regions, region => faultsOfRegion(region))),
+    faultsOfCodes(map(regions, region => region.code))
+  )
+
+func faultsOfCodes(codes string[]) string[] => length(union(codes, [])) == length(codes) ? [] : ['each region needs a code of its own: ${join(codes, ', ')}']
+
+func faultsOfRegion(region regionType) string[] =>
+  concat(
+    faultsOfName('the code of a region', region.code),
+    faultsOfName('the name of a region', region.name),
+    faultsOfName('faceLocation', region.?faceLocation ?? region.name),
+    hasZones(region.name) || (region.?storageSku ?? '') != 'Standard_ZRS'
+      ? []
+      : ['${region.name} has no zones: storageSku cannot be Standard_ZRS'],
+    hasZones(region.name) || !(region.?zoneRedundant ?? false)
+      ? []
+      : ['${region.name} has no zones: zoneRedundant cannot be true'],
+    (region.?zoneRedundant ?? false) && (region.?storageSku ?? '') == 'Standard_LRS'
+      ? ['${region.name} is zoneRedundant: storageSku cannot be Standard_LRS, which one zone holds']
+      : []
+  )
+
+func faultsOfName(what string, text string) string[] =>
+  empty(foreign(text)) ? [] : ['${what} holds lower-case letters and digits alone, and not "${text}"']
+
+func foreign(text string) string[] =>
+  filter(
+    map(range(0, length(text)), i => substring(text, i, 1)),
+    character => !contains('abcdefghijklmnopqrstuvwxyz0123456789', character)
+  )
+
+@export()
+@description('The faults of how callers sign in. With them the app would not start, or Easy Auth would refuse good tokens.')
+func faultsOfSignIn(broker brokerType, easyAuth easyAuthType?) string[] =>
+  concat(
+    broker.clientAuth == 'jwt' && empty(broker.?authIssuer) && empty(broker.?authSecretName)
+      ? ['clientAuth jwt needs authIssuer or authSecretName']
+      : [],
+    broker.clientAuth == 'jwt' && empty(broker.?authAudience) ? ['clientAuth jwt needs authAudience'] : [],
+    easyAuth == null || (broker.clientAuth == 'jwt' && length(broker.?authIssuer ?? []) == 1 && empty(broker.?authSecretName))
+      ? []
+      : ['easyAuth needs clientAuth jwt with one authIssuer and without authSecretName']
+  )
