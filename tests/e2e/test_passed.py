@@ -10,6 +10,7 @@ from shared.events.publisher import MemoryPublisher
 from shared.face.endpoint import API_VERSIONS
 from shared.storage.port import Table
 from tests.collect_result.draining import collect_all, collect_due, waiting_messages
+from tests.e2e.signed_in import ROLE, signed_in
 from tests.support.broker import Broker, running_broker
 from tests.support.intercepted import failing_once
 from tests.support.store import FakeStore
@@ -142,6 +143,22 @@ async def test_event_is_settled_without_a_digest_where_none_is_required(broker: 
     assert [shown(one, "digestMatches", "passed") for one in (event, late)] == [[None, True]] * 2
     assert shown(in_time, "digestMatches", "passed") == [False, False]
     assert shown(await event_of(broker, other), "digestMatches", "passed") == [False, False]
+
+
+async def test_server_sees_the_outcome_once_no_digest_is_awaited() -> None:
+    """Until then it is told the status alone, as a phone without its digest: nothing has passed or failed yet."""
+    async with signed_in(REQUIRE_DIGEST="true") as scene:
+        anna, server = scene.issuer.token(), scene.issuer.token(sub="shop", roles=ROLE)
+        session = await scene.created(anna)
+        told = await scene.broker.perform(session)
+        path = f"sessions/{session['sessionId']}"
+        before = await scene.send("GET", path, server)
+        headers = {"X-Session-Token": session["authToken"], "X-Client-Digest": told["digest"]}
+        await scene.send("GET", path, anna, **headers)
+        after = await scene.send("GET", path, server)
+
+    assert set(before.json()) == STATUS_ALONE
+    assert shown(after.json(), "digestMatches", "passed") == [True, True]
 
 
 async def test_result_without_a_digest_matches_none() -> None:
