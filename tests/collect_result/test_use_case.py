@@ -24,12 +24,13 @@ from shared.errors import (
     UpstreamQuotaExceeded,
     UpstreamUnauthorized,
 )
-from shared.events.cloud_event import COMPLETED, EXPIRED
+from shared.events.cloud_event import COMPLETED, EXPIRED, event_of
 from shared.face.model import LivenessDecision, SessionResult, SessionStatus
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import Step
 from shared.storage.port import Table
 from tests.collect_result.workshop import MASKED, PHONE, REAL, SPOOF, STARTED, TOKEN, Workshop
+from tests.support.intercepted import Call, Effect
 
 HOUR = 3_600
 DAY = 24 * HOUR
@@ -257,6 +258,25 @@ async def test_attempt_that_decided_nothing_is_not_charged(result: SessionResult
     await workshop.collect(await workshop.created(result))
 
     await workshop.created()
+
+
+async def test_digest_that_comes_while_the_event_is_published_changes_nothing(workshop: Workshop) -> None:
+    """The outcome is settled before: record and event say the same."""
+    session_id = await workshop.created(REAL)
+    polled = []
+
+    async def around(_call: Call, effect: Effect) -> Any:  # noqa: ANN401 - of any call.
+        query = ResultQuery(session_id, TOKEN, PHONE, "a-request", digest="0" * 64)
+        polled.append((await get_result(workshop.app, query)).record)
+        return await effect()
+
+    workshop.publisher.around = around
+    await workshop.collect(session_id)
+
+    [event] = workshop.publisher.events
+    [record] = polled
+    assert event["data"]["passed"] is record.passed is True
+    assert event_of((await workshop.app.sessions.reload(session_id)).record) == event
 
 
 @pytest.mark.parametrize("error", FACE_ERRORS)
