@@ -40,7 +40,7 @@ _CAST: Final[Mapping[tuple[str, Story], int]] = {
     ("sim-no-attempt", "stays away"): 8,
     ("sim-abandoned", "stays away"): 6,
 }
-_WITHOUT_RESULT: Final = ("revokes", "checks and revokes")
+_WITHOUT_RESULT: Final = ("revokes",)
 _PATIENCE: Final = 300
 _TRY_AGAIN: Final = (409, 502, 503, 504)
 
