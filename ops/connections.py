@@ -97,13 +97,7 @@ class Connections:
             account = StorageAccount.named(self._settings.storage_account, await self._login(STORAGE))
         else:
             account = StorageAccount(connection_string=connection.reveal() if connection else "")
-        try:
-            opened = opener(account)
-        except ValueError:
-            # The SDK's text may quote a key.
-            raise UsageError(
-                "AzureWebJobsStorage: this connection string lacks an endpoint or a key"
-            ) from None
+        opened = opener(account)
         self._resources.push_async_callback(opened.aclose)
         return opened
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -108,7 +109,16 @@ def _origins(text: str) -> tuple[str, ...]:
 def _connection_string(text: str) -> Secret:
     if text.strip().rstrip(";").lower() == "usedevelopmentstorage=true":
         return Secret(_DEVELOPMENT_STORAGE)
-    if not re.search(r"(^|;)(AccountName|TableEndpoint)=[^;]+", text, re.IGNORECASE):
+    parts = {
+        name.strip().lower(): value
+        for name, _, value in (part.partition("=") for part in text.strip().rstrip(";").split(";"))
+    }
+    # What the SDKs of tables and queues need; they say so at the first request only.
+    b64decode(parts.get("accountkey", ""), validate=True)
+    endpoints = [parts.get(name, "") for name in ("tableendpoint", "queueendpoint")]
+    has_secret = parts.get("accountkey") or parts.get("sharedaccesssignature")
+    is_whole = parts.get("accountname") or all(endpoints)
+    if not has_secret or not is_whole or not all(re.match("https?://", one) for one in endpoints if one):
         raise ValueError
     return Secret(text)
 
@@ -162,7 +172,7 @@ class Settings:
         6.0,
     )
     key_vault_url: str | None = _setting(
-        r"https://[a-z0-9.-]+(:[0-9]{1,5})?/?",
+        r"https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?/?",
         "the vault with the secrets, such as `https://NAME.vault.azure.net`",
     )
     face_key_secret: str = _setting(_SECRET_NAME, "the name of the secret with the Face key", "face-key")
@@ -281,7 +291,8 @@ class Settings:
     )
     storage_connection: Secret | None = _setting(
         _connection_string,
-        "a storage connection string or `UseDevelopmentStorage=true`, for local runs (Azurite) only",
+        "a storage connection string with account and key, or `UseDevelopmentStorage=true`; "
+        "for local runs (Azurite) only",
         name="AzureWebJobsStorage",
     )
     website_site_name: str | None = _setting(str, "set by the platform: the app's name")

@@ -21,7 +21,7 @@ NO_ACCOUNT = (
 NOWHERE = (
     "nowhere to publish to: set EVENT_GRID_TOPIC_ENDPOINT or EVENTS_FILE, or use --topic or --events-file"
 )
-LACKING = "AzureWebJobsStorage: this connection string lacks an endpoint or a key"
+LACKING = "AzureWebJobsStorage: expected a storage connection string with account and key"
 
 
 def run(capsys: pytest.CaptureFixture[str], words: str, storage: str = "", **environment: str) -> Ended:

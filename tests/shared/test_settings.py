@@ -67,7 +67,7 @@ BAD_VALUES = {
     "FACE_KEY": [f"{CANARY}\n", f"{CANARY} x", f"@Microsoft.KeyVault({CANARY})"],
     "ID_PEPPER": [f"{CANARY} x"],
     "PUBLIC_BASE_URL": ["https://[::::]:99999:1", "https://host:0", "https://:443", f"https://{CANARY}/path"],
-    "KEY_VAULT_URL": [f"http://{CANARY}", f"https://user@{CANARY}"],
+    "KEY_VAULT_URL": [f"http://{CANARY}", f"https://user@{CANARY}", "https://.", "https://-"],
     "FACE_KEY_SECRET": [f"{CANARY}/x"],
     "PEPPER_SECRET": [f"{CANARY}\n"],
     "RECORD_RETENTION_DAYS": ["0"],
@@ -81,7 +81,15 @@ BAD_VALUES = {
     "THROTTLE_FAILURES": ["x"],
     "EVENT_GRID_TOPIC_ENDPOINT": ["https://evil.example/api/events"],
     "AzureWebJobsStorage__accountName": ["Not An Account"],
-    "AzureWebJobsStorage": [CANARY],
+    "AzureWebJobsStorage": [
+        CANARY,
+        "AccountName=foo",
+        "AccountName=foo;AccountKey=",
+        "AccountName=foo;AccountKey=not-base64!",
+        "AccountKey=a2V5",
+        "AccountKey=a2V5;TableEndpoint=https://a.example",
+        "AccountName=foo;AccountKey=a2V5;TableEndpoint=a.example",
+    ],
     "AZURE_CLIENT_ID": [CANARY],
     "CLIENT_ADDRESS": [CANARY],
     "CLIENT_AUTH": [CANARY, "JWT"],
@@ -237,7 +245,7 @@ def test_transaction_is_named_by_a_token_where_callers_sign_in(
 
 def test_secrets_do_not_show_in_the_repr() -> None:
     """Settings are printed by mistake sooner or later."""
-    connection = f"AccountName=x;AccountKey={CANARY}"
+    connection = f"AccountName=x;SharedAccessSignature={CANARY}"
     secrets = {
         "FACE_KEY": CANARY,
         "ID_PEPPER": CANARY,
