@@ -30,9 +30,8 @@ with the deadlines of production, and writes this page. `make test` plays the sa
 - The error names what failed: the codes of `502`, `503` and `504` in [api.md](api.md). A `503` has `Retry-After`.
 - Nothing is told that did not happen: no pass without Face's result, no deletion that Face did not make, no event that
   Event Grid did not take.
-- The broker is well as soon as the dependency is, without a restart.
-- One answer takes at most 20 MB of memory, however large it is.
-"""
+- The broker works again as soon as the dependency does, without a restart.
+- One answer takes at most 20 MB of memory, however large it is."""
 
 
 def _table(cells: list[Cell]) -> str:
@@ -98,7 +97,7 @@ async def _play() -> tuple[str, int]:
         calls, failed_calls = await calls_after_a_slow_face(azurite, _SLOW_FACE_SECONDS)
         broken += len(failed_polls) + len(failed_calls) + (memory > 20)
         parts.append(
-            "## Effects on what is well\n\n"
+            "## Effects on everything else\n\n"
             "| figure | measured | target |\n| --- | --- | --- |\n"
             f"| memory that an answer of 200 MB takes, plain or packed, at worst | {memory:.1f} MB | 20 MB |\n"
             f"| creates that fail after Face was slow for {_SLOW_FACE_SECONDS} s under {CALLERS} callers, of {calls} "

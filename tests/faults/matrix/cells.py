@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import aiohttp
@@ -57,6 +57,7 @@ class Cell:
     fault: str
     told: Told
     broken: tuple[str, ...]
+    replayed: bool = False
 
     def __str__(self) -> str:
         return (
@@ -309,7 +310,7 @@ async def run_target(azurite: Azurite, target: Target) -> list[Cell]:
 
         cells = await asyncio.gather(*map(play, target.faults()))
         return [
-            await run_cell(shared, target, fault) if cell.broken else cell
+            replace(await run_cell(shared, target, fault), replayed=True) if cell.broken else cell
             for fault, cell in zip(target.faults(), cells, strict=True)
         ]
 
