@@ -81,9 +81,9 @@ async def _play() -> tuple[str, int]:
             cells += await run_target(azurite, target)
         wrong = [cell for cell in cells if cell.broken]
         broken += len(wrong)
-        parts.append(
-            f"## One fault\n\n{len(cells) - len(wrong)} of {len(cells)} cells hold.\n\n{_table(cells)}"
-        )
+        replayed = sum(cell.replayed for cell in cells)
+        held = f"{len(cells) - len(wrong)} of {len(cells)} cells hold, {replayed} of them when played again alone."
+        parts.append(f"## One fault\n\n{held}\n\n{_table(cells)}")
         parts += [f"- {cell}" for cell in wrong]
         lines = ["## Two faults at once", "", "| a create while | answer |", "| --- | --- |"]
         for pair in PAIRS:
