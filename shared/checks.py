@@ -14,6 +14,7 @@ from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions, Stored
 from shared.telemetry import log_event
 from shared.throttle.limiter import Limiter
+from shared.throttle.policy import failure_stamp
 from shared.throttle.subjects import Subjects
 
 _log = logging.getLogger(__name__)
@@ -70,7 +71,8 @@ class Checks:
             return
         for key, limit in await self.subjects.of_failure(record.device, record.caller, record.principal):
             for at in record.failed_at:
-                await self.limiter.charge(key, limit, at)
+                stamp = failure_stamp(at, record.device, record.session_id)
+                await self.limiter.charge(key, limit, stamp)
 
     async def hasten(self, before: SessionRecord, record: SessionRecord) -> None:
         """Do at once what the collector would do later: charge new failed attempts, and have the event published.

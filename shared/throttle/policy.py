@@ -3,6 +3,7 @@
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final, Self
 
 Log = tuple[int, ...]
@@ -14,6 +15,7 @@ MAX_WINDOWS: Final = 4
 _UNITS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000}
 _MIN_PERIOD_MS: Final = _UNITS["s"]
 _MAX_PERIOD_MS: Final = 31 * _UNITS["d"]
+_STAMP_SPREAD_MS: Final = 1_000
 _NAME: Final = re.compile(r"[a-z]{1,32}")
 _WINDOW: Final = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,6})?([dhms])")
 _EXPECTED: Final = (
@@ -150,6 +152,17 @@ class Policy:
         """Remove one admission with this stamp, if there is one."""
         place = bisect_right(log, stamp) - 1
         return log[:place] + log[place + 1 :] if place >= 0 and log[place] == stamp else log
+
+
+def failure_stamp(at: int, device: str, session_id: str) -> int:
+    """Return the stamp under which a failed attempt of a session is entered: up to a second before its time `at`.
+
+    Failed attempts of several sessions that have the same time would be one entry. So each session has an offset,
+    always the same one: its attempts stay apart, and a repeated charge is the same entry. It is made from the
+    device's pseudonym too, which is a keyed hash, so that no caller can work it out and aim at the same stamp.
+    """
+    digest = sha256(f"{device} {session_id}".encode()).digest()
+    return at - int.from_bytes(digest[:8]) % _STAMP_SPREAD_MS
 
 
 @dataclass(frozen=True, slots=True)

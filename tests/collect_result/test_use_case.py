@@ -251,6 +251,17 @@ async def test_device_and_caller_are_refused_after_failed_attempts(result: Sessi
     await workshop.created()
 
 
+async def test_failed_attempts_of_one_millisecond_are_all_charged() -> None:
+    """Checks that were made side by side, and are read at once."""
+    workshop = Workshop(THROTTLE_DEVICE="off", THROTTLE_REFERENCE="off", THROTTLE_FAILURES="5/30m")
+    sessions = [await workshop.created(SPOOF) for _ in range(5)]
+    for session_id in sessions:
+        await workshop.collect(session_id)
+
+    with pytest.raises(DeviceThrottled):
+        await workshop.created()
+
+
 @pytest.mark.parametrize("result", [REAL, MASKED], ids=["passed", "masked"])
 async def test_attempt_that_decided_nothing_is_not_charged(result: SessionResult) -> None:
     """A mask is no attack."""

@@ -19,6 +19,7 @@ from shared.queues.memory import QueuedMessage
 from shared.queues.message import CollectMessage
 from shared.sessions.record import SessionRecord
 from shared.storage.port import Table
+from shared.throttle.policy import failure_stamp
 from shared.throttle.rows import decode
 from tests.collect_result.workshop import MASKED, MASKED_AFTER_SPOOF, REAL, SPOOF, STARTED
 from tests.create_session.world import Request, World
@@ -262,7 +263,11 @@ class CollectMachine(StagedMachine):
 
     def require_failures_counted_once(self) -> None:
         records = [self.record(session) for session in self.sessions]
-        failed = {at for record in records for at in record.failed_at}
+        failed = {
+            failure_stamp(at, record.device, record.session_id)
+            for record in records
+            for at in record.failed_at
+        }
         rows = [self.world.store.now(Table.THROTTLE, f"device-{record.device}") for record in records]
         logged = [decode(row["failed"]) for row in rows if row and "failed" in row]
         assert sorted(logged[0] if logged else ()) == sorted(failed)

@@ -1,10 +1,12 @@
 """The arithmetic of limits, against arbitrary patterns of times and a naive reference."""
 
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.throttle.policy import Log, Policy, Window, WindowState
+from shared.throttle.policy import Log, Policy, Window, WindowState, failure_stamp
 
 DAY = 86_400_000
 
@@ -223,3 +225,28 @@ def test_policy_that_is_off_admits_without_a_log() -> None:
     assert off.check((1, 2, 3), 3).allowed
     assert off.admit((1, 2, 3), 3) == ()
     assert off.longest_ms == 0
+
+
+@given(
+    st.integers(2_000, 10**13),
+    st.text(),
+    st.uuids().map(str),
+    st.lists(st.integers(0, 9), min_size=1, unique=True),
+)
+def test_failed_attempts_of_a_session_keep_their_distance(
+    at: int, device: str, session_id: str, gaps: list[int]
+) -> None:
+    """Their stamps are less than a second early, and a repeated charge enters nothing."""
+    policy = Policy.parse("1000/1d")
+    log: Log = ()
+    for gap in gaps * 2:
+        log = policy.enter(log, failure_stamp(at + gap, device, session_id), at + 9)
+    assert [stamp - log[0] for stamp in log] == [gap - min(gaps) for gap in sorted(gaps)]
+    assert at - 1_000 < log[0] - min(gaps) <= at
+
+
+def test_failed_attempts_of_one_millisecond_are_hardly_ever_one_entry() -> None:
+    """Of five in different sessions, one in a hundred groups loses one."""
+    groups = [[str(UUID(int=5 * number + one)) for one in range(5)] for number in range(1_000)]
+    lost = [5 - len({failure_stamp(100_000, "a-device", one) for one in group}) for group in groups]
+    assert 0 < sum(lost) < 20
