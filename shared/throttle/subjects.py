@@ -27,8 +27,7 @@ class Subjects:
     ) -> list[Subject]:
         """Return the subjects that a create counts against: device, person, transaction and address.
 
-        `device`, `person` and `transaction` are pseudonyms. The person is the caller, or `person_of` where a server
-        names one.
+        `device`, `person` and `transaction` are pseudonyms; `person` comes from `person_of`.
         """
         subjects = [Subject(f"device-{device}", self._device, DeviceThrottled)]
         if person is not None:
@@ -38,7 +37,13 @@ class Subjects:
         return subjects + await self._of_address("client", network, self._client)
 
     async def person_of(self, caller: str, principal: str) -> str:
-        """The pseudonym of a person whom a server names: each has limits of its own, apart for each server."""
+        """The pseudonym of the person whom a check of a caller is for.
+
+        It is the caller's where `principal` is the caller's own name. Each other person that a server names has
+        limits of its own, apart for each server.
+        """
+        if await self._pseudonyms.of("principal", principal) == caller:
+            return caller
         return await self._pseudonyms.of("person", caller, principal)
 
     async def of_failure(
@@ -50,9 +55,7 @@ class Subjects:
         """
         subjects = [(f"device-{device}", self._failures)]
         if caller is not None and principal is not None:
-            is_caller = await self._pseudonyms.of("principal", principal) == caller
-            person = caller if is_caller else await self.person_of(caller, principal)
-            subjects.append((f"principal-{person}", self._failures))
+            subjects.append((f"principal-{await self.person_of(caller, principal)}", self._failures))
         return subjects
 
     async def of_miss(self, network: str | None) -> list[Subject]:

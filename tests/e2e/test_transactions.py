@@ -280,3 +280,14 @@ async def test_persons_of_a_server_have_limits_of_their_own() -> None:
         await event_of(scene.broker, failing, "spoofface")
         assert (await create("bert", "b-2")).json()["error"]["code"] == "ClientThrottled"
         assert (await create("carl", "c-1")).status_code == 200
+
+
+async def test_server_that_names_itself_has_one_set_of_limits() -> None:
+    """Its failed checks refuse its creates, whether or not it names itself."""
+    async with signed_in(THROTTLE_FAILURES="1/30m") as scene:
+        server, own = scene.issuer.token(sub="shop", roles=ROLE), {"onBehalfOf": f"{scene.issuer.url} shop"}
+        failing = (await scene.create(server, "a", own)).json()
+        await event_of(scene.broker, failing, "spoofface")
+        answers = [await scene.create(server, device, fields) for device, fields in (("b", own), ("c", {}))]
+
+    assert [answer.status_code for answer in answers] == [429, 429]
