@@ -13,7 +13,6 @@ from shared.errors import (
     IdempotencyKeyReused,
     KeyUnavailable,
     StorageUnavailable,
-    UpstreamError,
 )
 from shared.face.model import CreatedSession, SessionSpec
 from shared.idempotency import Answer, RequestKey
@@ -197,7 +196,7 @@ class _Create:
         created_at = self.app.clock()
         try:
             made = await self.app.face.create(self.command.spec, self.command.request_id)
-        except (UpstreamError, KeyUnavailable):
+        except Exception:
             # Face may have made a session, but nobody was given it.
             await self.app.limiter.refund(self.admission)
             raise
@@ -211,9 +210,11 @@ class _Create:
         answer = Answer(content, expires_at)
         try:
             await self._keep(made, created_at, expires_at)
-        except (StorageUnavailable, KeyUnavailable) as failure:
+        except Exception as failure:
             await self._undo(answer)
-            raise StorageUnavailable("the session could not be recorded") from failure
+            if isinstance(failure, StorageUnavailable | KeyUnavailable):
+                raise StorageUnavailable("the session could not be recorded") from failure
+            raise
         return answer
 
     async def _keep(self, made: CreatedSession, created_at: int, expires_at: int) -> None:

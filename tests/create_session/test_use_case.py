@@ -11,7 +11,6 @@ from shared.access import Caller
 from shared.app import App
 from shared.errors import (
     DeviceThrottled,
-    Failed,
     IdempotencyInProgress,
     IdempotencyKeyReused,
     KeyUnavailable,
@@ -57,11 +56,12 @@ def command_of(
         UpstreamTimeout("slow", request_sent=True),
         KeyUnavailable("the key was refused, and there is no newer one", request_sent=True),
         UpstreamFailure("no connection", request_sent=False),
+        ValueError("a fault of the broker's own"),
     ],
     ids=str,
 )
 @pytest.mark.parametrize("key", [None, "0123456789abcdef"])
-async def test_create_that_face_failed_is_not_charged(error: Failed, key: str | None) -> None:
+async def test_create_that_face_failed_is_not_charged(error: Exception, key: str | None) -> None:
     """A minute of Face's failures must not lock honest devices out."""
     face = FakeFace()
     app = app_of(face=face, THROTTLE_DEVICE="1/10m")
@@ -74,21 +74,23 @@ async def test_create_that_face_failed_is_not_charged(error: Failed, key: str | 
         await create_session(app, command_of())
 
 
+DOWN = StorageUnavailable("for the test")
+
+
+@pytest.mark.parametrize("error", [DOWN, ValueError("a fault of the broker's own")], ids=str)
 @pytest.mark.parametrize("key", [None, "0123456789abcdef"])
-async def test_create_that_could_not_be_kept_is_not_charged(key: str | None) -> None:
+async def test_create_that_could_not_be_kept_is_not_charged(error: Exception, key: str | None) -> None:
     """Its session is deleted: nobody was given it."""
-    queue = FakeQueue(MemoryQueue(FakeClock()))
-    app = replace(app_of(THROTTLE_DEVICE="1/10m"), queue=queue)
-    queue.fail("send", DOWN)
-    with pytest.raises(StorageUnavailable):
+    face, queue = FakeFace(), FakeQueue(MemoryQueue(FakeClock()))
+    app = replace(app_of(face=face, THROTTLE_DEVICE="1/10m"), queue=queue)
+    queue.fail("send", error)
+    with pytest.raises(type(error)):
         await create_session(app, command_of(key=key))
+    assert face.deleted == list(face.specs)
 
     await create_session(app, command_of(key=key))
     with pytest.raises(DeviceThrottled):
         await create_session(app, command_of())
-
-
-DOWN = StorageUnavailable("for the test")
 
 
 class Scene:
