@@ -103,12 +103,12 @@ async def create_session(app: App, command: CreateCommand) -> Created:
 async def _transaction(app: App, command: CreateCommand) -> str | None:
     """The pseudonym that limits count a transaction by; None where there is none.
 
-    The transaction of a token is its issuer's, whoever the grants for it were given to. One that a caller named counts
-    for that caller alone, so that nobody can use up the limit of another's. Without sign-in there are no callers to
-    tell apart.
+    The transaction of a token is its issuer's, or its Entra tenant's, whoever the grants for it were given to. One
+    that a caller named counts for that caller alone, so that nobody can use up the limit of another's. Without sign-in
+    there are no callers to tell apart.
     """
     caller, reference = command.caller, command.client_reference
-    owner = caller.issuer if command.client_reference_from == "token" else caller.principal
+    owner = caller.authority if command.client_reference_from == "token" else caller.principal
     if reference is None or owner is None:
         return None
     return await app.pseudonyms.of("transaction", command.client_reference_from or "", owner, reference)

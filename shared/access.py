@@ -39,6 +39,11 @@ class Caller:
         """Whether the caller is a server with the role for it."""
         return OPERATE in self.roles
 
+    @property
+    def authority(self) -> str | None:
+        """What vouches for the caller: the issuer, or for Entra the tenant, which has an issuer for each version."""
+        return self.principal.split(" ")[0] if self.principal else None
+
     async def pseudonym(self, pseudonyms: Pseudonyms) -> str | None:
         """The keyed hash of the principal, for rows and logs; raises `KeyUnavailable`."""
         if self.principal is None:

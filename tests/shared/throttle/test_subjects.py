@@ -1,6 +1,7 @@
 """Which limits a request counts against, under which keys, and that a refused request leaves nothing behind."""
 
 from collections.abc import Awaitable
+from dataclasses import replace
 
 import pytest
 
@@ -87,6 +88,44 @@ class Fleet:
         with pytest.raises(refusal):
             await request
         assert (self.store.rows(), len(self.queue.messages), self.face.calls.total()) == before
+
+
+V1 = Caller("entra:a-tenant anna", issuer="https://sts.windows.net/a-tenant/", client_reference="order:1")
+V2 = replace(V1, principal="entra:a-tenant bert", issuer="https://login.microsoftonline.com/a-tenant/v2.0")
+
+
+@pytest.mark.parametrize(
+    ("second", "is_refused"),
+    [
+        (V2, True),
+        (replace(V2, principal="entra:b-tenant bert"), False),
+        (Caller("https://b.example bert", issuer="https://b.example", client_reference="order:1"), False),
+    ],
+    ids=["version 2", "another tenant", "another issuer"],
+)
+async def test_transaction_of_an_entra_tenant_is_one_over_both_versions(
+    second: Caller, is_refused: bool
+) -> None:
+    """Their issuers differ. The transactions of other tenants and issuers are others."""
+    fleet = Fleet(THROTTLE_REFERENCE="1/d", CLIENT_REFERENCE="token")
+    await create_for(fleet.here, V1)
+    if is_refused:
+        await fleet.require_refusal_without_effect(create_for(fleet.there, second), ClientThrottled)
+    else:
+        await create_for(fleet.there, second)
+
+
+def create_for(app: App, caller: Caller) -> Awaitable[object]:
+    command = CreateCommand(
+        spec=SessionSpec(LivenessMode.PASSIVE, "a-device", 600),
+        device_id="a-device",
+        client_reference=caller.client_reference,
+        caller=caller,
+        idempotency_key=None,
+        fingerprint="",
+        request_id="a-request",
+    )
+    return create_session(app, command)
 
 
 def create(app: App, device: str, principal: str, network: str, key: str | None = None) -> Awaitable[object]:
