@@ -250,3 +250,5 @@ def test_failed_attempts_of_one_millisecond_are_hardly_ever_one_entry() -> None:
     groups = [[str(UUID(int=5 * number + one)) for one in range(5)] for number in range(1_000)]
     lost = [5 - len({failure_stamp(100_000, "a-device", one) for one in group}) for group in groups]
     assert 0 < sum(lost) < 20
+    # Without the device's pseudonym, which is secret, nobody works a stamp out.
+    assert len({failure_stamp(100_000, device, groups[0][0]) for device in "abc"}) == 3
