@@ -88,7 +88,11 @@ async def create_session(app: App, command: CreateCommand) -> Created:
     if caller and command.on_behalf_of:
         person = await app.subjects.person_of(caller, command.on_behalf_of)
     subjects = await app.subjects.of_create(
-        device, person, command.caller.network, await _transaction(app, command)
+        device,
+        person,
+        command.caller.network,
+        await _transaction(app, command),
+        names=(command.caller.client_id, command.caller.issuer),
     )
     create = _Create(app, command, device, caller, person, subjects)
     try:

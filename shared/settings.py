@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from shared.errors import SettingsError
 from shared.face.endpoint import API_VERSIONS, Endpoint, custom_endpoint, regional_endpoint
 from shared.keys.secret import Secret, flaw_of
-from shared.throttle.policy import Policy
+from shared.throttle.policy import Override, Policy
 
 _AZURE_DOMAINS = (".cognitiveservices.azure.com", ".api.cognitive.microsoft.com")
 # Azurite's own account, which is the same everywhere: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
@@ -141,6 +141,13 @@ def _policy(default: str, what: str) -> Any:  # noqa: ANN401 - what dataclasses.
     return _setting(Policy.parse, f"limits such as `5/10m, 20/d`, or `off`; {what}", Policy.parse(default))
 
 
+def _overrides(text: str) -> tuple[Override, ...]:
+    overrides = tuple(Override.parse(one) for one in text.split(";"))
+    if len({(one.caller, one.limit) for one in overrides}) != len(overrides):
+        raise ValueError
+    return overrides
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The app settings. The name of a setting is that of its field in capitals, unless another one is given.
@@ -247,6 +254,13 @@ class Settings:
         "60/10m", "requests with an unknown session or a wrong token, per client address"
     )
     throttle_result: Policy = _policy("1/s", "upstream reads of the result per session")
+    throttle_overrides: tuple[Override, ...] = _setting(
+        _overrides,
+        "other limits for the callers of a client id or an issuer, with semicolons between: "
+        "`CLIENT-ID principal 600/10m; https://issuer.example client off`; "
+        "`principal`, `device` and `client` stand for THROTTLE_PRINCIPAL, THROTTLE_DEVICE and THROTTLE_CLIENT",
+        (),
+    )
     throttle_mode: str = _setting(
         "enforce|observe", "`enforce`, or `observe` to count and log, and refuse nobody", "enforce"
     )

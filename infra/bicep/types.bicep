@@ -113,6 +113,9 @@ type brokerType = {
   @description('Optional. Limits per transaction, where callers sign in. Default `5/d`.')
   throttleReference: string?
 
+  @description('Optional. Other limits for a client id or issuer: `CLIENT-ID principal 600/10m; https://issuer.example client off`.')
+  throttleOverrides: string?
+
   @description('Optional. Limits of upstream reads per session. Default `1/s`.')
   throttleResult: string?
 

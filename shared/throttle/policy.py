@@ -16,6 +16,7 @@ _UNITS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000}
 _MIN_PERIOD_MS: Final = _UNITS["s"]
 _MAX_PERIOD_MS: Final = 31 * _UNITS["d"]
 _STAMP_SPREAD_MS: Final = 1_000
+_OVERRIDABLE: Final = ("client", "device", "principal")
 _NAME: Final = re.compile(r"[a-z]{1,32}")
 _WINDOW: Final = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,6})?([dhms])")
 _EXPECTED: Final = (
@@ -181,3 +182,20 @@ class Limit:
     def __post_init__(self) -> None:
         if not (_NAME.fullmatch(self.name) and _NAME.fullmatch(self.log)):
             raise ValueError("expected a limit and its log to be named with 1 to 32 letters a to z")
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Another policy of a limit, for callers with this client id or issuer."""
+
+    caller: str
+    limit: str
+    policy: Policy
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `https://issuer.example principal 600/10m`; raises `ValueError`."""
+        caller, limit, policy = text.split(maxsplit=2)
+        if limit not in _OVERRIDABLE:
+            raise ValueError
+        return cls(caller, limit, Policy.parse(policy))

@@ -1,5 +1,8 @@
 """Which limits a request counts against, and under which pseudonyms."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from shared.errors import ClientThrottled, DeviceThrottled
 from shared.pseudonyms import Pseudonyms
 from shared.settings import Settings
@@ -20,21 +23,42 @@ class Subjects:
         )
         self._transaction = (Limit("reference", settings.throttle_reference, "created", charged=True),)
         self._client = (Limit("client", settings.throttle_client, "created", charged=True),)
+        self._overrides = {(one.caller, one.limit): one.policy for one in settings.throttle_overrides}
         self._misses = (Limit("misses", settings.throttle_misses, "missed", charged=True),)
 
     async def of_create(
-        self, device: str, person: str | None, network: str | None, transaction: str | None = None
+        self,
+        device: str,
+        person: str | None,
+        network: str | None,
+        transaction: str | None = None,
+        *,
+        names: Sequence[str | None] = (),
     ) -> list[Subject]:
         """Return the subjects that a create counts against: device, person, transaction and address.
 
         `device`, `person` and `transaction` are pseudonyms; `person` comes from `person_of`.
+        `names` are the caller's client id and issuer; the first one with an override of a limit decides that limit.
         """
-        subjects = [Subject(f"device-{device}", self._device, DeviceThrottled)]
+        subjects = [Subject(f"device-{device}", self._for(names, self._device), DeviceThrottled)]
         if person is not None:
-            subjects.append(Subject(f"principal-{person}", self._person, ClientThrottled))
+            subjects.append(Subject(f"principal-{person}", self._for(names, self._person), ClientThrottled))
         if transaction is not None:
             subjects.append(Subject(f"transaction-{transaction}", self._transaction, ClientThrottled))
-        return subjects + await self._of_address("client", network, self._client)
+        limits = self._for(names, self._client)
+        # Callers with another limit count apart: a log keeps no more entries than the limit that it was written under.
+        apart = () if limits == self._client else (str(limits[0].policy),)
+        return subjects + await self._of_address("client", network, limits, *apart)
+
+    def _for(self, names: Sequence[str | None], limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
+        """The limits as the overrides for a caller change them."""
+        return tuple([self._overridden(names, limit) for limit in limits])
+
+    def _overridden(self, names: Sequence[str | None], limit: Limit) -> Limit:
+        for name in names:
+            if name is not None and (policy := self._overrides.get((name, limit.name))):
+                return replace(limit, policy=policy)
+        return limit
 
     async def person_of(self, caller: str, principal: str) -> str:
         """The pseudonym of the person whom a check of a caller is for.
@@ -65,8 +89,10 @@ class Subjects:
         """
         return await self._of_address("miss", network, self._misses)
 
-    async def _of_address(self, kind: str, network: str | None, limits: tuple[Limit, ...]) -> list[Subject]:
+    async def _of_address(
+        self, kind: str, network: str | None, limits: tuple[Limit, ...], *apart: str
+    ) -> list[Subject]:
         if network is None:
             return []
-        pseudonym = await self._pseudonyms.of("client", network)
+        pseudonym = await self._pseudonyms.of("client", network, *apart)
         return [Subject(f"{kind}-{pseudonym}", limits, ClientThrottled)]

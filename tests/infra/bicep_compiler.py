@@ -55,6 +55,7 @@ param broker = {
   throttleDevice: 'off'
   throttleMode: 'observe'
   throttleReference: '1/d'
+  throttleOverrides: 'an-application client off'
   clientReference: 'caller'
   abuseIsFailure: false
   allowResultsToClient: true

@@ -57,6 +57,7 @@ SWITCHES = (
         ("ALLOW_RESULTS_TO_CLIENT", "true", "allowResultsToClient"),
         ("CLIENT_REFERENCE", "caller", "clientReference"),
         ("THROTTLE_REFERENCE", "1/d", "throttleReference"),
+        ("THROTTLE_OVERRIDES", "an-application client off", "throttleOverrides"),
         ("ALLOWED_ORIGINS", "https://a.example.com,https://b.example.com", "allowedOrigins"),
         ("AUTH_AUDIENCE", "an-audience,another", "authAudience"),
         ("AUTH_ISSUER", "https://issuer.example.com/v2.0", "authIssuer"),

@@ -175,6 +175,7 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
       THROTTLE_FAILURES: broker.?throttleFailures ?? '5/30m'
       THROTTLE_MISSES: broker.?throttleMisses ?? '60/10m'
       THROTTLE_MODE: broker.?throttleMode ?? 'enforce'
+      THROTTLE_OVERRIDES: broker.?throttleOverrides ?? ''
       THROTTLE_PRINCIPAL: broker.?throttlePrincipal ?? '10/10m'
       THROTTLE_REFERENCE: broker.?throttleReference ?? '5/d'
       THROTTLE_RESULT: broker.?throttleResult ?? '1/s'

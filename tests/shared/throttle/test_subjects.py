@@ -90,6 +90,41 @@ class Fleet:
         assert (self.store.rows(), len(self.queue.messages), self.face.calls.total()) == before
 
 
+@pytest.mark.parametrize(
+    ("issuer", "client_id", "admitted"),
+    [
+        ("https://a.example", "a-client", 3),
+        ("https://a.example", "other", 2),
+        ("https://b.example", "other", 1),
+        (None, None, 1),
+    ],
+    ids=["client id before issuer", "issuer", "another", "without a name"],
+)
+@pytest.mark.parametrize("name", ["principal", "client", "device"])
+async def test_override_changes_a_limit_for_the_callers_that_it_names(
+    name: str, issuer: str | None, client_id: str | None, admitted: int
+) -> None:
+    """It changes no other limit."""
+    off = {f"THROTTLE_{one}": "off" for one in ("DEVICE", "PRINCIPAL", "CLIENT")}
+    overrides = f"a-client {name} 3/1h, 9/2h ;https://a.example {name} 2/1h"
+    fleet = Fleet(**off | {f"THROTTLE_{name.upper()}": "1/1h", "THROTTLE_OVERRIDES": overrides})
+    caller = Caller("shop", "192.0.2.1", issuer, client_id)
+    for _ in range(admitted):
+        await create_for(fleet.here, caller)
+    with pytest.raises(Throttled):
+        await create_for(fleet.there, caller)
+
+
+async def test_caller_with_another_limit_for_addresses_uses_up_nothing_of_others() -> None:
+    """They count in rows of their own."""
+    fleet = Fleet(THROTTLE_CLIENT="1/1h", THROTTLE_OVERRIDES="a-client client 2/1h")
+    server, phone = Caller("shop", "192.0.2.1", client_id="a-client"), Caller("anna", "192.0.2.1")
+    for caller in (server, phone, server):
+        await create_for(fleet.here, caller)
+    for caller in (server, phone):
+        await fleet.require_refusal_without_effect(create_for(fleet.there, caller), ClientThrottled)
+
+
 V1 = Caller("entra:a-tenant anna", issuer="https://sts.windows.net/a-tenant/", client_reference="order:1")
 V2 = replace(V1, principal="entra:a-tenant bert", issuer="https://login.microsoftonline.com/a-tenant/v2.0")
 
