@@ -17,6 +17,9 @@ from shared.web.routes import CREATE_SESSION
 
 create_session_bp = func.Blueprint()
 
+# A create that is late goes on. So its answer comes before the frame of the request would cancel it.
+_MARGIN_SECONDS = 0.5
+
 
 @create_session_bp.function_name("create_session")
 @create_session_bp.route(
@@ -28,7 +31,7 @@ async def trigger(req: func.HttpRequest) -> func.HttpResponse:
 
 
 async def _create(context: Context) -> Reply:
-    created = await create_session(context.app, _command(context))
+    created = await create_session(context.app, _command(context), context.deadline - _MARGIN_SECONDS)
     # A session stays in its region, so the region's own URL comes before the one that was called.
     called = urlsplit(context.request.url)
     base_url = context.app.settings.base_url or f"{called.scheme}://{called.netloc}"

@@ -27,8 +27,11 @@ class Background:
         """Return the result of `work`, or raise `TimeoutError` at a deadline in the event loop's time.
 
         The work then goes on, because it may be between two writes that belong together; a result that comes late is
-        handed to `when_late`. Where the caller is cancelled, so is the work.
+        handed to `when_late`. Where the caller is cancelled, so is the work. After the deadline no work is started.
         """
+        if asyncio.get_running_loop().time() >= deadline:
+            work.close()
+            raise TimeoutError
         task = asyncio.create_task(work)
         try:
             await asyncio.wait((task,), timeout=deadline - asyncio.get_running_loop().time())

@@ -25,6 +25,9 @@ _logger = logging.getLogger(__name__)
 LARGEST_BODY = 64 * 1024
 """Bytes on the wire; a real response has a few kilobytes."""
 
+WAITED_FOR_FACE = "waited for Face"
+"""The note on a `CancelledError` that ended a call, so that the frame of a late request can name what was slow."""
+
 _URLS_REMEMBERED = 16
 
 _REQUEST_ID = re.compile(r"[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}")
@@ -137,6 +140,9 @@ class FaceCalls:
                     )
                     await self._sleep(wait)
                     attempt += 1
+        except asyncio.CancelledError as cancelled:
+            cancelled.add_note(WAITED_FOR_FACE)
+            raise
         except TimeoutError as error:
             raise UpstreamTimeout("no answer within the deadline", request_sent=operation.sent) from error
         except (UpstreamError, KeyUnavailable) as error:

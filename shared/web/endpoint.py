@@ -1,11 +1,13 @@
 """The frame around every HTTP trigger: a request id, the body, one response, and where errors become responses."""
 
+import asyncio
 import logging
 import re
 import time
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,16 @@ from shared.errors import (
     InternalError,
     InvalidMediaType,
     InvalidRequestBody,
+    KeyUnavailable,
     LengthRequired,
     RequestRefused,
     RequestTooLarge,
+    StorageUnavailable,
     Throttled,
     Unauthorized,
+    UpstreamTimeout,
 )
+from shared.face.calls import WAITED_FOR_FACE
 from shared.telemetry import log_event
 from shared.text import parse_json
 from shared.web import origins
@@ -36,6 +42,9 @@ _log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 4096
 
+TOTAL_SECONDS = 10.0
+"""The longest that a caller waits for any answer, sign-in included."""
+
 _LENGTH = re.compile("[0-9]{1,9}")
 _CHARSET = re.compile(r'charset\s*=\s*"?([^"]*?)"?', re.IGNORECASE)
 _UTF8 = ("", "utf-8", "utf8")
@@ -43,11 +52,15 @@ _UTF8 = ("", "utf-8", "utf8")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a handler works with: the request, the app, the id that response and log name, and the caller."""
+    """What a handler works with: the request, the app, the id that response and log name, and the caller.
+
+    At `deadline`, in the event loop's time, the handler is cancelled.
+    """
 
     request: func.HttpRequest
     app: App
     request_id: str
+    deadline: float
     caller: Caller = field(default_factory=Caller)
 
     def header(self, name: str) -> str | None:
@@ -80,12 +93,16 @@ async def respond(
         app = current_app()
         of_origin = origins.of_answer(request.headers.get("Origin"), app.settings.allowed_origins)
         with app.background_log.invocation():
-            context = Context(request, app, request_id)
+            context = Context(
+                request, app, request_id, deadline=asyncio.get_running_loop().time() + TOTAL_SECONDS
+            )
             if not open_to_all:
-                caller = await _caller(context)
-                pseudonym = await caller.pseudonym(app.pseudonyms)
+                async with _ended_at(context.deadline, KeyUnavailable):
+                    caller = await _caller(context)
+                    pseudonym = await caller.pseudonym(app.pseudonyms)
                 context = replace(context, caller=replace(caller, known_pseudonym=pseudonym))
-            reply = await handle(context)
+            async with _ended_at(context.deadline, StorageUnavailable):
+                reply = await handle(context)
     except BrokerError as error:
         _log_error(operation, request_id, pseudonym, error)
         reply = error_reply(error, request_id)
@@ -111,6 +128,19 @@ async def respond(
         milliseconds=round((time.perf_counter() - started) * 1000, 1),
     )
     return render(replace(reply, headers={**of_origin, **reply.headers}), request_id, request.url)
+
+
+@asynccontextmanager
+async def _ended_at(deadline: float, slow: type[BrokerError]) -> AsyncIterator[None]:
+    """End the block at a deadline; raises `UpstreamTimeout` if it waited for Face then, or else the error `slow`."""
+    try:
+        async with asyncio.timeout_at(deadline) as limit:
+            yield
+    except TimeoutError as late:
+        if not limit.expired():
+            raise
+        at_face = WAITED_FOR_FACE in getattr(late.__cause__, "__notes__", ())
+        raise (UpstreamTimeout if at_face else slow)("the request took too long") from late
 
 
 def json_body(request: func.HttpRequest) -> dict[str, Any]:

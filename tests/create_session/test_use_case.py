@@ -290,7 +290,7 @@ async def slow_calls(call: Call, effect: Effect) -> object:
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["without a key", "with a key"])
 @in_virtual_time
-async def test_create_that_takes_too_long_is_answered_in_ten_seconds(key: str | None) -> None:
+async def test_create_that_takes_too_long_is_answered_in_time(key: str | None) -> None:
     """Its session is the answer to a repeat under its key; without one nobody can ask for it, and it is undone."""
     scene, now = Scene(), asyncio.get_running_loop().time
     scene.store.around = scene.queue.around = slow_calls
@@ -313,6 +313,32 @@ async def test_create_that_takes_too_long_is_answered_in_ten_seconds(key: str | 
     if key:
         assert (await create_session(scene.app, command_of(key=key))).session_id == session_id
     assert scene.face.calls["create"] == 1
+
+
+@pytest.mark.parametrize(
+    ("deadline", "error"), [(0.0, KeyUnavailable), (1.0, StorageUnavailable), (9.0, UpstreamTimeout)]
+)
+@in_virtual_time
+async def test_late_create_names_what_it_waits_for(deadline: float, error: type[Failed]) -> None:
+    """The start of the request counts, so that sign-in can have used up the time: then nothing is started."""
+    scene = Scene()
+    scene.store.around = slow_calls
+    scene.face.gate = asyncio.Event()
+    with pytest.raises(error):
+        await create_session(scene.app, command_of(), deadline)
+    assert asyncio.get_running_loop().time() == deadline
+    assert scene.store.count() == 0 if not deadline else scene.store.count() > 0
+
+
+@in_virtual_time
+async def test_late_create_that_failed_at_face_names_face() -> None:
+    """Its charge is being taken back, which is not why it failed."""
+    scene = Scene()
+    scene.store.around = slow_calls
+    scene.face.fail("create", UpstreamTimeout("silent"))
+    with pytest.raises(UpstreamTimeout, match="silent"):
+        await create_session(scene.app, command_of(), 3.0)
+    assert asyncio.get_running_loop().time() == 3.0
 
 
 @in_virtual_time

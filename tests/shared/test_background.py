@@ -48,6 +48,17 @@ async def test_work_in_time_is_answered_with_its_result_or_error() -> None:
 
 
 @in_virtual_time
+async def test_no_work_is_started_after_the_deadline() -> None:
+    """Its caller gets an error at once, so nothing may happen any more."""
+    work = Work()
+    await asyncio.sleep(DEADLINE)
+    with pytest.raises(TimeoutError):
+        await work.answer(1.0)
+    await asyncio.sleep(60.0)
+    assert (work.ended, work.late) == ([], [])
+
+
+@in_virtual_time
 async def test_error_of_work_in_time_is_raised() -> None:
     """As if it had been awaited."""
 

@@ -26,7 +26,7 @@ with the deadlines of production, and writes this page. `make test` plays the sa
 
 ## What is promised
 
-- An answer comes in time: a create in 10 s, a read or a revocation in 6 s.
+- An answer comes in 10 s, whatever the operation, sign-in included.
 - The error names what failed: the codes of `502`, `503` and `504` in [api.md](api.md). A `503` has `Retry-After`.
 - Nothing is told that did not happen: no pass without Face's result, no deletion that Face did not make, no event that
   Event Grid did not take.

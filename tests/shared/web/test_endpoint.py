@@ -1,11 +1,15 @@
 """The frame around every trigger."""
 
+import asyncio
 import json
 import logging
+from dataclasses import replace
 
 import azure.functions as func
+import httpx
 import pytest
 
+from shared.access import Caller
 from shared.app import install
 from shared.errors import (
     IdempotencyInProgress,
@@ -16,9 +20,16 @@ from shared.errors import (
     SessionNotFound,
     StorageUnavailable,
 )
-from shared.web.endpoint import Context, json_body, respond
+from shared.face.budget import Budget
+from shared.face.client import FaceClient, load_version
+from shared.face.endpoint import API_VERSIONS
+from shared.face.model import NO_SESSION
+from shared.keys.credentials import key_credential
+from shared.keys.secret import Secret, StaticSecret
+from shared.web.endpoint import TOTAL_SECONDS, Context, json_body, respond
 from shared.web.responses import Reply
 from tests.support.app import app_of
+from tests.support.time import in_virtual_time
 
 CANARY = "canary-in-an-exception"
 
@@ -69,6 +80,43 @@ async def test_only_what_an_operator_has_to_see_is_a_warning(
     _, (first, _) = await answered(error, caplog)
 
     assert (first["event"], first["level"]) == (event, level)
+
+
+class Silent(httpx.AsyncBaseTransport):
+    """A Face that never answers."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("slow", "code"),
+    [("keys", "KeyUnavailable"), ("store", "StorageUnavailable"), ("Face", "UpstreamTimeout")],
+)
+@in_virtual_time
+async def test_every_answer_comes_in_ten_seconds_and_names_what_was_slow(slow: str, code: str) -> None:
+    """The seven seconds before Face's patience count too."""
+    credential = key_credential(StaticSecret(Secret("k"), name="FACE_KEY"))
+    version = load_version(API_VERSIONS[0])
+    face = FaceClient(Silent(), "https://face.example", version, credential, Budget(10))
+    seconds = {"keys": 60.0, "store": 7.0, "Face": 7.0}[slow]
+
+    class SlowSignIn:
+        async def caller(self, *_: object) -> Caller:
+            await asyncio.sleep(seconds)
+            return Caller()
+
+    async def handle(context: Context) -> Reply:
+        if slow == "Face":
+            await face.result(NO_SESSION, context.request_id)
+        await asyncio.sleep(60.0)
+        raise AssertionError
+
+    install(replace(app_of(), sign_in=SlowSignIn()))  # type: ignore[arg-type]
+    response = await respond(request_of(), "an_operation", handle)
+    assert json.loads(response.get_body())["error"]["code"] == code
+    assert asyncio.get_running_loop().time() == TOTAL_SECONDS
 
 
 BODY = b'{"a":1}'
