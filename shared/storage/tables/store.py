@@ -127,8 +127,11 @@ class AzureTableStore:
         return self._query(table, f"{name} ge {low}L and {name} lt {high}L")
 
     async def check(self) -> None:
-        """Write the same row again each time, and read it back."""
-        table, row = Table.SESSIONS, to_row(Table.SESSIONS, _PROBE)
+        """Write the same row into each table again each time, and read it back."""
+        await asyncio.gather(*map(self._check, Table))
+
+    async def _check(self, table: Table) -> None:
+        row = to_row(table, _PROBE)
 
         async def write_and_read(client: TableClient) -> Entity:
             # Neither an insert nor a replacement, because two instances may check at the same time.

@@ -352,6 +352,22 @@ async def test_check_writes_its_row_again_and_again(azurite: Azurite) -> None:
         await store.check()
 
 
+@pytest.mark.parametrize("missing", Table)
+async def test_check_fails_where_one_table_is_missing(azurite: Azurite, prefix: str, missing: Table) -> None:
+    """Without the table of limits, every create fails, though sessions can be kept."""
+    account = StorageAccount(connection_string=azurite.connection_string)
+    async with (
+        closing(azurite.account.open_tables(prefix=prefix)) as creating,
+        closing(account.open_tables(prefix=prefix)) as store,
+    ):
+        for table in set(Table) - {missing}:
+            await creating.insert(table, Entity("a", {}, 1))
+        with pytest.raises(StorageUnavailable):
+            await store.check()
+        await creating.insert(missing, Entity("a", {}, 1))
+        await store.check()
+
+
 WRITTEN = answer(204, headers={"ETag": "an etag"})
 
 
@@ -361,8 +377,8 @@ WRITTEN = answer(204, headers={"ETag": "an etag"})
         ([NO_ROW], "does not keep a row"),
         ([answer(200, "<html>", {"Content-Type": "text/html"})], "answered 200"),
         ([answer(204)], "answered 204"),
-        ([WRITTEN, NO_ROW], "does not keep a row"),
-        ([WRITTEN, A_ROW], "does not keep a row"),
+        ([WRITTEN] * len(Table) + [NO_ROW], "does not keep a row"),
+        ([WRITTEN] * len(Table) + [A_ROW], "does not keep a row"),
         ([refusal(403, "AuthorizationPermissionMismatch")], "Storage Table Data Contributor"),
     ],
     ids=["not found", "web page", "no row", "not kept", "another row", "reader only"],
