@@ -54,7 +54,7 @@ async def collect_result(app: App, message: CollectMessage) -> None:
         # Not in the `except` block: the host logs an error with its context, which may quote values.
         raise MessageGivenUp("the log says why: message_given_up")
     if delay is not None:
-        await app.queue.send(following.to_text(), delay)
+        await app.queue.send(following.to_text(), delay, patient=True)
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from shared.clock import Sleep
 from shared.errors import KeyUnavailable, StorageUnavailable
 from shared.queues.port import MAX_DELAY_SECONDS
 
@@ -15,30 +16,42 @@ if TYPE_CHECKING:
 _NEVER_EXPIRES = -1
 # Statuses that stay until an operator has repaired something.
 _REFUSED = (401, 403, 404)
+# Seconds before each further try. A partition of the service that moves is away for some seconds.
+_PAUSES = (0.2,)
+_PATIENT_PAUSES = (1.0, 3.0, 6.0)
+# A patient send waits no longer for the next try, whatever the service asks for: its function has a time limit.
+_LONGEST_PAUSE = 6.0
 
 
 class AzureQueue:
-    """A `MessageQueue` in Azure Queue Storage. Each call has `deadline` seconds; `create` makes a missing queue."""
+    """A `MessageQueue` in Azure Queue Storage. Each try has `deadline` seconds; `create` makes a missing queue."""
 
-    def __init__(self, client: "QueueClient", *, create: bool, deadline: float) -> None:
+    def __init__(
+        self, client: "QueueClient", *, create: bool, deadline: float, sleep: Sleep = asyncio.sleep
+    ) -> None:
         self._client = client
         self._create = create
         self._deadline = deadline
+        self._sleep = sleep
 
-    async def send(self, text: str, delay_seconds: float) -> None:
-        """Add a message; a second try follows a failed one at once, unless the queue refused the app."""
+    async def send(self, text: str, delay_seconds: float, *, patient: bool = False) -> None:
+        """Add a message; further tries follow a failed one, unless the queue refused the app."""
         delay = min(max(0, round(delay_seconds)), MAX_DELAY_SECONDS)
 
         def send() -> Awaitable[object]:
             return self._client.send_message(text, visibility_timeout=delay, time_to_live=_NEVER_EXPIRES)
 
-        try:
-            await self._call(send)
-        except StorageUnavailable as failure:
-            if failure.lasting:
-                raise
-            # The first try may have arrived. The same message twice does no harm; one that is lost delays an event.
-            await self._call(send)
+        for pause in _PATIENT_PAUSES if patient else _PAUSES:
+            try:
+                await self._call(send)
+            except StorageUnavailable as failure:
+                if failure.lasting:
+                    raise
+                # That try may have arrived. The same message twice does no harm; one that is lost delays an event.
+                await self._sleep(max(pause, min(failure.retry_after, _LONGEST_PAUSE)) if patient else pause)
+            else:
+                return
+        await self._call(send)
 
     async def check(self) -> None:
         """Ask for the queue's properties, which only a queue service has."""
@@ -71,7 +84,9 @@ class AzureQueue:
         except TimeoutError as fault:
             raise StorageUnavailable("the queue did not answer in time") from fault
         except KeyUnavailable as fault:
-            raise StorageUnavailable(f"no token for the queue: {fault.detail}") from fault
+            raise StorageUnavailable(
+                f"no token for the queue: {fault.detail}", retry_after=fault.retry_after
+            ) from fault
         except Exception as fault:
             # The SDK's parser raises all kinds of errors for an answer that is not the queue service's.
             lasting = getattr(fault, "status_code", None) in _REFUSED

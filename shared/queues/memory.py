@@ -23,7 +23,7 @@ class MemoryQueue:
     clock: Clock
     messages: list[QueuedMessage] = field(default_factory=list)
 
-    async def send(self, text: str, delay_seconds: float) -> None:
+    async def send(self, text: str, delay_seconds: float, *, patient: bool = False) -> None:
         """Add a message."""
         self.messages.append(QueuedMessage(text, self.clock() + round(delay_seconds * 1000)))
 

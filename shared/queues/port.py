@@ -15,8 +15,11 @@ MAX_DELAY_SECONDS = 7 * 86_400 - 60
 class MessageQueue(Protocol):
     """A queue of texts; each is delivered at least once, in no order."""
 
-    async def send(self, text: str, delay_seconds: float) -> None:
-        """Add a message that becomes visible after a delay; raises `StorageUnavailable`."""
+    async def send(self, text: str, delay_seconds: float, *, patient: bool = False) -> None:
+        """Add a message that becomes visible after a delay; raises `StorageUnavailable`.
+
+        A failed send is repeated once, soon. A `patient` one goes on for some ten seconds: no caller waits for it.
+        """
 
     async def check(self) -> None:
         """Make one cheap call to see that the queue answers; raises `StorageUnavailable`."""

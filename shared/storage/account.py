@@ -1,7 +1,10 @@
 """How the app reaches its storage account, and opens the tables and queues in it."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
+
+from shared.clock import Sleep
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -67,12 +70,14 @@ class StorageAccount:
             service = TableServiceClient.from_connection_string(self.connection_string, **options)
         return AzureTableStore(service, prefix=prefix, create_tables=self.create_missing, deadline=deadline)
 
-    def open_queue(self, name: str, *, deadline: float = 2.0, retries: int = 0) -> "MessageQueue":
+    def open_queue(
+        self, name: str, *, deadline: float = 2.0, retries: int = 0, sleep: Sleep = asyncio.sleep
+    ) -> "MessageQueue":
         """Open a queue; a failed request is repeated `retries` times."""
         from shared.queues.azure_queue import AzureQueue
 
         client = self._queue_client(name, True, deadline, retries, LARGEST_QUEUE_ANSWER)
-        return AzureQueue(client, create=self.create_missing, deadline=deadline)
+        return AzureQueue(client, create=self.create_missing, deadline=deadline, sleep=sleep)
 
     def queue_client(
         self, name: str, *, encoded: bool = True, deadline: float = 2.0, retries: int = 0

@@ -73,3 +73,4 @@ async def test_message_that_cannot_be_put_back_fails_at_the_host() -> None:
 
         with pytest.raises(StorageUnavailable):
             await deliver(broker, sweep.text)
+        assert [call.patient for call in queue.calls] == [True]

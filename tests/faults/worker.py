@@ -85,8 +85,8 @@ class PromptQueue:
     def __init__(self, queue: MessageQueue) -> None:
         self._queue = queue
 
-    async def send(self, text: str, _delay_seconds: float) -> None:
-        await self._queue.send(text, 0)
+    async def send(self, text: str, _delay_seconds: float, *, patient: bool = False) -> None:
+        await self._queue.send(text, 0, patient=patient)
 
     async def check(self) -> None:
         await self._queue.check()

@@ -12,11 +12,12 @@ Effect = Callable[[], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a port: the name of its method, the table where there is one, and the keys it names."""
+    """One call of a port: its method, the table where there is one, the keys it names, and if it is patient."""
 
     operation: str
     table: object = None
     keys: tuple[str, ...] = ()
+    patient: bool = False
 
 
 Around = Callable[[Call, Effect], Awaitable[Any]]

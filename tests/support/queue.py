@@ -15,9 +15,11 @@ class FakeQueue(Intercepted, Generic[Inner]):
         super().__init__()
         self.inner = over
 
-    async def send(self, text: str, delay_seconds: float) -> None:
+    async def send(self, text: str, delay_seconds: float, *, patient: bool = False) -> None:
         """Add a message."""
-        await self.intercept(Call("send"), lambda: self.inner.send(text, delay_seconds))
+        await self.intercept(
+            Call("send", patient=patient), lambda: self.inner.send(text, delay_seconds, patient=patient)
+        )
 
     async def check(self) -> None:
         """Ask for a sign of life."""

@@ -4,11 +4,12 @@ import base64
 import re
 import traceback
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import pytest
 from azure.core.credentials import AccessToken
 
+from shared.clock import Sleep
 from shared.errors import KeyUnavailable, StorageUnavailable
 from shared.queues.port import MAX_DELAY_SECONDS, MessageQueue
 from shared.storage.account import LARGEST_QUEUE_ANSWER, StorageAccount
@@ -27,6 +28,10 @@ CREATED = answer(
 )
 
 
+async def no_pause(_seconds: float) -> None:
+    """Try again at once."""
+
+
 def error(status: int, code: str) -> bytes:
     """Make an error response in the shape of the queue service."""
     body = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>a message</Message></Error>'
@@ -35,11 +40,11 @@ def error(status: int, code: str) -> bytes:
 
 @asynccontextmanager
 async def queue_at(
-    server: RawServer, *, create: bool = False, deadline: float = 2.0
+    server: RawServer, *, create: bool = False, deadline: float = 2.0, sleep: Sleep = no_pause
 ) -> AsyncIterator[MessageQueue]:
     text = server.connection_string.replace("TableEndpoint", "QueueEndpoint")
     account = StorageAccount(connection_string=text, create_missing=create)
-    queue = account.open_queue("q", deadline=deadline)
+    queue = account.open_queue("q", deadline=deadline, sleep=sleep)
     yield queue
     await queue.aclose()
 
@@ -151,10 +156,42 @@ async def test_message_arrives_where_the_first_try_fails(trouble: bytes) -> None
     assert server.methods() == ["POST", "POST"]
 
 
+def busy(retry_after: str) -> bytes:
+    return answer(503, "", {"Date": NOW, "Retry-After": retry_after})
+
+
+@pytest.mark.parametrize(
+    ("replies", "patient", "pauses"),
+    [
+        ([busy("1")], False, [0.2]),
+        ([busy("20")], False, [0.2]),
+        ([busy("x")], True, [1.0, 3.0, 6.0]),
+        ([busy("4"), busy("20"), error(403, "AuthorizationFailure")], True, [4.0, 6.0]),
+        ([RESET, busy("x"), busy("x"), CREATED], True, [1.0, 3.0, 6.0]),
+        ([CREATED], True, []),
+    ],
+    ids=["create", "create does not wait long", "put back", "as asked, then refused", "comes back", "well"],
+)
+async def test_pauses_between_tries_grow_where_nobody_waits(
+    replies: list[bytes], patient: bool, pauses: list[float]
+) -> None:
+    """A queue that is busy for some seconds costs no message of the collector, and a phone waits a moment only."""
+    paused: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        paused.append(seconds)
+
+    async with RawServer(replies) as server, queue_at(server, sleep=pause) as queue:
+        with nullcontext() if replies[-1] == CREATED else pytest.raises(StorageUnavailable):
+            await queue.send("a", 0, patient=patient)
+
+    assert paused == pauses
+    assert len(server.received) == len(pauses) + 1
+
+
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("Mon, 23 Nov 2026 09:52:30 GMT", 30), ("x", 1)])
 async def test_retry_after_reaches_the_caller(header: str, seconds: float) -> None:
-    busy = answer(503, "", {"Date": NOW, "Retry-After": header})
-    unavailable, _ = await failed_send(busy)
+    unavailable, _ = await failed_send(busy(header))
     assert unavailable.retry_after == seconds
 
 
@@ -173,12 +210,17 @@ class NoToken(StubCredential):
     """An identity that the platform gives no token."""
 
     async def get_token(self, *scopes: str, **_: object) -> AccessToken:
-        raise KeyUnavailable("the managed identity is missing")
+        raise KeyUnavailable("the managed identity is missing", retry_after=20.0)
 
 
 async def test_missing_token_is_unavailable() -> None:
     """A sender gets one kind of error, whatever the cause."""
-    queue = StorageAccount(queue_endpoint="https://127.0.0.1:9", credential=NoToken()).open_queue("q")
-    with pytest.raises(StorageUnavailable, match="no token for the queue: the managed identity is missing"):
+    account = StorageAccount(queue_endpoint="https://127.0.0.1:9", credential=NoToken())
+    queue, missing = (
+        account.open_queue("q", sleep=no_pause),
+        "no token for the queue: the managed identity is missing",
+    )
+    with pytest.raises(StorageUnavailable, match=missing) as unavailable:
         await queue.send("a", 0)
+    assert unavailable.value.retry_after == 20.0
     await queue.aclose()
