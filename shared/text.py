@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from shared.clock import Clock, system_clock
+
 LONGEST_RETRY_AFTER: Final = 3_600.0
 """Seconds, an hour: a longer `Retry-After` is not believed. The collector's own pauses grow to an hour too."""
 
@@ -42,17 +44,21 @@ def parse_session_id(text: str) -> str | None:
     return text if _SESSION_ID.fullmatch(text) else None
 
 
-def retry_after_seconds(headers: Mapping[str, str], longest: float = LONGEST_RETRY_AFTER) -> float | None:
+def retry_after_seconds(
+    headers: Mapping[str, str], longest: float = LONGEST_RETRY_AFTER, *, clock: Clock = system_clock
+) -> float | None:
     """Read the `Retry-After` of a response, in seconds or as a date: at most `longest` seconds, None if unreadable.
 
     The names in `headers` are in lower case, or their case does not count. A date is compared with the response's own
-    `Date`, so that the skew of this machine's clock does not matter.
+    `Date`, so that the skew of this machine's clock does not matter; `clock` counts only where there is none.
     """
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
         return min(float(value), longest)
     until, now = _http_date(value), _http_date(headers.get("date", ""))
-    return None if until is None or now is None else min(max(0.0, until - now), longest)
+    if until is None:
+        return None
+    return min(max(0.0, until - (clock() / 1000 if now is None else now)), longest)
 
 
 def continued(received: str | None) -> str:

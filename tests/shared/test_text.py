@@ -134,10 +134,19 @@ def test_retry_after_is_read_in_both_its_forms(value: str, seconds: float | None
 
 
 def test_retry_after_has_the_ceiling_of_its_reader() -> None:
-    """A date alone says nothing, because the two clocks may differ."""
+    """And no header is no wait."""
     assert retry_after_seconds({"retry-after": "100"}, longest=60.0) == 60.0
-    assert retry_after_seconds({"retry-after": SUNDAY}) is None
     assert retry_after_seconds({}) is None
+
+
+@pytest.mark.parametrize(("date", "seconds"), [(None, 30.0), ("soon", 30.0), (SUNDAY, 40.0)])
+def test_date_of_a_retry_is_compared_with_our_clock_only_where_the_response_has_none(
+    date: str | None, seconds: float
+) -> None:
+    """Our clock may be wrong, but some wait is better than none."""
+    ten_past = 1_795_341_610_000
+    headers = {"retry-after": "Sun, 22 Nov 2026 10:00:40 GMT"} | ({"date": date} if date else {})
+    assert retry_after_seconds(headers, clock=lambda: ten_past) == seconds
 
 
 near_dates = st.from_regex(

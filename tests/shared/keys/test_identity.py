@@ -64,6 +64,19 @@ async def test_an_endpoint_without_a_token_is_explained(
     assert (await detail(identity)).startswith(told)
 
 
+@pytest.mark.parametrize(
+    ("status", "retry_after", "seconds"), [(429, "20", 20.0), (503, "20", 20.0), (503, "", 1.0)]
+)
+async def test_a_busy_endpoint_says_when_to_come_back(
+    identity: ManagedIdentity, endpoint: FakeIdentity, status: int, retry_after: str, seconds: float
+) -> None:
+    """Callers that come earlier keep it busy."""
+    endpoint.answer, endpoint.retry_after = (status, "{}"), retry_after
+    with pytest.raises(KeyUnavailable) as unavailable:
+        await identity.get_token(SCOPE)
+    assert unavailable.value.retry_after == seconds
+
+
 async def test_an_endpoint_that_is_down_is_named(
     endpoint: FakeIdentity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
