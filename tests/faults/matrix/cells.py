@@ -129,7 +129,7 @@ class Scene:
     async def create(self, app: App, device: str = "device") -> tuple[Told, dict[str, Any]]:
         device_id = f"{device}-{self.number}"
         body = {"livenessOperationMode": "Passive", "deviceCorrelationId": device_id}
-        request = _request("POST", "/api/sessions", json.dumps(body).encode())
+        request = self._request("POST", "/api/sessions", json.dumps(body).encode())
         return await _timed(app, create_trigger, request)
 
     async def create_when_well(self, app: App) -> tuple[Told, dict[str, Any]]:
@@ -137,10 +137,10 @@ class Scene:
         return await _until_well(lambda: self.create(app))
 
     async def read(self, app: App, session: Mapping[str, Any]) -> tuple[Told, dict[str, Any]]:
-        return await _timed(app, get_trigger, _of_session("GET", session))
+        return await _timed(app, get_trigger, self._of_session("GET", session))
 
     async def revoke(self, app: App, session: Mapping[str, Any]) -> tuple[Told, dict[str, Any]]:
-        return await _timed(app, revoke_trigger, _of_session("DELETE", session))
+        return await _timed(app, revoke_trigger, self._of_session("DELETE", session))
 
     async def perform(self, session: Mapping[str, Any]) -> None:
         """Make the check as the phone does."""
@@ -177,6 +177,21 @@ class Scene:
             if event["subject"] == session_id
         ]
 
+    def _of_session(self, method: str, session: Mapping[str, Any]) -> func.HttpRequest:
+        path = f"/api/sessions/{session['sessionId']}"
+        return self._request(method, path, headers={"x-session-token": str(session["authToken"])})
+
+    def _request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> func.HttpRequest:
+        fields = {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})}
+        # All scenes share the tables, so that each needs an address of its own for the limits.
+        fields["client-ip"] = f"198.18.{self.number >> 8}.{self.number & 255}:50000"
+        url = f"http://127.0.0.1{path}"
+        return func.HttpRequest(
+            method, url, headers=fields, body=body, route_params={"sessionId": path.rpartition("/")[2]}
+        )
+
 
 @asynccontextmanager
 async def scene(world: World) -> AsyncIterator[Scene]:
@@ -208,11 +223,10 @@ async def scene(world: World) -> AsyncIterator[Scene]:
     settings = {
         "FACE_ENDPOINT": f"https://{names['face'][0]}",
         "FACE_MAX_TPS": "1000",
+        "CLIENT_ADDRESS": "appservice",
         "KEY_VAULT_URL": f"https://{names['vault'][0]}",
         "EVENT_GRID_TOPIC_ENDPOINT": f"https://{names['topic'][0]}/api/events",
         "AzureWebJobsStorage": f"AccountName={account};AccountKey={key};{endpoints}",
-        "THROTTLE_CLIENT": "off",
-        "THROTTLE_RESULT": "off",
     }
     environment = {
         "IDENTITY_ENDPOINT": f"http://{names['identity'][0]}/msi/token",
@@ -250,21 +264,6 @@ async def _timed(
         assert CANARY not in text
     code = body.get("error", {}).get("code", "") if isinstance(body, dict) else ""
     return Told(response.status_code, code, seconds, response.headers.get("Retry-After")), body
-
-
-def _request(
-    method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
-) -> func.HttpRequest:
-    fields = {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})}
-    url = f"http://127.0.0.1{path}"
-    return func.HttpRequest(
-        method, url, headers=fields, body=body, route_params={"sessionId": path.rpartition("/")[2]}
-    )
-
-
-def _of_session(method: str, session: Mapping[str, Any]) -> func.HttpRequest:
-    path = f"/api/sessions/{session['sessionId']}"
-    return _request(method, path, headers={"x-session-token": str(session["authToken"])})
 
 
 def _port_of(url: str) -> Address:

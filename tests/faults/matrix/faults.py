@@ -114,7 +114,8 @@ def _page(status: int, *headers: str) -> Behaviour:
 
 
 async def _busy_until_a_date(exchange: Exchange) -> None:
-    date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    # The broker waits as long as it is asked to, and its next create is tried within some ten seconds.
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=4), usegmt=True)
     await _error(503, "ServerBusy", "Busy.", f"Retry-After: {date}")(exchange)
 
 
