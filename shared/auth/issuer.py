@@ -14,6 +14,8 @@ from shared.text import parse_json
 if TYPE_CHECKING:
     from jwt.types import JWKDict
 
+_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
+
 LARGEST_ANSWER: Final = 256 * 1024
 """Bytes of a document of an issuer. Entra's keys come with their certificates, some 20 KB in all."""
 
@@ -66,7 +68,8 @@ class Issuer:
 
     def __init__(self, url: str, http: httpx.AsyncBaseTransport) -> None:
         self._url = url
-        self._http = httpx.AsyncClient(transport=http, trust_env=False)
+        # Without httpx's client, which keeps cookies and asks for compressed answers.
+        self._http = http
 
     async def read(self) -> SigningKeys:
         """Fetch the current keys; raises `KeyUnavailable` with what is wrong, for the operator's log.
@@ -93,11 +96,15 @@ class Issuer:
         return SigningKeys(keys)
 
     async def _fetch(self, url: str) -> dict[str, Any]:
-        answer = await self._http.get(url, headers={"Accept": "application/json"})
-        if answer.status_code != httpx.codes.OK:
-            raise self._trouble(f"it answered {answer.status_code} for {url}")
+        answer = await self._http.handle_async_request(httpx.Request("GET", url, headers=_HEADERS))
         try:
-            content = parse_json(answer.content)
+            if answer.status_code != httpx.codes.OK:
+                raise self._trouble(f"it answered {answer.status_code} for {url}")
+            body = b"".join([part async for part in answer.aiter_raw()])
+        finally:
+            await answer.aclose()
+        try:
+            content = parse_json(body)
         except ValueError as error:
             raise self._trouble(f"no JSON from {url}") from error
         if not isinstance(content, dict):

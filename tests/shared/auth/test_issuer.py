@@ -46,6 +46,12 @@ async def test_keys_are_found_by_discovery(path: str) -> None:
     assert "//" not in issuer.discovery_path
 
 
+async def test_issuer_that_compresses_and_sets_cookies_is_read(issuer: FakeIssuer) -> None:
+    """Compressed answers are not asked for, and no cookie is sent back."""
+    assert len((await read(issuer.url)).keys) == 1
+    assert issuer.cookies_received == []
+
+
 def test_production_bounds() -> None:
     """Entra's keys fit several times over, and a request that waits for them still ends in time."""
     assert (LARGEST_ANSWER, module.DEADLINE) == (256 * 1024, 5.0)
