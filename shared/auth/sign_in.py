@@ -5,7 +5,7 @@ import re
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, TypeVar
 from urllib.parse import urlsplit
 
 import jwt
@@ -14,7 +14,7 @@ from shared.access import Caller
 from shared.auth.issuer import SigningKeys
 from shared.clock import Clock
 from shared.errors import KeyUnavailable, Unauthorized
-from shared.keys.secret import Secret, SecretSource
+from shared.keys.secret import Secret
 from shared.settings import SHORTEST_SIGNING_SECRET
 from shared.text import CLIENT_REFERENCE
 
@@ -38,20 +38,28 @@ _LATEST_TIME: Final = 10**12
 """Seconds; a greater number is no time."""
 
 
-class KeySource(Protocol):
-    """The keys of one issuer, as they are cached."""
+Keys = TypeVar("Keys")
+
+
+class KeySource(Protocol[Keys]):
+    """The keys of one issuer or the secret of a backend, as they are cached."""
 
     @property
     def failing(self) -> bool:
         """Whether the keys in memory may be old, because they cannot be read."""
         ...
 
-    async def get(self) -> SigningKeys:
+    @property
+    def refresh_pause(self) -> float:
+        """The seconds until `refresh` reads again; until then it returns the keys in memory."""
+        ...
+
+    async def get(self) -> Keys:
         """Return the keys; raises `KeyUnavailable`."""
         ...
 
-    async def refresh(self, refused: SigningKeys) -> SigningKeys:
-        """Look for newer keys than these, now and then; raises `KeyUnavailable`."""
+    async def refresh(self, refused: Keys) -> Keys:
+        """Look for newer keys than these, unless it did so seconds ago; raises `KeyUnavailable`."""
         ...
 
 
@@ -60,7 +68,7 @@ class SharedSecret:
     """The secret that a backend signs HS256 tokens with. Their `iss` is its name in the vault."""
 
     name: str
-    source: SecretSource
+    source: KeySource[Secret]
 
 
 class SignIn:
@@ -69,7 +77,7 @@ class SignIn:
     def __init__(
         self,
         audiences: tuple[str, ...],
-        issuers: Mapping[str, KeySource],
+        issuers: Mapping[str, KeySource[SigningKeys]],
         secret: SharedSecret | None,
         clock: Clock,
     ) -> None:
@@ -123,15 +131,17 @@ class SignIn:
         self._require_current(token.claims)
         return token.claims
 
-    async def _require_signature_of_issuer(self, token: "_Token", source: KeySource, issuer: str) -> None:
+    async def _require_signature_of_issuer(
+        self, token: "_Token", source: KeySource[SigningKeys], issuer: str
+    ) -> None:
         wanted = token.header.get("kid"), token.header.get("alg")
         keys = await source.get()
-        key = keys.find(*wanted) or (await source.refresh(keys)).find(*wanted)
-        if key is None and source.failing:
-            raise KeyUnavailable(
-                f"issuer {issuer}: it cannot be asked for the key of a token", retry_after=30
-            )
+        key = keys.find(*wanted)
         if key is None:
+            pause = source.refresh_pause
+            key = (await source.refresh(keys)).find(*wanted)
+        if key is None:
+            _require_newest(source, pause, f"issuer {issuer}")
             raise _invalid("no key of its issuer has this kid and alg")
         if not token.is_signed_with(key.key):
             raise _invalid("signature")
@@ -143,8 +153,10 @@ class SignIn:
         if token.is_signed_with(_signing_key(value, secret.name)):
             return
         # It may have been signed with a newer secret.
+        pause = secret.source.refresh_pause
         newer = await secret.source.refresh(value)
         if not token.is_signed_with(_signing_key(newer, secret.name)):
+            _require_newest(secret.source, pause, f"secret {secret.name}")
             raise _invalid("signature")
 
     def _require_current(self, claims: Mapping[str, Any]) -> None:
@@ -187,6 +199,19 @@ class _Token:
     def is_signed_with(self, key: Any) -> bool:  # noqa: ANN401 - of the type that fits the algorithm.
         """Whether the signature is of this key, which was chosen for the algorithm in the header."""
         return jwt.get_algorithm_by_name(self.header["alg"]).verify(self.signed, key, self.signature)
+
+
+def _require_newest(source: KeySource[Any], pause: float, name: str) -> None:
+    """Raise `KeyUnavailable` if a newer key may exist, so that no forged token makes a rotated key look invalid.
+
+    `pause` is the source's `refresh_pause` from before the refresh for this token.
+    """
+    if source.failing:
+        raise KeyUnavailable(f"{name}: it cannot be asked for the key of a token", retry_after=30)
+    if pause > 0:
+        error = KeyUnavailable(f"{name}: it was asked for new keys a moment ago", retry_after=pause)
+        error.charged_as_miss = True
+        raise error
 
 
 def _bytes_of(part: str) -> bytes:

@@ -16,7 +16,7 @@ SOFT_LIFETIME: Final = 15 * 60_000  # An older value is refreshed in the backgro
 HARD_LIFETIME: Final = 24 * 60 * 60_000  # An older value is not served.
 RETRY_PAUSE: Final = 30_000  # After a failed refresh, while there is a value to serve.
 COLD_PAUSE: Final = 5_000  # After a failed read, while there is no value to serve.
-FORCED_PAUSE: Final = 30_000  # Between two refreshes for refused values.
+FORCED_PAUSE: Final = 5_000  # Between two refreshes for refused values.
 LONGEST_PAUSE: Final = 60_000  # The longest `Retry-After` of the vault that is waited out.
 
 _LOGGER = logging.getLogger(__name__)
@@ -82,11 +82,18 @@ class Cached(Generic[Value]):
         """
         await self._reading_done()
         if self._held == refused:
-            if self._forced_at is None or not self._within(self._forced_at, FORCED_PAUSE):
+            if self.refresh_pause == 0:
                 self._forced_at = self._clock()
                 self._start(self._reread)
             await self._reading_done()
         return await self.get()
+
+    @property
+    def refresh_pause(self) -> float:
+        """The seconds until `refresh` may read again."""
+        if self._forced_at is None or not self._within(self._forced_at, FORCED_PAUSE):
+            return 0.0
+        return (self._forced_at + FORCED_PAUSE - self._clock()) / 1000
 
     @property
     def failing(self) -> bool:

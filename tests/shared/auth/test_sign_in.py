@@ -70,6 +70,7 @@ class Known:
     """The keys of an issuer that needs no server."""
 
     failing = False
+    refresh_pause = 0.0
 
     def __init__(self, keys: SigningKeys) -> None:
         self._keys = keys
@@ -144,7 +145,7 @@ async def test_tokens_of_known_products_sign_in(
     clock = FakeClock()
     made = FakeIssuer(clock, url=issuer)
     key = SigningKey("key-1", ("RS256",), private_key("key-1").public_key())
-    sources: dict[str, KeySource] = {issuer: Known(SigningKeys((key,)))}
+    sources: dict[str, KeySource[SigningKeys]] = {issuer: Known(SigningKeys((key,)))}
     sign_in = SignIn((AUDIENCE, "6e74172b"), sources, None, clock)
     token = made.signed(made.claims(**claims), headers={"x5t": "x"})
 
@@ -160,7 +161,7 @@ async def test_entra_token_without_its_names_is_refused(changed: dict[str, Any])
     clock = FakeClock()
     made = FakeIssuer(clock, url=f"https://sts.windows.net/{TENANT}/")
     key = SigningKey("key-1", ("RS256",), private_key("key-1").public_key())
-    sources: dict[str, KeySource] = {made.url: Known(SigningKeys((key,)))}
+    sources: dict[str, KeySource[SigningKeys]] = {made.url: Known(SigningKeys((key,)))}
 
     with pytest.raises(Unauthorized):
         await SignIn((AUDIENCE,), sources, None, clock).caller(
@@ -435,13 +436,16 @@ async def test_rotation_while_requests_run_fails_none(scene: Scene) -> None:
     assert scene.issuer.calls["/keys"] == 2
 
 
-async def test_unknown_key_is_asked_for_every_30_seconds_at_most(scene: Scene) -> None:
-    """Forged ids of keys do not become a flood of calls."""
+async def test_unknown_key_is_asked_for_every_5_seconds_at_most(scene: Scene) -> None:
+    """Forged ids of keys do not become a flood of calls, and in between nobody is told that a token is invalid."""
     await scene.caller(scene.issuer.token())
-    for number in range(100):
-        await scene.refusal(own_key(scene, kid=f"key-{number + 2}"))
-        scene.clock.advance_ms(299)
-    assert scene.issuer.calls["/keys"] == 2
+    await scene.refusal(own_key(scene, kid="key-2"))
+    for number in range(49):
+        scene.clock.advance_ms(100)
+        with pytest.raises(KeyUnavailable) as unavailable:
+            await scene.caller(own_key(scene, kid=f"key-{number + 3}"))
+        assert unavailable.value.charged_as_miss
+    assert (scene.issuer.calls["/keys"], unavailable.value.retry_after) == (2, 0.1)
 
     scene.clock.advance_ms(100)
     await scene.refusal(own_key(scene, kid="key-x"))
@@ -490,9 +494,35 @@ async def test_new_secret_of_a_backend_is_read(scene: Scene) -> None:
     scene.secret.value = "a-new-secret-of-32-characters-!!"
 
     assert (await scene.caller(scene.backend_token(scene.secret.value))).principal
+    with pytest.raises(KeyUnavailable) as unavailable:
+        await scene.caller(scene.backend_token())
+    assert (scene.secret.count(), unavailable.value.retry_after) == (2, 5)
+    scene.clock.advance_seconds(5)
     await scene.refusal(scene.backend_token())
-    await scene.refusal(scene.backend_token())
-    assert scene.secret.count() == 2
+    assert scene.secret.count() == 3
+
+
+async def test_forged_token_does_not_hide_a_new_secret(scene: Scene) -> None:
+    """While the vault may not be asked again, a token that does not fit may be good: the caller comes back."""
+    await scene.refusal(scene.backend_token("another-secret-of-32-characters!"))
+    scene.secret.value = "a-new-secret-of-32-characters-!!"
+    rotated = scene.backend_token(scene.secret.value)
+
+    with pytest.raises(KeyUnavailable) as unavailable:
+        await scene.caller(rotated)
+    assert unavailable.value.retry_after == 5
+    assert unavailable.value.charged_as_miss
+    scene.clock.advance_seconds(5)
+    assert (await scene.caller(rotated)).principal
+
+
+async def test_new_secret_while_the_vault_is_down_is_not_called_invalid(scene: Scene) -> None:
+    """The token may be signed with it."""
+    await scene.caller(scene.backend_token())
+    scene.secret.break_down()
+
+    with pytest.raises(KeyUnavailable):
+        await scene.caller(scene.backend_token("a-new-secret-of-32-characters-!!"))
 
 
 async def test_weak_secret_verifies_nothing(scene: Scene) -> None:
@@ -525,7 +555,7 @@ NAMES = st.sampled_from(
 
 def answered(token: str) -> Awaitable[Caller]:
     key = SigningKey("key-1", ("RS256",), private_key("key-1").public_key())
-    sources: dict[str, KeySource] = {KNOWN.url: Known(SigningKeys((key,)))}
+    sources: dict[str, KeySource[SigningKeys]] = {KNOWN.url: Known(SigningKeys((key,)))}
     return SignIn((AUDIENCE,), sources, None, CLOCK).caller(f"Bearer {token}", None)
 
 
