@@ -2,7 +2,7 @@
 
 import json
 import re
-from base64 import b64decode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, Self, TypeVar
@@ -25,7 +25,7 @@ LONGEST_TOKEN: Final = 8192
 """Characters. An Entra token with many groups has some 4,000."""
 
 _TYPES: Final = ("jwt", "at+jwt", "application/at+jwt")
-"""The values of `typ` that an access token may have; others are tokens of another kind."""
+"""The values of `typ` in the header of an access token; others are tokens of another kind."""
 
 _ENTRA_HOSTS: Final = re.compile(
     r"sts\.windows\.net|login\.microsoftonline\.(com|us)|(.+\.)?ciamlogin\.com"
@@ -124,6 +124,8 @@ class SignIn:
             await self._require_signature_with_secret(token, self._secret)
         else:
             raise _invalid("another issuer")
+        if not _is_of_access_token(token.claims):
+            raise _invalid("not an access token by its claims")
         audience = token.claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
         if not any(one in self._audiences for one in audiences):
@@ -215,7 +217,11 @@ def _require_newest(source: KeySource[Any], pause: float, name: str) -> None:
 
 
 def _bytes_of(part: str) -> bytes:
-    return b64decode(part + "=" * (-len(part) % 4), altchars="-_", validate=True)
+    decoded = urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    # The decoder takes other spellings of the same bytes, and drops what is not base64.
+    if urlsafe_b64encode(decoded).decode().rstrip("=") != part:
+        raise ValueError("not canonical base64url")
+    return decoded
 
 
 def _signing_key(secret: Secret, name: str) -> bytes:
@@ -223,6 +229,18 @@ def _signing_key(secret: Secret, name: str) -> bytes:
     if len(key) < SHORTEST_SIGNING_SECRET:
         raise KeyUnavailable(f"secret {name} is shorter than {SHORTEST_SIGNING_SECRET} characters")
     return key
+
+
+def _is_of_access_token(claims: Mapping[str, Any]) -> bool:
+    """Whether the claims are not those of an ID token or of another token that the same issuer signs.
+
+    ID tokens have `nonce`, `at_hash` and `c_hash` (OpenID Connect Core, section 2). Keycloak names the type in a claim
+    `typ`, and before its version 25 its access tokens had `nonce` too.
+    """
+    kind = claims.get("typ")
+    if kind is None:
+        return not claims.keys() & {"nonce", "at_hash", "c_hash"}
+    return str(kind).lower() in ("bearer", *_TYPES) and not claims.keys() & {"at_hash", "c_hash"}
 
 
 def _principal(claims: Mapping[str, Any], *, is_entra: bool) -> str:

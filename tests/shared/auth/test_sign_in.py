@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import logging
+import string
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -102,7 +103,7 @@ AUTH0, KEYCLOAK = "https://tenant.eu.auth0.com/", "https://sso.example/realms/sh
         ),
         (
             f"https://login.microsoftonline.com/{TENANT}/v2.0",
-            ENTRA | {"aud": "6e74172b", "ver": "2.0", "azp": "an-app", "scp": "check", "nonce": "x"},
+            ENTRA | {"aud": "6e74172b", "ver": "2.0", "azp": "an-app", "scp": "check"},
             Caller(
                 f"entra:{TENANT} {OBJECT}",
                 NETWORK,
@@ -126,6 +127,7 @@ AUTH0, KEYCLOAK = "https://tenant.eu.auth0.com/", "https://sso.example/realms/sh
                 "sub": "f:1:jörg",
                 "aud": ["account", AUDIENCE],
                 "typ": "Bearer",
+                "nonce": "of versions before 25",
                 "azp": "app",
                 "tid": TENANT,
                 "oid": OBJECT,
@@ -236,6 +238,23 @@ def spliced(token: str, header: object = None, payload: object = None, signature
         if part is not None:
             parts[number] = encoded(part)
     return ".".join(parts)
+
+
+def standard_base64(token: str) -> str:
+    """The token with `+` and `/` in its signature, where base64url has `-` and `_`."""
+    signed, _, signature = token.rpartition(".")
+    assert set(signature) & set("-_")
+    return f"{signed}.{signature.replace('-', '+').replace('_', '/')}"
+
+
+def with_last_character_changed(token: str) -> str:
+    """The token with a bit set that decoders drop: it decodes to the same bytes."""
+    alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+    changed = token[:-1] + alphabet[alphabet.index(token[-1]) + 1]
+    assert base64.urlsafe_b64decode(f"{changed.rpartition('.')[2]}==") == base64.urlsafe_b64decode(
+        f"{token.rpartition('.')[2]}=="
+    )
+    return changed
 
 
 def public_pem(scene: Scene, form: PublicFormat = PublicFormat.SubjectPublicKeyInfo) -> bytes:
@@ -351,6 +370,15 @@ ATTACKS: dict[str, Callable[[Scene], str]] = {
     "typ of a logout": heading(typ="logout+jwt"),
     "typ of a security event": heading(typ="secevent+jwt"),
     "typ is a number": heading(typ=7),
+    "ID token of Keycloak": claiming(typ="ID", azp="phone-app"),
+    "refresh token of Keycloak": claiming(typ="Refresh"),
+    "typ in the claims is a list": claiming(typ=["Bearer"]),
+    "typ in the claims is empty": claiming(typ=""),
+    "ID token by its nonce": claiming(nonce="n"),
+    "ID token by its at_hash": claiming(at_hash="x"),
+    "ID token by its c_hash": claiming(c_hash="x"),
+    "ID token by an empty nonce": claiming(nonce=""),
+    "ID token by its at_hash, with a typ": claiming(at_hash="x", typ="Bearer"),
     # RFC 7515, section 4.1.11: what must be understood, and is not.
     "crit unknown": heading(crit=["exp"], exp=1),
     "crit b64": lambda scene: spliced(
@@ -366,6 +394,8 @@ ATTACKS: dict[str, Callable[[Scene], str]] = {
     "payload is no object": lambda scene: spliced(scene.issuer.token(), payload=["anna"]),
     "blank in it": lambda scene: scene.issuer.token().replace(".", ". ", 1),
     "base64 with padding in it": lambda scene: scene.issuer.token().replace(".", "=.", 1),
+    "standard base64": lambda scene: standard_base64(scene.issuer.token()),
+    "signature with bits to spare": lambda scene: with_last_character_changed(scene.issuer.token()),
     "a grant for no transaction": claiming(client_reference=""),
     "a grant for two transactions": claiming(client_reference=["a", "b"]),
     "a grant for a text": claiming(client_reference="order 1"),
