@@ -9,12 +9,17 @@ import httpx
 import jwt
 
 from shared.errors import KeyUnavailable
-from shared.text import parse_json
+from shared.text import parse_json, retry_after_seconds
 
 if TYPE_CHECKING:
     from jwt.types import JWKDict
 
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
+
+_ASKS_TO_WAIT: Final = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
+
+LONGEST_PAUSE: Final = 60.0
+"""Seconds; a longer `Retry-After` of an issuer is cut to this."""
 
 LARGEST_ANSWER: Final = 256 * 1024
 """Bytes of a document of an issuer. Entra's keys come with their certificates, some 20 KB in all."""
@@ -99,7 +104,11 @@ class Issuer:
         answer = await self._http.handle_async_request(httpx.Request("GET", url, headers=_HEADERS))
         try:
             if answer.status_code != httpx.codes.OK:
-                raise self._trouble(f"it answered {answer.status_code} for {url}")
+                wait = retry_after_seconds(answer.headers, LONGEST_PAUSE)
+                raise self._trouble(
+                    f"it answered {answer.status_code} for {url}",
+                    wait if answer.status_code in _ASKS_TO_WAIT else None,
+                )
             body = b"".join([part async for part in answer.aiter_raw()])
         finally:
             await answer.aclose()
@@ -111,8 +120,8 @@ class Issuer:
             raise self._trouble(f"no JSON object from {url}")
         return content
 
-    def _trouble(self, what: str) -> KeyUnavailable:
-        return KeyUnavailable(f"issuer {self._url}: {what}")
+    def _trouble(self, what: str, retry_after: float | None = None) -> KeyUnavailable:
+        return KeyUnavailable(f"issuer {self._url}: {what}", retry_after=retry_after)
 
 
 def _usable_key(published: object) -> SigningKey | None:

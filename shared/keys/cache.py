@@ -82,7 +82,7 @@ class Cached(Generic[Value]):
         """
         await self._reading_done()
         if self._held == refused:
-            if self.refresh_pause == 0:
+            if self.refresh_pause == 0 and not self._failed_within(0):
                 self._forced_at = self._clock()
                 self._start(self._reread)
             await self._reading_done()

@@ -63,12 +63,14 @@ def explained_for_identity() -> Iterator[None]:
     """Turn every error of one request for a token into `KeyUnavailable`."""
     from azure.core.exceptions import AzureError, ClientAuthenticationError
 
+    from shared.azure_transport import asked_pause
+
     try:
         yield
     except KeyUnavailable:
         raise
     except ClientAuthenticationError as error:
-        raise KeyUnavailable(_refusal(error.status_code)) from None
+        raise KeyUnavailable(_refusal(error.status_code), retry_after=asked_pause(error)) from None
     except (AzureError, TimeoutError) as error:
         raise KeyUnavailable(f"the managed identity endpoint did not answer ({_cause(error)})") from None
     except Exception as error:

@@ -165,6 +165,38 @@ async def test_trouble_of_an_issuer_is_told_to_the_operator(issuer: FakeIssuer, 
     assert trouble.value.detail.startswith(f"issuer {issuer.url}: ")
 
 
+@pytest.mark.parametrize("document", ["discovery", "keys"])
+@pytest.mark.parametrize(
+    ("status", "headers", "pause"),
+    [
+        (429, {"Retry-After": "20"}, 20),
+        (503, {"Retry-After": "3600"}, 60),
+        (
+            429,
+            {
+                "Retry-After": "Mon, 23 Nov 2026 09:52:30 GMT",
+                "Date": "Mon, 23 Nov 2026 09:52:00 GMT",
+            },
+            30,
+        ),
+        (429, {"Retry-After": "soon"}, 1),
+        (429, {}, 1),
+        (404, {"Retry-After": "20"}, 1),
+    ],
+)
+async def test_pause_that_an_issuer_asks_for_is_kept(
+    issuer: FakeIssuer, document: str, status: int, headers: dict[str, str], pause: int
+) -> None:
+    """A minute at most, in both forms of HTTP, and only where the issuer throttles or is down."""
+    path = issuer.discovery_path if document == "discovery" else "/keys"
+    issuer.answers[path] = body(status, {}, **headers)
+
+    with pytest.raises(KeyUnavailable) as trouble:
+        await read(issuer.url)
+
+    assert trouble.value.retry_after == pause
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -45,6 +45,7 @@ class FakeIdentity:
     client_ids: frozenset[str] = frozenset()
     fresh: bool = True
     answer: tuple[int, str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     calls: list[Mapping[str, str]] = field(default_factory=list)
     tokens: dict[str, str] = field(default_factory=dict)
     open: asyncio.Event = field(default_factory=set_event)
@@ -59,7 +60,9 @@ class FakeIdentity:
         await self.open.wait()
         if self.answer is not None:
             status, body = self.answer
-            return web.Response(status=status, text=body, content_type="application/json")
+            return web.Response(
+                status=status, text=body, content_type="application/json", headers=self.headers
+            )
         return self._refusal(request) or self._issue(request.query["resource"])
 
     def _refusal(self, request: web.Request) -> web.Response | None:

@@ -157,6 +157,21 @@ async def test_token_is_not_served_beyond_its_end(
     assert secret.count() == reads + (0 if lifetime else 1)
 
 
+async def test_forced_refresh_keeps_the_pause_that_was_asked_for(
+    cache: CachedSecret, secret: FakeSecret, clock: FakeClock
+) -> None:
+    """Refused values do not make more calls of a service that throttles."""
+    refused = await cache.get()
+    secret.break_down(KeyUnavailable("throttled", retry_after=20))
+    await cache.refresh(refused)
+    clock.advance_seconds(19.999)
+    await cache.refresh(refused)
+    assert (secret.count(), cache.failing) == (2, True)
+    clock.advance_ms(1)
+    await cache.refresh(refused)
+    assert secret.count() == 3
+
+
 async def test_success_ends_the_pause_after_a_failure(clock: FakeClock, secret: FakeSecret) -> None:
     """A failure before a success delays no later read."""
 
@@ -170,6 +185,7 @@ async def test_success_ends_the_pause_after_a_failure(clock: FakeClock, secret: 
     await cache.get()
     await settle()
     secret.recover()
+    clock.advance_ms(SECOND)
     await cache.refresh(refused)
     clock.advance_ms(2 * SECOND)
     assert await revealed(cache) == "key-1"

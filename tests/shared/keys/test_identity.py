@@ -64,6 +64,19 @@ async def test_an_endpoint_without_a_token_is_explained(
     assert (await detail(identity)).startswith(told)
 
 
+@pytest.mark.parametrize("status", [429, 503])
+async def test_pause_that_the_endpoint_asks_for_is_kept(
+    identity: ManagedIdentity, endpoint: FakeIdentity, status: int
+) -> None:
+    """Callers come back when they may succeed."""
+    endpoint.answer, endpoint.headers = (status, "{}"), {"Retry-After": "20"}
+
+    with pytest.raises(KeyUnavailable) as unavailable:
+        await identity.get_token("https://vault.azure.net/.default")
+
+    assert unavailable.value.retry_after == 20
+
+
 async def test_an_endpoint_that_is_down_is_named(
     endpoint: FakeIdentity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
