@@ -198,9 +198,18 @@ async def test_unforeseen_error_is_named_without_its_text(
     secret.break_down(RuntimeError("could not parse CANARY"))
     with pytest.raises(KeyUnavailable) as unavailable:
         await cache.get()
-    assert unavailable.value.detail == "reading secret face-key failed with RuntimeError"
+    assert unavailable.value.detail == "reading face-key failed with RuntimeError"
     assert unavailable.value.__context__ is None
     assert "CANARY" not in caplog.text
+
+
+async def test_keys_of_an_issuer_are_called_no_secret(secret: FakeSecret, clock: FakeClock) -> None:
+    """The operator reads what could not be read."""
+    secret.break_down(RuntimeError())
+    keys = CachedSecret(secret.read, name="keys of https://issuer.example", clock=clock)
+    with pytest.raises(KeyUnavailable) as unavailable:
+        await keys.get()
+    assert unavailable.value.detail == "reading keys of https://issuer.example failed with RuntimeError"
 
 
 async def test_clock_set_back_delays_nothing(
