@@ -109,7 +109,7 @@ class Issuer:
                     f"it answered {answer.status_code} for {url}",
                     wait if answer.status_code in _ASKS_TO_WAIT else None,
                 )
-            body = b"".join([part async for part in answer.aiter_raw()])
+            body = await answer.aread()
         finally:
             await answer.aclose()
         try:
