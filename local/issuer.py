@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeGuard
 
 import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from local.loopback import require_local_host
 from shared.access import OPERATE
+from shared.text import CLIENT_REFERENCE
 
 AUDIENCE: Final = "api://liveness-local"
 """The `aud` of the tokens."""
@@ -72,20 +74,26 @@ class LocalIssuer:
             "             send the access_token as: Authorization: Bearer ...",
         ]
 
-    async def _discovery(self, _request: web.Request) -> web.Response:
+    async def _discovery(self, request: web.Request) -> web.Response:
+        require_local_host(request)
         return web.json_response(
             {"issuer": self.url, "jwks_uri": f"{self.url}/keys", "token_endpoint": f"{self.url}/token"}
         )
 
-    async def _keys(self, _request: web.Request) -> web.Response:
+    async def _keys(self, request: web.Request) -> web.Response:
+        require_local_host(request)
         jwk = RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
         return web.json_response({"keys": [{**jwk, "kid": _KEY_ID, "use": "sig", "alg": "RS256"}]})
 
     async def _token(self, request: web.Request) -> web.Response:
+        require_local_host(request)
         form = await request.post()
         subject, reference = form.get("sub"), form.get("client_reference")
-        if not isinstance(subject, str) or not subject or not isinstance(reference, str | None):
-            description = "send the form fields sub, and client_reference or role if you like"
+        if not isinstance(subject, str) or not subject or not _is_reference(reference):
+            description = (
+                "send the form fields sub, and client_reference or role if you like; "
+                "client_reference has 1 to 128 of A-Z a-z 0-9 . _ : -"
+            )
             return web.json_response(
                 {"error": "invalid_request", "error_description": description}, status=400
             )
@@ -95,3 +103,8 @@ class LocalIssuer:
             {"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME_SECONDS},
             headers={"Cache-Control": "no-store"},
         )
+
+
+def _is_reference(field: object) -> TypeGuard[str | None]:
+    """Whether a grant may name this transaction; None is for tokens that are no grants."""
+    return field is None or (isinstance(field, str) and CLIENT_REFERENCE.fullmatch(field) is not None)

@@ -139,10 +139,14 @@ def _add_publish(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_smoke(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Create, read and revoke one session. Costs one session at Face, and three calls."
+    parser.description = (
+        "Create, read and revoke one session. Costs one session at Face, and up to five calls."
+    )
     parser.add_argument("url", metavar="URL", help="such as https://func-dev-weu-abc.azurewebsites.net")
     caller = parser.add_mutually_exclusive_group()
-    caller.add_argument("--token", help="a bearer token that the broker, or Easy Auth, accepts")
+    caller.add_argument(
+        "--token", help="a bearer token that Easy Auth accepts, or a server's that the broker accepts"
+    )
     caller.add_argument("--anonymous", action="store_true", help="the broker does not authenticate callers")
     parser.add_argument("--key", help="a function key, to check the dependencies too")
     parser.add_argument("--release", metavar="COMMIT", help="the commit that has to run, in full")

@@ -232,7 +232,7 @@ class _Builder:
             )
         return FilePublisher(Path(settings.events_file)) if settings.events_file else MemoryPublisher()
 
-    def _vault_secret(self, name: str) -> SecretSource:
+    def _vault_secret(self, name: str) -> CachedSecret:
         vault = self._vault
         return self._closed_with_app(CachedSecret(lambda: vault.read(name), name=name, clock=self._clock))
 

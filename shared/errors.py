@@ -211,8 +211,11 @@ class StorageUnavailable(ComeBackLater):
 class KeyUnavailable(ComeBackLater):
     """No secret, token or key of an issuer could be read, and none is in memory.
 
-    `request_sent` is true where Face was called with an older one and refused it.
+    `request_sent` is true where Face was called with an older one and refused it. `charged_as_miss` is true where a
+    caller's token, which may be forged, fits no known key.
     """
+
+    charged_as_miss = False
 
 
 class EventsUnavailable(Failed):

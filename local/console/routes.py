@@ -6,6 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
+from local.loopback import require_local_host
+
 _PAGE = Path(__file__).parent / "page"
 # Not from `mimetypes`: that depends on the machine, and `nosniff` forbids browsers to guess.
 _CONTENT_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -42,11 +44,13 @@ def console_routes(
 
         return web.get(path, answer)
 
-    async def show_config(_request: web.Request) -> web.Response:
+    async def show_config(request: web.Request) -> web.Response:
+        require_local_host(request)
         signed_in = {"accessToken": access_token()} if access_token else {}
         return web.json_response({"simulatorUrl": simulator_url} | signed_in, headers=headers)
 
-    async def show_events(_request: web.Request) -> web.Response:
+    async def show_events(request: web.Request) -> web.Response:
+        require_local_host(request)
         return web.json_response(list(events), headers=headers)
 
     return [

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
+from local.loopback import require_local_host
 from local.simulator import answers
 from local.simulator.admission import Admission
 from local.simulator.answers import ConnectionLost, Refused, read_object
@@ -148,8 +149,11 @@ async def _give_request_id(request: web.Request, handler: _Handler) -> web.Strea
 @web.middleware
 async def _share_with_local_pages(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Let web pages use the simulator's own routes if they are served from this machine."""
+    if not request.path.startswith(_OWN_ROUTES):
+        return await handler(request)
+    require_local_host(request)
     origin = request.headers.get("Origin")
-    if origin is None or not request.path.startswith(_OWN_ROUTES):
+    if origin is None:
         return await handler(request)
     if not _LOCAL_ORIGIN.fullmatch(origin):
         return answers.ORIGIN_REFUSED.response()

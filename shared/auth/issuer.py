@@ -9,10 +9,17 @@ import httpx
 import jwt
 
 from shared.errors import KeyUnavailable
-from shared.text import parse_json
+from shared.text import parse_json, retry_after_seconds
 
 if TYPE_CHECKING:
     from jwt.types import JWKDict
+
+_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
+
+_ASKS_TO_WAIT: Final = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
+
+LONGEST_PAUSE: Final = 60.0
+"""Seconds; a longer `Retry-After` of an issuer is cut to this."""
 
 LARGEST_ANSWER: Final = 256 * 1024
 """Bytes of a document of an issuer. Entra's keys come with their certificates, some 20 KB in all."""
@@ -66,7 +73,8 @@ class Issuer:
 
     def __init__(self, url: str, http: httpx.AsyncBaseTransport) -> None:
         self._url = url
-        self._http = httpx.AsyncClient(transport=http, trust_env=False)
+        # Without httpx's client, which keeps cookies and asks for compressed answers.
+        self._http = http
 
     async def read(self) -> SigningKeys:
         """Fetch the current keys; raises `KeyUnavailable` with what is wrong, for the operator's log.
@@ -93,19 +101,27 @@ class Issuer:
         return SigningKeys(keys)
 
     async def _fetch(self, url: str) -> dict[str, Any]:
-        answer = await self._http.get(url, headers={"Accept": "application/json"})
-        if answer.status_code != httpx.codes.OK:
-            raise self._trouble(f"it answered {answer.status_code} for {url}")
+        answer = await self._http.handle_async_request(httpx.Request("GET", url, headers=_HEADERS))
         try:
-            content = parse_json(answer.content)
+            if answer.status_code != httpx.codes.OK:
+                wait = retry_after_seconds(answer.headers, LONGEST_PAUSE)
+                raise self._trouble(
+                    f"it answered {answer.status_code} for {url}",
+                    wait if answer.status_code in _ASKS_TO_WAIT else None,
+                )
+            body = await answer.aread()
+        finally:
+            await answer.aclose()
+        try:
+            content = parse_json(body)
         except ValueError as error:
             raise self._trouble(f"no JSON from {url}") from error
         if not isinstance(content, dict):
             raise self._trouble(f"no JSON object from {url}")
         return content
 
-    def _trouble(self, what: str) -> KeyUnavailable:
-        return KeyUnavailable(f"issuer {self._url}: {what}")
+    def _trouble(self, what: str, retry_after: float | None = None) -> KeyUnavailable:
+        return KeyUnavailable(f"issuer {self._url}: {what}", retry_after=retry_after)
 
 
 def _usable_key(published: object) -> SigningKey | None:

@@ -2,10 +2,10 @@
 
 import json
 import re
-from base64 import b64decode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, TypeVar
 from urllib.parse import urlsplit
 
 import jwt
@@ -14,7 +14,7 @@ from shared.access import Caller
 from shared.auth.issuer import SigningKeys
 from shared.clock import Clock
 from shared.errors import KeyUnavailable, Unauthorized
-from shared.keys.secret import Secret, SecretSource
+from shared.keys.secret import Secret
 from shared.settings import SHORTEST_SIGNING_SECRET
 from shared.text import CLIENT_REFERENCE
 
@@ -25,7 +25,7 @@ LONGEST_TOKEN: Final = 8192
 """Characters. An Entra token with many groups has some 4,000."""
 
 _TYPES: Final = ("jwt", "at+jwt", "application/at+jwt")
-"""The values of `typ` that an access token may have; others are tokens of another kind."""
+"""The values of `typ` in the header of an access token; others are tokens of another kind."""
 
 _ENTRA_HOSTS: Final = re.compile(
     r"sts\.windows\.net|login\.microsoftonline\.(com|us)|(.+\.)?ciamlogin\.com"
@@ -38,20 +38,28 @@ _LATEST_TIME: Final = 10**12
 """Seconds; a greater number is no time."""
 
 
-class KeySource(Protocol):
-    """The keys of one issuer, as they are cached."""
+Keys = TypeVar("Keys")
+
+
+class KeySource(Protocol[Keys]):
+    """The keys of one issuer or the secret of a backend, as they are cached."""
 
     @property
     def failing(self) -> bool:
         """Whether the keys in memory may be old, because they cannot be read."""
         ...
 
-    async def get(self) -> SigningKeys:
+    @property
+    def refresh_pause(self) -> float:
+        """The seconds until `refresh` reads again; until then it returns the keys in memory."""
+        ...
+
+    async def get(self) -> Keys:
         """Return the keys; raises `KeyUnavailable`."""
         ...
 
-    async def refresh(self, refused: SigningKeys) -> SigningKeys:
-        """Look for newer keys than these, now and then; raises `KeyUnavailable`."""
+    async def refresh(self, refused: Keys) -> Keys:
+        """Look for newer keys than these, unless it did so seconds ago; raises `KeyUnavailable`."""
         ...
 
 
@@ -60,7 +68,7 @@ class SharedSecret:
     """The secret that a backend signs HS256 tokens with. Their `iss` is its name in the vault."""
 
     name: str
-    source: SecretSource
+    source: KeySource[Secret]
 
 
 class SignIn:
@@ -69,7 +77,7 @@ class SignIn:
     def __init__(
         self,
         audiences: tuple[str, ...],
-        issuers: Mapping[str, KeySource],
+        issuers: Mapping[str, KeySource[SigningKeys]],
         secret: SharedSecret | None,
         clock: Clock,
     ) -> None:
@@ -116,6 +124,8 @@ class SignIn:
             await self._require_signature_with_secret(token, self._secret)
         else:
             raise _invalid("another issuer")
+        if not _is_of_access_token(token.claims):
+            raise _invalid("not an access token by its claims")
         audience = token.claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
         if not any(one in self._audiences for one in audiences):
@@ -123,15 +133,17 @@ class SignIn:
         self._require_current(token.claims)
         return token.claims
 
-    async def _require_signature_of_issuer(self, token: "_Token", source: KeySource, issuer: str) -> None:
+    async def _require_signature_of_issuer(
+        self, token: "_Token", source: KeySource[SigningKeys], issuer: str
+    ) -> None:
         wanted = token.header.get("kid"), token.header.get("alg")
         keys = await source.get()
-        key = keys.find(*wanted) or (await source.refresh(keys)).find(*wanted)
-        if key is None and source.failing:
-            raise KeyUnavailable(
-                f"issuer {issuer}: it cannot be asked for the key of a token", retry_after=30
-            )
+        key = keys.find(*wanted)
         if key is None:
+            pause = source.refresh_pause
+            key = (await source.refresh(keys)).find(*wanted)
+        if key is None:
+            _require_newest(source, pause, f"issuer {issuer}")
             raise _invalid("no key of its issuer has this kid and alg")
         if not token.is_signed_with(key.key):
             raise _invalid("signature")
@@ -143,8 +155,10 @@ class SignIn:
         if token.is_signed_with(_signing_key(value, secret.name)):
             return
         # It may have been signed with a newer secret.
+        pause = secret.source.refresh_pause
         newer = await secret.source.refresh(value)
         if not token.is_signed_with(_signing_key(newer, secret.name)):
+            _require_newest(secret.source, pause, f"secret {secret.name}")
             raise _invalid("signature")
 
     def _require_current(self, claims: Mapping[str, Any]) -> None:
@@ -189,8 +203,25 @@ class _Token:
         return jwt.get_algorithm_by_name(self.header["alg"]).verify(self.signed, key, self.signature)
 
 
+def _require_newest(source: KeySource[Any], pause: float, name: str) -> None:
+    """Raise `KeyUnavailable` if a newer key may exist, so that no forged token makes a rotated key look invalid.
+
+    `pause` is the source's `refresh_pause` from before the refresh for this token.
+    """
+    if source.failing:
+        raise KeyUnavailable(f"{name}: it cannot be asked for the key of a token", retry_after=30)
+    if pause > 0:
+        error = KeyUnavailable(f"{name}: it was asked for new keys a moment ago", retry_after=pause)
+        error.charged_as_miss = True
+        raise error
+
+
 def _bytes_of(part: str) -> bytes:
-    return b64decode(part + "=" * (-len(part) % 4), altchars="-_", validate=True)
+    decoded = urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    # The decoder takes other spellings of the same bytes, and drops what is not base64.
+    if urlsafe_b64encode(decoded).decode().rstrip("=") != part:
+        raise ValueError("not canonical base64url")
+    return decoded
 
 
 def _signing_key(secret: Secret, name: str) -> bytes:
@@ -198,6 +229,18 @@ def _signing_key(secret: Secret, name: str) -> bytes:
     if len(key) < SHORTEST_SIGNING_SECRET:
         raise KeyUnavailable(f"secret {name} is shorter than {SHORTEST_SIGNING_SECRET} characters")
     return key
+
+
+def _is_of_access_token(claims: Mapping[str, Any]) -> bool:
+    """Whether the claims are not those of an ID token or of another token that the same issuer signs.
+
+    ID tokens have `nonce`, `at_hash` and `c_hash` (OpenID Connect Core, section 2). Keycloak names the type in a claim
+    `typ`, and before its version 25 its access tokens had `nonce` too.
+    """
+    kind = claims.get("typ")
+    if kind is None:
+        return not claims.keys() & {"nonce", "at_hash", "c_hash"}
+    return str(kind).lower() in ("bearer", *_TYPES) and not claims.keys() & {"at_hash", "c_hash"}
 
 
 def _principal(claims: Mapping[str, Any], *, is_entra: bool) -> str:

@@ -1,4 +1,4 @@
-"""A secret in memory: one read for all callers, refreshed in the background, kept while the vault is down."""
+"""A secret, or the public keys of an issuer, in memory: one read for all callers, kept while the source is down."""
 
 import asyncio
 import logging
@@ -16,8 +16,8 @@ SOFT_LIFETIME: Final = 15 * 60_000  # An older value is refreshed in the backgro
 HARD_LIFETIME: Final = 24 * 60 * 60_000  # An older value is not served.
 RETRY_PAUSE: Final = 30_000  # After a failed refresh, while there is a value to serve.
 COLD_PAUSE: Final = 5_000  # After a failed read, while there is no value to serve.
-FORCED_PAUSE: Final = 30_000  # Between two refreshes for refused values.
-LONGEST_PAUSE: Final = 60_000  # The longest `Retry-After` of the vault that is waited out.
+FORCED_PAUSE: Final = 5_000  # Between two refreshes for refused values.
+LONGEST_PAUSE: Final = 60_000  # The longest `Retry-After` of a source that is waited out.
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -82,11 +82,18 @@ class Cached(Generic[Value]):
         """
         await self._reading_done()
         if self._held == refused:
-            if self._forced_at is None or not self._within(self._forced_at, FORCED_PAUSE):
+            if self.refresh_pause == 0 and not self._failed_within(0):
                 self._forced_at = self._clock()
                 self._start(self._reread)
             await self._reading_done()
         return await self.get()
+
+    @property
+    def refresh_pause(self) -> float:
+        """The seconds until `refresh` may read again."""
+        if self._forced_at is None or not self._within(self._forced_at, FORCED_PAUSE):
+            return 0.0
+        return (self._forced_at + FORCED_PAUSE - self._clock()) / 1000
 
     @property
     def failing(self) -> bool:
@@ -129,16 +136,16 @@ class Cached(Generic[Value]):
             self._failed(failure.detail, failure.retry_after or 0.0)
         except Exception as error:
             # Its text might quote anything, the value included.
-            self._failed(f"reading secret {self._name} failed with {type(error).__name__}")
+            self._failed(f"reading {self._name} failed with {type(error).__name__}")
 
-    def _succeeded(self, secret: Value, read_at: int) -> None:
-        if secret.expires_at is not None and self._clock() >= secret.expires_at:
-            raise KeyUnavailable(f"secret {self._name} had expired when it came: compare the clocks")
-        if self._held is not None and self._held != secret:
+    def _succeeded(self, value: Value, read_at: int) -> None:
+        if value.expires_at is not None and self._clock() >= value.expires_at:
+            raise KeyUnavailable(f"{self._name} had expired when it came: compare the clocks")
+        if self._held is not None and self._held != value:
             log_event(_LOGGER, logging.INFO, "secret_changed", secret=self._name)
         # Spread by a tenth either way, so that the instances of an app do not all refresh at once.
         self._due_after = round(self._soft_lifetime * (0.9 + 0.2 * self._random()))
-        self._held, self._read_at = secret, read_at
+        self._held, self._read_at = value, read_at
         if self._failure is not None:
             self._failure = None
             log_event(_LOGGER, logging.INFO, "secret_read_recovered", secret=self._name)
@@ -152,10 +159,10 @@ class Cached(Generic[Value]):
         log_event(_LOGGER, logging.WARNING, "secret_read_failed", **fields)
 
     def _require(self) -> Value:
-        if secret := self._usable():
-            return secret
+        if value := self._usable():
+            return value
         if self._failure is None:
-            raise KeyUnavailable(f"reading secret {self._name} was broken off")
+            raise KeyUnavailable(f"reading {self._name} was broken off")
         pause = self._failed_at + max(COLD_PAUSE, self._asked_pause) - self._clock()
         raise KeyUnavailable(self._failure, retry_after=max(1.0, pause / 1000))
 

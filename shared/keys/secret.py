@@ -57,6 +57,9 @@ class SecretSource(Protocol):
 class StaticSecret:
     """A `SecretSource` with one value from the settings: for local runs."""
 
+    failing = False
+    refresh_pause = 0.0
+
     def __init__(self, value: Secret, *, name: str) -> None:
         self._value = value
         self._name = name

@@ -191,8 +191,9 @@ async def _caller(context: Context) -> Caller:
         return Caller(network=network)
     try:
         return await app.sign_in.caller(context.header("Authorization"), network)
-    except Unauthorized:
-        await app.access.charge_miss(network)
+    except (Unauthorized, KeyUnavailable) as error:
+        if isinstance(error, Unauthorized) or error.charged_as_miss:
+            await app.access.charge_miss(network)
         raise
 
 

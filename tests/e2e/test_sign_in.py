@@ -14,11 +14,13 @@ import pytest
 from shared.clock import system_clock
 from tests.e2e.signed_in import ROLE, Scene, signed_in
 from tests.support.broker import FUNCTION_KEY, running_broker
+from tests.support.issuer import private_key
 from tests.support.time import FakeClock
 
 CHALLENGE = 'Bearer realm="liveness"'
 INVALID = f'{CHALLENGE}, error="invalid_token", error_description="The access token is not valid."'
 FROM_HERE = {"client-ip": "203.0.113.7:50123"}
+FROM_THERE = {"client-ip": "198.51.100.9:50123"}
 
 
 @pytest.fixture
@@ -193,6 +195,38 @@ async def test_bad_tokens_are_charged_to_their_address() -> None:
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
     assert answers[3].json()["error"]["code"] == "ClientThrottled"
     assert (elsewhere.status_code, read.status_code) == (401, 200)
+
+
+async def test_forged_tokens_do_not_disturb_a_rotation() -> None:
+    """A stranger sends unknown key ids all the time: holders of good tokens wait seconds, and are never refused."""
+    async with signed_in(CLIENT_ADDRESS="appservice", THROTTLE_DEVICE="off") as scene:
+        key = private_key("attacker")
+        forged = scene.issuer.signed(scene.issuer.claims(), headers={"kid": "nope"}, key=key)
+        await scene.created(scene.issuer.token(), **FROM_HERE)
+        assert (await scene.create(forged, **FROM_THERE)).status_code == 401
+        scene.issuer.rotate("key-2")
+        waits = []
+        for _ in range(10):
+            answer = await scene.create(scene.issuer.token(), **FROM_HERE)
+            if answer.status_code != 200:
+                assert (answer.status_code, answer.json()["error"]["code"]) == (503, "KeyUnavailable")
+                waits.append(int(answer.headers["Retry-After"]))
+            scene.broker.clock.advance_seconds(1)
+            await scene.create(forged, **FROM_THERE)
+
+    # At 5 seconds the forged token itself makes the broker read the new keys.
+    assert waits == [5, 4, 3, 2, 1]
+
+
+async def test_tokens_with_unknown_keys_are_charged_to_their_address() -> None:
+    """Also those that are answered 503, because they may be good."""
+    async with signed_in(CLIENT_ADDRESS="appservice", THROTTLE_MISSES="3/10m") as scene:
+        forged = scene.issuer.signed(
+            scene.issuer.claims(), headers={"kid": "nope"}, key=private_key("attacker")
+        )
+        answers = [await scene.create(forged, **FROM_HERE) for _ in range(4)]
+
+    assert [answer.status_code for answer in answers] == [401, 503, 503, 429]
 
 
 async def test_issuer_that_is_down_is_our_trouble(caplog: pytest.LogCaptureFixture) -> None:

@@ -134,6 +134,7 @@ class _Keys:
     """The keys of an issuer that needs no server."""
 
     failing = False
+    refresh_pause = 0.0
 
     async def get(self) -> SigningKeys:
         return _published()

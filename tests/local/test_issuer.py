@@ -70,9 +70,18 @@ async def test_printed_command_gets_a_token_of_the_kind(
 
 
 @pytest.mark.parametrize(
-    "form", [{}, {"sub": ""}, {"client_reference": "order:1"}], ids=["nothing", "empty", "no subject"]
+    "form",
+    [
+        {},
+        {"sub": ""},
+        {"client_reference": "order:1"},
+        {"sub": "anna", "client_reference": "order 1"},
+        {"sub": "anna", "client_reference": ""},
+        {"sub": "anna", "client_reference": "x" * 129},
+    ],
+    ids=["nothing", "empty", "no subject", "blank in the grant", "empty grant", "long grant"],
 )
-async def test_token_for_nobody_is_refused(issuer: LocalIssuer, form: dict[str, str]) -> None:
+async def test_form_that_breaks_a_rule_is_refused(issuer: LocalIssuer, form: dict[str, str]) -> None:
     """The error says what to send."""
     async with httpx.AsyncClient(trust_env=False) as http:
         answer = await http.post(f"{issuer.url}/token", data=form)

@@ -8,6 +8,7 @@ from health.release import Release
 from ops.broker_client import Broker as Client
 from ops.output import CommandFailed, Output
 from ops.smoke import check_ready, check_session, wait_for_health
+from tests.e2e.signed_in import ROLE, signed_in
 from tests.ops.shell import run_beside
 from tests.support.broker import FUNCTION_KEY, Broker
 from tests.support.easy_auth import guarded
@@ -38,6 +39,23 @@ async def test_token_is_sent_where_callers_are_authenticated(
     assert (good.status, good.lines[1]) == (0, "passed   unauthenticated create: refused")
     assert (bad.status, unguarded.status) == (1, 1)
     assert unguarded.errors[0].startswith("ops: unauthenticated create: expected 401, got 200")
+
+
+async def test_token_needs_the_role_where_the_broker_signs_callers_in(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A person's token creates sessions too: only what servers may do shows that the role is missing."""
+    async with signed_in() as scene:
+        url = scene.broker.host.url
+        server = await run_beside(capsys, f"smoke {url} --token {scene.issuer.token(roles=ROLE)}")
+        person = await run_beside(capsys, f"smoke {url} --token {scene.issuer.token()}")
+
+    assert (server.status, server.errors) == (0, [])
+    assert "passed   role: the token reads and audits any session" in server.lines
+    assert (person.status, person.errors) == (
+        1,
+        ["ops: role: the token has no role Liveness.Operate: assign it to whom the token is for"],
+    )
 
 
 async def test_trouble_with_face_is_named_with_its_code(

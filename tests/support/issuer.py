@@ -40,7 +40,8 @@ def public_jwk(key: Any, **members: Any) -> dict[str, Any]:  # noqa: ANN401 - RS
 class FakeIssuer:
     """Serves discovery and keys, and signs tokens with the key whose id is `kid`.
 
-    `answers` makes other answers for a path; `calls` counts requests. Requests wait while `gate` is cleared.
+    It compresses for readers that allow it, and sets a cookie. `answers` makes other answers for a path; `calls`
+    counts requests. Requests wait while `gate` is cleared.
     """
 
     def __init__(self, clock: Clock, *, url: str | None = None, path: str = "") -> None:
@@ -52,6 +53,7 @@ class FakeIssuer:
         self.published: list[object] = [public_jwk(private_key("key-1"), kid="key-1")]
         self.answers: dict[str, Callable[[], web.StreamResponse]] = {}
         self.calls: Counter[str] = Counter()
+        self.cookies_received: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self._runner: web.AppRunner | None = None
@@ -116,14 +118,17 @@ class FakeIssuer:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.calls[request.path] += 1
+        self.cookies_received += request.cookies
         await self.gate.wait()
         if answer := self.answers.get(request.path):
             return answer()
-        if request.path == self.discovery_path:
-            return web.json_response(self.document())
-        if request.path == "/keys":
-            return web.json_response({"keys": self.published})
-        return web.Response(status=404)
+        if request.path not in (self.discovery_path, "/keys"):
+            return web.Response(status=404)
+        content = self.document() if request.path == self.discovery_path else {"keys": self.published}
+        response = web.json_response(content)
+        response.enable_compression()
+        response.set_cookie("affinity", "server-1")
+        return response
 
 
 @asynccontextmanager

@@ -46,6 +46,12 @@ async def test_keys_are_found_by_discovery(path: str) -> None:
     assert "//" not in issuer.discovery_path
 
 
+async def test_issuer_that_compresses_and_sets_cookies_is_read(issuer: FakeIssuer) -> None:
+    """Compressed answers are not asked for, and no cookie is sent back."""
+    assert len((await read(issuer.url)).keys) == 1
+    assert issuer.cookies_received == []
+
+
 def test_production_bounds() -> None:
     """Entra's keys fit several times over, and a request that waits for them still ends in time."""
     assert (LARGEST_ANSWER, module.DEADLINE) == (256 * 1024, 5.0)
@@ -157,6 +163,38 @@ async def test_trouble_of_an_issuer_is_told_to_the_operator(issuer: FakeIssuer, 
         await read(issuer.url)
 
     assert trouble.value.detail.startswith(f"issuer {issuer.url}: ")
+
+
+@pytest.mark.parametrize("document", ["discovery", "keys"])
+@pytest.mark.parametrize(
+    ("status", "headers", "pause"),
+    [
+        (429, {"Retry-After": "20"}, 20),
+        (503, {"Retry-After": "3600"}, 60),
+        (
+            429,
+            {
+                "Retry-After": "Mon, 23 Nov 2026 09:52:30 GMT",
+                "Date": "Mon, 23 Nov 2026 09:52:00 GMT",
+            },
+            30,
+        ),
+        (429, {"Retry-After": "soon"}, 1),
+        (429, {}, 1),
+        (404, {"Retry-After": "20"}, 1),
+    ],
+)
+async def test_pause_that_an_issuer_asks_for_is_kept(
+    issuer: FakeIssuer, document: str, status: int, headers: dict[str, str], pause: int
+) -> None:
+    """A minute at most, in both forms of HTTP, and only where the issuer throttles or is down."""
+    path = issuer.discovery_path if document == "discovery" else "/keys"
+    issuer.answers[path] = body(status, {}, **headers)
+
+    with pytest.raises(KeyUnavailable) as trouble:
+        await read(issuer.url)
+
+    assert trouble.value.retry_after == pause
 
 
 @pytest.mark.parametrize(

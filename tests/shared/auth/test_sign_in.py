@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import logging
+import string
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +71,7 @@ class Known:
     """The keys of an issuer that needs no server."""
 
     failing = False
+    refresh_pause = 0.0
 
     def __init__(self, keys: SigningKeys) -> None:
         self._keys = keys
@@ -101,7 +103,7 @@ AUTH0, KEYCLOAK = "https://tenant.eu.auth0.com/", "https://sso.example/realms/sh
         ),
         (
             f"https://login.microsoftonline.com/{TENANT}/v2.0",
-            ENTRA | {"aud": "6e74172b", "ver": "2.0", "azp": "an-app", "scp": "check", "nonce": "x"},
+            ENTRA | {"aud": "6e74172b", "ver": "2.0", "azp": "an-app", "scp": "check"},
             Caller(
                 f"entra:{TENANT} {OBJECT}",
                 NETWORK,
@@ -125,6 +127,7 @@ AUTH0, KEYCLOAK = "https://tenant.eu.auth0.com/", "https://sso.example/realms/sh
                 "sub": "f:1:jörg",
                 "aud": ["account", AUDIENCE],
                 "typ": "Bearer",
+                "nonce": "of versions before 25",
                 "azp": "app",
                 "tid": TENANT,
                 "oid": OBJECT,
@@ -144,7 +147,7 @@ async def test_tokens_of_known_products_sign_in(
     clock = FakeClock()
     made = FakeIssuer(clock, url=issuer)
     key = SigningKey("key-1", ("RS256",), private_key("key-1").public_key())
-    sources: dict[str, KeySource] = {issuer: Known(SigningKeys((key,)))}
+    sources: dict[str, KeySource[SigningKeys]] = {issuer: Known(SigningKeys((key,)))}
     sign_in = SignIn((AUDIENCE, "6e74172b"), sources, None, clock)
     token = made.signed(made.claims(**claims), headers={"x5t": "x"})
 
@@ -160,7 +163,7 @@ async def test_entra_token_without_its_names_is_refused(changed: dict[str, Any])
     clock = FakeClock()
     made = FakeIssuer(clock, url=f"https://sts.windows.net/{TENANT}/")
     key = SigningKey("key-1", ("RS256",), private_key("key-1").public_key())
-    sources: dict[str, KeySource] = {made.url: Known(SigningKeys((key,)))}
+    sources: dict[str, KeySource[SigningKeys]] = {made.url: Known(SigningKeys((key,)))}
 
     with pytest.raises(Unauthorized):
         await SignIn((AUDIENCE,), sources, None, clock).caller(
@@ -235,6 +238,23 @@ def spliced(token: str, header: object = None, payload: object = None, signature
         if part is not None:
             parts[number] = encoded(part)
     return ".".join(parts)
+
+
+def standard_base64(token: str) -> str:
+    """The token with `+` and `/` in its signature, where base64url has `-` and `_`."""
+    signed, _, signature = token.rpartition(".")
+    assert set(signature) & set("-_")
+    return f"{signed}.{signature.replace('-', '+').replace('_', '/')}"
+
+
+def with_last_character_changed(token: str) -> str:
+    """The token with a bit set that decoders drop: it decodes to the same bytes."""
+    alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+    changed = token[:-1] + alphabet[alphabet.index(token[-1]) + 1]
+    assert base64.urlsafe_b64decode(f"{changed.rpartition('.')[2]}==") == base64.urlsafe_b64decode(
+        f"{token.rpartition('.')[2]}=="
+    )
+    return changed
 
 
 def public_pem(scene: Scene, form: PublicFormat = PublicFormat.SubjectPublicKeyInfo) -> bytes:
@@ -350,6 +370,15 @@ ATTACKS: dict[str, Callable[[Scene], str]] = {
     "typ of a logout": heading(typ="logout+jwt"),
     "typ of a security event": heading(typ="secevent+jwt"),
     "typ is a number": heading(typ=7),
+    "ID token of Keycloak": claiming(typ="ID", azp="phone-app"),
+    "refresh token of Keycloak": claiming(typ="Refresh"),
+    "typ in the claims is a list": claiming(typ=["Bearer"]),
+    "typ in the claims is empty": claiming(typ=""),
+    "ID token by its nonce": claiming(nonce="n"),
+    "ID token by its at_hash": claiming(at_hash="x"),
+    "ID token by its c_hash": claiming(c_hash="x"),
+    "ID token by an empty nonce": claiming(nonce=""),
+    "ID token by its at_hash, with a typ": claiming(at_hash="x", typ="Bearer"),
     # RFC 7515, section 4.1.11: what must be understood, and is not.
     "crit unknown": heading(crit=["exp"], exp=1),
     "crit b64": lambda scene: spliced(
@@ -365,6 +394,8 @@ ATTACKS: dict[str, Callable[[Scene], str]] = {
     "payload is no object": lambda scene: spliced(scene.issuer.token(), payload=["anna"]),
     "blank in it": lambda scene: scene.issuer.token().replace(".", ". ", 1),
     "base64 with padding in it": lambda scene: scene.issuer.token().replace(".", "=.", 1),
+    "standard base64": lambda scene: standard_base64(scene.issuer.token()),
+    "signature with bits to spare": lambda scene: with_last_character_changed(scene.issuer.token()),
     "a grant for no transaction": claiming(client_reference=""),
     "a grant for two transactions": claiming(client_reference=["a", "b"]),
     "a grant for a text": claiming(client_reference="order 1"),
@@ -435,13 +466,16 @@ async def test_rotation_while_requests_run_fails_none(scene: Scene) -> None:
     assert scene.issuer.calls["/keys"] == 2
 
 
-async def test_unknown_key_is_asked_for_every_30_seconds_at_most(scene: Scene) -> None:
-    """Forged ids of keys do not become a flood of calls."""
+async def test_unknown_key_is_asked_for_every_5_seconds_at_most(scene: Scene) -> None:
+    """Forged ids of keys do not become a flood of calls, and in between nobody is told that a token is invalid."""
     await scene.caller(scene.issuer.token())
-    for number in range(100):
-        await scene.refusal(own_key(scene, kid=f"key-{number + 2}"))
-        scene.clock.advance_ms(299)
-    assert scene.issuer.calls["/keys"] == 2
+    await scene.refusal(own_key(scene, kid="key-2"))
+    for number in range(49):
+        scene.clock.advance_ms(100)
+        with pytest.raises(KeyUnavailable) as unavailable:
+            await scene.caller(own_key(scene, kid=f"key-{number + 3}"))
+        assert unavailable.value.charged_as_miss
+    assert (scene.issuer.calls["/keys"], unavailable.value.retry_after) == (2, 0.1)
 
     scene.clock.advance_ms(100)
     await scene.refusal(own_key(scene, kid="key-x"))
@@ -490,9 +524,35 @@ async def test_new_secret_of_a_backend_is_read(scene: Scene) -> None:
     scene.secret.value = "a-new-secret-of-32-characters-!!"
 
     assert (await scene.caller(scene.backend_token(scene.secret.value))).principal
+    with pytest.raises(KeyUnavailable) as unavailable:
+        await scene.caller(scene.backend_token())
+    assert (scene.secret.count(), unavailable.value.retry_after) == (2, 5)
+    scene.clock.advance_seconds(5)
     await scene.refusal(scene.backend_token())
-    await scene.refusal(scene.backend_token())
-    assert scene.secret.count() == 2
+    assert scene.secret.count() == 3
+
+
+async def test_forged_token_does_not_hide_a_new_secret(scene: Scene) -> None:
+    """While the vault may not be asked again, a token that does not fit may be good: the caller comes back."""
+    await scene.refusal(scene.backend_token("another-secret-of-32-characters!"))
+    scene.secret.value = "a-new-secret-of-32-characters-!!"
+    rotated = scene.backend_token(scene.secret.value)
+
+    with pytest.raises(KeyUnavailable) as unavailable:
+        await scene.caller(rotated)
+    assert unavailable.value.retry_after == 5
+    assert unavailable.value.charged_as_miss
+    scene.clock.advance_seconds(5)
+    assert (await scene.caller(rotated)).principal
+
+
+async def test_new_secret_while_the_vault_is_down_is_not_called_invalid(scene: Scene) -> None:
+    """The token may be signed with it."""
+    await scene.caller(scene.backend_token())
+    scene.secret.break_down()
+
+    with pytest.raises(KeyUnavailable):
+        await scene.caller(scene.backend_token("a-new-secret-of-32-characters-!!"))
 
 
 async def test_weak_secret_verifies_nothing(scene: Scene) -> None:
@@ -525,7 +585,7 @@ NAMES = st.sampled_from(
 
 def answered(token: str) -> Awaitable[Caller]:
     key = SigningKey("key-1", ("RS256",), private_key("key-1").public_key())
-    sources: dict[str, KeySource] = {KNOWN.url: Known(SigningKeys((key,)))}
+    sources: dict[str, KeySource[SigningKeys]] = {KNOWN.url: Known(SigningKeys((key,)))}
     return SignIn((AUDIENCE,), sources, None, CLOCK).caller(f"Bearer {token}", None)
 
 

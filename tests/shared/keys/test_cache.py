@@ -157,6 +157,21 @@ async def test_token_is_not_served_beyond_its_end(
     assert secret.count() == reads + (0 if lifetime else 1)
 
 
+async def test_forced_refresh_keeps_the_pause_that_was_asked_for(
+    cache: CachedSecret, secret: FakeSecret, clock: FakeClock
+) -> None:
+    """Refused values do not make more calls of a service that throttles."""
+    refused = await cache.get()
+    secret.break_down(KeyUnavailable("throttled", retry_after=20))
+    await cache.refresh(refused)
+    clock.advance_seconds(19.999)
+    await cache.refresh(refused)
+    assert (secret.count(), cache.failing) == (2, True)
+    clock.advance_ms(1)
+    await cache.refresh(refused)
+    assert secret.count() == 3
+
+
 async def test_success_ends_the_pause_after_a_failure(clock: FakeClock, secret: FakeSecret) -> None:
     """A failure before a success delays no later read."""
 
@@ -170,6 +185,7 @@ async def test_success_ends_the_pause_after_a_failure(clock: FakeClock, secret: 
     await cache.get()
     await settle()
     secret.recover()
+    clock.advance_ms(SECOND)
     await cache.refresh(refused)
     clock.advance_ms(2 * SECOND)
     assert await revealed(cache) == "key-1"
@@ -182,9 +198,18 @@ async def test_unforeseen_error_is_named_without_its_text(
     secret.break_down(RuntimeError("could not parse CANARY"))
     with pytest.raises(KeyUnavailable) as unavailable:
         await cache.get()
-    assert unavailable.value.detail == "reading secret face-key failed with RuntimeError"
+    assert unavailable.value.detail == "reading face-key failed with RuntimeError"
     assert unavailable.value.__context__ is None
     assert "CANARY" not in caplog.text
+
+
+async def test_keys_of_an_issuer_are_called_no_secret(secret: FakeSecret, clock: FakeClock) -> None:
+    """The operator reads what could not be read."""
+    secret.break_down(RuntimeError())
+    keys = CachedSecret(secret.read, name="keys of https://issuer.example", clock=clock)
+    with pytest.raises(KeyUnavailable) as unavailable:
+        await keys.get()
+    assert unavailable.value.detail == "reading keys of https://issuer.example failed with RuntimeError"
 
 
 async def test_clock_set_back_delays_nothing(
@@ -216,6 +241,6 @@ async def test_closing_ends_the_read_and_its_callers(cache: CachedSecret, secret
 
 
 def test_production_lifetimes() -> None:
-    """15 minutes soft, 24 hours hard, 30 seconds between retries and forced reads, 5 after a cold failure."""
+    """15 minutes soft, 24 hours hard, 30 seconds between retries, 5 after a cold failure and between forced reads."""
     assert (module.SOFT_LIFETIME, module.HARD_LIFETIME) == (15 * MINUTE, 24 * HOUR)
-    assert (module.RETRY_PAUSE, module.COLD_PAUSE, module.FORCED_PAUSE) == (30_000, 5_000, 30_000)
+    assert (module.RETRY_PAUSE, module.COLD_PAUSE, module.FORCED_PAUSE) == (30_000, 5_000, 5_000)

@@ -83,7 +83,7 @@ async def test_an_answer_without_a_secret_is_a_failure_without_its_text(
     """Whatever the SDK makes of a broken body, the cache reports that there is no key, and quotes nothing."""
     vault.raw = raw
     cache = CachedSecret(partial(secrets.read, NAME), name=NAME, clock=clock)
-    expected = r"answered 200|is empty|reading secret face-key failed|not Key Vault's"
+    expected = r"answered 200|is empty|reading face-key failed|not Key Vault's"
     with pytest.raises(KeyUnavailable, match=expected) as unavailable:
         await cache.get()
     assert "CANARY" not in unavailable.value.detail
