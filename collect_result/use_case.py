@@ -9,7 +9,8 @@ attempt is charged under its own time, an event has one id, and a session can be
 
 An outcome is settled before its event is made: from then on no digest of the phone is compared.
 
-A session that was revoked before its outcome was written has no outcome and no event. It is only deleted upstream.
+A session that was revoked is read too, as long as it has no outcome and is not deleted upstream: its token works there
+until then. A check that was made counts, and has its event. Without one there is no outcome and no event.
 """
 
 import logging
@@ -75,7 +76,7 @@ class _Run:
         self.record = stored.record
         stored = await self._with_outcome(stored)
         self.record = record = stored.record
-        if not record.closed:
+        if not (record.final or record.revoked):
             # The alert on sessions without an event ignores the ones logged here.
             self.log(logging.INFO, "session_still_open")
             return until_next_look(self.message.looks, self._age(record))

@@ -32,7 +32,7 @@ class Checks:
     clock: Clock
 
     async def read(self, stored: Stored, request_id: str, digest: str | None = None) -> Stored:
-        """Ask Face for the result, and keep it with the comparison of the phone's digest. A closed record stays.
+        """Ask Face for the result, and keep it with the comparison of the phone's digest. A final record stays.
 
         Raises `UpstreamSessionGone`, and the errors of Face and the store.
         """

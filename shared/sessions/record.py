@@ -85,12 +85,12 @@ class SessionRecord:
 
     @property
     def closed(self) -> bool:
-        """Whether no outcome can be written any more: there is one, or the session was revoked."""
-        return self.final or self.revoked
+        """Whether Face is not read any more: there is an outcome, or the session was revoked and deleted there."""
+        return self.final or (self.revoked and self.deleted_upstream)
 
     @property
     def owes_event(self) -> bool:
-        """Whether the terminal event is not published yet. A session revoked before its end has no event."""
+        """Whether the terminal event is not published yet. A session revoked without a check has no event."""
         return self.published_at is None and (self.final or not self.revoked)
 
     def is_held_by(self, auth_token: str, caller: str | None) -> bool:
@@ -135,15 +135,18 @@ class SessionRecord:
         )
 
     def with_result(self, result: SessionResult, now: int) -> "SessionRecord":
-        """The record after Face answered. A closed record stays as it is."""
-        if self.closed:
+        """The record after Face answered. A final record stays as it is.
+
+        A check counts also after the session was revoked: it may have been made, or read, before that.
+        """
+        if self.final:
             return self
         seen = self._with_attempts(result, now)
         if result.status is SessionStatus.RESULT_AVAILABLE:
             seen = replace(seen, failure=result.failure, upstream_request_id=result.request_id)
-            if not result.may_retry or self._is_over(now):
+            if not result.may_retry or self.revoked or self._is_over(now):
                 return replace(seen, decision=result.decision, digest=result.digest)._completed(now)
-        elif result.status is not SessionStatus.STARTED and self._is_over(now):
+        elif self.revoked or (result.status is not SessionStatus.STARTED and self._is_over(now)):
             return seen.expired(now)
         started = (SessionStatus.STARTED, SessionStatus.RESULT_AVAILABLE)
         if SessionStatus.NOT_STARTED is self.status and result.status in started:
@@ -167,23 +170,26 @@ class SessionRecord:
         return replace(self, settled=True) if self._digest_is_open else self
 
     def expired(self, now: int) -> "SessionRecord":
-        """The record of a session that ended without a decision. A closed record stays as it is.
+        """The record of a session that ended without a decision. A final record stays as it is.
 
-        An attempt that failed is its result then: no other one can be made.
+        An attempt that failed is its result then: no other one can be made. A session that was revoked without any
+        attempt does not expire.
         """
-        if self.closed:
+        if self.final:
             return self
         if self.failure:
             return self._completed(now)
+        if self.revoked:
+            return self
         return replace(self, status=SessionStatus.EXPIRED, completed_at=now).noted(Step.EXPIRED, now)
 
     def gone(self, now: int) -> "SessionRecord":
         """The record after Face answered that it does not know the session.
 
         Raises `UpstreamFailure` while Face still has to know it: the broker deletes a session only after it wrote
-        that the session is closed. So read the record again, after Face answered, before calling this.
+        that the session ended. So read the record again, after Face answered, before calling this.
         """
-        if not (self.closed or self._is_over(now)):
+        if not (self.final or self.revoked or self._is_over(now)):
             raise UpstreamFailure("Face does not know the session: is this the resource that made it?")
         return self.expired(now)
 

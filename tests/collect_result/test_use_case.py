@@ -167,20 +167,20 @@ async def test_session_is_ended_in_the_api_version_that_made_it(workshop: Worksh
 
 
 @pytest.mark.parametrize(
-    ("delete", "recorded", "revoked", "published", "deleted"),
+    ("delete", "recorded", "revoked", "deleted"),
     [
-        ("true", True, False, [COMPLETED], True),
-        ("false", True, False, [COMPLETED], False),
-        ("true", True, True, [COMPLETED], True),
-        ("false", True, True, [COMPLETED], True),
-        ("true", False, True, [], True),
-        ("false", False, True, [], True),
+        ("true", True, False, True),
+        ("false", True, False, False),
+        ("true", True, True, True),
+        ("false", True, True, True),
+        ("true", False, True, True),
+        ("false", False, True, True),
     ],
 )
 async def test_session_has_its_event_and_is_deleted_as_configured(
-    delete: str, recorded: bool, revoked: bool, published: list[str], deleted: bool
+    delete: str, recorded: bool, revoked: bool, deleted: bool
 ) -> None:
-    """A revoked session is always deleted, and has an event only if its outcome was recorded before."""
+    """A revoked session is always deleted. Face is read before, unless the outcome was recorded."""
     workshop = Workshop(DELETE_AFTER_RESULT=delete)
     session_id = await workshop.created(REAL)
     now = workshop.clock()
@@ -191,9 +191,24 @@ async def test_session_has_its_event_and_is_deleted_as_configured(
 
     await workshop.collect(session_id)
 
-    assert workshop.published == published
+    assert workshop.published == [COMPLETED]
     assert workshop.face.deleted == ([session_id] if deleted else [])
-    assert (workshop.face.calls["result"], workshop.waiting) == (0, [])
+    assert (workshop.face.calls["result"], workshop.waiting) == (0 if recorded else 1, [])
+
+
+@pytest.mark.parametrize("age", [0, 725, 47 * HOUR])
+@pytest.mark.parametrize("result", [SessionResult(SessionStatus.NOT_STARTED), STARTED])
+async def test_revoked_session_without_a_decided_attempt_is_only_deleted(
+    workshop: Workshop, result: SessionResult, age: float
+) -> None:
+    """It has no event, not even an expired one."""
+    session_id = await workshop.created(result)
+    await workshop.change(session_id, lambda record: record.as_revoked(workshop.clock()))
+    workshop.clock.advance_seconds(age)
+
+    await workshop.collect(session_id)
+
+    assert (workshop.published, workshop.face.deleted, workshop.waiting) == ([], [session_id], [])
 
 
 @pytest.mark.parametrize("rival", ["collector", "revocation"])
