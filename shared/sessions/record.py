@@ -14,6 +14,9 @@ from shared.throttle.policy import Log
 EXPIRY_GRACE_MS = 120_000
 """How long after the end of its token a session may still bring the result of a check that was running."""
 
+UNFINISHED = Failure("Unfinished", "The session ended before its last attempt did.")
+"""The failure of a session that ended after an attempt decided, while Face said that the check goes on."""
+
 FINAL = (SessionStatus.RESULT_AVAILABLE, SessionStatus.EXPIRED)
 
 
@@ -172,13 +175,13 @@ class SessionRecord:
     def expired(self, now: int) -> "SessionRecord":
         """The record of a session that ended without a decision. A final record stays as it is.
 
-        An attempt that failed is its result then: no other one can be made. A session that was revoked without any
-        attempt does not expire.
+        An attempt that failed is its result then: no other one can be made. So is an attempt that was not finished
+        after one that decided. A session that was revoked without any attempt does not expire.
         """
         if self.final:
             return self
-        if self.failure:
-            return self._completed(now)
+        if self.failure or self.decided:
+            return replace(self, failure=self.failure or UNFINISHED)._completed(now)
         if self.revoked:
             return self
         return replace(self, status=SessionStatus.EXPIRED, completed_at=now).noted(Step.EXPIRED, now)
@@ -198,11 +201,10 @@ class SessionRecord:
         return self if self.published_at else replace(self, published_at=now).noted(Step.PUBLISHED, now)
 
     def as_revoked(self, now: int) -> "SessionRecord":
-        """The record after its phone revoked the session. An attempt that failed is its result then."""
+        """The record after its phone revoked the session. It ends if an attempt failed or decided."""
         if self.revoked:
             return self
-        ended = self.expired(now) if self.failure else self
-        return replace(ended, revoked=True).noted(Step.REVOKED, now)
+        return replace(self, revoked=True).expired(now).noted(Step.REVOKED, now)
 
     def as_deleted_upstream(self, now: int) -> "SessionRecord":
         """The record after the session was deleted at Face."""

@@ -36,6 +36,7 @@ HOUR = 3_600
 DAY = 24 * HOUR
 UNKNOWN = "b12e033e-bda7-4b83-a211-e721c661f30e"
 UNCERTAIN = replace(SPOOF, decision=LivenessDecision.UNCERTAIN, decisions=("uncertain",))
+STARTED_AFTER_SPOOF = replace(STARTED, attempts=2, decisions=("spoofface",))
 UNKNOWN_DECISION = replace(MASKED, decisions=("unknown",))
 TOO_LARGE = EventsUnavailable("Event Grid answered 413", lasting=True)
 TOPIC_DOWN = EventsUnavailable("the topic is down", retry_after=40.0)
@@ -284,6 +285,32 @@ async def test_attempt_that_decided_nothing_is_not_charged(result: SessionResult
     await workshop.collect(await workshop.created(result))
 
     await workshop.created()
+
+
+async def test_failed_attempt_is_charged_while_the_session_is_open() -> None:
+    """The collector learns of it before the session ends, and charges it at once."""
+    workshop = Workshop(THROTTLE_DEVICE="off", THROTTLE_FAILURES="1/30m")
+    session_id = await workshop.created(STARTED_AFTER_SPOOF)
+    await workshop.collect(session_id)
+
+    assert (await workshop.app.sessions.reload(session_id)).record.status is SessionStatus.STARTED
+    with pytest.raises(DeviceThrottled):
+        await workshop.created()
+
+
+async def test_charge_that_failed_is_made_by_the_next_poll() -> None:
+    """Although that poll learns nothing new."""
+    workshop = Workshop(THROTTLE_DEVICE="off", THROTTLE_FAILURES="1/30m", THROTTLE_RESULT="off")
+    session_id = await workshop.created(STARTED_AFTER_SPOOF)
+    query = ResultQuery(session_id, TOKEN, PHONE, "a-request")
+    workshop.store.fail("write_together", StorageUnavailable("the store is down"))
+    await get_result(workshop.app, query)
+    await workshop.created()
+
+    await get_result(workshop.app, query)
+
+    with pytest.raises(DeviceThrottled):
+        await workshop.created()
 
 
 async def test_digest_that_comes_while_the_event_is_published_changes_nothing(workshop: Workshop) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
-from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord, Step, token_hash
+from shared.sessions.record import EXPIRY_GRACE_MS, UNFINISHED, SessionRecord, Step, token_hash
 
 SESSION_ID = "b12e033e-bda7-4b83-a211-e721c661f30e"
 NEW = SessionRecord(
@@ -175,24 +175,27 @@ def test_failed_attempt_is_final_when_no_other_can_be_made(
 
 @pytest.mark.parametrize("end", ["expire", "revoke"])
 @pytest.mark.parametrize(
-    ("shown", "status"),
+    ("shown", "failure"),
     [
-        (replace(MASKED, may_retry=True), SessionStatus.RESULT_AVAILABLE),
+        (replace(MASKED, may_retry=True), MASKED.failure),
+        (SessionResult(SessionStatus.STARTED, 1, decisions=("spoofface",)), UNFINISHED),
+        (SessionResult(SessionStatus.STARTED, 1, decisions=("realface",)), UNFINISHED),
         (SessionResult(SessionStatus.STARTED, 1), None),
         (SessionResult(SessionStatus.NOT_STARTED), None),
     ],
 )
 def test_session_that_ends_after_a_failed_attempt_has_it_as_its_result(
-    shown: SessionResult, status: SessionStatus | None, end: str
+    shown: SessionResult, failure: Failure | None, end: str
 ) -> None:
     """Also where another one was running. A session that is revoked without any attempt has no result, and no event."""
     begun = NEW.with_result(shown, 2_000)
-    if status:
+    if failure:
         begun = begun.with_result(SessionResult(SessionStatus.STARTED, 1), 3_000)
     record = happened(begun, end, 4_000)
 
-    expected = status or (SessionStatus.EXPIRED if end == "expire" else begun.status)
-    assert (record.status, record.failure) == (expected, shown.failure)
+    without = SessionStatus.EXPIRED if end == "expire" else begun.status
+    expected = SessionStatus.RESULT_AVAILABLE if failure else without
+    assert (record.status, record.failure, record.passed) == (expected, failure, False)
     assert record.owes_event is record.final
 
 
