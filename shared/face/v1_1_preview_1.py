@@ -133,7 +133,9 @@ def _with_audit(result: SessionResult, entries: Sequence[AuditEntry]) -> Session
     the result was read. It is counted, and the next read has its outcome.
     """
     attempts = max(result.attempts, len(entries))
-    decisions = [decision for entry in entries if (decision := decided(entry.decision or entry.failure))]
+    decisions = [
+        (entry.id, decision) for entry in entries if (decision := decided(entry.decision or entry.failure))
+    ]
     return replace(
         result,
         attempts=attempts,

@@ -43,8 +43,8 @@ class SessionRecord:
     as they are.
 
     `digest_required` and `abuse_is_failure` are the settings when the session was made: what they say about a session
-    does not change while it lives. `decided` is what each attempt decided, with the time when the broker learned it,
-    no two of them the same. `settled` is true if no digest is compared any more.
+    does not change while it lives. `decided` is what each attempt decided, between the time when the broker learned it
+    and the attempt's id at Face. No two times are the same. `settled` is true if no digest is compared any more.
     """
 
     session_id: str
@@ -70,7 +70,7 @@ class SessionRecord:
     flagged_sessions: tuple[str, ...] = ()
     client_addresses: tuple[str, ...] = ()
     attempts: int = 0
-    decided: tuple[tuple[int, str], ...] = ()
+    decided: tuple[tuple[int, str, int], ...] = ()
     failure: Failure | None = None
     completed_at: int | None = None
     upstream_request_id: str | None = None
@@ -124,7 +124,7 @@ class SessionRecord:
     @property
     def failed_at(self) -> tuple[int, ...]:
         """When the broker learned of each attempt that decided anything but `realface`."""
-        return tuple([at for at, decision in self.decided if decision != LivenessDecision.REALFACE])
+        return tuple([at for at, decision, _ in self.decided if decision != LivenessDecision.REALFACE])
 
     def noted(self, step: Step, now: int) -> "SessionRecord":
         """The record with one more step in its history."""
@@ -220,8 +220,12 @@ class SessionRecord:
         return is_decided and self.digest_matches is None and not is_fixed
 
     def _with_attempts(self, result: SessionResult, now: int) -> "SessionRecord":
-        """Add what Face says about the attempts so far. An older answer takes nothing away."""
-        new = result.decisions[len(self.decided) :]
+        """Add what Face says about the attempts so far. An older answer takes nothing away.
+
+        An attempt is known by its id: it may decide later than a newer one.
+        """
+        known = {attempt for _, _, attempt in self.decided}
+        new = [(decision, attempt) for attempt, decision in result.decisions if attempt not in known]
         # Two attempts that are learned of together still have different times, because each is charged under its own.
         first = now - len(new) + 1
         if self.decided:
@@ -229,7 +233,7 @@ class SessionRecord:
         return replace(
             self,
             attempts=max(self.attempts, result.attempts),
-            decided=(*self.decided, *enumerate(new, first)),
+            decided=(*self.decided, *[(at, *one) for at, one in enumerate(new, first)]),
             abuse_detected=self.abuse_detected or result.abuse_detected,
             flagged_sessions=result.flagged_sessions or self.flagged_sessions,
             client_addresses=result.client_addresses or self.client_addresses,
@@ -248,7 +252,7 @@ class SessionRecord:
             failure=self.failure,
             digest=self.digest,
             digest_matches=self.digest_matches,
-            decisions=tuple([decision for _, decision in self.decided]),
+            decisions=tuple([decision for _, decision, _ in self.decided]),
             abuse_detected=self.abuse_detected,
             flagged_sessions=self.flagged_sessions,
             client_addresses=self.client_addresses,

@@ -35,9 +35,9 @@ from tests.support.intercepted import Call, Effect
 HOUR = 3_600
 DAY = 24 * HOUR
 UNKNOWN = "b12e033e-bda7-4b83-a211-e721c661f30e"
-UNCERTAIN = replace(SPOOF, decision=LivenessDecision.UNCERTAIN, decisions=("uncertain",))
-STARTED_AFTER_SPOOF = replace(STARTED, attempts=2, decisions=("spoofface",))
-UNKNOWN_DECISION = replace(MASKED, decisions=("unknown",))
+UNCERTAIN = replace(SPOOF, decision=LivenessDecision.UNCERTAIN, decisions=((1, "uncertain"),))
+STARTED_AFTER_SPOOF = replace(STARTED, attempts=2, decisions=((1, "spoofface"),))
+UNKNOWN_DECISION = replace(MASKED, decisions=((1, "unknown"),))
 TOO_LARGE = EventsUnavailable("Event Grid answered 413", lasting=True)
 TOPIC_DOWN = EventsUnavailable("the topic is down", retry_after=40.0)
 
@@ -246,7 +246,7 @@ async def test_unknown_session_is_logged_and_deleted_upstream(
 
 @pytest.mark.parametrize(
     "result",
-    [SPOOF, UNCERTAIN, UNKNOWN_DECISION, replace(REAL, decisions=("spoofface", "realface"))],
+    [SPOOF, UNCERTAIN, UNKNOWN_DECISION, replace(REAL, decisions=((1, "spoofface"), (2, "realface")))],
     ids=["spoof", "uncertain", "unknown", "spoof, then a pass"],
 )
 async def test_device_and_caller_are_refused_after_failed_attempts(result: SessionResult) -> None:

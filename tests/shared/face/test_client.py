@@ -209,7 +209,7 @@ async def test_result_tells_all_attempts_whatever_the_version_shows(made_with: s
     result = await server.client().result(SESSION, REQUEST_ID, api_version=made_with)
     has_audit = load_version(made_with).read_audit is not None
 
-    assert (result.decisions, result.attempts) == (("spoofface", "realface"), 2)
+    assert (result.decisions, result.attempts) == (((1, "spoofface"), (2, "realface")), 2)
     assert len(server.requests) == 1 + has_audit
     if has_audit:
         with pytest.raises(UpstreamFailure):
@@ -230,7 +230,7 @@ async def test_started_session_shows_its_earlier_attempts() -> None:
     assert (started.status, started.attempts, started.decisions) == (
         SessionStatus.STARTED,
         1,
-        ("spoofface",),
+        ((4, "spoofface"),),
     )
     assert len(server.requests) == 3
 
