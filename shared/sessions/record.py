@@ -96,13 +96,14 @@ class SessionRecord:
         """Whether the terminal event is not published yet. A session revoked without a check has no event."""
         return self.published_at is None and (self.final or not self.revoked)
 
-    def is_held_by(self, auth_token: str, caller: str | None) -> bool:
+    def is_held_by(self, auth_token: str, caller: str | None, now: int) -> bool:
         """Whether the session was given to this caller (a pseudonym). Tokens are compared in constant time.
 
-        The token alone counts for a session that was made before callers had to sign in.
+        For a session that was made before callers had to sign in, the token alone counts until its end.
         """
         same_token = hmac.compare_digest(self.token_hash.encode(), token_hash(auth_token).encode())
-        return same_token and self.caller in (None, caller)
+        is_from_before = self.caller is None and not self._is_over(now)
+        return same_token and (self.caller == caller or is_from_before)
 
     @property
     def passed(self) -> bool:

@@ -245,8 +245,14 @@ def test_abuse_is_no_pass_where_it_is_a_failure(detected: bool | None, is_failur
 def test_session_is_held_by_its_token_and_its_caller(
     token: str, owner: str | None, caller: str | None, expected: bool
 ) -> None:
-    """Both have to be those of the create; a session without a caller is from before callers had to sign in."""
-    assert replace(NEW, caller=owner).is_held_by(token, caller) is expected
+    """Both have to be those of the create. A session without a caller is from before callers had to sign in.
+
+    Such a session is read by others until its end only.
+    """
+    record, end = replace(NEW, caller=owner), NEW.token_expires_at + EXPIRY_GRACE_MS
+
+    assert record.is_held_by(token, caller, end) is expected
+    assert record.is_held_by(token, caller, end + 1) is (expected and owner == caller)
 
 
 @pytest.mark.parametrize(
