@@ -1,15 +1,18 @@
 """Collecting a result, as a state machine over the session record.
 
-read the upstream -> write the outcome -> settle it -> charge failed attempts -> publish -> mark published
+read the upstream -> write the outcome -> charge failed attempts -> settle the outcome -> publish -> mark published
 -> delete upstream -> mark deleted
 
 The process may die between any two steps: the message is still in the queue, and the next run continues from the
 record. A step that is done twice has the same effect as once: an outcome never changes once it is written, a failed
 attempt is charged under its own time, an event has one id, and a session can be deleted again.
 
+Failed attempts are charged after every read, also while the session is still open.
+
 An outcome is settled before its event is made: from then on no digest of the phone is compared.
 
-A session that was revoked before its outcome was written has no outcome and no event. It is only deleted upstream.
+A session that was revoked is read too, as long as it has no outcome and is not deleted upstream: its token works there
+until then. A check that was made counts, and has its event. Without one there is no outcome and no event.
 """
 
 import logging
@@ -75,7 +78,8 @@ class _Run:
         self.record = stored.record
         stored = await self._with_outcome(stored)
         self.record = record = stored.record
-        if not record.closed:
+        await self.app.checks.charge(record)
+        if not (record.final or record.revoked):
             # The alert on sessions without an event ignores the ones logged here.
             self.log(logging.INFO, "session_still_open")
             return until_next_look(self.message.looks, self._age(record))
@@ -115,7 +119,6 @@ class _Run:
         if stored.record.published_at is not None:
             return stored
         stored = await app.sessions.change(stored, lambda record: record.as_settled())
-        await app.checks.charge(stored.record)
         event = event_of(stored.record)
         await app.publisher.publish(event)
         self.log(logging.INFO, "event_published", eventType=event["type"], eventId=event["id"])

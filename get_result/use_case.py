@@ -37,13 +37,16 @@ async def get_result(app: App, query: ResultQuery) -> ResultState:
         found = await app.access.find_any(query.session_id, query.caller, query.request_id)
     else:
         found = await app.access.find(query.session_id, query.auth_token, query.caller)
+    if found.record.revoked:
+        raise SessionNotFound
     stored = found if found.record.final else await _refreshed(app, found, query)
     # Another request may have written the outcome.
     stored = await app.sessions.change(stored, lambda record: record.with_digest(query.digest))
     record = stored.record
+    # A check that was read while the session was revoked counts, too.
+    await app.checks.hasten(found.record, record)
     if record.revoked:
         raise SessionNotFound
-    await app.checks.hasten(found.record, record)
     return ResultState(record, None if record.final else _wait(app, record))
 
 

@@ -106,7 +106,7 @@ def _fields(record: SessionRecord, expires_at: int, *, verified: bool) -> dict[s
         "abuseDetected": record.abuse_detected,
         "flaggedSessions": " ".join(record.flagged_sessions) or None,
         "clientAddresses": " ".join(record.client_addresses) or None,
-        "decisions": " ".join(decision for _, decision in record.decided) or None,
+        "decisions": " ".join(decision for _, decision, _ in record.decided) or None,
         "faceApiVersion": record.face_api_version,
         "region": record.region,
         "upstreamRequestId": record.upstream_request_id,

@@ -19,21 +19,26 @@ async def revoke_session(
     Face is read first, so that nobody can hide a check by deleting it: an attempt that was made is kept and charged,
     and the session has its event. If Face cannot be read, the session stays as it is. Then the record is written. If
     Face fails to delete, the session is revoked here already, and the same call again deletes it there.
+
+    Until Face has deleted the session its token works there. So Face is read again right before.
     """
     found = await app.access.find(session_id, auth_token, caller, also_revoked=True)
-    stored = found if found.record.closed else await _read(app, found, request_id)
+    stored = found if found.record.revoked else await _read(app, found, request_id)
     stored = await app.sessions.change(stored, lambda record: record.as_revoked(app.clock()))
     record = stored.record
     if not found.record.revoked:
         log_event(_log, logging.INFO, "session_revoked", sessionId=record.session_id, requestId=request_id)
-    await app.checks.hasten(found.record, record)
+    stored = await _read(app, stored, request_id)
+    await app.checks.hasten(found.record, stored.record)
     if not record.deleted_upstream:
         await app.face.delete(record.session_id, request_id, api_version=record.face_api_version)
         await app.sessions.change(stored, lambda record: record.as_deleted_upstream(app.clock()))
 
 
 async def _read(app: App, stored: Stored, request_id: str) -> Stored:
-    """The record with what Face knows by now; as it is if Face does not know the session."""
+    """The record with what Face knows by now; as it is if it is closed, or Face does not know the session."""
+    if stored.record.closed:
+        return stored
     try:
         return await app.checks.read(stored, request_id)
     except UpstreamSessionGone:

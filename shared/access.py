@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass, field
 
+from shared.clock import Clock
 from shared.errors import SessionNotFound
 from shared.pseudonyms import Pseudonyms
 from shared.sessions.store import Sessions, Stored
@@ -55,12 +56,13 @@ class Access:
     """Finds sessions for callers. Unknown, foreign, revoked and purged sessions are all the same `SessionNotFound`."""
 
     def __init__(
-        self, sessions: Sessions, limiter: Limiter, subjects: Subjects, pseudonyms: Pseudonyms
+        self, sessions: Sessions, limiter: Limiter, subjects: Subjects, pseudonyms: Pseudonyms, clock: Clock
     ) -> None:
         self._sessions = sessions
         self._limiter = limiter
         self._subjects = subjects
         self._pseudonyms = pseudonyms
+        self._clock = clock
 
     async def find(
         self, session_id: str, auth_token: str | None, caller: Caller, *, also_revoked: bool = False
@@ -71,7 +73,8 @@ class Access:
         """
         if auth_token and (stored := await self._lookup(session_id)):
             record = stored.record
-            is_held = record.is_held_by(auth_token, await caller.pseudonym(self._pseudonyms))
+            pseudonym = await caller.pseudonym(self._pseudonyms)
+            is_held = record.is_held_by(auth_token, pseudonym, self._clock())
             if is_held and (also_revoked or not record.revoked):
                 return stored
         await self.charge_miss(caller.network)

@@ -158,7 +158,7 @@ class _Builder:
             idempotency=Idempotency(store, pseudonyms, clock),
             limiter=limiter,
             subjects=subjects,
-            access=Access(sessions, limiter, subjects, pseudonyms),
+            access=Access(sessions, limiter, subjects, pseudonyms, clock),
             checks=Checks(face, sessions, limiter, subjects, queue, clock),
             looked_up=TTLCache(_LOOKED_UP, ttl=_LOOK_UP_EVERY_MS, timer=clock),
             pseudonyms=pseudonyms,

@@ -32,7 +32,7 @@ class Checks:
     clock: Clock
 
     async def read(self, stored: Stored, request_id: str, digest: str | None = None) -> Stored:
-        """Ask Face for the result, and keep it with the comparison of the phone's digest. A closed record stays.
+        """Ask Face for the result, and keep it with the comparison of the phone's digest. A final record stays.
 
         Raises `UpstreamSessionGone`, and the errors of Face and the store.
         """
@@ -65,9 +65,9 @@ class Checks:
     async def charge(self, record: SessionRecord) -> None:
         """Charge each attempt that decided anything but `realface`: once, however often this is called.
 
-        Raises `StorageUnavailable` and `KeyUnavailable`.
+        The event is published only after all were charged. Raises `StorageUnavailable` and `KeyUnavailable`.
         """
-        if not record.failed_at:
+        if not record.failed_at or record.published_at is not None:
             return
         for key, limit in await self.subjects.of_failure(record.device, record.caller, record.principal):
             for at in record.failed_at:
@@ -75,13 +75,12 @@ class Checks:
                 await self.limiter.charge(key, limit, stamp)
 
     async def hasten(self, before: SessionRecord, record: SessionRecord) -> None:
-        """Do at once what the collector would do later: charge new failed attempts, and have the event published.
+        """Do at once what the collector would do later: charge failed attempts, and have the event published.
 
-        If store or queue fail here, the collector does it when the message of the create comes.
+        Each call charges all failed attempts, because an earlier charge may have failed. If store or queue fail here,
+        the collector does it when the message of the create comes.
         """
-        steps: list[Awaitable[None]] = []
-        if record.failed_at != before.failed_at:
-            steps.append(self.charge(record))
+        steps: list[Awaitable[None]] = [self.charge(record)]
         if record.owes_event and _tells(record) and not _tells(before):
             message = CollectMessage(record.session_id, Reason.POLL, traceparent=record.traceparent)
             steps.append(self.queue.send(message.to_text(), 0))

@@ -82,7 +82,8 @@ class FaceClient:
         version = self._version_of(api_version)
         request = version.request("GET", session_id)
         result = version.read_result(await self._perform("result", request, request_id), session_id)
-        if version.with_audit is None or result.status is not SessionStatus.RESULT_AVAILABLE:
+        # A started check may follow an attempt that decided.
+        if version.with_audit is None or result.status is SessionStatus.NOT_STARTED:
             return result
         entries = await self._audit(version, session_id, _ALL_ATTEMPTS, request_id, Lane.FOLLOW_UP)
         return version.with_audit(result, entries or ())

@@ -69,8 +69,8 @@ class SessionResult:
     `request_id` is Face's own id of the attempt's call, or else of this one.
 
     `may_retry` is true if the last attempt ended without a decision, and Face allows another one. `decisions` holds
-    what each attempt decided, the oldest first, without the attempts that decided nothing. A decision that this
-    release does not know is in there too, and its attempt may not be made again.
+    the id of each attempt and what it decided, the oldest first, without the attempts that decided nothing. A
+    decision that this release does not know is in there too, and its attempt may not be made again.
 
     `abuse_detected` is what Face's abuse monitoring found in any attempt, or None where it says nothing.
     `flagged_sessions` are the other sessions that it names. `client_addresses` are the IP addresses that Face saw.
@@ -83,7 +83,7 @@ class SessionResult:
     failure: Failure | None = None
     request_id: str | None = None
     may_retry: bool = False
-    decisions: tuple[str, ...] = ()
+    decisions: tuple[tuple[int, str], ...] = ()
     abuse_detected: bool | None = None
     flagged_sessions: tuple[str, ...] = ()
     client_addresses: tuple[str, ...] = ()

@@ -119,5 +119,5 @@ def ended(
         digest=digest,
         request_id=request_id,
         may_retry=decision is None and attempts < attempts_allowed,
-        decisions=(decision,) if decision else (),
+        decisions=((attempts, decision),) if decision else (),
     )

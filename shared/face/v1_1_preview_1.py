@@ -129,10 +129,13 @@ def _read_audit(response: UpstreamResponse, session_id: str) -> tuple[AuditEntry
 def _with_audit(result: SessionResult, entries: Sequence[AuditEntry]) -> SessionResult:
     """Return a result with what the audit says about all attempts, which are its entries.
 
-    An attempt may have been made since the result was read. It is counted, and the next read has its outcome.
+    A session that is started shows no attempt, but earlier ones may have decided. An attempt may have been made since
+    the result was read. It is counted, and the next read has its outcome.
     """
     attempts = max(result.attempts, len(entries))
-    decisions = [decision for entry in entries if (decision := decided(entry.decision or entry.failure))]
+    decisions = [
+        (entry.id, decision) for entry in entries if (decision := decided(entry.decision or entry.failure))
+    ]
     return replace(
         result,
         attempts=attempts,

@@ -87,8 +87,8 @@ def attempts_of(session: Session, response: UpstreamResponse) -> list[Attempt]:
 def result_of(session: Session, response: UpstreamResponse, attempts_allowed: int) -> SessionResult:
     """Return the result of a session that was read from a response; raises `UpstreamFailure`."""
     attempts = attempts_of(session, response)
-    outcomes = [_attempt_outcome(attempt) for attempt in attempts]
-    decisions = tuple([decision for outcome in outcomes if (decision := decided(outcome))])
+    outcomes = [(attempt.attempt_id, _attempt_outcome(attempt)) for attempt in attempts]
+    decisions = tuple([(number, decision) for number, outcome in outcomes if (decision := decided(outcome))])
     status = status_of(session.status, _STATUS)
     if status is not SessionStatus.RESULT_AVAILABLE:
         return SessionResult(

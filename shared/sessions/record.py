@@ -14,6 +14,9 @@ from shared.throttle.policy import Log
 EXPIRY_GRACE_MS = 120_000
 """How long after the end of its token a session may still bring the result of a check that was running."""
 
+UNFINISHED = Failure("Unfinished", "The session ended before its last attempt did.")
+"""The failure of a session that ended after an attempt decided, while Face said that the check goes on."""
+
 FINAL = (SessionStatus.RESULT_AVAILABLE, SessionStatus.EXPIRED)
 
 
@@ -40,8 +43,8 @@ class SessionRecord:
     as they are.
 
     `digest_required` and `abuse_is_failure` are the settings when the session was made: what they say about a session
-    does not change while it lives. `decided` is what each attempt decided, with the time when the broker learned it,
-    no two of them the same. `settled` is true if no digest is compared any more.
+    does not change while it lives. `decided` is what each attempt decided, between the time when the broker learned it
+    and the attempt's id at Face. No two times are the same. `settled` is true if no digest is compared any more.
     """
 
     session_id: str
@@ -67,7 +70,7 @@ class SessionRecord:
     flagged_sessions: tuple[str, ...] = ()
     client_addresses: tuple[str, ...] = ()
     attempts: int = 0
-    decided: tuple[tuple[int, str], ...] = ()
+    decided: tuple[tuple[int, str, int], ...] = ()
     failure: Failure | None = None
     completed_at: int | None = None
     upstream_request_id: str | None = None
@@ -85,21 +88,22 @@ class SessionRecord:
 
     @property
     def closed(self) -> bool:
-        """Whether no outcome can be written any more: there is one, or the session was revoked."""
-        return self.final or self.revoked
+        """Whether Face is not read any more: there is an outcome, or the session was revoked and deleted there."""
+        return self.final or (self.revoked and self.deleted_upstream)
 
     @property
     def owes_event(self) -> bool:
-        """Whether the terminal event is not published yet. A session revoked before its end has no event."""
+        """Whether the terminal event is not published yet. A session revoked without a check has no event."""
         return self.published_at is None and (self.final or not self.revoked)
 
-    def is_held_by(self, auth_token: str, caller: str | None) -> bool:
+    def is_held_by(self, auth_token: str, caller: str | None, now: int) -> bool:
         """Whether the session was given to this caller (a pseudonym). Tokens are compared in constant time.
 
-        The token alone counts for a session that was made before callers had to sign in.
+        For a session that was made before callers had to sign in, the token alone counts until its end.
         """
         same_token = hmac.compare_digest(self.token_hash.encode(), token_hash(auth_token).encode())
-        return same_token and self.caller in (None, caller)
+        is_from_before = self.caller is None and not self._is_over(now)
+        return same_token and (self.caller == caller or is_from_before)
 
     @property
     def passed(self) -> bool:
@@ -121,7 +125,7 @@ class SessionRecord:
     @property
     def failed_at(self) -> tuple[int, ...]:
         """When the broker learned of each attempt that decided anything but `realface`."""
-        return tuple([at for at, decision in self.decided if decision != LivenessDecision.REALFACE])
+        return tuple([at for at, decision, _ in self.decided if decision != LivenessDecision.REALFACE])
 
     def noted(self, step: Step, now: int) -> "SessionRecord":
         """The record with one more step in its history."""
@@ -135,15 +139,18 @@ class SessionRecord:
         )
 
     def with_result(self, result: SessionResult, now: int) -> "SessionRecord":
-        """The record after Face answered. A closed record stays as it is."""
-        if self.closed:
+        """The record after Face answered. A final record stays as it is.
+
+        A check counts also after the session was revoked: it may have been made, or read, before that.
+        """
+        if self.final:
             return self
         seen = self._with_attempts(result, now)
         if result.status is SessionStatus.RESULT_AVAILABLE:
             seen = replace(seen, failure=result.failure, upstream_request_id=result.request_id)
-            if not result.may_retry or self._is_over(now):
+            if not result.may_retry or self.revoked or self._is_over(now):
                 return replace(seen, decision=result.decision, digest=result.digest)._completed(now)
-        elif result.status is not SessionStatus.STARTED and self._is_over(now):
+        elif self.revoked or (result.status is not SessionStatus.STARTED and self._is_over(now)):
             return seen.expired(now)
         started = (SessionStatus.STARTED, SessionStatus.RESULT_AVAILABLE)
         if SessionStatus.NOT_STARTED is self.status and result.status in started:
@@ -167,23 +174,26 @@ class SessionRecord:
         return replace(self, settled=True) if self._digest_is_open else self
 
     def expired(self, now: int) -> "SessionRecord":
-        """The record of a session that ended without a decision. A closed record stays as it is.
+        """The record of a session that ended without a decision. A final record stays as it is.
 
-        An attempt that failed is its result then: no other one can be made.
+        An attempt that failed is its result then: no other one can be made. So is an attempt that was not finished
+        after one that decided. A session that was revoked without any attempt does not expire.
         """
-        if self.closed:
+        if self.final:
             return self
-        if self.failure:
-            return self._completed(now)
+        if self.failure or self.decided:
+            return replace(self, failure=self.failure or UNFINISHED)._completed(now)
+        if self.revoked:
+            return self
         return replace(self, status=SessionStatus.EXPIRED, completed_at=now).noted(Step.EXPIRED, now)
 
     def gone(self, now: int) -> "SessionRecord":
         """The record after Face answered that it does not know the session.
 
         Raises `UpstreamFailure` while Face still has to know it: the broker deletes a session only after it wrote
-        that the session is closed. So read the record again, after Face answered, before calling this.
+        that the session ended. So read the record again, after Face answered, before calling this.
         """
-        if not (self.closed or self._is_over(now)):
+        if not (self.final or self.revoked or self._is_over(now)):
             raise UpstreamFailure("Face does not know the session: is this the resource that made it?")
         return self.expired(now)
 
@@ -192,11 +202,10 @@ class SessionRecord:
         return self if self.published_at else replace(self, published_at=now).noted(Step.PUBLISHED, now)
 
     def as_revoked(self, now: int) -> "SessionRecord":
-        """The record after its phone revoked the session. An attempt that failed is its result then."""
+        """The record after its phone revoked the session. It ends if an attempt failed or decided."""
         if self.revoked:
             return self
-        ended = self.expired(now) if self.failure else self
-        return replace(ended, revoked=True).noted(Step.REVOKED, now)
+        return replace(self, revoked=True).expired(now).noted(Step.REVOKED, now)
 
     def as_deleted_upstream(self, now: int) -> "SessionRecord":
         """The record after the session was deleted at Face."""
@@ -212,8 +221,12 @@ class SessionRecord:
         return is_decided and self.digest_matches is None and not is_fixed
 
     def _with_attempts(self, result: SessionResult, now: int) -> "SessionRecord":
-        """Add what Face says about the attempts so far. An older answer takes nothing away."""
-        new = result.decisions[len(self.decided) :]
+        """Add what Face says about the attempts so far. An older answer takes nothing away.
+
+        An attempt is known by its id: it may decide later than a newer one.
+        """
+        known = {attempt for _, _, attempt in self.decided}
+        new = [(decision, attempt) for attempt, decision in result.decisions if attempt not in known]
         # Two attempts that are learned of together still have different times, because each is charged under its own.
         first = now - len(new) + 1
         if self.decided:
@@ -221,7 +234,7 @@ class SessionRecord:
         return replace(
             self,
             attempts=max(self.attempts, result.attempts),
-            decided=(*self.decided, *enumerate(new, first)),
+            decided=(*self.decided, *[(at, *one) for at, one in enumerate(new, first)]),
             abuse_detected=self.abuse_detected or result.abuse_detected,
             flagged_sessions=result.flagged_sessions or self.flagged_sessions,
             client_addresses=result.client_addresses or self.client_addresses,
@@ -240,7 +253,7 @@ class SessionRecord:
             failure=self.failure,
             digest=self.digest,
             digest_matches=self.digest_matches,
-            decisions=tuple([decision for _, decision in self.decided]),
+            decisions=tuple([decision for _, decision, _ in self.decided]),
             abuse_detected=self.abuse_detected,
             flagged_sessions=self.flagged_sessions,
             client_addresses=self.client_addresses,

@@ -203,10 +203,11 @@ def _to_record(session_id: str, values: Mapping[str, Value]) -> SessionRecord:
     reads = tuple([columns.moment(at) for at in lists["reads"]])
     if list(reads) != sorted(reads):
         raise ValueError("reads out of order")
-    decided = tuple([_timed(step) for step in lists["decided"]])
+    decided = tuple([_decided(entry) for entry in lists["decided"]])
     if decision is not None and not decided:
         # Another release wrote the row, which kept the last decision alone.
-        decided = ((columns.moment(values.get("completed_at", values["created_at"])), decision.value),)
+        at = columns.moment(values.get("completed_at", values["created_at"]))
+        decided = ((at, decision.value, plain.get("attempts", 1)),)
     known = {*_COLUMNS, *_LISTS, *_COMPOSED}
     return SessionRecord(
         session_id=session_id,
@@ -221,6 +222,13 @@ def _to_record(session_id: str, values: Mapping[str, Value]) -> SessionRecord:
         history=tuple([_timed(step) for step in columns.json_list(values["history"])]),
         further={name: value for name, value in values.items() if name not in known},
     )
+
+
+def _decided(entry: object) -> tuple[int, str, int]:
+    match entry:
+        case [at, decision, int(attempt)]:
+            return columns.moment(at), columns.text(decision), attempt
+    raise ValueError("not a time, a decision and the id of an attempt")
 
 
 def _timed(entry: object) -> tuple[int, str]:

@@ -35,8 +35,9 @@ from tests.support.intercepted import Call, Effect
 HOUR = 3_600
 DAY = 24 * HOUR
 UNKNOWN = "b12e033e-bda7-4b83-a211-e721c661f30e"
-UNCERTAIN = replace(SPOOF, decision=LivenessDecision.UNCERTAIN, decisions=("uncertain",))
-UNKNOWN_DECISION = replace(MASKED, decisions=("unknown",))
+UNCERTAIN = replace(SPOOF, decision=LivenessDecision.UNCERTAIN, decisions=((1, "uncertain"),))
+STARTED_AFTER_SPOOF = replace(STARTED, attempts=2, decisions=((1, "spoofface"),))
+UNKNOWN_DECISION = replace(MASKED, decisions=((1, "unknown"),))
 TOO_LARGE = EventsUnavailable("Event Grid answered 413", lasting=True)
 TOPIC_DOWN = EventsUnavailable("the topic is down", retry_after=40.0)
 
@@ -167,20 +168,20 @@ async def test_session_is_ended_in_the_api_version_that_made_it(workshop: Worksh
 
 
 @pytest.mark.parametrize(
-    ("delete", "recorded", "revoked", "published", "deleted"),
+    ("delete", "recorded", "revoked", "deleted"),
     [
-        ("true", True, False, [COMPLETED], True),
-        ("false", True, False, [COMPLETED], False),
-        ("true", True, True, [COMPLETED], True),
-        ("false", True, True, [COMPLETED], True),
-        ("true", False, True, [], True),
-        ("false", False, True, [], True),
+        ("true", True, False, True),
+        ("false", True, False, False),
+        ("true", True, True, True),
+        ("false", True, True, True),
+        ("true", False, True, True),
+        ("false", False, True, True),
     ],
 )
 async def test_session_has_its_event_and_is_deleted_as_configured(
-    delete: str, recorded: bool, revoked: bool, published: list[str], deleted: bool
+    delete: str, recorded: bool, revoked: bool, deleted: bool
 ) -> None:
-    """A revoked session is always deleted, and has an event only if its outcome was recorded before."""
+    """A revoked session is always deleted. Face is read before, unless the outcome was recorded."""
     workshop = Workshop(DELETE_AFTER_RESULT=delete)
     session_id = await workshop.created(REAL)
     now = workshop.clock()
@@ -191,9 +192,24 @@ async def test_session_has_its_event_and_is_deleted_as_configured(
 
     await workshop.collect(session_id)
 
-    assert workshop.published == published
+    assert workshop.published == [COMPLETED]
     assert workshop.face.deleted == ([session_id] if deleted else [])
-    assert (workshop.face.calls["result"], workshop.waiting) == (0, [])
+    assert (workshop.face.calls["result"], workshop.waiting) == (0 if recorded else 1, [])
+
+
+@pytest.mark.parametrize("age", [0, 725, 47 * HOUR])
+@pytest.mark.parametrize("result", [SessionResult(SessionStatus.NOT_STARTED), STARTED])
+async def test_revoked_session_without_a_decided_attempt_is_only_deleted(
+    workshop: Workshop, result: SessionResult, age: float
+) -> None:
+    """It has no event, not even an expired one."""
+    session_id = await workshop.created(result)
+    await workshop.change(session_id, lambda record: record.as_revoked(workshop.clock()))
+    workshop.clock.advance_seconds(age)
+
+    await workshop.collect(session_id)
+
+    assert (workshop.published, workshop.face.deleted, workshop.waiting) == ([], [session_id], [])
 
 
 @pytest.mark.parametrize("rival", ["collector", "revocation"])
@@ -230,7 +246,7 @@ async def test_unknown_session_is_logged_and_deleted_upstream(
 
 @pytest.mark.parametrize(
     "result",
-    [SPOOF, UNCERTAIN, UNKNOWN_DECISION, replace(REAL, decisions=("spoofface", "realface"))],
+    [SPOOF, UNCERTAIN, UNKNOWN_DECISION, replace(REAL, decisions=((1, "spoofface"), (2, "realface")))],
     ids=["spoof", "uncertain", "unknown", "spoof, then a pass"],
 )
 async def test_device_and_caller_are_refused_after_failed_attempts(result: SessionResult) -> None:
@@ -269,6 +285,32 @@ async def test_attempt_that_decided_nothing_is_not_charged(result: SessionResult
     await workshop.collect(await workshop.created(result))
 
     await workshop.created()
+
+
+async def test_failed_attempt_is_charged_while_the_session_is_open() -> None:
+    """The collector learns of it before the session ends, and charges it at once."""
+    workshop = Workshop(THROTTLE_DEVICE="off", THROTTLE_FAILURES="1/30m")
+    session_id = await workshop.created(STARTED_AFTER_SPOOF)
+    await workshop.collect(session_id)
+
+    assert (await workshop.app.sessions.reload(session_id)).record.status is SessionStatus.STARTED
+    with pytest.raises(DeviceThrottled):
+        await workshop.created()
+
+
+async def test_charge_that_failed_is_made_by_the_next_poll() -> None:
+    """Although that poll learns nothing new."""
+    workshop = Workshop(THROTTLE_DEVICE="off", THROTTLE_FAILURES="1/30m", THROTTLE_RESULT="off")
+    session_id = await workshop.created(STARTED_AFTER_SPOOF)
+    query = ResultQuery(session_id, TOKEN, PHONE, "a-request")
+    workshop.store.fail("write_together", StorageUnavailable("the store is down"))
+    await get_result(workshop.app, query)
+    await workshop.created()
+
+    await get_result(workshop.app, query)
+
+    with pytest.raises(DeviceThrottled):
+        await workshop.created()
 
 
 async def test_digest_that_comes_while_the_event_is_published_changes_nothing(workshop: Workshop) -> None:

@@ -54,7 +54,7 @@ class CollectMachine(StagedMachine):
     - While a session is open there is a message that leads to its end.
     - Its outcome is written once and never changes, and is one that Face showed, or that there was none.
     - In the end it has its event: at least once, under one id, with one content, whatever digests its phone sends.
-      One that was revoked before it had an outcome has none.
+      One that was revoked without a check has none.
     - In the end it is deleted upstream, or Face has forgotten it, and no message is left.
     - Each attempt that decided anything but `realface` counts once.
     """
@@ -253,7 +253,6 @@ class CollectMachine(StagedMachine):
         assert all(event == event_of(record) for event in events)
         assert self.is_gone(session)
         assert len(self.outcomes(session)) == (1 if record.final else 0)
-        assert not (record.final and self.was_revoked_without_outcome(session))
         if record.status is SessionStatus.RESULT_AVAILABLE:
             assert any(
                 (shown.decision, shown.digest, shown.failure)
@@ -283,10 +282,6 @@ class CollectMachine(StagedMachine):
         return {
             tuple(version.get(name) for name in OUTCOME) for version in versions if version["status"] in FINAL
         }
-
-    def was_revoked_without_outcome(self, session: Session) -> bool:
-        versions = self.world.store.versions[Table.SESSIONS, session.created.session_id]
-        return any(version["revoked"] and version["status"] not in FINAL for version in versions)
 
     def is_open(self, session: Session) -> bool:
         row = self.world.store.now(Table.SESSIONS, session.created.session_id)

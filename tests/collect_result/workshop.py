@@ -32,19 +32,19 @@ REAL = SessionResult(
     LivenessDecision.REALFACE,
     digest="A" * 64,
     request_id="a-request",
-    decisions=("realface",),
+    decisions=((1, "realface"),),
 )
 SPOOF = SessionResult(
     SessionStatus.RESULT_AVAILABLE,
     1,
     LivenessDecision.SPOOFFACE,
     digest="B" * 64,
-    decisions=("spoofface",),
+    decisions=((1, "spoofface"),),
 )
 MASKED = SessionResult(
     SessionStatus.RESULT_AVAILABLE, 1, failure=Failure("FaceWithMaskDetected", "Mask detected on face image.")
 )
-MASKED_AFTER_SPOOF = replace(MASKED, attempts=2, decisions=("spoofface",), may_retry=True)
+MASKED_AFTER_SPOOF = replace(MASKED, attempts=2, decisions=((1, "spoofface"),), may_retry=True)
 """An attempt that failed after one that decided; the phone may try again."""
 STARTED = SessionResult(SessionStatus.STARTED)
 

@@ -162,6 +162,9 @@ async def test_session_from_before_sign_in_is_read_by_its_token(scene: Scene) ->
     assert (await scene.of(session, "GET", bert)).status_code == 200
     assert (await scene.of(session | {"authToken": "guess"}, "GET", anna)).status_code == 404
     require_unauthorized(await scene.of(session, "GET", None), CHALLENGE)
+    scene.broker.clock.advance_seconds(600 + 121)
+    bert = scene.issuer.token(sub="bert")
+    assert [(await scene.of(session, method, bert)).status_code for method in ("GET", "DELETE")] == [404, 404]
 
 
 async def test_audit_is_for_servers_with_the_role(scene: Scene) -> None:

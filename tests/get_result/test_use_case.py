@@ -8,12 +8,13 @@ from collect_result.use_case import collect_result
 from create_session.use_case import CreateCommand, Created, create_session
 from get_result.use_case import ResultQuery, ResultState, get_result
 from revoke_session.use_case import revoke_session
-from shared.access import Caller
+from shared.access import OPERATE, Caller
 from shared.app import App
-from shared.errors import SessionNotFound, UpstreamThrottled
-from shared.face.model import LivenessDecision, LivenessMode, SessionSpec, SessionStatus
+from shared.errors import SessionNotFound, UpstreamFailure, UpstreamThrottled
+from shared.face.model import LivenessDecision, LivenessMode, SessionResult, SessionSpec, SessionStatus
+from shared.queues.memory import MemoryQueue
 from shared.queues.message import CollectMessage, Reason
-from tests.collect_result.workshop import REAL, STARTED
+from tests.collect_result.workshop import REAL, SPOOF, STARTED
 from tests.support.app import app_of
 from tests.support.fake_face import FakeFace
 from tests.support.time import FakeClock
@@ -63,6 +64,53 @@ async def test_session_that_ends_while_face_is_asked(face: FakeFace, rival: str)
             await reading
     else:
         assert (await reading).record.decision is LivenessDecision.REALFACE
+
+
+class SlowAnswers(FakeFace):
+    """Decides what to answer before it waits for the gate."""
+
+    async def result(
+        self, session_id: str, request_id: str, *, api_version: str | None = None
+    ) -> SessionResult:
+        """Answer what the test said when the call came."""
+        result = self._results[session_id]
+        await self._called("result", request_id)
+        return result
+
+
+async def test_failed_check_that_a_poll_has_read_counts_after_the_revocation() -> None:
+    """Its answer comes when the session is revoked and deleted. The phone learns nothing, the event comes at once."""
+    face = SlowAnswers()
+    app, session = await begun(face)
+    face.answer(session.session_id, SPOOF)
+    reading, gate = await held_up(app, face, session)
+    face.answer(session.session_id, STARTED)
+    await revoke_session(app, session.session_id, session.auth_token, Caller(), "a-request")
+    gate.set()
+
+    with pytest.raises(SessionNotFound):
+        await reading
+    record = (await app.sessions.reload(session.session_id)).record
+    assert (record.decision, record.deleted_upstream) == (LivenessDecision.SPOOFFACE, True)
+    assert isinstance(app.queue, MemoryQueue)
+    assert [CollectMessage.from_text(message.text).reason for message in app.queue.messages] == [
+        Reason.SWEEP,
+        Reason.POLL,
+    ]
+
+
+async def test_server_that_polls_a_revoked_session_costs_no_call_of_face(face: FakeFace) -> None:
+    """It is not found, whatever Face knows."""
+    app, session = await begun(face)
+    face.fail("delete", UpstreamFailure("down"))
+    with pytest.raises(UpstreamFailure):
+        await revoke_session(app, session.session_id, session.auth_token, Caller(), "a-request")
+    reads = face.calls["result"]
+    server = Caller(principal="a-server", roles=frozenset({OPERATE}))
+
+    with pytest.raises(SessionNotFound):
+        await get_result(app, ResultQuery(session.session_id, None, server, "a-request"))
+    assert face.calls["result"] == reads
 
 
 async def test_poll_that_was_overtaken_answers_the_other_polls_record(face: FakeFace) -> None:

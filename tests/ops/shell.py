@@ -198,7 +198,7 @@ def new_record(**changes: Any) -> SessionRecord:  # noqa: ANN401 - of any field.
         traceparent=TRACEPARENT,
         status=SessionStatus.RESULT_AVAILABLE,
         decision=LivenessDecision.REALFACE,
-        decided=((0, "realface"),),
+        decided=((0, "realface", 1),),
         digest="A" * 64,
         attempts=1,
         completed_at=ENDED_AT,

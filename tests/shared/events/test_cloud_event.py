@@ -24,7 +24,7 @@ PASSED = SessionResult(
     LivenessDecision.REALFACE,
     digest="A" * 64,
     request_id="a-request",
-    decisions=("realface",),
+    decisions=((1, "realface"),),
 )
 FAILED = SessionResult(SessionStatus.RESULT_AVAILABLE, 1, failure=Failure("FaceWithMaskDetected", "A mask."))
 NEW = SessionRecord(

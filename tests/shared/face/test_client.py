@@ -209,11 +209,30 @@ async def test_result_tells_all_attempts_whatever_the_version_shows(made_with: s
     result = await server.client().result(SESSION, REQUEST_ID, api_version=made_with)
     has_audit = load_version(made_with).read_audit is not None
 
-    assert (result.decisions, result.attempts) == (("spoofface", "realface"), 2)
+    assert (result.decisions, result.attempts) == (((1, "spoofface"), (2, "realface")), 2)
     assert len(server.requests) == 1 + has_audit
     if has_audit:
         with pytest.raises(UpstreamFailure):
             await server.client().result(SESSION, REQUEST_ID, api_version=made_with)
+
+
+async def test_started_session_shows_its_earlier_attempts() -> None:
+    """The first version hides them while another one runs: its audit is read, unless nobody started the session."""
+    server = ScriptedFace(
+        (200, {"id": SESSION, "status": "Started"}),
+        (200, [SPOOFED]),
+        (200, {"id": SESSION, "status": "NotStarted"}),
+    )
+    face = server.client()
+    started = await face.result(SESSION, REQUEST_ID, api_version="v1.1-preview.1")
+    await face.result(SESSION, REQUEST_ID, api_version="v1.1-preview.1")
+
+    assert (started.status, started.attempts, started.decisions) == (
+        SessionStatus.STARTED,
+        1,
+        ((4, "spoofface"),),
+    )
+    assert len(server.requests) == 3
 
 
 async def test_unsupported_version_is_a_failure() -> None:

@@ -116,7 +116,7 @@ def test_attempt_that_succeeded_has_its_decision(body: object, status_code: int)
         LivenessDecision.REALFACE,
         DIGEST,
         request_id=ATTEMPT_REQUEST,
-        decisions=("realface",),
+        decisions=((1, "realface"),),
     )
 
 
@@ -313,14 +313,14 @@ STRANGE = {"body": {"livenessDecision": "deepfake"}, "statusCode": 200}
 @pytest.mark.parametrize(
     ("responses", "attempts", "decisions"),
     [
-        ([ANSWERED], 1, ("realface",)),
-        ([SPOOFED, SPOOFED, ANSWERED], 3, ("spoofface", "spoofface", "realface")),
-        ([STRANGE, FAILED, ANSWERED], 3, ("unknown", "realface")),
-        ([], 1, ("realface",)),
+        ([ANSWERED], 1, ((1, "realface"),)),
+        ([SPOOFED, SPOOFED, ANSWERED], 3, ((1, "spoofface"), (2, "spoofface"), (3, "realface"))),
+        ([STRANGE, FAILED, ANSWERED], 3, ((1, "unknown"), (3, "realface"))),
+        ([], 1, ((1, "realface"),)),
     ],
 )
 def test_audit_tells_what_each_attempt_decided(
-    responses: list[object], attempts: int, decisions: tuple[str, ...]
+    responses: list[object], attempts: int, decisions: tuple[tuple[int, str], ...]
 ) -> None:
     """The result shows the last attempt alone. The audit adds the others, and does not change its outcome."""
     assert VERSION.with_audit

@@ -78,7 +78,7 @@ def test_session_that_goes_on_has_no_decision(status: str, expected: SessionStat
     """Before the end there is no decision, however attempts ended so far; an unknown status is not the end."""
     assert read(session(status)) == SessionResult(expected, request_id="read-call")
     assert read(session(status, REAL, MASK)) == SessionResult(
-        expected, attempts=2, request_id="read-call", decisions=("realface",)
+        expected, attempts=2, request_id="read-call", decisions=((2, "realface"),)
     )
 
 
@@ -97,7 +97,7 @@ def test_session_with_a_good_decision_has_it() -> None:
         LivenessDecision.REALFACE,
         DIGEST,
         request_id="read-call",
-        decisions=("realface",),
+        decisions=((2, "realface"),),
     )
     assert "canary-token" not in repr(result)
 
@@ -108,7 +108,7 @@ def test_highest_attempt_counts_in_whatever_order(order: tuple[int, ...]) -> Non
     by_id = {1: REAL | {"attemptId": 1}, 2: MASK | {"attemptId": 2}, 3: SPOOF | {"attemptId": 3}}
     result = read(session("Succeeded", *(by_id[number] for number in order)))
     assert (result.attempts, result.decision) == (3, LivenessDecision.SPOOFFACE)
-    assert result.decisions == ("realface", "spoofface")
+    assert result.decisions == ((1, "realface"), (3, "spoofface"))
 
 
 @pytest.mark.parametrize(

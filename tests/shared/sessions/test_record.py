@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
-from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord, Step, token_hash
+from shared.sessions.record import EXPIRY_GRACE_MS, UNFINISHED, SessionRecord, Step, token_hash
 
 SESSION_ID = "b12e033e-bda7-4b83-a211-e721c661f30e"
 NEW = SessionRecord(
@@ -16,7 +16,7 @@ NEW = SessionRecord(
 )
 DIGEST = "A" * 64
 REAL = SessionResult(
-    SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, DIGEST, decisions=("realface",)
+    SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, DIGEST, decisions=((1, "realface"),)
 )
 MASKED = SessionResult(SessionStatus.RESULT_AVAILABLE, 1, failure=Failure("FaceWithMaskDetected", "A mask."))
 
@@ -25,7 +25,9 @@ KNOWN = [decision.value for decision in LivenessDecision]
 failures = st.builds(Failure, st.text(max_size=20), st.text(max_size=20))
 _MORE: dict[str, st.SearchStrategy[Any]] = {
     "attempts": st.integers(0, 3),
-    "decisions": st.lists(st.sampled_from([*KNOWN, "unknown"]), max_size=3).map(tuple),
+    "decisions": st.dictionaries(st.integers(1, 4), st.sampled_from([*KNOWN, "unknown"]), max_size=3).map(
+        lambda decisions: tuple(sorted(decisions.items()))
+    ),
     "abuse_detected": st.none() | st.booleans(),
     "flagged_sessions": st.sampled_from([(), (SESSION_ID,)]),
     "client_addresses": st.sampled_from([(), ("192.0.2.1",)]),
@@ -37,7 +39,7 @@ available = st.builds(
     digest=st.none() | st.just(DIGEST),
     request_id=st.none() | st.just("id"),
     **_MORE,
-).map(lambda result: replace(result, decisions=(*result.decisions, str(result.decision)))) | st.builds(
+).map(lambda result: replace(result, decisions=(*result.decisions, (5, str(result.decision))))) | st.builds(
     SessionResult,
     status=st.just(SessionStatus.RESULT_AVAILABLE),
     failure=failures,
@@ -103,7 +105,7 @@ def test_what_a_record_says_stands(
         assert record.revoked >= before.revoked
         assert record.decided[: len(before.decided)] == before.decided
         assert bool(record.abuse_detected) >= bool(before.abuse_detected)
-    times = [at for at, _ in record.decided]
+    times = [at for at, _, _ in record.decided]
 
     assert record.digest_matches is compared
     assert times == sorted(set(times))
@@ -175,40 +177,42 @@ def test_failed_attempt_is_final_when_no_other_can_be_made(
 
 @pytest.mark.parametrize("end", ["expire", "revoke"])
 @pytest.mark.parametrize(
-    ("shown", "status"),
+    ("shown", "failure"),
     [
-        (replace(MASKED, may_retry=True), SessionStatus.RESULT_AVAILABLE),
+        (replace(MASKED, may_retry=True), MASKED.failure),
+        (SessionResult(SessionStatus.STARTED, 1, decisions=((1, "spoofface"),)), UNFINISHED),
+        (SessionResult(SessionStatus.STARTED, 1, decisions=((1, "realface"),)), UNFINISHED),
         (SessionResult(SessionStatus.STARTED, 1), None),
         (SessionResult(SessionStatus.NOT_STARTED), None),
     ],
 )
 def test_session_that_ends_after_a_failed_attempt_has_it_as_its_result(
-    shown: SessionResult, status: SessionStatus | None, end: str
+    shown: SessionResult, failure: Failure | None, end: str
 ) -> None:
     """Also where another one was running. A session that is revoked without any attempt has no result, and no event."""
     begun = NEW.with_result(shown, 2_000)
-    if status:
+    if failure:
         begun = begun.with_result(SessionResult(SessionStatus.STARTED, 1), 3_000)
     record = happened(begun, end, 4_000)
 
-    expected = status or (SessionStatus.EXPIRED if end == "expire" else begun.status)
-    assert (record.status, record.failure) == (expected, shown.failure)
+    without = SessionStatus.EXPIRED if end == "expire" else begun.status
+    expected = SessionStatus.RESULT_AVAILABLE if failure else without
+    assert (record.status, record.failure, record.passed) == (expected, failure, False)
     assert record.owes_event is record.final
 
 
 def test_each_attempt_that_decided_is_kept_under_a_time_of_its_own() -> None:
-    """Attempts that are read together have different times, and so have those of a read in the same millisecond."""
-    spoof = ("spoofface",)
-    record = NEW.with_result(replace(MASKED, may_retry=True, attempts=3, decisions=spoof * 2), 5_000)
-    record = record.with_result(
-        replace(REAL, decisions=("spoofface", "unknown", "uncertain", "realface")), 5_000
-    )
+    """Also if it decides later than a newer one, and if they are read together or in the same millisecond."""
+    spoofs = ((1, "spoofface"), (3, "spoofface"))
+    record = NEW.with_result(replace(MASKED, may_retry=True, attempts=3, decisions=spoofs), 5_000)
+    later = ((1, "spoofface"), (2, "uncertain"), (3, "unknown"), (4, "realface"))
+    record = record.with_result(replace(REAL, decisions=later), 5_000)
 
     assert record.decided == (
-        (4_999, "spoofface"),
-        (5_000, "spoofface"),
-        (5_001, "uncertain"),
-        (5_002, "realface"),
+        (4_999, "spoofface", 1),
+        (5_000, "spoofface", 3),
+        (5_001, "uncertain", 2),
+        (5_002, "realface", 4),
     )
     assert record.failed_at == (4_999, 5_000, 5_001)
     assert record.passed
@@ -241,8 +245,14 @@ def test_abuse_is_no_pass_where_it_is_a_failure(detected: bool | None, is_failur
 def test_session_is_held_by_its_token_and_its_caller(
     token: str, owner: str | None, caller: str | None, expected: bool
 ) -> None:
-    """Both have to be those of the create; a session without a caller is from before callers had to sign in."""
-    assert replace(NEW, caller=owner).is_held_by(token, caller) is expected
+    """Both have to be those of the create. A session without a caller is from before callers had to sign in.
+
+    Such a session is read by others until its end only.
+    """
+    record, end = replace(NEW, caller=owner), NEW.token_expires_at + EXPIRY_GRACE_MS
+
+    assert record.is_held_by(token, caller, end) is expected
+    assert record.is_held_by(token, caller, end + 1) is (expected and owner == caller)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ class RecordMachine(StagedMachine):
     What holds, whatever crashes, fails, comes late, or is slow for however long:
 
     - There is at most one decision ever: in the record, in what phones are told, and in the event.
-    - A record that is final keeps its outcome; one that was revoked before never has a decision.
+    - A record that is final keeps its outcome; one that was revoked before does not expire.
     - A poll is answered with what the record held at some time while it was under way, and not with `revoked`.
     - The event is published in the same words each time, under one id; and only after its outcome is written.
     - The first digest that is compared counts for good, in the event too.
@@ -233,7 +233,7 @@ class RecordMachine(StagedMachine):
             if before["status"] in FINAL:
                 assert [before.get(name) for name in OUTCOME] == [after.get(name) for name in OUTCOME]
             elif before["revoked"]:
-                assert after["status"] not in FINAL
+                assert after["status"] != SessionStatus.EXPIRED
 
     @invariant()
     def history_says_what_the_record_says(self) -> None:

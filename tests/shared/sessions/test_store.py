@@ -180,7 +180,7 @@ GOOD: Mapping[str, Value] = {
     "digest_matches": True,
     "abuse_is_failure": True,
     "abuse_detected": False,
-    "decided": '[[2000, "spoofface"], [3000, "realface"]]',
+    "decided": '[[2000, "spoofface", 1], [3000, "realface", 2]]',
     "reads": "[1000, 2000]",
     "history": '[[1000, "created"]]',
 }
