@@ -42,6 +42,8 @@ class SessionRecord:
     `digest_required` and `abuse_is_failure` are the settings when the session was made: what they say about a session
     does not change while it lives. `decided` is what each attempt decided, with the time when the broker learned it,
     no two of them the same. `settled` is true if no digest is compared any more.
+
+    `sent_digest` is the SHA-256 of the last digest that the phone sent before the decision was known.
     """
 
     session_id: str
@@ -59,6 +61,7 @@ class SessionRecord:
     status: SessionStatus = SessionStatus.NOT_STARTED
     decision: LivenessDecision | None = None
     digest: str | None = None
+    sent_digest: str | None = None
     digest_required: bool = False
     digest_matches: bool | None = None
     settled: bool = False
@@ -142,7 +145,8 @@ class SessionRecord:
         if result.status is SessionStatus.RESULT_AVAILABLE:
             seen = replace(seen, failure=result.failure, upstream_request_id=result.request_id)
             if not result.may_retry or self._is_over(now):
-                return replace(seen, decision=result.decision, digest=result.digest)._completed(now)
+                decided = replace(seen, decision=result.decision, digest=result.digest)._completed(now)
+                return decided._compared(self.sent_digest)
         elif result.status is not SessionStatus.STARTED and self._is_over(now):
             return seen.expired(now)
         started = (SessionStatus.STARTED, SessionStatus.RESULT_AVAILABLE)
@@ -151,16 +155,17 @@ class SessionRecord:
         return seen
 
     def with_digest(self, sent: str | None) -> "SessionRecord":
-        """The record after the phone sent a digest: the first one is compared with the result's, and no other.
+        """The record after the phone sent a digest: one is compared with the result's, and no other.
 
-        If they differ, the result was changed on its way (azure-ai-vision-sdk, flutter sample, step 3.7). A digest
-        that comes before there is a decision is not compared.
+        If they differ, the result was changed on its way (azure-ai-vision-sdk, flutter sample, step 3.7). Before the
+        decision is known the last digest counts, because an earlier one may belong to an earlier attempt. If there is
+        none, the first one after it counts.
         """
-        if sent is None or not self._digest_is_open:
+        if sent is None:
             return self
-        # A result without a digest cannot be the one that the phone saw.
-        expected, given = (self.digest or "").lower().encode(), sent.lower().encode("utf-8", "replace")
-        return replace(self, digest_matches=bool(expected) and hmac.compare_digest(expected, given))
+        if not self.closed:
+            return replace(self, sent_digest=_digest_hash(sent))
+        return self._compared(_digest_hash(sent))
 
     def as_settled(self) -> "SessionRecord":
         """The record before its event is made: a digest that comes later cannot change what the event says."""
@@ -211,6 +216,14 @@ class SessionRecord:
         is_fixed = self.settled or self.published_at is not None
         return is_decided and self.digest_matches is None and not is_fixed
 
+    def _compared(self, sent_digest: str | None) -> "SessionRecord":
+        """The record after its digest was compared with a digest that was sent, which is hashed."""
+        if sent_digest is None or not self._digest_is_open:
+            return self
+        # A result without a digest cannot be the one that the phone saw.
+        matches = self.digest is not None and hmac.compare_digest(_digest_hash(self.digest), sent_digest)
+        return replace(self, digest_matches=matches)
+
     def _with_attempts(self, result: SessionResult, now: int) -> "SessionRecord":
         """Add what Face says about the attempts so far. An older answer takes nothing away."""
         new = result.decisions[len(self.decided) :]
@@ -253,3 +266,8 @@ class SessionRecord:
 def token_hash(auth_token: str) -> str:
     """The SHA-256 of an auth token, which is all that is stored of it."""
     return sha256(auth_token.encode("utf-8", "replace")).hexdigest()
+
+
+def _digest_hash(digest: str) -> str:
+    """The SHA-256 of a digest, in which case does not count. A phone may send any text, of any length."""
+    return sha256(digest.lower().encode("utf-8", "replace")).hexdigest()

@@ -71,6 +71,25 @@ async def test_digest_that_differed_once_differs_for_good(version: str, required
     ] * len(answers)
 
 
+@pytest.mark.parametrize("required", ["true", "false"])
+async def test_digest_of_a_poll_that_comes_too_soon_counts(required: str) -> None:
+    """It is compared when the decision is read: by a poll without a digest, or by the collector."""
+    async with running_broker(REQUIRE_DIGEST=required) as broker:
+        checks = []
+        for spoiled in (True, False):
+            session = await broker.created()
+            await read(broker, session)
+            told = await broker.perform(session)
+            digest = "0" * 64 if spoiled else told["digest"]
+            too_soon = await broker.result(session, **{"X-Client-Digest": digest})
+            assert too_soon.json()["status"] == "NotStarted"
+            checks.append(session)
+        await read(broker, checks[0])
+        events = [await event_of(broker, session) for session in checks]
+
+    assert [shown(event, "digestMatches", "passed") for event in events] == [[False, False], [True, True]]
+
+
 async def test_phone_that_tries_again_after_a_digest_that_differed(broker: Broker) -> None:
     """The decision of the first attempt is final, and so is its comparison."""
     session = await broker.created("sim-digest-second-matches")
