@@ -122,6 +122,12 @@ class SessionRecord:
         return self.digest_required and self._digest_is_open
 
     @property
+    def hides_digest(self) -> bool:
+        """Whether Face's digest is secret: a copy of it could still pass for the digest that the phone has to send."""
+        is_over = self.settled or self.published_at is not None or self.revoked
+        return self.digest_required and self.digest_matches is None and not is_over
+
+    @property
     def failed_at(self) -> tuple[int, ...]:
         """When the broker learned of each attempt that decided anything but `realface`."""
         return tuple([at for at, decision in self.decided if decision != LivenessDecision.REALFACE])

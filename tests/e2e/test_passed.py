@@ -180,6 +180,29 @@ async def test_server_sees_the_outcome_once_no_digest_is_awaited() -> None:
     assert shown(after.json(), "digestMatches", "passed") == [True, True]
 
 
+@every_version
+@pytest.mark.parametrize("required", ["true", "false"])
+async def test_server_sends_no_digest_in_place_of_the_phone(version: str, required: str) -> None:
+    """It cannot copy Face's own out of the audit to pass a check, nor spoil one. The phone's counts."""
+    async with signed_in(REQUIRE_DIGEST=required, FACE_API_VERSION=version) as scene:
+        anna, server = scene.issuer.token(), scene.issuer.token(sub="shop", roles=ROLE)
+        session = await scene.created(anna)
+        told = await scene.broker.perform(session)
+        path = f"sessions/{session['sessionId']}"
+        for _ in range(2):
+            audit = await scene.send("GET", f"{path}/audit", server)
+            if required == "true":
+                assert told["digest"] not in audit.text
+            await scene.send("GET", path, server, **{"X-Client-Digest": "0" * 64})
+            scene.broker.clock.advance_seconds(1)
+        headers = {"X-Session-Token": session["authToken"], "X-Client-Digest": told["digest"]}
+        answer = await scene.send("GET", path, anna, **headers)
+        audit = await scene.send("GET", f"{path}/audit", server)
+
+    assert shown(answer.json(), "digestMatches", "passed") == [True, True]
+    assert told["digest"] in audit.text
+
+
 async def test_result_without_a_digest_matches_none() -> None:
     """Where a digest is required, Face's result has to have one."""
     async with running_broker(REQUIRE_DIGEST="true") as broker:
