@@ -75,7 +75,7 @@ class _Run:
         self.record = stored.record
         stored = await self._with_outcome(stored)
         self.record = record = stored.record
-        if not record.closed:
+        if not record.closed or record.waits_for_digest(self.app.clock()):
             # The alert on sessions without an event ignores the ones logged here.
             self.log(logging.INFO, "session_still_open")
             return until_next_look(self.message.looks, self._age(record))

@@ -121,6 +121,10 @@ class SessionRecord:
         """Whether the outcome still depends on a digest that the phone has to send."""
         return self.digest_required and self._digest_is_open
 
+    def waits_for_digest(self, now: int) -> bool:
+        """Whether its event has to wait: the phone may still send the digest that the outcome depends on."""
+        return self.awaits_digest and not self.revoked and not self._is_over(now)
+
     @property
     def hides_digest(self) -> bool:
         """Whether Face's digest is secret: a copy of it could still pass for the digest that the phone has to send."""

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from collect_result.use_case import collect_result
 from shared.errors import StorageUnavailable
 from shared.events.publisher import MemoryPublisher
 from shared.face.endpoint import API_VERSIONS
+from shared.queues.message import CollectMessage, Reason
+from shared.sessions.record import EXPIRY_GRACE_MS
 from shared.storage.port import Table
 from tests.collect_result.draining import collect_all, collect_due, waiting_messages
 from tests.e2e.signed_in import ROLE, signed_in
@@ -129,6 +132,24 @@ async def test_digest_is_required_status_alone_is_told_without_one(nothing: str 
         assert (withheld[0]["status"], events) == ("ResultAvailable", 0)
         assert shown(answer, "digestMatches", "passed") == [True, True]
         assert await published(broker) == 1
+        assert shown(await event_of(broker, session), "digestMatches", "passed") == [True, True]
+
+
+async def test_message_does_not_settle_a_check_that_waits_for_its_digest() -> None:
+    """The digest still counts until two minutes after the token's end. The message is put back until then."""
+    async with running_broker(REQUIRE_DIGEST="true") as broker:
+        session = await broker.created()
+        told = await broker.perform(session)
+        await read(broker, session)
+        message = CollectMessage(session["sessionId"], Reason.POLL)
+        waiting = len(waiting_messages(broker))
+        await collect_result(broker.app, message)
+        assert len(waiting_messages(broker)) == waiting + 1
+        broker.clock.advance_seconds(600 + EXPIRY_GRACE_MS // 1000 - 10)
+        await collect_result(broker.app, message)
+        answer = await read(broker, session, told["digest"])
+
+        assert shown(answer, "digestMatches", "passed") == [True, True]
         assert shown(await event_of(broker, session), "digestMatches", "passed") == [True, True]
 
 
