@@ -14,6 +14,9 @@ from shared.throttle.policy import Log
 EXPIRY_GRACE_MS = 120_000
 """How long after the end of its token a session may still bring the result of a check that was running."""
 
+MOST_NAMED = 50
+"""How many flagged sessions, and how many addresses, a record keeps. Face may name more than a row can hold."""
+
 FINAL = (SessionStatus.RESULT_AVAILABLE, SessionStatus.EXPIRED)
 
 
@@ -246,8 +249,8 @@ class SessionRecord:
             attempts=max(self.attempts, result.attempts),
             decided=(*self.decided, *enumerate(new, first)),
             abuse_detected=self.abuse_detected or result.abuse_detected,
-            flagged_sessions=result.flagged_sessions or self.flagged_sessions,
-            client_addresses=result.client_addresses or self.client_addresses,
+            flagged_sessions=result.flagged_sessions[:MOST_NAMED] or self.flagged_sessions,
+            client_addresses=result.client_addresses[:MOST_NAMED] or self.client_addresses,
         )
 
     def _completed(self, now: int) -> "SessionRecord":

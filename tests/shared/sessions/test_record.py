@@ -159,6 +159,14 @@ def test_last_digest_before_the_decision_is_compared(digest: str, expected: bool
     assert record.with_digest(DIGEST) == record
 
 
+def test_first_fifty_flagged_sessions_and_addresses_are_kept() -> None:
+    """A row holds no more, however many Face names."""
+    names = tuple(map(str, range(1_000)))
+    record = NEW.with_result(replace(REAL, flagged_sessions=names, client_addresses=names), 2_000)
+
+    assert (record.flagged_sessions, record.client_addresses) == (names[:50], names[:50])
+
+
 @pytest.mark.parametrize(
     ("required", "sent", "awaits"),
     [(False, None, False), (True, None, True), (True, DIGEST, False), (True, "another", False)],
