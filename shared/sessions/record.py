@@ -46,7 +46,7 @@ class SessionRecord:
     does not change while it lives. `decided` is what each attempt decided, with the time when the broker learned it,
     no two of them the same. `settled` is true if no digest is compared any more.
 
-    `sent_digest` is the SHA-256 of the last digest that the phone sent before the decision was known.
+    `sent_digest` is the SHA-256 of the first digest that the phone sent before the decision was known.
     """
 
     session_id: str
@@ -168,17 +168,16 @@ class SessionRecord:
         return seen
 
     def with_digest(self, sent: str | None) -> "SessionRecord":
-        """The record after the phone sent a digest: one is compared with the result's, and no other.
+        """The record after the phone sent a digest: the first one is compared with the result's, and no other.
 
-        If they differ, the result was changed on its way (azure-ai-vision-sdk, flutter sample, step 3.7). Before the
-        decision is known the last digest counts, because an earlier one may belong to an earlier attempt. If there is
-        none, the first one after it counts.
+        If they differ, the result was changed on its way (azure-ai-vision-sdk, flutter sample, step 3.7). A digest
+        that comes before the decision is known is kept until then.
         """
         if sent is None:
             return self
-        if not self.closed:
-            return replace(self, sent_digest=_digest_hash(sent))
-        return self._compared(_digest_hash(sent))
+        if self.closed:
+            return self._compared(_digest_hash(sent))
+        return self if self.sent_digest else replace(self, sent_digest=_digest_hash(sent))
 
     def as_settled(self) -> "SessionRecord":
         """The record before its event is made: a digest that comes later cannot change what the event says."""

@@ -87,8 +87,8 @@ def test_what_a_record_says_stands(
 ) -> None:
     """Whatever comes later, in whatever order: the outcome stands, and so does the comparison of the digest.
 
-    The last digest before the decision is compared, or else the first one after it. Attempts are only added, each
-    with a time of its own. Abuse that was detected stays. A settled record passes or not for good.
+    The first digest is compared. Attempts are only added, each with a time of its own. Abuse that was detected stays.
+    A settled record passes or not for good.
     """
     record = replace(NEW, digest_required=digest_required, abuse_is_failure=abuse_is_failure)
     sent: str | None = None
@@ -96,7 +96,7 @@ def test_what_a_record_says_stands(
     for what, value in happenings:
         before, record = record, happened(record, what, value)
         is_open = before.decision is not None and not before.settled
-        if what == "digest" and compared is None and (is_open or not before.closed):
+        if what == "digest" and sent is None and (is_open or not before.closed):
             sent = value
         if compared is None and sent is not None and record.decision is not None:
             compared = record.digest is not None and sent.lower() == record.digest.lower()
@@ -149,9 +149,9 @@ def test_first_digest_is_compared_whole_and_without_case(
 @pytest.mark.parametrize(
     ("digest", "expected"), [(DIGEST, True), (DIGEST.lower(), True), ("B" * 64, False), ("", False)]
 )
-def test_last_digest_before_the_decision_is_compared(digest: str, expected: bool) -> None:
-    """An earlier one may belong to an earlier attempt. One that comes after the decision changes nothing."""
-    sent = NEW.with_digest("of an earlier attempt").with_digest(digest).with_digest(None)
+def test_first_digest_before_the_decision_is_compared(digest: str, expected: bool) -> None:
+    """Nothing that comes later counts, before the decision or after it."""
+    sent = NEW.with_digest(None).with_digest(digest).with_digest("another").with_digest(DIGEST)
     masked = replace(MASKED, may_retry=True)
     record = sent.with_result(masked, 1_500).with_result(REAL, 2_000)
 
