@@ -1,6 +1,6 @@
 """Auditing a session: Face's own entries where it has any, else the history in the broker's record."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from shared.access import Caller
@@ -24,13 +24,17 @@ async def audit_session(app: App, session_id: str, page: AuditPage, caller: Call
 
     Raises `SessionNotFound` for a session that this broker did not make, or has purged, and the errors of Face and
     the store. A session that Face has forgotten is answered from the record, which is kept longer.
+    No entry has a digest while the phone still has to send it.
     """
     record = (await app.access.find_any(session_id, caller, request_id)).record
     entries = await _upstream_entries(app, record, page, request_id)
-    if entries is not None:
-        return Audit(record.session_id, "upstream", entries)
-    following = [entry for entry in record.audit() if entry.id > page.start]
-    return Audit(record.session_id, "record", tuple(following[: page.top]))
+    source: Literal["upstream", "record"] = "upstream"
+    if entries is None:
+        following = [entry for entry in record.audit() if entry.id > page.start]
+        source, entries = "record", tuple(following[: page.top])
+    if record.hides_digest:
+        entries = tuple([replace(entry, digest=None) for entry in entries])
+    return Audit(record.session_id, source, entries)
 
 
 async def _upstream_entries(

@@ -79,7 +79,7 @@ class _Run:
         stored = await self._with_outcome(stored)
         self.record = record = stored.record
         await self.app.checks.charge(record)
-        if not (record.final or record.revoked):
+        if not (record.final or record.revoked) or record.waits_for_digest(self.app.clock()):
             # The alert on sessions without an event ignores the ones logged here.
             self.log(logging.INFO, "session_still_open")
             return until_next_look(self.message.looks, self._age(record))

@@ -35,12 +35,14 @@ async def get_result(app: App, query: ResultQuery) -> ResultState:
     """Return the state of a session; raises `SessionNotFound`, and the errors of Face and the store."""
     if query.caller.operator and query.auth_token is None:
         found = await app.access.find_any(query.session_id, query.caller, query.request_id)
+        # Only the phone's own digest says what the phone saw.
+        query = replace(query, digest=None)
     else:
         found = await app.access.find(query.session_id, query.auth_token, query.caller)
     if found.record.revoked:
         raise SessionNotFound
     stored = found if found.record.final else await _refreshed(app, found, query)
-    # Another request may have written the outcome.
+    # The digest of a poll that did not ask Face is kept here. Another request may have written the outcome.
     stored = await app.sessions.change(stored, lambda record: record.with_digest(query.digest))
     record = stored.record
     # A check that was read while the session was revoked counts, too.
@@ -52,17 +54,19 @@ async def get_result(app: App, query: ResultQuery) -> ResultState:
 
 async def _refreshed(app: App, stored: Stored, query: ResultQuery) -> Stored:
     """The record after Face was asked, if the limit allows that. If another poll came first, its record counts."""
-    policy, record, now = app.settings.throttle_result, stored.record, app.clock()
+    policy, now = app.settings.throttle_result, app.clock()
+    # The digest is kept before Face is asked: it counts even if this request gets no answer.
+    record = stored.record.with_digest(query.digest)
     if policy.windows:
         if not policy.check(record.reads, now).allowed:
             return stored
-        reads = policy.admit(record.reads, now)
-        try:
-            stored = await app.sessions.replace(stored, replace(record, reads=reads))
-        except EntityChanged:
-            return await app.sessions.reload(record.session_id)
+        record = replace(record, reads=policy.admit(record.reads, now))
     try:
-        return await app.checks.read(stored, query.request_id, query.digest)
+        stored = await app.sessions.replace(stored, record)
+    except EntityChanged:
+        return await app.sessions.reload(record.session_id)
+    try:
+        return await app.checks.read(stored, query.request_id)
     except UpstreamThrottled as full:
         if full.request_sent:
             raise

@@ -68,14 +68,16 @@ class Republication:
         entity, record = await find_session(self.store, self.pseudonyms, session_id)
         if not record.final:
             raise CommandFailed(f"session {session_id}: no event yet, its status is {record.status.value}")
+        if record.waits_for_digest(self.clock()):
+            raise CommandFailed(f"session {session_id}: no event yet, the phone still has to send its digest")
         await self._try(entity)
         self._summarize()
 
     async def of_range(self, start: int, end: int) -> None:
         """Publish the events whose `time` is at least `start` and before `end`, in unix milliseconds.
 
-        Tries all and then raises `CommandFailed` if some failed. Stops where a whole batch fails: each may take ten
-        seconds. The same range may be given again.
+        A session that waits for its digest is left alone. Tries all and then raises `CommandFailed` if some failed.
+        Stops where a whole batch fails: each may take ten seconds. The same range may be given again.
         """
         with explained("the sessions", TABLE_READER):
             async for batch in _batches(self.store.between(Table.SESSIONS, "completed_at", start, end)):
@@ -103,6 +105,14 @@ class Republication:
 
     async def _publish(self, entity: Entity) -> None:
         stored = await from_entity(entity, self.pseudonyms)
+        if stored.record.waits_for_digest(self.clock()):
+            # Its event would say that nobody passed.
+            self.output.result(
+                f"no event yet: the phone still has to send its digest  session {entity.key}",
+                outcome="waiting",
+                sessionId=entity.key,
+            )
+            return
         # Nothing is written a second time. The row tells the app's retention.
         sessions = Sessions(self.store, retention_days_of(entity), self.pseudonyms)
         if self.publisher:

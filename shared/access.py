@@ -91,7 +91,7 @@ class Access:
             _log,
             logging.INFO,
             "session_accessed_by_server",
-            sessionId=parse_session_id(session_id),
+            sessionId=parse_session_id(session_id.lower()),
             caller=await caller.pseudonym(self._pseudonyms),
             requestId=request_id,
         )

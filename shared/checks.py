@@ -31,16 +31,14 @@ class Checks:
     queue: MessageQueue
     clock: Clock
 
-    async def read(self, stored: Stored, request_id: str, digest: str | None = None) -> Stored:
-        """Ask Face for the result, and keep it with the comparison of the phone's digest. A final record stays.
+    async def read(self, stored: Stored, request_id: str) -> Stored:
+        """Ask Face for the result, and keep it. A final record stays.
 
         Raises `UpstreamSessionGone`, and the errors of Face and the store.
         """
         before = stored.record
         result = await self.face.result(before.session_id, request_id, api_version=before.face_api_version)
-        stored = await self.sessions.change(
-            stored, lambda record: record.with_result(result, self.clock()).with_digest(digest)
-        )
+        stored = await self.sessions.change(stored, lambda record: record.with_result(result, self.clock()))
         record = stored.record
         if record.abuse_detected and not before.abuse_detected:
             log_event(

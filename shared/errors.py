@@ -16,6 +16,9 @@ SettingsError               the app cannot start as it is configured
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+WAITED_FOR_FACE = "waited for Face"
+"""The note on a `CancelledError` that ended a call, so that the frame of a late request can name what was slow."""
+
 
 class Failed(Exception):
     """A call that failed.

@@ -163,14 +163,17 @@ class _FaceOfTen(httpx.AsyncBaseTransport):
             self._made += 1
             session_id = f"{self._made:08x}-fa4e-4000-8000-000000000000"
             return _reply(200, {"sessionId": session_id, "authToken": "a-token"})
-        return _reply(200, {"id": request.url.path.rpartition("/")[2], "status": "Started"})
+        session_id = request.url.path.rpartition("/")[2]
+        return _reply(200, {"sessionId": session_id, "status": "Running", "results": {"attempts": []}})
 
 
 class _Fleet:
     """Instances of the broker over one store, as far as a check needs them: limiter, budget and client of Face."""
 
     def __init__(self, face: _FaceOfTen, instances: int, chance: Random) -> None:
-        settings = Settings.from_mapping({"FACE_REGION": "westeurope", "FACE_KEY": "none-is-called"})
+        settings = Settings.from_mapping(
+            {"FACE_REGION": "westeurope", "FACE_KEY": "none-is-called", "FACE_API_VERSION": "v1.2"}
+        )
         self._face = face
         self._chance = chance
         self._throttle = BrokerThrottle(settings, instances, chance)

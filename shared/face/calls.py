@@ -12,7 +12,14 @@ import httpx
 from cachetools import LRUCache
 
 from shared.clock import Sleep
-from shared.errors import KeyUnavailable, UpstreamError, UpstreamFailure, UpstreamSessionGone, UpstreamTimeout
+from shared.errors import (
+    WAITED_FOR_FACE,
+    KeyUnavailable,
+    UpstreamError,
+    UpstreamFailure,
+    UpstreamSessionGone,
+    UpstreamTimeout,
+)
 from shared.face.answers import UpstreamRequest, UpstreamResponse
 from shared.face.budget import Budget, Lane
 from shared.face.model import FaceCredential
@@ -24,9 +31,6 @@ _logger = logging.getLogger(__name__)
 
 LARGEST_BODY = 64 * 1024
 """Bytes on the wire; a real response has a few kilobytes."""
-
-WAITED_FOR_FACE = "waited for Face"
-"""The note on a `CancelledError` that ended a call, so that the frame of a late request can name what was slow."""
 
 _URLS_REMEMBERED = 16
 

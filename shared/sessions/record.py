@@ -17,6 +17,9 @@ EXPIRY_GRACE_MS = 120_000
 UNFINISHED = Failure("Unfinished", "The session ended before its last attempt did.")
 """The failure of a session that ended after an attempt decided, while Face said that the check goes on."""
 
+MOST_NAMED = 50
+"""How many flagged sessions, and how many addresses, a record keeps. Face may name more than a row can hold."""
+
 FINAL = (SessionStatus.RESULT_AVAILABLE, SessionStatus.EXPIRED)
 
 
@@ -45,6 +48,8 @@ class SessionRecord:
     `digest_required` and `abuse_is_failure` are the settings when the session was made: what they say about a session
     does not change while it lives. `decided` is what each attempt decided, between the time when the broker learned it
     and the attempt's id at Face. No two times are the same. `settled` is true if no digest is compared any more.
+
+    `sent_digest` is the SHA-256 of the first digest that the phone sent before the decision was known.
     """
 
     session_id: str
@@ -62,6 +67,7 @@ class SessionRecord:
     status: SessionStatus = SessionStatus.NOT_STARTED
     decision: LivenessDecision | None = None
     digest: str | None = None
+    sent_digest: str | None = None
     digest_required: bool = False
     digest_matches: bool | None = None
     settled: bool = False
@@ -122,6 +128,16 @@ class SessionRecord:
         """Whether the outcome still depends on a digest that the phone has to send."""
         return self.digest_required and self._digest_is_open
 
+    def waits_for_digest(self, now: int) -> bool:
+        """Whether its event has to wait: the phone may still send the digest that the outcome depends on."""
+        return self.awaits_digest and not self.revoked and not self._is_over(now)
+
+    @property
+    def hides_digest(self) -> bool:
+        """Whether Face's digest is secret: a copy of it could still pass for the digest that the phone has to send."""
+        is_over = self.settled or self.published_at is not None or self.revoked
+        return self.digest_required and self.digest_matches is None and not is_over
+
     @property
     def failed_at(self) -> tuple[int, ...]:
         """When the broker learned of each attempt that decided anything but `realface`."""
@@ -149,7 +165,8 @@ class SessionRecord:
         if result.status is SessionStatus.RESULT_AVAILABLE:
             seen = replace(seen, failure=result.failure, upstream_request_id=result.request_id)
             if not result.may_retry or self.revoked or self._is_over(now):
-                return replace(seen, decision=result.decision, digest=result.digest)._completed(now)
+                decided = replace(seen, decision=result.decision, digest=result.digest)._completed(now)
+                return decided._compared(self.sent_digest)
         elif self.revoked or (result.status is not SessionStatus.STARTED and self._is_over(now)):
             return seen.expired(now)
         started = (SessionStatus.STARTED, SessionStatus.RESULT_AVAILABLE)
@@ -161,13 +178,13 @@ class SessionRecord:
         """The record after the phone sent a digest: the first one is compared with the result's, and no other.
 
         If they differ, the result was changed on its way (azure-ai-vision-sdk, flutter sample, step 3.7). A digest
-        that comes before there is a decision is not compared.
+        that comes before the decision is known is kept until then.
         """
-        if sent is None or not self._digest_is_open:
+        if sent is None:
             return self
-        # A result without a digest cannot be the one that the phone saw.
-        expected, given = (self.digest or "").lower().encode(), sent.lower().encode("utf-8", "replace")
-        return replace(self, digest_matches=bool(expected) and hmac.compare_digest(expected, given))
+        if self.closed:
+            return self._compared(_digest_hash(sent))
+        return self if self.sent_digest else replace(self, sent_digest=_digest_hash(sent))
 
     def as_settled(self) -> "SessionRecord":
         """The record before its event is made: a digest that comes later cannot change what the event says."""
@@ -220,6 +237,14 @@ class SessionRecord:
         is_fixed = self.settled or self.published_at is not None
         return is_decided and self.digest_matches is None and not is_fixed
 
+    def _compared(self, sent_digest: str | None) -> "SessionRecord":
+        """The record after its digest was compared with a digest that was sent, which is hashed."""
+        if sent_digest is None or not self._digest_is_open:
+            return self
+        # A result without a digest cannot be the one that the phone saw.
+        matches = self.digest is not None and hmac.compare_digest(_digest_hash(self.digest), sent_digest)
+        return replace(self, digest_matches=matches)
+
     def _with_attempts(self, result: SessionResult, now: int) -> "SessionRecord":
         """Add what Face says about the attempts so far. An older answer takes nothing away.
 
@@ -236,8 +261,8 @@ class SessionRecord:
             attempts=max(self.attempts, result.attempts),
             decided=(*self.decided, *[(at, *one) for at, one in enumerate(new, first)]),
             abuse_detected=self.abuse_detected or result.abuse_detected,
-            flagged_sessions=result.flagged_sessions or self.flagged_sessions,
-            client_addresses=result.client_addresses or self.client_addresses,
+            flagged_sessions=result.flagged_sessions[:MOST_NAMED] or self.flagged_sessions,
+            client_addresses=result.client_addresses[:MOST_NAMED] or self.client_addresses,
         )
 
     def _completed(self, now: int) -> "SessionRecord":
@@ -266,3 +291,8 @@ class SessionRecord:
 def token_hash(auth_token: str) -> str:
     """The SHA-256 of an auth token, which is all that is stored of it."""
     return sha256(auth_token.encode("utf-8", "replace")).hexdigest()
+
+
+def _digest_hash(digest: str) -> str:
+    """The SHA-256 of a digest, in which case does not count. A phone may send any text, of any length."""
+    return sha256(digest.lower().encode("utf-8", "replace")).hexdigest()

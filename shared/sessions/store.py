@@ -40,6 +40,7 @@ _COLUMNS: Mapping[str, Callable[[object], Any]] = {
     "region": columns.text,
     "traceparent": columns.text,
     "digest": columns.text,
+    "sent_digest": columns.text,
     "digest_required": columns.flag,
     "digest_matches": columns.flag,
     "settled": columns.flag,

@@ -17,6 +17,7 @@ import azure.functions as func
 from shared.access import Caller
 from shared.app import App, current_app
 from shared.errors import (
+    WAITED_FOR_FACE,
     BrokerError,
     IdempotencyInProgress,
     InternalError,
@@ -31,7 +32,6 @@ from shared.errors import (
     Unauthorized,
     UpstreamTimeout,
 )
-from shared.face.calls import WAITED_FOR_FACE
 from shared.telemetry import log_event
 from shared.text import parse_json
 from shared.web import origins

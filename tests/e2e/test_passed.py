@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from collect_result.use_case import collect_result
 from shared.errors import StorageUnavailable
 from shared.events.publisher import MemoryPublisher
 from shared.face.endpoint import API_VERSIONS
+from shared.queues.message import CollectMessage, Reason
+from shared.sessions.record import EXPIRY_GRACE_MS
 from shared.storage.port import Table
 from tests.collect_result.draining import collect_all, collect_due, waiting_messages
 from tests.e2e.signed_in import ROLE, signed_in
@@ -71,6 +74,25 @@ async def test_digest_that_differed_once_differs_for_good(version: str, required
     ] * len(answers)
 
 
+@pytest.mark.parametrize("required", ["true", "false"])
+async def test_digest_of_a_poll_that_comes_too_soon_counts(required: str) -> None:
+    """It is compared when the decision is read: by a poll without a digest, or by the collector."""
+    async with running_broker(REQUIRE_DIGEST=required) as broker:
+        checks = []
+        for spoiled in (True, False):
+            session = await broker.created()
+            await read(broker, session)
+            told = await broker.perform(session)
+            digest = "0" * 64 if spoiled else told["digest"]
+            too_soon = await broker.result(session, **{"X-Client-Digest": digest})
+            assert too_soon.json()["status"] == "NotStarted"
+            checks.append(session)
+        await read(broker, checks[0])
+        events = [await event_of(broker, session) for session in checks]
+
+    assert [shown(event, "digestMatches", "passed") for event in events] == [[False, False], [True, True]]
+
+
 async def test_phone_that_tries_again_after_a_digest_that_differed(broker: Broker) -> None:
     """The decision of the first attempt is final, and so is its comparison."""
     session = await broker.created("sim-digest-second-matches")
@@ -110,6 +132,24 @@ async def test_digest_is_required_status_alone_is_told_without_one(nothing: str 
         assert (withheld[0]["status"], events) == ("ResultAvailable", 0)
         assert shown(answer, "digestMatches", "passed") == [True, True]
         assert await published(broker) == 1
+        assert shown(await event_of(broker, session), "digestMatches", "passed") == [True, True]
+
+
+async def test_message_does_not_settle_a_check_that_waits_for_its_digest() -> None:
+    """The digest still counts until two minutes after the token's end. The message is put back until then."""
+    async with running_broker(REQUIRE_DIGEST="true") as broker:
+        session = await broker.created()
+        told = await broker.perform(session)
+        await read(broker, session)
+        message = CollectMessage(session["sessionId"], Reason.POLL)
+        waiting = len(waiting_messages(broker))
+        await collect_result(broker.app, message)
+        assert len(waiting_messages(broker)) == waiting + 1
+        broker.clock.advance_seconds(600 + EXPIRY_GRACE_MS // 1000 - 10)
+        await collect_result(broker.app, message)
+        answer = await read(broker, session, told["digest"])
+
+        assert shown(answer, "digestMatches", "passed") == [True, True]
         assert shown(await event_of(broker, session), "digestMatches", "passed") == [True, True]
 
 
@@ -159,6 +199,29 @@ async def test_server_sees_the_outcome_once_no_digest_is_awaited() -> None:
 
     assert set(before.json()) == STATUS_ALONE
     assert shown(after.json(), "digestMatches", "passed") == [True, True]
+
+
+@every_version
+@pytest.mark.parametrize("required", ["true", "false"])
+async def test_server_sends_no_digest_in_place_of_the_phone(version: str, required: str) -> None:
+    """It cannot copy Face's own out of the audit to pass a check, nor spoil one. The phone's counts."""
+    async with signed_in(REQUIRE_DIGEST=required, FACE_API_VERSION=version) as scene:
+        anna, server = scene.issuer.token(), scene.issuer.token(sub="shop", roles=ROLE)
+        session = await scene.created(anna)
+        told = await scene.broker.perform(session)
+        path = f"sessions/{session['sessionId']}"
+        for _ in range(2):
+            audit = await scene.send("GET", f"{path}/audit", server)
+            if required == "true":
+                assert told["digest"] not in audit.text
+            await scene.send("GET", path, server, **{"X-Client-Digest": "0" * 64})
+            scene.broker.clock.advance_seconds(1)
+        headers = {"X-Session-Token": session["authToken"], "X-Client-Digest": told["digest"]}
+        answer = await scene.send("GET", path, anna, **headers)
+        audit = await scene.send("GET", f"{path}/audit", server)
+
+    assert shown(answer.json(), "digestMatches", "passed") == [True, True]
+    assert told["digest"] in audit.text
 
 
 async def test_result_without_a_digest_matches_none() -> None:

@@ -193,7 +193,7 @@ async def test_server_reads_any_session_and_each_access_is_logged(caplog: pytest
         path = f"sessions/{session['sessionId']}"
         with caplog.at_level(logging.INFO):
             read = await scene.send("GET", path, server)
-            audited = await scene.send("GET", f"{path}/audit", server)
+            audited = await scene.send("GET", f"sessions/{session['sessionId'].upper()}/audit", server)
         pseudonym = await scene.broker.app.pseudonyms.of("principal", f"{scene.issuer.url} shop")
         refused = await scene.send("GET", path, anna)
         revoked = await scene.send("DELETE", path, server)

@@ -1,6 +1,7 @@
 """Reading a result while others change the session, and when to ask again."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -32,8 +33,9 @@ async def begun(face: FakeFace, clock: FakeClock | None = None, limit: str = "1/
     return app, await create_session(app, command)
 
 
-async def asked(app: App, session: Created) -> ResultState:
-    return await get_result(app, ResultQuery(session.session_id, session.auth_token, Caller(), "a-request"))
+async def asked(app: App, session: Created, digest: str | None = None) -> ResultState:
+    query = ResultQuery(session.session_id, session.auth_token, Caller(), "a-request", digest)
+    return await get_result(app, query)
 
 
 async def held_up(
@@ -177,3 +179,30 @@ async def test_poll_without_room_for_a_call_gets_what_is_known(face: FakeFace) -
     with pytest.raises(UpstreamThrottled):
         await asked(app, session)
     assert (await asked(app, session)).record.status is SessionStatus.RESULT_AVAILABLE
+
+
+@pytest.mark.parametrize("limit", ["1/s", "off"])
+@pytest.mark.parametrize(
+    "trouble", [UpstreamThrottled("no room", request_sent=False), UpstreamFailure("down"), None]
+)
+@pytest.mark.parametrize(
+    ("digest", "matches"), [("A" * 64, True), ("0" * 64, False), ("\ud800" * 9_000, False)]
+)
+async def test_digest_is_kept_although_its_poll_learns_nothing(
+    face: FakeFace, limit: str, trouble: Exception | None, digest: str, matches: bool
+) -> None:
+    """The next read that has the decision compares it. A digest that comes later changes nothing."""
+    clock = FakeClock()
+    app, session = await begun(face, clock, limit)
+    await asked(app, session)
+    clock.advance_seconds(1)
+    if trouble:
+        face.fail("result", trouble)
+    with contextlib.suppress(UpstreamFailure):
+        await asked(app, session, digest)
+    await asked(app, session, "A" * 64)
+    face.answer(session.session_id, REAL)
+    clock.advance_seconds(1)
+
+    assert (await asked(app, session)).record.digest_matches is matches
+    assert (await asked(app, session, "A" * 64)).record.digest_matches is matches

@@ -14,10 +14,11 @@ import trustme
 
 from ops.events import Republication
 from ops.output import CommandFailed, Output
+from shared.clock import LATEST
 from shared.errors import EventsUnavailable
 from shared.events.cloud_event import event_of
 from shared.face.model import LivenessDecision
-from shared.sessions.record import Step
+from shared.sessions.record import EXPIRY_GRACE_MS, Step
 from shared.storage.port import Table
 from shared.text import rfc3339
 from tests.ops.shell import ENDED_AT, FORGED, OPEN, RETENTION_DAYS, UNKNOWN, Ended, Shell
@@ -160,6 +161,23 @@ def test_session_that_has_not_ended_has_no_event(shell: Shell) -> None:
 
     assert (ended.status, shell.events()) == (1, [])
     assert ended.errors == [f"ops: session {session_id}: no event yet, its status is Started"]
+
+
+def test_session_that_waits_for_its_digest_has_no_event(shell: Shell) -> None:
+    """It stays as it is, so that the digest still counts. Once the token has ended it is published."""
+    waiting = {"digest_required": True, "digest_matches": None, "published_at": None}
+    record = shell.add(token_expires_at=LATEST - EXPIRY_GRACE_MS, **waiting)
+
+    alone = republish(shell, "--session", record.session_id)
+    ranged = republish(shell, *between(), "--json")
+
+    why = f"ops: session {record.session_id}: no event yet, the phone still has to send its digest"
+    assert (alone.status, alone.errors) == (1, [why])
+    assert (ranged.status, ranged.objects) == (0, [{"outcome": "waiting", "sessionId": record.session_id}])
+    assert (shell.record(record.session_id), shell.events()) == (record, [])
+    ended = shell.add(**waiting)
+    assert republish(shell, "--session", ended.session_id).status == 0
+    assert shell.record(ended.session_id).settled
 
 
 def test_file_that_cannot_be_written_fails_and_names_the_session(shell: Shell) -> None:

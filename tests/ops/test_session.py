@@ -13,7 +13,7 @@ from shared.sessions.record import SessionRecord, Step
 from shared.text import rfc3339
 from tests.ops.shell import ENDED_AT, FORGED, OPEN, TOKEN_HASH, TRACEPARENT, UNKNOWN, Shell
 
-NOT_SHOWN = {"token_hash", "reads", "further"}
+NOT_SHOWN = {"token_hash", "reads", "further", "sent_digest"}
 COMPUTED = {"passed", "eventId", "keptUntil", "verified"}
 
 

@@ -194,8 +194,8 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(world: World) -> AsyncIterator[Scene]:
-    """Give each dependency a name of its own, and end all apps at the end."""
+async def scene(world: World, **others: str) -> AsyncIterator[Scene]:
+    """Give each dependency a name of its own, and end all apps at the end; `others` are further settings."""
     number = next(_NUMBERS)
     storage = ("table", "queue")
     account = "local"
@@ -227,6 +227,7 @@ async def scene(world: World) -> AsyncIterator[Scene]:
         "KEY_VAULT_URL": f"https://{names['vault'][0]}",
         "EVENT_GRID_TOPIC_ENDPOINT": f"https://{names['topic'][0]}/api/events",
         "AzureWebJobsStorage": f"AccountName={account};AccountKey={key};{endpoints}",
+        **others,
     }
     environment = {
         "IDENTITY_ENDPOINT": f"http://{names['identity'][0]}/msi/token",

@@ -115,7 +115,7 @@ async def _pause(seconds: float) -> bool:
 
 async def calls_after_a_slow_face(azurite: Azurite, seconds: float) -> tuple[int, list[Told]]:
     """64 callers create while Face takes 4 to 9 s, then Face is well; returns the calls after that, and failed ones."""
-    async with world(azurite) as shared, scene(shared) as made:
+    async with world(azurite) as shared, scene(shared, THROTTLE_CLIENT="off") as made:
         app = made.new_app()
         face = made.peers["face"]
         face.concerns = "^POST"

@@ -87,17 +87,21 @@ def outcome(record: SessionRecord) -> tuple[object, ...]:
 def test_what_a_record_says_stands(
     happenings: list[tuple[str, Any]], digest_required: bool, abuse_is_failure: bool
 ) -> None:
-    """Whatever comes later, in whatever order: the outcome stands, and so does the first digest that was compared.
+    """Whatever comes later, in whatever order: the outcome stands, and so does the comparison of the digest.
 
-    Attempts are only added, each with a time of its own. Abuse that was detected stays. A settled record passes or
-    not for good.
+    The first digest is compared. Attempts are only added, each with a time of its own. Abuse that was detected stays.
+    A settled record passes or not for good.
     """
     record = replace(NEW, digest_required=digest_required, abuse_is_failure=abuse_is_failure)
+    sent: str | None = None
     compared: bool | None = None
     for what, value in happenings:
         before, record = record, happened(record, what, value)
-        if what == "digest" and compared is None and before.decision is not None and not before.settled:
-            compared = before.digest is not None and value.lower() == before.digest.lower()
+        is_open = before.decision is not None and not before.settled
+        if what == "digest" and sent is None and (is_open or not before.closed):
+            sent = value
+        if compared is None and sent is not None and record.decision is not None:
+            compared = record.digest is not None and sent.lower() == record.digest.lower()
         if before.final:
             assert outcome(record) == outcome(before)
         if before.settled:
@@ -138,10 +142,31 @@ def test_first_digest_is_compared_whole_and_without_case(
 ) -> None:
     """A result without a digest cannot be the one that the phone saw. Nothing that comes later counts."""
     result = SessionResult(SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, digest)
-    record = NEW.with_digest("too early").with_result(result, 2_000).with_digest(sent).as_settled()
+    record = NEW.with_result(result, 2_000).with_digest(sent).as_settled()
 
     assert record.digest_matches is expected
     assert record.with_digest(later) == record
+
+
+@pytest.mark.parametrize(
+    ("digest", "expected"), [(DIGEST, True), (DIGEST.lower(), True), ("B" * 64, False), ("", False)]
+)
+def test_first_digest_before_the_decision_is_compared(digest: str, expected: bool) -> None:
+    """Nothing that comes later counts, before the decision or after it."""
+    sent = NEW.with_digest(None).with_digest(digest).with_digest("another").with_digest(DIGEST)
+    masked = replace(MASKED, may_retry=True)
+    record = sent.with_result(masked, 1_500).with_result(REAL, 2_000)
+
+    assert record.digest_matches is expected
+    assert record.with_digest(DIGEST) == record
+
+
+def test_first_fifty_flagged_sessions_and_addresses_are_kept() -> None:
+    """A row holds no more, however many Face names."""
+    names = tuple(map(str, range(1_000)))
+    record = NEW.with_result(replace(REAL, flagged_sessions=names, client_addresses=names), 2_000)
+
+    assert (record.flagged_sessions, record.client_addresses) == (names[:50], names[:50])
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,9 @@ from hypothesis import strategies as st
 from shared.clock import LATEST
 from shared.errors import KeyUnavailable, SessionNotFound, StorageUnavailable
 from shared.events.cloud_event import event_of
+from shared.face import v1_3_preview_1
+from shared.face.answers import UpstreamResponse
+from shared.face.calls import LARGEST_BODY
 from shared.face.model import SessionResult
 from shared.keys.secret import Secret, StaticSecret
 from shared.pseudonyms import Pseudonyms
@@ -37,6 +40,12 @@ from tests.support.intercepted import Call, Effect
 from tests.support.store import FakeStore
 
 DAY_MS = 86_400_000
+
+# As short as an attempt of Face can be, and as long as what it names can be.
+SHORT = {"attemptId": 1, "attemptStatus": "Succeeded", "result": {"livenessDecision": "spoofface"}}
+NAME = "a" * 123
+FLAGS = [{"sessionId": f"{NAME}{number:05}"} for number in range(440)]
+ADDRESSES = [{"ip": f"{NAME}{number:05}"} for number in range(460)]
 
 
 @pytest.fixture
@@ -355,3 +364,34 @@ def test_row_of_the_release_before_is_read(
 
     assert (record.passed, record.failed_at, record.digest_matches) == (passed, failed_at, None)
     assert (record.digest_required, record.abuse_is_failure, record.abuse_detected) == (False, True, None)
+
+
+@pytest.mark.parametrize(
+    "attempts",
+    [
+        [SHORT | {"attemptId": number} for number in range(740)],
+        [SHORT | {"abuseMonitoringResult": {"isAbuseDetected": True, "otherFlaggedSessions": FLAGS}}],
+        [SHORT | {"clientInformation": ADDRESSES}],
+        [
+            {
+                "attemptId": 1,
+                "attemptStatus": "Failed",
+                "error": {"code": "a" * 128, "message": "\U0001f600" * 15_000},
+            }
+        ],
+    ],
+    ids=["attempts", "flagged sessions", "addresses", "failure"],
+)
+async def test_largest_answer_of_face_can_be_stored(attempts: list[object], store: FakeStore) -> None:
+    """Otherwise its check would never have an event."""
+    content = {"sessionId": SESSION_ID, "status": "Succeeded", "results": {"attempts": attempts}}
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    assert LARGEST_BODY * 0.9 < len(body) <= LARGEST_BODY
+    headers = {"content-type": "application/json", "apim-request-id": "a" * 128}
+    result = v1_3_preview_1.VERSION.read_result(UpstreamResponse(200, headers, body), SESSION_ID)
+    sessions = Sessions(store, 30, PSEUDONYMS)
+    record = NEW.with_result(result, LATEST)
+
+    await sessions.add(record)
+
+    assert (await sessions.reload(SESSION_ID)).record == record
