@@ -8,7 +8,7 @@ import aiohttp
 from azure.core.exceptions import ServiceRequestError, ServiceRequestTimeoutError, ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 
-from shared.http import GATE_SECONDS, IN_FLIGHT, Connections
+from shared.http import IN_FLIGHT, Connections, enter
 from shared.text import retry_after_seconds
 
 LONGEST_PAUSE: Final = 60.0
@@ -54,8 +54,7 @@ class AzureTransport(AioHttpTransport):  # type: ignore[misc] # The SDK loads th
     async def send(self, request: Any, **options: Any) -> Any:  # noqa: ANN401 - the SDK's own types.
         """Send one request; raises the SDK's errors."""
         try:
-            async with asyncio.timeout(GATE_SECONDS if self._gate.locked() else None):
-                await self._gate.acquire()
+            await enter(self._gate)
         except TimeoutError as error:
             raise ServiceRequestTimeoutError("too many requests are under way") from error
         try:

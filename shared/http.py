@@ -107,7 +107,10 @@ class HttpTransport(httpx.AsyncBaseTransport):
             self._session = self._connections.open_session(self._largest_answer)
         timeouts = request.extensions.get("timeout", {})
         body = b"".join([part async for part in request.stream])  # type: ignore[union-attr] # Always asynchronous.
-        await _enter(self._gate)
+        try:
+            await enter(self._gate)
+        except TimeoutError as error:
+            raise httpx.PoolTimeout("too many requests are under way") from error
         try:
             with _errors_made_httpx():
                 answer = await self._session.request(
@@ -132,13 +135,11 @@ class HttpTransport(httpx.AsyncBaseTransport):
         )
 
 
-async def _enter(gate: asyncio.Semaphore) -> None:
-    try:
-        # Most requests find a place at once, and need no timer.
-        async with asyncio.timeout(GATE_SECONDS if gate.locked() else None):
-            await gate.acquire()
-    except TimeoutError as error:
-        raise httpx.PoolTimeout("too many requests are under way") from error
+async def enter(gate: asyncio.Semaphore) -> None:
+    """Take a place among the requests under way; raises `TimeoutError` where none gets free in `GATE_SECONDS`."""
+    # Most requests find a place at once, and need no timer.
+    async with asyncio.timeout(GATE_SECONDS if gate.locked() else None):
+        await gate.acquire()
 
 
 class _BoundedAnswer(aiohttp.ClientResponse):
