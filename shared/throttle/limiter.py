@@ -210,8 +210,8 @@ class Limiter:
         for charge in admission.charges:
             self._refusals.pop(charge.key, None)
 
-    async def charge(self, key: str, limit: Limit, at: int) -> None:
-        """Enter something that happened at a time (unix milliseconds) in the log of a limit, even if that is used up.
+    async def charge(self, key: str, limit: Limit, *times: int) -> None:
+        """Enter what happened at these times (unix milliseconds) in the log of a limit, even if that is used up.
 
         The same time is entered once, so that a call may be repeated. Raises `StorageUnavailable`.
         """
@@ -220,7 +220,9 @@ class Limiter:
 
         def decide(rows: Mapping[str, Row], now: int) -> _Decision:
             log = rows[key].logs.get(limit.log, ())
-            entered = limit.policy.enter(log, at, now)
+            entered = log
+            for at in times:
+                entered = limit.policy.enter(entered, at, now)
             if entered == log:
                 return _Decision(now)
             expires_at = entered[-1] + limit.policy.longest_ms
