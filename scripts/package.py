@@ -111,7 +111,7 @@ def bytecode(files: Mapping[str, bytes]) -> dict[str, bytes]:
             path = Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", folder, "-p", "/home/site/wwwroot"]
+        options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", folder]
         # Packages bring templates and tests that are no Python: those have no bytecode, and nothing imports them.
         command = [sys.executable, "-m", "compileall", *options, folder]
         subprocess.run(command, check=False, stdout=subprocess.DEVNULL, env={"PYTHONHASHSEED": "0"})  # noqa: S603

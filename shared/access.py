@@ -71,7 +71,7 @@ class Access:
 
         Each miss is charged to the caller's address, against guessing of ids and tokens: `ClientThrottled`.
         """
-        if auth_token and (stored := await self._lookup(session_id)):
+        if auth_token and (stored := await self._lookup(_canonical(session_id))):
             record = stored.record
             pseudonym = await caller.pseudonym(self._pseudonyms)
             is_held = record.is_held_by(auth_token, pseudonym, self._clock())
@@ -86,12 +86,13 @@ class Access:
 
     async def find_any(self, session_id: str, caller: Caller, request_id: str) -> Stored:
         """Read the record of any session, for a server that proved itself, and log that; raises `SessionNotFound`."""
-        stored = await self._lookup(session_id)
+        known_id = _canonical(session_id)
+        stored = await self._lookup(known_id)
         log_event(
             _log,
             logging.INFO,
             "session_accessed_by_server",
-            sessionId=parse_session_id(session_id.lower()),
+            sessionId=known_id,
             caller=await caller.pseudonym(self._pseudonyms),
             requestId=request_id,
         )
@@ -99,7 +100,10 @@ class Access:
             raise SessionNotFound
         return stored
 
-    async def _lookup(self, session_id: str) -> Stored | None:
-        # Some platforms write every GUID in capitals.
-        parsed = parse_session_id(session_id.lower())
-        return await self._sessions.get(parsed) if parsed else None
+    async def _lookup(self, session_id: str | None) -> Stored | None:
+        return await self._sessions.get(session_id) if session_id else None
+
+
+def _canonical(session_id: str) -> str | None:
+    # Some platforms write every GUID in capitals.
+    return parse_session_id(session_id.lower())

@@ -134,6 +134,8 @@ class InvalidTop(RequestRefused):
 class Unauthorized(RequestRefused):
     """No bearer token, or one that is not valid; `problem` is what the caller is told of its token, if it sent one."""
 
+    charged_as_miss = True
+
     def __init__(self, detail: str = "", *, problem: str | None = None) -> None:
         super().__init__(detail)
         self.problem = problem

@@ -29,6 +29,8 @@ _ISSUER = (
     r"(https://[A-Za-z0-9.-]+(:[0-9]{1,5})?|http://(127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5})"
     r"(/[A-Za-z0-9._~/-]*)?"
 )
+# As a browser writes it: a scheme, a host in lower case, and a port that is not the scheme's own.
+_ORIGIN = r"https://[a-z0-9.-]+(:[0-9]{1,5})?|http://(localhost|127\.0\.0\.1)(:[0-9]{1,5})?"
 _GUID = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _NUMBER = r"[0-9]{1,9}(\.[0-9]{1,9})?"
 _SECRET_NAME = "[0-9A-Za-z-]{1,127}"  # noqa: S105 - the pattern of a name.
@@ -100,10 +102,9 @@ def _base_url(text: str) -> str:
     return text
 
 
-def _origins(text: str) -> tuple[str, ...]:
-    # As a browser writes them: a scheme, a host in lower case, and a port that is not the scheme's own.
-    pattern = _matching(r"https://[a-z0-9.-]+(:[0-9]{1,5})?|http://(localhost|127\.0\.0\.1)(:[0-9]{1,5})?")
-    return tuple(pattern(origin.strip()) for origin in text.split(","))
+def _list_of(pattern: str) -> Callable[[str], tuple[str, ...]]:
+    parse = _matching(pattern)
+    return lambda text: tuple(parse(one.strip()) for one in text.split(","))
 
 
 def _connection_string(text: str) -> Secret:
@@ -121,14 +122,6 @@ def _connection_string(text: str) -> Secret:
     if not has_secret or not is_whole or not all(re.match("https?://", one) for one in endpoints if one):
         raise ValueError
     return Secret(text)
-
-
-def _issuers(text: str) -> tuple[str, ...]:
-    return tuple(_matching(_ISSUER)(one.strip()) for one in text.split(","))
-
-
-def _audiences(text: str) -> tuple[str, ...]:
-    return tuple(_matching("[!-~]{1,255}")(one.strip()) for one in text.split(","))
 
 
 def _signing_secret(text: str) -> Secret:
@@ -233,7 +226,7 @@ class Settings:
         _boolean, "`true` to delete the session at Face after its event was published, or `false`", True
     )
     allowed_origins: tuple[str, ...] = _setting(
-        _origins,
+        _list_of(_ORIGIN),
         "the origins of web pages that may call the service, such as `https://app.example.com`, with commas between",
         (),
     )
@@ -275,13 +268,15 @@ class Settings:
         "`jwt` (callers sign in with bearer tokens) or `none` (anybody may call); required in Azure",
     )
     auth_issuer: tuple[str, ...] = _setting(
-        _issuers,
+        _list_of(_ISSUER),
         "the OpenID Connect issuers whose tokens are accepted, exactly as in `iss`, comma-separated: "
         "`https://login.microsoftonline.com/TENANT-ID/v2.0`; plain http only to loopback",
         (),
     )
     auth_audience: tuple[str, ...] = _setting(
-        _audiences, "the `aud` that a token must have, or several, comma-separated: `api://liveness`", ()
+        _list_of("[!-~]{1,255}"),
+        "the `aud` that a token must have, or several, comma-separated: `api://liveness`",
+        (),
     )
     auth_secret_name: str | None = _setting(
         _SECRET_NAME,

@@ -135,7 +135,7 @@ class SessionRecord:
     @property
     def hides_digest(self) -> bool:
         """Whether Face's digest is secret: a copy of it could still pass for the digest that the phone has to send."""
-        is_over = self.settled or self.published_at is not None or self.revoked
+        is_over = self._is_fixed or self.revoked
         return self.digest_required and self.digest_matches is None and not is_over
 
     @property
@@ -234,8 +234,12 @@ class SessionRecord:
     def _digest_is_open(self) -> bool:
         """Whether there is a decision, and no digest was compared with its own yet."""
         is_decided = self.status is SessionStatus.RESULT_AVAILABLE and self.decision is not None
-        is_fixed = self.settled or self.published_at is not None
-        return is_decided and self.digest_matches is None and not is_fixed
+        return is_decided and self.digest_matches is None and not self._is_fixed
+
+    @property
+    def _is_fixed(self) -> bool:
+        """Whether the event says, or is about to say, how the digests compare: no further one counts."""
+        return self.settled or self.published_at is not None
 
     def _compared(self, sent_digest: str | None) -> "SessionRecord":
         """The record after its digest was compared with a digest that was sent, which is hashed."""

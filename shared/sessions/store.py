@@ -57,7 +57,8 @@ _COLUMNS: Mapping[str, Callable[[object], Any]] = {
 _LISTS = ("reads", "decided", "flagged_sessions", "client_addresses")
 """The fields of a record that a row holds as lists in JSON; an empty list is an absent column."""
 _MAC = "mac"
-_COMPOSED = frozenset({"status", "decision", "failure_code", "failure_message", "history", _MAC})
+_COMPOSED = ("status", "decision", "failure_code", "failure_message", "history", _MAC)
+_KNOWN = frozenset((*_COLUMNS, *_LISTS, *_COMPOSED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,6 @@ def _to_record(session_id: str, values: Mapping[str, Value]) -> SessionRecord:
         # Another release wrote the row, which kept the last decision alone.
         at = columns.moment(values.get("completed_at", values["created_at"]))
         decided = ((at, decision.value, plain.get("attempts", 1)),)
-    known = {*_COLUMNS, *_LISTS, *_COMPOSED}
     return SessionRecord(
         session_id=session_id,
         **{"region": "unknown"} | plain,
@@ -221,7 +221,7 @@ def _to_record(session_id: str, values: Mapping[str, Value]) -> SessionRecord:
         flagged_sessions=tuple([columns.text(other) for other in lists["flagged_sessions"]]),
         client_addresses=tuple([columns.text(address) for address in lists["client_addresses"]]),
         history=tuple([_timed(step) for step in columns.json_list(values["history"])]),
-        further={name: value for name, value in values.items() if name not in known},
+        further={name: value for name, value in values.items() if name not in _KNOWN},
     )
 
 

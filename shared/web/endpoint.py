@@ -192,7 +192,7 @@ async def _caller(context: Context) -> Caller:
     try:
         return await app.sign_in.caller(context.header("Authorization"), network)
     except (Unauthorized, KeyUnavailable) as error:
-        if isinstance(error, Unauthorized) or error.charged_as_miss:
+        if error.charged_as_miss:
             await app.access.charge_miss(network)
         raise
 
