@@ -37,7 +37,7 @@ _TOO_LONG = "the create took too long"
 class CreateCommand:
     """A request for a session; `fingerprint` holds all that makes it equal to a repeat of itself.
 
-    `client_reference` is the transaction, and `on_behalf_of` the person whom a server creates the session for.
+    `client_reference` is the transaction, and `on_behalf_of` the person that a server creates the session for.
     """
 
     spec: SessionSpec
@@ -52,7 +52,7 @@ class CreateCommand:
 
     @property
     def principal(self) -> str | None:
-        """The name that events tell: the person whom a server creates for, or else the caller."""
+        """The name in events: the person that a server creates the session for, or else the caller."""
         return self.on_behalf_of or self.caller.principal
 
     @property
@@ -109,11 +109,10 @@ async def create_session(app: App, command: CreateCommand, deadline: float | Non
 
 
 async def _transaction(app: App, command: CreateCommand) -> str | None:
-    """The pseudonym that limits count a transaction by; None where there is none.
+    """The pseudonym of the transaction for the limits; None without a transaction, or without sign-in.
 
-    The transaction of a token is its issuer's, or its Entra tenant's, whoever the grants for it were given to. One
-    that a caller named counts for that caller alone, so that nobody can use up the limit of another's. Without sign-in
-    there are no callers to tell apart.
+    A transaction from a token has one limit for its issuer, or its Entra tenant, over all callers. A transaction from a
+    body has a limit for its caller alone, so that no caller can use up the limit of another one.
     """
     caller, reference = command.caller, command.client_reference
     owner = caller.authority if command.client_reference_from == "token" else caller.principal
@@ -132,8 +131,9 @@ def _request_key(command: CreateCommand) -> RequestKey | None:
 class _Create:
     """One create on its way.
 
-    `device`, `caller` and `person` are pseudonyms; `person` is whom the session is for. `subjects` are the rows that
-    limits count in, and `admission` is what the create was charged. `slow` is the error for what the create waits for.
+    `device`, `caller` and `person` are pseudonyms; `person` is the one that the session is for. `subjects` are the
+    rows that limits count in, and `admission` is what the create was charged. `slow` is the error for what the create
+    waits for.
     """
 
     app: App

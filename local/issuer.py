@@ -1,4 +1,4 @@
-"""An OpenID Connect issuer for this machine, which gives a token to whoever asks: discovery, keys, and tokens."""
+"""An OpenID Connect issuer for this machine, which gives a token to every caller: discovery, keys, and tokens."""
 
 import time
 from collections.abc import Sequence

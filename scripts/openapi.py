@@ -272,7 +272,7 @@ _BODY_FIELDS: Final = {
     "authTokenTimeToLiveInSeconds": "60 to 86400, default 600.",
     "sendResultsToClient": "Whether Face sends the decision to the phone.",
     "clientReference": "The transaction that the check is for. The access token may have to name it.",
-    "onBehalfOf": "The person whom a server creates the session for, 1 to 128 printable characters.",
+    "onBehalfOf": "The person that a server creates the session for, 1 to 128 printable characters.",
 }
 _SCHEMAS: Final = {
     "CreateBody": _create_body(),

@@ -61,7 +61,7 @@ class Subjects:
         return limit
 
     async def person_of(self, caller: str, principal: str) -> str:
-        """The pseudonym of the person whom a check of a caller is for.
+        """The pseudonym of the person that a check is for.
 
         It is the caller's where `principal` is the caller's own name. Each other person that a server names has
         limits of its own, apart for each server.
