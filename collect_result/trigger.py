@@ -6,7 +6,7 @@ import azure.functions as func
 
 from collect_result.use_case import collect_result
 from shared.app import current_app
-from shared.queues.message import CollectMessage
+from shared.queues.message import CollectMessage, id_of_text
 from shared.queues.port import RESULTS_QUEUE
 from shared.telemetry import log_event
 
@@ -21,14 +21,15 @@ collect_result_bp = func.Blueprint()
 )
 async def trigger(message: func.QueueMessage) -> None:
     """Process one message. If this raises, the host delivers it again, and in the end moves it to the poison queue."""
+    text = message.get_body().decode("utf-8", "replace")
     try:
-        parsed = CollectMessage.from_text(message.get_body().decode("utf-8", "replace"))
+        parsed = CollectMessage.from_text(text)
     except ValueError as fault:
         log_event(
             _log,
             logging.ERROR,
             "message_unusable",
-            messageId=message.id,
+            messageId=id_of_text(text),
             dequeueCount=message.dequeue_count,
             reason=str(fault),
         )

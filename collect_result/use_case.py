@@ -147,6 +147,7 @@ class _Run:
             level,
             event,
             sessionId=self.message.session_id,
+            messageId=self.message.message_id,
             reason=self.message.reason.value,
             attempt=self.message.attempt,
             traceparent=self.message.traceparent,

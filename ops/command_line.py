@@ -20,8 +20,6 @@ _DESCRIPTION: Final = """
 Operate a deployed broker; see docs/operations.md. Exit status: 0 all done, 1 something failed, 2 wrong arguments or
 settings.
 """
-# The service's limit for one look: https://learn.microsoft.com/rest/api/storageservices/peek-messages
-_MAX_PEEKED: Final = 32
 
 
 def main(
@@ -97,14 +95,17 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
         return lambda verb, does: verbs.add_parser(verb, help=does, parents=parents)
 
     add = add_noun("poison", "messages that failed too often")
-    listing = add("list", "show messages without taking them")
-    listing.add_argument("--max", type=_count, default=_MAX_PEEKED, metavar="N", help="1 to 32 (default: 32)")
+    listing = add("list", "show up to 32 messages without taking them")
+    listing.add_argument("--all", action="store_true", help="show all, which hides them for a moment")
+    add("show", "show one message with its whole text").add_argument("id", metavar="ID")
     replay = add("replay", "give messages back to the app")
     chosen = replay.add_mutually_exclusive_group(required=True)
     chosen.add_argument("--all", action="store_true", help="replay all messages")
     chosen.add_argument("ids", nargs="*", default=[], metavar="ID", help="of a message, as `list` shows it")
-    drop = add("drop", "remove messages for good")
+    replay.add_argument("--dry-run", action="store_true", help="show the messages without replaying them")
+    drop = add("drop", "remove messages")
     drop.add_argument("ids", nargs="+", metavar="ID", help="of a message, as `list` shows it")
+    _add_caution(drop)
     add = add_noun("events", "events of ended sessions")
     _add_republish(add("republish", "publish events again, with the same ids and content"))
     add = add_noun("session", "one session")
@@ -167,16 +168,16 @@ def _add_republish(parser: argparse.ArgumentParser) -> None:
     sink.add_argument("--events-file", metavar="PATH", help="write the events to a file, one JSON line each")
 
 
+def _add_caution(parser: argparse.ArgumentParser) -> None:
+    careful = parser.add_mutually_exclusive_group()
+    careful.add_argument("--dry-run", action="store_true", help="show what it would be, and change nothing")
+    careful.add_argument("--yes", action="store_true", help="do not ask first")
+
+
 def _name(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("is missing")
     return text
-
-
-def _count(text: str) -> int:
-    if not (text.isdecimal() and 1 <= int(text) <= _MAX_PEEKED):
-        raise argparse.ArgumentTypeError(f"expected 1 to {_MAX_PEEKED}")
-    return int(text)
 
 
 def _session_id(text: str) -> str:

@@ -39,6 +39,13 @@ class Connections:
         self._resources = AsyncExitStack()
         self._credential: OperatorCredential | None = None
 
+    @property
+    def account_option(self) -> str:
+        """The options of `az storage` that name the account."""
+        if self._settings.storage_account is None:
+            return '--connection-string "$AzureWebJobsStorage"'
+        return f"--account-name {self._settings.storage_account} --auth-mode login"
+
     async def store(self) -> SearchableStore:
         """Open the tables; raises `CommandFailed` without a token."""
         local = self._settings.storage_account is None

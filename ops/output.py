@@ -42,6 +42,18 @@ def notify(sentence: str) -> None:
     print(f"ops: {sentence}", file=sys.stderr, flush=True)
 
 
+def confirm(question: str) -> None:
+    """Ask before something is destroyed.
+
+    Raises `CommandFailed` unless the answer is yes, and `UsageError` where there is no terminal.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError("this destroys something, and nobody can be asked here: add --yes")
+    print(f"ops: {question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise CommandFailed("nothing was changed")
+
+
 def printable(text: str, limit: int = 160) -> str:
     """Make a text of unknown origin safe for a terminal: printable ASCII, cut off at `limit` characters."""
     escaped = text.encode("unicode_escape").decode("ascii")

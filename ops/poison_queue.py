@@ -10,7 +10,7 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from ops.access import QUEUE_READER, QUEUE_WRITER, explained
 from ops.output import CommandFailed
-from shared.queues.message import CollectMessage
+from shared.queues.message import CollectMessage, id_of_text
 
 if TYPE_CHECKING:
     from azure.storage.queue import QueueMessage
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Handle = Callable[["PoisonMessage"], Awaitable[bool]]
 """Handles one message; returns whether to remove it from the poison queue."""
 
+MOST_PEEKED: Final = 32
+"""The service's limit for one look: https://learn.microsoft.com/rest/api/storageservices/peek-messages"""
 _HIDDEN_SECONDS: Final = 300
 _WHAT: Final = "the poison queue"
 
@@ -27,23 +29,27 @@ _WHAT: Final = "the poison queue"
 class PoisonMessage:
     """A message; `content` is None where its text cannot be used, and `flaw` says why. Times in unix milliseconds."""
 
-    message_id: str
     inserted_at: int
     text: str
     content: CollectMessage | None = None
     flaw: str = ""
 
+    @property
+    def message_id(self) -> str:
+        """The id that the app's log lines about this message have. Messages with the same text share one."""
+        return id_of_text(self.text) if self.content is None else self.content.message_id
+
     @classmethod
-    def read(cls, message_id: str, inserted_at: int, raw: str) -> Self:
+    def read(cls, inserted_at: int, raw: str) -> Self:
         """Read a message from its text on the wire. The host also puts texts there that are not base64."""
         try:
             text = base64.b64decode(raw, validate=True).decode("utf-8", "replace")
         except ValueError:
             text = raw
         try:
-            return cls(message_id, inserted_at, text, CollectMessage.from_text(text))
+            return cls(inserted_at, text, CollectMessage.from_text(text))
         except ValueError as fault:
-            return cls(message_id, inserted_at, text, flaw=str(fault))
+            return cls(inserted_at, text, flaw=str(fault))
 
 
 class PoisonQueue:
@@ -61,10 +67,21 @@ class PoisonQueue:
                 return 0
         return int(properties.approximate_message_count or 0)
 
-    async def peek(self, limit: int) -> list[PoisonMessage]:
+    async def peek(self) -> list[PoisonMessage]:
         """Return up to 32 visible messages without taking them."""
         with explained(_WHAT, QUEUE_READER):
-            return [_read(message) for message in await self._client.peek_messages(max_messages=limit)]
+            return [_read(message) for message in await self._client.peek_messages(max_messages=MOST_PEEKED)]
+
+    async def take_all(self) -> list[PoisonMessage]:
+        """Return all messages. They are hidden meanwhile, and show again at the end."""
+        taken: list[PoisonMessage] = []
+
+        async def keep(message: PoisonMessage) -> bool:
+            taken.append(message)
+            return False
+
+        await self.take_each(keep)
+        return taken
 
     async def take_each(self, handle: Handle) -> None:
         """Take each message once. Remove those that `handle` says, and show the others again at the end.
@@ -103,4 +120,4 @@ class PoisonQueue:
 
 def _read(message: "QueueMessage") -> PoisonMessage:
     inserted_at = round(message.inserted_on.timestamp() * 1000) if message.inserted_on else 0
-    return PoisonMessage.read(str(message.id), inserted_at, str(message.content or ""))
+    return PoisonMessage.read(inserted_at, str(message.content or ""))

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from hashlib import sha256
 
 from shared.text import parse_json, parse_session_id
 
@@ -30,6 +31,11 @@ class CollectMessage:
     attempt: int = 0
     traceparent: str | None = None
     looks: int = 0
+
+    @property
+    def message_id(self) -> str:
+        """The id of this message in logs and in `python -m ops poison`."""
+        return id_of_text(self.to_text())
 
     def after_failure(self) -> "CollectMessage":
         """The message for the next try."""
@@ -63,3 +69,11 @@ class CollectMessage:
         if content.get("reason") not in tuple(Reason):
             raise ValueError("the message has an unknown reason")
         return cls(session_id, Reason(content["reason"]), attempt, traceparent, looks)
+
+
+def id_of_text(text: str) -> str:
+    """The id of a message: 16 hex digits of the SHA-256 of its text.
+
+    Not the id that the queue gives: the host gives a message another one when it moves it to the poison queue.
+    """
+    return sha256(text.encode("utf-8", "replace")).hexdigest()[:16]

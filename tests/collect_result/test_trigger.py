@@ -8,7 +8,7 @@ import pytest
 
 from shared.app import install
 from shared.errors import StorageUnavailable
-from shared.queues.message import CollectMessage
+from shared.queues.message import CollectMessage, id_of_text
 from tests.collect_result.draining import collect_all, deliver, memory_queue, waiting_messages
 from tests.support.broker import running_broker
 from tests.support.publisher import FakePublisher
@@ -24,7 +24,7 @@ async def test_unusable_message_is_raised_and_logged(caplog: pytest.LogCaptureFi
         [line] = [record.message for record in caplog.records if "message_unusable" in record.message]
         assert json.loads(line) == {
             "event": "message_unusable",
-            "messageId": "a-message",
+            "messageId": id_of_text("{}"),
             "dequeueCount": 3,
             "reason": "the message names no session",
         }

@@ -239,7 +239,13 @@ async def test_unknown_session_is_logged_and_deleted_upstream(
     await collect_result(workshop.app, message)
 
     [request_id] = workshop.face.request_ids
-    fields = {"sessionId": UNKNOWN, "reason": "poll", "attempt": 0, "traceparent": message.traceparent}
+    fields = {
+        "sessionId": UNKNOWN,
+        "messageId": message.message_id,
+        "reason": "poll",
+        "attempt": 0,
+        "traceparent": message.traceparent,
+    }
     assert logged(caplog) == [{"event": "collect_unknown_session", "requestId": request_id} | fields]
     assert (workshop.face.deleted, workshop.waiting) == ([UNKNOWN], [])
 
@@ -347,6 +353,7 @@ async def test_message_goes_back_when_face_fails(
     assert waiting == [CollectMessage(session_id, Reason.SWEEP, 1)]
     assert delays == [max(5.0, min(error.retry_after or 0.0, HOUR))]
     fields = {"sessionId": session_id, "reason": "sweep", "attempt": 0, "detail": error.detail}
+    fields["messageId"] = CollectMessage(session_id, Reason.SWEEP).message_id
     fields |= {"error": type(error).__name__, "requestId": workshop.face.request_ids[1]}
     assert logged(caplog) == [{"event": "collect_failed"} | fields]
     assert workshop.published == [COMPLETED]

@@ -12,7 +12,7 @@ import pytest
 
 from ops.command_line import main
 from ops.connections import Connections
-from ops.poison_queue import Handle, PoisonMessage, PoisonQueue
+from ops.poison_queue import MOST_PEEKED, Handle, PoisonMessage, PoisonQueue
 from shared.face.model import LivenessDecision, SessionStatus
 from shared.queues.memory import MemoryQueue
 from shared.queues.message import CollectMessage, Reason
@@ -67,15 +67,15 @@ class FakePoisonQueue(PoisonQueue):
 
     def add(self, raw: str) -> str:
         """Put a message there as the host does; returns its id."""
-        message = PoisonMessage.read(str(uuid.uuid4()), ENDED_AT, raw)
+        message = PoisonMessage.read(ENDED_AT, raw)
         self.messages.append(message)
         return message.message_id
 
     async def count(self) -> int:
         return len(self.messages)
 
-    async def peek(self, limit: int) -> list[PoisonMessage]:
-        return self.messages[:limit]
+    async def peek(self) -> list[PoisonMessage]:
+        return self.messages[:MOST_PEEKED]
 
     async def take_each(self, handle: Handle) -> None:
         for message in list(self.messages):

@@ -45,9 +45,8 @@ poison -> required: verb
 poison replay -> one of the arguments --all ID is required
 poison replay --all an-id -> not allowed with argument
 poison drop -> required: ID
-poison list --max 33 -> expected 1 to 32
-poison list --max 0 -> expected 1 to 32
-poison list --max ² -> expected 1 to 32
+poison drop an-id --dry-run --yes -> not allowed with argument
+poison show -> required: ID
 session show -> required: ID
 session show ../x -> expected a session id
 events republish --from 2026-11-23 --to 2026-11-24 -> expected a time with its zone

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import uuid
 
 import pytest
@@ -30,17 +31,17 @@ def add_message(shell: Shell, session_id: str | None = None) -> str:
 
 def test_list_shows_messages_and_takes_none(shell: Shell) -> None:
     """Each line names the session; the last line counts all messages, also those beyond the limit."""
-    first, *_ = [add_message(shell, UNKNOWN) for _ in range(5)]
+    first, *_ = [add_message(shell, UNKNOWN), *(add_message(shell) for _ in range(39))]
 
-    ended = shell.run("poison", "list", "--max", "2")
-    objects = shell.run("poison", "list", "--json").objects
+    ended = shell.run("poison", "list")
+    objects = shell.run("poison", "list", "--all", "--json").objects
 
     assert (ended.status, ended.errors) == (0, [])
     assert ended.target == "storage account devstoreaccount1, http://127.0.0.1:10002/devstoreaccount1"
     assert ended.lines[0].startswith(f"{first}  20")
     assert ended.lines[0].endswith(f"session {UNKNOWN}  reason sweep  attempt 5")
-    assert ended.lines[2:] == ["2 shown, about 5 in liveness-results-poison"]
-    assert (len(objects), len(shell.poison.messages)) == (5, 5)
+    assert ended.lines[32:] == ["32 shown, about 40 in liveness-results-poison; --all shows the others"]
+    assert (len(objects), len(shell.poison.messages)) == (40, 40)
     assert objects[0].pop("insertedOn").endswith("Z")
     message = {"sessionId": UNKNOWN, "reason": "sweep", "attempt": 5, "traceparent": TRACEPARENT}
     assert objects[0] == {"id": first, "usable": True, **message}
@@ -83,15 +84,86 @@ def test_replay_gives_every_message_back_as_a_first_attempt(shell: Shell) -> Non
     ]
 
 
-@pytest.mark.parametrize(("verb", "outcome"), [("replay", "replayed"), ("drop", "dropped")])
+def test_show_writes_the_whole_text(shell: Shell) -> None:
+    """The list cuts it off. A message beyond the first 32 is found; an unknown id is an error."""
+    for _ in range(32):
+        add_message(shell)
+    long = shell.poison.add(encoded("x" * 1_000))
+
+    shown = shell.run("poison", "show", long)
+
+    assert (shown.status, shown.lines[0], shown.lines[-1]) == (
+        0,
+        f"id           {long}",
+        f"text         {'x' * 1_000}",
+    )
+    assert shell.run("poison", "show", "nothing").errors == [
+        "ops: message nothing: not in liveness-results-poison, or taken by another operator just now"
+    ]
+
+
+@pytest.mark.parametrize("words", ["replay --all", "drop"])
+def test_dry_run_changes_nothing(shell: Shell, words: str) -> None:
+    """It shows the messages, and does not ask."""
+    message_id = add_message(shell)
+
+    ended = shell.run("poison", *words.split(), *([message_id] if words == "drop" else []), "--dry-run")
+
+    assert (ended.status, ended.errors, len(shell.poison.messages)) == (0, [], 1)
+    assert ended.lines[0].startswith(f"dry-run   {message_id}")
+    assert ended.lines[1].startswith("1 would be ")
+    assert shell.results_messages() == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "left", "error"),
+    [
+        pytest.param("y\n", 0, 0, "ops: to undo: python -m ops session collect ", id="yes"),
+        pytest.param("\n", 1, 1, "ops: nothing was changed", id="no"),
+        pytest.param(
+            None, 2, 1, "ops: this destroys something, and nobody can be asked here: add --yes", id="script"
+        ),
+    ],
+)
+def test_drop_asks_first(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, answer: str | None, status: int, left: int, error: str
+) -> None:
+    """After it has shown the messages. A script has to say that it means it."""
+    terminal = io.StringIO(answer or "")
+    monkeypatch.setattr(terminal, "isatty", lambda: answer is not None)
+    monkeypatch.setattr("sys.stdin", terminal)
+    message_id = add_message(shell)
+
+    ended = shell.run("poison", "drop", message_id)
+
+    assert (ended.status, len(shell.poison.messages)) == (status, left)
+    assert ended.lines[0].startswith(f"dry-run   {message_id}")
+    assert ended.errors[0].removeprefix("ops: Drop 1 message? [y/N] ").startswith(error)
+
+
+def test_drop_prints_how_to_undo_it(shell: Shell) -> None:
+    """A message that can be used is collected instead; the text of another one is put back as it was."""
+    content = encoded("it's {}")
+    good, bad = add_message(shell, UNKNOWN), shell.poison.add(content)
+
+    ended = shell.run("poison", "drop", good, bad, "--yes")
+
+    assert ended.errors == [
+        f"ops: to undo: python -m ops session collect {UNKNOWN}",
+        'ops: to undo: az storage message put --connection-string "$AzureWebJobsStorage" '
+        "--queue-name liveness-results-poison --content " + content,
+    ]
+
+
+@pytest.mark.parametrize(("verb", "outcome"), [("replay", "replayed"), ("drop --yes", "dropped")])
 def test_only_the_named_message_is_handled(shell: Shell, verb: str, outcome: str) -> None:
     """The others stay. An unknown id is named in printable characters, and the exit status is 1."""
     other, chosen = add_message(shell), add_message(shell)
 
-    good = shell.run("poison", verb, chosen, "--json")
-    bad = shell.run("poison", verb, "nothing\x1b")
+    good = shell.run("poison", *verb.split(), chosen, "--json")
+    bad = shell.run("poison", *verb.split(), "nothing\x1b")
 
-    assert (good.status, good.errors) == (0, [])
+    assert good.status == 0
     assert [(found["outcome"], found["id"]) for found in good.objects] == [(outcome, chosen)]
     assert [message.message_id for message in shell.poison.messages] == [other]
     assert len(shell.results_messages()) == (verb == "replay")
@@ -113,7 +185,7 @@ def test_replay_keeps_unusable_messages(shell: Shell) -> None:
         "ops: 1 message left",
     ]
     assert [message.message_id for message in shell.poison.messages] == [bad]
-    assert shell.run("poison", "drop", bad).lines[-1] == "1 dropped"
+    assert shell.run("poison", "drop", bad, "--yes").lines[-1] == "1 dropped"
     assert shell.poison.messages == []
 
 
