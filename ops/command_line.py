@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ops.output import CommandFailed, notify
+from shared.clock import system_clock
 from shared.text import parse_session_id
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ _DESCRIPTION: Final = """
 Operate a deployed broker; see docs/operations.md. Exit status: 0 all done, 1 something failed, 2 wrong arguments or
 settings.
 """
+
+_AGO: Final = re.compile(r"-(\d{1,6})([smhd])", re.ASCII)
+_UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 def main(
@@ -114,7 +119,18 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
         ("collect", "have the event of a session published whose message was lost"),
     ):
         add(verb, does).add_argument("session", type=_session_id, metavar="ID")
-    return parser.parse_args(words)
+    _add_find(add("find", "list sessions by transaction, device, person or time"))
+    return parser.parse_args(_joined(sys.argv[1:] if words is None else words))
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Write `--from -2h` as `--from=-2h`: argparse takes a word with a hyphen for an option."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] in ("--from", "--to") and _AGO.fullmatch(word):
+            word = f"{joined.pop()}={word}"
+        joined.append(word)
+    return joined
 
 
 def _add_preflight(parser: argparse.ArgumentParser) -> None:
@@ -158,14 +174,37 @@ def _add_smoke(parser: argparse.ArgumentParser) -> None:
 
 def _add_republish(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--session", type=_session_id, metavar="ID", help="the event of this session")
-    parser.add_argument("--from", type=_time, dest="start", metavar="T", help="events from this time on")
-    parser.add_argument("--to", type=_time, dest="end", metavar="T", help="and before this time")
+    _add_range(parser, "events")
     parser.add_argument("--dry-run", action="store_true", help="show the events without publishing them")
     sink = parser.add_mutually_exclusive_group()
     sink.add_argument(
         "--topic", dest="event_grid_topic_endpoint", metavar="URL", help="replaces EVENT_GRID_TOPIC_ENDPOINT"
     )
     sink.add_argument("--events-file", metavar="PATH", help="write the events to a file, one JSON line each")
+
+
+def _add_find(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "List the sessions that have all that is given, the oldest first. Reads the whole table."
+    )
+    parser.add_argument("--reference", metavar="TEXT", help="the transaction, `clientReference` in events")
+    parser.add_argument("--principal", metavar="NAME", help="the person, as events name it")
+    parser.add_argument("--device", metavar="PSEUDONYM", help="the device, as `session show` names it")
+    parser.add_argument("--owed", action="store_true", help="the token has ended, and no event is published")
+    _add_range(parser, "sessions created")
+
+
+def _add_range(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--from",
+        type=_time,
+        dest="start",
+        metavar="T",
+        help=f"{what} from this time on, such as -2h (s, m, h, d)",
+    )
+    parser.add_argument(
+        "--to", type=_time, dest="end", metavar="T", help="and before this time (default: now)"
+    )
 
 
 def _add_caution(parser: argparse.ArgumentParser) -> None:
@@ -187,11 +226,15 @@ def _session_id(text: str) -> str:
 
 
 def _time(text: str) -> int:
-    """Read an RFC 3339 time as unix milliseconds."""
+    """Read an RFC 3339 time, or a time before now such as `-2h`, as unix milliseconds."""
+    if ago := _AGO.fullmatch(text):
+        return system_clock() - int(ago[1]) * _UNIT_MS[ago[2]]
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise argparse.ArgumentTypeError("expected a time with its zone, such as 2026-11-23T10:00:00Z")
+        raise argparse.ArgumentTypeError(
+            "expected a time with its zone, such as 2026-11-23T10:00:00Z, or -2h"
+        )
     return round(moment.timestamp() * 1000)

@@ -2,21 +2,21 @@
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from ops.access import TABLE_READER, TABLE_WRITER, explained
 from ops.connections import Connect, connected
-from ops.output import CommandFailed, Output, UsageError, counted, notify
-from ops.session import find_session
+from ops.output import CommandFailed, Output, UsageError, counted, notify, progress
+from ops.session import find_session, require_range
 from shared.clock import Clock, system_clock
 from shared.errors import Failed
 from shared.events.cloud_event import event_of
 from shared.events.publisher import Publisher
 from shared.pseudonyms import Pseudonyms
-from shared.sessions.store import Sessions, from_entity, retention_days_of
-from shared.storage.port import Entity, SearchableStore, Table
+from shared.sessions.store import Sessions, Stored, retention_days_of
+from shared.storage.port import SearchableStore, Table
 
 _BATCH_SIZE: Final = 16
 
@@ -36,15 +36,16 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
         if arguments.session:
             await republication.of_session(arguments.session)
         else:
-            await republication.of_range(arguments.start, arguments.end)
+            await republication.of_range(
+                arguments.start, system_clock() if arguments.end is None else arguments.end
+            )
 
 
 def _require_selection(arguments: argparse.Namespace) -> None:
-    given = [arguments.session is not None, arguments.start is not None, arguments.end is not None]
-    if given not in ([True, False, False], [False, True, True]):
-        raise UsageError("expected either --session, or --from and --to")
-    if arguments.session is None and arguments.start >= arguments.end:
-        raise UsageError("expected --from to be before --to")
+    by_time = arguments.start is not None
+    if (arguments.session is None) != by_time or (arguments.end is not None and not by_time):
+        raise UsageError("expected either --session, or --from and, unless it is now, --to")
+    require_range(arguments)
 
 
 @dataclass(slots=True)
@@ -65,28 +66,38 @@ class Republication:
 
     async def of_session(self, session_id: str) -> None:
         """Publish the event of one session; raises `CommandFailed` where it has none, or publishing failed."""
-        entity, record = await find_session(self.store, self.pseudonyms, session_id)
+        _, record = await find_session(self.store, self.pseudonyms, session_id)
         if not record.final:
             raise CommandFailed(f"session {session_id}: no event yet, its status is {record.status.value}")
         if record.waits_for_digest(self.clock()):
             raise CommandFailed(f"session {session_id}: no event yet, the phone still has to send its digest")
-        await self._try(entity)
+        await self._try(session_id)
         self._summarize()
 
     async def of_range(self, start: int, end: int) -> None:
         """Publish the events whose `time` is at least `start` and before `end`, in unix milliseconds.
 
-        A session that waits for its digest is left alone. Tries all and then raises `CommandFailed` if some failed.
-        Stops where a whole batch fails: each may take ten seconds. The same range may be given again.
+        The oldest comes first, in batches of sixteen at once. A session that waits for its digest is left alone.
+        Tries all and then raises `CommandFailed` if some failed. Stops where a whole batch fails: each may take ten
+        seconds. The same range may be given again.
         """
-        with explained("the sessions", TABLE_READER):
-            async for batch in _batches(self.store.between(Table.SESSIONS, "completed_at", start, end)):
+        found: list[tuple[int, str]] = []
+        async with progress(lambda: self._progress(len(found))):
+            with explained("the sessions", TABLE_READER):
+                # Only what the order needs: the range may hold a million sessions.
+                rows = self.store.between(Table.SESSIONS, "completed_at", start, end)
+                found.extend([(int(row.values["completed_at"]), row.key) async for row in rows])
+            found.sort()
+            for first in range(0, len(found), _BATCH_SIZE):
                 failed_before = self.failed
-                await asyncio.gather(*(self._try(entity) for entity in batch))
+                await asyncio.gather(*(self._try(key) for _, key in found[first : first + _BATCH_SIZE]))
                 if self.failed - failed_before == _BATCH_SIZE:
                     # It raises, which ends the run.
                     self._summarize("; stopped, because a whole batch failed")
         self._summarize()
+
+    def _progress(self, found: int) -> str:
+        return f"{counted(found, 'session')} found, {self.published} done, {self.failed} failed"
 
     def _summarize(self, stopped: str = "") -> None:
         verb = "would be published" if self.publisher is None else "published"
@@ -94,27 +105,28 @@ class Republication:
         if self.failed:
             raise CommandFailed(f"{counted(self.failed, 'event')} failed{stopped}; see above, and try again")
 
-    async def _try(self, entity: Entity) -> None:
+    async def _try(self, session_id: str) -> None:
         try:
-            await self._publish(entity)
+            await self._publish(session_id)
         except (Failed, CommandFailed) as fault:
             self.failed += 1
-            notify(f"session {entity.key}: {fault}")
+            notify(f"session {session_id}: {fault}")
             if self.output.as_json:
-                self.output.result("", sessionId=entity.key, outcome="failed", why=str(fault))
+                self.output.result("", sessionId=session_id, outcome="failed", why=str(fault))
 
-    async def _publish(self, entity: Entity) -> None:
-        stored = await from_entity(entity, self.pseudonyms)
-        if stored.record.waits_for_digest(self.clock()):
+    async def _publish(self, session_id: str) -> None:
+        entity, record = await find_session(self.store, self.pseudonyms, session_id)
+        if record.waits_for_digest(self.clock()):
             # Its event would say that nobody passed.
             self.output.result(
-                f"no event yet: the phone still has to send its digest  session {entity.key}",
+                f"no event yet: the phone still has to send its digest  session {session_id}",
                 outcome="waiting",
-                sessionId=entity.key,
+                sessionId=session_id,
             )
             return
         # Nothing is written a second time. The row tells the app's retention.
         sessions = Sessions(self.store, retention_days_of(entity), self.pseudonyms)
+        stored = Stored(record, entity.etag)
         if self.publisher:
             with explained("the record of the session", TABLE_WRITER):
                 stored = await sessions.change(stored, lambda record: record.as_settled())
@@ -137,14 +149,3 @@ class Republication:
             time=event["time"],
             first=first,
         )
-
-
-async def _batches(entities: AsyncIterator[Entity]) -> AsyncIterator[list[Entity]]:
-    batch: list[Entity] = []
-    async for entity in entities:
-        batch.append(entity)
-        if len(batch) == _BATCH_SIZE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

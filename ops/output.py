@@ -1,12 +1,17 @@
 """What a command writes (results to stdout, everything else to stderr), and the errors that it ends with."""
 
+import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 JsonValue = str | int | bool | None | Mapping[str, str] | list[dict[str, str]]
+
+
+_PROGRESS_SECONDS: Final = 10
 
 
 class CommandFailed(Exception):
@@ -52,6 +57,22 @@ def confirm(question: str) -> None:
     print(f"ops: {question} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise CommandFailed("nothing was changed")
+
+
+@asynccontextmanager
+async def progress(tell: Callable[[], str]) -> AsyncIterator[None]:
+    """Write a line about the work inside to stderr every ten seconds."""
+
+    async def repeat() -> None:
+        while True:
+            await asyncio.sleep(_PROGRESS_SECONDS)
+            notify(f"{tell()} ...")
+
+    telling = asyncio.create_task(repeat())
+    try:
+        yield
+    finally:
+        telling.cancel()
 
 
 def printable(text: str, limit: int = 160) -> str:

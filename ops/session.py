@@ -1,27 +1,33 @@
-"""`ops session`: show the record of one session, or have its event published."""
+"""`ops session`: show the record of a session, find sessions, or have an event published whose message was lost."""
 
 import argparse
 from collections.abc import Mapping
 
 from ops.access import QUEUE_WRITER, TABLE_READER, explained
 from ops.connections import Connect, connected
-from ops.output import CommandFailed, JsonValue, Output, printable
+from ops.output import CommandFailed, JsonValue, Output, UsageError, counted, notify, printable, progress
+from shared.clock import system_clock
+from shared.errors import StorageUnavailable
 from shared.events.cloud_event import event_of
 from shared.pseudonyms import Pseudonyms
 from shared.queues.message import CollectMessage, Reason
 from shared.queues.port import RESULTS_QUEUE, MessageQueue
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import from_entity, unverified
-from shared.storage.port import Entity, EntityStore, Table
+from shared.storage.port import Entity, EntityStore, SearchableStore, Table
 from shared.text import rfc3339
 
 
 async def run(arguments: argparse.Namespace, environment: Mapping[str, str], connect: Connect) -> None:
     """Run one of the commands; raises `CommandFailed`."""
     output = Output(arguments.json)
+    if arguments.verb == "find":
+        _require_search(arguments)
     async with connected(arguments, environment, connect) as connections:
         store, pseudonyms = await connections.store(), await connections.pseudonyms()
-        if arguments.verb == "show":
+        if arguments.verb == "find":
+            await find_sessions(store, pseudonyms, output, arguments, system_clock())
+        elif arguments.verb == "show":
             await show_session(store, pseudonyms, output, arguments.session)
         else:
             await collect_session(store, pseudonyms, await connections.results(), output, arguments.session)
@@ -64,6 +70,45 @@ async def collect_session(
     )
 
 
+async def find_sessions(
+    store: SearchableStore,
+    pseudonyms: Pseudonyms | None,
+    output: Output,
+    arguments: argparse.Namespace,
+    now: int,
+) -> None:
+    """List the sessions that have all that was asked for, the oldest first; raises `CommandFailed`."""
+    wanted = {
+        "client_reference": arguments.reference,
+        "principal": arguments.principal,
+        "device": arguments.device,
+    }
+    wanted = {name: value for name, value in wanted.items() if value is not None}
+    start, end = arguments.start or 0, now if arguments.end is None else arguments.end
+    found: list[tuple[int, int, SessionRecord]] = []
+    seen = refused = 0
+    async with progress(lambda: f"{counted(seen, 'session')} read, {len(found)} found"):
+        with explained("the sessions", TABLE_READER):
+            async for entity in store.between(Table.SESSIONS, "created_at", start, end):
+                seen += 1
+                if any(entity.values.get(name) != value for name, value in wanted.items()):
+                    continue
+                try:
+                    record = await _record_of(entity, pseudonyms)
+                except CommandFailed as fault:
+                    refused += 1
+                    notify(f"session {entity.key}: {fault}")
+                    continue
+                if not arguments.owed or (record.owes_event and now > record.token_expires_at):
+                    found.append((record.created_at, entity.expires_at, record))
+    for _, expires_at, record in sorted(found, key=lambda one: one[0]):
+        fields = _fields(record, expires_at, verified=pseudonyms is not None)
+        output.result(_summary(record), **fields)
+    output.summary(f"{counted(len(found), 'session')} found")
+    if refused:
+        raise CommandFailed(f"{counted(refused, 'record')} refused; see above")
+
+
 async def find_session(
     store: EntityStore, pseudonyms: Pseudonyms | None, session_id: str
 ) -> tuple[Entity, SessionRecord]:
@@ -73,12 +118,32 @@ async def find_session(
     """
     with explained("the sessions", TABLE_READER):
         entity = await store.get(Table.SESSIONS, session_id)
-        if entity is None:
-            raise CommandFailed(
-                f"session {session_id}: no record found: not created here, undone, or past its retention"
-            )
+    if entity is None:
+        raise CommandFailed(
+            f"session {session_id}: no record found: not created here, undone, or past its retention"
+        )
+    return entity, await _record_of(entity, pseudonyms)
+
+
+async def _record_of(entity: Entity, pseudonyms: Pseudonyms | None) -> SessionRecord:
+    try:
         stored = await from_entity(entity, pseudonyms) if pseudonyms else unverified(entity)
-        return entity, stored.record
+    except StorageUnavailable as fault:
+        raise CommandFailed(fault.detail) from fault
+    return stored.record
+
+
+def _require_search(arguments: argparse.Namespace) -> None:
+    criteria = (arguments.reference, arguments.principal, arguments.device, arguments.start)
+    if not arguments.owed and not any(one is not None for one in criteria):
+        raise UsageError("expected --reference, --principal, --device, --owed or --from")
+    require_range(arguments)
+
+
+def require_range(arguments: argparse.Namespace) -> None:
+    """Raise `UsageError` for a range that ends before it begins."""
+    if arguments.start is not None and arguments.end is not None and arguments.start >= arguments.end:
+        raise UsageError("expected --from to be before --to")
 
 
 def _fields(record: SessionRecord, expires_at: int, *, verified: bool) -> dict[str, JsonValue]:
@@ -91,6 +156,7 @@ def _fields(record: SessionRecord, expires_at: int, *, verified: bool) -> dict[s
         "livenessDecision": record.decision.value if record.decision else None,
         "passed": record.passed if record.final else None,
         "attempts": record.attempts,
+        "owesEvent": record.owes_event,
         "failure": {"code": failure.code, "message": failure.message} if failure else None,
         "revoked": record.revoked,
         "clientReference": record.client_reference,
@@ -120,6 +186,15 @@ def _fields(record: SessionRecord, expires_at: int, *, verified: bool) -> dict[s
         "eventId": event_of(record)["id"] if record.final else None,
         "history": [{"time": rfc3339(at), "step": str(step)} for at, step in record.history],
     }
+
+
+def _summary(record: SessionRecord) -> str:
+    owed = "  owes its event" if record.owes_event else ""
+    verdict = f"  passed {_text(record.passed)}" if record.final else ""
+    return (
+        f"{record.session_id}  {rfc3339(record.created_at)}  {record.status.value}{verdict}{owed}"
+        f"  reference {_text(record.client_reference)}"
+    )
 
 
 def _lines(fields: dict[str, JsonValue], record: SessionRecord) -> list[str]:

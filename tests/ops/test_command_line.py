@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from azure.storage.queue.aio import QueueClient
 
+from ops.command_line import parse
+from shared.clock import system_clock
 from shared.queues.port import POISON_QUEUE
 from shared.sessions.store import Sessions
 from shared.storage.account import StorageAccount
@@ -58,9 +60,13 @@ preflight dev --url http://x -> not allowed with argument
 preflight test -> invalid choice
 smoke -> required: URL
 smoke http://x --token t --anonymous -> not allowed with argument
-events republish -> expected either --session, or --from and --to
-events republish --from 2026-11-23T10:00:00Z -> expected either --session, or --from and --to
+events republish -> expected either --session, or --from
+events republish --to -1h -> expected either --session, or --from
 events republish --session {UNKNOWN} --to 2026-11-23T10:00:00Z -> expected either --session, or --from
+events republish --from -2x --to -1h -> expected one argument
+events republish --from -1h --to -2h -> expected --from to be before --to
+session find -> expected --reference, --principal, --device, --owed or --from
+session find --from -1h --to -2h -> expected --from to be before --to
 events republish --from 2026-11-23T10:00:00Z --to 2026-11-23T11:00:00+01:00 -> expected --from to be before --to
 events republish --session {UNKNOWN} --topic http://x -> EVENT_GRID_TOPIC_ENDPOINT: expected the topic
 events republish --session {UNKNOWN} --account UPPER -> AzureWebJobsStorage__accountName: expected the name
@@ -77,6 +83,16 @@ def test_wrong_arguments_are_an_error(shell: Shell, line: str) -> None:
     assert (ended.status, ended.lines, ended.target, shell.store.calls) == (2, [], "", [])
     assert ended.errors[0].startswith(("usage: python -m ops", "ops: "))
     assert error in ended.errors[-1]
+
+
+@pytest.mark.parametrize(("text", "ago"), [("-90s", 90), ("-5m", 300), ("-2h", 7_200), ("-30d", 2_592_000)])
+def test_time_may_be_relative(text: str, ago: int) -> None:
+    """In seconds, minutes, hours or days before now."""
+    before = system_clock()
+    arguments = parse(["events", "republish", "--from", text])
+
+    assert before <= arguments.start + ago * 1_000 <= system_clock()
+    assert arguments.end is None
 
 
 async def test_commands_work_as_a_process(azurite: Azurite) -> None:

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from ops.events import Republication
-from ops.output import CommandFailed, Output
+from ops.output import CommandFailed, Output, progress
 from shared.clock import LATEST
 from shared.errors import EventsUnavailable
 from shared.events.cloud_event import event_of
@@ -28,7 +28,7 @@ from tests.shared.keys import conftest as azure
 from tests.support.app import PSEUDONYMS
 from tests.support.broker import PEPPER
 from tests.support.publisher import FakePublisher
-from tests.support.time import FakeClock
+from tests.support.time import FakeClock, run_in_virtual_time
 
 # A topic and a vault behind TLS, under names of Azure's own that lead to loopback, and the identity endpoint.
 topic, endpoint = event_grid.topic, azure.endpoint
@@ -121,6 +121,31 @@ def test_range_includes_its_start_and_excludes_its_end(shell: Shell) -> None:
     assert {(found["sessionId"], found["time"]) for found in ended.objects} == {
         (at[offset].session_id, rfc3339(ENDED_AT + offset)) for offset in (0, 29_999)
     }
+
+
+def test_range_is_published_in_the_order_of_time(shell: Shell) -> None:
+    """The oldest batch comes first, whatever the order of the rows. Without an end the range goes up to now."""
+    records = [shell.add(completed_at=ENDED_AT + number) for number in reversed(range(40))]
+
+    ended = republish(shell, "--from", rfc3339(ENDED_AT), "--json")
+
+    expected = [record.session_id for record in reversed(records)]
+    shown = [found["sessionId"] for found in ended.objects]
+    assert [set(shown[at : at + 16]) for at in (0, 16, 32)] == [
+        set(expected[at : at + 16]) for at in (0, 16, 32)
+    ]
+
+
+def test_long_work_tells_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every ten seconds, on stderr."""
+
+    async def work() -> None:
+        async with progress(lambda: "2 sessions found"):
+            await asyncio.sleep(25)
+
+    run_in_virtual_time(work())
+
+    assert capsys.readouterr().err == "ops: 2 sessions found ...\n" * 2
 
 
 def test_event_published_for_the_first_time_is_marked(shell: Shell) -> None:

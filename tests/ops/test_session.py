@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shared.clock import LATEST
 from shared.errors import StorageUnavailable
 from shared.events.cloud_event import event_of
 from shared.face.model import Failure, LivenessDecision
@@ -14,7 +15,7 @@ from shared.text import rfc3339
 from tests.ops.shell import ENDED_AT, FORGED, OPEN, TOKEN_HASH, TRACEPARENT, UNKNOWN, Shell
 
 NOT_SHOWN = {"token_hash", "reads", "further", "sent_digest"}
-COMPUTED = {"passed", "eventId", "keptUntil", "verified"}
+COMPUTED = {"passed", "owesEvent", "eventId", "keptUntil", "verified"}
 
 
 def test_record_is_shown_with_readable_times_and_history(shell: Shell) -> None:
@@ -95,7 +96,7 @@ def test_session_without_a_record_of_the_brokers_own_fails(shell: Shell, words: 
     if exists:
         shell.add(session_id=UNKNOWN, decision=LivenessDecision.SPOOFFACE)
         shell.edit(UNKNOWN, decision="realface")
-        error = f"the sessions: {FORGED}"
+        error = FORGED
 
     ended = shell.run(*words.split(), UNKNOWN)
 
@@ -122,4 +123,52 @@ def test_unreadable_record_is_an_error_without_the_key_too(shell: Shell) -> None
 
     ended = shell.run("session", "show", record.session_id)
 
-    assert (ended.status, ended.errors) == (1, ["ops: the sessions: a session record cannot be read"])
+    assert (ended.status, ended.errors) == (1, ["ops: a session record cannot be read"])
+
+
+def found(shell: Shell, *words: str) -> list[str]:
+    """Return the ids that a search shows, in order."""
+    ended = shell.run("session", "find", *words, "--json")
+    assert (ended.status, ended.errors) == (0, [])
+    return [one["sessionId"] for one in ended.objects]
+
+
+def test_sessions_are_found_by_what_events_name(shell: Shell) -> None:
+    """All that is given has to fit. The oldest comes first."""
+    late = shell.add(created_at=ENDED_AT + 1).session_id
+    early = shell.add(created_at=ENDED_AT).session_id
+    other = shell.add(
+        created_at=ENDED_AT + 2, client_reference="order:2", principal="b", device="d"
+    ).session_id
+
+    assert found(shell, "--reference", "order:1") == [early, late]
+    assert found(shell, "--principal", "b") == found(shell, "--device", "d") == [other]
+    assert found(shell, "--principal", "b", "--reference", "order:1") == []
+    assert found(shell, "--from", rfc3339(ENDED_AT + 1), "--to", rfc3339(ENDED_AT + 2)) == [late]
+    line = shell.run("session", "find", "--reference", "order:2").lines[0]
+    assert line == f"{other}  {rfc3339(ENDED_AT + 2)}  ResultAvailable  passed yes  reference order:2"
+
+
+def test_sessions_that_owe_their_event_are_found(shell: Shell) -> None:
+    """Not one that may still be checked, and not one that was revoked without a check."""
+    ended, opened = shell.add(published_at=None).session_id, shell.add(**OPEN).session_id
+    shell.add(**OPEN, revoked=True)
+    shell.add(**OPEN, token_expires_at=LATEST)
+    shell.add()
+
+    assert set(found(shell, "--owed")) == {ended, opened}
+
+
+def test_search_goes_on_after_a_record_that_was_edited(shell: Shell) -> None:
+    """It is named, and the exit status is 1."""
+    good, bad = shell.add(), shell.add()
+    shell.edit(bad.session_id, passed=True)
+
+    result = shell.run("session", "find", "--reference", "order:1")
+
+    assert (result.status, result.lines[0].split()[0], result.lines[1]) == (
+        1,
+        good.session_id,
+        "1 session found",
+    )
+    assert result.errors == [f"ops: session {bad.session_id}: {FORGED}", "ops: 1 record refused; see above"]
