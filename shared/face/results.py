@@ -29,6 +29,9 @@ Digest = Annotated[
 ]
 """What the phone's SDK and Face both compute of an attempt: 64 hexadecimal digits, as far as is published."""
 
+AttemptId = Annotated[int, Field(ge=0, lt=2**63)]
+"""The id of an attempt: records keep it, and a row has no room for a number of any length."""
+
 _P = TypeVar("_P", bound=Part)
 
 

@@ -19,6 +19,7 @@ from shared.face.model import (
 )
 from shared.face.refusals import error_text
 from shared.face.results import (
+    AttemptId,
     Digest,
     Part,
     decided,
@@ -75,7 +76,7 @@ class _TimedResponse(_Response):
 
 
 class _Entry(_Attempt):
-    id: int
+    id: AttemptId
     client_request_id: str | None = None
     received_date_time: str
     request: _Request | None = None

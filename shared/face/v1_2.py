@@ -9,6 +9,7 @@ from dataclasses import replace
 from shared.face.answers import ApiVersion, UpstreamResponse, broken
 from shared.face.model import Failure, LivenessDecision, LivenessMode, SessionResult, SessionStatus
 from shared.face.results import (
+    AttemptId,
     Digest,
     Part,
     decided,
@@ -46,7 +47,7 @@ class _Error(Part):
 class Attempt(Part):
     """One attempt of a session."""
 
-    attempt_id: int
+    attempt_id: AttemptId
     attempt_status: str
     result: _Verdict | None = None
     error: _Error | None = None

@@ -287,6 +287,8 @@ def test_what_is_not_allow_listed_does_not_come_through(changed: dict[str, objec
             for changed in (
                 {"sessionId": ATTEMPT_REQUEST},
                 {"id": "4"},
+                {"id": -1},
+                {"id": 2**63},
                 {"receivedDateTime": CANARY},
                 {"receivedDateTime": "9999-12-31T23:59:59-23:00"},
             )

@@ -197,6 +197,8 @@ def test_null_counts_as_absent() -> None:
         session("Succeeded", REAL, REAL | {"result": {"livenessDecision": "spoofface"}}),
         session("Succeeded", REAL | {"attemptId": "2"}),
         session("Succeeded", REAL | {"attemptId": True}),
+        session("Succeeded", REAL | {"attemptId": -1}),
+        session("Succeeded", REAL | {"attemptId": 2**63}),
         session("Succeeded", REAL | {"result": "realface"}),
         session("Succeeded", REAL | {"result": {"livenessDecision": "realface", "digest": 1}}),
         session("Failed", MASK | {"error": "mask"}),

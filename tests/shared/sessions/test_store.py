@@ -370,6 +370,7 @@ def test_row_of_the_release_before_is_read(
     "attempts",
     [
         [SHORT | {"attemptId": number} for number in range(740)],
+        [SHORT | {"attemptId": 2**63 - 1 - number} for number in range(610)],
         [SHORT | {"abuseMonitoringResult": {"isAbuseDetected": True, "otherFlaggedSessions": FLAGS}}],
         [SHORT | {"clientInformation": ADDRESSES}],
         [
@@ -380,7 +381,7 @@ def test_row_of_the_release_before_is_read(
             }
         ],
     ],
-    ids=["attempts", "flagged sessions", "addresses", "failure"],
+    ids=["attempts", "longest ids", "flagged sessions", "addresses", "failure"],
 )
 async def test_largest_answer_of_face_can_be_stored(attempts: list[object], store: FakeStore) -> None:
     """Otherwise its check would never have an event."""
