@@ -20,16 +20,26 @@ async def revoke_session(
     and the session has its event. If Face cannot be read, the session stays as it is. Then the record is written. If
     Face fails to delete, the session is revoked here already, and the same call again deletes it there.
 
-    Until Face has deleted the session its token works there. So Face is read again right before.
+    Until Face has deleted the session its token works there. So Face is read again right before. If that read fails,
+    nothing is deleted, and the caller gets the error: the same call again reads and deletes, and so does the collector.
+
+    A deletion takes the result with it (v1.1-preview.1: "deletes all session data"; v1.2: 404). So an attempt that Face
+    decides after the last read and before the deletion is lost.
     """
     found = await app.access.find(session_id, auth_token, caller, also_revoked=True)
     stored = found if found.record.revoked else await _read(app, found, request_id)
     stored = await app.sessions.change(stored, lambda record: record.as_revoked(app.clock()))
-    record = stored.record
     if not found.record.revoked:
-        log_event(_log, logging.INFO, "session_revoked", sessionId=record.session_id, requestId=request_id)
+        log_event(
+            _log,
+            logging.INFO,
+            "session_revoked",
+            sessionId=stored.record.session_id,
+            requestId=request_id,
+        )
     stored = await _read(app, stored, request_id)
     await app.checks.hasten(found.record, stored.record)
+    record = stored.record
     if not record.deleted_upstream:
         await app.face.delete(record.session_id, request_id, api_version=record.face_api_version)
         await app.sessions.change(stored, lambda record: record.as_deleted_upstream(app.clock()))
