@@ -86,6 +86,9 @@ class _Run:
         if record.final:
             stored = await self._published(stored)
         await self._delete_upstream(stored)
+        if not record.final:
+            # The alert on sessions without an event ignores the ones logged here.
+            self.log(logging.INFO, "session_closed_without_event")
         return None
 
     async def _delete_unknown(self) -> None:

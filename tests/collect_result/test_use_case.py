@@ -200,9 +200,10 @@ async def test_session_has_its_event_and_is_deleted_as_configured(
 @pytest.mark.parametrize("age", [0, 725, 47 * HOUR])
 @pytest.mark.parametrize("result", [SessionResult(SessionStatus.NOT_STARTED), STARTED])
 async def test_revoked_session_without_a_decided_attempt_is_only_deleted(
-    workshop: Workshop, result: SessionResult, age: float
+    workshop: Workshop, caplog: pytest.LogCaptureFixture, result: SessionResult, age: float
 ) -> None:
-    """It has no event, not even an expired one."""
+    """It has no event, not even an expired one. The log says so, for the alert on missing events."""
+    caplog.set_level(logging.INFO)
     session_id = await workshop.created(result)
     await workshop.change(session_id, lambda record: record.as_revoked(workshop.clock()))
     workshop.clock.advance_seconds(age)
@@ -210,6 +211,23 @@ async def test_revoked_session_without_a_decided_attempt_is_only_deleted(
     await workshop.collect(session_id)
 
     assert (workshop.published, workshop.face.deleted, workshop.waiting) == ([], [session_id], [])
+    [line] = logged(caplog)
+    assert (line["event"], line["sessionId"]) == ("session_closed_without_event", session_id)
+
+
+async def test_revoked_session_with_a_check_is_not_said_to_have_no_event(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the topic is down the alert on missing events may name it. Its event comes later."""
+    caplog.set_level(logging.INFO)
+    session_id = await workshop.created(SPOOF)
+    await revoke_session(workshop.app, session_id, TOKEN, PHONE, "a-request")
+    workshop.publisher.fail("publish", TOPIC_DOWN)
+
+    for attempt in range(2):
+        await workshop.collect(session_id, attempt)
+
+    assert [line["event"] for line in logged(caplog)] == ["collect_failed", "event_published"]
 
 
 @pytest.mark.parametrize("rival", ["collector", "revocation"])
