@@ -3,12 +3,13 @@
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Any, Final, Literal, Protocol, Self, TypeVar
 from urllib.parse import urlsplit
 
 import jwt
+from cachetools import TTLCache
 
 from shared.access import Caller
 from shared.auth.issuer import SigningKeys
@@ -33,12 +34,25 @@ _ENTRA_HOSTS: Final = re.compile(
 )
 """The hosts of Entra's issuers, in all its clouds."""
 
+SENDER_PAUSE: Final = 30.0
+"""Seconds until an address may again have an issuer asked for a key that is not known.
+
+The first token with a new key and a forged token with a made-up one look the same. Both have the issuer asked at once,
+so that no request fails when keys change. If forged tokens could use up that right of everybody, good tokens with a
+new key would be refused. So each address has its own, and `Cached` bounds all of them together. Who is not allowed
+to ask is answered 503, and not 401: the token may be good. Waiting here instead would hold a place of the instance for
+whoever sends forged tokens.
+"""
+
+_MOST_SENDERS: Final = 10_000
+
 _LONGEST_NAME: Final = 255
 _LATEST_TIME: Final = 10**12
 """Seconds; a greater number is no time."""
 
 
 Keys = TypeVar("Keys")
+Found = TypeVar("Found")
 
 
 class KeySource(Protocol[Keys]):
@@ -51,15 +65,15 @@ class KeySource(Protocol[Keys]):
 
     @property
     def refresh_pause(self) -> float:
-        """The seconds until `refresh` reads again; until then it returns the keys in memory."""
+        """The seconds until `refresh` may read again; until then it returns the keys in memory."""
         ...
 
     async def get(self) -> Keys:
         """Return the keys; raises `KeyUnavailable`."""
         ...
 
-    async def refresh(self, refused: Keys) -> Keys:
-        """Look for newer keys than these, unless it did so seconds ago; raises `KeyUnavailable`."""
+    async def refresh(self, refused: Keys, *, may_read: bool = True) -> Keys:
+        """Look for newer keys than these, or only wait for a read that runs; raises `KeyUnavailable`."""
         ...
 
 
@@ -86,6 +100,8 @@ class SignIn:
         self._entra = {url for url in issuers if _ENTRA_HOSTS.fullmatch(urlsplit(url).hostname or "")}
         self._secret = secret
         self._clock = clock
+        # When an address may have an issuer asked again. Full, it forgets the oldest: `Cached` still bounds the reads.
+        self._senders: TTLCache[tuple[str, str], float] = TTLCache(_MOST_SENDERS, SENDER_PAUSE, self._seconds)
 
     async def caller(self, authorization: str | None, network: str | None) -> Caller:
         """Return who holds the token in a header `Authorization`.
@@ -96,7 +112,7 @@ class SignIn:
         token = credentials.strip()
         if scheme.lower() != "bearer" or not token:
             raise Unauthorized("no bearer token")
-        claims = await self._verified(token)
+        claims = await self._verified(token, network)
         # `azp` in OpenID Connect, `appid` in Entra's tokens of version 1, `client_id` in RFC 9068.
         client = claims.get("azp") or claims.get("appid") or claims.get("client_id")
         roles = claims.get("roles")
@@ -109,7 +125,7 @@ class SignIn:
             client_reference=_reference(claims),
         )
 
-    async def _verified(self, text: str) -> dict[str, Any]:
+    async def _verified(self, text: str, network: str | None) -> dict[str, Any]:
         """The claims of a token, after its signature, issuer, audience and times were checked."""
         token = _Token.parsed(text)
         issuer = token.claims.get("iss")
@@ -119,9 +135,9 @@ class SignIn:
         if "crit" in token.header:
             raise _invalid("crit")
         if isinstance(issuer, str) and (source := self._issuers.get(issuer)):
-            await self._require_signature_of_issuer(token, source, issuer)
+            await self._require_signature_of_issuer(token, source, issuer, network)
         elif self._secret is not None and issuer == self._secret.name:
-            await self._require_signature_with_secret(token, self._secret)
+            await self._require_signature_with_secret(token, self._secret, network)
         else:
             raise _invalid("another issuer")
         if not _is_of_access_token(token.claims):
@@ -134,35 +150,67 @@ class SignIn:
         return token.claims
 
     async def _require_signature_of_issuer(
-        self, token: "_Token", source: KeySource[SigningKeys], issuer: str
+        self, token: "_Token", source: KeySource[SigningKeys], issuer: str, network: str | None
     ) -> None:
-        wanted = token.header.get("kid"), token.header.get("alg")
-        keys = await source.get()
-        key = keys.find(*wanted)
+        key_id, algorithm = token.header.get("kid"), token.header.get("alg")
+        key = await self._newest(
+            source, lambda keys: keys.find(key_id, algorithm), f"issuer {issuer}", network
+        )
         if key is None:
-            pause = source.refresh_pause
-            key = (await source.refresh(keys)).find(*wanted)
-        if key is None:
-            _require_newest(source, pause, f"issuer {issuer}")
             raise _invalid("no key of its issuer has this kid and alg")
         if not token.is_signed_with(key.key):
             raise _invalid("signature")
 
-    async def _require_signature_with_secret(self, token: "_Token", secret: SharedSecret) -> None:
+    async def _require_signature_with_secret(
+        self, token: "_Token", secret: SharedSecret, network: str | None
+    ) -> None:
         if token.header.get("alg") != "HS256":
             raise _invalid("another alg than HS256")
-        value = await secret.source.get()
-        if token.is_signed_with(_signing_key(value, secret.name)):
-            return
+
+        def fits(value: Secret) -> Literal[True] | None:
+            return True if token.is_signed_with(_signing_key(value, secret.name)) else None
+
         # It may have been signed with a newer secret.
-        pause = secret.source.refresh_pause
-        newer = await secret.source.refresh(value)
-        if not token.is_signed_with(_signing_key(newer, secret.name)):
-            _require_newest(secret.source, pause, f"secret {secret.name}")
+        if not await self._newest(secret.source, fits, f"secret {secret.name}", network):
             raise _invalid("signature")
 
+    async def _newest(
+        self,
+        source: KeySource[Keys],
+        find: Callable[[Keys], Found | None],
+        name: str,
+        network: str | None,
+    ) -> Found | None:
+        """What is found in the keys in memory, or else in newer ones; None if it is not in the newest.
+
+        Raises `KeyUnavailable` if this sender may not have newer keys read now, so that no forged token makes a token
+        with a new key look invalid.
+        """
+        keys = await source.get()
+        if (found := find(keys)) is not None:
+            return found
+        sender, now = (network or "", name), self._seconds()
+        pause = max(source.refresh_pause, self._senders.get(sender, now) - now)
+        # Where no address is known, only the bound for all senders counts.
+        if pause == 0 and network is not None:
+            self._senders[sender] = now + SENDER_PAUSE
+        found = find(await source.refresh(keys, may_read=pause == 0))
+        if found is not None:
+            # It was a new key, and the next one may come soon.
+            self._senders.pop(sender, None)
+        elif source.failing:
+            raise KeyUnavailable(f"{name}: it cannot be asked for the key of a token", retry_after=30)
+        elif pause > 0:
+            error = KeyUnavailable(f"{name}: it was asked for new keys a moment ago", retry_after=pause)
+            error.charged_as_miss = True
+            raise error
+        return found
+
+    def _seconds(self) -> float:
+        return self._clock() / 1000
+
     def _require_current(self, claims: Mapping[str, Any]) -> None:
-        now = self._clock() / 1000
+        now = self._seconds()
         times = [claims.get("exp"), claims.get("nbf", 0), claims.get("iat", 0)]
         if not all(map(_is_time, times)):
             raise _invalid("no exp, or a time that is no number")
@@ -201,19 +249,6 @@ class _Token:
     def is_signed_with(self, key: Any) -> bool:  # noqa: ANN401 - of the type that fits the algorithm.
         """Whether the signature is of this key, which was chosen for the algorithm in the header."""
         return jwt.get_algorithm_by_name(self.header["alg"]).verify(self.signed, key, self.signature)
-
-
-def _require_newest(source: KeySource[Any], pause: float, name: str) -> None:
-    """Raise `KeyUnavailable` if a newer key may exist, so that no forged token makes a rotated key look invalid.
-
-    `pause` is the source's `refresh_pause` from before the refresh for this token.
-    """
-    if source.failing:
-        raise KeyUnavailable(f"{name}: it cannot be asked for the key of a token", retry_after=30)
-    if pause > 0:
-        error = KeyUnavailable(f"{name}: it was asked for new keys a moment ago", retry_after=pause)
-        error.charged_as_miss = True
-        raise error
 
 
 def _bytes_of(part: str) -> bytes:

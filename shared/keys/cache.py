@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random as random_numbers
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -16,7 +17,7 @@ SOFT_LIFETIME: Final = 15 * 60_000  # An older value is refreshed in the backgro
 HARD_LIFETIME: Final = 24 * 60 * 60_000  # An older value is not served.
 RETRY_PAUSE: Final = 30_000  # After a failed refresh, while there is a value to serve.
 COLD_PAUSE: Final = 5_000  # After a failed read, while there is no value to serve.
-FORCED_PAUSE: Final = 5_000  # Between two refreshes for refused values.
+FORCED_PAUSE: Final = 10_000  # In any such time a value is read twice at most because one was refused.
 LONGEST_PAUSE: Final = 60_000  # The longest `Retry-After` of a source that is waited out.
 
 _LOGGER = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class Cached(Generic[Value]):
         self._failure: str | None = None
         self._failed_at = 0
         self._asked_pause = 0
-        self._forced_at: int | None = None
+        self._forced: deque[int] = deque(maxlen=2)
         self._reading: asyncio.Task[None] | None = None
 
     async def get(self) -> Value:
@@ -75,15 +76,15 @@ class Cached(Generic[Value]):
             self._start(self._read)
         return self._require()
 
-    async def refresh(self, refused: Value) -> Value:
-        """Read a newer value than the refused one, at most once in `FORCED_PAUSE`.
+    async def refresh(self, refused: Value, *, may_read: bool = True) -> Value:
+        """Read a newer value than the refused one, at most twice in `FORCED_PAUSE`, or only wait for a read that runs.
 
         Returns the value in memory where that is another one already, and the refused one where nothing is newer.
         """
         await self._reading_done()
-        if self._held == refused:
+        if self._held == refused and may_read:
             if self.refresh_pause == 0 and not self._failed_within(0):
-                self._forced_at = self._clock()
+                self._forced.append(self._clock())
                 self._start(self._reread)
             await self._reading_done()
         return await self.get()
@@ -91,9 +92,9 @@ class Cached(Generic[Value]):
     @property
     def refresh_pause(self) -> float:
         """The seconds until `refresh` may read again."""
-        if self._forced_at is None or not self._within(self._forced_at, FORCED_PAUSE):
+        if len(self._forced) < 2 or not self._within(self._forced[0], FORCED_PAUSE):
             return 0.0
-        return (self._forced_at + FORCED_PAUSE - self._clock()) / 1000
+        return (self._forced[0] + FORCED_PAUSE - self._clock()) / 1000
 
     @property
     def failing(self) -> bool:

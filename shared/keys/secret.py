@@ -71,7 +71,7 @@ class StaticSecret:
             raise KeyUnavailable(f"secret {self._name} {self._flaw}")
         return self._value
 
-    async def refresh(self, refused: Secret) -> Secret:
+    async def refresh(self, refused: Secret, *, may_read: bool = True) -> Secret:
         """Return the same value, whatever was refused."""
         return await self.get()
 

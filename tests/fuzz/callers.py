@@ -139,7 +139,7 @@ class _Keys:
     async def get(self) -> SigningKeys:
         return _published()
 
-    async def refresh(self, refused: SigningKeys) -> SigningKeys:
+    async def refresh(self, refused: SigningKeys, *, may_read: bool = True) -> SigningKeys:
         return refused
 
 
