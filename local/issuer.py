@@ -36,7 +36,7 @@ class LocalIssuer:
             [
                 web.get("/.well-known/openid-configuration", self._discovery),
                 web.get("/keys", self._keys),
-                web.post("/token", self._token),
+                web.post("/token", self.answer_token),
             ]
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -85,14 +85,14 @@ class LocalIssuer:
         jwk = RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
         return web.json_response({"keys": [{**jwk, "kid": _KEY_ID, "use": "sig", "alg": "RS256"}]})
 
-    async def _token(self, request: web.Request) -> web.Response:
+    async def answer_token(self, request: web.Request) -> web.Response:
+        """Answer a form with `sub`, and `client_reference` or `role`, with an access token."""
         require_local_host(request)
         form = await request.post()
         subject, reference = form.get("sub"), form.get("client_reference")
         if not isinstance(subject, str) or not subject or not _is_reference(reference):
             description = (
-                "send the form fields sub, and client_reference or role if you like; "
-                "client_reference has 1 to 128 of A-Z a-z 0-9 . _ : -"
+                "The form needs sub. It may have role, and client_reference: 1 to 128 of A-Z a-z 0-9 . _ : -"
             )
             return web.json_response(
                 {"error": "invalid_request", "error_description": description}, status=400

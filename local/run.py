@@ -9,7 +9,6 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -157,13 +156,11 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
         resources.push_async_callback(simulator.stop)
         if not (os.environ.get("FACE_REGION") or os.environ.get("FACE_ENDPOINT")):
             _set_defaults({"FACE_ENDPOINT": simulator.url, "FACE_KEY": key})
-        issuer, token = None, None
+        issuer = None
         if options.auth == "jwt":
             issuer = LocalIssuer()
             await issuer.start(options.simulator_port and options.simulator_port + 1)
             resources.push_async_callback(issuer.stop)
-            # As a server the page may name the transaction.
-            token = partial(issuer.token, "console", roles=[OPERATE])
             auth = {"CLIENT_AUTH": "jwt", "AUTH_ISSUER": issuer.url, "AUTH_AUDIENCE": AUDIENCE}
             os.environ |= auth | {"CLIENT_REFERENCE": "token"}
         connection = None
@@ -179,7 +176,11 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
         install(replace(app, publisher=events))
         broker = await resources.enter_async_context(
             running_broker(
-                options.port, [*console_routes(simulator.url, events.latest, token), *api_page_routes()]
+                options.port,
+                [
+                    *console_routes(simulator.url, events.latest, issuer.answer_token if issuer else None),
+                    *api_page_routes(),
+                ],
             )
         )
         # The environment may name another account, whose key must not be printed.

@@ -1,12 +1,14 @@
 """The routes of the console page, its configuration and its events."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from local.loopback import require_local_host
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _PAGE = Path(__file__).parent / "page"
 # Not from `mimetypes`: that depends on the machine, and `nosniff` forbids browsers to guess.
@@ -21,12 +23,12 @@ _POLICY = (
 def console_routes(
     simulator_url: str,
     events: Iterable[Mapping[str, Any]],
-    access_token: Callable[[], str] | None = None,
+    answer_token: Handler | None = None,
 ) -> list[web.RouteDef]:
     """Return the routes of the page at `/console`, which plays the phone at `simulator_url`.
 
     `simulator_url` has no slash at the end. `events` are read at each poll of `/console/events`, the oldest first.
-    `access_token` makes the token that the page signs in with; None where callers do not sign in.
+    `answer_token` answers the page's requests for access tokens; None where callers do not sign in.
     """
     headers = {
         "Content-Security-Policy": _POLICY.format(simulator_url=simulator_url),
@@ -46,8 +48,8 @@ def console_routes(
 
     async def show_config(request: web.Request) -> web.Response:
         require_local_host(request)
-        signed_in = {"accessToken": access_token()} if access_token else {}
-        return web.json_response({"simulatorUrl": simulator_url} | signed_in, headers=headers)
+        config = {"simulatorUrl": simulator_url, "signIn": answer_token is not None}
+        return web.json_response(config, headers=headers)
 
     async def show_events(request: web.Request) -> web.Response:
         require_local_host(request)
@@ -57,6 +59,7 @@ def console_routes(
         *(file(path, "index.html", "text/html") for path in ("/console", "/console/")),
         web.get("/console/config.json", show_config),
         web.get("/console/events", show_events),
+        *([web.post("/console/token", answer_token)] if answer_token else []),
         *(
             file(f"/console/{path.name}", path.name, _CONTENT_TYPES[path.suffix])
             for path in _PAGE.iterdir()

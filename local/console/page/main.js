@@ -11,13 +11,13 @@ import {
   performCheck,
   readResult,
   revokeSession,
-  signIn,
   WRONG_TOKEN,
 } from "./requests.js";
 import { offerScenarios } from "./scenarios.js";
+import { offerSignIn, signIn } from "./sign_in.js";
 import { ofCheck, ofCreate, ofResult, ofRevocation } from "./verdicts.js";
 
-const NEED_SESSION = ["perform", "read", "read-wrong-digest", "read-wrong-token", "revoke"];
+const NEED_SESSION = ["perform", "read", "read-wrong-digest", "read-wrong-token", "read-no-token", "revoke"];
 
 let simulatorUrl = "";
 let latestCreate = null;
@@ -29,7 +29,7 @@ async function start() {
   const config = await send({ method: "GET", url: "/console/config.json", headers: {} });
   simulatorUrl = config.json?.simulatorUrl ?? "";
   byId("simulator-url").textContent = simulatorUrl;
-  if (config.json?.accessToken) signIn(config.json.accessToken);
+  if (config.json?.signIn) offerSignIn();
   followEvents();
   const listing = await send({ method: "GET", url: `${simulatorUrl}/simulator/scenarios`, headers: {} });
   const scenarios = Array.isArray(listing.json) ? listing.json : [];
@@ -46,11 +46,13 @@ function listen() {
     read("Read with a wrong digest", session.authToken, otherDigest(session.digest)),
   );
   onClick("read-wrong-token", () => read("Read with a wrong token", WRONG_TOKEN, session.digest));
-  onClick("revoke", () => ask("revoke", "Revoke the session", revokeSession(session), ofRevocation));
+  onClick("read-no-token", () => read("Read without the session's token", null, session.digest));
+  onClick("revoke", revoke);
   onClick("clear-calls", clearCalls);
 }
 
 async function create() {
+  if (!(await signIn())) return;
   const fields = {
     mode: byId("mode").value,
     deviceId: byId("device-id").value,
@@ -79,8 +81,12 @@ function perform() {
   });
 }
 
-function read(title, token, digest) {
-  return ask("read", title, readResult(session, token, digest), ofResult);
+async function read(title, token, digest) {
+  if (await signIn()) await ask("read", title, readResult(session, token, digest), ofResult);
+}
+
+async function revoke() {
+  if (await signIn()) await ask("revoke", "Revoke the session", revokeSession(session), ofRevocation);
 }
 
 // Sends a request of the current session. The step shows the answer unless a new session was created meanwhile.

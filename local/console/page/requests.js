@@ -6,8 +6,17 @@ const JSON_TYPE = { "Content-Type": "application/json" };
 // What each request to the broker has in its header where callers sign in.
 let signedIn = {};
 
-export function signIn(accessToken) {
+export function useToken(accessToken) {
   signedIn = { Authorization: `Bearer ${accessToken}` };
+}
+
+// Asks the local issuer for a token: of a `person`, of a person with a `grant` for a transaction, or of a `server`.
+export function askForToken(kind, name, reference) {
+  const form = new URLSearchParams({ sub: name });
+  if (kind === "grant") form.set("client_reference", reference);
+  if (kind === "server") form.set("role", "Liveness.Operate");
+  const headers = { "Content-Type": "application/x-www-form-urlencoded" };
+  return { method: "POST", url: `${BROKER}/console/token`, headers, body: form.toString() };
 }
 
 export const WRONG_TOKEN = "not-the-token-of-this-session";
@@ -38,7 +47,8 @@ export function performCheck(simulatorUrl, session, outcome) {
 }
 
 export function readResult(session, token, digest) {
-  const headers = { ...signedIn, "X-Session-Token": token };
+  const headers = { ...signedIn };
+  if (token) headers["X-Session-Token"] = token;
   if (digest) headers["X-Client-Digest"] = digest;
   return { method: "GET", url: sessionUrl(session), headers };
 }

@@ -92,6 +92,7 @@ async def test_screen_reader_can_name_fields_and_hears_what_happens(page: Page) 
     roles = {attributes["id"]: attributes["role"] for _, attributes in page.tags if "role" in attributes}
     assert roles == {
         "trouble": "alert",
+        "sign-in-outcome": "alert",
         "calls-status": "status",
         "events-status": "status",
         "events-log": "log",

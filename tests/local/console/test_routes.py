@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from local.console.routes import console_routes
+from local.issuer import LocalIssuer
 from tests.local.console.conftest import SIMULATOR_URL
 
 
@@ -43,14 +44,16 @@ async def test_every_answer_has_its_type_and_the_policy(
 
 
 async def test_page_gets_a_token_where_callers_sign_in() -> None:
-    """Each load of the page gets a new one."""
-    tokens = iter(["first", "second"])
+    """It is told so, and asks the issuer at its own address."""
     app = web.Application()
-    app.add_routes(console_routes(SIMULATOR_URL, [], lambda: next(tokens)))
+    issuer = LocalIssuer()
+    app.add_routes(console_routes(SIMULATOR_URL, [], issuer.answer_token))
     async with TestClient(TestServer(app)) as console:
-        configs = [await (await console.get("/console/config.json")).json() for _ in range(2)]
+        config = await (await console.get("/console/config.json")).json()
+        answer = await (await console.post("/console/token", data={"sub": "anna"})).json()
 
-    assert [config["accessToken"] for config in configs] == ["first", "second"]
+    assert config["signIn"] is True
+    assert answer["token_type"] == "Bearer"
 
 
 async def test_page_gets_its_configuration_and_all_events_so_far(
@@ -58,7 +61,7 @@ async def test_page_gets_its_configuration_and_all_events_so_far(
 ) -> None:
     """The page learns where the simulator is; events between two polls are in the second one, in their order."""
     async with console.get("/console/config.json") as response:
-        assert await response.json() == {"simulatorUrl": SIMULATOR_URL}
+        assert await response.json() == {"simulatorUrl": SIMULATOR_URL, "signIn": False}
     for event in ({"id": "1", "data": {"passed": True}}, {"id": "2"}):
         events.append(event)
         async with console.get("/console/events") as response:
