@@ -1,0 +1,88 @@
+"""The commands of README.md and docs/api.md, run as they are printed, against the run that the pages name."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.local.test_run import PATIENCE_SECONDS, ROOT, events_in, printed, started, values
+
+
+def blocks(page: str, heading: str) -> list[str]:
+    """The commands in a section of a page, one text for each block, without those that start a run."""
+    [section] = re.findall(
+        rf"^## {heading}\n(.*?)(?=^## |\Z)", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE
+    )
+    found: list[str] = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    return [block for block in found if not block.startswith("make ")]
+
+
+@contextmanager
+def running(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """A run at free ports; yields it, and its own addresses by those in the pages."""
+    # The demonstration and the commands make more calls of Face in a second than an instance may by default.
+    with started("run", *words, cwd=folder, FACE_MAX_TPS="100") as process:
+        introduction = printed(process)
+        addresses = {
+            "http://127.0.0.1:7071": values(introduction, "broker")[0].removesuffix("/api"),
+            "http://127.0.0.1:7072": values(introduction, "simulator")[0].split()[0],
+        }
+        if issuer := re.search("sign in with tokens of (.*)", introduction):
+            addresses["http://127.0.0.1:7073"] = issuer[1]
+        yield process, addresses
+
+
+def answers(folder: Path, addresses: dict[str, str], commands: list[str]) -> list[dict[str, object]]:
+    """Run commands in one shell; return the JSON objects that they print."""
+    script = "set -eu\n" + "".join(commands)
+    for in_pages, address in addresses.items():
+        script = script.replace(in_pages, address)
+    shown = subprocess.run(
+        ["sh"],  # noqa: S607 - the reader's shell.
+        input=script,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_SECONDS,
+    ).stdout
+    decoder, position, found = json.JSONDecoder(), 0, []
+    while position < len(shown):
+        answer, position = decoder.raw_decode(shown, position)
+        found.append(answer)
+    return found
+
+
+def test_commands_of_the_readme(tmp_path: Path) -> None:
+    """A check without sign-in, and a session that a grant creates and its person reads."""
+    printed_blocks = blocks("README.md", "Try it")
+    [first_signed_in] = [number for number, block in enumerate(printed_blocks) if ":7073" in block]
+
+    with running(tmp_path) as (_, addresses):
+        created, performed, read = answers(tmp_path, addresses, printed_blocks[:first_signed_in])
+        assert read["sessionId"] == created["sessionId"]
+        assert (read["passed"], "digest" in performed) == (True, True)
+    with running(tmp_path, "--auth", "jwt") as (_, addresses):
+        created, read = answers(tmp_path, addresses, printed_blocks[first_signed_in:])
+        assert (read["sessionId"], read["status"]) == (created["sessionId"], "NotStarted")
+
+
+def test_commands_of_the_page_for_callers(tmp_path: Path) -> None:
+    """A grant, a person without one, a server, and the event."""
+    with running(tmp_path, "--auth", "jwt") as (process, addresses):
+        granted, refused, _, read, by_server, audit, for_customer = answers(
+            tmp_path, addresses, blocks("docs/api.md", "Servers")
+        )
+        session_id = granted["sessionId"]
+        assert refused["error"] == refused["error"] | {"code": "Forbidden", "target": "clientReference"}  # type: ignore[operator]
+        assert (read["passed"], by_server, audit["sessionId"]) == (True, read, session_id)
+        assert for_customer["sessionId"] != session_id
+        printed(process, last="event")
+        events = {event["subject"]: event["data"] for event in events_in(tmp_path / ".local/events.jsonl")}
+
+    assert events[str(session_id)]["clientReference"] == "order:4711"
+    assert events[str(session_id)]["clientReferenceFrom"] == "token"
