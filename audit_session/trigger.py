@@ -20,6 +20,7 @@ from shared.web.routes import AUDIT_SESSION
 _LARGEST_ID = 2**63 - 1
 
 # Where servers sign in, the trigger asks for their role. Where nobody signs in, the function key keeps phones out.
+# The host asks for the level when it loads the app. It loads the app again when a setting changes.
 _SIGNED_IN = Settings.from_environment().client_auth == "jwt"
 
 audit_session_bp = func.Blueprint()

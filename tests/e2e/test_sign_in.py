@@ -138,11 +138,21 @@ async def test_limit_of_a_caller_counts_over_its_devices() -> None:
         assert (await scene.create(bert)).status_code == 200
 
 
-async def test_device_of_one_caller_is_not_locked_by_another() -> None:
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"THROTTLE_DEVICE": "1/10m", "THROTTLE_FAILURES": "off"},
+        {"THROTTLE_DEVICE": "off", "THROTTLE_FAILURES": "1/30m"},
+    ],
+    ids=["sessions", "failed checks"],
+)
+async def test_device_of_one_caller_is_not_locked_by_another(limits: dict[str, str]) -> None:
     """Whoever knows the id of a device cannot use up its limits: neither of sessions nor of failed checks."""
-    async with signed_in(THROTTLE_DEVICE="1/10m", THROTTLE_FAILURES="1/30m") as scene:
+    async with signed_in(**limits) as scene:
         anna, mallory = scene.issuer.token(), scene.issuer.token(sub="mallory")
         session = await scene.created(mallory)
+        await scene.broker.perform(session, outcome="spoofface")
+        await scene.of(session, "GET", mallory)
         assert (await scene.create(mallory)).json()["error"]["code"] == "DeviceThrottled"
 
         assert (await scene.create(anna)).status_code == 200
@@ -247,6 +257,23 @@ async def test_issuer_that_is_down_is_our_trouble(caplog: pytest.LogCaptureFixtu
         assert scene.issuer.url not in answer.text
     assert f"issuer {scene.issuer.url}: no answer" in caplog.text
     assert after.status_code == 200
+
+
+async def test_issuer_that_goes_down_later_stops_no_known_key() -> None:
+    """The keys in memory serve. A token with a newer key may be good, and is told to come back."""
+    async with signed_in() as scene:
+        await scene.created(scene.issuer.token())
+        await scene.issuer.stop()
+        scene.broker.clock.advance_seconds(3600)
+        known = await scene.create(scene.issuer.token())
+        scene.issuer.rotate("key-2")
+        newer = await scene.create(scene.issuer.token())
+        await scene.issuer.start()
+        scene.broker.clock.advance_seconds(30)
+        after = await scene.create(scene.issuer.token())
+
+    assert (known.status_code, newer.status_code, after.status_code) == (200, 503, 200)
+    assert (newer.json()["error"]["code"], newer.headers["Retry-After"]) == ("KeyUnavailable", "30")
 
 
 async def test_backend_signs_with_a_secret() -> None:

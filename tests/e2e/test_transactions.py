@@ -147,6 +147,11 @@ async def test_stranger_learns_no_more_than_404() -> None:
             told = [(answer.status_code, answer.json()["error"] | {"requestId": ""}) for answer in seen]
             assert told[0] == told[1]
             assert told[0][0] == 404
+        audits = [
+            await scene.send("GET", f"sessions/{one['sessionId']}/audit", bert) for one in (session, unknown)
+        ]
+        assert [answer.status_code for answer in audits] == [403, 403]
+        assert audits[0].json()["error"] | {"requestId": ""} == audits[1].json()["error"] | {"requestId": ""}
         # Neither the answer of the key nor that it is in use, whatever the request.
         replayed = await scene.created(bert, **KEY)
         bodies = [await scene.created(scene.issuer.token(sub="carl"), {"sendResultsToClient": False}, **KEY)]

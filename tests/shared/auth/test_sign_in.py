@@ -5,6 +5,7 @@ import base64
 import json
 import logging
 import string
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -319,6 +320,24 @@ ATTACKS: dict[str, Callable[[Scene], str]] = {
         scene.issuer.token(), payload=scene.issuer.claims(sub="mallory")
     ),
     "header changed": lambda scene: spliced(scene.issuer.token(), {"alg": "RS384", "kid": "key-1"}),
+    # RFC 7519, section 4: of two members with one name the last one counts. Nobody but the issuer can sign both.
+    "header names alg twice": lambda scene: spliced(
+        scene.issuer.token(), b'{"alg":"RS256","kid":"key-1","alg":"none"}', signature=b""
+    ),
+    "payload names sub twice": lambda scene: spliced(
+        scene.issuer.token(), payload=json.dumps(scene.issuer.claims())[:-1].encode() + b',"sub":"mallory"}'
+    ),
+    # Section 2.4: compressed content, and a token in a token. Neither is read.
+    "payload compressed": lambda scene: spliced(
+        scene.issuer.token(),
+        {"alg": "RS256", "kid": "key-1", "zip": "DEF"},
+        zlib.compress(json.dumps(scene.issuer.claims()).encode()),
+    ),
+    "payload is a token": lambda scene: spliced(
+        scene.issuer.token(),
+        {"alg": "RS256", "kid": "key-1", "cty": "JWT"},
+        scene.issuer.token().encode(),
+    ),
     "two parts": lambda scene: scene.issuer.token().rpartition(".")[0],
     "four parts": lambda scene: f"{scene.issuer.token()}.e30",
     "five parts, encrypted": lambda scene: "eyJhbGciOiJkaXIifQ..a.b.c",
