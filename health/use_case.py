@@ -17,13 +17,18 @@ class Dependency:
 
 
 async def check_dependencies(app: App, request_id: str) -> list[Dependency]:
-    """Check all dependencies at once. That of Face proves endpoint and credential; that of the store, a row."""
+    """Check all dependencies at once. That of Face proves endpoint and credential; that of the store, a row.
+
+    Where callers sign in, the keys of each issuer have to be in memory, or readable.
+    """
     checks: dict[str, Awaitable[object]] = {
         "face": app.face.check(request_id),
         "storage": app.store.check(),
         "queue": app.queue.check(),
         "secrets": app.pseudonyms.of("check"),
     }
+    if app.sign_in is not None:
+        checks["signIn"] = app.sign_in.check()
     return await asyncio.gather(*(_checked(name, check) for name, check in checks.items()))
 
 

@@ -11,7 +11,7 @@ from ops.output import CommandFailed, Output, counted, notify
 from ops.preflight_checks import Finding, run_checks, signed_in
 
 _ADVICE: Final = {
-    "KeyUnavailable": "check KEY_VAULT_URL, the secret, and the identity's role Key Vault Secrets User",
+    "KeyUnavailable": "check KEY_VAULT_URL, the secret, the identity's role Key Vault Secrets User; or AUTH_ISSUER",
     "StorageUnavailable": "check the identity's role Storage Table Data Contributor, and that the tables exist",
     "UpstreamUnauthorized": "check that the key in the vault belongs to this Face account and its region",
     "UpstreamNotApproved": "apply for Limited Access with this subscription, or use an approved Face resource",

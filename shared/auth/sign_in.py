@@ -1,5 +1,6 @@
 """From the header `Authorization` to the caller: the token is verified after RFC 8725, and its claims are read."""
 
+import asyncio
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -124,6 +125,12 @@ class SignIn:
             roles=frozenset(filter(_is_name, roles if isinstance(roles, list) else ())),
             client_reference=_reference(claims),
         )
+
+    async def check(self) -> None:
+        """Have the keys of each issuer, and the secret of a backend; raises `KeyUnavailable` with what is missing."""
+        await asyncio.gather(*(source.get() for source in self._issuers.values()))
+        if self._secret is not None:
+            _signing_key(await self._secret.source.get(), self._secret.name)
 
     async def _verified(self, text: str, network: str | None) -> dict[str, Any]:
         """The claims of a token, after its signature, issuer, audience and times were checked."""

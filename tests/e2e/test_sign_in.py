@@ -241,14 +241,16 @@ async def test_tokens_with_unknown_keys_are_charged_to_their_address() -> None:
 
 
 async def test_issuer_that_is_down_is_our_trouble(caplog: pytest.LogCaptureFixture) -> None:
-    """503 that says when to come back, and names the issuer in the log; nobody is charged; it needs no restart."""
+    """503 that says when to come back; log and `ready` name the issuer; nobody is charged; it needs no restart."""
     async with signed_in(CLIENT_ADDRESS="appservice", THROTTLE_MISSES="1/10m") as scene:
         await scene.issuer.stop()
         with caplog.at_level(logging.WARNING):
             answers = [await scene.create(scene.issuer.token(), **FROM_HERE) for _ in range(3)]
+        not_ready = await scene.send("GET", "ready", None, **{"x-functions-key": FUNCTION_KEY})
         await scene.issuer.start()
         scene.broker.clock.advance_seconds(5)
         after = await scene.create(scene.issuer.token(), **FROM_HERE)
+        ready = await scene.send("GET", "ready", None, **{"x-functions-key": FUNCTION_KEY})
 
     for answer in answers:
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "KeyUnavailable")
@@ -256,7 +258,10 @@ async def test_issuer_that_is_down_is_our_trouble(caplog: pytest.LogCaptureFixtu
         assert "WWW-Authenticate" not in answer.headers
         assert scene.issuer.url not in answer.text
     assert f"issuer {scene.issuer.url}: no answer" in caplog.text
-    assert after.status_code == 200
+    states = [answer.json()["dependencies"][-1] for answer in (not_ready, ready)]
+    assert (not_ready.status_code, states[0]["name"], states[0]["state"]) == (503, "signIn", "unavailable")
+    assert f"issuer {scene.issuer.url}: no answer" in states[0]["problem"]
+    assert (after.status_code, ready.status_code, states[1]["state"]) == (200, 200, "available")
 
 
 async def test_issuer_that_goes_down_later_stops_no_known_key() -> None:

@@ -617,10 +617,13 @@ async def test_new_secret_while_the_vault_is_down_is_not_called_invalid(scene: S
 async def test_weak_secret_verifies_nothing(scene: Scene) -> None:
     """A secret that can be guessed from one token is the operator's fault, and told to the operator."""
     await scene.caller(scene.backend_token())
+    await scene.sign_in.check()
     scene.secret.value = "x" * 31
     for _ in range(2):
         with pytest.raises(KeyUnavailable, match="backend-key is shorter than 32"):
             await scene.caller(scene.backend_token("y" * 32))
+    with pytest.raises(KeyUnavailable, match="backend-key is shorter than 32"):
+        await scene.sign_in.check()
 
 
 def test_secret_does_not_show() -> None:
