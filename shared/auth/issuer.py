@@ -36,6 +36,8 @@ _ALGORITHMS: Final = {
 }
 """The accepted algorithms by key type and curve. A key of any other type is not used."""
 
+ALGORITHMS: Final = tuple([name for names in _ALGORITHMS.values() for name in names])
+
 _SMALLEST_RSA_BITS: Final = 2048
 _KEYS_URL: Final = re.compile(
     r"(https://[A-Za-z0-9.-]+(:[0-9]{1,5})?|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?)/[!-~]*"

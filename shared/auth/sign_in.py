@@ -13,7 +13,7 @@ import jwt
 from cachetools import TTLCache
 
 from shared.access import Caller
-from shared.auth.issuer import SigningKeys
+from shared.auth.issuer import ALGORITHMS, SigningKeys
 from shared.clock import Clock
 from shared.errors import KeyUnavailable, Unauthorized
 from shared.keys.secret import Secret
@@ -160,6 +160,9 @@ class SignIn:
         self, token: "_Token", source: KeySource[SigningKeys], issuer: str, network: str | None
     ) -> None:
         key_id, algorithm = token.header.get("kid"), token.header.get("alg")
+        # No newer key makes such a token good.
+        if algorithm not in ALGORITHMS or not isinstance(key_id, str | None):
+            raise _invalid("an alg that is not accepted, or a kid that is no text")
         key = await self._newest(
             source, lambda keys: keys.find(key_id, algorithm), f"issuer {issuer}", network
         )

@@ -435,6 +435,15 @@ async def test_attack_is_refused_in_the_same_words(scene: Scene, name: str) -> N
     assert (await scene.caller(scene.issuer.token())).principal
 
 
+@pytest.mark.parametrize("name", ["alg none", "HS256 with the public key", "kid is a number"])
+async def test_token_that_no_newer_key_can_verify_has_no_key_read(scene: Scene, name: str) -> None:
+    """So the next one is refused in the same way."""
+    for _ in range(2):
+        await scene.refusal(ATTACKS[name](scene))
+
+    assert scene.issuer.calls["/keys"] == 0
+
+
 @pytest.mark.parametrize(("claim", "good", "bad"), [("exp", -59, -60), ("nbf", 60, 61), ("iat", 60, 61)])
 async def test_clocks_may_differ_by_a_minute(scene: Scene, claim: str, good: int, bad: int) -> None:
     """Seconds from now; at its end a token has expired."""
