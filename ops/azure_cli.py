@@ -6,11 +6,17 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
+from ops.output import CommandFailed, UsageError
+
 _TIMEOUT_SECONDS = 60
 
 
 class AskFailed(Exception):
     """The Azure CLI gave no answer; the text is what it says."""
+
+
+class NotInstalled(AskFailed):
+    """There is no Azure CLI on this machine."""
 
 
 @dataclass
@@ -20,10 +26,10 @@ class AzureCli:
     subscription: str | None = None
 
     def ask(self, *arguments: str) -> Any:  # noqa: ANN401 - any JSON.
-        """Return the answer of `az` with these arguments; raises `AskFailed` with the last line of its error."""
+        """Return the answer of `az` with these arguments; raises `AskFailed` with the line that says why."""
         program = shutil.which("az")
         if program is None:
-            raise AskFailed("the Azure CLI (az) is not installed")
+            raise NotInstalled("the Azure CLI (az) is not installed")
         subscription = ("--subscription", self.subscription) if self.subscription else ()
         try:
             run = subprocess.run(  # noqa: S603 - the program that was found.
@@ -36,5 +42,25 @@ class AzureCli:
         except subprocess.TimeoutExpired:
             raise AskFailed("the Azure CLI (az) did not answer in time") from None
         if run.returncode != 0:
-            raise AskFailed(run.stderr.strip().splitlines()[-1] if run.stderr.strip() else "no answer")
+            raise AskFailed(_error(run.stderr))
         return json.loads(run.stdout or "null")
+
+    def must_ask(self, *arguments: str) -> Any:  # noqa: ANN401 - any JSON.
+        """Return an answer without which the command cannot go on; raises `CommandFailed` with what to do."""
+        try:
+            return self.ask(*arguments)
+        except NotInstalled as failure:
+            raise UsageError(
+                f"{failure}: install it from https://aka.ms/azure-cli, then run az login"
+            ) from failure
+        except AskFailed as failure:
+            raise CommandFailed(
+                f"az {' '.join(arguments[:2])}: {failure}; run az login, and az account set --subscription NAME"
+            ) from failure
+
+
+def _error(text: str) -> str:
+    """Return the line of an error that says what is wrong: examples and links may follow it."""
+    lines = text.strip().splitlines() or ["no answer"]
+    marked = [line for line in lines if line.startswith("ERROR: ")]
+    return marked[0].removeprefix("ERROR: ") if marked else lines[-1]

@@ -13,6 +13,7 @@ from ops.output import CommandFailed
 
 INFRA = Path(__file__).parents[1] / "infra/bicep"
 
+_GROUP = "Microsoft.Resources/resourceGroups"
 _PLACES = ("", str(Path.home() / ".azure/bin/"), str(Path.home() / ".azd/bin/"))
 
 
@@ -35,6 +36,17 @@ class Plan:
     def faces(self) -> list[Mapping[str, Any]]:
         """The Face accounts."""
         return self.of("Microsoft.CognitiveServices/accounts")
+
+    @property
+    def actions(self) -> list[str]:
+        """The actions that the deployer needs: https://learn.microsoft.com/azure/role-based-access-control/."""
+        kinds = {resource["type"] for resource in self.resources} - {_GROUP}
+        writes = {
+            "Microsoft.Resources/deployments",
+            "Microsoft.Resources/subscriptions/resourceGroups",
+            *kinds,
+        }
+        return sorted(f"{kind}/write" for kind in writes)
 
     @property
     def providers(self) -> list[str]:

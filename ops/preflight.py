@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from ops.azure_cli import AskFailed, AzureCli
+from ops.azure_cli import AzureCli
 from ops.broker_client import Broker
 from ops.deployment_plan import plan_of
 from ops.output import CommandFailed, Output, counted, notify
@@ -38,12 +38,7 @@ def run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> None:
 
 def azure_findings(azure: AzureCli, environment: str) -> list[Finding]:
     """Check the subscription for what the environment would deploy; raises `CommandFailed` without a login."""
-    try:
-        account = signed_in(azure)
-    except AskFailed as failure:
-        raise CommandFailed(
-            f"not signed in: {failure}; run az login, and az account set --subscription NAME"
-        ) from failure
+    account = signed_in(azure)
     plan = plan_of(environment, account.subscription, account.tenant)
     regions = ", ".join(plan.regions)
     notify(f"subscription {account.subscription}, signed in as {account.user}, regions {regions}")

@@ -1,15 +1,21 @@
 """The checks of a subscription before a deployment. Each finding says what to do about it."""
 
+import base64
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from ops.azure_cli import AskFailed, AzureCli
 from ops.deployment_plan import Plan
 
-# The roles that may create resources, and those that may give the app its own roles.
-_CREATE: Final = {"Owner", "Contributor"}
-_ASSIGN: Final = {"Owner", "Role Based Access Control Administrator", "User Access Administrator"}
+_ASSIGN: Final = "Microsoft.Authorization/roleAssignments/write"
+_AZ_VERSIONS: Final = (
+    ((2, 72), "the check of roles fails"),
+    ((2, 76), "the what-if of ci.yml fails"),
+)
+"""The versions that options of `az` came with, and what fails below: https://learn.microsoft.com/cli/azure/release-notes-azure-cli."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +29,32 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The login of the Azure CLI."""
+    """The login of the Azure CLI: a person, a service principal or a managed identity."""
 
     subscription: str
     tenant: str
     user: str
+    object_id: str
 
 
 Check = Callable[[AzureCli, Account, Plan], Iterator[Finding]]
 
 
 def signed_in(azure: AzureCli) -> Account:
-    """Return the login; raises `AskFailed` without one."""
-    shown = azure.ask("account", "show")
-    return Account(shown["id"], shown["tenantId"], shown["user"]["name"])
+    """Return the login; raises `CommandFailed` without one.
+
+    The object id is in the token alone: the name of a service principal is its client id, and that of a managed
+    identity says only which kind it is.
+    """
+    token = azure.must_ask("account", "get-access-token")["accessToken"]
+    shown = azure.must_ask("account", "show")
+    return Account(shown["id"], shown["tenantId"], shown["user"]["name"], _claims(token)["oid"])
+
+
+def _claims(token: str) -> Mapping[str, str]:
+    content = token.split(".")[1]
+    claims: Mapping[str, str] = json.loads(base64.urlsafe_b64decode(content + "=" * (-len(content) % 4)))
+    return claims
 
 
 def run_checks(azure: AzureCli, account: Account, plan: Plan) -> list[Finding]:
@@ -53,25 +71,50 @@ def _run(check: Check, azure: AzureCli, account: Account, plan: Plan) -> Iterato
         yield Finding(what, "look it up, or deploy and see", blocking=False)
 
 
+def az_is_new_enough(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
+    """Some options that the commands here use came late."""
+    version = azure.ask("version")["azure-cli"]
+    number = tuple(int(part) for part in version.split(".")[:2])
+    for least, lost in _AZ_VERSIONS:
+        if number < least:
+            what = f"the Azure CLI is {version}: {lost} below {least[0]}.{least[1]}"
+            yield Finding(what, "az upgrade", blocking=False)
+
+
 def deployer_has_roles(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
-    """The deployer needs roles to create resources, and to assign roles to the app."""
-    scope = ("--scope", f"/subscriptions/{account.subscription}", "--include-inherited", "--include-groups")
-    assignments = azure.ask("role", "assignment", "list", "--assignee", account.user, *scope)
-    held = {assignment["roleDefinitionName"] for assignment in assignments}
-    tasks = ((_CREATE, "create resources"), (_ASSIGN, "assign roles"))
-    lacking = [(roles, task) for roles, task in tasks if not held & roles]
-    if not lacking:
+    """The roles of the deployer must allow each action of the plan; those of its groups and parent scopes count."""
+    # Azure itself resolves the groups, and no name is asked for: a pipeline may not read the directory (Graph).
+    assignments = azure.ask(
+        *("role", "assignment", "list", "--assignee-object-id", account.object_id),
+        *("--scope", f"/subscriptions/{account.subscription}", "--include-inherited", "--include-groups"),
+        *("--fill-principal-name", "false", "--fill-role-definition-name", "false"),
+    )
+    held = {assignment["roleDefinitionId"].split("/")[-1] for assignment in assignments}
+    roles = [role for role in azure.ask("role", "definition", "list") if role["name"] in held]
+    if not held or len(roles) < len(held):
+        yield Finding(
+            f"Azure does not show all roles of {account.user} in this subscription: they may not be enough",
+            "roles that another tenant delegates are never shown; deploy and see",
+            blocking=False,
+        )
         return
-    custom_roles = azure.ask("role", "definition", "list", "--custom-role-only", "true")
-    custom = ", ".join(sorted(held & {role["roleName"] for role in custom_roles}))
-    for roles, task in lacking:
-        advice = f"needs one of: {', '.join(sorted(roles))}; docs/deploy.md has the least that is enough"
-        if custom:
-            # Custom roles are not looked into.
-            what = f"{account.user} may {task} only if {custom} allows it"
-            yield Finding(what, f"else {advice}", blocking=False)
-        else:
-            yield Finding(f"{account.user} may not {task} in this subscription", advice)
+    allowed = [permission for role in roles for permission in role["permissions"]]
+    lacking = [action for action in plan.actions if not any(_allows(one, action) for one in allowed)]
+    names = ", ".join(sorted(role["roleName"] for role in roles))
+    for task, actions, role in (
+        ("create resources", [action for action in lacking if action != _ASSIGN], "Contributor"),
+        (
+            "assign roles",
+            [action for action in lacking if action == _ASSIGN],
+            "Role Based Access Control Administrator",
+        ),
+    ):
+        if actions:
+            more = f" and {len(actions) - 1} more" if actions[1:] else ""
+            yield Finding(
+                f"{account.user} ({names}) may not {task} in this subscription: {actions[0]}{more}",
+                f"needs {role}, or Owner; docs/deploy.md has the least that is enough",
+            )
 
 
 def providers_are_registered(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
@@ -92,6 +135,32 @@ def regions_have_flex(azure: AzureCli, account: Account, plan: Plan) -> Iterator
         if _plain(region) not in offered:
             advice = f"choose one of `az functionapp {command}`; faceLocation may stay where it is"
             yield Finding(f"{region} does not offer Flex Consumption", advice)
+
+
+def regions_have_zones(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
+    """Each zone-redundant app needs a region that has zones for the Flex Consumption plan."""
+    plans = plan.of("Microsoft.Web/serverfarms")
+    regions = sorted({one["location"] for one in plans if one["properties"].get("zoneRedundant")})
+    if not regions:
+        return
+    command = "list-flexconsumption-locations"
+    offered = {
+        _plain(place["name"]) for place in azure.ask("functionapp", command, "--zone-redundant", "true")
+    }
+    for region in regions:
+        if _plain(region) not in offered:
+            advice = "set zoneRedundant to false for this region, or choose another one"
+            yield Finding(f"{region} has no zones for Flex Consumption", advice)
+
+
+def regions_have_storage(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
+    """Each region must offer the kind of storage account to this subscription; some have none over zones."""
+    skus = azure.ask("storage", "sku", "list")
+    for storage in plan.of("Microsoft.Storage/storageAccounts"):
+        region, sku = storage["location"], storage["sku"]["name"]
+        if not any(_offers(one, sku, storage["kind"], _plain(region)) for one in skus):
+            advice = "set storageSku to Standard_LRS for this region, or choose another one"
+            yield Finding(f"{region} does not offer storage of the kind {sku}", advice)
 
 
 def regions_have_face(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
@@ -159,15 +228,34 @@ def quota_is_left(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Fin
 
 
 CHECKS: Final[tuple[Check, ...]] = (
+    az_is_new_enough,
     deployer_has_roles,
     providers_are_registered,
     regions_have_flex,
+    regions_have_zones,
+    regions_have_storage,
     regions_have_face,
     terms_are_accepted,
     free_tier_is_free,
     names_are_free,
     quota_is_left,
 )
+
+
+def _allows(permission: Mapping[str, Any], action: str) -> bool:
+    """Whether a permission of a role covers an action; its patterns ignore case, and `*` covers any part."""
+
+    def covered(patterns: list[str]) -> bool:
+        return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
+
+    return covered(permission["actions"]) and not covered(permission["notActions"])
+
+
+def _offers(sku: Mapping[str, Any], name: str, kind: str, region: str) -> bool:
+    """Whether a line of the list of storage kinds allows one in a region."""
+    refused = {_plain(place) for one in sku["restrictions"] or () for place in one.get("values") or ()}
+    places = {_plain(place) for place in sku["locations"]}
+    return (sku["name"], sku["kind"]) == (name, kind) and region in places - refused
 
 
 def _vault_advice(vault: Mapping[str, Any]) -> str:

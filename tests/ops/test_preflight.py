@@ -1,7 +1,9 @@
 """`ops preflight`, over a made-up subscription and a broker on loopback."""
 
+import base64
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,46 @@ import pytest
 from ops.azure_cli import AskFailed, AzureCli
 from ops.deployment_plan import INFRA, Plan
 from ops.preflight import report
-from ops.preflight_checks import Account, Finding, run_checks
+from ops.preflight_checks import Account, Finding, run_checks, signed_in
 from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import Bicep
 from tests.ops.shell import add_az, run_beside, run_command
 from tests.support.broker import FUNCTION_KEY, Broker
 from tests.support.easy_auth import guarded
 
-ACCOUNT = Account(f"{1:08}-0000-0000-0000-000000000000", f"{2:08}-0000", "deployer@example.com")
+OBJECT_ID = f"{3:08}-0000-0000-0000-000000000000"
+ACCOUNT = Account(f"{1:08}-0000-0000-0000-000000000000", f"{2:08}-0000", "deployer@example.com", OBJECT_ID)
+
+
+def held(role: str, *, group: bool = False, above: bool = False) -> dict[str, str]:
+    """Return an assignment of a role as azure-cli 2.91 shows it, to the deployer or a group, here or above."""
+    root = (
+        "/providers/Microsoft.Management/managementGroups/a-group"
+        if above
+        else f"/subscriptions/{ACCOUNT.subscription}"
+    )
+    return {
+        "principalId": f"{4:08}" if group else OBJECT_ID,
+        "principalType": "Group" if group else "ServicePrincipal",
+        "roleDefinitionId": f"{root}/providers/Microsoft.Authorization/roleDefinitions/{role}",
+        "scope": root,
+    }
+
+
+def role(name: str, actions: Sequence[str], not_actions: Sequence[str] = ()) -> Mapping[str, Any]:
+    """Return the definition of a role; its name stands for its id too."""
+    permission = {
+        "actions": list(actions),
+        "notActions": list(not_actions),
+        "dataActions": [],
+        "notDataActions": [],
+    }
+    return {"name": name, "roleName": name, "roleType": "BuiltInRole", "permissions": [permission]}
+
+
+def storage_sku(name: str, location: str, *restrictions: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a kind of storage account in one region."""
+    return {"name": name, "kind": "StorageV2", "locations": [location], "restrictions": list(restrictions)}
 
 
 def deleted_vault(name: str, *, protected: bool = True) -> Mapping[str, Any]:
@@ -30,8 +64,10 @@ def deleted_vault(name: str, *, protected: bool = True) -> Mapping[str, Any]:
 VAULT, FACE = "kv-weu-loabhfyl5emtk", "face-weu-loabhfyl5emtk"
 FREE = {"name": "x", "kind": "Face", "sku": {"name": "F0"}}
 FULL = {"name": {"value": "Face.S0"}, "currentValue": 10, "limit": 10}
+_CLAIMS = base64.urlsafe_b64encode(json.dumps({"oid": OBJECT_ID}).encode()).decode().rstrip("=")
 # The answers of a subscription without problems, by the first words of the question.
 GOOD: dict[str, Any] = {
+    "account get-access-token": {"accessToken": f"header.{_CLAIMS}.signature", "tokenType": "Bearer"},
     "account show": {"id": ACCOUNT.subscription, "tenantId": ACCOUNT.tenant, "user": {"name": ACCOUNT.user}},
     "provider list": [
         {"namespace": f"Microsoft.{name}", "registrationState": "Registered"}
@@ -47,8 +83,19 @@ GOOD: dict[str, Any] = {
     "cognitiveservices usage list": [{"name": {"value": "Face.S0"}, "currentValue": 1, "limit": 10}],
     "keyvault list-deleted": [deleted_vault("kv-of-somebody")],
     "storage account show-usage": {"currentValue": 3, "limit": 250},
-    "role assignment list": [{"roleDefinitionName": "Owner"}],
-    "role definition list": [{"roleName": "Deployer of ours"}],
+    "role assignment list": [held("Owner")],
+    "role definition list": [
+        role("Owner", ["*"]),
+        role("Contributor", ["*"], ["Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write"]),
+        role(
+            "Role Based Access Control Administrator",
+            ["Microsoft.Authorization/roleAssignments/write", "*/read"],
+        ),
+        role("Reader", ["*/read"]),
+        role("Deployer of ours", ["Microsoft.*/write"]),
+    ],
+    "storage sku list": [storage_sku("Standard_ZRS", "westeurope"), storage_sku("Standard_LRS", "westus")],
+    "version": {"azure-cli": "2.91.0", "azure-cli-core": "2.91.0", "extensions": {}},
 }
 
 
@@ -80,15 +127,32 @@ def findings(changed: Mapping[str, object], plan: Plan | None = None) -> list[Fi
 ROLES, FACES = "role assignment list", "cognitiveservices account list"
 NAMES, VAULTS = "cognitiveservices account list-deleted", "keyvault list-deleted"
 DELETED, PURGEABLE = deleted_vault(VAULT), deleted_vault(VAULT, protected=False)
-OURS, READER, CONTRIBUTOR = (
-    {"roleDefinitionName": name} for name in ("Deployer of ours", "Reader", "Contributor")
-)
+RBAC = "Role Based Access Control Administrator"
+STORAGE = "storage sku list"
+REFUSED = {"type": "Location", "values": ["westeurope"], "reasonCode": "NotAvailableForSubscription"}
 PROBLEM, NOTE = True, False
 # What Azure answers differently, the finding, and the advice.
 FINDINGS = [
-    (ROLES, [CONTRIBUTOR], PROBLEM, "may not assign roles", "Role Based"),
-    (ROLES, [READER], PROBLEM, "may not create resources", "Contributor, Owner"),
-    (ROLES, [OURS, READER], NOTE, "may assign roles only if Deployer of ours allows it", "else needs one"),
+    (
+        "version",
+        {"azure-cli": "2.71.0"},
+        NOTE,
+        "is 2.71.0: the check of roles fails below 2.72",
+        "az upgrade",
+    ),
+    (ROLES, [held("Contributor")], PROBLEM, "(Contributor) may not assign roles", "Role Based"),
+    (ROLES, [held("Reader")], PROBLEM, "may not create resources in this subscription: Micro", "Contributor"),
+    (ROLES, [held("Reader"), held(RBAC)], PROBLEM, "may not create resources", "Contributor, or Owner"),
+    (ROLES, [], NOTE, "does not show all roles of deployer@example.com", "another tenant"),
+    (ROLES, [held("Contributor"), held("unknown")], NOTE, "does not show all roles", "another tenant"),
+    (
+        STORAGE,
+        [storage_sku("Standard_LRS", "westeurope")],
+        PROBLEM,
+        "storage of the kind Standard_ZRS",
+        "LRS",
+    ),
+    (STORAGE, [storage_sku("Standard_ZRS", "westeurope", REFUSED)], PROBLEM, "Standard_ZRS", "Standard_LRS"),
     ("provider list", [], PROBLEM, "provider Microsoft.Web is NotRegistered", "az provider register --wait"),
     ("functionapp list-flex", [], PROBLEM, "westeurope does not offer Flex", "choose one of"),
     (f"{FACES}-skus", [{"name": "S0"}], PROBLEM, "does not offer Face F0", "faceLocation"),
@@ -114,13 +178,74 @@ def test_problem_or_note_has_advice(
     assert findings({}) == []
 
 
-@pytest.mark.parametrize("question", sorted(set(GOOD) - {"account show", "role definition list"}))
+@pytest.mark.parametrize("question", sorted(set(GOOD) - {"account show", "account get-access-token"}))
 def test_unanswered_question_is_a_note(question: str) -> None:
     """The other checks go on."""
     found = findings({question: AskFailed("AuthorizationFailed")})
 
     assert found
     assert all(not one.blocking and "AuthorizationFailed" in one.what for one in found)
+
+
+# What Azure answers to the login of a person, of a service principal and of a managed identity.
+LOGINS = {
+    "person": {"name": "deployer@example.com", "type": "user"},
+    "service principal": {"name": f"{9:08}-0000-0000-0000-000000000000", "type": "servicePrincipal"},
+    "managed identity": {
+        "assignedIdentityInfo": "MSI",
+        "name": "systemAssignedIdentity",
+        "type": "servicePrincipal",
+    },
+}
+ENOUGH = [
+    [held("Owner", group=True, above=True)],
+    [held("Contributor", group=True), held(RBAC)],
+    [held("Deployer of ours")],
+]
+
+
+@pytest.mark.parametrize("login", LOGINS)
+@pytest.mark.parametrize("roles", ENOUGH, ids=["owner above", "two roles", "a role of ours"])
+def test_any_deployer_is_known_by_the_object_id_in_its_token(login: str, roles: object, path: Path) -> None:
+    """Only a person's name is known to Azure. A pipeline may not read the directory, and nothing needs it to."""
+    answers = GOOD | {"account show": GOOD["account show"] | {"user": LOGINS[login]}, ROLES: roles}
+    add_az(path, _AZ.format(python=sys.executable, answers=answers))
+    azure = AzureCli()
+
+    account = signed_in(azure)
+    found = run_checks(azure, account, plan_for("dev"))
+
+    assert (account.user, account.object_id) == (LOGINS[login]["name"], OBJECT_ID)
+    assert found == []
+    assert (
+        f"--assignee-object-id {OBJECT_ID} --scope /subscriptions/{ACCOUNT.subscription} "
+        in (path / "asked").read_text()
+    )
+
+
+def test_old_azure_cli_is_a_note_with_what_it_says(path: Path) -> None:
+    """Its error has the reason in the first line, and links after it."""
+    answers = GOOD | {"version": {"azure-cli": "2.60.0"}}
+    refusal = 'if "--assignee-object-id" in asked:\n    sys.exit("ERROR: unrecognized arguments: --x\\n\\nRead more")\n'
+    add_az(path, _AZ.format(python=sys.executable, answers=answers).replace("known =", refusal + "known ="))
+
+    found = run_checks(AzureCli(), ACCOUNT, plan_for("dev"))
+
+    assert [one.blocking for one in found] == [False] * 3
+    assert found[2].what == "could not check that deployer has roles: unrecognized arguments: --x"
+
+
+def test_zones_are_looked_for_where_the_plan_needs_them() -> None:
+    """Production is zone-redundant, and a region may offer the Flex Consumption plan without zones."""
+    zones = "functionapp list-flexconsumption-locations --zone-redundant true"
+    sku = [storage_sku("Standard_ZRS", region) for region in plan_for("prod").regions]
+    everywhere = [{"name": region} for region in plan_for("prod").regions]
+    offers = {STORAGE: sku, "functionapp list-flex": everywhere, zones: everywhere[:2]}
+
+    [found] = findings(offers, plan_for("prod"))
+
+    assert (found.what, found.blocking) == ("westeurope has no zones for Flex Consumption", True)
+    assert findings(offers | {zones: everywhere}, plan_for("prod")) == []
 
 
 def test_plan_says_what_the_checks_must_look_at() -> None:
@@ -137,12 +262,15 @@ def test_plan_says_what_the_checks_must_look_at() -> None:
     assert prod.regions == ["northeurope", "swedencentral", "westeurope"]
 
 
+# `az` of a login that may not read the directory, as azure-cli 2.91 refuses it.
 _AZ = """#!{python}
 import json, sys
 answers = {answers!r}
 asked = " ".join(sys.argv[1:])
 with open(sys.argv[0].removesuffix("az") + "asked", "a") as log:
     print(asked, file=log)
+if "--assignee " in asked or asked.startswith("role assignment") and "--fill-principal-name false" not in asked:
+    sys.exit("ERROR: Insufficient privileges to complete the operation.")
 known = [question for question in answers if asked.startswith(question)]
 print(json.dumps(answers[max(known, key=len)]))
 """
@@ -199,7 +327,13 @@ def test_notes_do_not_block(notes: int, line: str, capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize(
     ("script", "why"),
-    [("echo \"Please run 'az login'\" >&2; exit 1", "Please run 'az login'"), ("exit 1", "no answer")],
+    [
+        (
+            "echo \"ERROR: Please run 'az login' to setup account.\" >&2; exit 1",
+            "Please run 'az login' to setup account.",
+        ),
+        ("exit 1", "no answer"),
+    ],
 )
 def test_missing_login_is_an_error_that_says_what_to_do(
     script: str, why: str, path: Path, capsys: pytest.CaptureFixture[str]
@@ -209,8 +343,18 @@ def test_missing_login_is_an_error_that_says_what_to_do(
 
     ended = run_command(capsys, ["preflight", "dev"], {})
 
-    error = f"ops: not signed in: {why}; run az login, and az account set --subscription NAME"
+    error = f"ops: az account get-access-token: {why}; run az login, and az account set --subscription NAME"
     assert (ended.status, ended.errors) == (1, [error])
+
+
+def test_missing_azure_cli_is_an_error_that_says_where_to_get_it(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exit status is that of a program that is not installed."""
+    ended = run_command(capsys, ["preflight", "dev"], {})
+
+    error = "ops: the Azure CLI (az) is not installed: install it from https://aka.ms/azure-cli, then run az login"
+    assert (ended.status, ended.errors) == (2, [error])
 
 
 async def test_local_broker_that_is_ready_has_no_findings(
