@@ -310,7 +310,7 @@ def test_findings_are_printed_with_what_to_do(
     assert [line[:50] for line in notes] == ["note     this subscription has no Face account yet"]
     assert all("provider" in line for line in problems)
     assert ended.errors == [f"ops: deployment is blocked: {len(problems)} problems"]
-    assert all(f"--subscription {another}" in line for line in asked[:-1])
+    assert all(f"--subscription {another}" in line for line in asked[:-2])
     assert snapshot.read_bytes() == before
     assert mistaken.status == 1
     assert "environmentName holds lower-case letters and digits alone" in "".join(mistaken.errors)
