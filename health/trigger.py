@@ -6,15 +6,13 @@ from pathlib import Path
 
 import azure.functions as func
 
-from health.release import read_release
 from health.use_case import check_dependencies
+from shared.release import RELEASE
 from shared.web.endpoint import Context, respond
 from shared.web.responses import Reply
 from shared.web.routes import HEALTH, OPENAPI, READY
 
 health_bp = func.Blueprint()
-# Read once, when the app is loaded: a request must not wait for a disk.
-_RELEASE = read_release()
 
 
 @health_bp.function_name("health")
@@ -39,7 +37,7 @@ async def openapi(req: func.HttpRequest) -> func.HttpResponse:
 
 
 async def _health(context: Context) -> Reply:
-    return Reply(HTTPStatus.OK, {"status": "healthy", "version": _RELEASE.version, "commit": _RELEASE.commit})
+    return Reply(HTTPStatus.OK, {"status": "healthy", "version": RELEASE.version, "commit": RELEASE.commit})
 
 
 async def _openapi(context: Context) -> Reply:

@@ -18,12 +18,13 @@ class NoAnswer(CommandFailed):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response; `body` is empty unless it was a JSON object."""
+    """A response; `body` is empty unless it was a JSON object. `reason` is the text beside the status."""
 
     status: int
     headers: Mapping[str, str]
     body: Mapping[str, Any]
     text: str = ""
+    reason: str = ""
 
     def __str__(self) -> str:
         error = self.body.get("error", {})
@@ -68,7 +69,7 @@ def request(
         response = connection.getresponse()
         received = {name.lower(): value for name, value in response.getheaders()}
         text = response.read().decode(errors="replace")
-        return Answer(response.status, received, _json_object(text), text)
+        return Answer(response.status, received, _json_object(text), text, response.reason)
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(f"{method} {url}{path}: nothing answers ({error})") from error
     finally:

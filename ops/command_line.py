@@ -22,7 +22,10 @@ _DESCRIPTION: Final = """
 Operate a deployed broker; see docs/operations.md. Exit status: 0 all done, 1 something failed, 2 wrong arguments or
 settings.
 """
-
+_FUNCTION_KEY: Final = (
+    "the function key `default` of the app: az functionapp keys list --resource-group GROUP --name APP --query "
+    "functionKeys.default --output tsv; `make run` prints its own"
+)
 _AGO: Final = re.compile(r"-(\d{1,6})([smhd])", re.ASCII)
 _UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -141,7 +144,7 @@ def _add_preflight(parser: argparse.ArgumentParser) -> None:
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("environment", nargs="?", choices=("dev", "prod", "azd"), help="what to deploy")
     target.add_argument("--url", help="a running broker, such as http://127.0.0.1:7071")
-    parser.add_argument("--key", default="", help="a function key of that broker")
+    parser.add_argument("--key", default="", help=_FUNCTION_KEY)
     parser.add_argument("--token", help="a bearer token, where Easy Auth needs one")
 
 
@@ -153,20 +156,24 @@ def _add_publish(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("group", type=_name, metavar="RESOURCE_GROUP", help="the resource group of the app")
     parser.add_argument("app", type=_name, metavar="FUNCTION_APP", help="the name of the app")
     parser.add_argument("package", type=Path, metavar="PACKAGE", help="what scripts/package.py built")
+    parser.add_argument("--subscription", metavar="ID", help="of the app, unless `az` has selected it")
 
 
 def _add_smoke(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Create, read and revoke one session. Costs one session at Face, and up to five calls."
-    )
+    parser.description = """
+    Create, read and revoke one session. Costs one session at Face, and up to five calls. With a server's token it reads
+    and audits the session too, which needs the role Liveness.Operate and no function key.
+    """
     parser.add_argument("url", metavar="URL", help="such as https://func-dev-weu-abc.azurewebsites.net")
     caller = parser.add_mutually_exclusive_group()
     caller.add_argument(
         "--token", help="a bearer token that Easy Auth accepts, or a server's that the broker accepts"
     )
     caller.add_argument("--anonymous", action="store_true", help="the broker does not authenticate callers")
-    parser.add_argument("--key", help="a function key, to check the dependencies too")
-    parser.add_argument("--release", metavar="COMMIT", help="the commit that has to run, in full")
+    parser.add_argument("--key", help=f"{_FUNCTION_KEY}; checks the dependencies too (/api/ready)")
+    parser.add_argument(
+        "--release", type=Path, metavar="PACKAGE", help="the package of which version and commit have to run"
+    )
     parser.add_argument(
         "--wait", type=float, default=0, metavar="SECONDS", help="how long to wait for app and roles"
     )

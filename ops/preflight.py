@@ -55,7 +55,8 @@ def broker_findings(broker: Broker, key: str) -> Iterator[Finding]:
     if "dependencies" not in answer.body:
         yield Finding(
             f"the broker does not tell whether it is ready: {answer}",
-            "give a function key with --key (make run prints it), and a token with --token behind Easy Auth",
+            "give the function key `default` of the app with --key (`preflight --help` says where it is), and a token "
+            "with --token behind Easy Auth",
         )
     for dependency in answer.body.get("dependencies", ()):
         if problem := dependency["problem"]:

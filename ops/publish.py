@@ -8,16 +8,16 @@ import argparse
 import json
 import re
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ops.azure_cli import AskFailed, AzureCli
 from ops.broker_client import Answer, NoAnswer, request
-from ops.output import CommandFailed, Output, UsageError, notify, printable
+from ops.output import CommandFailed, Output, notify, printable
+from ops.package import release_of
+from shared.release import Release
 
 # https://github.com/projectkudu/kudu/blob/master/Kudu.Contracts/Deployment/DeployStatus.cs
 _FAILED: Final = 3
@@ -44,6 +44,10 @@ class _TryAgain(Exception):
     """Azure may accept the next try; the text says what it refused."""
 
 
+class _RoleIsNew(_TryAgain):
+    """The package arrived, and has to be sent again: the app could not write it to its storage account."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Deployment:
     """An entry of the site's list; `status` is a number of Kudu."""
@@ -51,6 +55,16 @@ class _Deployment:
     id: str | None
     status: int = 0
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A package that was sent: the newest deployment before it, and its own where the answer named it."""
+
+    before: str | None
+    id: str | None = None
+    lost: str = ""
+    """Why it is unknown whether the package arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,26 +93,43 @@ class Scm:
 
 def run(arguments: argparse.Namespace) -> None:
     """Publish a package; raises `CommandFailed` with what the operator has to do."""
-    package = _read(arguments.package)
-    azure = AzureCli()
-    scm = Scm(f"https://{scm_host(azure, arguments.group, arguments.app)}", _token(azure))
-    notify(f"app {arguments.app} in resource group {arguments.group}")
-    publish(scm, package, Output())
+    release, package = release_of(arguments.package), arguments.package.read_bytes()
+    azure, output = AzureCli(arguments.subscription), Output()
+    site = find_site(azure, arguments.group, arguments.app)
+    # A token for the management of Azure, which SCM sites accept. It outlives the deployment.
+    token = azure.must_ask("account", "get-access-token")["accessToken"]
+    notify(f"app {arguments.app} in resource group {arguments.group}, package of {release}")
+    publish(Scm(f"https://{scm_host(site)}", token), package, output)
+    tag(azure, site, release)
 
 
-def scm_host(azure: AzureCli, group: str, app: str) -> str:
-    """Return the host name of the app's SCM site, which cannot be told from the name of the app."""
-    kind = ("--resource-type", "Microsoft.Web/sites")
+def find_site(azure: AzureCli, group: str, app: str) -> Any:  # noqa: ANN401 - JSON of Azure.
+    """Return the app as Azure describes it; raises `CommandFailed` where a name is wrong, or a login is missing."""
+    query = ("--resource-group", group, "--name", app, "--resource-type", "Microsoft.Web/sites")
     try:
-        site = azure.ask("resource", "show", "--resource-group", group, "--name", app, *kind)
-    except AskFailed as failure:
-        if _NOT_FOUND.search(str(failure)):
-            raise CommandFailed(
-                f"there is no app {app} in resource group {group}: check both names, and `az account show`"
-            ) from failure
-        raise CommandFailed(f"{failure}; run az login, and az account set --subscription NAME") from failure
+        return azure.must_ask("resource", "show", *query)
+    except CommandFailed as failure:
+        if not _NOT_FOUND.search(str(failure)):
+            raise
+        raise CommandFailed(
+            f"there is no app {app} in resource group {group}: check both names, and `az account show`"
+        ) from failure
+
+
+def scm_host(site: Any) -> str:  # noqa: ANN401 - JSON of Azure.
+    """Return the host name of the app's SCM site, which cannot be told from the name of the app."""
     hosts = site["properties"]["hostNameSslStates"]
     return str(next(host["name"] for host in hosts if host["hostType"] == "Repository"))
+
+
+def tag(azure: AzureCli, site: Any, release: Release) -> None:  # noqa: ANN401 - JSON of Azure.
+    """Tag the resource group with the release that was published; without the right to, only a line says so."""
+    group = site["id"].partition("/providers/")[0]
+    tags = (f"version={release.version}", f"commit={release.commit}")
+    try:
+        azure.ask("tag", "update", "--resource-id", group, "--operation", "Merge", "--tags", *tags)
+    except AskFailed as failure:
+        notify(f"the tags of the resource group stay as they are: {failure}")
 
 
 def publish(
@@ -111,11 +142,17 @@ def publish(
 ) -> None:
     """Send the package until the site takes it, and wait until it is deployed; raises `CommandFailed`."""
     end = clock() + _ROLE_SECONDS
+    sent: _Sent | None = None
     while True:
         try:
-            deployment = _attempt(scm, package, clock, sleep)
+            # A package of which the answer was lost may arrive late: look before it is sent again.
+            if sent is None or scm.latest().id == sent.before:
+                sent = _send(scm, package)
+            deployment = _follow(scm, sent, clock, sleep)
             break
         except (NoAnswer, _TryAgain) as refusal:
+            if isinstance(refusal, _RoleIsNew):
+                sent = None
             if clock() >= end:
                 raise CommandFailed(f"the package could not be published: {refusal}") from refusal
             notify(f"{refusal}; trying again")
@@ -124,33 +161,31 @@ def publish(
     output.result(f"published {len(package):,} bytes as deployment {deployment.id}{partly}")
 
 
-def _attempt(
-    scm: Scm, package: bytes, clock: Callable[[], float], sleep: Callable[[float], None]
-) -> _Deployment:
-    """Send the package once. Where the answer is lost, the list of deployments tells whether it arrived."""
+def _send(scm: Scm, package: bytes) -> _Sent:
     before = scm.latest().id
-    sent, lost = None, ""
     try:
         answer = scm.send(package)
-        if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            sent = _deployment_id(_accepted(answer))
-        else:
-            lost = f"the SCM site answered {_shown(answer)}"
     except NoAnswer as failure:
-        lost = str(failure)
+        return _Sent(before, lost=str(failure))
+    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _Sent(before, lost=f"the SCM site answered {_shown(answer)}")
+    return _Sent(before, _deployment_id(_accepted(answer)))
 
+
+def _follow(scm: Scm, sent: _Sent, clock: Callable[[], float], sleep: Callable[[float], None]) -> _Deployment:
+    """Wait for the end of the deployment. Where the answer was lost, the newest one tells whether it arrived."""
     started = clock()
     while clock() < started + _DEPLOYMENT_SECONDS:
         try:
             latest = scm.latest()
         except (NoAnswer, _TryAgain):
             # The site restarts while it deploys.
-            latest = _Deployment(before)
-        arrived = latest.id == sent if sent else latest.id != before
+            latest = _Deployment(sent.before)
+        arrived = latest.id == sent.id if sent.id else latest.id != sent.before
         if arrived and latest.status >= _FAILED:
             return _ended(latest)
-        if lost and not arrived and clock() >= started + _ARRIVAL_SECONDS:
-            raise _TryAgain(lost)
+        if sent.lost and not arrived and clock() >= started + _ARRIVAL_SECONDS:
+            raise _TryAgain(sent.lost)
         sleep(_PAUSE_SECONDS)
     raise CommandFailed(f"the deployment has not ended: see {scm.url}/api/deployments/latest")
 
@@ -162,7 +197,7 @@ def _ended(deployment: _Deployment) -> _Deployment:
         raise CommandFailed("another deployment to this app took the place of this one")
     text = printable(deployment.text)
     if _NEW_ROLE.search(deployment.text):
-        raise _TryAgain(f"the app cannot write its storage account yet: {text}")
+        raise _RoleIsNew(f"the app cannot write its storage account yet: {text}")
     raise CommandFailed(f"deployment {deployment.id} failed: {text}")
 
 
@@ -172,11 +207,11 @@ def _accepted(answer: Answer) -> Answer:
         return answer
     if answer.status == HTTPStatus.UNAUTHORIZED:
         raise CommandFailed("the SCM site does not accept the login of az: run az login")
-    # App Service names the address that its IP rules refuse.
-    if address := answer.headers.get("x-ms-forbidden-ip"):
-        raise CommandFailed(
-            f"the IP rules of the SCM site refuse {printable(address)}: publish from elsewhere"
-        )
+    # App Service names the address that its IP rules refuse in a header, and the rules beside the status.
+    address = answer.headers.get("x-ms-forbidden-ip", "")
+    if address or answer.reason == "Ip Forbidden":
+        whom = printable(address) or "this machine"
+        raise CommandFailed(f"the IP rules of the SCM site refuse {whom}: publish from elsewhere")
     what = f"the SCM site answered {_shown(answer)}"
     if answer.status == HTTPStatus.FORBIDDEN:
         raise _TryAgain(f"{what}: the role of the deployer may be new, or miss Website Contributor")
@@ -195,17 +230,3 @@ def _deployment_id(answer: Answer) -> str | None:
 
 def _shown(answer: Answer) -> str:
     return f"{answer.status} {printable(answer.text)}".rstrip()
-
-
-def _read(path: Path) -> bytes:
-    if not zipfile.is_zipfile(path):
-        raise UsageError(f"{path} is not a package: build one with python3.13 -m scripts.package")
-    return path.read_bytes()
-
-
-def _token(azure: AzureCli) -> str:
-    """Return a token for the management of Azure, which SCM sites accept. It outlives the deployment."""
-    try:
-        return str(azure.ask("account", "get-access-token")["accessToken"])
-    except AskFailed as failure:
-        raise CommandFailed(f"no token: {failure}; run az login") from failure

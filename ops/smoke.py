@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 from ops.broker_client import Answer, Broker
 from ops.output import CommandFailed, Output, notify
+from ops.package import release_of
 from ops.preflight import broker_findings
+from shared.release import Release
 
 _PAUSE_SECONDS = 5.0
 _ROLE = "Liveness.Operate"
@@ -21,8 +23,9 @@ _ROLE_MISSING = {"KeyUnavailable", "StorageUnavailable", "UpstreamUnauthorized"}
 def run(arguments: argparse.Namespace) -> None:
     """Run all steps and print each; raises `CommandFailed` at the first that fails."""
     broker, output = Broker(arguments.url.rstrip("/"), arguments.token), Output()
+    release = release_of(arguments.release) if arguments.release else None
     notify(f"broker {broker.url}")
-    wait_for_health(broker, arguments.wait, output, release=arguments.release)
+    wait_for_health(broker, arguments.wait, output, release=release)
     check_session(broker, output, anonymous=arguments.anonymous, seconds=arguments.wait)
     if arguments.key:
         check_ready(broker, arguments.key, output)
@@ -33,7 +36,7 @@ def wait_for_health(
     seconds: float,
     output: Output,
     *,
-    release: str | None = None,
+    release: Release | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
@@ -48,7 +51,7 @@ def wait_for_health(
                 f"health: {problem}. See the app's log stream: a failed start names the setting."
             )
         sleep(_PAUSE_SECONDS)
-    output.result("passed   health: the app has started" + (f", commit {release}" if release else ""))
+    output.result("passed   health: the app has started" + (f", {release}" if release else ""))
 
 
 def check_session(
@@ -134,12 +137,12 @@ def _expect(answer: Answer, status: HTTPStatus, step: str) -> Answer:
     return answer
 
 
-def _health_problem(broker: Broker, release: str | None) -> str | None:
+def _health_problem(broker: Broker, release: Release | None) -> str | None:
     try:
         answer = broker.call("GET", "/api/health")
     except CommandFailed as failure:
         return str(failure)
     if answer.body.get("status") != "healthy":
         return str(answer)
-    running = answer.body.get("commit")
-    return f"commit {running} runs, and not {release}" if release and running != release else None
+    running = Release(answer.body.get("version"), answer.body.get("commit"))
+    return f"{running} runs, and not {release}" if release and running != release else None

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from shared.clock import Clock
+from shared.release import RELEASE
 from shared.text import rfc3339
 
 Field = str | int | float | bool | None
@@ -65,10 +66,14 @@ def quiet_libraries() -> None:
 
 
 def log_event(logger: logging.Logger, level: int, event: str, **fields: Field) -> None:
-    """Log a static event name with its fields as one line of ASCII JSON, so that no value can forge a line."""
+    """Log a static event name with its fields as one line of ASCII JSON, so that no value can forge a line.
+
+    Each line has the `commit` that runs, so that the lines of two releases can be told apart in one region.
+    """
     if not logger.isEnabledFor(level):
         return
-    present = {"event": event, **{name: value for name, value in fields.items() if value is not None}}
+    named = {"event": event, **fields, "commit": RELEASE.commit}
+    present = {name: value for name, value in named.items() if value is not None}
     invocation = _INVOCATION.get()
     if invocation is not None and invocation.ended:
         invocation.log.keep(logger, level, present)

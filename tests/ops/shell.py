@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -176,6 +177,14 @@ def add_az(folder: Path, script: str) -> None:
     """Put a made-up Azure CLI into a folder."""
     (folder / "az").write_text(script if script.startswith("#!") else f"#!/bin/sh\n{script}\n", "utf-8")
     (folder / "az").chmod(0o755)
+
+
+def add_package(folder: Path) -> Path:
+    """Put a package of version 1.0 and commit abc into a folder."""
+    path = folder / "broker.zip"
+    with zipfile.ZipFile(path, "w") as package:
+        package.writestr("release.json", json.dumps({"version": "1.0", "commit": "abc"}))
+    return path
 
 
 def collect_message(session_id: str | None = None, attempt: int = 5) -> str:

@@ -2,19 +2,18 @@
 
 import asyncio
 import json
-import zipfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
 
-from ops.azure_cli import AskFailed, AzureCli
+from ops.azure_cli import AzureCli
 from ops.output import CommandFailed, Output
-from ops.publish import Scm, publish, scm_host
-from tests.ops.shell import add_az, run_command
+from ops.publish import Scm, find_site, publish, scm_host, tag
+from shared.release import Release
+from tests.ops.shell import add_az, add_package, run_command
 
 PACKAGE = b"a package"
 RUNNING, FAILED, SUCCESS, CONFLICT, PARTIAL = 1, 3, 4, 5, 6
@@ -30,6 +29,9 @@ class Refusal:
     text: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     lost: bool = False
+    reason: str | None = None
+    late: int = 0
+    """A lost package that shows among the deployments only after this many looks."""
 
 
 @dataclass
@@ -48,6 +50,7 @@ class ScmSite:
     deployments: list[list[tuple[int, str]]] = field(default_factory=lambda: [[(SUCCESS, "the one before")]])
     blocked: Refusal | None = None
     to_the_app: list[str] = field(default_factory=list)
+    hidden: int = 0
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer any request; the app itself refuses all."""
@@ -64,11 +67,14 @@ class ScmSite:
         assert request.query["RemoteBuild"] == "false"
         assert request.headers["Content-Type"] == "application/zip"
         refusal = self.refusals.pop(0) if self.refusals else None
+        self.hidden = refusal.late if refusal else 0
         if refusal is None or refusal.lost:
             self.packages.append(await request.read())
             self.deployments.append(list(self.outcomes.pop(0) if self.outcomes else [(SUCCESS, "")]))
         if refusal:
-            return web.Response(status=refusal.status, text=refusal.text, headers=refusal.headers)
+            return web.Response(
+                status=refusal.status, text=refusal.text, headers=refusal.headers, reason=refusal.reason
+            )
         mine = self._id()
         if self.overtaken:
             self.deployments.append([(SUCCESS, "of somebody else")])
@@ -77,6 +83,9 @@ class ScmSite:
     def _latest(self) -> web.Response:
         if not self.deployments:
             return web.Response(status=404)
+        if self.hidden:
+            self.hidden -= 1
+            return web.json_response({"id": f"deployment-{len(self.deployments) - 1}", "status": SUCCESS})
         states = self.deployments[-1]
         status, text = states.pop(0) if len(states) > 1 else states[0]
         if status >= 400:
@@ -141,6 +150,7 @@ SUCCESSES: list[tuple[str, list[Refusal], list[list[tuple[int, str]]], int]] = [
         [[(RUNNING, "")] * 9 + [(SUCCESS, "")]],
         1,
     ),
+    ("answer was lost, and it arrives late", [Refusal(502, lost=True, late=7)], [], 1),
     ("package was lost", [Refusal(503)], [], 1),
     ("role of the app is new", [], [[(RUNNING, ""), (FAILED, NO_ROLE)], [(SUCCESS, "")]], 2),
     ("role of the app is new, in the answer", [Refusal(500, NO_ROLE), Refusal(500, NO_ROLE)], [], 1),
@@ -184,6 +194,7 @@ FAILURES: list[tuple[list[Refusal], list[list[tuple[int, str]]], str]] = [
     ([], [[(CONFLICT, "")]], "another deployment to this app took the place"),
     ([Refusal(400, "Invalid zip")], [], "the SCM site answered 400 Invalid zip"),
     ([Refusal(403, headers=IP_RULE)], [], "the IP rules of the SCM site refuse 192.0.2.1"),
+    ([Refusal(403, reason="Ip Forbidden")], [], "the IP rules of the SCM site refuse this machine"),
 ]
 
 
@@ -240,58 +251,80 @@ async def test_nothing_answers() -> None:
     assert sum(ended.slept) > 600
 
 
-class FakeAzure(AzureCli):
-    """An Azure CLI with one answer."""
-
-    def __init__(self, answer: object) -> None:
-        super().__init__()
-        self.answer = answer
-
-    def ask(self, *arguments: str) -> Any:  # noqa: ANN401 - any JSON.
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
+ID = "/subscriptions/a-subscription/resourceGroups/a-group"
+NAMES = [("Standard", "an-app-abc.westeurope-01.azurewebsites.net"), ("Repository", "an-app.scm.example")]
+SITE = {
+    "id": f"{ID}/providers/Microsoft.Web/sites/an-app",
+    "properties": {"hostNameSslStates": [{"hostType": kind, "name": name} for kind, name in NAMES]},
+}
 
 
 def test_scm_site_is_the_one_that_azure_names() -> None:
     """A new app has a hash and its region in its host names."""
-    names = [("Standard", "an-app-abc.westeurope-01.azurewebsites.net"), ("Repository", "an-app.scm.example")]
-    states = [{"hostType": kind, "name": name} for kind, name in names]
-    azure = FakeAzure({"properties": {"hostNameSslStates": states}})
-
-    assert scm_host(azure, "a-group", "an-app") == "an-app.scm.example"
+    assert scm_host(SITE) == "an-app.scm.example"
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    ("script", "line"),
     [
-        ("Message: The Resource 'Microsoft.Web/sites/an-app' was not found.", "check both names"),
-        ("Message: Resource group 'a-group' could not be found.", "check both names"),
-        ("Please run 'az login' to setup account.", "run az login, and az account set"),
+        ('[ "$*" = "{words}" ] && echo "{}"', []),
+        (
+            "echo 'ERROR: (AuthorizationFailed) No right to tags' >&2; exit 1",
+            ["stay as they are: (Authorization"],
+        ),
     ],
 )
-def test_typo_and_missing_login_are_told_apart(answer: str, error: str) -> None:
+def test_resource_group_is_tagged_with_what_was_published(
+    script: str, line: list[str], path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A deployer that may not set tags has published all the same."""
+    words = f"tag update --resource-id {ID} --operation Merge --tags version=1.0 commit=abc --output json"
+    add_az(path, script.replace("{words}", f"{words} --only-show-errors"))
+
+    tag(AzureCli(), SITE, Release("1.0", "abc"))
+
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == len(line)
+    assert all(part in error for part, error in zip(line, errors, strict=True))
+
+
+# What `az resource show` says, as azure-cli 2.91 does.
+TYPO = "ERROR: (ResourceNotFound) The Resource 'Microsoft.Web/sites/an-app' was not found.\nCode: ResourceNotFound"
+NO_GROUP = "ERROR: (ResourceGroupNotFound) Resource group 'a-group' could not be found.\nCode: x"
+NO_LOGIN = "ERROR: Please run 'az login' to setup account."
+
+
+@pytest.mark.parametrize(
+    ("says", "error"),
+    [
+        (TYPO, "check both names"),
+        (NO_GROUP, "check both names"),
+        (NO_LOGIN, "run az login, and az account set"),
+    ],
+)
+def test_typo_and_missing_login_are_told_apart(says: str, error: str, path: Path) -> None:
     """The error says what to do."""
+    add_az(path, f"cat >&2 <<'END'\n{says}\nEND\nexit 3".replace("cat", "/bin/cat"))
+
     with pytest.raises(CommandFailed, match=error):
-        scm_host(FakeAzure(AskFailed(answer)), "a-group", "an-app")
+        find_site(AzureCli(), "a-group", "an-app")
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "error"),
     [
-        (["", "an-app", "a.zip"], 2, "RESOURCE_GROUP: is missing"),
-        (["a-group", "", "a.zip"], 2, "FUNCTION_APP: is missing"),
+        (["", "an-app", "broker.zip"], 2, "RESOURCE_GROUP: is missing"),
+        (["a-group", "", "broker.zip"], 2, "FUNCTION_APP: is missing"),
         (["a-group", "an-app", "none.zip"], 2, "is not a package"),
-        (["a-group", "an-app", "a.zip"], 1, "there is no app an-app in resource group a-group"),
+        (["a-group", "an-app", "broker.zip"], 1, "there is no app an-app in resource group a-group"),
     ],
 )
 def test_wrong_arguments_are_refused_at_once(
     path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, error: str
 ) -> None:
     """A deployment that printed no name must not wait for a quarter of an hour."""
-    add_az(path, "echo \"Message: The Resource 'x' was not found.\" >&2; exit 3")
-    with zipfile.ZipFile(path / "a.zip", "w") as package:
-        package.writestr("host.json", "{}")
+    add_az(path, "echo \"ERROR: (x) The Resource 'x' was not found.\" >&2; exit 3")
+    add_package(path)
     group, app, name = arguments
 
     ended = run_command(capsys, ["publish", group, app, str(path / name)], {})

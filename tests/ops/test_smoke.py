@@ -1,15 +1,16 @@
 """`ops smoke`, against a broker on loopback."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from health.release import Release
 from ops.broker_client import Broker as Client
 from ops.output import CommandFailed, Output
 from ops.smoke import check_ready, check_session, wait_for_health
+from shared.release import Release
 from tests.e2e.signed_in import ROLE, signed_in
-from tests.ops.shell import run_beside
+from tests.ops.shell import add_package, run_beside
 from tests.support.broker import FUNCTION_KEY, Broker
 from tests.support.easy_auth import guarded
 
@@ -74,20 +75,22 @@ async def test_trouble_with_face_is_named_with_its_code(
 
 
 async def test_release_that_does_not_run_fails(
-    broker: Broker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    broker: Broker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The package before answers as well as the new one: only the commit tells them apart."""
-    words = f"smoke {broker.host.url} --anonymous --release abc"
+    """The package before answers as well as the new one: only version and commit tell them apart."""
+    words = f"smoke {broker.host.url} --anonymous --release {add_package(tmp_path)}"
     unknown = await run_beside(capsys, words)
-    monkeypatch.setattr("health.trigger._RELEASE", Release("1.0", "abd"))
+    monkeypatch.setattr("health.trigger.RELEASE", Release("1.0", "abd"))
     older = await run_beside(capsys, words)
-    monkeypatch.setattr("health.trigger._RELEASE", Release("1.0", "abc"))
+    monkeypatch.setattr("health.trigger.RELEASE", Release("1.0", "abc"))
     right = await run_beside(capsys, words)
+    no_package = await run_beside(capsys, f"{words}.none")
 
-    assert (unknown.status, older.status, right.status) == (1, 1, 0)
-    assert unknown.errors[0].startswith("ops: health: commit None runs, and not abc")
-    assert older.errors[0].startswith("ops: health: commit abd runs, and not abc")
-    assert right.lines[0] == "passed   health: the app has started, commit abc"
+    assert (unknown.status, older.status, right.status, no_package.status) == (1, 1, 0, 2)
+    new = "runs, and not version 1.0, commit abc"
+    assert unknown.errors[0].startswith(f"ops: health: version None, commit None {new}")
+    assert older.errors[0].startswith(f"ops: health: version 1.0, commit abd {new}")
+    assert right.lines[0] == "passed   health: the app has started, version 1.0, commit abc"
 
 
 async def test_create_is_repeated_until_the_roles_of_the_app_are_known(broker: Broker) -> None:

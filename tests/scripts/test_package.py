@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from health.release import Release, read_release
 from scripts.package import PYTHON_VERSION, bytecode, deployed, git, main, wrong_python
+from shared.release import Release, read_release
 from tests.architecture.source_tree import FUNCTION_PACKAGES, tracked
 from tests.contract.expected_functions import FUNCTIONS
 from tests.infra.bicep_compiler import INFRA, ROOT

@@ -11,6 +11,7 @@ import pytest
 
 from shared.errors import KeyUnavailable
 from shared.keys.cache import RETRY_PAUSE, SOFT_LIFETIME, CachedSecret
+from shared.release import Release
 from shared.telemetry import BackgroundLog, log_event, quiet_libraries
 from tests.shared.keys.fake_secret import FakeSecret, settle
 from tests.support.time import FakeClock
@@ -38,6 +39,17 @@ def test_absent_fields_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
         log_event(_log, logging.INFO, "an_event", code=None, stale=False, attempt=0)
 
     assert json.loads(caplog.records[0].getMessage()) == {"event": "an_event", "stale": False, "attempt": 0}
+
+
+def test_each_line_has_the_commit_that_runs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While a roll-out lasts, two releases write to one place. A working directory has no commit."""
+    monkeypatch.setattr("shared.telemetry.RELEASE", Release("1.0", "abc"))
+    with caplog.at_level(logging.INFO):
+        log_event(_log, logging.INFO, "an_event")
+
+    assert json.loads(caplog.records[0].getMessage()) == {"event": "an_event", "commit": "abc"}
 
 
 def test_libraries_do_not_log_each_request(monkeypatch: pytest.MonkeyPatch) -> None:
