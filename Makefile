@@ -9,7 +9,7 @@ FUZZ_VENV := .venv-fuzz
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check tools reference format package soak faults fuzz bench fleet clean
+.PHONY: help run test quick check tools reference format package test-package soak faults fuzz bench fleet clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -100,6 +100,14 @@ format: $(VENV)/.ready  ## Lay the code out.
 
 package: $(VENV)/.ready  ## Build dist/broker.zip.
 	@$(BIN)/python -m scripts.package
+
+SHIPPED := $(CURDIR)/.local/package/.python_packages/lib/site-packages
+
+test-package: $(VENV)/.ready  ## Unit and contract tests over the dependencies that dist/broker.zip ships.
+	@rm -rf .local/package
+	@$(BIN)/python -m zipfile -e dist/broker.zip .local/package
+	@export PYTHONPATH=$(SHIPPED); $(BIN)/python -c "import pydantic; assert pydantic.__file__.startswith('$(SHIPPED)')"
+	PYTHONPATH=$(SHIPPED) $(BIN)/$(PYTEST) $(UNIT_TESTS) tests/contract
 
 bench: $(VENV)/.ready  ## Measure the broker against bare peers, Express among them; writes docs/performance.md. Needs npm.
 	$(BIN)/python -m benchmarks

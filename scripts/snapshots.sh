@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/../infra/bicep"
 for parameters in env/*.bicepparam main.bicepparam; do
     # Sets the required variables of the parameter files, and unsets those with a default. The tests have the same made-up ids.
-    env -u AZURE_ENV_NAME -u AZURE_LOCATION -u BROKER_OWNER -u BROKER_COMMIT -u BROKER_REGIONS \
+    env -u AZURE_ENV_NAME -u AZURE_LOCATION -u BROKER_OWNER -u BROKER_REGIONS \
         BROKER_AUTH_CLIENT_ID=00000000-0000-0000-0000-000000000003 \
         BROKER_AUTH_ISSUER=https://login.microsoftonline.com/00000000-0000-0000-0000-000000000002/v2.0 \
         BROKER_ALERT_EMAIL=on-call@example.com \

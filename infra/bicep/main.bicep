@@ -21,9 +21,6 @@ param only string[] = []
 @description('Required. Who answers for these resources.')
 param owner string
 
-@description('Optional. The commit that is deployed: a tag of the resource groups.')
-param commit string = ''
-
 @description('Optional. Part of the hash in names: another one escapes names that deleted resources still hold.')
 param nameSalt string = ''
 
@@ -73,8 +70,6 @@ var tags = {
   owner: owner
   'data-class': 'biometric'
 }
-// Only resource groups have this tag: on every resource it would hide all other changes in a what-if.
-var groupTags = union(tags, { commit: commit })
 var frontDoorNames = {
   resourceGroup: 'rg-liveness-${environmentName}-global'
   profile: 'afd-liveness-${environmentName}'
@@ -89,7 +84,7 @@ resource resourceGroups 'Microsoft.Resources/resourceGroups@2025-04-01' = [
     name: stampNames(subscription().subscriptionId, environmentName, region.code, nameSalt).resourceGroup
     location: region.name
     tags: union(
-      groupTags,
+      tags,
       { region: region.name },
       empty(azdServiceName) ? {} : { 'azd-env-name': environmentName }
     )
@@ -100,7 +95,7 @@ resource resourceGroups 'Microsoft.Resources/resourceGroups@2025-04-01' = [
 resource globalResourceGroup 'Microsoft.Resources/resourceGroups@2025-04-01' = if (frontDoor != null) {
   name: frontDoorNames.resourceGroup
   location: frontDoor!.location
-  tags: groupTags
+  tags: tags
 }
 
 // Front Door comes first, because the apps accept calls only from its id.
@@ -177,6 +172,10 @@ output stamps stampType[] = [
 
 @description('Where the first of these regions answers. azd hands outputs to its hooks as variables of the same names.')
 output BROKER_URL string = 'https://${frontDoor == null ? stamps[0].outputs.hostName : profile!.outputs.regionHostNames[indexOf(codes, chosen[0].code)]}'
+
+@description('The resource group and the function app of the first of these regions, for the hooks of azd.')
+output BROKER_RESOURCE_GROUP string = resourceGroups[0].name
+output BROKER_FUNCTION_APP string = stamps[0].outputs.functionAppName
 
 @description('What phones call for new sessions where Front Door is used; empty otherwise.')
 output sharedHostName string = frontDoor == null ? '' : profile!.outputs.sharedHostName

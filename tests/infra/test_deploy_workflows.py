@@ -72,8 +72,7 @@ def test_each_ring_waits_for_the_ring_before() -> None:
     order = re.findall(r"^  ([a-z-]+):\n(?:.*\n)??    needs: ([a-z-]+)$", DEPLOY, re.MULTILINE)
 
     assert [f"{before} {job}" for job, before in order] == [
-        "test package",
-        "package dev",
+        "test dev",
         "dev prod-first",
         "prod-first prod-rest",
     ]
@@ -84,12 +83,17 @@ def test_each_ring_waits_for_the_ring_before() -> None:
     ("text", "users"),
     [
         ("uses: ./.github/workflows/test.yml", ["ci", "deploy"]),
-        ("run: make test", ["test"]),
-        ("scripts.package", ["deploy"]),
+        ("run: make test PYTHON", ["test"]),
+        # Dependencies are resolved where the package is built, and never after the tests.
+        ("scripts.package", ["test"]),
+        ("upload-artifact@", ["test"]),
+        ("run: make test-package", ["test"]),
+        ("download-artifact@", ["region", "test"]),
+        ("dist/broker.zip --wait", ["region"]),
     ],
 )
 def test_tests_are_shared_and_the_package_is_built_once(text: str, users: list[str]) -> None:
-    """Pull requests and deployments pass the same tests, and every region gets the same package."""
+    """Pull requests and deployments pass the same tests, and every region gets the package that passed them."""
     assert sorted(name for name, content in WORKFLOWS.items() for _ in range(content.count(text))) == users
 
 
@@ -137,4 +141,57 @@ def test_files_and_commands_that_a_workflow_names_exist() -> None:
     assert [path for path in sorted(files) if not (ROOT / path).exists()] == []
     for words in re.findall(r"-m ops (.+)", text):
         filled = words.replace("$ENVIRONMENT", "dev").replace("$wait", "300").replace("$@", "--anonymous")
+        filled = re.sub(r"\$(env:)?(\w+)", r"\2", filled)
         assert parse(shlex.split(filled)).noun in {"preflight", "publish", "smoke"}, words
+
+
+PUBLISH = "-m ops publish a-group an-app dist/broker.zip --subscription a-subscription"
+HOOKS = dict(
+    re.findall(
+        r"^  (\w+):\n(?:.+\n)+?    posix:\n      shell: sh\n      run: ((?:.+\n?)(?:       .+\n?)*)",
+        AZD,
+        re.MULTILINE,
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("hook", "fails", "commands"),
+    [
+        ("preprovision", "none", ["-m ops preflight azd"]),
+        ("predeploy", "none", ["-m scripts.package", PUBLISH]),
+        ("predeploy", "scripts.package", ["-m scripts.package"]),
+        (
+            "postdeploy",
+            "none",
+            ["-m ops smoke https://a-host --anonymous --release dist/broker.zip --wait 300"],
+        ),
+    ],
+)
+def test_azd_publishes_as_the_pipeline_does(
+    hook: str, fails: str, commands: list[str], tmp_path: Path
+) -> None:
+    """It builds a package, waits for new roles, and demands that release; azd's own publishing does neither."""
+    python = f'#!/bin/sh\necho "$*" >> {tmp_path}/asked\n[ "$2" != {fails} ]\n'
+    (tmp_path / "python3.13").write_text(python, "utf-8")
+    (tmp_path / "python3.13").chmod(0o755)
+    environment = {
+        "PATH": str(tmp_path),
+        "AZURE_SUBSCRIPTION_ID": "a-subscription",
+        "BROKER_FUNCTION_APP": "an-app",
+        "BROKER_RESOURCE_GROUP": "a-group",
+        "BROKER_URL": "https://a-host",
+    }
+
+    run = subprocess.run(  # noqa: S603 - the hook as azd runs it.
+        ["/bin/sh", "-c", HOOKS[hook].removeprefix("|\n")], cwd=ROOT, env=environment, check=False
+    )
+
+    assert (tmp_path / "asked").read_text("utf-8").splitlines() == commands
+    assert (run.returncode == 0) is (fails == "none")
+
+
+def test_hooks_of_azd_read_outputs_of_the_template(snapshots: Mapping[str, Snapshot]) -> None:
+    """A variable of another name would be empty. There is no service, which azd would publish itself."""
+    assert set(re.findall(r"BROKER_\w+", AZD)) <= set(snapshots["azd"].outputs)
+    assert "services:" not in AZD

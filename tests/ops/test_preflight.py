@@ -377,7 +377,11 @@ async def test_local_broker_that_is_ready_has_no_findings(
     ("key", "what", "advice"),
     [
         (FUNCTION_KEY, "face: UpstreamUnauthorized", "check that the key in the vault belongs to this Face"),
-        ("wrong", "the broker does not tell whether it is ready: 401", "give a function key with --key"),
+        (
+            "wrong",
+            "the broker does not tell whether it is ready: 401",
+            "give the function key `default` of the app",
+        ),
     ],
 )
 async def test_broker_that_is_not_ready_is_a_problem(

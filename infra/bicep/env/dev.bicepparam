@@ -3,7 +3,6 @@ using '../main.bicep'
 
 param environmentName = 'dev'
 param owner = readEnvironmentVariable('BROKER_OWNER', 'unknown')
-param commit = readEnvironmentVariable('BROKER_COMMIT', '')
 
 param regions = [
   { name: 'westeurope', code: 'weu', faceSku: 'F0' }

@@ -3,7 +3,6 @@ using '../main.bicep'
 
 param environmentName = 'prod'
 param owner = readEnvironmentVariable('BROKER_OWNER', 'unknown')
-param commit = readEnvironmentVariable('BROKER_COMMIT', '')
 
 // The codes of the regions to deploy now, with commas between them. The pipeline deploys ring by ring.
 param only = filter(split(readEnvironmentVariable('BROKER_REGIONS', ''), ','), code => !empty(code))
