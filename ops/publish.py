@@ -20,13 +20,16 @@ from ops.package import release_of
 from shared.release import Release
 
 # https://github.com/projectkudu/kudu/blob/master/Kudu.Contracts/Deployment/DeployStatus.cs
+_CANCELLED: Final = -1
 _FAILED: Final = 3
 _SUCCESS: Final = 4
 _CONFLICT: Final = 5
-# The package is deployed, and a step after it failed: mostly because the SCM site itself was restarted.
+# The package is deployed, and a step after it failed: mostly because the SCM site itself was restarted
+# (https://github.com/Azure/azure-cli/issues/33184).
 _PARTIAL_SUCCESS: Final = 6
 
 _PAUSE_SECONDS: Final = 10.0
+_LOOK_SECONDS: Final = 2.0
 _UPLOAD_TIMEOUT_SECONDS: Final = 300.0
 _ROLE_SECONDS: Final = 900.0
 """How long to try again: a new role of the app's identity takes up to ten minutes to reach the storage account."""
@@ -146,7 +149,7 @@ def publish(
     while True:
         try:
             # A package of which the answer was lost may arrive late: look before it is sent again.
-            if sent is None or scm.latest().id == sent.before:
+            if sent is None or scm.latest().id in (None, sent.before):
                 sent = _send(scm, package)
             deployment = _follow(scm, sent, clock, sleep)
             break
@@ -157,8 +160,8 @@ def publish(
                 raise CommandFailed(f"the package could not be published: {refusal}") from refusal
             notify(f"{refusal}; trying again")
             sleep(_PAUSE_SECONDS)
-    partly = f" ({printable(deployment.text)})" if deployment.status == _PARTIAL_SUCCESS else ""
-    output.result(f"published {len(package):,} bytes as deployment {deployment.id}{partly}")
+    text = f" ({printable(deployment.text)})" if deployment.text else ""
+    output.result(f"published {len(package):,} bytes as deployment {deployment.id}{text}")
 
 
 def _send(scm: Scm, package: bytes) -> _Sent:
@@ -173,26 +176,42 @@ def _send(scm: Scm, package: bytes) -> _Sent:
 
 
 def _follow(scm: Scm, sent: _Sent, clock: Callable[[], float], sleep: Callable[[float], None]) -> _Deployment:
-    """Wait for the end of the deployment. Where the answer was lost, the newest one tells whether it arrived."""
-    started = clock()
+    """Wait for the end of the deployment. Where the answer was lost, the newest one tells whether it arrived.
+
+    A record that was there and is gone means that the deployment ended: the site forgets it when it restarts
+    (`Poll` in https://github.com/Azure/azure-dev/blob/main/cli/azd/pkg/azsdk/funcapp_host_client.go; az does the same).
+    """
+    started, seen = clock(), False
     while clock() < started + _DEPLOYMENT_SECONDS:
-        try:
-            latest = scm.latest()
-        except (NoAnswer, _TryAgain):
-            # The site restarts while it deploys.
-            latest = _Deployment(sent.before)
-        arrived = latest.id == sent.id if sent.id else latest.id != sent.before
-        if arrived and latest.status >= _FAILED:
-            return _ended(latest)
-        if sent.lost and not arrived and clock() >= started + _ARRIVAL_SECONDS:
-            raise _TryAgain(sent.lost)
-        sleep(_PAUSE_SECONDS)
+        latest = _look(scm)
+        waited = clock() >= started + _ARRIVAL_SECONDS
+        if latest and latest.id and (latest.id == sent.id if sent.id else latest.id != sent.before):
+            seen = True
+            if latest.status >= _FAILED or latest.status == _CANCELLED:
+                return _ended(latest)
+        elif sent.lost and not seen:
+            if waited:
+                raise _TryAgain(sent.lost)
+        elif latest and latest.id in (None, sent.before) and (seen or (waited and latest.id is None)):
+            gone = "the site restarted and keeps no record of it: run the smoke test"
+            return _Deployment(sent.id, _SUCCESS, gone)
+        sleep(_LOOK_SECONDS)
     raise CommandFailed(f"the deployment has not ended: see {scm.url}/api/deployments/latest")
+
+
+def _look(scm: Scm) -> _Deployment | None:
+    """Return the newest deployment, or None while the site restarts, as it does when it deploys."""
+    try:
+        return scm.latest()
+    except (NoAnswer, _TryAgain):
+        return None
 
 
 def _ended(deployment: _Deployment) -> _Deployment:
     if deployment.status in (_SUCCESS, _PARTIAL_SUCCESS):
         return deployment
+    if deployment.status == _CANCELLED:
+        raise CommandFailed(f"deployment {deployment.id} was cancelled")
     if deployment.status == _CONFLICT:
         raise CommandFailed("another deployment to this app took the place of this one")
     text = printable(deployment.text)

@@ -16,7 +16,7 @@ from shared.release import Release
 from tests.ops.shell import add_az, add_package, run_command
 
 PACKAGE = b"a package"
-RUNNING, FAILED, SUCCESS, CONFLICT, PARTIAL = 1, 3, 4, 5, 6
+RUNNING, FAILED, SUCCESS, CONFLICT, PARTIAL, CANCELLED = 1, 3, 4, 5, 6, -1
 NO_ROLE = "InaccessibleStorageException: Failed to access storage account"
 IP_RULE = {"x-ms-forbidden-ip": "192.0.2.1"}
 
@@ -150,7 +150,9 @@ SUCCESSES: list[tuple[str, list[Refusal], list[list[tuple[int, str]]], int]] = [
         [[(RUNNING, "")] * 9 + [(SUCCESS, "")]],
         1,
     ),
-    ("answer was lost, and it arrives late", [Refusal(502, lost=True, late=7)], [], 1),
+    ("record is gone afterwards", [], [[(RUNNING, ""), (503, ""), (404, "")]], 1),
+    ("record is gone at once", [], [[(404, "")]], 1),
+    ("answer was lost, and it arrives late", [Refusal(502, lost=True, late=31)], [], 1),
     ("package was lost", [Refusal(503)], [], 1),
     ("role of the app is new", [], [[(RUNNING, ""), (FAILED, NO_ROLE)], [(SUCCESS, "")]], 2),
     ("role of the app is new, in the answer", [Refusal(500, NO_ROLE), Refusal(500, NO_ROLE)], [], 1),
@@ -191,6 +193,7 @@ async def test_first_package_of_an_app_is_published(site: ScmSite, url: str) -> 
 # What the site answers, the states of the deployment, and the error.
 FAILURES: list[tuple[list[Refusal], list[list[tuple[int, str]]], str]] = [
     ([], [[(FAILED, "Package is broken")]], "failed: Package is broken"),
+    ([], [[(CANCELLED, "")]], "was cancelled"),
     ([], [[(CONFLICT, "")]], "another deployment to this app took the place"),
     ([Refusal(400, "Invalid zip")], [], "the SCM site answered 400 Invalid zip"),
     ([Refusal(403, headers=IP_RULE)], [], "the IP rules of the SCM site refuse 192.0.2.1"),
