@@ -28,9 +28,19 @@ class Plan:
         return [resource for resource in self.resources if resource["type"] == kind]
 
     @property
+    def apps(self) -> list[Mapping[str, Any]]:
+        """The function apps."""
+        return self.of("Microsoft.Web/sites")
+
+    @property
     def regions(self) -> list[str]:
         """The regions of the apps."""
-        return sorted({site["location"] for site in self.of("Microsoft.Web/sites")})
+        return sorted({app["location"] for app in self.apps})
+
+    @property
+    def storage_accounts(self) -> list[Mapping[str, Any]]:
+        """The storage accounts, one for each region."""
+        return self.of("Microsoft.Storage/storageAccounts")
 
     @property
     def faces(self) -> list[Mapping[str, Any]]:
@@ -50,10 +60,13 @@ class Plan:
 
     @property
     def providers(self) -> list[str]:
-        """The resource providers that the plan needs; the subnet of an isolated app needs one more."""
-        named = {resource["type"].split("/")[0] for resource in self.resources}
-        delegated = {"Microsoft.App"} if "Microsoft.Network" in named else set()
-        return sorted(named | delegated)
+        """The resource providers of the resources, which a deployment registers itself."""
+        return sorted({resource["type"].split("/")[0] for resource in self.resources})
+
+    @property
+    def further_providers(self) -> list[str]:
+        """Those that only a subnet is delegated to, that of an isolated app: no deployment registers them."""
+        return ["Microsoft.App"] if "Microsoft.Network" in self.providers else []
 
 
 def plan_of(environment: str, subscription: str, tenant: str) -> Plan:

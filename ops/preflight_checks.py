@@ -118,60 +118,60 @@ def deployer_has_roles(azure: AzureCli, account: Account, plan: Plan) -> Iterato
 
 
 def providers_are_registered(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
-    """Each resource provider of the plan must be registered with the subscription."""
+    """Each resource provider of the plan must be registered with the subscription.
+
+    A deployment registers those of its own resources, where the deployer may:
+    https://learn.microsoft.com/azure/azure-resource-manager/management/resource-providers-and-types.
+    """
     states = {one["namespace"].lower(): one["registrationState"] for one in azure.ask("provider", "list")}
-    for namespace in plan.providers:
+    for namespace in (*plan.providers, *plan.further_providers):
         state = states.get(namespace.lower(), "NotRegistered")
         if state != "Registered":
             advice = f"az provider register --wait --namespace {namespace}"
-            yield Finding(f"provider {namespace} is {state}", advice)
+            yield Finding(f"provider {namespace} is {state}", advice, namespace in plan.further_providers)
 
 
 def regions_have_flex(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """Each region must offer the Flex Consumption plan."""
     command = "list-flexconsumption-locations"
     offered = {_plain(place["name"]) for place in azure.ask("functionapp", command)}
-    for region in plan.regions:
-        if _plain(region) not in offered:
-            advice = f"choose one of `az functionapp {command}`; faceLocation may stay where it is"
-            yield Finding(f"{region} does not offer Flex Consumption", advice)
+    for one in _new(azure, [one for one in plan.apps if _plain(one["location"]) not in offered]):
+        advice = f"choose one of `az functionapp {command}`; faceLocation may stay where it is"
+        yield Finding(f"{one['location']} does not offer Flex Consumption", advice)
 
 
 def regions_have_zones(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """Each zone-redundant app needs a region that has zones for the Flex Consumption plan."""
-    plans = plan.of("Microsoft.Web/serverfarms")
-    regions = sorted({one["location"] for one in plans if one["properties"].get("zoneRedundant")})
-    if not regions:
+    plans = [one for one in plan.of("Microsoft.Web/serverfarms") if one["properties"].get("zoneRedundant")]
+    if not plans:
         return
-    command = "list-flexconsumption-locations"
-    offered = {
-        _plain(place["name"]) for place in azure.ask("functionapp", command, "--zone-redundant", "true")
-    }
-    for region in regions:
-        if _plain(region) not in offered:
-            advice = "set zoneRedundant to false for this region, or choose another one"
-            yield Finding(f"{region} has no zones for Flex Consumption", advice)
+    command = ("functionapp", "list-flexconsumption-locations", "--zone-redundant", "true")
+    offered = {_plain(place["name"]) for place in azure.ask(*command)}
+    for one in _new(azure, [one for one in plans if _plain(one["location"]) not in offered]):
+        advice = "set zoneRedundant to false for this region, or choose another one"
+        yield Finding(f"{one['location']} has no zones for Flex Consumption", advice)
 
 
 def regions_have_storage(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """Each region must offer the kind of storage account to this subscription; some have none over zones."""
     skus = azure.ask("storage", "sku", "list")
-    for storage in plan.of("Microsoft.Storage/storageAccounts"):
-        region, sku = storage["location"], storage["sku"]["name"]
-        if not any(_offers(one, sku, storage["kind"], _plain(region)) for one in skus):
-            advice = "set storageSku to Standard_LRS for this region, or choose another one"
-            yield Finding(f"{region} does not offer storage of the kind {sku}", advice)
+    missing = [one for one in plan.storage_accounts if not any(_offers(sku, one) for sku in skus)]
+    for one in _new(azure, missing):
+        advice = "set storageSku to Standard_LRS for this region, or choose another one"
+        yield Finding(f"{one['location']} does not offer storage of the kind {one['sku']['name']}", advice)
 
 
 def regions_have_face(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """Each location of a Face account must offer its price tier."""
+    missing = []
     for face in plan.faces:
-        location, tier = face["location"], face["sku"]["name"]
-        where = ("--kind", "Face", "--location", location)
+        where = ("--kind", "Face", "--location", face["location"])
         skus = azure.ask("cognitiveservices", "account", "list-skus", *where)
-        if tier not in {sku["name"] for sku in skus or ()}:
-            advice = "choose another region, or set faceLocation: biometric data then leaves the region"
-            yield Finding(f"{location} does not offer Face {tier}", advice)
+        if face["sku"]["name"] not in {sku["name"] for sku in skus or ()}:
+            missing.append(face)
+    for face in _new(azure, missing):
+        advice = "choose another region, or set faceLocation: biometric data then leaves the region"
+        yield Finding(f"{face['location']} does not offer Face {face['sku']['name']}", advice)
 
 
 def terms_are_accepted(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
@@ -216,15 +216,18 @@ def names_are_free(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Fi
 def quota_is_left(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """Each region must have room for another storage account, and each Face location for another Face account."""
     advice = "delete one, or ask for a higher quota"
-    for region in plan.regions:
-        usage = azure.ask("storage", "account", "show-usage", "--location", region)
+    full = []
+    for one in plan.storage_accounts:
+        usage = azure.ask("storage", "account", "show-usage", "--location", one["location"])
         if usage["currentValue"] >= usage["limit"]:
-            yield Finding(f"the quota for storage accounts is used up in {region}", advice)
-    for location in sorted({face["location"] for face in plan.faces}):
-        for usage in azure.ask("cognitiveservices", "usage", "list", "--location", location) or ():
+            full.append(one)
+    for one in _new(azure, full):
+        yield Finding(f"the quota for storage accounts is used up in {one['location']}", advice)
+    for face in plan.faces:
+        for usage in azure.ask("cognitiveservices", "usage", "list", "--location", face["location"]) or ():
             name = usage["name"]["value"]
-            if "face" in name.lower() and usage["currentValue"] >= usage["limit"]:
-                yield Finding(f"the quota {name} is used up in {location}", advice)
+            if "face" in name.lower() and usage["currentValue"] >= usage["limit"] and _new(azure, [face]):
+                yield Finding(f"the quota {name} is used up in {face['location']}", advice)
 
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -251,11 +254,18 @@ def _allows(permission: Mapping[str, Any], action: str) -> bool:
     return covered(permission["actions"]) and not covered(permission["notActions"])
 
 
-def _offers(sku: Mapping[str, Any], name: str, kind: str, region: str) -> bool:
-    """Whether a line of the list of storage kinds allows one in a region."""
+def _offers(sku: Mapping[str, Any], account: Mapping[str, Any]) -> bool:
+    """Whether a line of the list of storage kinds allows an account of the plan in its region."""
     refused = {_plain(place) for one in sku["restrictions"] or () for place in one.get("values") or ()}
     places = {_plain(place) for place in sku["locations"]}
-    return (sku["name"], sku["kind"]) == (name, kind) and region in places - refused
+    same = (sku["name"], sku["kind"]) == (account["sku"]["name"], account["kind"])
+    return same and _plain(account["location"]) in places - refused
+
+
+def _new(azure: AzureCli, resources: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return those that do not exist yet: what exists stays, whatever the region offers by now."""
+    existing = {one["name"].lower() for one in azure.ask("resource", "list")} if resources else set()
+    return [one for one in resources if one["name"].lower() not in existing]
 
 
 def _vault_advice(vault: Mapping[str, Any]) -> str:

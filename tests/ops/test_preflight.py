@@ -95,6 +95,7 @@ GOOD: dict[str, Any] = {
         role("Deployer of ours", ["Microsoft.*/write"]),
     ],
     "storage sku list": [storage_sku("Standard_ZRS", "westeurope"), storage_sku("Standard_LRS", "westus")],
+    "resource list": [{"name": "another"}],
     "version": {"azure-cli": "2.91.0", "azure-cli-core": "2.91.0", "extensions": {}},
 }
 
@@ -153,7 +154,7 @@ FINDINGS = [
         "LRS",
     ),
     (STORAGE, [storage_sku("Standard_ZRS", "westeurope", REFUSED)], PROBLEM, "Standard_ZRS", "Standard_LRS"),
-    ("provider list", [], PROBLEM, "provider Microsoft.Web is NotRegistered", "az provider register --wait"),
+    ("provider list", [], NOTE, "provider Microsoft.Web is NotRegistered", "az provider register --wait"),
     ("functionapp list-flex", [], PROBLEM, "westeurope does not offer Flex", "choose one of"),
     (f"{FACES}-skus", [{"name": "S0"}], PROBLEM, "does not offer Face F0", "faceLocation"),
     (FACES, [FREE], PROBLEM, "tier F0, and x has it", "set faceSku to S0"),
@@ -164,6 +165,12 @@ FINDINGS = [
     ("storage account show-usage", FULL, PROBLEM, "storage accounts is used up", "higher quota"),
     ("cognitiveservices usage list", [FULL], PROBLEM, "Face.S0 is used up in westeurope", "higher quota"),
 ]
+
+REGIONAL = {
+    *("functionapp list-flex", f"{FACES}-skus", STORAGE),
+    *("storage account show-usage", "cognitiveservices usage list"),
+}
+"""What a region offers to new resources."""
 
 
 @pytest.mark.parametrize(("question", "answer", "blocking", "what", "advice"), FINDINGS)
@@ -178,7 +185,9 @@ def test_problem_or_note_has_advice(
     assert findings({}) == []
 
 
-@pytest.mark.parametrize("question", sorted(set(GOOD) - {"account show", "account get-access-token"}))
+@pytest.mark.parametrize(
+    "question", sorted(set(GOOD) - {"account show", "account get-access-token", "resource list"})
+)
 def test_unanswered_question_is_a_note(question: str) -> None:
     """The other checks go on."""
     found = findings({question: AskFailed("AuthorizationFailed")})
@@ -235,6 +244,28 @@ def test_old_azure_cli_is_a_note_with_what_it_says(path: Path) -> None:
     assert found[2].what == "could not check that deployer has roles: unrecognized arguments: --x"
 
 
+def test_what_exists_is_not_blocked_by_what_its_region_offers_by_now() -> None:
+    """A region that is deployed again needs no room, and keeps what it has."""
+    changed: dict[str, object] = {
+        question: answer for question, answer, *_ in FINDINGS if question in REGIONAL
+    }
+    existing = [{"name": resource["name"]} for resource in plan_for("dev").resources]
+
+    assert len(findings(changed)) == len(REGIONAL) == 5
+    assert findings(changed | {"resource list": existing}) == []
+
+
+def test_provider_that_no_resource_belongs_to_has_to_be_registered_before() -> None:
+    """A deployment registers the providers of its own resources alone."""
+    offers = {STORAGE: [storage_sku("Standard_ZRS", region) for region in plan_for("prod").regions]}
+    offers |= {"functionapp list-flex": [{"name": region} for region in plan_for("prod").regions]}
+
+    found = findings(offers | {"provider list": []}, plan_for("prod"))
+
+    assert [one.what for one in found if one.blocking] == ["provider Microsoft.App is NotRegistered"]
+    assert len(found) > 5
+
+
 def test_zones_are_looked_for_where_the_plan_needs_them() -> None:
     """Production is zone-redundant, and a region may offer the Flex Consumption plan without zones."""
     zones = "functionapp list-flexconsumption-locations --zone-redundant true"
@@ -258,7 +289,7 @@ def test_plan_says_what_the_checks_must_look_at() -> None:
         face["properties"]["restore"] = True
 
     assert findings({NAMES: [{"name": FACE}]}, dev) == []
-    assert ("Microsoft.App" in dev.providers, "Microsoft.App" in prod.providers) == (False, True)
+    assert (dev.further_providers, prod.further_providers) == ([], ["Microsoft.App"])
     assert prod.regions == ["northeurope", "swedencentral", "westeurope"]
 
 
@@ -290,7 +321,7 @@ def test_findings_are_printed_with_what_to_do(
     vaults = Plan(Snapshot.load(snapshot).resources).of("Microsoft.KeyVault/vaults")
     answers = GOOD | {
         "account show": {**GOOD["account show"], "id": another},
-        "provider list": [],
+        "functionapp list-flex": [],
         "keyvault list-deleted": [deleted_vault(vault["name"]) for vault in vaults],
         "cognitiveservices account list": [],
     }
@@ -305,11 +336,12 @@ def test_findings_are_printed_with_what_to_do(
     asked = (tmp_path / "asked").read_text("utf-8").splitlines()
     assert ended.status == 1
     assert ended.target.startswith(f"subscription {another}, signed in as deployer@example.com, regions west")
-    assert "problem  provider Microsoft.KeyVault is NotRegistered" in problems
-    assert "         az provider register --wait --namespace Microsoft.KeyVault" in ended.lines
+    assert problems == ["problem  westeurope does not offer Flex Consumption"]
+    assert "         choose one of `az functionapp list-flexconsumption-locations`; face" in "\n".join(
+        ended.lines
+    )
     assert [line[:50] for line in notes] == ["note     this subscription has no Face account yet"]
-    assert all("provider" in line for line in problems)
-    assert ended.errors == [f"ops: deployment is blocked: {len(problems)} problems"]
+    assert ended.errors == ["ops: deployment is blocked: 1 problem"]
     assert all(f"--subscription {another}" in line for line in asked[:-2])
     assert snapshot.read_bytes() == before
     assert mistaken.status == 1
