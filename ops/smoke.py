@@ -15,6 +15,7 @@ from ops.preflight import broker_findings
 from shared.release import Release
 
 _PAUSE_SECONDS = 5.0
+_LOG_STREAM = "See the app's log stream: a failed start names the setting."
 _ROLE = "Liveness.Operate"
 _ROLE_MISSING = {"KeyUnavailable", "StorageUnavailable", "UpstreamUnauthorized"}
 """The error codes of a create for which the app's identity lacks a role."""
@@ -47,9 +48,7 @@ def wait_for_health(
     end = clock() + seconds
     while problem := _health_problem(broker, release):
         if clock() >= end:
-            raise CommandFailed(
-                f"health: {problem}. See the app's log stream: a failed start names the setting."
-            )
+            raise CommandFailed(f"health: {problem}")
         sleep(_PAUSE_SECONDS)
     output.result("passed   health: the app has started" + (f", {release}" if release else ""))
 
@@ -141,8 +140,10 @@ def _health_problem(broker: Broker, release: Release | None) -> str | None:
     try:
         answer = broker.call("GET", "/api/health")
     except CommandFailed as failure:
-        return str(failure)
+        return f"{failure}. {_LOG_STREAM}"
     if answer.body.get("status") != "healthy":
-        return str(answer)
+        return f"{answer}. {_LOG_STREAM}"
     running = Release(answer.body.get("version"), answer.body.get("commit"))
-    return f"{running} runs, and not {release}" if release and running != release else None
+    if release and running != release:
+        return f"{running} runs, and not {release}: was the package published to this app, and did the app restart?"
+    return None
