@@ -64,8 +64,11 @@ def _command(context: Context) -> CreateCommand:
     device_id = body.device_id(device_header) or ""
     granted = context.caller.client_reference
     reference = granted or body.client_reference
-    # The values, not the text of the body: one of two equal requests may leave a default out.
-    values = [astuple(spec), device_id, reference, granted is not None, body.on_behalf_of]
+    fingerprint = ""
+    if key is not None:
+        # The values, not the text of the body: one of two equal requests may leave a default out.
+        values = [astuple(spec), device_id, reference, granted is not None, body.on_behalf_of]
+        fingerprint = json.dumps(values)
     return CreateCommand(
         spec=spec,
         device_id=device_id,
@@ -73,7 +76,7 @@ def _command(context: Context) -> CreateCommand:
         caller=context.caller,
         on_behalf_of=body.on_behalf_of,
         idempotency_key=key,
-        fingerprint=json.dumps(values) if key is not None else "",
+        fingerprint=fingerprint,
         request_id=context.request_id,
         traceparent=continued(request.headers.get("traceparent")),
     )

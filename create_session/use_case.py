@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -26,11 +27,6 @@ _log = logging.getLogger(__name__)
 
 SWEEP_AFTER_SECONDS = EXPIRY_GRACE_MS // 1000 + 5
 """How long after the token's end the sweep looks at a session: by then its record can be settled."""
-
-TOTAL_SECONDS = 9.5
-"""The longest that a create takes from its start: 8 seconds are for Face, the rest for store and queue."""
-
-_TOO_LONG = "the create took too long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +69,15 @@ class Created:
     rate_limit: Mapping[str, str]
 
 
-async def create_session(app: App, command: CreateCommand, deadline: float | None = None) -> Created:
+async def create_session(app: App, command: CreateCommand, deadline: float = math.inf) -> Created:
     """Create a session, or answer again what was answered under the same idempotency key.
 
     Raises the errors of the limiter, of Face and of the store. Whatever fails, no session is left that somebody could
     use without a record of it, and the idempotency key can be tried again.
 
-    At `deadline`, in the event loop's time and `TOTAL_SECONDS` from now at the latest, raises the error of what it
-    waits for. The create goes on: its session is the answer to a repeat under its key, or is undone without a key.
+    At `deadline`, in the event loop's time, raises the error of what it waits for. The create goes on: its session is
+    the answer to a repeat under its key, or is undone without a key.
     """
-    latest = asyncio.get_running_loop().time() + TOTAL_SECONDS
-    deadline = latest if deadline is None else min(deadline, latest)
     # A stranger who sends the id of somebody's device must not use up its limits.
     owner = (command.caller.principal,) if command.caller.principal else ()
     device = await app.pseudonyms.of("device", *owner, command.device_id)
@@ -102,7 +96,7 @@ async def create_session(app: App, command: CreateCommand, deadline: float | Non
     try:
         answer = await app.background.answer_by(deadline, create.answer(), create.end_late)
     except TimeoutError as late:
-        raise create.slow from late
+        raise create.failure or create.waits_for("the create took too long") from late
     create.log(answer)
     content = answer.content
     return Created(content["session_id"], content["auth_token"], content["expires_at"], content["rate_limit"])
@@ -132,8 +126,8 @@ class _Create:
     """One create on its way.
 
     `device`, `caller` and `person` are pseudonyms; `person` is the one that the session is for. `subjects` are the
-    rows that limits count in, and `admission` is what the create was charged. `slow` is the error for what the create
-    waits for.
+    rows that limits count in, and `admission` is what the create was charged. `waits_for` is the error for what the
+    create waits for, and `failure` the one of Face.
     """
 
     app: App
@@ -143,12 +137,13 @@ class _Create:
     person: str | None
     subjects: Sequence[Subject]
     admission: Admission = field(default_factory=Admission)
-    slow: Exception = field(default_factory=lambda: KeyUnavailable(_TOO_LONG))
+    waits_for: type[BrokerError] = KeyUnavailable
+    failure: Exception | None = None
 
     async def answer(self) -> Answer:
         """Make a session, or find the answer that was given before."""
         app, key = self.app, _request_key(self.command)
-        self.slow = StorageUnavailable(_TOO_LONG)
+        self.waits_for = StorageUnavailable
         try:
             app.limiter.require_not_refused(self.subjects)
             app.face.require_room()
@@ -204,15 +199,15 @@ class _Create:
         """Admit the request, make the session, keep it."""
         self.admission = await self.app.limiter.admit(self.subjects)
         created_at = self.app.clock()
-        self.slow = UpstreamTimeout(_TOO_LONG)
+        self.waits_for = UpstreamTimeout
         try:
             made = await self.app.face.create(self.command.spec, self.command.request_id)
         except Exception as failure:
             # Face may have made a session, but nobody was given it.
-            self.slow = failure
+            self.failure = failure
             await self.app.limiter.refund(self.admission)
             raise
-        self.slow = StorageUnavailable(_TOO_LONG)
+        self.waits_for = StorageUnavailable
         expires_at = created_at + self.command.spec.token_lifetime * 1000
         content = {
             "session_id": made.session_id,

@@ -8,8 +8,7 @@ a create could be counted as not sent although Face made a session.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from typing import Final
 
 import aiohttp
@@ -30,6 +29,7 @@ meets a connection which Face is closing is lost, because it must not be repeate
 
 CONNECT_SECONDS: Final = 1.5
 READ_SECONDS: Final = 8.0
+_TIMEOUTS: Final = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
 
 
 class AnswerRefused(aiohttp.ClientPayloadError):
@@ -90,7 +90,7 @@ class Connections:
 
 
 class HttpTransport(httpx.AsyncBaseTransport):
-    """httpx's transport to one dependency; raises httpx's errors, `DecodingError` for an answer that is refused."""
+    """httpx's transport to one dependency; raises httpx's errors."""
 
     def __init__(self, connections: Connections, largest_answer: int) -> None:
         self._connections = connections
@@ -99,40 +99,33 @@ class HttpTransport(httpx.AsyncBaseTransport):
         self._gate = asyncio.Semaphore(IN_FLIGHT)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request, and return its answer as soon as its head is there.
+        """Send a request and read its answer to the end; there is nothing to close.
 
-        Of the request's timeouts `connect` and `read` count (seconds).
+        The content of an answer that is refused raises `DecodingError` where it is read: the status may say enough.
         """
         if self._session is None:
             self._session = self._connections.open_session(self._largest_answer)
-        timeouts = request.extensions.get("timeout", {})
-        body = b"".join([part async for part in request.stream])  # type: ignore[union-attr] # Always asynchronous.
         try:
             await enter(self._gate)
         except TimeoutError as error:
             raise httpx.PoolTimeout("too many requests are under way") from error
         try:
-            with _errors_made_httpx():
-                answer = await self._session.request(
-                    request.method,
-                    URL(str(request.url), encoded=True),
-                    headers=request.headers.multi_items(),
-                    data=body or None,
-                    allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(
-                        sock_connect=timeouts.get("connect") or CONNECT_SECONDS,
-                        sock_read=timeouts.get("read") or READ_SECONDS,
-                    ),
-                )
-                if answer.headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
-                    answer.close()
-                    raise httpx.RemoteProtocolError("a transfer coding that was not asked for")
-        except BaseException:
+            answer = await self._session.request(
+                request.method,
+                URL(str(request.url), encoded=True),
+                headers=[
+                    (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw
+                ],
+                data=request.read() or None,
+                allow_redirects=False,
+                timeout=_TIMEOUTS,
+            )
+            content = await _content_of(answer)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise _of_httpx(error) from error
+        finally:
             self._gate.release()
-            raise
-        return httpx.Response(
-            answer.status, headers=answer.raw_headers, stream=_Body(answer, self._gate), request=request
-        )
+        return httpx.Response(answer.status, headers=answer.raw_headers, stream=content, request=request)
 
 
 async def enter(gate: asyncio.Semaphore) -> None:
@@ -142,6 +135,16 @@ async def enter(gate: asyncio.Semaphore) -> None:
         await gate.acquire()
 
 
+async def _content_of(answer: aiohttp.ClientResponse) -> httpx.AsyncByteStream:
+    if answer.headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+        answer.close()
+        raise httpx.RemoteProtocolError("a transfer coding that was not asked for")
+    try:
+        return httpx.ByteStream(await answer.read())
+    except AnswerRefused as refused:
+        return _Refused(str(refused))
+
+
 class _BoundedAnswer(aiohttp.ClientResponse):
     """An answer that is read up to a number of bytes; what is larger or encoded closes the connection."""
 
@@ -149,43 +152,30 @@ class _BoundedAnswer(aiohttp.ClientResponse):
 
     async def read(self) -> bytes:
         """Read the whole body; raises `AnswerRefused`."""
+        parts, taken = [], 0
         try:
-            return b"".join([part async for part in self.bounded()])
+            if self.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity"):
+                raise AnswerRefused("a coding that was ruled out")
+            while part := await self.content.readany():
+                parts.append(part)
+                taken += len(part)
+                if taken > self.largest:
+                    raise AnswerRefused("too many bytes")
         except BaseException:
             # A caller that gives up in the middle leaves a connection that nobody else can use.
             self.close()
             raise
-
-    async def bounded(self) -> AsyncIterator[bytes]:
-        """Read the body in parts; raises `AnswerRefused`."""
-        taken = 0
-        coding = self.headers.get("Content-Encoding", "identity").strip().lower()
-        if coding not in ("", "identity"):
-            raise AnswerRefused("a coding that was ruled out")
-        async for part in self.content.iter_any():
-            taken += len(part)
-            if taken > self.largest:
-                raise AnswerRefused("too many bytes")
-            yield part
+        return b"".join(parts)
 
 
-class _Body(httpx.AsyncByteStream):
-    def __init__(self, answer: aiohttp.ClientResponse, gate: asyncio.Semaphore) -> None:
-        self._answer = answer
-        self._gate: asyncio.Semaphore | None = gate
+class _Refused(httpx.AsyncByteStream):
+    """The content of an answer that is not read."""
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        assert isinstance(self._answer, _BoundedAnswer)  # noqa: S101 - the session's own class.
-        with _errors_made_httpx():
-            async for part in self._answer.bounded():
-                yield part
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
 
-    async def aclose(self) -> None:
-        # An answer that was read to its end has given its connection back already.
-        self._answer.close()
-        if self._gate is not None:
-            self._gate.release()
-            self._gate = None
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise httpx.DecodingError(self._reason)
 
 
 async def _send_once(
@@ -206,23 +196,18 @@ async def _send_once(
 
 # First match counts. Only what is certain never to have left is a connect or protocol error of our own.
 _SEAM: Final[tuple[tuple[type[Exception], type[httpx.RequestError]], ...]] = (
-    (AnswerRefused, httpx.DecodingError),
     (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
     (aiohttp.ClientConnectorError, httpx.ConnectError),
     (aiohttp.InvalidURL, httpx.UnsupportedProtocol),
     (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
     (TimeoutError, httpx.ReadTimeout),
     (aiohttp.ClientError, httpx.ReadError),
+    # A header field that HTTP does not allow.
+    (ValueError, httpx.LocalProtocolError),
 )
 
 
-@contextmanager
-def _errors_made_httpx() -> Iterator[None]:
-    try:
-        yield
-    except tuple(theirs for theirs, _ in _SEAM) as error:
-        kind = next(ours for theirs, ours in _SEAM if isinstance(error, theirs))
-        raise kind(type(error).__name__) from error
-    except ValueError as error:
-        # A header field that HTTP does not allow; its text would hold the value.
-        raise httpx.LocalProtocolError("a request that cannot be sent") from error
+def _of_httpx(error: Exception) -> httpx.RequestError:
+    """The error of httpx for one of aiohttp; without its text, which can hold the value of a header field."""
+    kind = next(ours for theirs, ours in _SEAM if isinstance(error, theirs))
+    return kind(type(error).__name__)

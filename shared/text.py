@@ -1,6 +1,7 @@
 """Text formats: strict JSON, session ids, times of the contract and of HTTP, the W3C trace context."""
 
 import json
+import math
 import re
 import secrets
 from collections.abc import Mapping
@@ -25,9 +26,11 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-
 def parse_json(body: bytes) -> Any:  # noqa: ANN401 - JSON can be anything; models narrow it.
     """Parse strict JSON of a bounded size; raises `ValueError` for anything else."""
     try:
-        content = _DECODER.decode(body.decode("utf-8"))
-        # The parser takes escaped lone surrogates, NaN and infinite numbers; writing them again fails.
-        json.dumps(content, ensure_ascii=False, allow_nan=False).encode("utf-8")
+        text = body.decode("utf-8")
+        content = _DECODER.decode(text)
+        if "\\u" in text:
+            # The parser takes escaped lone surrogates; writing them again fails.
+            json.dumps(content, ensure_ascii=False).encode("utf-8")
     except RecursionError as problem:
         raise ValueError("nested too deep") from problem
     return content
@@ -91,4 +94,11 @@ def _unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique_names)
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("NaN, or a number that is too large")
+    return number
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_names, parse_float=_finite, parse_constant=_finite)

@@ -156,7 +156,7 @@ class FaceCalls:
 
     def _build(self, operation: Operation, secret: Secret) -> httpx.Request:
         url, content = self._url(operation.request.path), operation.request.json
-        headers = _HEADERS | {"client-request-id": operation.request_id}
+        headers = {**_HEADERS, "client-request-id": operation.request_id}
         if content is not None:
             headers["Content-Type"] = "application/json"
         # The value is in no variable, because an error report may show those.
@@ -184,42 +184,38 @@ class FaceCalls:
     async def _try(
         self, operation: Operation, attempt: int, request: httpx.Request
     ) -> UpstreamResponse | Trouble:
+        """Send one request and read the response, whatever its status."""
         now = asyncio.get_running_loop().time
         began, sent_before, operation.sent = now(), operation.sent, True
         outcome: UpstreamResponse | Trouble
         try:
-            outcome = await self._exchange(request, operation.patience.per_try)
-            if not 200 <= outcome.status < 300:
-                outcome = Trouble(refusal(outcome), outcome.status, outcome.request_id)
-        except UpstreamError as error:
-            operation.sent = sent_before or error.request_sent
-            outcome = Trouble(error)
-        _log(operation, attempt, outcome, now() - began)
-        return outcome
-
-    async def _exchange(self, request: httpx.Request, within: float) -> UpstreamResponse:
-        """Send one request and read the response within so many seconds, whatever its status."""
-        try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(operation.patience.per_try):
                 response = await self._http.handle_async_request(request)
-                try:
-                    body = await _read_body(response)
-                finally:
-                    await response.aclose()
+                body = await _body_of(response)
         except (httpx.HTTPError, TimeoutError) as error:
             timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
             kind = UpstreamTimeout if timed_out else UpstreamFailure
-            sent = not isinstance(error, _NOT_SENT)
-            raise kind(f"no answer: {type(error).__name__}", request_sent=sent) from error
-        return UpstreamResponse(
-            response.status_code, dict(response.headers.items()), body or b"", unread=body is None
-        )
+            failure = kind(
+                f"no answer: {type(error).__name__}", request_sent=not isinstance(error, _NOT_SENT)
+            )
+            failure.__cause__ = error
+            operation.sent = sent_before or failure.request_sent
+            outcome = Trouble(failure)
+        else:
+            outcome = UpstreamResponse(
+                response.status_code, response.headers, body or b"", unread=body is None
+            )
+            if not 200 <= outcome.status < 300:
+                outcome = Trouble(refusal(outcome), outcome.status, outcome.request_id)
+        _log(operation, attempt, outcome, now() - began)
+        return outcome
 
 
-async def _read_body(response: httpx.Response) -> bytes | None:
+async def _body_of(response: httpx.Response) -> bytes | None:
     """Return the body, or None if it is compressed or too large: the status of an error says enough without it."""
     try:
-        return b"".join([part async for part in response.aiter_raw()])
+        # The parts as they came: `aread` would look for a coding to undo.
+        return b"".join([part async for part in response.stream])  # type: ignore[union-attr] # Always asynchronous.
     except httpx.DecodingError:
         return None
 

@@ -12,7 +12,7 @@ import hmac
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import EntityChanged, SessionNotFound, StorageUnavailable
@@ -125,9 +125,9 @@ class Sessions:
         raise StorageUnavailable("a session record is too busy")
 
     async def _to_entity(self, record: SessionRecord, etag: str) -> Entity:
-        entity = Entity(record.session_id, _to_values(record), self._expires_at(record), etag)
-        mac = await _mac_of(entity, self._pseudonyms)
-        return replace(entity, values={**entity.values, _MAC: mac})
+        values, expires_at = _to_values(record), self._expires_at(record)
+        values[_MAC] = await _mac_of(record.session_id, expires_at, values, self._pseudonyms)
+        return Entity(record.session_id, values, expires_at, etag)
 
     def _expires_at(self, record: SessionRecord) -> int:
         return record.created_at + self._retention_ms * _times_kept(record)
@@ -139,7 +139,7 @@ async def from_entity(entity: Entity, pseudonyms: Pseudonyms) -> Stored:
     Raises a lasting `StorageUnavailable` for a row that the broker did not write, or that is no record, and
     `KeyUnavailable`. Such a row is not taken for absent: its session may still have to end in an event.
     """
-    expected = await _mac_of(entity, pseudonyms)
+    expected = await _mac_of(entity.key, entity.expires_at, entity.values, pseudonyms)
     if not hmac.compare_digest(expected.encode(), str(entity.values.get(_MAC)).encode("utf-8", "replace")):
         log_event(_log, logging.ERROR, "record_mac_mismatch", sessionId=entity.key)
         raise StorageUnavailable(
@@ -156,13 +156,11 @@ def unverified(entity: Entity) -> Stored:
         raise StorageUnavailable("a session record cannot be read", lasting=True) from fault
 
 
-async def _mac_of(entity: Entity, pseudonyms: Pseudonyms) -> str:
+async def _mac_of(key: str, expires_at: int, values: Mapping[str, Value], pseudonyms: Pseudonyms) -> str:
     # JSON tells apart where names and values begin and end, and an integer from a text, a flag or a float.
-    values = sorted((name, value) for name, value in entity.values.items() if name != _MAC)
+    covered = [[name, values[name]] for name in sorted(values) if name != _MAC]
     # A value of a type that the broker never writes becomes a list, as no other value does.
-    content = json.dumps(
-        [entity.key, entity.expires_at, values], default=lambda value: [repr(value)]
-    ).encode()
+    content = json.dumps([key, expires_at, covered], default=lambda value: [repr(value)]).encode()
     return hmac.digest(await pseudonyms.derived_key("session record"), content, "sha256").hex()
 
 

@@ -6,8 +6,7 @@ import re
 import time
 import traceback
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -92,17 +91,20 @@ async def respond(
     try:
         app = current_app()
         of_origin = origins.of_answer(request.headers.get("Origin"), app.settings.allowed_origins)
+        deadline = asyncio.get_running_loop().time() + TOTAL_SECONDS
+        waits_for: type[BrokerError] = KeyUnavailable
         with app.background_log.invocation():
-            context = Context(
-                request, app, request_id, deadline=asyncio.get_running_loop().time() + TOTAL_SECONDS
-            )
-            if not open_to_all:
-                async with _ended_at(context.deadline, KeyUnavailable):
-                    caller = await _caller(context)
-                    pseudonym = await caller.pseudonym(app.pseudonyms)
-                context = replace(context, caller=replace(caller, known_pseudonym=pseudonym))
-            async with _ended_at(context.deadline, StorageUnavailable):
-                reply = await handle(context)
+            try:
+                async with asyncio.timeout_at(deadline) as limit:
+                    caller = Caller() if open_to_all else await _caller(app, request, request_id)
+                    pseudonym = caller.known_pseudonym
+                    waits_for = StorageUnavailable
+                    reply = await handle(Context(request, app, request_id, deadline, caller))
+            except TimeoutError as late:
+                if not limit.expired():
+                    raise
+                at_face = WAITED_FOR_FACE in getattr(late.__cause__, "__notes__", ())
+                raise (UpstreamTimeout if at_face else waits_for)("the request took too long") from late
     except BrokerError as error:
         _log_error(operation, request_id, pseudonym, error)
         reply = error_reply(error, request_id)
@@ -127,20 +129,7 @@ async def respond(
         status=int(reply.status),
         milliseconds=round((time.perf_counter() - started) * 1000, 1),
     )
-    return render(replace(reply, headers={**of_origin, **reply.headers}), request_id, request.url)
-
-
-@asynccontextmanager
-async def _ended_at(deadline: float, slow: type[BrokerError]) -> AsyncIterator[None]:
-    """End the block at a deadline; raises `UpstreamTimeout` if it waited for Face then, or else the error `slow`."""
-    try:
-        async with asyncio.timeout_at(deadline) as limit:
-            yield
-    except TimeoutError as late:
-        if not limit.expired():
-            raise
-        at_face = WAITED_FOR_FACE in getattr(late.__cause__, "__notes__", ())
-        raise (UpstreamTimeout if at_face else slow)("the request took too long") from late
+    return render(reply, request_id, request.url, of_origin)
 
 
 def json_body(request: func.HttpRequest) -> dict[str, Any]:
@@ -181,20 +170,21 @@ def _is_json(headers: Mapping[str, str]) -> bool:
     )
 
 
-async def _caller(context: Context) -> Caller:
+async def _caller(app: App, request: func.HttpRequest, request_id: str) -> Caller:
     """The caller, as far as its token and the platform vouch for it. `X-MS-CLIENT-PRINCIPAL` is never read."""
-    app, settings = context.app, context.app.settings
-    network = client_network(context.request.headers, settings.client_address, settings.front_door_id)
+    settings = app.settings
+    network = client_network(request.headers, settings.client_address, settings.front_door_id)
     if network == UNVOUCHED:
-        log_event(_log, logging.WARNING, "client_address_unvouched", requestId=context.request_id)
+        log_event(_log, logging.WARNING, "client_address_unvouched", requestId=request_id)
     if app.sign_in is None:
         return Caller(network=network)
     try:
-        return await app.sign_in.caller(context.header("Authorization"), network)
+        caller = await app.sign_in.caller(request.headers.get("Authorization"), network)
     except (Unauthorized, KeyUnavailable) as error:
         if error.charged_as_miss:
             await app.access.charge_miss(network)
         raise
+    return replace(caller, known_pseudonym=await caller.pseudonym(app.pseudonyms))
 
 
 def _log_error(operation: str, request_id: str, caller: str | None, error: BrokerError) -> None:

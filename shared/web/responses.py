@@ -31,9 +31,12 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def render(reply: Reply, request_id: str, url: str) -> func.HttpResponse:
-    """Turn a reply to a request for a URL into the response, with the header fields that every response has."""
-    headers = {**_ALWAYS, "x-ms-request-id": request_id, **reply.headers}
+def render(reply: Reply, request_id: str, url: str, of_origin: Mapping[str, str]) -> func.HttpResponse:
+    """Turn a reply to a request for a URL into the response, with the header fields that every response has.
+
+    `of_origin` are the fields for the web page that sent the request.
+    """
+    headers = {**_ALWAYS, "x-ms-request-id": request_id, **of_origin, **reply.headers}
     if url.startswith("https:"):
         headers["Strict-Transport-Security"] = "max-age=31536000"
     content = b""

@@ -150,8 +150,8 @@ def test_upstreams_own_words_are_kept(code: str, message: str) -> None:
 
 def test_every_response_has_the_fields_of_the_contract() -> None:
     """With a body or without; a length spares a chunked answer."""
-    response = render(Reply(HTTPStatus.OK, {"a": "é"}), "an-id", "http://127.0.0.1/")
-    empty = render(Reply(HTTPStatus.NO_CONTENT), "an-id", "https://broker.example.com/")
+    response = render(Reply(HTTPStatus.OK, {"a": "é"}), "an-id", "http://127.0.0.1/", {})
+    empty = render(Reply(HTTPStatus.NO_CONTENT), "an-id", "https://broker.example.com/", {})
 
     assert json.loads(response.get_body()) == {"a": "é"}
     assert dict(response.headers) | {"Content-Length": "?"} == {
