@@ -1,7 +1,6 @@
 """The entity store of one process, for tests and for a laptop."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from itertools import count
 
 from shared.errors import EntityChanged, EntityExists
@@ -86,6 +85,6 @@ class MemoryStore:
             raise EntityChanged
 
     def _put(self, table: Table, entity: Entity) -> Entity:
-        stored = replace(entity, values=dict(entity.values), etag=f"m{next(self._etags)}")
+        stored = Entity(entity.key, dict(entity.values), entity.expires_at, f"m{next(self._etags)}")
         self._tables[table][entity.key] = stored
         return stored

@@ -309,6 +309,7 @@ def _charged(subjects: Sequence[Subject], rows: Mapping[str, Row], now: int) -> 
                 log = limit.policy.admit(row.logs.get(limit.log, ()), now)
                 row = changed[subject.key] = row.with_log(limit.log, log, log[-1] + limit.policy.longest_ms)
                 charges.append(Charge(subject.key, limit.log, log[-1]))
-        if rate_limit := RateLimit.of(subject.published, row.logs, now):
+        published = subject.published
+        if published and (rate_limit := RateLimit.of(published, row.logs, now)):
             fields = rate_limit.fields(now)
     return _Decision(now, changed, Admission(tuple(charges), fields))
