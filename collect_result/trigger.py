@@ -4,7 +4,6 @@ import logging
 
 import azure.functions as func
 
-from collect_result.use_case import collect_result
 from shared.app import current_app
 from shared.queues.message import CollectMessage, id_of_text
 from shared.queues.port import RESULTS_QUEUE
@@ -21,6 +20,9 @@ collect_result_bp = func.Blueprint()
 )
 async def trigger(message: func.QueueMessage) -> None:
     """Process one message. If this raises, the host delivers it again, and in the end moves it to the poison queue."""
+    # Imported late, because the first create of an instance would wait for it.
+    from collect_result.use_case import collect_result
+
     text = message.get_body().decode("utf-8", "replace")
     try:
         parsed = CollectMessage.from_text(text)

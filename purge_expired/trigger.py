@@ -2,7 +2,6 @@
 
 import azure.functions as func
 
-from purge_expired.use_case import purge_expired
 from shared.app import current_app
 
 purge_expired_bp = func.Blueprint()
@@ -15,6 +14,9 @@ purge_expired_bp = func.Blueprint()
 )
 async def trigger(timer: func.TimerRequest) -> None:
     """Run once an hour, on one instance."""
+    # Imported late, because the first create of an instance would wait for it.
+    from purge_expired.use_case import purge_expired
+
     app = current_app()
     with app.background_log.invocation():
         await purge_expired(app)

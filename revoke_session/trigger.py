@@ -4,7 +4,6 @@ from http import HTTPStatus
 
 import azure.functions as func
 
-from revoke_session.use_case import revoke_session
 from shared.web.endpoint import Context, respond
 from shared.web.responses import Reply
 from shared.web.routes import REVOKE_SESSION
@@ -22,6 +21,9 @@ async def trigger(req: func.HttpRequest) -> func.HttpResponse:
 
 
 async def _revoke(context: Context) -> Reply:
+    # Imported late, because the first create of an instance would wait for it.
+    from revoke_session.use_case import revoke_session
+
     await revoke_session(
         context.app,
         context.request.route_params.get("sessionId", ""),

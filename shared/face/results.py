@@ -17,9 +17,15 @@ _logger = logging.getLogger(__name__)
 class Part(BaseModel):
     """A part of a response: its fields are read strictly, and all other fields are ignored."""
 
-    # Errors hide the input: their text ends in the log, and the input can be a token.
+    # Errors hide the input: their text ends in the log, and the input can be a token. The validators are built with the
+    # first result: the first create would wait for them.
     model_config = ConfigDict(
-        strict=True, extra="ignore", frozen=True, alias_generator=to_camel, hide_input_in_errors=True
+        strict=True,
+        extra="ignore",
+        frozen=True,
+        alias_generator=to_camel,
+        hide_input_in_errors=True,
+        defer_build=True,
     )
 
 
