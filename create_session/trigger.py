@@ -58,8 +58,8 @@ def _command(context: Context) -> CreateCommand:
             key = parse_key(key)
         except InvalidIdempotencyKey as fault:
             faults.append(fault)
-    refuse(faults)
-    refuse(missing_rights(body, context.caller, app.settings))
+    if faults := faults or missing_rights(body, context.caller, app.settings):
+        refuse(faults)
     spec = body.spec(app.settings.auth_token_ttl_max_seconds)
     device_id = body.device_id(device_header) or ""
     granted = context.caller.client_reference

@@ -78,13 +78,15 @@ async def create_session(app: App, command: CreateCommand, deadline: float = mat
     At `deadline`, in the event loop's time, raises the error of what it waits for. The create goes on: its session is
     the answer to a repeat under its key, or is undone without a key.
     """
-    # A stranger who sends the id of somebody's device must not use up its limits.
-    owner = (command.caller.principal,) if command.caller.principal else ()
-    device = await app.pseudonyms.of("device", *owner, command.device_id)
-    caller = await command.caller.pseudonym(app.pseudonyms)
-    person = caller
+    device_of: tuple[str, ...] = (command.device_id,)
+    caller = person = None
+    if command.caller.principal:
+        # A stranger who sends the id of somebody's device must not use up its limits.
+        device_of = (command.caller.principal, command.device_id)
+        caller = person = await command.caller.pseudonym(app.pseudonyms)
     if caller and command.on_behalf_of:
         person = await app.subjects.person_of(caller, command.on_behalf_of)
+    device = await app.pseudonyms.of("device", *device_of)
     subjects = await app.subjects.of_create(
         device,
         person,

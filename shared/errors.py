@@ -14,7 +14,7 @@ SettingsError               the app cannot start as it is configured
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 WAITED_FOR_FACE = "waited for Face"
 """The note on a `CancelledError` that ended a call, so that the frame of a late request can name what was slow."""
@@ -75,12 +75,11 @@ class RequestRefused(BrokerError):
         self.others: tuple[RequestRefused, ...] = ()
 
 
-def refuse(faults: Sequence[RequestRefused]) -> None:
-    """Raise the first fault with the others attached; do nothing if the list is empty."""
-    if faults:
-        first, *others = faults
-        first.others = tuple(others)
-        raise first
+def refuse(faults: Sequence[RequestRefused]) -> NoReturn:
+    """Raise the first fault with the others attached."""
+    first, *others = faults
+    first.others = tuple(others)
+    raise first
 
 
 class InvalidRequestBody(RequestRefused):

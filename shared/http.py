@@ -29,7 +29,6 @@ meets a connection which Face is closing is lost, because it must not be repeate
 
 CONNECT_SECONDS: Final = 1.5
 READ_SECONDS: Final = 8.0
-_TIMEOUTS: Final = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
 
 
 class AnswerRefused(aiohttp.ClientPayloadError):
@@ -73,6 +72,7 @@ class Connections:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
+            timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS),
             headers={"Accept-Encoding": "identity"},
             skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
             response_class=type("BoundedAnswer", (_BoundedAnswer,), {"largest": largest_answer}),
@@ -118,7 +118,6 @@ class HttpTransport(httpx.AsyncBaseTransport):
                 ],
                 data=request.read() or None,
                 allow_redirects=False,
-                timeout=_TIMEOUTS,
             )
             content = await _content_of(answer)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:

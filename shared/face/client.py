@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from importlib import import_module
 
@@ -117,10 +117,10 @@ class FaceClient:
         request = version.request("GET", session_id, f"/audit?start={page.start}&top={page.top}")
         return version.read_audit(await self._perform("audit", request, request_id, lane), session_id)
 
-    async def _perform(
+    def _perform(
         self, name: str, request: UpstreamRequest, request_id: str, lane: Lane = Lane.READ
-    ) -> UpstreamResponse:
-        return await self._calls.perform(Operation(name, request, request_id, lane))
+    ) -> Awaitable[UpstreamResponse]:
+        return self._calls.perform(Operation(name, request, request_id, lane))
 
     def _version_of(self, api_version: str | None) -> ApiVersion:
         """Return the version that created the session; None means the configured one."""

@@ -90,7 +90,8 @@ async def respond(
     of_origin: Mapping[str, str] = {}
     try:
         app = current_app()
-        of_origin = origins.of_answer(request.headers.get("Origin"), app.settings.allowed_origins)
+        if allowed := app.settings.allowed_origins:
+            of_origin = origins.of_answer(request.headers.get("Origin"), allowed)
         deadline = asyncio.get_running_loop().time() + TOTAL_SECONDS
         waits_for: type[BrokerError] = KeyUnavailable
         with app.background_log.invocation():
