@@ -121,6 +121,45 @@ def test_the_smoke_test_waits_long_enough_for_front_door() -> None:
     assert 40 * 60 < int(seconds) < (int(minutes) - 60) * 60
 
 
+@pytest.mark.parametrize(
+    ("answer", "rules", "called"),
+    [
+        (
+            "HTTP/2 403\r\nX-MS-Forbidden-IP: 192.0.2.7\r\n",
+            "pipeline",
+            ["add 192.0.2.7/32", "show", "remove"],
+        ),
+        ("HTTP/2 401\r\nserver: Kestrel\r\n", "Allow all", ["show"]),
+    ],
+)
+def test_a_runner_that_the_scm_site_refuses_is_admitted_while_it_publishes(
+    tmp_path: Path, answer: str, rules: str, called: list[str]
+) -> None:
+    """The steps are run with programs in the place of curl and az, which answer as App Service does."""
+    calls = tmp_path / "calls"
+    programs = {
+        "curl": f"printf '%s' {shlex.quote(answer)}",
+        "az": f'echo "$@" >> {calls}; case "$*" in *" show "*) echo {shlex.quote(rules)} ;; esac',
+        "jq": "echo from-stamp",
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n", "utf-8")
+        (tmp_path / name).chmod(0o700)
+
+    for step in ("Admit this runner to the SCM site", "Close the SCM site again"):
+        [text] = re.findall(
+            rf"- name: {step}\n(?:        if: .+\n)?        run: \|\n((?: {{10}}.+\n)+)", REGION
+        )
+        subprocess.run(  # noqa: S603 - the steps of the workflow.
+            ["/bin/bash", "-e", "-o", "pipefail", "-c", text],
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+            check=True,
+        )
+
+    options = "access-restriction (\\w+) .*?(?:--ip-address (\\S+) .*)?--output"
+    assert [" ".join(found).strip() for found in re.findall(options, calls.read_text("utf-8"))] == called
+
+
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_a_failure_before_a_pipe_fails_the_step(name: str) -> None:
     """With `shell: bash` GitHub sets `pipefail`; with its default shell only the last command counts."""
