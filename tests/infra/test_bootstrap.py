@@ -1,11 +1,13 @@
 """`bootstrap/main.bicep`: the identities of the pipelines, which jobs may use each, and what it may do."""
 
 import re
+from collections.abc import Mapping
 
 import pytest
 
 from tests.infra.arm_snapshot import Snapshot, plain
 from tests.infra.bicep_compiler import Bicep, snapshot_with
+from tests.infra.rules import GROUP
 from tests.infra.test_roles import KIND, ROLES
 
 _PARAMETERS = """
@@ -20,11 +22,21 @@ _BUILT_IN = {
 }
 _CREDENTIALS = "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials"
 _DEFINITION = "Microsoft.Authorization/roleDefinitions"
-_ACTIONS = [
-    "*/read",
+_ACTIONS = {
     "Microsoft.Resources/deployments/validate/action",
     "Microsoft.Resources/deployments/whatIf/action",
-]
+}
+# What Azure calls a resource group in the name of an action.
+_GROUP = "Microsoft.Resources/subscriptions/resourceGroups"
+# https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations
+_DATA_OR_KEYS = (
+    "*/read",
+    "Microsoft.Insights/logs/read",
+    "Microsoft.OperationalInsights/workspaces/query/read",
+    "Microsoft.OperationalInsights/workspaces/sharedKeys/read",
+    "Microsoft.Web/sites/functions/masterkey/read",
+    "Microsoft.Web/sites/hostruntime/host/_master/read",
+)
 _ROLE_IDS = f"GuidEquals {{{', '.join(sorted(ROLES.values()))}}}"
 _WRITE = "Microsoft.Authorization/roleAssignments/write"
 _DELETE = "Microsoft.Authorization/roleAssignments/delete"
@@ -32,7 +44,9 @@ _LOCK = (
     f"((!(ActionMatches{{'{_WRITE}'}})) OR "
     f"(@Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:{_ROLE_IDS} "
     "AND @Request[Microsoft.Authorization/roleAssignments:PrincipalType] "
-    "ForAnyOfAnyValues:StringEqualsIgnoreCase {'ServicePrincipal'})) AND "
+    "ForAnyOfAnyValues:StringEqualsIgnoreCase {'ServicePrincipal'} "
+    "AND @Request[Microsoft.Authorization/roleAssignments:PrincipalId] "
+    "ForAnyOfAllValues:GuidNotEquals {ITSELF})) AND "
     f"((!(ActionMatches{{'{_DELETE}'}})) OR "
     f"(@Resource[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:{_ROLE_IDS}))"
 )
@@ -68,8 +82,8 @@ def test_each_identity_is_for_one_environment_of_the_repository(bootstrap: Snaps
 def test_identities_have_exactly_these_roles(bootstrap: Snapshot) -> None:
     """Deployers may create resources and assign the template's roles alone; the what-if jobs may only read.
 
-    A deployer that could assign any role could make itself an owner. What-if jobs run for pull requests, before
-    anybody has approved them.
+    A deployer that could assign any role could make itself an owner, and one that could assign a role to itself could
+    read the secrets. What-if jobs run for pull requests, before anybody has approved them.
     """
     [definition] = bootstrap.find(_DEFINITION)
     names = {**_BUILT_IN, definition["name"]: definition["properties"]["roleName"]}
@@ -78,7 +92,7 @@ def test_identities_have_exactly_these_roles(bootstrap: Snapshot) -> None:
         (
             names[one["roleDefinitionId"].split("/")[-1]],
             plain(one["principalId"]).removeprefix("[rg-liveness-deployers/"),
-            one["condition"] and f"{one['conditionVersion']} {_sorted_lists(one['condition'])}",
+            one["condition"] and _sorted_lists(_shown(one)),
         )
         for one in assignments
     ]
@@ -86,11 +100,35 @@ def test_identities_have_exactly_these_roles(bootstrap: Snapshot) -> None:
     assert sorted(rights, key=str) == [
         *((_CONTRIBUTOR, f"deployers[{number}].principalId]", None) for number in range(3)),
         *(("Liveness broker what-if", f"lookers[{number}].principalId]", None) for number in range(2)),
-        *((_ADMINISTRATOR, f"deployers[{number}].principalId]", f"2.0 {_LOCK}") for number in range(3)),
+        *((_ADMINISTRATOR, f"deployers[{number}].principalId]", _LOCK) for number in range(3)),
     ]
-    assert definition["properties"]["permissions"] == [
-        {"actions": _ACTIONS, "notActions": ["Microsoft.Web/sites/hostruntime/*/read"]}
-    ]
+
+
+def test_what_if_reads_each_type_of_the_template_and_neither_data_nor_keys(
+    bootstrap: Snapshot, snapshots: Mapping[str, Snapshot], switched: Snapshot
+) -> None:
+    """A type that it may not read would make a what-if fail: name a new one in bootstrap/main.bicep."""
+    [definition] = bootstrap.find(_DEFINITION)
+    [permissions] = definition["properties"]["permissions"]
+    types = {one["type"] for part in (*snapshots.values(), switched) for one in part.resources}
+    reads = {f"{_GROUP if kind == GROUP else kind}/read" for kind in types}
+
+    assert set(permissions) == {"actions"}
+    assert reads | _ACTIONS <= set(permissions["actions"])
+    assert all(
+        action in _ACTIONS or re.fullmatch(r"[\w./]+/read", action) for action in permissions["actions"]
+    )
+    assert not set(permissions["actions"]) & set(_DATA_OR_KEYS)
+
+
+def _shown(assignment: Mapping[str, str]) -> str:
+    """The condition of an assignment, in which the principal that gets it is called ITSELF."""
+    condition = plain(assignment["condition"])
+    form = re.fullmatch(r"\[replace\('(.+)', 'ITSELF', (\S+)\)\]", condition, re.DOTALL)
+    assert form, condition
+    assert f"[{form[2]}]" == plain(assignment["principalId"])
+    assert assignment["conditionVersion"].endswith(", null(), '2.0')]")
+    return form[1].replace("''", "'")
 
 
 def _sorted_lists(condition: str) -> str:

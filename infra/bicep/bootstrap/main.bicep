@@ -20,11 +20,62 @@ var contributorId = 'b24988ac-6180-42a0-ab88-20f7382dd24c'
 var roleAdministratorId = 'f58310d9-a9f6-439a-9e8d-f62e7b41a168'
 var allowedRoles = join(map(items(roleIds), role => role.value), ', ')
 
+// The types of the template's resources. `*/read` would also read logs and the keys of workspaces and apps.
+var lookedAt = [
+  'Microsoft.Authorization/roleAssignments'
+  'Microsoft.Authorization/roleDefinitions'
+  'Microsoft.Cdn/profiles'
+  'Microsoft.Cdn/profiles/afdEndpoints'
+  'Microsoft.Cdn/profiles/afdEndpoints/routes'
+  'Microsoft.Cdn/profiles/customDomains'
+  'Microsoft.Cdn/profiles/originGroups'
+  'Microsoft.Cdn/profiles/originGroups/origins'
+  'Microsoft.Cdn/profiles/securityPolicies'
+  'Microsoft.CognitiveServices/accounts'
+  'Microsoft.EventGrid/topics'
+  'Microsoft.EventGrid/topics/eventSubscriptions'
+  'Microsoft.Insights/actionGroups'
+  'Microsoft.Insights/components'
+  'Microsoft.Insights/diagnosticSettings'
+  'Microsoft.Insights/metricAlerts'
+  'Microsoft.Insights/scheduledQueryRules'
+  'Microsoft.KeyVault/vaults'
+  'Microsoft.KeyVault/vaults/secrets'
+  'Microsoft.ManagedIdentity/userAssignedIdentities'
+  'Microsoft.Network/FrontDoorWebApplicationFirewallPolicies'
+  'Microsoft.Network/networkSecurityGroups'
+  'Microsoft.Network/privateDnsZones'
+  'Microsoft.Network/privateDnsZones/virtualNetworkLinks'
+  'Microsoft.Network/privateEndpoints'
+  'Microsoft.Network/privateEndpoints/privateDnsZoneGroups'
+  'Microsoft.Network/virtualNetworks'
+  'Microsoft.OperationalInsights/workspaces'
+  'Microsoft.Resources/deployments'
+  'Microsoft.Resources/deployments/operations'
+  'Microsoft.Resources/subscriptions'
+  'Microsoft.Resources/subscriptions/resourceGroups'
+  'Microsoft.Storage/storageAccounts'
+  'Microsoft.Storage/storageAccounts/blobServices'
+  'Microsoft.Storage/storageAccounts/blobServices/containers'
+  'Microsoft.Storage/storageAccounts/managementPolicies'
+  'Microsoft.Storage/storageAccounts/queueServices'
+  'Microsoft.Storage/storageAccounts/queueServices/queues'
+  'Microsoft.Storage/storageAccounts/tableServices'
+  'Microsoft.Storage/storageAccounts/tableServices/tables'
+  'Microsoft.Web/serverfarms'
+  'Microsoft.Web/sites'
+  'Microsoft.Web/sites/basicPublishingCredentialsPolicies'
+  'Microsoft.Web/sites/certificates'
+  'Microsoft.Web/sites/config'
+  'Microsoft.Web/sites/hostNameBindings'
+]
+
 // https://learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-examples
-var onlyRolesOfTheTemplate = '''
+var onlyRolesOfTheTemplateToOthers = '''
 ((!(ActionMatches{'Microsoft.Authorization/roleAssignments/write'}))
  OR (@Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {ROLES}
-  AND @Request[Microsoft.Authorization/roleAssignments:PrincipalType] ForAnyOfAnyValues:StringEqualsIgnoreCase {'ServicePrincipal'}))
+  AND @Request[Microsoft.Authorization/roleAssignments:PrincipalType] ForAnyOfAnyValues:StringEqualsIgnoreCase {'ServicePrincipal'}
+  AND @Request[Microsoft.Authorization/roleAssignments:PrincipalId] ForAnyOfAllValues:GuidNotEquals {ITSELF}))
 AND
 ((!(ActionMatches{'Microsoft.Authorization/roleAssignments/delete'}))
  OR (@Resource[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {ROLES}))
@@ -71,7 +122,11 @@ module roleAdministrators 'assignment.bicep' = [
     params: {
       principalId: deployers[i].outputs.principalId
       roleId: roleAdministratorId
-      condition: replace(onlyRolesOfTheTemplate, 'ROLES', allowedRoles)
+      condition: replace(
+        replace(onlyRolesOfTheTemplateToOthers, 'ROLES', allowedRoles),
+        'ITSELF',
+        deployers[i].outputs.principalId
+      )
     }
   }
 ]
@@ -85,13 +140,10 @@ resource whatIf 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     assignableScopes: [subscription().id]
     permissions: [
       {
-        actions: [
-          '*/read'
-          'Microsoft.Resources/deployments/validate/action'
-          'Microsoft.Resources/deployments/whatIf/action'
-        ]
-        // Azure treats the master key of the app as readable.
-        notActions: ['Microsoft.Web/sites/hostruntime/*/read']
+        actions: concat(
+          map(lookedAt, type => '${type}/read'),
+          ['Microsoft.Resources/deployments/validate/action', 'Microsoft.Resources/deployments/whatIf/action']
+        )
       }
     ]
   }
