@@ -55,5 +55,8 @@ func faultsOfSignIn(broker brokerType, easyAuth easyAuthType?) string[] =>
     broker.clientAuth == 'jwt' && empty(broker.?authAudience) ? ['clientAuth jwt needs authAudience'] : [],
     easyAuth == null || (broker.clientAuth == 'jwt' && length(broker.?authIssuer ?? []) == 1 && empty(broker.?authSecretName))
       ? []
-      : ['easyAuth needs clientAuth jwt with one authIssuer and without authSecretName']
+      : ['easyAuth needs clientAuth jwt with one authIssuer and without authSecretName'],
+    contains(easyAuth.?allowedApplications ?? [], '')
+      ? ['allowedApplications holds client ids, and none may be empty']
+      : []
   )

@@ -198,10 +198,13 @@ resource firewall 'Microsoft.Network/FrontDoorWebApplicationFirewallPolicies@202
           // The address of the peer. The other variable trusts X-Forwarded-For, which a caller can write.
           groupBy: [{ variableName: 'SocketAddr' }]
           matchConditions: [
+            // Each request: the host also takes `/API/` and `/%61pi/` for `/api/`.
+            // https://learn.microsoft.com/azure/web-application-firewall/afds/waf-front-door-rate-limit-configure
             {
-              matchVariable: 'RequestUri'
-              operator: 'Contains'
-              matchValue: ['/api/']
+              matchVariable: 'RequestHeader'
+              selector: 'Host'
+              operator: 'GreaterThanOrEqual'
+              matchValue: ['0']
             }
           ]
         }

@@ -30,6 +30,9 @@ param broker brokerType
 @description('Optional. Easy Auth in front of the apps. None by default.')
 param easyAuth easyAuthType?
 
+@description('Optional. The address ranges that packages may be published from, such as `192.0.2.7/32`. All by default; `[]` for none.')
+param publishFrom string[]?
+
 @description('Optional. Front Door in front of the regions. None by default.')
 param frontDoor frontDoorType?
 
@@ -121,6 +124,7 @@ module stamps 'region.bicep' = [
       pythonVersion: pythonVersion
       broker: broker
       easyAuth: easyAuth
+      publishFrom: publishFrom
       monitoring: monitoring
       isolated: isolated
       purgeProtection: purgeProtection

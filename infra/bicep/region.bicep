@@ -25,6 +25,9 @@ param broker brokerType
 @description('Optional. Easy Auth in front of the app.')
 param easyAuth easyAuthType?
 
+@description('Optional. The address ranges that packages may be published from; none: all.')
+param publishFrom string[]?
+
 @description('Required. Logs and alerts.')
 param monitoring monitoringType
 
@@ -54,6 +57,7 @@ param frontDoorHostName string = ''
 
 var names = stampNames(subscription().subscriptionId, environmentName, region.code, nameSalt)
 var faceTakesKeys = (broker.?faceAuth ?? 'key') == 'key'
+var faceSku = region.?faceSku ?? 'S0'
 var zoneRedundant = region.?zoneRedundant ?? false
 
 module identity 'modules/identity.bicep' = {
@@ -105,7 +109,7 @@ module face 'modules/face.bicep' = {
     name: names.face
     location: region.?faceLocation ?? region.name
     tags: tags
-    sku: region.?faceSku ?? 'S0'
+    sku: faceSku
     takesKeys: faceTakesKeys
     restore: restoreFace
   }
@@ -175,9 +179,11 @@ module functionApp 'modules/function-app.bicep' = {
     applicationInsightsConnectionString: logs.outputs.connectionString
     subnetResourceId: isolated ? network!.outputs.appSubnetResourceId : null
     broker: broker
+    faceSku: faceSku
     behindFrontDoor: behindFrontDoor
     frontDoorId: frontDoorId
     publicBaseUrl: behindFrontDoor ? 'https://${frontDoorHostName}' : ''
+    publishFrom: publishFrom
     easyAuth: easyAuth
   }
   dependsOn: [roles, secrets, storage]

@@ -62,7 +62,7 @@ type brokerType = {
   @description('Optional. Which of the two keys of the Face account the vault holds. Default `key1`; see docs/deploy.md, rotation.')
   activeFaceKey: ('key1' | 'key2')?
 
-  @description('Optional. Calls a second that one instance may make to Face at most. Default 6.')
+  @description('Optional. Calls a second that one instance may make to Face at most. Default 6, and 0.3 with `F0`.')
   @minValue(1)
   @maxValue(1000)
   faceMaxTps: int?

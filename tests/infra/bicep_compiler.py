@@ -63,6 +63,7 @@ param broker = {
 }
 param easyAuth = { clientId: 'a-client', allowedApplications: ['an-application'] }
 param frontDoor = { tier: 'Premium', location: 'westeurope', rateLimitPerMinute: 50 }
+param publishFrom = ['192.0.2.7/32', '198.51.100.0/24']
 param restoreFace = true
 param azdServiceName = 'api'
 """

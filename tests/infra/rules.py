@@ -22,6 +22,7 @@ INSIGHTS = "Microsoft.Insights/components"
 WORKSPACE = "Microsoft.OperationalInsights/workspaces"
 ACTION_GROUP = "Microsoft.Insights/actionGroups"
 NETWORK = "Microsoft.Network/virtualNetworks"
+OUTBOUND = "Microsoft.Network/networkSecurityGroups"
 PRIVATE_ENDPOINT = "Microsoft.Network/privateEndpoints"
 ZONE = "Microsoft.Network/privateDnsZones"
 PROFILE = "Microsoft.Cdn/profiles"
@@ -198,7 +199,12 @@ def _scrubbing(path: str, *variables: str) -> tuple[Row, ...]:
 
 _OTHER_METHOD = {"matchVariable": "RequestMethod", "operator": "Equal", "negateCondition": True}
 _METHODS = {**_OTHER_METHOD, "matchValue": ["GET", "HEAD", "POST", "DELETE", "OPTIONS"]}
-_EVERY_CALL = {"matchVariable": "RequestUri", "operator": "Contains", "matchValue": ["/api/"]}
+_EVERY_CALL = {
+    "matchVariable": "RequestHeader",
+    "selector": "Host",
+    "operator": "GreaterThanOrEqual",
+    "matchValue": ["0"],
+}
 _FLOOD = "a flood must end here"
 _FRONT_DOOR = (
     *_shared_rules(
@@ -244,7 +250,7 @@ _FRONT_DOOR = (
         ("customRules.rules.1.rateLimitThreshold", 300, _FLOOD),
         ("customRules.rules.1.rateLimitDurationInMinutes", 1, _FLOOD),
         ("customRules.rules.1.groupBy", [{"variableName": "SocketAddr"}], "a caller writes X-Forwarded-For"),
-        ("customRules.rules.1.matchConditions", [_EVERY_CALL], "every call counts"),
+        ("customRules.rules.1.matchConditions", [_EVERY_CALL], "the host takes /API/ and /%61pi/ too"),
         ("customRules.rules.2", ABSENT, "no further rule lets a call pass"),
     ),
     *_shared_rules(
@@ -277,6 +283,8 @@ _WHICH_IDENTITY = "the host must know which user-assigned identity to use"
 _PACKAGE = "functionAppConfig.deployment.storage"
 _SCALE = "functionAppConfig.scaleAndConcurrency"
 _ACCESS = "siteConfig.ipSecurityRestrictions"
+_SCM = "siteConfig.scmIpSecurityRestrictions"
+_PUBLISHING = "who can publish a package can read the key"
 _OWN_FRONT_DOOR = "anybody can have a Front Door: only ours may call"
 _CLIENT = REQUIRED_VARIABLES["BROKER_AUTH_CLIENT_ID"]
 _ISSUER = REQUIRED_VARIABLES["BROKER_AUTH_ISSUER"]
@@ -342,6 +350,10 @@ _FUNCTION_APP = (
         (_ACCESS, _only_our_front_door, _OWN_FRONT_DOOR, _PROD),
         (f"{_ACCESS}DefaultAction", "Allow", "phones call it directly", DEVELOPMENT),
         (_ACCESS, [], "phones call it directly", DEVELOPMENT),
+        (f"{_SCM}UseMain", False, "what Front Door may call, it may not publish to"),
+        (f"{_SCM}DefaultAction", "Deny", _PUBLISHING, _PROD),
+        (f"{_SCM}DefaultAction", "Allow", "packages are published from anywhere", DEVELOPMENT),
+        (_SCM, [], "the pipeline admits its own address, and only for a while"),
         ("virtualNetworkSubnetId", output("network.appSubnetResourceId"), _PRIVATE, _PROD),
         ("virtualNetworkSubnetId", ABSENT, "development pays for no network", DEVELOPMENT),
     ),
@@ -368,6 +380,10 @@ _FUNCTION_APP = (
         ("FACE_ENDPOINT", output("face.endpoint"), _RESIDENCY),
         ("EVENT_GRID_TOPIC_ENDPOINT", output("topic.endpoint"), "results stay in their region"),
         ("CLIENT_AUTH", "jwt", "a pass means nothing if anybody can ask for it", _PROD),
+        ("FACE_API_VERSION", "v1.2", "it is generally available", _PROD),
+        ("RESULT_VISIBILITY", "status", "a phone must not try until it passes", _PROD),
+        ("FACE_MAX_TPS", "0.3", "F0 takes 20 calls a minute", DEVELOPMENT),
+        ("FACE_MAX_TPS", "6", "S0 takes 10 calls a second, those of phones included", _PROD),
         ("REQUIRE_DIGEST", "true", "a pass is of this phone's check", _PROD),
         ("AUTH_ISSUER", _ISSUER, "tokens come from one tenant", _PROD),
         ("AUTH_AUDIENCE", f"{_CLIENT},api://{_CLIENT}", "tokens are for this registration", _PROD),
@@ -423,6 +439,9 @@ TARGETS: Mapping[str, tuple[str, str]] = {
 }
 
 
+_WAY_OUT = "the app calls by HTTPS alone"
+
+
 def _subnet(place: Place) -> str:
     return f"{place.id(NETWORK)}/subnets/private-endpoints"
 
@@ -445,7 +464,21 @@ def _private_target(part: str, kind: str, zone: str) -> tuple[Rule, ...]:
 
 _NETWORK = (
     *rules_for(
+        OUTBOUND,
+        ("securityRules.0.properties.access", "Allow", _WAY_OUT),
+        ("securityRules.0.properties.direction", "Outbound", _WAY_OUT),
+        ("securityRules.0.properties.destinationPortRange", "443", _WAY_OUT),
+        ("securityRules.1.properties.access", "Deny", _WAY_OUT),
+        ("securityRules.1.properties.direction", "Outbound", _WAY_OUT),
+        ("securityRules.1.properties.destinationAddressPrefix", "*", _WAY_OUT),
+        ("securityRules.1.properties.destinationPortRange", "*", _WAY_OUT),
+        ("securityRules.1.properties.protocol", "*", _WAY_OUT),
+        ("securityRules.2", ABSENT, _WAY_OUT),
+        environments=_PROD,
+    ),
+    *rules_for(
         NETWORK,
+        ("subnets.0.properties.networkSecurityGroup.id", id_of(OUTBOUND), _WAY_OUT),
         ("subnets.0.name", "app", "the app calls out from there"),
         ("subnets.0.properties.defaultOutboundAccess", True, "Face is outside of the network"),
         (f"{_DELEGATION}.serviceName", "Microsoft.App/environments", "Flex Consumption requires it"),

@@ -52,7 +52,7 @@ def test_the_app_starts_with_the_deployed_settings(
     The app accepts the values. A setting that dev does not choose has the same default in Bicep and in the app.
     """
     names = {setting.name for setting in SETTINGS}
-    chosen = {"auth_token_ttl_max_seconds", "client_auth", "client_address"}
+    chosen = {"auth_token_ttl_max_seconds", "client_auth", "client_address", "face_max_tps"}
     assert set(NOT_DEPLOYED) <= names
     for resource in snapshots[environment].find(rules.SETTINGS):
         deployed = resource["properties"]
@@ -67,6 +67,14 @@ def test_the_app_starts_with_the_deployed_settings(
         for setting in SETTINGS:
             if environment == "dev" and setting.default is not None and setting.field not in chosen:
                 assert getattr(settings, setting.field) == setting.default, setting.name
+
+
+def test_the_free_tier_of_face_is_not_overrun(snapshots: Mapping[str, Snapshot]) -> None:
+    """One instance makes at most 20 calls in any minute, as F0 allows; its budget lets through two at once."""
+    [resource] = snapshots["dev"].find(rules.SETTINGS)
+    ceiling = Settings.from_mapping(_resolved(resource["properties"])).face_max_tps
+
+    assert ceiling * 60 + max(2, ceiling) <= 20
 
 
 def test_values_that_parameters_allow_are_accepted_by_the_app(templates: Mapping[str, Compiled]) -> None:

@@ -37,6 +37,10 @@ def test_only_the_chosen_regions_are_deployed(switched: Snapshot) -> None:
 
 _ENTRA = "identityProviders.azureActiveDirectory"
 _APPLICATIONS = f"{_ENTRA}.validation.defaultAuthorizationPolicy.allowedApplications"
+_PUBLISHERS = [
+    {"name": f"publish-{number}", "priority": 100 + number, "action": "Allow", "ipAddress": addresses}
+    for number, addresses in enumerate(["192.0.2.7/32", "198.51.100.0/24"])
+]
 SWITCHES = (
     *rules_for(
         rules.FACE,
@@ -49,6 +53,8 @@ SWITCHES = (
     *rules_for(
         rules.SITE,
         ("tags.azd-service-name", "api", "azdServiceName"),
+        ("siteConfig.scmIpSecurityRestrictionsDefaultAction", "Deny", "publishFrom"),
+        ("siteConfig.scmIpSecurityRestrictions", _PUBLISHERS, "publishFrom"),
         ("virtualNetworkSubnetId", ABSENT, "isolated"),
     ),
     *rules_for(
@@ -110,6 +116,7 @@ def test_parameter_sets_its_property(switched: Snapshot, rule: Rule) -> None:
             "authSecretName: 'a'\n  authAudience",
             "easyAuth needs clientAuth jwt with one authI",
         ),
+        ("['an-application']", "['']", "allowedApplications holds client ids, and none may be empty"),
         ("authAudience: ['an-audience', 'another']", "", "clientAuth jwt needs authAudience"),
         (
             "authIssuer: ['https://issuer.example.com/v2.0']",

@@ -26,7 +26,8 @@ Assignment = tuple[str, str, str]
 """The principal, the scope, and the role. The principals are outputs of the modules `identity` and `topic`."""
 ASSIGNMENTS: tuple[Assignment, ...] = (
     ("identity", ACCOUNT, "Storage Blob Data Owner"),
-    ("identity", ACCOUNT, "Storage Queue Data Contributor"),
+    ("identity", f"{QUEUES}:liveness-results", "Storage Queue Data Contributor"),
+    ("identity", f"{QUEUES}:liveness-results-poison", "Storage Queue Data Contributor"),
     ("identity", ACCOUNT, "Storage Table Data Contributor"),
     ("identity", VAULT, "Key Vault Secrets User"),
     ("identity", TOPIC, "EventGrid Data Sender"),

@@ -29,7 +29,13 @@ param broker = {
   authTokenTtlMaxSeconds: 3600
   // A pass is of this phone's check: the SDK's digest has to come with it.
   requireDigest: true
+  // Generally available, and the phone cannot try until it passes: only servers and events learn the decision.
+  faceApiVersion: 'v1.2'
+  resultVisibility: 'status'
 }
+
+// Nobody: the pipeline opens the way for its own address, and closes it again. See docs/deploy.md, publishing.
+param publishFrom = []
 
 param frontDoor = { tier: 'Standard', location: 'northeurope' }
 

@@ -48,6 +48,9 @@ param subnetResourceId string?
 @description('Required. How the broker behaves.')
 param broker brokerType
 
+@description('Required. The tier of the Face account.')
+param faceSku ('F0' | 'S0')
+
 @description('Required. Whether Front Door alone may call the app.')
 param behindFrontDoor bool
 
@@ -56,6 +59,9 @@ param frontDoorId string = ''
 
 @description('Optional. What phones reach this region at; none: the name of the app.')
 param publicBaseUrl string = ''
+
+@description('Optional. The address ranges that packages may be published from; none: all.')
+param publishFrom string[]?
 
 @description('Optional. Easy Auth in front of the app.')
 param easyAuth easyAuthType?
@@ -118,6 +124,14 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
     siteConfig: {
       minTlsVersion: '1.2'
       http20Enabled: true
+      scmIpSecurityRestrictionsUseMain: false
+      scmIpSecurityRestrictionsDefaultAction: publishFrom == null ? 'Allow' : 'Deny'
+      scmIpSecurityRestrictions: map(publishFrom ?? [], (addresses, i) => {
+        name: 'publish-${i}'
+        priority: 100 + i
+        action: 'Allow'
+        ipAddress: addresses
+      })
       ipSecurityRestrictionsDefaultAction: behindFrontDoor ? 'Deny' : 'Allow'
       ipSecurityRestrictions: behindFrontDoor
         ? [
@@ -163,7 +177,8 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
       FACE_API_VERSION: broker.?faceApiVersion ?? 'v1.1-preview.1'
       FACE_AUTH: broker.?faceAuth ?? 'key'
       FACE_ENDPOINT: faceEndpoint
-      FACE_MAX_TPS: string(broker.?faceMaxTps ?? 6)
+      // F0 takes 20 calls a minute. The app lets through two at once, and 18 in the rest of a minute.
+      FACE_MAX_TPS: string(broker.?faceMaxTps ?? (faceSku == 'F0' ? '0.3' : '6'))
       FRONT_DOOR_ID: frontDoorId
       KEY_VAULT_URL: keyVaultUri
       PUBLIC_BASE_URL: publicBaseUrl

@@ -35,6 +35,43 @@ var targets = [
   }
 ]
 
+// The names of issuers are the operator's choice, so HTTPS is open to every address. DNS of Azure needs no rule.
+resource outbound 'Microsoft.Network/networkSecurityGroups@2025-01-01' = {
+  name: 'nsg-${name}-app'
+  location: location
+  tags: tags
+  properties: {
+    securityRules: [
+      {
+        name: 'https'
+        properties: {
+          direction: 'Outbound'
+          priority: 100
+          access: 'Allow'
+          protocol: 'Tcp'
+          sourceAddressPrefix: '*'
+          sourcePortRange: '*'
+          destinationAddressPrefix: '*'
+          destinationPortRange: '443'
+        }
+      }
+      {
+        name: 'nothing-else'
+        properties: {
+          direction: 'Outbound'
+          priority: 4096
+          access: 'Deny'
+          protocol: '*'
+          sourceAddressPrefix: '*'
+          sourcePortRange: '*'
+          destinationAddressPrefix: '*'
+          destinationPortRange: '*'
+        }
+      }
+    ]
+  }
+}
+
 resource network 'Microsoft.Network/virtualNetworks@2025-01-01' = {
   name: name
   location: location
@@ -46,6 +83,7 @@ resource network 'Microsoft.Network/virtualNetworks@2025-01-01' = {
         name: 'app'
         properties: {
           addressPrefix: '10.0.0.0/26'
+          networkSecurityGroup: { id: outbound.id }
           // The app reaches Face, Entra and telemetry from here, through an address of Azure. The default of this property
           // is changing to false.
           defaultOutboundAccess: true

@@ -26,12 +26,14 @@ param topicName string
 @description('Required. The Application Insights component.')
 param applicationInsightsName string
 
-// The host keeps its state in blobs. The queue trigger updates and moves messages, which a reader may not do.
-var appStorageRoles = [
+// Of the whole account, as the host's page asks: it creates containers for its state, and tables for diagnostic events.
+// https://learn.microsoft.com/azure/azure-functions/functions-reference#connecting-to-host-storage-with-an-identity
+var appAccountRoles = [
   roleIds.storageBlobDataOwner
-  roleIds.storageQueueDataContributor
   roleIds.storageTableDataContributor
 ]
+// The queue trigger updates and moves messages, which a reader may not do. The app has no right to the queue of events.
+var appQueues = ['liveness-results', 'liveness-results-poison']
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: storageAccountName
@@ -69,8 +71,30 @@ resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing
   name: applicationInsightsName
 }
 
+resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-01' existing = [
+  for name in appQueues: {
+    parent: account::queues
+    name: name
+  }
+]
+
+resource queue_app 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for (name, i) in appQueues: {
+    name: guid(queue[i].id, appPrincipalId, roleIds.storageQueueDataContributor)
+    scope: queue[i]
+    properties: {
+      principalId: appPrincipalId
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId(
+        'Microsoft.Authorization/roleDefinitions',
+        roleIds.storageQueueDataContributor
+      )
+    }
+  }
+]
+
 resource account_app 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for role in appStorageRoles: {
+  for role in appAccountRoles: {
     name: guid(account.id, appPrincipalId, role)
     scope: account
     properties: {
