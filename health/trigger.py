@@ -42,8 +42,10 @@ async def _health(context: Context) -> Reply:
 
 async def _openapi(context: Context) -> Reply:
     # `make reference` makes it from the code.
-    document = Path(__file__).with_name("openapi.json").read_text("utf-8")
-    return Reply(HTTPStatus.OK, json.loads(document))
+    document = json.loads(Path(__file__).with_name("openapi.json").read_text("utf-8"))
+    if base_url := context.app.settings.public_base_url:
+        document["servers"] = [{"url": f"{base_url}/api"}]
+    return Reply(HTTPStatus.OK, document)
 
 
 async def _ready(context: Context) -> Reply:

@@ -96,7 +96,7 @@ def _accepted_by(check: Callable[[str], object]) -> Callable[[str], str]:
 
 
 def _base_url(text: str) -> str:
-    url = urlsplit(_matching(r"https?://[A-Za-z0-9.:\[\]-]+")(text))
+    url = urlsplit(_matching(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~-]+)*")(text))
     if not url.hostname or url.port == 0:
         raise ValueError
     return text
@@ -230,7 +230,11 @@ class Settings:
         "the origins of web pages that may call the service, such as `https://app.example.com`, with commas between",
         (),
     )
-    public_base_url: str | None = _setting(_base_url, "the URL of this region for phones, without a path")
+    public_base_url: str | None = _setting(
+        _base_url,
+        "the URL of this region for phones, up to `/api`: `https://weu.example.com`, or "
+        "`https://api.example.com/liveness` behind a gateway that takes its own prefix off",
+    )
 
     throttle_device: Policy = _policy("5/10m, 20/d", "sessions per device")
     throttle_failures: Policy = _policy(

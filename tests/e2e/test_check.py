@@ -132,3 +132,24 @@ async def test_result_url_leads_to_the_result() -> None:
     async with running_broker(PUBLIC_BASE_URL="https://weu.example") as broker:
         session = await broker.created()
         assert session["resultUrl"] == f"https://weu.example/api/sessions/{session['sessionId']}"
+
+
+async def test_a_gateway_may_put_a_prefix_in_front() -> None:
+    """The gateway takes its prefix off again. The result URL and the OpenAPI document have it."""
+    base_url, origin = "https://api.bank.example/liveness", "https://app.bank.example"
+    async with running_broker(PUBLIC_BASE_URL=base_url, ALLOWED_ORIGINS=origin) as broker:
+        answer = await broker.http.post(
+            "/api/sessions",
+            json={"livenessOperationMode": "Passive", "deviceCorrelationId": "a"},
+            headers={"Origin": origin},
+        )
+        session = answer.json()
+        path = session["resultUrl"].removeprefix(base_url)
+        read = await broker.http.get(path, headers={"X-Session-Token": session["authToken"]})
+        document = (await broker.http.get("/api/openapi.json")).json()
+
+    assert path == f"/api/sessions/{session['sessionId']}"
+    assert read.status_code == 200
+    assert document["servers"] == [{"url": f"{base_url}/api"}]
+    # An origin has no path: the prefix changes nothing for web pages.
+    assert answer.headers["access-control-allow-origin"] == origin
