@@ -14,7 +14,14 @@ func hasZones(region string) bool => !contains(withoutZones, region)
 func faultsOfRegions(environmentName string, regions regionType[]) string[] =>
   concat(
     faultsOfName('environmentName', environmentName),
+    length(environmentName) >= 2 && length(environmentName) <= 10
+      ? []
+      : ['environmentName has two to ten characters, which "${environmentName}" has not'],
     flatten(map(regions, region => faultsOfRegion(region))),
+    flatten(map(
+      regions,
+      region => concat(faultsOfDomain(region.?domain), faultsOfBaseUrl(region.?publicBaseUrl))
+    )),
     faultsOfCodes(map(regions, region => region.code))
   )
 
@@ -35,6 +42,18 @@ func faultsOfRegion(region regionType) string[] =>
       ? ['${region.name} is zoneRedundant: storageSku cannot be Standard_LRS, which one zone holds']
       : []
   )
+
+@export()
+@description('The faults of the host name of a custom domain.')
+func faultsOfDomain(domain string?) string[] =>
+  domain == null || (contains(domain!, '.') && empty(foreign(replace(replace(domain!, '.', ''), '-', ''))))
+    ? []
+    : ['domain is a host name in lower case, such as liveness.example.com, and not "${domain}"']
+
+func faultsOfBaseUrl(url string?) string[] =>
+  url == null || (startsWith(url!, 'https://') && !endsWith(url!, '/') && !endsWith(url!, '/api'))
+    ? []
+    : ['publicBaseUrl starts with https://, and what follows it is /api: it is not "${url}"']
 
 func faultsOfName(what string, text string) string[] =>
   empty(foreign(text)) ? [] : ['${what} holds lower-case letters and digits alone, and not "${text}"']

@@ -22,6 +22,12 @@ param sharedEndpointName string
 @description('Required. The endpoints of all regions, deployed now or not: the firewall covers every one.')
 param regionEndpointNames string[]
 
+@description('Required. The custom domain for new sessions; empty: none.')
+param sharedDomain string
+
+@description('Required. The custom domains of all regions, in the order of their endpoints; empty: none.')
+param regionDomains string[]
+
 @description('Required. The regions that are deployed now: the endpoint of each, its host, its share of new sessions.')
 param regions originType[]
 
@@ -32,9 +38,14 @@ type originType = {
   endpointName: string
   @description('The host name of its app.')
   hostName: string
+  @description('The custom domain of the region; empty: none.')
+  domain: string
   @description('Its share of new sessions, 1 to 1000.')
   weight: int
 }
+
+func domainId(profileId string, domain string) string =>
+  '${profileId}/customDomains/${replace(domain, '.', '-')}'
 
 var loadBalancing = {
   sampleSize: 4
@@ -124,6 +135,7 @@ resource sharedRoute 'Microsoft.Cdn/profiles/afdEndpoints/routes@2025-06-01' = {
   parent: profile::sharedEndpoint
   name: 'new-sessions'
   properties: {
+    customDomains: empty(sharedDomain) ? [] : [{ id: domainId(profile.id, sharedDomain) }]
     originGroup: { id: allRegions.id }
     patternsToMatch: ['/api/sessions', '/api/health']
     supportedProtocols: ['Https']
@@ -140,6 +152,7 @@ resource regionRoute 'Microsoft.Cdn/profiles/afdEndpoints/routes@2025-06-01' = [
     parent: regionEndpoint[i]
     name: 'region-${region.code}'
     properties: {
+      customDomains: empty(region.domain) ? [] : [{ id: domainId(profile.id, region.domain) }]
       originGroup: { id: oneRegion[i].id }
       patternsToMatch: ['/api/*']
       supportedProtocols: ['Https']
@@ -231,11 +244,14 @@ resource protection 'Microsoft.Cdn/profiles/securityPolicies@2025-06-01' = {
       associations: [
         {
           patternsToMatch: ['/*']
-          domains: [
-            for endpointName in concat([sharedEndpointName], regionEndpointNames): {
+          domains: concat(
+            map(concat([sharedEndpointName], regionEndpointNames), endpointName => {
               id: resourceId('Microsoft.Cdn/profiles/afdEndpoints', profileName, endpointName)
-            }
-          ]
+            }),
+            map(filter(concat([sharedDomain], regionDomains), domain => !empty(domain)), domain => {
+              id: domainId(profile.id, domain)
+            })
+          )
         }
       ]
     }

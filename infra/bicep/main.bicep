@@ -3,12 +3,10 @@ metadata description = 'The broker in one or more regions of a subscription, and
 targetScope = 'subscription'
 
 import { brokerType, easyAuthType, frontDoorType, monitoringType, regionType } from 'types.bicep'
-import { faultsOfRegions, faultsOfSignIn } from 'checks.bicep'
+import { faultsOfDomain, faultsOfRegions, faultsOfSignIn } from 'checks.bicep'
 import { stampNames } from 'names.bicep'
 
-@description('Required. The environment, such as `dev` or `prod`: lower-case letters and digits, part of every name.')
-@minLength(2)
-@maxLength(10)
+@description('Required. The environment, such as `dev`: two to ten lower-case letters and digits, part of every name.')
 param environmentName string
 
 @description('Required. The regions.')
@@ -61,6 +59,7 @@ var codes = map(regions, region => region.code)
 var unknown = filter(only, code => !contains(codes, code))
 var faults = concat(
   faultsOfRegions(environmentName, regions),
+  faultsOfDomain(frontDoor.?domain),
   faultsOfSignIn(broker, easyAuth),
   empty(unknown) ? [] : ['there is no region ${join(unknown, ', ')}, but ${join(codes, ', ')}']
 )
@@ -80,6 +79,8 @@ var frontDoorNames = {
   endpoint: 'liveness-${environmentName}'
 }
 
+// Of all regions, deployed now or not.
+var regionDomains = map(regions, region => region.?domain ?? '')
 var regionEndpointNames = map(codes, code => '${frontDoorNames.endpoint}-${code}')
 
 resource resourceGroups 'Microsoft.Resources/resourceGroups@2025-04-01' = [
@@ -110,6 +111,7 @@ module profile 'modules/front-door.bicep' = if (frontDoor != null) {
     tier: frontDoor!.tier
     sharedEndpointName: frontDoorNames.endpoint
     regionEndpointNames: regionEndpointNames
+    domains: filter(concat([frontDoor!.?domain ?? ''], regionDomains), domain => !empty(domain))
   }
 }
 
@@ -150,11 +152,14 @@ module global 'global.bicep' = if (frontDoor != null) {
     rateLimitPerMinute: frontDoor!.?rateLimitPerMinute ?? 300
     sharedEndpointName: frontDoorNames.endpoint
     regionEndpointNames: regionEndpointNames
+    sharedDomain: frontDoor!.?domain ?? ''
+    regionDomains: regionDomains
     regions: [
       for (region, i) in chosen: {
         code: region.code
         endpointName: '${frontDoorNames.endpoint}-${region.code}'
         hostName: stamps[i].outputs.hostName
+        domain: region.?domain ?? ''
         weight: region.?weight ?? 500
       }
     ]
@@ -171,8 +176,12 @@ output stamps stampType[] = [
     hostName: frontDoor == null
       ? stamps[i].outputs.hostName
       : profile!.outputs.regionHostNames[indexOf(codes, region.code)]
+    domainVerificationId: stamps[i].outputs.domainVerificationId
   }
 ]
+
+@description('What TXT records prove that the domains of Front Door are yours; empty without any.')
+output domains domainType[] = frontDoor == null ? [] : profile!.outputs.domains
 
 @description('Where the first of these regions answers. azd hands outputs to its hooks as variables of the same names.')
 output BROKER_URL string = 'https://${frontDoor == null ? stamps[0].outputs.hostName : profile!.outputs.regionHostNames[indexOf(codes, chosen[0].code)]}'
@@ -190,4 +199,10 @@ type stampType = {
   resourceGroup: string
   functionAppName: string
   hostName: string
+  domainVerificationId: string
+}
+
+type domainType = {
+  txtRecord: string
+  value: string
 }

@@ -182,11 +182,25 @@ module functionApp 'modules/function-app.bicep' = {
     faceSku: faceSku
     behindFrontDoor: behindFrontDoor
     frontDoorId: frontDoorId
-    publicBaseUrl: behindFrontDoor ? 'https://${frontDoorHostName}' : ''
+    publicBaseUrl: contains(region, 'publicBaseUrl')
+      ? region.publicBaseUrl!
+      : contains(region, 'domain')
+          ? 'https://${region.domain!}'
+          : behindFrontDoor ? 'https://${frontDoorHostName}' : ''
     publishFrom: publishFrom
     easyAuth: easyAuth
   }
   dependsOn: [roles, secrets, storage]
+}
+
+module domain 'modules/custom-domain.bicep' = if (region.?domain != null && !behindFrontDoor) {
+  params: {
+    functionAppName: names.functionApp
+    location: region.name
+    tags: tags
+    domain: region.?domain ?? ''
+  }
+  dependsOn: [functionApp]
 }
 
 module subscription_example 'modules/event-subscription.bicep' = if (exampleSubscription) {
@@ -215,3 +229,6 @@ output functionAppName string = names.functionApp
 
 @description('The host name of the app itself.')
 output hostName string = functionApp.outputs.hostName
+
+@description('The value of the TXT record that proves whose a custom domain of the app is.')
+output domainVerificationId string = functionApp.outputs.domainVerificationId

@@ -28,6 +28,14 @@ type regionType = {
   @description('Optional. Spread over zones; keeps at least two always-ready instances, which are paid for. Default false.')
   zoneRedundant: bool?
 
+  @description('Optional. Your own host name for this region, such as `weu.liveness.example.com`. See docs/deploy.md.')
+  @minLength(4)
+  domain: string?
+
+  @description('Optional. What phones call where your own gateway is in front, such as `https://api.example.com/liveness`.')
+  @minLength(10)
+  publicBaseUrl: string?
+
   @description('Optional. The share of new sessions that Front Door sends here, 1 to 1000. Default 500.')
   @minValue(1)
   @maxValue(1000)
@@ -146,6 +154,10 @@ type frontDoorType = {
 
   @description('Required. The region that keeps its resource group. Not to be changed, whichever regions come and go.')
   location: string
+
+  @description('Optional. Your own host name for new sessions, such as `liveness.example.com`.')
+  @minLength(4)
+  domain: string?
 
   @description('Optional. Requests a minute that one address may make before the firewall refuses it. Default 300.')
   @minValue(10)

@@ -42,8 +42,10 @@ param environmentName = 'test'
 param owner = 'tests'
 param nameSalt = 'again'
 param regions = [
-  { name: 'westus', code: 'wus', faceLocation: 'westus2', faceSku: 'F0', storageSku: 'Standard_LRS' }
-  { name: 'eastus', code: 'eus', alwaysReadyInstances: 3 }
+  {
+    name: 'westus', code: 'wus', faceLocation: 'westus2', faceSku: 'F0', storageSku: 'Standard_LRS', domain: 'wus.example.com'
+  }
+  { name: 'eastus', code: 'eus', alwaysReadyInstances: 3, domain: 'eus.example.com' }
 ]
 param only = ['wus']
 param broker = {
@@ -62,7 +64,7 @@ param broker = {
   allowedOrigins: ['https://a.example.com', 'https://b.example.com']
 }
 param easyAuth = { clientId: 'a-client', allowedApplications: ['an-application'] }
-param frontDoor = { tier: 'Premium', location: 'westeurope', rateLimitPerMinute: 50 }
+param frontDoor = { tier: 'Premium', location: 'westeurope', domain: 'liveness.example.com', rateLimitPerMinute: 50 }
 param publishFrom = ['192.0.2.7/32', '198.51.100.0/24']
 param restoreFace = true
 param azdServiceName = 'api'

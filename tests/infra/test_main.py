@@ -1,6 +1,7 @@
 """`main.bicep`: the parameters that no committed environment uses."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,13 @@ def test_only_the_chosen_regions_are_deployed(switched: Snapshot) -> None:
         "liveness-test",
         "liveness-test-wus",
         "liveness-test-eus",
+        "liveness-example-com",
+        "wus-example-com",
+        "eus-example-com",
     ]
 
 
+_DOMAIN = f"{rules.PROFILE}/customDomains"
 _ENTRA = "identityProviders.azureActiveDirectory"
 _APPLICATIONS = f"{_ENTRA}.validation.defaultAuthorizationPolicy.allowedApplications"
 _PUBLISHERS = [
@@ -72,6 +77,7 @@ SWITCHES = (
         ("FACE_MAX_TPS", "5", "faceMaxTps"),
         ("THROTTLE_DEVICE", "off", "throttleDevice"),
         ("THROTTLE_MODE", "observe", "throttleMode"),
+        ("PUBLIC_BASE_URL", "https://wus.example.com", "domain"),
     ),
     *rules_for(
         f"{rules.SITE}/config:authsettingsV2",
@@ -142,6 +148,14 @@ def test_parameter_sets_its_property(switched: Snapshot, rule: Rule) -> None:
             "westus3 is zoneRedundant: storageSku cannot be Standard_LRS",
         ),
         ("['wus']", "['wus', 'weu']", "there is no region weu, but wus, eus"),
+        ("'wus.example.com'", "'https://wus.example.com'", "domain is a host name in lower case"),
+        ("'liveness.example.com'", "'liveness'", "domain is a host name in lower case"),
+        (
+            "domain: 'wus.example.com'",
+            "publicBaseUrl: 'https://a.example.com/'",
+            "publicBaseUrl starts with https://, and what follows it is /api",
+        ),
+        ("'test'", "'abcdefghijk'", 'environmentName has two to ten characters, which "abcdefghijk" has not'),
     ],
 )
 def test_bad_parameter_is_refused(bicep: Bicep, tmp_path: Path, right: str, wrong: str, message: str) -> None:
@@ -217,3 +231,55 @@ def test_the_salt_changes_every_name_that_is_taken_worldwide(
         [before] = switched.find(f"Microsoft.{kind}")
         [after] = salted.find(f"Microsoft.{kind}")
         assert before["name"] != after["name"]
+
+
+def test_front_door_has_the_custom_domains(switched: Snapshot, templates: Mapping[str, Compiled]) -> None:
+    """Each has a certificate of Azure, its own endpoint, and a TXT record in the outputs."""
+    domains = {one["properties"]["hostName"]: one for one in switched.find(_DOMAIN)}
+    routed = {
+        route["name"].split("/")[1]: [one["id"] for one in route["properties"]["customDomains"]]
+        for route in switched.find(rules.ROUTE)
+    }
+
+    assert set(domains) == {"liveness.example.com", "wus.example.com", "eus.example.com"}
+    for one in domains.values():
+        assert one["properties"]["tlsSettings"] == {
+            "certificateType": "ManagedCertificate",
+            "minimumTlsVersion": "TLS12",
+        }
+    assert routed == {
+        "liveness-test": [domains["liveness.example.com"]["id"]],
+        "liveness-test-wus": [domains["wus.example.com"]["id"]],
+    }
+    assert "validationToken" in str(templates["modules/front-door.bicep"].template["outputs"]["domains"])
+    assert "profile" in str(switched.outputs["domains"])
+
+
+def test_an_app_without_front_door_has_its_custom_domain(
+    bicep: Bicep, tmp_path: Path, templates: Mapping[str, Compiled]
+) -> None:
+    """The name is bound without a certificate once, because Azure issues none for a name that the app does not have."""
+    text = re.sub("param frontDoor.+", "", SWITCHED)
+    alone = snapshot_with(bicep, text, tmp_path)
+    [settings] = alone.find(rules.SETTINGS)
+    bindings = {one["properties"]["sslState"]: one for one in alone.find(f"{rules.SITE}/hostNameBindings")}
+    [certificate] = alone.find(f"{rules.SITE}/certificates")
+    parts = templates["modules/custom-domain.bicep"].template["resources"]
+
+    assert settings["properties"]["PUBLIC_BASE_URL"] == "https://wus.example.com"
+    assert set(bindings) == {"Disabled", "SniEnabled"}
+    assert {one["name"].split("/")[-1] for one in bindings.values()} == {"wus.example.com"}
+    assert certificate["properties"] == {"canonicalName": "wus.example.com"}
+    assert "thumbprint" in bindings["SniEnabled"]["properties"]["thumbprint"]
+    assert parts["functionApp::plain"]["@options"] == {"onlyIfNotExists": []}
+    assert "functionApp::plain" in parts["functionApp::certificate"]["dependsOn"]
+    assert "functionApp::certificate" in parts["encrypted"]["dependsOn"]
+    assert not alone.find(_DOMAIN)
+
+
+def test_phones_may_call_a_gateway_of_the_operator(bicep: Bicep, tmp_path: Path) -> None:
+    """Its URL, with a prefix, takes the place of the host name."""
+    text = SWITCHED.replace("domain: 'wus.example.com'", "publicBaseUrl: 'https://api.example.com/liveness'")
+    [settings] = snapshot_with(bicep, text, tmp_path).find(rules.SETTINGS)
+
+    assert settings["properties"]["PUBLIC_BASE_URL"] == "https://api.example.com/liveness"

@@ -15,6 +15,9 @@ param sharedEndpointName string
 @description('Required. The names of the endpoints of the regions, each for the sessions that it made.')
 param regionEndpointNames string[]
 
+@description('Required. The custom domains of all endpoints.')
+param domains string[]
+
 resource profile 'Microsoft.Cdn/profiles@2025-06-01' = {
   name: name
   location: 'global'
@@ -52,6 +55,18 @@ resource regionEndpoint 'Microsoft.Cdn/profiles/afdEndpoints@2025-06-01' = [
   }
 ]
 
+// Azure issues the certificate as soon as a TXT record proves whose domain it is, and renews it while a CNAME leads here.
+resource customDomain 'Microsoft.Cdn/profiles/customDomains@2025-06-01' = [
+  for domain in domains: {
+    parent: profile
+    name: replace(domain, '.', '-')
+    properties: {
+      hostName: domain
+      tlsSettings: { certificateType: 'ManagedCertificate', minimumTlsVersion: 'TLS12' }
+    }
+  }
+]
+
 @description('What Front Door says of itself in the header X-Azure-FDID.')
 output frontDoorId string = profile.properties.frontDoorId
 
@@ -61,4 +76,12 @@ output sharedHostName string = sharedEndpoint.properties.hostName
 @description('The host names of the regions, in the order that they were given in.')
 output regionHostNames string[] = [
   for (endpointName, i) in regionEndpointNames: regionEndpoint[i].properties.hostName
+]
+
+@description('The TXT record that proves whose each custom domain is.')
+output domains { txtRecord: string, value: string }[] = [
+  for (domain, i) in domains: {
+    txtRecord: '_dnsauth.${domain}'
+    value: customDomain[i].properties.validationProperties.validationToken
+  }
 ]

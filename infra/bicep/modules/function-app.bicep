@@ -243,3 +243,6 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
 
 @description('The host name of the app.')
 output hostName string = functionApp.properties.defaultHostName
+
+@description('The value of the TXT record that proves whose a custom domain of the app is.')
+output domainVerificationId string = functionApp.properties.customDomainVerificationId
