@@ -7,9 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from ops.azure_cli import AskFailed, AzureCli
-from ops.credentials import EVENT_GRID, KEY_VAULT, STORAGE, OperatorCredential, open_credential
+from ops.credentials import STORAGE, OperatorCredential, open_credential
 from ops.output import CommandFailed, UsageError, notify, printable
 from ops.poison_queue import PoisonQueue
 from shared.errors import KeyUnavailable
@@ -25,7 +26,14 @@ from shared.storage.port import SearchableStore
 
 # The settings that the commands use; an option of the command line replaces each of the first ones.
 _OPTIONS: Final = ("storage_account", "event_grid_topic_endpoint", "events_file", "key_vault_url")
-_USED: Final = (*_OPTIONS, "storage_connection", "azure_client_id", "id_pepper", "pepper_secret")
+_USED: Final = (
+    *_OPTIONS,
+    "storage_tables",
+    "storage_connection",
+    "azure_client_id",
+    "id_pepper",
+    "pepper_secret",
+)
 _DEADLINE_SECONDS: Final = 10.0
 _Opened = TypeVar("_Opened", SearchableStore, MessageQueue, PoisonQueue)
 
@@ -48,7 +56,7 @@ class Connections:
 
     async def store(self) -> SearchableStore:
         """Open the tables; raises `CommandFailed` without a token."""
-        local = self._settings.storage_account is None
+        local = self._settings.tables_url is None
         return await self._open(
             lambda account: replace(account, create_missing=local).open_tables(deadline=_DEADLINE_SECONDS)
         )
@@ -71,7 +79,7 @@ class Connections:
         endpoint = self._settings.event_grid_topic_endpoint
         if endpoint is None:
             return FilePublisher(Path(self._settings.events_file or ""))
-        topic = open_topic(endpoint, await self._login(EVENT_GRID))
+        topic = open_topic(endpoint, await self._login(f"https://{self._settings.cloud.events}/.default"))
         self._resources.push_async_callback(topic.aclose)
         return topic
 
@@ -83,7 +91,7 @@ class Connections:
         settings = self._settings
         name, secret = settings.pepper_secret, settings.id_pepper
         if secret is None and settings.key_vault_url is not None:
-            login = await self._login(KEY_VAULT)
+            login = await self._login(f"https://{settings.cloud.vault}/.default")
             vault = open_key_vault(settings.key_vault_url, login, deadline=_DEADLINE_SECONDS)
             self._resources.push_async_callback(vault.aclose)
             try:
@@ -100,8 +108,8 @@ class Connections:
 
     async def _open(self, opener: Callable[[StorageAccount], _Opened]) -> _Opened:
         connection = self._settings.storage_connection
-        if self._settings.storage_account is not None:
-            account = StorageAccount.named(self._settings.storage_account, await self._login(STORAGE))
+        if tables_url := self._settings.tables_url:
+            account = StorageAccount.at(tables_url, await self._login(STORAGE))
         else:
             account = StorageAccount(connection_string=connection.reveal() if connection else "")
         opened = opener(account)
@@ -159,7 +167,9 @@ def read_settings(environment: Mapping[str, str], options: Mapping[str, str | No
         values.pop("event_grid_topic_endpoint", None)
     if options.get("key_vault_url"):
         values.pop("id_pepper", None)
-    if not (values.get("storage_account") or values.get("storage_connection")):
+    if options.get("storage_account"):
+        values.pop("storage_tables", None)
+    if not any(values.get(name) for name in ("storage_account", "storage_tables", "storage_connection")):
         raise UsageError(
             "no storage account: set AzureWebJobsStorage__accountName, or use --account, "
             "or set AzureWebJobsStorage to a connection string"
@@ -169,14 +179,15 @@ def read_settings(environment: Mapping[str, str], options: Mapping[str, str | No
 
 def _target(settings: Settings) -> str:
     """Name the storage account and its region, which only the Azure CLI can tell."""
-    if settings.storage_account is None:
+    if settings.tables_url is None:
         connection = settings.storage_connection.reveal() if settings.storage_connection else ""
         parts = dict(part.split("=", 1) for part in connection.split(";") if "=" in part)
         where = parts.get("TableEndpoint") or parts.get("QueueEndpoint") or "in Azure, region unknown"
         return f"storage account {printable(parts.get('AccountName', 'without a name'))}, {printable(where)}"
+    name = (urlsplit(settings.tables_url).hostname or "").partition(".")[0]
     try:
-        query = ("--name", settings.storage_account, "--query", "primaryLocation")
+        query = ("--name", name, "--query", "primaryLocation")
         region = AzureCli().ask("storage", "account", "show", *query) or "unknown"
     except AskFailed:
         region = "unknown"
-    return f"storage account {settings.storage_account}, region {region}"
+    return f"storage account {name}, region {region}"

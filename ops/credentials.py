@@ -12,8 +12,6 @@ from shared.clock import Clock, system_clock
 from shared.errors import KeyUnavailable
 
 STORAGE: Final = "https://storage.azure.com/.default"
-KEY_VAULT: Final = "https://vault.azure.net/.default"
-EVENT_GRID: Final = "https://eventgrid.azure.net/.default"
 
 _RENEWAL_SECONDS: Final = 300
 

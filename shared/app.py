@@ -213,7 +213,8 @@ class _Builder:
     def _face_credential(self) -> FaceCredential:
         settings = self._settings
         if settings.face_auth == "identity":
-            return token_credential(self._closed_with_app(face_tokens(self._identity, self._clock)))
+            scope = f"https://{settings.cloud.face}/.default"
+            return token_credential(self._closed_with_app(face_tokens(self._identity, self._clock, scope)))
         if settings.face_key is not None:
             return key_credential(StaticSecret(settings.face_key, name="FACE_KEY"))
         return key_credential(self._vault_secret(settings.face_key_secret))
@@ -239,8 +240,8 @@ class _Builder:
     @cached_property
     def _storage_account(self) -> StorageAccount | None:
         settings = self._settings
-        if settings.storage_account is not None:
-            return StorageAccount.named(settings.storage_account, self._identity, self._connections)
+        if settings.tables_url is not None:
+            return StorageAccount.at(settings.tables_url, self._identity, self._connections)
         if settings.storage_connection is not None:
             return StorageAccount.local(settings.storage_connection.reveal(), self._connections)
         return None

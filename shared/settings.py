@@ -10,12 +10,14 @@ from functools import cached_property
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from shared.cloud import CLOUDS, PUBLIC, Cloud, cloud_of
 from shared.errors import SettingsError
 from shared.face.endpoint import API_VERSIONS, Endpoint, custom_endpoint, regional_endpoint
 from shared.keys.secret import Secret, flaw_of
 from shared.throttle.policy import Override, Policy
 
-_AZURE_DOMAINS = (".cognitiveservices.azure.com", ".api.cognitive.microsoft.com")
+_EVENTS = "|".join(re.escape(cloud.events) for cloud in CLOUDS)
+_STORAGE = "|".join(re.escape(cloud.storage) for cloud in CLOUDS)
 # Azurite's own account, which is the same everywhere: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
 _DEVELOPMENT_STORAGE = (
     "AccountName=devstoreaccount1;"
@@ -216,7 +218,7 @@ class Settings:
         "[a-z0-9-]{1,32}", "the region's name in events; `FACE_REGION` if not set"
     )
     event_grid_topic_endpoint: str | None = _setting(
-        r"https://[a-z0-9.-]+\.eventgrid\.azure\.net/api/events",
+        rf"https://[a-z0-9.-]+\.({_EVENTS})/api/events",
         "the topic that takes events, `https://NAME.REGION-1.eventgrid.azure.net/api/events`",
     )
     events_file: str | None = _setting(
@@ -299,8 +301,14 @@ class Settings:
     # The Functions host's own names for its storage account, which the app uses too.
     storage_account: str | None = _setting(
         "[a-z0-9]{3,24}",
-        "the name of the app's storage account, reached with the app's identity",
+        "the name of the app's storage account in the public cloud, reached with the app's identity",
         name="AzureWebJobsStorage__accountName",
+    )
+    storage_tables: str | None = _setting(
+        rf"https://[a-z0-9]{{3,24}}\.table\.({_STORAGE})/?",
+        "the tables of the app's storage account in any cloud, in place of its name: "
+        "`https://NAME.table.core.windows.net`; tells the cloud of all services",
+        name="AzureWebJobsStorage__tableServiceUri",
     )
     storage_connection: Secret | None = _setting(
         _connection_string,
@@ -344,6 +352,18 @@ class Settings:
         if self.face_endpoint:
             return custom_endpoint(self.face_endpoint)
         return regional_endpoint(self.face_region or "")
+
+    @property
+    def tables_url(self) -> str | None:
+        """The tables of the storage account in Azure."""
+        if self.storage_account:
+            return f"https://{self.storage_account}.table.{PUBLIC.storage}"
+        return self.storage_tables and self.storage_tables.removesuffix("/")
+
+    @property
+    def cloud(self) -> Cloud:
+        """The cloud of Azure that all services are in."""
+        return cloud_of(self.tables_url)
 
     @cached_property
     def reference_needs_token(self) -> bool:
@@ -413,8 +433,6 @@ def _endpoint_conflicts(settings: Settings) -> Iterator[str]:
     if (settings.face_region is None) == (settings.face_endpoint is None):
         yield "FACE_REGION: expected either this or FACE_ENDPOINT"
         return
-    if settings.in_azure and not settings.endpoint.base_url.endswith(_AZURE_DOMAINS):
-        yield "FACE_ENDPOINT: expected an endpoint of Azure where the app runs in Azure"
     if settings.face_auth == "identity" and not settings.endpoint.takes_entra_tokens:
         yield "FACE_AUTH: expected `key`; `identity` needs a custom subdomain in FACE_ENDPOINT"
 
@@ -439,8 +457,13 @@ def _azure_conflicts(settings: Settings) -> Iterator[str]:
     for name in ("face_key", "id_pepper", "auth_secret", "storage_connection", "events_file"):
         if getattr(settings, name) is not None:
             yield f"{_SETTING_OF[name].name}: expected to be absent in Azure, where no secret is an app setting"
-    if settings.storage_account is None:
-        yield f"{_SETTING_OF['storage_account'].refusal}: memory does not outlive an instance"
+    if (settings.storage_account is None) == (settings.storage_tables is None):
+        yield f"{_SETTING_OF['storage_tables'].refusal}: memory does not outlive an instance"
+    for name in ("face_endpoint", "key_vault_url", "event_grid_topic_endpoint"):
+        if (url := getattr(settings, name)) and not settings.cloud.has(url):
+            yield f"{_SETTING_OF[name].name}: expected an endpoint of Azure, in the cloud of the storage account"
+    if settings.face_region and settings.cloud is not PUBLIC:
+        yield "FACE_REGION: expected in the public cloud alone; FACE_ENDPOINT is for all"
     if settings.event_grid_topic_endpoint is None:
         yield _SETTING_OF["event_grid_topic_endpoint"].refusal
     if any(issuer.startswith("http:") for issuer in settings.auth_issuer):

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
+from shared.cloud import cloud_of
 from shared.errors import EventsUnavailable, KeyUnavailable
 
 if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.core.pipeline import PipelineResponse
     from azure.eventgrid.aio import EventGridPublisherClient
@@ -72,7 +74,7 @@ def open_topic(
 
     client = EventGridPublisherClient(
         endpoint,
-        identity,
+        _Tokens(identity, f"https://{cloud_of(endpoint).events}/.default"),
         transport=AzureTransport(connections, _LARGEST_ANSWER),
         raw_response_hook=_require_taken,
         # The collector retries, with its own delays.
@@ -80,6 +82,26 @@ def open_topic(
         permit_redirects=False,
     )
     return EventGridPublisher(client, deadline=deadline)
+
+
+class _Tokens:
+    """A credential for Event Grid in any cloud: the SDK knows the scope of the public one alone."""
+
+    def __init__(self, identity: "AsyncTokenCredential", scope: str) -> None:
+        self._identity = identity
+        self._scope = scope
+
+    async def get_token(self, *_: str, **options: Any) -> "AccessToken":  # noqa: ANN401 - the SDK's own.
+        return await self._identity.get_token(self._scope, **options)
+
+    async def close(self) -> None:
+        """The caller closes the identity."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """The caller closes the identity."""
 
 
 def _require_taken(response: "PipelineResponse[Any, Any]") -> None:

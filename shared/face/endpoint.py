@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from shared.cloud import CLOUDS
+
 API_VERSIONS = ("v1.1-preview.1", "v1.2", "v1.3-preview.1")
 """The versions of the Face API that the broker can call."""
 
@@ -17,7 +19,9 @@ REGION_NAMES = (
 )
 # fmt: on
 
-_CUSTOM_SUBDOMAIN = re.compile(r"https://[a-z0-9][a-z0-9-]{0,62}[a-z0-9]\.cognitiveservices\.azure\.com")
+_CUSTOM_SUBDOMAIN = re.compile(
+    rf"https://[a-z0-9][a-z0-9-]{{0,62}}[a-z0-9]\.({'|'.join(re.escape(cloud.face) for cloud in CLOUDS)})"
+)
 _LOOPBACK = re.compile(r"https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::([1-9][0-9]{0,4}))?")
 _HIGHEST_PORT = 65535
 
@@ -47,7 +51,7 @@ def custom_endpoint(url: str) -> Endpoint:
     if _CUSTOM_SUBDOMAIN.fullmatch(base_url) or _is_loopback(base_url):
         return Endpoint(base_url, takes_entra_tokens=True)
     raise ValueError(
-        "must be https://NAME.cognitiveservices.azure.com (NAME: 2 to 64 of a-z, 0-9 and - inside), "
+        "must be https://NAME.cognitiveservices.azure.com, or .us or .cn (NAME: 2 to 64 of a-z, 0-9 and - inside), "
         "or http or https to 127.0.0.1, localhost or [::1] with a port; nothing may follow"
     )
 

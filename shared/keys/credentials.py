@@ -1,12 +1,13 @@
 """The header field that authenticates a call to Face: the subscription key, or a token of the app's identity."""
 
 from shared.clock import Clock
+from shared.cloud import PUBLIC
 from shared.face.model import FaceCredential
 from shared.keys.cache import CachedSecret
 from shared.keys.identity import ManagedIdentity
 from shared.keys.secret import Secret, SecretSource
 
-_SCOPE = "https://cognitiveservices.azure.com/.default"
+_SCOPE = f"https://{PUBLIC.face}/.default"
 # The SDK caches tokens itself: asked each minute, it calls the identity endpoint only for one that is due.
 _TOKEN_LIFETIME_MS = 60_000
 
@@ -25,11 +26,11 @@ def token_credential(tokens: SecretSource) -> FaceCredential:
     return FaceCredential(tokens, "Authorization", "Bearer ")
 
 
-def face_tokens(identity: ManagedIdentity, clock: Clock) -> CachedSecret:
+def face_tokens(identity: ManagedIdentity, clock: Clock, scope: str = _SCOPE) -> CachedSecret:
     """The tokens of the app's identity for Face. The platform itself keeps a token for hours."""
 
     async def read(claims: str | None = None) -> Secret:
-        token = await identity.get_token(_SCOPE, claims=claims)
+        token = await identity.get_token(scope, claims=claims)
         return Secret(token.token, token.expires_on * 1000)
 
     return CachedSecret(

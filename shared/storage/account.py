@@ -41,13 +41,13 @@ class StorageAccount:
     connections: "Connections | None" = field(default=None, repr=False)
 
     @classmethod
-    def named(
-        cls, name: str, credential: "AsyncTokenCredential", connections: "Connections | None" = None
+    def at(
+        cls, tables_url: str, credential: "AsyncTokenCredential", connections: "Connections | None" = None
     ) -> Self:
-        """The account of this name in Azure."""
+        """The account in Azure whose tables are at `https://NAME.table.SUFFIX`."""
         return cls(
-            table_endpoint=f"https://{name}.table.core.windows.net",
-            queue_endpoint=f"https://{name}.queue.core.windows.net",
+            table_endpoint=tables_url,
+            queue_endpoint=tables_url.replace(".table.", ".queue.", 1),
             credential=credential,
             connections=connections,
         )

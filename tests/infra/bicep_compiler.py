@@ -42,9 +42,8 @@ param environmentName = 'test'
 param owner = 'tests'
 param nameSalt = 'again'
 param regions = [
-  {
-    name: 'westus', code: 'wus', faceLocation: 'westus2', faceSku: 'F0', storageSku: 'Standard_LRS', domain: 'wus.example.com'
-  }
+  { name: 'westus', code: 'wus', faceLocation: 'westus2', faceSku: 'F0', storageSku: 'Standard_LRS'
+    domain: 'wus.example.com' }
   { name: 'eastus', code: 'eus', alwaysReadyInstances: 3, domain: 'eus.example.com' }
 ]
 param only = ['wus']

@@ -1,6 +1,6 @@
 """The rules that hold in every region, by the module under `infra/bicep/modules/` that they are about."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tests.infra.arm_snapshot import ABSENT
 from tests.infra.bicep_compiler import DEVELOPMENT, INFRA, REQUIRED_VARIABLES
@@ -302,6 +302,10 @@ def _package_container(place: Place) -> str:
     return f"[format('{{0}}packages', reference({place.id(ACCOUNT)}).primaryEndpoints.blob)]"
 
 
+def _service(part: str) -> Callable[[Place], str]:
+    return lambda place: f"[reference({place.id(ACCOUNT)}).primaryEndpoints.{part}]"
+
+
 def _only_our_front_door(place: Place) -> object:
     allowed = {"name": "front-door", "priority": 100, "action": "Allow", "tag": "ServiceTag"}
     headers = {"x-azure-fdid": [_front_door_id(place)]}
@@ -365,7 +369,11 @@ _FUNCTION_APP = (
         ("AzureWebJobsDisableHomepage", "true", "the home page is 150 KB for anybody who asks"),
         ("AzureWebJobsStorage__credential", "managedidentity", _NO_KEYS),
         ("AzureWebJobsStorage__clientId", lambda place: f"[{_client_id(place)}]", _WHICH_IDENTITY),
-        ("AzureWebJobsStorage__accountName", name_of(ACCOUNT), "state stays in its region"),
+        *(
+            (f"AzureWebJobsStorage__{part}ServiceUri", _service(part), "state stays in its region")
+            for part in ("blob", "queue", "table")
+        ),
+        ("AzureWebJobsStorage__accountName", ABSENT, "it leads the host to the public cloud"),
         ("AzureWebJobsStorage", ABSENT, "the host would use it in place of the identity"),
         (
             "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
@@ -434,8 +442,8 @@ TARGETS: Mapping[str, tuple[str, str]] = {
     "blob": (ACCOUNT, "privatelink.blob.*"),
     "queue": (ACCOUNT, "privatelink.queue.*"),
     "table": (ACCOUNT, "privatelink.table.*"),
-    "vault": (VAULT, "privatelink.vaultcore.azure.net"),
-    "topic": (TOPIC, "privatelink.eventgrid.azure.net"),
+    "vault": (VAULT, "privatelink{*vaultcore.*"),
+    "topic": (TOPIC, "privatelink.eventgrid.*"),
 }
 
 

@@ -20,6 +20,11 @@ _BUILT_IN = {
     "b24988ac-6180-42a0-ab88-20f7382dd24c": _CONTRIBUTOR,
     "f58310d9-a9f6-439a-9e8d-f62e7b41a168": _ADMINISTRATOR,
 }
+# Other clouds than the public one have their own.
+_AUDIENCE = (
+    "[format('api://AzureADTokenExchange{0}', if(equals(environment().name, 'AzureUSGovernment'), 'USGov', "
+    "if(equals(environment().name, 'AzureChinaCloud'), 'China', '')))]"
+)
 _CREDENTIALS = "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials"
 _DEFINITION = "Microsoft.Authorization/roleDefinitions"
 _ACTIONS = {
@@ -73,7 +78,7 @@ def test_each_identity_is_for_one_environment_of_the_repository(bootstrap: Snaps
         f"id-liveness-deployer-{environment}": [
             "https://token.actions.githubusercontent.com",
             f"repo:example/face-liveness-broker:environment:{environment}",
-            ["api://AzureADTokenExchange"],
+            [_AUDIENCE],
         ]
         for environment in environments
     }

@@ -9,12 +9,14 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.storage.queue.aio import QueueClient
 
 from ops.access import QUEUE_WRITER, explained
-from ops.credentials import EVENT_GRID, STORAGE, OperatorCredential
+from ops.credentials import STORAGE, OperatorCredential
 from ops.output import CommandFailed
 from shared.errors import KeyUnavailable
 from shared.queues.azure_queue import AzureQueue
 from tests.support.azurite import StubCredential
 from tests.support.time import FakeClock
+
+EVENT_GRID = "https://eventgrid.azure.net/.default"
 
 
 @dataclass

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.cloud import CHINA, PUBLIC, Cloud
+from shared.cloud import GOVERNMENT as GOVERNMENT_CLOUD
 from shared.errors import SettingsError
 from shared.settings import AddressSource, Settings
 
@@ -22,6 +24,15 @@ AZURE = {
 }
 JWT = {"CLIENT_AUTH": "jwt", "AUTH_ISSUER": "https://issuer.example", "AUTH_AUDIENCE": "api://liveness"}
 SUBDOMAIN = "https://name.cognitiveservices.azure.com"
+_TABLES = "AzureWebJobsStorage__tableServiceUri"
+GOVERNMENT = AZURE | {
+    "FACE_REGION": "",
+    "FACE_ENDPOINT": "https://face-example.cognitiveservices.azure.us/",
+    "KEY_VAULT_URL": "https://kv-example.vault.usgovcloudapi.net",
+    "EVENT_GRID_TOPIC_ENDPOINT": "https://evgt-example.usgovvirginia-1.eventgrid.azure.us/api/events",
+    "AzureWebJobsStorage__accountName": "",
+    _TABLES: "https://stexample.table.core.usgovcloudapi.net/",
+}
 IDENTITY = {"FACE_REGION": "", "FACE_ENDPOINT": SUBDOMAIN, "FACE_AUTH": "identity"}
 CANARY = "canary-value-of-a-setting"
 
@@ -96,6 +107,11 @@ BAD_VALUES = {
     "THROTTLE_FAILURES": ["x"],
     "EVENT_GRID_TOPIC_ENDPOINT": ["https://evil.example/api/events"],
     "AzureWebJobsStorage__accountName": ["Not An Account"],
+    "AzureWebJobsStorage__tableServiceUri": [
+        "http://account.table.core.windows.net",
+        f"https://account.table.core.windows.net.{CANARY}",
+        "https://account.blob.core.windows.net",
+    ],
     "AzureWebJobsStorage": [
         CANARY,
         "AccountName=foo",
@@ -213,7 +229,18 @@ def test_all_faults_are_told_at_once(good: dict[str, str], wrong: dict[str, str]
         (AZURE | JWT | {"AUTH_ISSUER": "http://127.0.0.1:7073"}, "AUTH_ISSUER"),
         (AZURE | JWT | {"AUTH_SECRET_NAME": "backend", "AUTH_SECRET": "x" * 32}, "AUTH_SECRET"),
         (AZURE | {"KEY_VAULT_URL": ""}, "KEY_VAULT_URL"),
-        (AZURE | {"AzureWebJobsStorage__accountName": ""}, "AzureWebJobsStorage__accountName"),
+        (AZURE | {"AzureWebJobsStorage__accountName": ""}, _TABLES),
+        (AZURE | {_TABLES: "https://account.table.core.windows.net"}, _TABLES),
+        (AZURE | {"KEY_VAULT_URL": "https://kv-example.evil.example"}, "KEY_VAULT_URL"),
+        (AZURE | {"KEY_VAULT_URL": "https://kv-example.vault.azure.net.evil.example"}, "KEY_VAULT_URL"),
+        (AZURE | {"KEY_VAULT_URL": "https://kv-example.vault.azure.cn"}, "KEY_VAULT_URL"),
+        (GOVERNMENT | {"KEY_VAULT_URL": "https://kv-example.vault.azure.net"}, "KEY_VAULT_URL"),
+        (GOVERNMENT | {"FACE_ENDPOINT": SUBDOMAIN}, "FACE_ENDPOINT"),
+        (
+            GOVERNMENT | {"EVENT_GRID_TOPIC_ENDPOINT": AZURE["EVENT_GRID_TOPIC_ENDPOINT"]},
+            "EVENT_GRID_TOPIC_ENDPOINT",
+        ),
+        (GOVERNMENT | {"FACE_ENDPOINT": "", "FACE_REGION": "westeurope"}, "FACE_REGION"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(environment: Mapping[str, str], name: str) -> None:
@@ -291,3 +318,29 @@ def test_import_of_the_settings_loads_little_else() -> None:
 
     assert "shared.settings" in printed.split()
     assert len(printed.split()) <= 10
+
+
+@pytest.mark.parametrize(
+    ("ends", "cloud"),
+    [
+        (("azure.com", "vault.azure.net", "azure.net", "windows.net"), PUBLIC),
+        (("azure.us", "vault.usgovcloudapi.net", "azure.us", "usgovcloudapi.net"), GOVERNMENT_CLOUD),
+        (("azure.cn", "vault.azure.cn", "azure.cn", "chinacloudapi.cn"), CHINA),
+    ],
+)
+def test_each_cloud_has_its_own_hosts(ends: tuple[str, str, str, str], cloud: Cloud) -> None:
+    """The storage account tells the cloud, and all other services are in the same one."""
+    face, vault, events, storage = ends
+    settings = Settings.from_mapping(
+        GOVERNMENT
+        | {
+            "FACE_ENDPOINT": f"https://face-example.cognitiveservices.{face}/",
+            "KEY_VAULT_URL": f"https://kv-example.{vault}/",
+            "EVENT_GRID_TOPIC_ENDPOINT": f"https://evgt-example.region-1.eventgrid.{events}/api/events",
+            _TABLES: f"https://stexample.table.core.{storage}/",
+        }
+    )
+
+    assert settings.cloud is cloud
+    assert settings.tables_url == f"https://stexample.table.core.{storage}"
+    assert settings.endpoint.takes_entra_tokens

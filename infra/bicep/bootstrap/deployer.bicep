@@ -9,6 +9,11 @@ param repository string
 @description('Required. The region.')
 param location string
 
+// https://learn.microsoft.com/entra/workload-id/workload-identity-federation-create-trust-user-assigned-managed-identity
+var audienceSuffix = az.environment().name == 'AzureUSGovernment'
+  ? 'USGov'
+  : az.environment().name == 'AzureChinaCloud' ? 'China' : ''
+
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: 'id-liveness-deployer-${environment}'
   location: location
@@ -18,7 +23,7 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' 
     properties: {
       issuer: 'https://token.actions.githubusercontent.com'
       subject: 'repo:${repository}:environment:${environment}'
-      audiences: ['api://AzureADTokenExchange']
+      audiences: ['api://AzureADTokenExchange${audienceSuffix}']
     }
   }
 }

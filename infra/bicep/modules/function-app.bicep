@@ -155,8 +155,11 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
       APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
       APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnectionString
       AzureWebJobsDisableHomepage: 'true'
+      // Its name alone would lead the host to the public cloud.
+      AzureWebJobsStorage__blobServiceUri: account.properties.primaryEndpoints.blob
       AzureWebJobsStorage__clientId: identity.properties.clientId
       AzureWebJobsStorage__credential: 'managedidentity'
+      AzureWebJobsStorage__queueServiceUri: account.properties.primaryEndpoints.queue
       FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '65536'
       // shared/settings.py reads these; an empty one counts as not set.
       ABUSE_IS_FAILURE: (broker.?abuseIsFailure ?? true) ? 'true' : 'false'
@@ -167,7 +170,7 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
       AUTH_SECRET_NAME: broker.?authSecretName ?? ''
       AUTH_TOKEN_TTL_MAX_SECONDS: string(broker.?authTokenTtlMaxSeconds ?? 86400)
       AZURE_CLIENT_ID: identity.properties.clientId
-      AzureWebJobsStorage__accountName: account.name
+      AzureWebJobsStorage__tableServiceUri: account.properties.primaryEndpoints.table
       BROKER_REGION: location
       CLIENT_ADDRESS: behindFrontDoor ? 'frontdoor' : 'appservice'
       CLIENT_AUTH: broker.clientAuth

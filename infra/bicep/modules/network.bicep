@@ -19,6 +19,10 @@ param keyVaultName string
 param topicName string
 
 var accountId = resourceId('Microsoft.Storage/storageAccounts', storageAccountName)
+// The clouds of Azure by `environment().name`, which says nothing about Event Grid.
+var domainOfEventGrid = environment().name == 'AzureUSGovernment'
+  ? 'azure.us'
+  : environment().name == 'AzureChinaCloud' ? 'azure.cn' : 'azure.net'
 var targets = [
   { groupId: 'blob', resourceId: accountId, zone: 'privatelink.blob.${environment().suffixes.storage}' }
   { groupId: 'queue', resourceId: accountId, zone: 'privatelink.queue.${environment().suffixes.storage}' }
@@ -26,12 +30,12 @@ var targets = [
   {
     groupId: 'vault'
     resourceId: resourceId('Microsoft.KeyVault/vaults', keyVaultName)
-    zone: 'privatelink.vaultcore.azure.net'
+    zone: 'privatelink${replace(environment().suffixes.keyvaultDns, '.vault.', '.vaultcore.')}'
   }
   {
     groupId: 'topic'
     resourceId: resourceId('Microsoft.EventGrid/topics', topicName)
-    zone: 'privatelink.eventgrid.azure.net'
+    zone: 'privatelink.eventgrid.${domainOfEventGrid}'
   }
 ]
 

@@ -23,6 +23,7 @@ from tests.shared.events.schemas import final_records
 from tests.shared.events.test_cloud_event import event
 from tests.shared.keys import conftest as azure
 from tests.shared.keys.fake_azure import CANARY, FakeIdentity
+from tests.support.azurite import StubCredential
 
 HOST = "events-test.westeurope-1.eventgrid.azure.net"
 URL = f"https://{HOST}/api/events"
@@ -215,3 +216,17 @@ async def test_no_failure_shows_a_token(
 
     assert topic.posts == 3
     assert CANARY not in told + caplog.text
+
+
+@pytest.mark.parametrize("end", ["net", "us", "cn"])
+async def test_a_topic_gets_a_token_of_its_own_cloud(end: str, connections: Connections) -> None:
+    """The SDK would ask for a token of the public cloud, which the topics of the others refuse."""
+    credential = StubCredential()
+    publisher = open_topic(
+        f"https://topic.region-1.eventgrid.azure.{end}/api/events", credential, connections
+    )
+
+    await failure(publisher)
+    await publisher.aclose()
+
+    assert credential.scopes == [f"https://eventgrid.azure.{end}/.default"]

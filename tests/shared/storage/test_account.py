@@ -25,11 +25,11 @@ def test_import_loads_no_sdk() -> None:
     assert subprocess.check_output(command, cwd=ROOT, text=True).strip() == "[]"  # noqa: S603 - our own code.
 
 
-def test_account_in_azure_is_reached_by_its_name() -> None:
+def test_queues_of_an_account_in_azure_are_where_its_tables_are() -> None:
     """The deployment creates tables and queues there."""
     credential = StubCredential()
 
-    assert StorageAccount.named("anaccount", credential) == StorageAccount(
+    assert StorageAccount.at("https://anaccount.table.core.windows.net", credential) == StorageAccount(
         table_endpoint="https://anaccount.table.core.windows.net",
         queue_endpoint="https://anaccount.queue.core.windows.net",
         credential=credential,
