@@ -83,6 +83,16 @@ def test_commands_have_the_options_that_are_shown(command: str) -> None:
     assert [option for option in re.findall(r"(--\w[\w-]*)", command) if option not in shown] == []
 
 
+def test_dead_letters_are_written_with_an_identity() -> None:
+    """The storage account takes no keys, so that a dead letter without an identity would be lost."""
+    text = (ROOT / "docs/events.md").read_text("utf-8").replace("\\\n", " ")
+    [command] = re.findall(r"^az eventgrid .+$", text, re.MULTILINE)
+
+    assert "--deadletter-identity systemassigned " in command
+    assert "--deadletter-identity-endpoint " in command
+    assert "--deadletter-endpoint " not in command
+
+
 def test_outputs_have_the_names_on_the_page(templates: Mapping[str, Compiled]) -> None:
     """The page uses outputs of the main template."""
     main = templates["main.bicep"].template

@@ -61,6 +61,12 @@ FAULTS = [
     (_REGION, _NEEDS, "dependsOn: [roles, storage]", "functionApp must depend on secrets"),
     (_REGION, _EXAMPLE, "dependsOn: [roles]", "subscription_example must depend on functionApp"),
     (_SECRETS, "  @onlyIfNotExists()\n", "", "keyVault::idPepper must be onlyIfNotExists"),
+    (
+        "modules/function-app.bicep",
+        "dependsOn: [ftpPassword]",
+        "dependsOn: [authentication]",
+        "functionApp::ftpPassword and functionApp::scmPassword must not be changed at once",
+    ),
     ("modules/network.bicep", "@batchSize(1)\n", "", "privateEndpoints must have batchSize(1)"),
 ]
 

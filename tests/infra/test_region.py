@@ -43,10 +43,23 @@ def created_at_once(network: Template) -> list[str]:
     return [f"{name} must have batchSize(1)" for name, loop in loops if loop.get("mode") != "serial"]
 
 
+def changed_at_once(app: Template) -> list[str]:
+    """App Service may answer 409 to a change of an app while another one is under way."""
+    parts: Mapping[str, Template] = app["resources"]
+    children = [name for name, part in parts.items() if part["type"].startswith(f"{SITE}/")]
+    return [
+        f"{one} and {other} must not be changed at once"
+        for number, one in enumerate(sorted(children))
+        for other in sorted(children)[number + 1 :]
+        if one not in _created_before(parts, other) and other not in _created_before(parts, one)
+    ]
+
+
 ORDER: Mapping[str, Callable[[Template], list[str]]] = {
     "region.bicep": created_too_late,
     "modules/secrets.bicep": written_in_the_wrong_way,
     "modules/network.bicep": created_at_once,
+    "modules/function-app.bicep": changed_at_once,
 }
 """The checks of the order in which templates create their parts; each returns the faults of a template."""
 

@@ -148,6 +148,7 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
     }
   }
 
+  // One child after another: App Service may answer 409 to a change while another one is under way.
   resource settings 'config' = {
     name: 'appsettings'
     properties: {
@@ -230,17 +231,20 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
           }
           login: { tokenStore: { enabled: false } }
         }
+    dependsOn: [settings]
   }
 
   // Packages are published with Entra tokens; passwords would be one more secret.
   resource ftpPassword 'basicPublishingCredentialsPolicies' = {
     name: 'ftp'
     properties: { allow: false }
+    dependsOn: [authentication]
   }
 
   resource scmPassword 'basicPublishingCredentialsPolicies' = {
     name: 'scm'
     properties: { allow: false }
+    dependsOn: [ftpPassword]
   }
 }
 
