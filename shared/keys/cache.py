@@ -83,7 +83,8 @@ class Cached(Generic[Value]):
         """
         await self._reading_done()
         if self._held == refused and may_read:
-            if self.refresh_pause == 0 and not self._failed_within(0):
+            # Another caller who waited for the same read may have started the next one already.
+            if not self._is_reading and self.refresh_pause == 0 and not self._failed_within(0):
                 self._forced.append(self._clock())
                 self._start(self._reread)
             await self._reading_done()
@@ -120,13 +121,17 @@ class Cached(Generic[Value]):
         # A time in the future was noted before the clock was set back: it delays nothing.
         return 0 <= self._clock() - since < span
 
+    @property
+    def _is_reading(self) -> bool:
+        return self._reading is not None and not self._reading.done()
+
     def _start(self, read: Callable[[], Awaitable[Value]]) -> None:
-        if self._reading is None or self._reading.done():
+        if not self._is_reading:
             self._reading = asyncio.create_task(self._run(read), name=f"read {self._name}")
 
     async def _reading_done(self) -> None:
         # Unlike awaiting the task, this does not cancel it with its caller.
-        if self._reading is not None and not self._reading.done():
+        if self._reading is not None and self._is_reading:
             await asyncio.wait((self._reading,))
 
     async def _run(self, read: Callable[[], Awaitable[Value]]) -> None:

@@ -240,6 +240,24 @@ async def test_closing_ends_the_read_and_its_callers(cache: CachedSecret, secret
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "read face-key"]
 
 
+async def test_callers_refused_during_a_read_share_one_look(
+    clock: FakeClock, secret: FakeSecret, cache: CachedSecret
+) -> None:
+    """After that read both look again, by the same read: the second one of the time is left for the next value."""
+    refused = await cache.get()
+    clock.advance_ms(module.SOFT_LIFETIME * 2)
+    secret.gate.clear()
+    await cache.get()
+    waiting = [asyncio.create_task(cache.refresh(refused)) for _ in range(2)]
+    await settle()
+    secret.gate.set()
+    await asyncio.gather(*waiting)
+    secret.value = "key-2"
+
+    assert (await cache.refresh(refused)).reveal() == "key-2"
+    assert secret.count("reread") == 2
+
+
 def test_production_lifetimes() -> None:
     """15 minutes soft, 24 hours hard, 30 seconds between retries, 5 after a cold failure, two forced reads in 10."""
     assert (module.SOFT_LIFETIME, module.HARD_LIFETIME) == (15 * MINUTE, 24 * HOUR)
