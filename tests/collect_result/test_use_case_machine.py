@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
@@ -23,7 +22,7 @@ from shared.throttle.policy import failure_stamp
 from shared.throttle.rows import decode
 from tests.collect_result.workshop import MASKED, MASKED_AFTER_SPOOF, REAL, SPOOF, STARTED
 from tests.create_session.world import Request, World
-from tests.support.processes import SOAK
+from tests.support.form import FORM
 from tests.support.staged_machine import INDEX, PLACE, StagedMachine
 
 HOUR = 3_600
@@ -304,9 +303,4 @@ class CollectMachineWithDigests(CollectMachine):
 
 TestCollectMachine = CollectMachine.TestCase
 TestCollectMachineWithDigests = CollectMachineWithDigests.TestCase
-TestCollectMachine.settings = TestCollectMachineWithDigests.settings = settings(
-    max_examples=20_000 if SOAK else 150,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+TestCollectMachine.settings = TestCollectMachineWithDigests.settings = FORM

@@ -18,7 +18,8 @@ from shared.idempotency import LEASE_MS
 from shared.sessions.record import token_hash
 from shared.storage.port import Table
 from tests.create_session.world import TOKENS, Request, World
-from tests.support.staged_machine import FORM, INDEX, PLACE, StagedMachine
+from tests.support.form import FORM
+from tests.support.staged_machine import INDEX, PLACE, StagedMachine
 from tests.support.watched_store import leaks
 
 KEYS = ("key-of-the-first-kind", "key-of-the-other-kind")

@@ -13,7 +13,7 @@ from azure.core.rest import HttpRequest
 
 from shared.azure_transport import AzureTransport
 from shared.http import IN_FLIGHT, Connections
-from tests.shared.storage.raw_server import HANG, RESET, RawServer, answer
+from tests.support.raw_server import HANG, RESET, RawServer, Step, answer
 
 LARGEST = 1000
 
@@ -36,10 +36,10 @@ async def status(transport: AzureTransport, url: str) -> int:
     ],
 )
 async def test_request_that_may_have_been_applied_is_not_told_as_unsent(
-    reply: bytes, error: type[Exception]
+    reply: Step, error: type[Exception]
 ) -> None:
     """`ServiceRequestError` makes the SDKs send a request again, also on a connection that was used before."""
-    async with RawServer([answer(200), reply]) as server:
+    async with RawServer(answer(200), reply) as server:
         transport = AzureTransport(None, LARGEST)
         assert await status(transport, url_of(server)) == 200
         with pytest.raises(error):
@@ -50,7 +50,7 @@ async def test_request_that_may_have_been_applied_is_not_told_as_unsent(
 
 
 async def test_refused_connection_is_told_as_unsent() -> None:
-    async with RawServer([HANG]) as server:
+    async with RawServer(HANG) as server:
         url = url_of(server)
     transport = AzureTransport(None, LARGEST)
     with pytest.raises(ServiceRequestError):
@@ -59,7 +59,7 @@ async def test_refused_connection_is_told_as_unsent() -> None:
 
 
 async def test_largest_answer_is_taken_as_it_is() -> None:
-    async with RawServer([answer(200, "x" * LARGEST)]) as server:
+    async with RawServer(answer(200, "x" * LARGEST)) as server:
         transport = AzureTransport(None, LARGEST)
         response = await transport.send(HttpRequest("GET", url_of(server)))
         assert response.text() == "x" * LARGEST
@@ -70,8 +70,8 @@ async def test_calls_under_way_are_bounded_and_cancelled_ones_give_their_places_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A service that hangs holds `IN_FLIGHT` requests, and none after they were cancelled; others give up in time."""
-    monkeypatch.setattr("shared.http.GATE_SECONDS", 0.5)
-    async with RawServer([*[HANG] * IN_FLIGHT, answer(200)]) as server:
+    monkeypatch.setattr("shared.http.GATE_SECONDS", 0.1)
+    async with RawServer(*[HANG] * IN_FLIGHT, answer(200)) as server:
         transport = AzureTransport(None, LARGEST)
         calls = [asyncio.create_task(status(transport, url_of(server))) for _ in range(IN_FLIGHT)]
         await asyncio.sleep(0)
@@ -87,7 +87,7 @@ async def test_calls_under_way_are_bounded_and_cancelled_ones_give_their_places_
 
 
 async def test_connections_of_the_process_outlive_one_client() -> None:
-    async with RawServer([answer(200)]) as server:
+    async with RawServer(answer(200)) as server:
         connections = Connections()
         first, second = AzureTransport(connections, LARGEST), AzureTransport(connections, LARGEST)
         assert await status(first, url_of(server)) == 200

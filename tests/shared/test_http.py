@@ -159,8 +159,11 @@ async def test_calls_that_were_cancelled_take_no_place_for_good(
     assert {status for status, _ in answers} == {200}
 
 
-async def test_a_dependency_that_hangs_holds_up_no_other(upstream: Upstream) -> None:
+async def test_a_dependency_that_hangs_holds_up_no_other(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All places of one transport are taken; another transport over the same connections answers."""
+    monkeypatch.setattr("shared.http.GATE_SECONDS", 0.1)
     connections = Connections()
     hanging = connections.transport(largest_answer=LARGEST)
     other = connections.transport(largest_answer=LARGEST)

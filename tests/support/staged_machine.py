@@ -1,23 +1,13 @@
 """The rules that state machines on the stage have in common."""
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from tests.create_session.world import World
-from tests.support.processes import SOAK
 from tests.support.stage import Call
 
 INDEX = st.integers(0, 7)
 PLACE = st.integers(0, 1)
-
-FORM = settings(
-    max_examples=20_000 if SOAK else 200,
-    stateful_step_count=50,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-"""How many examples a machine tries, and how long they are."""
 
 
 class StagedMachine(RuleBasedStateMachine):

@@ -38,16 +38,17 @@ from tests.shared.face.doubles import (
     Step,
     face_client,
 )
-from tests.shared.face.fault_server import (
-    Behaviour,
-    FaultServer,
+from tests.support.raw_server import (
+    RawServer,
     answer,
-    answer_json,
     drip,
-    raw,
     reset_after,
+    sent,
     silent,
     then_endless,
+)
+from tests.support.raw_server import (
+    Step as RawStep,
 )
 from tests.support.time import in_virtual_time
 
@@ -322,17 +323,17 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 BROKEN_ANSWERS = {
     "reset": reset_after(b""),
-    "closed": raw(b""),
+    "closed": sent(b""),
     "reset in the body": reset_after(OK + b'Content-Length: 50\r\n\r\n{"sess'),
-    "half a head": raw(b"HTTP/1.1 200 OK\r\nContent-Ty"),
-    "half a body": raw(OK + b'Content-Length: 50\r\n\r\n{"sess'),
-    "half a chunk": raw(OK + b'Transfer-Encoding: chunked\r\n\r\n50\r\n{"sess'),
-    "bad chunk size": raw(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
-    "bad content length": raw(OK + b"Content-Length: -5\r\n\r\n{}"),
-    "two content lengths": raw(OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
-    "compressed chunks": raw(OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
-    "no http": raw(b"SSH-2.0-OpenSSH_9.2\r\n"),
-    "bytes": raw(bytes(range(256)) * 8),
+    "half a head": sent(b"HTTP/1.1 200 OK\r\nContent-Ty"),
+    "half a body": sent(OK + b'Content-Length: 50\r\n\r\n{"sess'),
+    "half a chunk": sent(OK + b'Transfer-Encoding: chunked\r\n\r\n50\r\n{"sess'),
+    "bad chunk size": sent(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
+    "bad content length": sent(OK + b"Content-Length: -5\r\n\r\n{}"),
+    "two content lengths": sent(OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
+    "compressed chunks": sent(OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+    "no http": sent(b"SSH-2.0-OpenSSH_9.2\r\n"),
+    "bytes": sent(bytes(range(256)) * 8),
     "endless head": then_endless(b"HTTP/1.1 200 OK\r\n", b"X-Filler: " + b"x" * 1000 + b"\r\n"),
     "compressed": answer(200, b"{}", {"Content-Encoding": "gzip"}),
     "one byte too many": answer(200, b" " * 65_537),
@@ -342,9 +343,9 @@ BROKEN_ANSWERS = {
 
 
 @pytest.mark.parametrize("behaviour", BROKEN_ANSWERS.values(), ids=BROKEN_ANSWERS)
-async def test_broken_answer_is_an_ambiguous_failure(behaviour: Behaviour) -> None:
+async def test_broken_answer_is_an_ambiguous_failure(behaviour: RawStep) -> None:
     """Once a create has left, a broken answer leaves open what became of it: it is not sent again."""
-    async with FaultServer(behaviour) as server, face_client(server.url) as face:
+    async with RawServer(behaviour) as server, face_client(server.url) as face:
         with pytest.raises(UpstreamFailure) as failure:
             await face.create(SPEC, REQUEST_ID)
     assert failure.value.request_sent
@@ -359,11 +360,11 @@ DRIPPING = drip(OK + b"Content-Length: 1000\r\n\r\n" + b" " * 1000, 0.01)
     "behaviour", [silent, DRIPPING, ENDLESS_100S], ids=["silent", "dripping", "endless 100s"]
 )
 async def test_slow_answer_is_cut_at_the_time_of_a_try(
-    behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
+    behaviour: RawStep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time is for all of the answer, however often a byte of it comes."""
     monkeypatch.setitem(PATIENCE, Lane.CREATE, Patience(total=5.0, per_try=0.3))
-    async with FaultServer(behaviour) as server, face_client(server.url) as face:
+    async with RawServer(behaviour) as server, face_client(server.url) as face:
         with pytest.raises(UpstreamTimeout) as failure:
             await face.create(SPEC, REQUEST_ID)
     assert failure.value.request_sent
@@ -372,8 +373,8 @@ async def test_slow_answer_is_cut_at_the_time_of_a_try(
 async def test_request_has_the_header_fields_of_its_content() -> None:
     """Nothing is offered but plain JSON, and a request without content names no type."""
     largest = answer(200, json.dumps(CREATED).encode().ljust(65_536))
-    answers = (largest, answer_json(200, NOT_STARTED))
-    async with FaultServer(*answers) as server, face_client(server.url) as face:
+    answers = (largest, answer(200, json.dumps(NOT_STARTED)))
+    async with RawServer(*answers) as server, face_client(server.url) as face:
         await face.create(SPEC, REQUEST_ID)
         await face.result(SESSION, REQUEST_ID)
     create, result = server.received
@@ -396,7 +397,7 @@ async def test_only_a_server_with_a_trusted_certificate_gets_the_request() -> No
     tls, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
     authority.issue_cert("127.0.0.1").configure_cert(tls)
     authority.configure_trust(trusting)
-    async with FaultServer(answer_json(200, CREATED), tls=tls) as server:
+    async with RawServer(answer(200, json.dumps(CREATED)), tls=tls) as server:
         async with face_client(server.url) as distrusting:
             with pytest.raises(UpstreamFailure) as failure:
                 await distrusting.create(SPEC, REQUEST_ID)
@@ -412,7 +413,7 @@ async def test_proxy_and_password_of_the_environment_are_not_used(
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password canary")
     monkeypatch.setenv("NETRC", str(netrc))
-    async with FaultServer(answer(200)) as proxy, FaultServer(answer_json(200, CREATED)) as server:
+    async with RawServer(answer(200)) as proxy, RawServer(answer(200, json.dumps(CREATED))) as server:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)
         for name in ("NO_PROXY", "no_proxy"):

@@ -41,13 +41,11 @@ from tests.shared.face.doubles import (
     Step,
     face_client,
 )
-from tests.shared.face.fault_server import (
-    Behaviour,
-    FaultServer,
-    answer,
-    answer_json,
-)
 from tests.shared.face.json_values import bodies, unhurried
+from tests.support.raw_server import (
+    RawServer,
+    answer,
+)
 from tests.support.time import run_in_virtual_time
 
 SESSIONS = "/face/v1.1-preview.1/detectLiveness/singleModal/sessions"
@@ -105,26 +103,26 @@ async def test_delete_is_done_when_the_session_is_gone(step: Step) -> None:
     assert (request.method, request.url.path) == ("DELETE", f"{SESSIONS}/{SESSION}")
 
 
-HTML = "text/html"
+HTML = {"Content-Type": "text/html"}
 
 
 @pytest.mark.parametrize(
     "behaviour",
     [
-        answer(200, b"<html>Please sign in</html>", media_type=HTML),
+        answer(200, b"<html>Please sign in</html>", HTML),
         answer(200, b'{"status":'),
         answer(200, gzip.compress(b""), {"Content-Encoding": "gzip"}),
         answer(200, b" " * 1_000_000),
         answer(202),
         answer(204),
-        answer(404, b"<html>Not found</html>", media_type=HTML),
-        answer_json(404, {"error": {"code": "404", "message": "Resource not found"}}),
+        answer(404, b"<html>Not found</html>", HTML),
+        answer(404, json.dumps({"error": {"code": "404", "message": "Resource not found"}})),
     ],
     ids=["HTML", "broken JSON", "gzip", "1 MB", "202", "204", "404 HTML", "404 of another kind"],
 )
-async def test_delete_is_done_only_if_face_said_so(behaviour: Behaviour) -> None:
+async def test_delete_is_done_only_if_face_said_so(behaviour: bytes) -> None:
     """An answer of something in front of Face deletes nothing: the token would still work."""
-    async with FaultServer(behaviour) as server, face_client(server.url) as face:
+    async with RawServer(behaviour) as server, face_client(server.url) as face:
         with pytest.raises(UpstreamFailure) as failure:
             await face.delete(SESSION, REQUEST_ID)
     assert failure.value.request_sent

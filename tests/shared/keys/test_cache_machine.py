@@ -3,7 +3,6 @@ import math
 from collections.abc import Coroutine
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -18,6 +17,7 @@ from shared.keys.cache import (
 )
 from shared.keys.secret import Secret
 from tests.shared.keys.fake_secret import HOUR, MINUTE, SECOND, settle
+from tests.support.form import FORM
 from tests.support.time import FakeClock
 
 SPANS = st.one_of(
@@ -210,6 +210,4 @@ class CachedSecretMachine(RuleBasedStateMachine):
 
 
 TestCachedSecretMachine = CachedSecretMachine.TestCase
-TestCachedSecretMachine.settings = settings(
-    max_examples=120, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestCachedSecretMachine.settings = FORM

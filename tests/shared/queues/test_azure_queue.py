@@ -13,8 +13,8 @@ from shared.clock import Sleep
 from shared.errors import KeyUnavailable, StorageUnavailable
 from shared.queues.port import MAX_DELAY_SECONDS, MessageQueue
 from shared.storage.account import LARGEST_QUEUE_ANSWER, StorageAccount
-from tests.shared.storage.raw_server import HANG, KEY, RESET, RawServer, answer
 from tests.support.azurite import Azurite, StubCredential
+from tests.support.raw_server import HANG, KEY, RESET, RawServer, Step, answer
 
 NOW = "Mon, 23 Nov 2026 09:52:00 GMT"
 MESSAGE = (
@@ -49,9 +49,9 @@ async def queue_at(
     await queue.aclose()
 
 
-async def failed_send(*answers: bytes, deadline: float = 2.0) -> tuple[StorageUnavailable, list[str]]:
+async def failed_send(*answers: Step, deadline: float = 2.0) -> tuple[StorageUnavailable, list[str]]:
     """Send to a service with these answers; return the error, and the methods of the requests."""
-    async with RawServer(answers) as server, queue_at(server, deadline=deadline) as queue:
+    async with RawServer(*answers) as server, queue_at(server, deadline=deadline) as queue:
         with pytest.raises(StorageUnavailable) as unavailable:
             await queue.send("a", 0)
     return unavailable.value, server.methods()
@@ -77,7 +77,7 @@ async def test_message_has_a_delay_in_whole_seconds_and_never_expires(delay: flo
 
     By default a queue drops a message after a week, and with it the event of its session.
     """
-    async with RawServer([CREATED]) as server, queue_at(server) as queue:
+    async with RawServer(CREATED) as server, queue_at(server) as queue:
         await queue.send("a", delay)
 
     [request] = server.received
@@ -99,7 +99,7 @@ async def test_missing_queue_is_not_created_in_azure(azurite: Azurite, name: str
 async def test_queue_is_created_only_if_it_is_missing() -> None:
     """One call is one request once the queue exists."""
     replies = error(404, "QueueNotFound"), answer(201), CREATED, CREATED
-    async with RawServer(replies) as server, queue_at(server, create=True) as queue:
+    async with RawServer(*replies) as server, queue_at(server, create=True) as queue:
         await queue.send("a", 0)
         await queue.send("b", 0)
 
@@ -121,7 +121,7 @@ async def test_queue_is_created_only_if_it_is_missing() -> None:
     ],
 )
 async def test_message_is_sent_twice_at_most_and_once_where_the_app_is_refused(
-    reply: bytes, detail: str, tries: int, caplog: pytest.LogCaptureFixture
+    reply: Step, detail: str, tries: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The error tells the operator what to do, and shows neither the account's key nor a signature made with it."""
     caplog.set_level("DEBUG")
@@ -141,16 +141,16 @@ async def test_answer_of_something_else_is_no_queue(page: str) -> None:
     """A status alone proves nothing: the queue service counts messages, and gives a message an id."""
     for status in (200, 201):
         reply = answer(status, page, {"Content-Type": "text/html"})
-        async with RawServer([reply]) as server, queue_at(server) as queue:
+        async with RawServer(reply) as server, queue_at(server) as queue:
             for call in (queue.check(), queue.send("a", 0)):
                 with pytest.raises(StorageUnavailable):
                     await call
 
 
 @pytest.mark.parametrize("trouble", [RESET, HANG, error(503, "ServerBusy")], ids=["reset", "hang", "busy"])
-async def test_message_arrives_where_the_first_try_fails(trouble: bytes) -> None:
+async def test_message_arrives_where_the_first_try_fails(trouble: Step) -> None:
     """A connection that was just being closed, or a stall, costs no create and no event."""
-    async with RawServer([trouble, CREATED]) as server, queue_at(server, deadline=0.2) as queue:
+    async with RawServer(trouble, CREATED) as server, queue_at(server, deadline=0.2) as queue:
         await queue.send("a", 0)
 
     assert server.methods() == ["POST", "POST"]
@@ -173,7 +173,7 @@ def busy(retry_after: str) -> bytes:
     ids=["create", "create does not wait long", "put back", "as asked, then refused", "comes back", "well"],
 )
 async def test_pauses_between_tries_grow_where_nobody_waits(
-    replies: list[bytes], patient: bool, pauses: list[float]
+    replies: list[Step], patient: bool, pauses: list[float]
 ) -> None:
     """A queue that is busy for some seconds costs no message of the collector, and a phone waits a moment only."""
     paused: list[float] = []
@@ -181,7 +181,7 @@ async def test_pauses_between_tries_grow_where_nobody_waits(
     async def pause(seconds: float) -> None:
         paused.append(seconds)
 
-    async with RawServer(replies) as server, queue_at(server, sleep=pause) as queue:
+    async with RawServer(*replies) as server, queue_at(server, sleep=pause) as queue:
         with nullcontext() if replies[-1] == CREATED else pytest.raises(StorageUnavailable):
             await queue.send("a", 0, patient=patient)
 
@@ -200,7 +200,7 @@ async def test_queue_that_comes_back_is_used_again(monkeypatch: pytest.MonkeyPat
     for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     replies = RESET, error(503, "ServerBusy"), CREATED
-    async with RawServer(replies) as server, queue_at(server) as queue:
+    async with RawServer(*replies) as server, queue_at(server) as queue:
         with pytest.raises(StorageUnavailable):
             await queue.send("a", 0)
         await queue.send("a", 0)

@@ -23,8 +23,9 @@ from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord
 from shared.storage.port import Table, Value
 from tests.collect_result.workshop import MASKED, MASKED_AFTER_SPOOF, REAL, SPOOF, STARTED
 from tests.create_session.world import Request, World
+from tests.support.form import FORM
 from tests.support.stage import Call
-from tests.support.staged_machine import FORM, PLACE, StagedMachine
+from tests.support.staged_machine import PLACE, StagedMachine
 
 Kind = Literal["poll", "poll with digest", "poll with other digest", "revoke", "collect"]
 Row = Mapping[str, Value]

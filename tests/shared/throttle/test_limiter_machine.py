@@ -8,7 +8,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -17,8 +16,8 @@ from shared.storage.memory import MemoryStore
 from shared.throttle.limiter import BELIEVED_MS, Admission, Limiter, Subject
 from shared.throttle.policy import Log
 from tests.shared.throttle.builders import client, device, limit, stored
+from tests.support.form import FORM
 from tests.support.intercepted import Call, Effect
-from tests.support.processes import SOAK
 from tests.support.store import FakeStore
 from tests.support.time import FakeClock, VirtualLoop
 
@@ -309,10 +308,5 @@ class LimiterMachine(RuleBasedStateMachine):
         self.history.append((self.clock.now, rows))
 
 
-LimiterMachine.TestCase.settings = settings(
-    max_examples=5_000 if SOAK else 150,
-    stateful_step_count=50,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+LimiterMachine.TestCase.settings = FORM
 TestLimiter = LimiterMachine.TestCase

@@ -17,8 +17,8 @@ from shared.errors import KeyUnavailable, StorageUnavailable
 from shared.storage.account import LARGEST_PAGE, StorageAccount
 from shared.storage.port import Entity, EntityStore, Table
 from shared.storage.tables.rows import partition
-from tests.shared.storage.raw_server import HANG, RESET, RawServer, Received, answer, refusal
 from tests.support.azurite import Azurite, StubCredential
+from tests.support.raw_server import HANG, RESET, RawServer, Received, Step, answer, refusal
 
 Store = TypeVar("Store", bound=EntityStore)
 Operation = Callable[[EntityStore], Awaitable[object]]
@@ -69,11 +69,11 @@ async def closing(store: Store) -> AsyncIterator[Store]:
 
 
 async def failed(
-    operation: Operation, *replies: bytes, create_missing: bool = False, deadline: float = 2.0
+    operation: Operation, *replies: Step, create_missing: bool = False, deadline: float = 2.0
 ) -> tuple[StorageUnavailable, list[Received]]:
     """Return the error of an operation on a service with these answers, and the requests."""
     async with (
-        RawServer(replies) as server,
+        RawServer(*replies) as server,
         store_at(server, create_missing=create_missing, deadline=deadline) as store,
     ):
         with pytest.raises(StorageUnavailable) as raised:
@@ -102,7 +102,7 @@ async def test_refusal_is_reported_with_its_reason_and_not_repeated(
 ) -> None:
     """Any error that is not a lost race is an unusable store; only a deletion takes a 404 for success."""
     if operation is WRITES["delete"] and b" 404 " in reply:
-        async with RawServer([reply]) as server, store_at(server) as store:
+        async with RawServer(reply) as server, store_at(server) as store:
             await operation(store)
         return
 
@@ -197,7 +197,7 @@ async def test_huge_answer_is_refused_before_it_is_in_memory(operation: Operatio
 
 @pytest.mark.parametrize("reply", [HANG, RESET])
 @each_write
-async def test_write_without_an_answer_is_not_sent_again(operation: Operation, reply: bytes) -> None:
+async def test_write_without_an_answer_is_not_sent_again(operation: Operation, reply: Step) -> None:
     """It may have been applied. So it is on a used connection, where aiohttp by itself would repeat PUT and DELETE."""
 
     async def read_then_write(store: EntityStore) -> None:
@@ -211,7 +211,7 @@ async def test_write_without_an_answer_is_not_sent_again(operation: Operation, r
 
 async def test_read_over_a_connection_that_died_idle_succeeds() -> None:
     """The service closes idle connections: the next read uses a new one."""
-    async with RawServer([NO_ROW, RESET, A_ROW]) as server, store_at(server) as store:
+    async with RawServer(NO_ROW, RESET, A_ROW) as server, store_at(server) as store:
         assert await store.get(Table.SESSIONS, "a") is None
         assert await store.get(Table.SESSIONS, "a") == Entity("a", {}, 1)
 
@@ -220,7 +220,7 @@ async def test_read_over_a_connection_that_died_idle_succeeds() -> None:
 
 @each_operation
 async def test_refused_connection_is_an_unusable_store(operation: Operation) -> None:
-    async with RawServer([NO_ROW]) as server:
+    async with RawServer(NO_ROW) as server:
         account = StorageAccount.local(server.connection_string)
     async with closing(account.open_tables()) as store:
         with pytest.raises(StorageUnavailable):
@@ -229,7 +229,7 @@ async def test_refused_connection_is_an_unusable_store(operation: Operation) -> 
 
 async def test_cancelled_call_ends_as_cancelled() -> None:
     """A cancelled caller gets `CancelledError`, not an error of the store."""
-    async with RawServer([HANG]) as server, store_at(server) as store:
+    async with RawServer(HANG) as server, store_at(server) as store:
         call = asyncio.ensure_future(store.get(Table.SESSIONS, "a"))
         await server.arrived.wait()
         call.cancel()
@@ -241,7 +241,7 @@ async def test_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPa
     """Keys and rows go to the service, not to a proxy."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    async with RawServer([A_ROW]) as server, store_at(server) as store:
+    async with RawServer(A_ROW) as server, store_at(server) as store:
         assert await store.get(Table.SESSIONS, "a") == Entity("a", {}, 1)
 
 
@@ -250,7 +250,7 @@ async def test_empty_page_is_not_the_end() -> None:
     go_on = {"x-ms-continuation-NextPartitionKey": "ca", "x-ms-continuation-NextRowKey": "a"}
     empty = '{"value": []}'
     pages = [answer(200, empty, go_on), answer(200, json.dumps({"value": [ROW]})), answer(200, empty)]
-    async with RawServer(pages) as server, store_at(server) as store:
+    async with RawServer(*pages) as server, store_at(server) as store:
         assert await go_through_expired(store) == [Entity("a", {}, 1)]
 
     assert "NextPartitionKey=ca&NextRowKey=a" in server.received[1].path
@@ -383,8 +383,8 @@ WRITTEN = answer(204, headers={"ETag": "an etag"})
     ],
     ids=["not found", "web page", "no row", "not kept", "another row", "reader only"],
 )
-async def test_check_of_a_store_that_keeps_no_row_fails(answers: list[bytes], detail: str) -> None:
+async def test_check_of_a_store_that_keeps_no_row_fails(answers: list[Step], detail: str) -> None:
     """An emulator under the wrong name answers 404 to everything, and a read alone would be content with that."""
-    async with RawServer(answers) as server, store_at(server) as store:
+    async with RawServer(*answers) as server, store_at(server) as store:
         with pytest.raises(StorageUnavailable, match=detail):
             await store.check()

@@ -1,40 +1,44 @@
 """A server on loopback, on raw streams, that answers as well or as badly as a test asks it to."""
 
 import asyncio
+import base64
 import json
 import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
+
+KEY: Final = base64.b64encode(b"a key for tests alone").decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request as it came; the names in `headers` are in lower case."""
+    """One request, the names of its headers in lower case, and the number of the connection that brought it."""
 
     method: str
-    target: str
+    path: str
     headers: Mapping[str, str]
     body: bytes
-
-    @property
-    def json(self) -> object:
-        return json.loads(self.body)
+    connection: int
 
 
 Behaviour = Callable[[asyncio.StreamWriter], Awaitable[bool]]
 """What to do once a request was read; answers whether the connection stays open for another one."""
 
+Step = bytes | Behaviour
+"""The bytes of an answer after which the connection stays open, or a behaviour."""
 
-class FaultServer:
-    """Does one behaviour after the other, a request each; the last one from then on."""
 
-    def __init__(self, *behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> None:
+class RawServer:
+    """Takes one step for each request, and repeats the last one; `arrived` is set from the first request on."""
+
+    def __init__(self, *steps: Step, tls: ssl.SSLContext | None = None) -> None:
         self.received: list[Received] = []
+        self.arrived = asyncio.Event()
         self.connections = 0
-        self._behaviours = list(behaviours)
+        self._steps = list(steps)
         self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -51,17 +55,30 @@ class FaultServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
 
+    @property
+    def connection_string(self) -> str:
+        """The connection string of this server as a table service."""
+        return f"AccountName=tests;AccountKey={KEY};TableEndpoint={self.url}/tests"
+
+    def methods(self) -> list[str]:
+        """Return the methods of the requests, in their order."""
+        return [request.method for request in self.received]
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        self._tasks.add(asyncio.ensure_future(self._serve(reader, writer)))
+        self._tasks.add(asyncio.ensure_future(self._serve(reader, writer, self.connections)))
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int
+    ) -> None:
         try:
             stays = True
             while stays:
-                self.received.append(await _read_request(reader))
-                behaviour = self._behaviours.pop(0) if len(self._behaviours) > 1 else self._behaviours[0]
-                stays = await behaviour(writer)
+                self.received.append(await _read_request(reader, connection))
+                self.arrived.set()
+                step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
+                behave = sent(step, stays=True) if isinstance(step, bytes) else step
+                stays = await behave(writer)
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # The client went away.
@@ -69,36 +86,30 @@ class FaultServer:
             writer.transport.close()
 
 
-async def _read_request(reader: asyncio.StreamReader) -> Received:
+async def _read_request(reader: asyncio.StreamReader, connection: int) -> Received:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii").split("\r\n")
-    method, target, _ = head[0].split(" ")
+    method, path, _ = head[0].split(" ")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
     body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Received(method, target, headers, body)
+    return Received(method, path, headers, body, connection)
 
 
-def answer(
-    status: int,
-    body: bytes = b"",
-    headers: Mapping[str, str] | None = None,
-    *,
-    media_type: str = "application/json; charset=utf-8",
-) -> Behaviour:
-    """Answer properly."""
-    fields = {"Content-Type": media_type, "Content-Length": str(len(body)), **(headers or {})}
-    if status == 204:
-        del fields["Content-Length"], fields["Content-Type"]
-    lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
-    return raw("\r\n".join(lines).encode() + body, stays=True)
+def answer(status: int, body: str | bytes = "", headers: Mapping[str, str] | None = None) -> bytes:
+    """Make an HTTP answer; its content is JSON where `headers` name no other type."""
+    content = body if isinstance(body, bytes) else body.encode()
+    fields = {"Content-Type": "application/json", **(headers or {}), "Content-Length": len(content)}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {status} Status\r\n{lines}\r\n".encode() + content
 
 
-def answer_json(status: int, content: object, headers: Mapping[str, str] | None = None) -> Behaviour:
-    """Answer properly with `content` as JSON."""
-    return answer(status, json.dumps(content).encode(), headers)
+def refusal(status: int, code: str, headers: Mapping[str, str] | None = None) -> bytes:
+    """Make an error response in the shape of the table service."""
+    error = {"code": code, "message": {"lang": "en-US", "value": "a message"}}
+    return answer(status, json.dumps({"odata.error": error}), headers)
 
 
-def raw(content: bytes, *, stays: bool = False) -> Behaviour:
-    """Send these bytes, whatever they are."""
+def sent(content: bytes, *, stays: bool = False) -> Behaviour:
+    """Send these bytes, whatever they are, and close the connection unless it stays."""
 
     async def behave(writer: asyncio.StreamWriter) -> bool:
         writer.write(content)
@@ -133,22 +144,27 @@ def then_endless(head: bytes, chunk: bytes) -> Behaviour:
     return behave
 
 
-async def silent(writer: asyncio.StreamWriter) -> bool:
-    """Never answer, and keep the connection."""
-    await asyncio.Event().wait()
-    return False
-
-
 def reset_after(content: bytes) -> Behaviour:
     """Send these bytes, and reset the connection."""
 
     async def behave(writer: asyncio.StreamWriter) -> bool:
-        writer.write(content)
-        await writer.drain()
-        await asyncio.sleep(0.02)
+        if content:
+            writer.write(content)
+            await writer.drain()
+            await asyncio.sleep(0.02)
         peer: socket.socket = writer.get_extra_info("socket")
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
         return False
 
     return behave
+
+
+async def silent(writer: asyncio.StreamWriter) -> bool:
+    """Never answer, and keep the connection."""
+    await asyncio.Event().wait()
+    return False
+
+
+HANG: Final = silent
+RESET: Final = reset_after(b"")
