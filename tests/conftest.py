@@ -1,10 +1,15 @@
-"""What all tests share: one Azurite and one Bicep compiler for each worker of the run, and the consumer of the docs."""
+"""What all tests share: one Azurite and one Bicep compiler for each worker, the consumer of the docs, a profile."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.infra.bicep_compiler import bicep
 from tests.support.azurite import azurite, azurite_with_oauth, trusted
 from tests.support.consumer import orders
+
+# A property test takes its time: the machine may be shared.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 __all__ = ["azurite", "azurite_with_oauth", "bicep", "orders", "trusted"]
 

@@ -120,7 +120,8 @@ def _sealed(data: bytes) -> None:
 
 def _queue_message(data: bytes) -> None:
     message = CollectMessage.from_text(text_of(data))
-    assert CollectMessage.from_text(message.to_text()) == message
+    for following in (message, message.after_look(), message.after_failure()):
+        assert CollectMessage.from_text(following.to_text()) == following
 
 
 def _settings(data: bytes) -> None:

@@ -187,7 +187,7 @@ async def test_sessions_stay_while_the_key_of_their_macs_cannot_be_read(
 steps = st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(0, ROWS - 1)), max_size=40)
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(plan=steps, batch=st.integers(1, ROWS), rows=st.integers(1, ROWS), runs=st.integers(1, 3))
 def test_concurrent_runs_delete_expired_rows_and_no_renewed_one(
     plan: list[tuple[int, int | None]], batch: int, rows: int, runs: int

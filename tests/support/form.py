@@ -2,13 +2,8 @@
 
 from typing import Final
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 from tests.support.processes import SOAK
 
-FORM: Final = settings(
-    max_examples=20_000 if SOAK else 75,
-    stateful_step_count=50,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+FORM: Final = settings(max_examples=20_000 if SOAK else 75, stateful_step_count=50)

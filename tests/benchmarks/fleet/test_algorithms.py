@@ -22,7 +22,7 @@ PERIOD = WINDOW.period_ms
 Make = Callable[[Window], Algorithm]
 every_algorithm = pytest.mark.parametrize("make", [ExactLog, FixedWindow, SlidingCounter, TokenBucket])
 # A loaded machine takes its time.
-unhurried = settings(deadline=None, max_examples=60)
+some = settings(max_examples=60)
 pauses = st.lists(st.sampled_from([0, 1, 40, 900, 2_499, 2_500, 5_000, 9_999, PERIOD]), max_size=40)
 
 
@@ -41,7 +41,7 @@ def before(admitted: Sequence[int], now: int) -> int:
     return sum(now - PERIOD < at <= now for at in admitted)
 
 
-@unhurried
+@some
 @given(pauses)
 def test_any_pattern_against_the_log_is_admitted_exactly_while_there_is_room(steps: list[int]) -> None:
     """The broker's policy admits a call if, and only if, fewer than the limit were admitted in the window before."""
@@ -54,7 +54,7 @@ def test_any_pattern_against_the_log_is_admitted_exactly_while_there_is_room(ste
 
 
 @every_algorithm
-@unhurried
+@some
 @given(steps=pauses)
 def test_any_pattern_never_gets_more_than_twice_the_limit(make: Make, steps: list[int]) -> None:
     """No peer is so badly made that it admits more than its kind is known to."""
@@ -63,7 +63,7 @@ def test_any_pattern_never_gets_more_than_twice_the_limit(make: Make, steps: lis
 
 
 @every_algorithm
-@unhurried
+@some
 @given(steps=pauses)
 def test_a_refusal_names_the_first_time_at_which_a_call_is_admitted(make: Make, steps: list[int]) -> None:
     """Whatever came before, the wait ends when it says, and not a millisecond earlier."""
@@ -76,7 +76,7 @@ def test_a_refusal_names_the_first_time_at_which_a_call_is_admitted(make: Make, 
 
 
 @every_algorithm
-@unhurried
+@some
 @given(steps=pauses)
 def test_a_charge_taken_back_leaves_the_state_as_it_was(make: Make, steps: list[int]) -> None:
     """Taking one and giving it back changes no later answer."""

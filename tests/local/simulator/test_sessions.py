@@ -114,7 +114,7 @@ def _status(model: Model) -> str:
 
 
 TestSessionsMachine = SessionsMachine.TestCase
-TestSessionsMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestSessionsMachine.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 def test_token_is_not_in_the_repr() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.access import Caller
@@ -660,7 +660,6 @@ def answered(token: str) -> Awaitable[Caller]:
     return SignIn((AUDIENCE,), sources, None, CLOCK).caller(f"Bearer {token}", None)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(NAMES, VALUES, max_size=4))
 def test_whatever_an_issuer_signs_is_a_caller_or_a_refusal(changed: dict[str, Any]) -> None:
     """No claim of any form is an error of ours, and each caller has a name that can be hashed and logged."""
@@ -675,7 +674,6 @@ def test_whatever_an_issuer_signs_is_a_caller_or_a_refusal(changed: dict[str, An
     assert all(isinstance(role, str) for role in caller.roles)
 
 
-@settings(deadline=None)
 @given(
     st.text(max_size=50)
     | st.builds(

@@ -11,7 +11,6 @@ from shared.face.client import load_version
 from shared.face.endpoint import API_VERSIONS
 from shared.face.model import CreatedSession, LivenessMode, SessionSpec
 from tests.shared.face.doubles import CREATED, SESSION, TOKEN, response
-from tests.shared.face.json_values import unhurried
 
 each_version = pytest.mark.parametrize("version", API_VERSIONS)
 
@@ -70,7 +69,6 @@ def test_text_is_an_identifier_only_of_safe_characters(text: str | None, is_one:
     assert identifier(text) == (text if is_one else None)
 
 
-@unhurried
 @given(st.text())
 def test_any_text_made_printable_is_one_bounded_line(text: str) -> None:
     """Whatever a message holds, what is passed on is one line of at most the length asked for."""

@@ -15,7 +15,6 @@ from shared.face.budget import (
     Budget,
     Lane,
 )
-from tests.shared.face.json_values import unhurried
 from tests.support.time import in_virtual_time, run_in_virtual_time
 
 LONG = 60.0
@@ -328,7 +327,6 @@ class _Traffic:
             self.create_waits.append(now() - asked_at)
 
 
-@unhurried
 @given(ceiling=st.floats(0.1, 50), steps=_STEPS)
 def test_no_window_admits_more_than_ceiling_and_burst(
     ceiling: float, steps: list[tuple[float, str, int]]
@@ -347,7 +345,6 @@ def test_no_window_admits_more_than_ceiling_and_burst(
     assert all(LOWEST_RATE <= rate <= ceiling for rate in traffic.rates)
 
 
-@unhurried
 @given(ceiling=st.floats(1, 50), reads=st.integers(1, 60), slowed=st.booleans())
 def test_create_is_never_refused_because_of_reads(ceiling: float, reads: int, slowed: bool) -> None:
     """However many reads came before, a create finds the part of the burst that is kept for it."""

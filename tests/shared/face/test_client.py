@@ -7,8 +7,6 @@ from contextlib import nullcontext
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from shared.errors import (
     UpstreamError,
@@ -41,12 +39,10 @@ from tests.shared.face.doubles import (
     Step,
     face_client,
 )
-from tests.shared.face.json_values import bodies, unhurried
 from tests.support.raw_server import (
     RawServer,
     answer,
 )
-from tests.support.time import run_in_virtual_time
 
 SESSIONS = "/face/v1.1-preview.1/detectLiveness/singleModal/sessions"
 GONE: Step = (404, NOT_FOUND)
@@ -250,29 +246,6 @@ CALLS: dict[str, Callable[[Face], Awaitable[object]]] = {
     "delete": lambda face: face.delete(SESSION, REQUEST_ID),
     "audit": lambda face: face.audit(SESSION, AuditPage(), REQUEST_ID),
 }
-LIKELY: dict[str, dict[str, object]] = {
-    "v1.1-preview.1": {"id": SESSION, "status": "ResultAvailable", "sessionId": SESSION},
-    "v1.2": {"sessionId": SESSION, "status": "Succeeded"},
-    "v1.3-preview.1": {"sessionId": SESSION, "status": "Succeeded"},
-}
-
-
-@unhurried
-@given(data=st.data(), call=st.sampled_from(list(CALLS)), version=st.sampled_from(API_VERSIONS))
-def test_any_success_is_read_or_an_upstream_failure(data: st.DataObject, call: str, version: str) -> None:
-    """Whatever comes with a 2xx, nothing but the declared errors is raised, and a final result has one outcome."""
-    status, body = data.draw(st.sampled_from([200, 200, 201, 204])), data.draw(bodies(LIKELY[version]))
-
-    async def answered() -> object:
-        try:
-            return await CALLS[call](ScriptedFace((status, body)).client(version=load_version(version)))
-        except UpstreamFailure:
-            return None
-
-    result = run_in_virtual_time(answered())
-    if isinstance(result, SessionResult):
-        final = result.status is SessionStatus.RESULT_AVAILABLE
-        assert final == ((result.decision is None) != (result.failure is None))
 
 
 @pytest.mark.parametrize(

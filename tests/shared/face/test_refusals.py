@@ -1,8 +1,6 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from shared.errors import (
     UpstreamError,
@@ -17,7 +15,6 @@ from shared.face.answers import UpstreamResponse
 from shared.face.refusals import refusal
 from shared.text import LONGEST_RETRY_AFTER
 from tests.shared.face.doubles import NOT_FOUND, response
-from tests.shared.face.json_values import bodies, unhurried
 
 HOUR = LONGEST_RETRY_AFTER
 GATEWAY_429 = (
@@ -144,18 +141,3 @@ def test_header_counts_before_prose_where_it_can_be_read(header: str, seconds: f
     """The English counts where there is no `Retry-After` that can be read."""
     answered = response(429, error(None, IN_26_SECONDS), {"retry-after": header})
     assert wait_of(answered) == seconds
-
-
-@unhurried
-@given(
-    status=st.integers(300, 599),
-    body=bodies({}),
-    headers=st.dictionaries(st.sampled_from(["retry-after", "date", "x-ms-error-code"]), st.text()),
-)
-def test_any_answer_gives_a_failure_and_a_sane_wait(
-    status: int, body: bytes, headers: dict[str, str]
-) -> None:
-    """No answer whatever is read with an exception, and no wait is negative or longer than an hour."""
-    failure = refusal(response(status, body, headers))
-    if not isinstance(failure, UpstreamSessionGone):
-        assert 0 <= (failure.retry_after or 0) <= HOUR

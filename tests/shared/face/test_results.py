@@ -8,7 +8,6 @@ from shared.errors import UpstreamFailure
 from shared.face.model import Failure, LivenessDecision, SessionStatus
 from shared.face.results import Digest, Part, failure, read, status_of, verdict
 from tests.shared.face.doubles import response
-from tests.shared.face.json_values import unhurried
 
 
 class Sample(Part):
@@ -70,7 +69,6 @@ def test_unknown_status_is_not_final_and_is_logged(caplog: pytest.LogCaptureFixt
     assert json.loads(record.getMessage()) == {"event": "face_status_unknown", "status": "Something new"}
 
 
-@unhurried
 @given(st.text() | st.sampled_from(["realface", "realFace", "spoofface", "Uncertain", " realface", "real"]))
 def test_decision_is_read_whatever_its_case_and_an_unknown_one_is_a_failure(text: str) -> None:
     """Only `realface` can pass."""

@@ -4,11 +4,8 @@ import json
 import re
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from shared.queues.message import CollectMessage, Reason
-from tests.support import junk
 
 SESSION_ID = "b12e033e-bda7-4b83-a211-e721c661f30e"
 
@@ -52,19 +49,3 @@ def test_unusable_message_is_refused(text: str, problem: str) -> None:
     """The error says what is wrong."""
     with pytest.raises(ValueError, match=re.escape(problem)):
         CollectMessage.from_text(text)
-
-
-FIELDS = st.sampled_from(["session_id", "reason", "attempt", "looks", "traceparent", "a_new_field"])
-
-
-@given(st.dictionaries(FIELDS, junk.VALUES, max_size=3).map(lambda fields: text_with(**fields)) | st.text())
-@example(junk.DEEP)
-@example(f'{{"a": {junk.DEEP}')
-def test_any_text_is_a_message_or_refused(text: str) -> None:
-    """Nothing else is raised, whatever lies in the queue; a message that is read can be sent again."""
-    try:
-        message = CollectMessage.from_text(text)
-    except ValueError:
-        return
-    for following in (message, message.after_look(), message.after_failure()):
-        assert CollectMessage.from_text(following.to_text()) == following
