@@ -1,0 +1,37 @@
+"""The tests of `shared/face/calls.py` are in `tests/shared/face/test_calls.py`."""
+
+from tests.architecture.source_tree import DEPLOYED, ROOT
+
+TESTED_ELSEWHERE = {
+    "create_session/trigger.py": "tests/e2e",
+    "get_result/trigger.py": "tests/e2e",
+    "health/trigger.py": "tests/e2e/test_health.py",
+    "health/release.py": "tests/scripts/test_package.py",
+    "revoke_session/trigger.py": "tests/e2e/test_revoke.py",
+    "revoke_session/use_case.py": "tests/e2e/test_revoke.py",
+    "unknown_route/trigger.py": "tests/e2e/test_errors.py",
+    "audit_session/use_case.py": "tests/audit_session/test_trigger.py",
+    "shared/clock.py": "a type and a call of Python's clock",
+    "shared/errors.py": "tests/shared/web/test_catalogue.py",
+    "shared/face/model.py": "types; tests/contract/test_face_port.py has the port",
+    "shared/keys/failures.py": "tests/shared/keys/test_identity.py and test_key_vault.py",
+    "shared/queues/memory.py": "tests/shared/queues/test_port.py",
+    "shared/storage/memory.py": "tests/shared/storage/test_port.py",
+    "shared/storage/tables/failures.py": "tests/shared/storage/tables/test_store.py",
+}
+
+
+def test_each_deployed_module_has_its_tests_in_the_same_place() -> None:
+    """The exceptions say where their tests are."""
+    modules = {
+        path.relative_to(ROOT)
+        for name in DEPLOYED
+        for path in (ROOT / name).rglob("*.py")
+        if path.stem[0] != "_"
+    }
+    without = {
+        module.as_posix()
+        for module in modules
+        if not (ROOT / "tests" / module.parent / f"test_{module.name}").is_file()
+    }
+    assert without == set(TESTED_ELSEWHERE)

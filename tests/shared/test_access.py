@@ -1,0 +1,51 @@
+"""A session is found by its holder alone, and each miss is charged to the caller's address."""
+
+import pytest
+
+from create_session.use_case import CreateCommand, create_session
+from revoke_session.use_case import revoke_session
+from shared.access import OPERATE, Caller
+from shared.errors import ClientThrottled, SessionNotFound
+from shared.face.model import LivenessMode, SessionSpec
+from tests.support.app import app_of
+
+UNKNOWN = "b12e033e-bda7-4b83-a211-e721c661f30e"
+HERE = "203.0.113.7/32"
+ANNA = Caller(principal="https://issuer.example anna", network=HERE)
+SHOP = Caller(principal="https://issuer.example shop", network=HERE, roles=frozenset({OPERATE}))
+
+
+async def test_session_is_found_by_its_holder_and_by_servers_alone() -> None:
+    """Unknown, foreign and revoked sessions are all the same; the case of the id does not matter."""
+    app = app_of(THROTTLE_MISSES="off")
+    spec = SessionSpec(LivenessMode.PASSIVE, "a-device", 600)
+    command = CreateCommand(spec, "a-device", None, ANNA, None, "", "a-request")
+    created = await create_session(app, command)
+    session_id, token = created.session_id, created.auth_token
+    find = app.access.find
+
+    assert (await find(session_id.upper(), token, ANNA)).record.session_id == session_id
+    assert (await app.access.find_any(session_id, SHOP, "a-request")).record.session_id == session_id
+    for wrong in ((session_id, "a-guess", ANNA), (session_id, None, ANNA), (session_id, token, SHOP)):
+        with pytest.raises(SessionNotFound):
+            await find(*wrong)
+    for unknown in (UNKNOWN, "../x"):
+        with pytest.raises(SessionNotFound):
+            await find(unknown, token, ANNA)
+        with pytest.raises(SessionNotFound):
+            await app.access.find_any(unknown, SHOP, "a-request")
+
+    await revoke_session(app, session_id, token, ANNA, "a-request")
+    with pytest.raises(SessionNotFound):
+        await find(session_id, token, ANNA)
+    assert (await find(session_id, token, ANNA, also_revoked=True)).record.revoked
+
+
+async def test_misses_of_an_address_are_limited() -> None:
+    """Ids and tokens cannot be guessed; another address is free."""
+    app = app_of(THROTTLE_MISSES="3/10m")
+    for expected in [*[SessionNotFound] * 3, ClientThrottled]:
+        with pytest.raises(expected):
+            await app.access.find(UNKNOWN, "a-guess", Caller(network=HERE))
+    with pytest.raises(SessionNotFound):
+        await app.access.find(UNKNOWN, "a-guess", Caller(network="203.0.113.8/32"))
