@@ -1,8 +1,10 @@
-"""Writes what is made from the code: docs/errors.md, docs/settings.md, a table of docs/simulator.md, OpenAPI."""
+"""Writes what is made from the code: the tables of docs/errors.md, docs/settings.md, docs/simulator.md, and OpenAPI."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -11,78 +13,35 @@ from local.simulator import SCENARIOS  # noqa: E402 - the path must be set first
 from scripts import openapi  # noqa: E402
 from shared.settings import SETTINGS  # noqa: E402
 from shared.web.catalogue import CATALOGUE  # noqa: E402
-from shared.web.responses import MAX_DETAILS  # noqa: E402
-
-MADE_BY = "<!-- Made by `make reference`; the source is {}. -->"
 
 
-def errors_page() -> str:
-    """The error catalogue as a page for developers of apps."""
+def errors_table() -> list[str]:
+    """The error catalogue for developers of apps."""
     rows = [
         (str(int(row.status)), f"`{row.code}`", _message(row.message), row.what_to_do)
         for row in sorted(CATALOGUE, key=lambda row: int(row.status))
     ]
-    return "\n".join(
-        [
-            "# Errors",
-            "",
-            MADE_BY.format("shared/web/catalogue.py"),
-            "",
-            "Every error has the same shape. The header `x-ms-error-code` repeats its code, and `x-ms-request-id` its",
-            "request id:",
-            "",
-            "```json",
-            '{"error": {"code": "SessionNotFound", "message": "...", "requestId": "..."}}',
-            "```",
-            "",
-            "If fields, header fields or query parameters are wrong, `target` names the first of them, and",
-            f"`details` lists up to {MAX_DETAILS} faults. `code` and `message` are those of the first fault. The error",
-            "never repeats a value. It repeats an unknown name only if it is 1 to 64 of `A-Za-z0-9_`:",
-            "",
-            "```json",
-            '{"error": {"code": "InvalidRequestBody", "message": "...", "requestId": "...",',
-            '  "target": "clientReference", "details": [',
-            '    {"code": "InvalidRequestBody", "target": "clientReference", "message": "..."},',
-            '    {"code": "InvalidTokenLifetime", "target": "authTokenTimeToLiveInSeconds", "message": "..."}]}}',
-            "```",
-            "",
-            "If waiting helps, `retryAfterSeconds` and the header `Retry-After` have the wait in seconds. Decide by",
-            "the code; messages are for people. The token lifetime depends on `AUTH_TOKEN_TTL_MAX_SECONDS`, and the",
-            "modes depend on the Face API version: their messages name the values that apply.",
-            "",
-            *_table(("status", "code", "message", "what the phone does"), rows),
-            "",
-        ]
-    )
+    return _table(("status", "code", "message", "what the phone does"), rows)
 
 
-def settings_page() -> str:
-    """The app settings as a page for operators."""
+def settings_table() -> list[str]:
+    """The app settings for operators."""
     rows = [(f"`{setting.name}`", _default(setting.default), setting.expected) for setting in SETTINGS]
-    return "\n".join(
-        [
-            "# Settings",
-            "",
-            MADE_BY.format("shared/settings.py"),
-            "",
-            "The app reads these app settings (environment variables) when it starts. It does not start with a wrong",
-            "setting. The error has one line for each: its name and the expected values, never its value. An empty",
-            "setting counts as not set.",
-            "",
-            *_table(("setting", "default", "expected"), rows),
-            "",
-        ]
-    )
+    return _table(("setting", "default", "expected"), rows)
 
 
-def simulator_page() -> str:
-    """The page of the simulator as it is, with the current table of magic device ids."""
-    begin, end = MADE_BY.format("local/simulator/scenarios.py"), "<!-- End of the table. -->"
-    before, _, rest = (ROOT / "docs/simulator.md").read_text().partition(begin)
+def scenarios_table() -> list[str]:
+    """The magic device ids of the simulator."""
     shows_in = {"perform": "the phone's check", "get": "result"}
     rows = [(f"`{each.device_id}`", shows_in.get(each.call, each.call), each.happens) for each in SCENARIOS]
-    table = _table(("device id", "shows in", "what happens"), rows)
-    return "\n".join([f"{before}{begin}", *table, f"{end}{rest.partition(end)[2]}"])
+    return _table(("device id", "shows in", "what happens"), rows)
+
+
+def _page(path: str, source: str, table: Callable[[], list[str]]) -> str:
+    """A page as it is, with the current table between its marks."""
+    begin, end = f"<!-- Made by `make reference`; the source is {source}. -->", "<!-- End of the table. -->"
+    before, _, rest = (ROOT / path).read_text().partition(begin)
+    return "\n".join([f"{before}{begin}", *table(), f"{end}{rest.partition(end)[2]}"])
 
 
 def _default(value: object) -> str:
@@ -103,10 +62,13 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]
     return [f"| {' | '.join(cell for cell in line)} |" for line in lines]
 
 
-PAGES = {
-    "docs/errors.md": errors_page,
-    "docs/settings.md": settings_page,
-    "docs/simulator.md": simulator_page,
+_TABLES: Final = (
+    ("docs/errors.md", "shared/web/catalogue.py", errors_table),
+    ("docs/settings.md", "shared/settings.py", settings_table),
+    ("docs/simulator.md", "local/simulator/scenarios.py", scenarios_table),
+)
+PAGES: Final[dict[str, Callable[[], str]]] = {
+    **{path: partial(_page, path, source, table) for path, source, table in _TABLES},
     # One for readers, and one that the app serves.
     "docs/openapi.json": openapi.page,
     "health/openapi.json": openapi.page,
