@@ -16,8 +16,12 @@ _BODY_LIMIT = 65_536
 
 
 @asynccontextmanager
-async def running_broker(port: int = 0, extra_routes: Sequence[web.RouteDef] = ()) -> AsyncIterator[Host]:
+async def running_broker(
+    port: int = 0, extra_routes: Sequence[web.RouteDef] = (), *, lease_seconds: float | None = None
+) -> AsyncIterator[Host]:
     """Serve on loopback and feed the queue function until the block ends.
+
+    `lease_seconds` replaces the ten minutes in which a message that a dead process took is hidden.
 
     Raises `SettingsError`, and `OSError` if the port is taken.
     """
@@ -38,7 +42,7 @@ async def running_broker(port: int = 0, extra_routes: Sequence[web.RouteDef] = (
             extra_routes=extra_routes,
         )
         resources.push_async_callback(host.stop)
-        pump = queue_pump(app, host, host_json)
+        pump = queue_pump(app, host, host_json, lease_seconds=lease_seconds)
         resources.push_async_callback(pump.stop)
         await host.start(port=port)
         pump.start()

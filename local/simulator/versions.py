@@ -49,7 +49,7 @@ class Version:
     """One version of the API.
 
     `fields` are those of a create request, with their JSON types. `created` and `result` make the JSON of a session,
-    `result` for a time in unix milliseconds. Only v1.1-preview.1 lists sessions and audits them (`has_listing`).
+    `result` for a time in unix milliseconds. Only v1.1-preview.1 audits sessions (`has_audit`).
     """
 
     root: str
@@ -60,7 +60,7 @@ class Version:
     result: Callable[[Session, int], Json]
     deleted: Answer
     unauthorized: Answer
-    has_listing: bool = False
+    has_audit: bool = False
 
 
 def read_create(version: Version, body: bytes) -> dict[str, Any]:
@@ -99,21 +99,6 @@ def is_device_id(value: object) -> bool:
     return isinstance(value, str) and 1 <= len(value) <= LONGEST_ID
 
 
-def show_item(session: Session, now_ms: int) -> Json:
-    """Show a session of v1.1-preview.1 as its list does."""
-    shown: Json = {
-        "id": session.session_id,
-        "createdDateTime": _date_time(session.created_ms),
-        "sessionExpired": session.token_expired(now_ms),
-        "authTokenTimeToLiveInSeconds": session.order["authTokenTimeToLiveInSeconds"],
-    }
-    if session.started_ms is not None:
-        shown["sessionStartDateTime"] = _date_time(session.started_ms)
-    if session.device_id is not None:
-        shown["deviceCorrelationId"] = session.device_id
-    return shown
-
-
 def show_entry(session: Session, attempt: Attempt) -> Json:
     """Show an attempt of v1.1-preview.1 as its audit does."""
     return {
@@ -139,7 +124,17 @@ def _v1_1_created(session: Session) -> Json:
 
 
 def _v1_1_result(session: Session, now_ms: int) -> Json:
-    shown = show_item(session, now_ms) | {"status": session.status}
+    shown: Json = {
+        "id": session.session_id,
+        "createdDateTime": _date_time(session.created_ms),
+        "sessionExpired": session.token_expired(now_ms),
+        "authTokenTimeToLiveInSeconds": session.order["authTokenTimeToLiveInSeconds"],
+        "status": session.status,
+    }
+    if session.started_ms is not None:
+        shown["sessionStartDateTime"] = _date_time(session.started_ms)
+    if session.device_id is not None:
+        shown["deviceCorrelationId"] = session.device_id
     if session.attempts:
         shown["result"] = show_entry(session, session.attempts[-1])
     return shown
@@ -230,7 +225,7 @@ _V1_1 = Version(
     result=_v1_1_result,
     deleted=Answer(200),
     unauthorized=answers.UNAUTHORIZED_UNSPECIFIED,
-    has_listing=True,
+    has_audit=True,
 )
 _V1_2 = Version(
     root="/face/v1.2/detectLiveness-sessions",

@@ -4,32 +4,14 @@ As `python -m local serve`, but a message that a killed process had taken is del
 """
 
 import asyncio
-import json
 import sys
-from contextlib import AsyncExitStack
-from pathlib import Path
 
-from function_app import app as functions
-from local.host import Host
-from local.queues import queue_pump
-from shared.app import current_app
-
-_HOST_JSON = Path(__file__).parents[2] / "host.json"
-_LEASE_SECONDS = 10
+from local.broker import running_broker
 
 
 async def _serve(port: int) -> None:
-    host_json = json.loads(_HOST_JSON.read_text())
-    async with AsyncExitStack() as resources:
-        app = current_app()
-        resources.push_async_callback(app.aclose)
-        host = Host(functions, host_json, function_key="unused", master_key="unused")
-        resources.push_async_callback(host.stop)
-        pump = queue_pump(app, host, host_json, lease_seconds=_LEASE_SECONDS)
-        resources.push_async_callback(pump.stop)
-        await host.start(port=port)
-        pump.start()
-        print(host.url, flush=True)
+    async with running_broker(port, lease_seconds=10) as broker:
+        print(broker.url, flush=True)
         # Until it is killed.
         await asyncio.Event().wait()
 
