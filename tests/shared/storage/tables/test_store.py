@@ -256,6 +256,18 @@ async def test_empty_page_is_not_the_end() -> None:
     assert "NextPartitionKey=ca&NextRowKey=a" in server.received[1].path
 
 
+async def test_walk_that_is_given_up_reads_no_further_page() -> None:
+    """The purge stops when its time is over. The connection is free for the next call."""
+    go_on = {"x-ms-continuation-NextPartitionKey": "ca", "x-ms-continuation-NextRowKey": "a"}
+    page = answer(200, json.dumps({"value": [ROW]}), go_on)
+    async with RawServer(page, A_ROW) as server, store_at(server) as store:
+        async for _ in store.expired(Table.SESSIONS, 1):
+            break
+        assert await store.get(Table.SESSIONS, "a") == Entity("a", {}, 1)
+
+    assert [request.connection for request in server.received] == [1, 1]
+
+
 async def test_missing_table_that_cannot_be_made_is_an_unusable_store() -> None:
     """An error from creating the table is reported like any other."""
     replies = refusal(404, "TableNotFound"), refusal(403, "AuthorizationFailure")
