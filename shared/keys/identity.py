@@ -104,13 +104,7 @@ class ManagedIdentity:
             request.exception()
 
 
-def open_identity(
-    client_id: str | None = None,
-    connections: "Connections | None" = None,
-    *,
-    deadline: float = DEADLINE_SECONDS,
-    patience: float = PATIENCE_SECONDS,
-) -> ManagedIdentity:
+def open_identity(client_id: str | None = None, connections: "Connections | None" = None) -> ManagedIdentity:
     """Make the system-assigned identity, or the user-assigned one. The SDK takes some 0.3 s to import."""
     from azure.identity.aio import ManagedIdentityCredential
 
@@ -120,9 +114,9 @@ def open_identity(
         client_id=client_id,
         transport=AzureTransport(connections, LARGEST_ANSWER),
         raw_response_hook=_require_token,
-        **SDK_OPTIONS | {"read_timeout": patience},
+        **SDK_OPTIONS | {"read_timeout": PATIENCE_SECONDS},
     )
-    return ManagedIdentity(credential, deadline=deadline, patience=patience)
+    return ManagedIdentity(credential, deadline=DEADLINE_SECONDS, patience=PATIENCE_SECONDS)
 
 
 def _require_token(response: "PipelineResponse[Any, Any]") -> None:

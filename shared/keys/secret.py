@@ -63,13 +63,10 @@ class StaticSecret:
     def __init__(self, value: Secret, *, name: str) -> None:
         self._value = value
         self._name = name
-        self._flaw = flaw_of(value)
 
     async def get(self) -> Secret:
         """Return the value; raises `KeyUnavailable` where no header can carry it."""
-        if self._flaw:
-            raise KeyUnavailable(f"secret {self._name} {self._flaw}")
-        return self._value
+        return require_usable(self._value, self._name)
 
     async def refresh(self, refused: Secret, *, may_read: bool = True) -> Secret:
         """Return the same value, whatever was refused."""

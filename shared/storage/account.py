@@ -63,39 +63,37 @@ class StorageAccount:
 
         from shared.storage.tables.store import AzureTableStore
 
-        options = self._options(deadline, retries=0, largest_answer=LARGEST_PAGE)
+        options = self._options(deadline, LARGEST_PAGE)
         if self.connection_string is None:
             service = TableServiceClient(self.table_endpoint, credential=self.credential, **options)
         else:
             service = TableServiceClient.from_connection_string(self.connection_string, **options)
         return AzureTableStore(service, prefix=prefix, create_tables=self.create_missing, deadline=deadline)
 
-    def open_queue(
-        self, name: str, *, deadline: float = 2.0, retries: int = 0, sleep: Sleep = asyncio.sleep
-    ) -> "MessageQueue":
-        """Open a queue; a failed request is repeated `retries` times."""
+    def open_queue(self, name: str, *, deadline: float = 2.0, sleep: Sleep = asyncio.sleep) -> "MessageQueue":
+        """Open a queue."""
         from shared.queues.azure_queue import AzureQueue
 
-        client = self._queue_client(name, True, deadline, retries, LARGEST_QUEUE_ANSWER)
+        client = self.queue_client(name, deadline=deadline, largest_answer=LARGEST_QUEUE_ANSWER)
         return AzureQueue(client, create=self.create_missing, deadline=deadline, sleep=sleep)
 
     def queue_client(
-        self, name: str, *, encoded: bool = True, deadline: float = 2.0, retries: int = 0
+        self,
+        name: str,
+        *,
+        encoded: bool = True,
+        deadline: float = 2.0,
+        largest_answer: int = LARGEST_PAGE,
     ) -> "QueueClient":
         """Open the SDK's client of a queue; texts are base64 on the wire, as the Functions host expects.
 
         https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue#host-json
         Without `encoded` the client returns texts as they are on the wire.
         """
-        return self._queue_client(name, encoded, deadline, retries, LARGEST_PAGE)
-
-    def _queue_client(
-        self, name: str, encoded: bool, deadline: float, retries: int, largest_answer: int
-    ) -> "QueueClient":
         from azure.storage.queue import TextBase64DecodePolicy, TextBase64EncodePolicy
         from azure.storage.queue.aio import QueueClient
 
-        options = self._options(deadline, retries, largest_answer)
+        options = self._options(deadline, largest_answer)
         if encoded:
             options["message_encode_policy"] = TextBase64EncodePolicy()
             options["message_decode_policy"] = TextBase64DecodePolicy()
@@ -103,12 +101,12 @@ class StorageAccount:
             return QueueClient(self.queue_endpoint, name, credential=self.credential, **options)
         return QueueClient.from_connection_string(self.connection_string, name, **options)
 
-    def _options(self, deadline: float, retries: int, largest_answer: int) -> dict[str, Any]:
+    def _options(self, deadline: float, largest_answer: int) -> dict[str, Any]:
         from shared.azure_transport import AzureTransport
 
         return {
             "transport": AzureTransport(self.connections, largest_answer),
-            "retry_total": retries,
+            "retry_total": 0,
             "permit_redirects": False,
             # Leaves time for another try; once connected, an answer may take all the time that there is.
             "connection_timeout": 0.45 * deadline,

@@ -14,81 +14,34 @@ _DEEP, _LONG = "\x00deep", "\x00long"
 _MARKS: Final = {json.dumps(_DEEP).encode(): (b"[", b"]"), json.dumps(_LONG).encode(): (b"", b"9")}
 _DEPTHS: Final = (10, 200, 330, 500, 990, 1_500, 3_000, 10_000, 50_000)
 _NESTED: Final = (b"[" * 50, b'{"a":' * 50)
-_VALUES: Final[tuple[Any, ...]] = (
-    *(None, True, False, 0, -1, 1, 200, 2**31, 2**53, 2**63, -(2**63), 2**64, 10**400, 1.5, 1e308),
-    *(
-        float("inf"),
-        float("nan"),
-        "",
-        " ",
-        "0",
-        "\ud800",
-        "\u0130",
-        "\u202e",
-        "\x00",
-        "\n",
-        "a" * 300,
-        [],
-        {},
-    ),
-    *(
-        [[]],
-        [None],
-        {"": None},
-        [1, 2],
-        "realface",
-        "RealFace",
-        "spoofface",
-        "Succeeded",
-        "Failed",
-        "ResultAvailable",
-    ),
-    *("9999-12-31T23:59:59-23:00", "0001-01-01T00:00:00+23:00", "2026-11-23T09:52:00.000Z", _DEEP, _LONG),
+_NUMBERS: Final = (
+    0,
+    -1,
+    1,
+    200,
+    2**31,
+    2**53,
+    2**63,
+    -(2**63),
+    2**64,
+    10**400,
+    1.5,
+    1e308,
+    float("inf"),
+    float("nan"),
 )
+_ODD: Final = ("", " ", "0", "\ud800", "\u0130", "\u202e", "\x00", "\n", "a" * 300, _DEEP, _LONG)
+_KNOWN: Final = ("realface", "RealFace", "spoofface", "Succeeded", "Failed", "ResultAvailable")
+_TIMES: Final = ("9999-12-31T23:59:59-23:00", "0001-01-01T00:00:00+23:00", "2026-11-23T09:52:00.000Z")
+_OTHERS: Final[tuple[Any, ...]] = (None, True, False, [], {}, [[]], [None], {"": None}, [1, 2])
+_VALUES: Final[tuple[Any, ...]] = _NUMBERS + _ODD + _KNOWN + _TIMES + _OTHERS
 _WORDS: Final = (
     *(
-        b"\x00",
-        b"\n",
-        b"\r\n",
-        b" ",
-        b'"',
-        b"\\u0000",
-        b"\\ud800",
-        b"\xff",
-        b"\xed\xa0\x80",
-        b"\xc4\xb0",
-        b"\xe2\x80\xae",
+        rb", ; : = / . - + [ ] { } % :: .. 0 \u0000 \ud800 1e999 NaN Infinity -0000 +9999 GMT null true".split()
     ),
-    *(
-        b",",
-        b";",
-        b":",
-        b"=",
-        b"/",
-        b".",
-        b"-",
-        b"+",
-        b"[",
-        b"]",
-        b"{",
-        b"}",
-        b"%",
-        b"::",
-        b"..",
-        b"0",
-        b"9" * 20,
-    ),
-    *(b"1e999", b"NaN", b"Infinity", b"-0000", b"+9999", b"GMT", b"null", b"true", b"\xd9\xa3", b"9" * 400),
-    *(
-        b"realface",
-        b"spoofface",
-        b"Succeeded",
-        b"retry-after: ",
-        b"date: ",
-        b"\n\n",
-        b"[" * 1_000,
-        b'{"a":' * 1_000,
-    ),
+    *(b"realface spoofface Succeeded \xff \xed\xa0\x80 \xc4\xb0 \xe2\x80\xae \xd9\xa3".split()),
+    *(b"\x00", b"\n", b"\r\n", b" ", b'"', b"retry-after: ", b"date: ", b"\n\n"),
+    *(b"9" * 20, b"9" * 400, b"[" * 1_000, b'{"a":' * 1_000),
 )
 
 
