@@ -118,19 +118,6 @@ def sent(content: bytes, *, stays: bool = False) -> Behaviour:
     return behave
 
 
-def drip(content: bytes, seconds: float) -> Behaviour:
-    """Send one byte at a time, with a pause after each."""
-
-    async def behave(writer: asyncio.StreamWriter) -> bool:
-        for byte in content:
-            writer.write(bytes([byte]))
-            await writer.drain()
-            await asyncio.sleep(seconds)
-        return False
-
-    return behave
-
-
 def then_endless(head: bytes, chunk: bytes) -> Behaviour:
     """Send a head, and then the same bytes until the client goes away."""
 

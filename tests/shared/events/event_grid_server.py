@@ -3,16 +3,14 @@
 https://learn.microsoft.com/azure/event-grid/cloud-event-schema, https://learn.microsoft.com/azure/event-grid/post-to-custom-topic
 """
 
-import asyncio
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
-from tests.shared.keys.fake_azure import FakeIdentity, set_event
+from tests.shared.keys.fake_azure import FakeIdentity
 
 RESOURCE = "https://eventgrid.azure.net"
 
@@ -29,10 +27,8 @@ class FakeTopic:
     identity: FakeIdentity
     trouble: web.Response | None = None
     hang_up: bool = False
-    drips: bool = False
     posts: int = 0
     bodies: list[bytes] = field(default_factory=list)
-    open: asyncio.Event = field(default_factory=set_event)
 
     @property
     def batches(self) -> list[Any]:
@@ -51,9 +47,6 @@ class FakeTopic:
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
-        if self.drips:
-            return await _drip(request)
-        await self.open.wait()
         if refusal := self.trouble or self._refusal(request, body):
             return refusal
         self.bodies.append(body)
@@ -71,17 +64,6 @@ class FakeTopic:
     def _authorised(self, headers: Mapping[str, str]) -> bool:
         scheme, _, token = headers.get("Authorization", "").partition(" ")
         return scheme == "Bearer" and self.identity.tokens.get(token) == RESOURCE
-
-
-async def _drip(request: web.Request) -> web.StreamResponse:
-    """Answer a byte now and then, for as long as somebody listens."""
-    response = web.StreamResponse()
-    await response.prepare(request)
-    with suppress(ConnectionError):
-        while True:
-            await response.write(b" ")
-            await asyncio.sleep(0.02)
-    return response
 
 
 def error(status: int, code: str, **headers: str) -> web.Response:

@@ -218,15 +218,6 @@ async def test_read_over_a_connection_that_died_idle_succeeds() -> None:
     assert [request.connection for request in server.received] == [1, 1, 2]
 
 
-@each_operation
-async def test_refused_connection_is_an_unusable_store(operation: Operation) -> None:
-    async with RawServer(NO_ROW) as server:
-        account = StorageAccount.local(server.connection_string)
-    async with closing(account.open_tables()) as store:
-        with pytest.raises(StorageUnavailable):
-            await operation(store)
-
-
 async def test_cancelled_call_ends_as_cancelled() -> None:
     """A cancelled caller gets `CancelledError`, not an error of the store."""
     async with RawServer(HANG) as server, store_at(server) as store:
@@ -235,14 +226,6 @@ async def test_cancelled_call_ends_as_cancelled() -> None:
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-
-
-async def test_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys and rows go to the service, not to a proxy."""
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    async with RawServer(A_ROW) as server, store_at(server) as store:
-        assert await store.get(Table.SESSIONS, "a") == Entity("a", {}, 1)
 
 
 async def test_empty_page_is_not_the_end() -> None:
