@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
+from dataclasses import astuple, replace
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
@@ -13,6 +14,7 @@ from shared.errors import (
     SettingsError,
     StorageUnavailable,
 )
+from shared.events.cloud_event import event_of
 from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
 from shared.idempotency import Answer, Idempotency, RequestKey
 from shared.keys.secret import Secret, StaticSecret
@@ -25,6 +27,7 @@ from shared.settings import Settings
 from shared.storage.account import StorageAccount
 from shared.storage.memory import MemoryStore
 from shared.storage.port import Entity, EntityStore, Table
+from shared.text import rfc3339
 from shared.throttle.policy import Policy
 from shared.throttle.rows import Row, encode
 from tests.fuzz.target import Target, complete, object_of, text_of
@@ -85,7 +88,8 @@ def _session_row(data: bytes) -> None:
         assert "failure_code" not in values
     assert record.decision is None or record.status is SessionStatus.RESULT_AVAILABLE
     (record.principal or "").encode()
-    record.audit()
+    json.dumps([event_of(record), [astuple(entry) for entry in record.audit()]])
+    rfc3339(record.token_expires_at)
     # Nothing is decided by a row that the broker did not write.
     complete(from_entity(entity, _PEPPER))
     assert not record.passed
@@ -210,6 +214,7 @@ _MASK: Final = SessionResult(
 _RECORDS: Final = (
     _RECORD,
     _RECORD.expired(_LATER),
+    replace(_RECORD, created_at=LATEST, token_expires_at=LATEST),
     _RECORD.with_result(_SPOOF, _LATER).as_published(_LATER),
     _RECORD.with_result(_MASK, _LATER).as_deleted_upstream(_LATER),
     _RECORD.as_revoked(_LATER),

@@ -8,7 +8,7 @@ import logging
 import math
 import uuid
 from collections.abc import Mapping
-from dataclasses import astuple, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 from shared.clock import LATEST
 from shared.errors import KeyUnavailable, SessionNotFound, StorageUnavailable
-from shared.events.cloud_event import event_of
 from shared.face import v1_3_preview_1
 from shared.face.answers import UpstreamResponse
 from shared.face.calls import LARGEST_BODY
@@ -30,8 +29,6 @@ from shared.pseudonyms import Pseudonyms
 from shared.sessions.record import SessionRecord, Step
 from shared.sessions.store import Sessions, Stored, from_entity, retention_days_of, unverified
 from shared.storage.port import Entity, Table, Value
-from shared.text import rfc3339
-from shared.throttle.policy import Policy
 from tests.shared.sessions.test_record import DIGEST, NEW, SESSION_ID, steps
 from tests.support import junk
 from tests.support.app import PSEUDONYMS
@@ -193,34 +190,6 @@ GOOD: Mapping[str, Value] = {
     "reads": "[1000, 2000]",
     "history": '[[1000, "created"]]',
 }
-COLUMNS = st.sampled_from(
-    [*GOOD, "failure_code", "failure_message", "principal", "published_at", "a_new_column"]
-)
-LATE = [("created_at", LATEST), ("token_expires_at", LATEST), ("completed_at", LATEST)]
-
-
-@given(st.dictionaries(COLUMNS, junk.VALUES, max_size=3), st.sets(COLUMNS, max_size=2))
-@example(dict(LATE), set())
-def test_any_row_is_a_record_or_a_lasting_failure(changed: dict[str, Value], left_out: set[str]) -> None:
-    """Whatever lies there: a record that is read can be told, published and written again, and no other passes."""
-    values = {name: value for name, value in {**GOOD, **changed}.items() if name not in left_out}
-    try:
-        record = unverified(Entity(SESSION_ID, values, 0, "e")).record
-    except StorageUnavailable as unreadable:
-        assert unreadable.lasting  # noqa: PT017 - most rows raise, and none has to.
-        return
-
-    assert record.passed == (
-        values["status"] == "ResultAvailable"
-        and values.get("decision") == "realface"
-        and record.failure is None
-        and (values.get("digest_matches", not values.get("digest_required")) is True)
-        and not (values.get("abuse_detected") and values.get("abuse_is_failure", True))
-    )
-    rfc3339(record.token_expires_at)
-    json.dumps([event_of(record), [astuple(entry) for entry in record.audit()]])
-    Policy.parse("1/s").check(record.reads, 5_000)
-    assert record.further.get("a_new_column") == values.get("a_new_column")
 
 
 @pytest.mark.parametrize(
