@@ -5,8 +5,7 @@ Known differences from the real host:
 - A broken request line or header line gets `HTTP/1.0 400`.
 - aiohttp refuses repeats of headers that may come once only (`Content-Type`, `User-Agent`, `Host` and a few more)
   with 400; the host joins them like any other.
-- `functionTimeout` ends a call in time. The host took 15 s with a limit of 3 s, and ends the worker with the call,
-  so that a `def` function does not run on.
+- `functionTimeout` ends a call in time. The host took 15 s with a limit of 3 s, and ends the worker with the call.
 - Request headers keep their order; the host's order is random.
 - There is no welcome page, as with `AzureWebJobsDisableHomepage=true`.
 - `maxConcurrentRequests` and `maxOutstandingRequests` have no effect; our `host.json` does not set them.

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,19 +22,13 @@ class IndexedFunction:
     """A function, and its trigger: the JSON that the worker sends to the host."""
 
     name: str
-    user_function: Callable[..., Any]
+    user_function: Callable[..., Awaitable[object]]
     trigger: Mapping[str, Any]
 
     async def call(self, argument: object, timeout: float) -> object:
-        """Run `async def` on the loop and `def` in a thread; raises what the function raises, and `TimeoutError`.
-
-        A thread cannot be ended: after `timeout` seconds a `def` function runs on, and its result is dropped.
-        """
-        arguments = {self.trigger["name"]: argument}
+        """Run the function for `timeout` seconds at most; raises what it raises, and `TimeoutError`."""
         async with asyncio.timeout(timeout):
-            if inspect.iscoroutinefunction(self.user_function):
-                return await self.user_function(**arguments)
-            return await asyncio.to_thread(self.user_function, **arguments)
+            return await self.user_function(**{self.trigger["name"]: argument})
 
 
 def index(app: func.FunctionApp) -> list[IndexedFunction]:
@@ -56,4 +50,6 @@ def _read(function: Function) -> IndexedFunction:
     user_function = function.get_user_function()
     if inspect.signature(user_function).parameters.keys() != {trigger["name"]}:
         raise IndexingError(f"Function {name!r}: the local host passes the trigger only, and no context.")
+    if not inspect.iscoroutinefunction(user_function):
+        raise IndexingError(f"Function {name!r}: the local host runs no 'def', only 'async def'.")
     return IndexedFunction(name, user_function, trigger)

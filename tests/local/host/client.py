@@ -62,7 +62,7 @@ def new_host(app: func.FunctionApp, **more: Any) -> Host:  # noqa: ANN401 - the 
     return Host(app, **{"host_json": {}, "function_key": "function-key", "master_key": "master-key"} | more)
 
 
-def echo(req: func.HttpRequest) -> func.HttpResponse:
+async def echo(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the request as the function sees it."""
     seen = {name: dict(getattr(req, name)) for name in ("headers", "params", "route_params")}
     text = {"method": req.method, "url": req.url, "body": req.get_body().decode()}

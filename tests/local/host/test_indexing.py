@@ -1,14 +1,12 @@
 """Reading the functions out of a function app."""
 
-import asyncio
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import azure.functions as func
 import pytest
 
-from local.host.indexing import IndexedFunction, IndexingError, index
+from local.host.indexing import IndexingError, index
 from tests.local.host.client import anonymous_app, echo
 
 
@@ -49,39 +47,23 @@ def _app_with(feature: str) -> func.FunctionApp:
         "blobTrigger": app.blob_trigger("req", path="results/{name}", connection="AzureWebJobsStorage"),
         "queue": app.queue_output("out", queue_name="results", connection="AzureWebJobsStorage"),
         "context": app.route(),
+        "async def": app.route(),
     }
 
-    def reads(req: func.HttpRequest, context: func.Context) -> str:
+    async def reads(req: func.HttpRequest, context: func.Context) -> str:
         return ""
 
-    add[feature](echo if feature == "blobTrigger" else app.route()(reads) if feature == "queue" else reads)
+    def blocks(req: func.HttpRequest) -> str:
+        return ""
+
+    functions: dict[str, Callable[..., Any]] = {"blobTrigger": echo, "async def": blocks}
+    made = functions.get(feature, reads)
+    add[feature](app.route()(made) if feature == "queue" else made)
     return app
 
 
-@pytest.mark.parametrize("feature", ["blobTrigger", "queue", "context"])
+@pytest.mark.parametrize("feature", ["blobTrigger", "queue", "context", "async def"])
 def test_feature_that_the_host_lacks_is_refused_with_the_function_name(feature: str) -> None:
-    """An unknown trigger, another binding and a context parameter fail with the function's name."""
-    with pytest.raises(IndexingError, match=rf"'(reads|echo)'.*{feature}"):
+    """An unknown trigger, another binding, a context parameter and a `def` fail with the function's name."""
+    with pytest.raises(IndexingError, match=rf"'(reads|echo|blocks)'.*{feature}"):
         index(_app_with(feature))
-
-
-async def test_sync_function_runs_in_a_thread() -> None:
-    """A `def` function that waits does not block the event loop, which here ends the wait."""
-    released = threading.Event()
-
-    def wait(trigger: object) -> int:
-        released.wait()
-        return threading.get_ident()
-
-    async def on_loop(trigger: object) -> int:
-        return threading.get_ident()
-
-    def call(function: Callable[..., object]) -> asyncio.Task[object]:
-        indexed = IndexedFunction("a-function", function, {"name": "trigger"})
-        return asyncio.create_task(indexed.call(None, timeout=60))
-
-    waiting = call(wait)
-    on_loop_ident = await call(on_loop)
-    released.set()
-
-    assert on_loop_ident == threading.get_ident() != await waiting
