@@ -16,7 +16,6 @@ from azure.core.exceptions import ClientAuthenticationError
 from shared.errors import KeyUnavailable, StorageUnavailable
 from shared.storage.account import LARGEST_PAGE, StorageAccount
 from shared.storage.port import Entity, EntityStore, Table
-from shared.storage.tables.rows import partition
 from tests.support.azurite import Azurite, StubCredential
 from tests.support.raw_server import HANG, RESET, RawServer, Received, Step, answer, refusal
 
@@ -307,27 +306,6 @@ async def test_nothing_of_a_row_is_logged(caplog: pytest.LogCaptureFixture) -> N
 
     assert "a-key" not in caplog.text
     assert "a-value" not in caplog.text
-
-
-@pytest.mark.parametrize("table", Table)
-@pytest.mark.parametrize("start", [0.0, 0.31, 0.9999])
-async def test_walk_begins_at_the_start_and_goes_round(
-    azurite: Azurite, prefix: str, table: Table, start: float
-) -> None:
-    """Rows of the partitions from the start on come first; throttle rows go by kind and digits instead."""
-    async with closing(azurite.account.open_tables(prefix=prefix)) as store:
-        for number in range(60):
-            kind = ("client", "device", "principal", "transaction")[number % 4]
-            await store.insert(table, Entity(f"{kind}-{number * 4:02x}", {}, 1))
-        found = [entity.key async for entity in store.expired(table, 2, start=start)]
-
-    pivot = f"{int(start * 256):02x}"
-    names = [partition(table, key) for key in found]
-    if table is Table.THROTTLE:
-        pivot = {0.0: "client-00", 0.31: "device-8c", 0.9999: "transaction-ff"}[start]
-        names = found
-    assert len(found) == 60
-    assert names == sorted(names, key=lambda name: (name < pivot, name))
 
 
 async def test_stores_that_create_the_same_table_all_succeed(azurite: Azurite, prefix: str) -> None:
