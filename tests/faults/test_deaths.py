@@ -14,6 +14,7 @@ from shared.idempotency import LEASE_MS
 from shared.sessions.record import SessionRecord
 from tests.faults.deaths import ANY_CALL, Death, Moment
 from tests.faults.scene import Scene
+from tests.faults.worker import Task
 from tests.support.processes import SOAK
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("deaths")]
@@ -84,31 +85,39 @@ DEATHS = 7 if SOAK else 2
 Deaths = Sequence[Death]
 
 
-def at_each_step(steps: Mapping[str, tuple[str, int]]) -> list[ParameterSet]:
-    """Make the parameters of a test: the deaths before and after each step."""
+def at_each_step(steps: Mapping[str, tuple[str, int]], *others: str) -> list[ParameterSet]:
+    """Make the parameters of a test: others, and the deaths before and after each step."""
     return [
-        pytest.param([Death(moment, *step) for moment in MOMENTS], id=name)
+        pytest.param(*others, [Death(moment, *step) for moment in MOMENTS], id=" ".join([*others, name]))
         for (name, step), _ in product(steps.items(), range(TIMES))
     ]
 
 
-@pytest.mark.parametrize("deaths", at_each_step(COLLECTING))
-async def test_worker_killed_while_it_collects_session_ends_with_one_event_id(
-    scene: Scene, deaths: Deaths
+@pytest.mark.parametrize(
+    ("task", "deaths"),
+    [
+        *at_each_step(COLLECTING, "collect"),
+        *at_each_step(POLLING, "poll"),
+        *at_each_step(REVOKING, "revoke"),
+    ],
+)
+async def test_process_killed_at_work_on_a_session_it_ends_with_one_event_id(
+    scene: Scene, task: Task, deaths: Deaths
 ) -> None:
-    """The next worker neither undoes nor changes what the dead one did."""
+    """The next worker neither undoes nor changes what the dead process did. The check is charged, and has its event."""
     sessions: dict[str, Created] = {}
     for death in deaths:
         device_id = a_device("sim-spoofface")
-        sessions[device_id] = await scene.created(device_id)
-        assert await scene.perform(sessions[device_id])
-        assert await scene.run("collect", death) == KILLED
-
+        sessions[device_id] = session = await scene.created(device_id)
+        assert await scene.perform(session)
+        assert await scene.run(task, death, session.session_id, session.auth_token) == KILLED
     between = {device_id: await scene.record(session.session_id) for device_id, session in sessions.items()}
     # Face would have another result now, if it still has the session.
     performed = {
-        device_id: await scene.perform(session, "realface") for device_id, session in sessions.items()
+        device_id: task == "collect" and await scene.perform(session, "realface")
+        for device_id, session in sessions.items()
     }
+    scene.let_tokens_end()
     assert await scene.run("collect") == 0
 
     for device_id, session in sessions.items():
@@ -150,26 +159,6 @@ async def test_broker_killed_in_a_create_leaves_nothing_behind(scene: Scene, dea
     assert await scene.messages() == (0, 0)
 
 
-@pytest.mark.parametrize("deaths", at_each_step(POLLING))
-async def test_broker_killed_in_a_poll_session_ends_with_its_event(scene: Scene, deaths: Deaths) -> None:
-    """The phone got no answer and never asks again; the sweep does the work of the poll."""
-    sessions: dict[str, Created] = {}
-    for death in deaths:
-        device_id = a_device("sim-spoofface")
-        sessions[device_id] = session = await scene.created(device_id)
-        assert await scene.perform(session)
-        assert await scene.run("poll", death, session.session_id, session.auth_token) == KILLED
-    between = {device_id: await scene.record(session.session_id) for device_id, session in sessions.items()}
-    assert await scene.run("collect") == 0
-
-    for device_id, session in sessions.items():
-        before = between[device_id]
-        assert before is not None
-        assert_kept(before, await scene.require_ended(session.session_id, "spoofface"))
-        assert await scene.failures_charged(device_id) == 1
-    assert await scene.messages() == (0, 0)
-
-
 @pytest.mark.parametrize("deaths", at_each_step(PUTTING_BACK))
 async def test_worker_killed_while_it_puts_a_message_back_session_ends_once(
     scene: Scene, deaths: Deaths
@@ -186,25 +175,6 @@ async def test_worker_killed_while_it_puts_a_message_back_session_ends_once(
 
     for session in sessions:
         await scene.require_ended(session.session_id, "uncertain")
-    assert await scene.messages() == (0, 0)
-
-
-@pytest.mark.parametrize("deaths", at_each_step(REVOKING))
-async def test_broker_killed_in_a_revocation_hides_no_check(scene: Scene, deaths: Deaths) -> None:
-    """The next worker deletes the session at Face. The check is charged, and has its event."""
-    sessions: dict[str, Created] = {}
-    for death in deaths:
-        device_id = a_device("sim-spoofface")
-        sessions[device_id] = session = await scene.created(device_id)
-        assert await scene.perform(session)
-        assert await scene.run("revoke", death, session.session_id, session.auth_token) == KILLED
-    scene.let_tokens_end()
-    assert await scene.run("collect") == 0
-
-    assert [upstream.deleted for upstream in scene.simulator.sessions] == [True] * len(deaths)
-    for device_id, session in sessions.items():
-        await scene.require_ended(session.session_id, "spoofface")
-        assert await scene.failures_charged(device_id) == 1
     assert await scene.messages() == (0, 0)
 
 
