@@ -60,7 +60,7 @@ check: $(VENV)/.ready  ## Formatter, linter and types.
 	$(BIN)/mypy
 
 # The tests of single modules, which need no other program and no other process.
-UNIT := tests/shared tests/create_session tests/get_result tests/audit_session \
+UNIT := tests/shared tests/create_session tests/get_result tests/revoke_session tests/audit_session \
 	tests/collect_result tests/purge_expired tests/health
 UNIT_TESTS = -m "not azurite" $(UNIT)
 PYTEST := pytest --numprocesses=auto --dist=loadgroup

@@ -8,7 +8,6 @@ TESTED_ELSEWHERE = {
     "health/trigger.py": "tests/e2e/test_health.py",
     "health/release.py": "tests/scripts/test_package.py",
     "revoke_session/trigger.py": "tests/e2e/test_revoke.py",
-    "revoke_session/use_case.py": "tests/e2e/test_revoke.py",
     "unknown_route/trigger.py": "tests/e2e/test_errors.py",
     "audit_session/use_case.py": "tests/audit_session/test_trigger.py",
     "shared/clock.py": "a type and a call of Python's clock",

@@ -27,7 +27,7 @@ from shared.face.model import SessionResult, SessionStatus
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import Step
 from shared.storage.port import Table
-from tests.collect_result.workshop import PHONE, REAL, STARTED, TOKEN, Workshop
+from tests.collect_result.workshop import PHONE, REAL, SPOOF, STARTED, TOKEN, Workshop
 from tests.support.intercepted import Call, Effect
 
 HOUR = 3_600
