@@ -181,6 +181,21 @@ def test_outcome_awaits_the_digest_that_is_required(required: bool, sent: str | 
     assert not replace(NEW, digest_required=required).with_result(MASKED, 2_000).awaits_digest
 
 
+def test_digest_is_hidden_until_no_digest_of_the_phone_counts_any_more() -> None:
+    """A caller that reads it before could send it in place of the phone."""
+    record = replace(NEW, digest_required=True).with_result(REAL, 2_000)
+
+    ended = (
+        record.as_settled(),
+        record.as_published(3_000),
+        record.as_revoked(3_000),
+        record.with_digest("B" * 64),
+    )
+    assert record.hides_digest
+    assert not any(one.hides_digest for one in ended)
+    assert not NEW.with_result(REAL, 2_000).hides_digest
+
+
 @pytest.mark.parametrize(
     ("may_retry", "now", "status"),
     [
