@@ -6,7 +6,6 @@ TESTED_ELSEWHERE = {
     "create_session/trigger.py": "tests/e2e",
     "get_result/trigger.py": "tests/e2e",
     "health/trigger.py": "tests/e2e/test_health.py",
-    "health/release.py": "tests/scripts/test_package.py",
     "revoke_session/trigger.py": "tests/e2e/test_revoke.py",
     "unknown_route/trigger.py": "tests/e2e/test_errors.py",
     "audit_session/use_case.py": "tests/audit_session/test_trigger.py",
@@ -15,6 +14,7 @@ TESTED_ELSEWHERE = {
     "shared/face/model.py": "types; tests/contract/test_face_port.py has the port",
     "shared/keys/failures.py": "tests/shared/keys/test_identity.py and test_key_vault.py",
     "shared/queues/memory.py": "tests/shared/queues/test_port.py",
+    "shared/release.py": "tests/scripts/test_package.py",
     "shared/storage/memory.py": "tests/shared/storage/test_port.py",
     "shared/storage/tables/failures.py": "tests/shared/storage/tables/test_store.py",
 }
