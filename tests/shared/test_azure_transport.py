@@ -70,7 +70,7 @@ async def test_calls_under_way_are_bounded_and_cancelled_ones_give_their_places_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A service that hangs holds `IN_FLIGHT` requests, and none after they were cancelled; others give up in time."""
-    monkeypatch.setattr("shared.http.GATE_SECONDS", 0.1)
+    monkeypatch.setattr("shared.http.GATE_SECONDS", 0.5)
     async with RawServer(*[HANG] * IN_FLIGHT, answer(200)) as server:
         transport = AzureTransport(None, LARGEST)
         calls = [asyncio.create_task(status(transport, url_of(server))) for _ in range(IN_FLIGHT)]
