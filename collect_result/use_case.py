@@ -122,9 +122,19 @@ class _Run:
         if stored.record.published_at is not None:
             return stored
         stored = await app.sessions.change(stored, lambda record: record.as_settled())
-        event = event_of(stored.record)
+        record = stored.record
+        event = event_of(record)
         await app.publisher.publish(event)
-        self.log(logging.INFO, "event_published", eventType=event["type"], eventId=event["id"])
+        self.log(
+            logging.INFO,
+            "event_published",
+            eventType=event["type"],
+            eventId=event["id"],
+            passed=record.passed,
+            decision=record.decision,
+            digestMatches=record.digest_matches,
+            milliseconds=app.clock() - (record.completed_at or record.token_expires_at),
+        )
         return await app.sessions.change(stored, lambda record: record.as_published(app.clock()))
 
     async def _delete_upstream(self, stored: Stored) -> None:

@@ -40,6 +40,18 @@ class Checks:
         result = await self.face.result(before.session_id, request_id, api_version=before.face_api_version)
         stored = await self.sessions.change(stored, lambda record: record.with_result(result, self.clock()))
         record = stored.record
+        if record.final and not before.final:
+            log_event(
+                _log,
+                logging.INFO,
+                "session_ended",
+                sessionId=record.session_id,
+                requestId=request_id,
+                decision=record.decision,
+                attempts=record.attempts,
+                failedAttempts=len(record.failed_at),
+                awaitsDigest=record.awaits_digest or None,
+            )
         if record.abuse_detected and not before.abuse_detected:
             log_event(
                 _log,

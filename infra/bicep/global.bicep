@@ -28,6 +28,12 @@ param sharedDomain string
 @description('Required. The custom domains of all regions, in the order of their endpoints; empty: none.')
 param regionDomains string[]
 
+@description('Required. The name of the group of people who hear of alerts.')
+param actionGroupName string
+
+@description('Required. Their addresses.')
+param emails string[]
+
 @description('Required. The regions that are deployed now: the endpoint of each, its host, its share of new sessions.')
 param regions originType[]
 
@@ -79,7 +85,8 @@ resource allRegions 'Microsoft.Cdn/profiles/originGroups@2025-06-01' = {
           probeProtocol: 'Https'
           // The default is HEAD, to which the functions answer 404.
           probeRequestType: 'GET'
-          probeIntervalInSeconds: 30
+          // Each of some hundred places probes each region. It takes two intervals until a region that is down gets no calls.
+          probeIntervalInSeconds: 120
         }
     loadBalancingSettings: loadBalancing
     sessionAffinityState: 'Disabled'
@@ -255,5 +262,52 @@ resource protection 'Microsoft.Cdn/profiles/securityPolicies@2025-06-01' = {
         }
       ]
     }
+  }
+}
+
+resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = {
+  name: actionGroupName
+  location: 'global'
+  tags: tags
+  properties: {
+    groupShortName: 'liveness'
+    enabled: true
+    emailReceivers: [
+      for (email, i) in emails: {
+        name: 'email-${i}'
+        emailAddress: email
+        useCommonAlertSchema: true
+      }
+    ]
+  }
+}
+
+// Front Door counts only probes, and one region alone is not probed.
+resource originHealth 'Microsoft.Insights/metricAlerts@2026-01-01' = if (length(regionEndpointNames) > 1) {
+  name: 'origin-health'
+  location: 'global'
+  tags: tags
+  properties: {
+    description: 'Front Door does not reach a region. docs/operations.md says what to do.'
+    severity: 1
+    enabled: true
+    scopes: [profile.id]
+    evaluationFrequency: 'PT5M'
+    windowSize: 'PT15M'
+    criteria: {
+      'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
+      allOf: [
+        {
+          criterionType: 'StaticThresholdCriterion'
+          name: 'origin-health'
+          metricName: 'OriginHealthPercentage'
+          dimensions: [{ name: 'Origin', operator: 'Include', values: ['*'] }]
+          timeAggregation: 'Average'
+          operator: 'LessThan'
+          threshold: 50
+        }
+      ]
+    }
+    actions: [{ actionGroupId: actionGroup.id }]
   }
 }

@@ -154,6 +154,8 @@ module global 'global.bicep' = if (frontDoor != null) {
     regionEndpointNames: regionEndpointNames
     sharedDomain: frontDoor!.?domain ?? ''
     regionDomains: regionDomains
+    actionGroupName: 'ag-liveness-${environmentName}-global'
+    emails: monitoring.?alertEmails ?? []
     regions: [
       for (region, i) in chosen: {
         code: region.code

@@ -217,11 +217,24 @@ module alerts 'modules/alerts.bicep' = {
     location: region.name
     tags: tags
     workspaceName: names.workspace
+    applicationInsightsName: names.applicationInsights
+    dailyQuotaGb: monitoring.?dailyQuotaGb ?? 1
     topicName: names.topic
+    appPrincipalId: identity.outputs.principalId
+    publicUrl: 'https://${behindFrontDoor ? frontDoorHostName : functionApp.outputs.hostName}'
     actionGroupName: names.actionGroup
     emails: monitoring.?alertEmails ?? []
+    budget: monitoring.?budget
   }
-  dependsOn: [logs, topic]
+}
+
+module workbook 'modules/workbook.bicep' = {
+  params: {
+    location: region.name
+    tags: tags
+    workspaceName: names.workspace
+  }
+  dependsOn: [logs]
 }
 
 @description('The name of the app, to publish the package to.')

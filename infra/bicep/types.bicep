@@ -176,8 +176,24 @@ type monitoringType = {
   @minValue(1)
   dailyQuotaGb: int?
 
-  @description('Optional. Addresses that alerts are mailed to; without any, alerts show in the portal alone.')
+  @description('Optional. Addresses that alerts are mailed to; without any, alerts show in the portal alone, and nothing probes the app.')
   alertEmails: string[]?
+
+  @description('Optional. A mail to `alertEmails` before a region costs more than that. None by default.')
+  budget: budgetType?
+}
+
+@export()
+@description('What a region may cost in a month.')
+type budgetType = {
+  @description('Required. In the currency of the subscription.')
+  @minValue(1)
+  amount: int
+
+  @description('Required. The first day of the month of the first deployment, such as `2026-12-01`. Not to be changed.')
+  @minLength(10)
+  @maxLength(10)
+  from: string
 }
 
 @export()

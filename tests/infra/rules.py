@@ -21,6 +21,8 @@ TOPIC = "Microsoft.EventGrid/topics"
 INSIGHTS = "Microsoft.Insights/components"
 WORKSPACE = "Microsoft.OperationalInsights/workspaces"
 ACTION_GROUP = "Microsoft.Insights/actionGroups"
+METRIC_ALERT = "Microsoft.Insights/metricAlerts"
+WEB_TEST = "Microsoft.Insights/webtests"
 NETWORK = "Microsoft.Network/virtualNetworks"
 OUTBOUND = "Microsoft.Network/networkSecurityGroups"
 PRIVATE_ENDPOINT = "Microsoft.Network/privateEndpoints"
@@ -42,33 +44,78 @@ _NEW_TLS = "TLS 1.2 is the oldest version that is safe"
 _HTTPS = "tokens travel in headers"
 
 
-# modules/alerts.bicep: the severity; how often the query runs, and as far it looks back; what the query must see.
-LOG_ALERTS: Mapping[str, tuple[int, str, object]] = {
-    "poison-queue": (1, "PT15M", "P1D"),
-    "logs-capped": (1, "PT15M", ABSENT),
-    "upstream-quota": (1, "PT15M", ABSENT),
-    "key-unavailable": (1, "PT15M", ABSENT),
-    "server-errors": (1, "PT15M", ABSENT),
-    "throttling": (2, "PT30M", "P2D"),
-    "events-unavailable": (1, "PT15M", "PT1H"),
-    "no-events": (1, "PT15M", "P2D"),
-    "record-mac-mismatch": (1, "PT15M", ABSENT),
+# modules/alerts.bicep: the severity; the minutes between two runs; how far the query looks back, if not twice as far.
+LOG_ALERTS: Mapping[str, tuple[int, int, object]] = {
+    "poison-queue": (1, 15, "P1D"),
+    "logs-capped": (1, 15, ABSENT),
+    "logs-near-cap": (2, 15, "PT6H"),
+    "app-silent": (1, 15, "PT3H"),
+    "requests-burn-budget": (1, 5, "PT6H"),
+    "internal-error": (2, 15, ABSENT),
+    "upstream-quota": (1, 15, ABSENT),
+    "key-unavailable": (1, 15, ABSENT),
+    "secret-read-failed": (2, 15, ABSENT),
+    "throttling": (2, 30, "P2D"),
+    "events-unavailable": (2, 15, "PT1H"),
+    "events-burn-budget": (1, 15, "P1D"),
+    "events-stopped": (1, 15, "PT3H"),
+    "no-events": (1, 15, "P2D"),
+    "event-lost": (1, 15, "P1D"),
+    "record-mac-mismatch": (1, 15, "P1D"),
+    "table-written-by-others": (2, 15, "P1D"),
+    "spoof-rate": (2, 15, "P2D"),
+    "digest-mismatch": (2, 15, "PT1H"),
+    "misses": (2, 15, ABSENT),
+    "client-address-unvouched": (2, 15, ABSENT),
 }
-_CLOSED_BY_HAND = ("poison-queue", "logs-capped", "record-mac-mismatch")
+_CLOSED_BY_HAND = (
+    "poison-queue",
+    "logs-capped",
+    "event-lost",
+    "record-mac-mismatch",
+    "table-written-by-others",
+)
+# The severity, the metric of the topic, and how often it may count within a quarter of an hour.
+METRIC_ALERTS: Mapping[str, tuple[int, str, int]] = {
+    "dead-letters": (1, "DeadLetteredCount", 0),
+    "dropped-events": (1, "DroppedEventCount", 0),
+    "delivery-failures": (2, "DeliveryAttemptFailCount", 10),
+}
+# The severity of the alerts that have a form of their own.
+OTHER_ALERTS: Mapping[str, int] = {"health": 1, "origin-health": 1}
 _EACH_ROW = "each row of the query is an alert"
 _DEAD_LETTER = "a subscriber accepts no events"
 
 
-def _log_alert(name: str, severity: int, every: str, query_range: object) -> tuple[Rule, ...]:
+def _set_by_the_template(name: str, query: str) -> Callable[[Place], str]:
+    """The query with what the template sets in it."""
+
+    def text(place: Place) -> str:
+        if name == "logs-near-cap":
+            [workspace] = place.snapshot.find(WORKSPACE, place.group)
+            quota = workspace["properties"]["workspaceCapping"]["dailyQuotaGb"]
+            return query.replace("DAILY_QUOTA_GB", str(quota))
+        return query
+
+    return text
+
+
+def _log_alert(name: str, severity: int, minutes: int, query_range: object) -> tuple[Rule, ...]:
     query = (INFRA / f"alerts/{name}.kql").read_text("utf-8")
+    # The id of the app's identity is known only at deployment, and tests/infra/test_alerts.py looks for it.
+    text = (
+        ()
+        if "APP_PRINCIPAL_ID" in query
+        else (("criteria.allOf.0.query", _set_by_the_template(name, query), "the file is deployed"),)
+    )
     return rules_for(
         f"Microsoft.Insights/scheduledQueryRules:{name}",
         ("enabled", True, _HEARD),
         ("severity", severity, "1 is for now, 2 is for today"),
-        ("evaluationFrequency", every, "the alert must come in time"),
-        ("windowSize", every, "no time between two runs is left out"),
+        ("evaluationFrequency", f"PT{minutes}M", "the alert must come in time"),
+        ("windowSize", f"PT{2 * minutes}M", "a line that arrives late is seen by the next run"),
         ("overrideQueryTimeRange", query_range, "the query must see all that it looks for"),
-        ("criteria.allOf.0.query", query, "the file is deployed"),
+        *text,
         ("criteria.allOf.0.timeAggregation", "Count", _EACH_ROW),
         ("criteria.allOf.0.operator", "GreaterThan", _EACH_ROW),
         ("criteria.allOf.0.threshold", 0, _EACH_ROW),
@@ -78,25 +125,59 @@ def _log_alert(name: str, severity: int, every: str, query_range: object) -> tup
     )
 
 
+def _metric_alert(name: str, severity: int, metric: str, threshold: int) -> tuple[Rule, ...]:
+    return rules_for(
+        f"{METRIC_ALERT}:{name}",
+        ("enabled", True, _HEARD),
+        ("severity", severity, "1 is for now, 2 is for today"),
+        ("evaluationFrequency", "PT5M", "the alert must come in time"),
+        ("windowSize", "PT15M", "no time between two runs is left out"),
+        ("scopes", lambda place: [place.id(TOPIC)], _DEAD_LETTER),
+        ("criteria.allOf.0.metricName", metric, _DEAD_LETTER),
+        ("criteria.allOf.0.timeAggregation", "Total", _DEAD_LETTER),
+        ("criteria.allOf.0.operator", "GreaterThan", _DEAD_LETTER),
+        ("criteria.allOf.0.threshold", threshold, _DEAD_LETTER),
+        ("actions", lambda place: [{"actionGroupId": place.id(ACTION_GROUP)}], _HEARD),
+    )
+
+
+def _health_of_the_region(place: Place) -> str:
+    return f"[format('{{0}}/api/health', {_url_of_the_region(place)[1:-1]})]"
+
+
+_PROBED = "an app that is down writes no logs"
 _ALERTS = (
     *(rule for name, alert in LOG_ALERTS.items() for rule in _log_alert(name, *alert)),
+    *(rule for name, alert in METRIC_ALERTS.items() for rule in _metric_alert(name, *alert)),
     *rules_for(
         ACTION_GROUP,
         ("enabled", True, _HEARD),
         ("emailReceivers.0.emailAddress", REQUIRED_VARIABLES["BROKER_ALERT_EMAIL"], _HEARD, _PROD),
     ),
     *rules_for(
-        "Microsoft.Insights/metricAlerts:dead-letters",
+        WEB_TEST,
+        ("Enabled", True, _PROBED),
+        ("Kind", "standard", "the older kinds are retired"),
+        ("Frequency", 300, "the alert must come in time"),
+        ("Request.RequestUrl", _health_of_the_region, "Front Door would answer for another region"),
+        ("Request.HttpVerb", "GET", "the functions answer 404 to HEAD"),
+        ("ValidationRules.ExpectedHttpStatusCode", 200, _PROBED),
+        (
+            "ValidationRules.ContentValidation.ContentMatch",
+            '"healthy"',
+            "an error page is no answer of the app",
+        ),
+        environments=_PROD,
+    ),
+    *rules_for(
+        f"{METRIC_ALERT}:health",
         ("enabled", True, _HEARD),
-        ("severity", 1, "1 is for now"),
-        ("evaluationFrequency", "PT5M", "the alert must come in time"),
-        ("windowSize", "PT15M", "no time between two runs is left out"),
-        ("scopes", lambda place: [place.id(TOPIC)], _DEAD_LETTER),
-        ("criteria.allOf.0.metricName", "DeadLetteredCount", _DEAD_LETTER),
-        ("criteria.allOf.0.timeAggregation", "Total", _DEAD_LETTER),
-        ("criteria.allOf.0.operator", "GreaterThan", _DEAD_LETTER),
-        ("criteria.allOf.0.threshold", 0, _DEAD_LETTER),
+        ("severity", OTHER_ALERTS["health"], "1 is for now"),
+        ("criteria.webTestId", id_of(WEB_TEST), _PROBED),
+        ("criteria.componentId", id_of(INSIGHTS), _PROBED),
+        ("criteria.failedLocationCount", 3, "a place of the five may have trouble of its own"),
         ("actions", lambda place: [{"actionGroupId": place.id(ACTION_GROUP)}], _HEARD),
+        environments=_PROD,
     ),
 )
 
@@ -118,6 +199,7 @@ _MONITORING = (
         for part, categories, why in (
             ("vaults", ("AuditEvent",), "the log says who read the key"),
             ("queueServices", ("StorageWrite", "StorageDelete"), "the alert for poison messages reads it"),
+            ("tableServices", ("StorageWrite", "StorageDelete"), "the log says who wrote to a record"),
             ("topics", ("DeliveryFailures", "PublishFailures"), "the log says why an event did not arrive"),
         )
         for rule in rules_for(
@@ -206,6 +288,7 @@ _EVERY_CALL = {
     "matchValue": ["0"],
 }
 _FLOOD = "a flood must end here"
+_REACHED = "a region that Front Door does not reach gets no new sessions"
 _FRONT_DOOR = (
     *_shared_rules(
         PROFILE, *_scrubbing("logScrubbing", "RequestIPAddress", "RequestUri", "QueryStringArgNames")
@@ -231,10 +314,22 @@ _FRONT_DOOR = (
         ("healthProbeSettings.probePath", "/api/health", "it calls nothing that costs"),
         ("healthProbeSettings.probeRequestType", "GET", "the functions answer 404 to HEAD"),
         ("healthProbeSettings.probeProtocol", "Https", "the app refuses all else"),
+        ("healthProbeSettings.probeIntervalInSeconds", 120, "some hundred places probe each region"),
     ),
     *_shared_rules(
         f"{ORIGIN_GROUP}:region-*",
         ("healthProbeSettings", ABSENT, "it has one origin, and probes would be most of its calls"),
+    ),
+    *_shared_rules(
+        f"{METRIC_ALERT}:origin-health",
+        ("enabled", True, _HEARD),
+        ("severity", OTHER_ALERTS["origin-health"], "1 is for now"),
+        ("scopes", lambda place: [place.id(PROFILE)], _REACHED),
+        ("criteria.allOf.0.metricName", "OriginHealthPercentage", _REACHED),
+        ("criteria.allOf.0.dimensions.0.values", ["*"], "each region counts by itself"),
+        ("criteria.allOf.0.operator", "LessThan", _REACHED),
+        ("criteria.allOf.0.threshold", 50, _REACHED),
+        ("actions", lambda place: [{"actionGroupId": place.id(ACTION_GROUP)}], _HEARD),
     ),
     *_shared_rules(
         FIREWALL,
@@ -308,8 +403,13 @@ def _service(part: str) -> Callable[[Place], str]:
 
 def _only_our_front_door(place: Place) -> object:
     allowed = {"name": "front-door", "priority": 100, "action": "Allow", "tag": "ServiceTag"}
-    headers = {"x-azure-fdid": [_front_door_id(place)]}
-    return [{**allowed, "ipAddress": "AzureFrontDoor.Backend", "headers": headers}]
+    calls = {
+        **allowed,
+        "ipAddress": "AzureFrontDoor.Backend",
+        "headers": {"x-azure-fdid": [_front_door_id(place)]},
+    }
+    probes = {"name": "front-door-probes", "priority": 110, "headers": {"x-fd-healthprobe": ["1"]}}
+    return [calls, {**calls, **probes}]
 
 
 def _front_door_id(place: Place) -> str:

@@ -1,22 +1,21 @@
 """`modules/alerts.bicep` and `alerts/`: the queries look for names that the code writes."""
 
-import ast
 import json
 import re
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from shared import errors
 from shared.errors import EventsUnavailable
 from shared.queues.port import RESULTS_QUEUE
-from tests.architecture.source_tree import FUNCTION_PACKAGES, deployed_modules
+from tests.architecture.source_tree import FUNCTION_PACKAGES
 from tests.contract.expected_functions import FUNCTIONS
-from tests.infra.bicep_compiler import INFRA, ROOT
-from tests.infra.rules import LOG_ALERTS
-from tests.ops.logged_events import logged_events
-
-QUERIES = {path.stem: path.read_text("utf-8") for path in sorted((INFRA / "alerts").glob("*.kql"))}
-EVERYTHING = " ".join(QUERIES.values())
+from tests.infra.arm_snapshot import Snapshot, plain
+from tests.infra.bicep_compiler import ENVIRONMENTS, ROOT, Bicep, snapshot_with
+from tests.infra.queries import ALERTS, SET_BY_THE_TEMPLATE, WORKBOOK
+from tests.infra.rules import LOG_ALERTS, WORKSPACE
 
 
 def _texts_after(pattern: str, query: str) -> set[str]:
@@ -25,25 +24,10 @@ def _texts_after(pattern: str, query: str) -> set[str]:
     return set(re.findall(r'"([^"]+)"', " ".join(lists)))
 
 
-def _logged_fields() -> set[str]:
-    calls = (node for tree in deployed_modules().values() for node in ast.walk(tree))
-    return {
-        keyword.arg or ""
-        for node in calls
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "log_event"
-        for keyword in node.keywords
-    }
-
-
 # What a query names: how it is found, what exists, and one that must be found.
 NAMES: dict[str, tuple[str, set[str], str]] = {
-    "event": (
-        r"(?:Event\.event\)|\bName) (?:==|in)",
-        set(logged_events()),
-        "secret_read_failed",
-    ),
     "code": (
-        r"(?:Code in|Event\.code\) ==)",
+        r"Event\.code\) (?:==|in)",
         {str(getattr(kind, "code", None)) for kind in vars(errors).values()},
         "KeyUnavailable",
     ),
@@ -54,7 +38,7 @@ NAMES: dict[str, tuple[str, set[str], str]] = {
 
 def test_each_alert_has_a_query() -> None:
     """The files in `alerts/` and the rules for alerts have the same names."""
-    assert set(QUERIES) == set(LOG_ALERTS)
+    assert set(ALERTS) == set(LOG_ALERTS)
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -62,33 +46,150 @@ def test_names_in_queries_exist(kind: str) -> None:
     """A query would never find an event, a code, an error or a function that has been renamed."""
     pattern, existing, example = NAMES[kind]
     # Only requests have names of functions there; other tables have operations of Azure.
-    query = " ".join(query for query in QUERIES.values() if kind != "function" or "AppRequests" in query)
+    query = " ".join(query for query in ALERTS.values() if kind != "function" or "AppRequests" in query)
 
     assert example in _texts_after(pattern, query) <= existing
 
 
-def test_fields_in_queries_exist() -> None:
-    """A query would never find a field that has been renamed."""
-    fields = set(re.findall(r"\bEvent\.(\w+)", EVERYTHING)) - {"event"}
-
-    assert {"code", "sessionId"} <= fields <= _logged_fields()
-
-
 def test_probes_do_not_hide_server_errors() -> None:
-    """The alert counts the functions for sessions, and not those that probes call. The host logs no calls of these."""
+    """The objective is about the functions for sessions, not those that probes call: the host logs none of these."""
     of_sessions = {one.name for one in FUNCTIONS if one.trigger.get("route", "").startswith("sessions")}
     levels = json.loads((ROOT / "host.json").read_text("utf-8"))["logging"]["logLevel"]
     unusual = {name: level for name, level in levels.items() if level != "Information"}
 
-    assert set(re.findall(r'"([a-z]+_[a-z]+)"', QUERIES["server-errors"])) == of_sessions
+    assert set(re.findall(r'"([a-z]+_[a-z]+)"', ALERTS["requests-burn-budget"])) == of_sessions
     assert unusual == {"Function.health": "Warning"}
     assert "health" in {function.name for function in FUNCTIONS}
 
 
-def test_each_poison_message_raises_one_alert() -> None:
-    """The query watches the queue where the host moves failed messages, and sees those since its last run."""
-    _, every, _ = LOG_ALERTS["poison-queue"]
-    [minutes] = re.findall(r"ingestion_time\(\) > ago\((\d+)m\)", QUERIES["poison-queue"])
+def test_only_requests_are_sampled_in_a_flood() -> None:
+    """Each of our own lines arrives. A request may stand for others, and each query counts those too."""
+    sampling = json.loads((ROOT / "host.json").read_text("utf-8"))["logging"]["applicationInsights"][
+        "samplingSettings"
+    ]
+    over_requests = [query for query in (*ALERTS.values(), *WORKBOOK.values()) if "AppRequests" in query]
 
-    assert f'"/{RESULTS_QUEUE}-poison/"' in QUERIES["poison-queue"]
-    assert every == f"PT{minutes}M"
+    assert sampling == {"isEnabled": True, "excludedTypes": "Exception;Trace"}
+    assert len(over_requests) >= 3
+    assert all("ItemCount" in query and "count()" not in query for query in over_requests)
+
+
+def test_each_poison_message_raises_an_alert() -> None:
+    """The query watches the queue where the host moves failed messages."""
+    assert f'"/{RESULTS_QUEUE}-poison/"' in ALERTS["poison-queue"]
+
+
+@pytest.mark.parametrize("name", [name for name, query in ALERTS.items() if "ingestion_time()" in query])
+def test_windows_of_two_runs_overlap(name: str) -> None:
+    """A line that arrives while the query runs is seen by the next run, which looks at the time of arrival."""
+    _, every, look_back = LOG_ALERTS[name]
+    [minutes] = re.findall(r"ingestion_time\(\) > ago\((\d+)m\)", ALERTS[name])
+
+    assert every < int(minutes) <= 2 * every
+    assert look_back == "P1D"
+
+
+def test_windows_of_queries_are_as_far_as_the_alerts_look_back() -> None:
+    """A query sees only what lies within the range of its alert."""
+    span = {"h": 60, "d": 24 * 60, "m": 1}
+    for name, query in ALERTS.items():
+        _, every, look_back = LOG_ALERTS[name]
+        number, unit = (
+            re.findall(r"^PT?(\d+)([HD])$", str(look_back))[0] if look_back in _RANGES else (2 * every, "m")
+        )
+        longest = max([int(n) * span[u] for n, u in re.findall(r"ago\((\d+)([mhd])\)", query)], default=0)
+        assert longest <= int(number) * span[str(unit).lower()], name
+
+
+_RANGES = {"PT1H", "PT3H", "PT6H", "P1D", "P2D"}
+
+
+# The share of the budget that the rates use up: https://sre.google/workbook/alerting-on-slos/, table 5-8.
+_DAYS = 30
+
+
+@pytest.mark.parametrize("name", ["requests-burn-budget", "events-burn-budget"])
+def test_burn_rates_use_up_the_shares_of_the_workbook(name: str) -> None:
+    """An hour at 14.4 uses up 2 % of the budget of 30 days, and six hours at 6 use up 5 %."""
+    rates = re.findall(r"(Failed|Late)(\d+[mh]) > ([\d.]+) \* budget", ALERTS[name])
+    by_window = {window: float(rate) for _, window, rate in rates}
+
+    assert by_window == {"1h": 14.4, "5m": 14.4, "6h": 6.0, "30m": 6.0}
+    assert by_window["1h"] * 1 / (_DAYS * 24) == pytest.approx(0.02)
+    assert by_window["6h"] * 6 / (_DAYS * 24) == pytest.approx(0.05)
+
+
+def test_the_objectives_are_those_of_the_page() -> None:
+    """docs/operations.md says what is promised, and the queries have the same figures."""
+    page = (ROOT / "docs/operations.md").read_text("utf-8")
+    shares = dict(re.findall(r"^\| [^|]+ \| ([\d.]+) % \|.*`([\w-]+-burn-budget)` \|$", page, re.MULTILINE))
+    budgets = {
+        name: float(re.findall(r"let budget = ([\d.]+);", query)[0])
+        for name, query in ALERTS.items()
+        if name.endswith("-burn-budget")
+    }
+
+    assert {name: round(1 - float(share) / 100, 6) for share, name in shares.items()} == budgets
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_template_sets_what_queries_leave_open(
+    snapshots: Mapping[str, Snapshot], environment: str
+) -> None:
+    """No placeholder is deployed. The app is known by the object id of its identity."""
+    snapshot = snapshots[environment]
+    texts = {
+        rule["name"]: rule["properties"]["criteria"]["allOf"][0]["query"]
+        for rule in snapshot.find("Microsoft.Insights/scheduledQueryRules")
+    }
+
+    open_ones = {name for name, text in texts.items() if any(one in text for one in SET_BY_THE_TEMPLATE)}
+    [group] = snapshot.region_groups()[:1]
+    assert open_ones == {"table-written-by-others"}
+    # The object id is known only at deployment: the snapshot has the expression that sets it.
+    expression = plain(
+        snapshot.find("Microsoft.Insights/scheduledQueryRules:table-written-by-others", group)[0]
+    )
+    text = expression["properties"]["criteria"]["allOf"][0]["query"]
+    assert text.startswith("[replace(")
+    assert text.endswith(f"', 'APP_PRINCIPAL_ID', {group}/identity.principalId)]")
+
+
+def test_the_workbook_has_every_query_of_its_folder(snapshots: Mapping[str, Snapshot]) -> None:
+    """One part for each query, over the logs of its own region."""
+    for group in snapshots["prod"].region_groups():
+        [workbook] = snapshots["prod"].find("Microsoft.Insights/workbooks", group)
+        [workspace] = snapshots["prod"].find(WORKSPACE, group)
+        content = json.loads(workbook["properties"]["serializedData"])
+        queries = [item["content"]["query"] for item in content["items"] if item["type"] == 3]
+
+        assert sorted(queries) == sorted(WORKBOOK.values())
+        assert workbook["properties"]["sourceId"] == workspace["id"]
+
+
+def test_nothing_is_probed_and_no_budget_is_set_unless_it_is_asked_for(
+    snapshots: Mapping[str, Snapshot], bicep: Bicep, tmp_path: Path
+) -> None:
+    """An environment whose alerts nobody hears has no availability test; a budget has the amount that was given."""
+    kinds = ("Microsoft.Insights/webtests", "Microsoft.Consumption/budgets")
+    asked = snapshot_with(bicep, _WITH_A_BUDGET, tmp_path)
+    [budget] = asked.find("Microsoft.Consumption/budgets")
+
+    assert [len(snapshots["dev"].find(kind)) for kind in kinds] == [0, 0]
+    assert [len(snapshots["prod"].find(kind)) for kind in kinds] == [3, 0]
+    assert [len(asked.find(kind)) for kind in kinds] == [1, 1]
+    assert budget["properties"]["amount"] == 200
+    assert budget["properties"]["timePeriod"] == {"startDate": "2026-12-01T00:00:00Z"}
+    assert {one["contactEmails"][0] for one in budget["properties"]["notifications"].values()} == {
+        "a@example.com"
+    }
+
+
+_WITH_A_BUDGET = """
+using '../main.bicep'
+param environmentName = 'test'
+param owner = 'tests'
+param regions = [{ name: 'westeurope', code: 'weu' }]
+param broker = { clientAuth: 'none' }
+param monitoring = { alertEmails: ['a@example.com'], budget: { amount: 200, from: '2026-12-01' } }
+"""

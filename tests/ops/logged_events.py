@@ -22,6 +22,46 @@ def logged_events() -> dict[str, set[str]]:
     return dict(events)
 
 
+def logged_fields() -> dict[str, set[str]]:
+    """Return the fields of each event, by its name: those that it may have."""
+    fields: dict[str, set[str]] = defaultdict(set)
+    for folder in (*FUNCTION_PACKAGES, "shared"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                    for node in ast.walk(function):
+                        for _, event in _logged(node):
+                            assert isinstance(node, ast.Call)
+                            fields[ast.literal_eval(event)] |= _fields(node, function) | _added(path, node)
+    return dict(fields)
+
+
+def _fields(call: ast.Call, function: ast.AST) -> set[str]:
+    """The names of the arguments of a call; of `**name` the keys of the dictionary that the function gives it."""
+    names = {argument.arg for argument in call.keywords if argument.arg}
+    rest = {ast.unparse(argument.value) for argument in call.keywords if argument.arg is None}
+    for node in ast.walk(function):
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) in rest:
+            assert isinstance(node.value, ast.Dict)
+            names |= {ast.literal_eval(key) for key in node.value.keys if key is not None}
+    return names
+
+
+def _added(path: Path, call: ast.Call) -> set[str]:
+    """The fields that a method `log` of the same file adds to those of its caller."""
+    if ast.unparse(call.func) == "log_event":
+        return set()
+    return {
+        argument.arg
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "log_event"
+        and isinstance(node.args[1], ast.Name)
+        for argument in node.keywords
+        if argument.arg
+    }
+
+
 def _logged(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
     """Yield the levels and names of a call of `log_event`, or of a method `log` that passes both on to it."""
     if not isinstance(node, ast.Call):

@@ -143,6 +143,15 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
               ipAddress: 'AzureFrontDoor.Backend'
               headers: { 'x-azure-fdid': [frontDoorId] }
             }
+            // Probes may come without the id of the profile. Whoever forges this header still meets the sign-in of the app.
+            {
+              name: 'front-door-probes'
+              priority: 110
+              action: 'Allow'
+              tag: 'ServiceTag'
+              ipAddress: 'AzureFrontDoor.Backend'
+              headers: { 'x-fd-healthprobe': ['1'] }
+            }
           ]
         : []
     }

@@ -21,11 +21,15 @@ param isolated bool
 @minValue(1)
 param deadLetterRetentionDays int
 
-@description('Required. The workspace that the queues are logged to.')
+@description('Required. The workspace that changes of queues and tables are logged to.')
 param workspaceName string
 
 var tableNames = ['sessions', 'throttle', 'idempotency']
 var queueNames = ['liveness-results', 'liveness-results-poison', 'liveness-events']
+var writes = [
+  { category: 'StorageWrite', enabled: true }
+  { category: 'StorageDelete', enabled: true }
+]
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' existing = {
   name: workspaceName
@@ -117,9 +121,15 @@ resource queueLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = 
   scope: account::queues
   properties: {
     workspaceId: workspace.id
-    logs: [
-      { category: 'StorageWrite', enabled: true }
-      { category: 'StorageDelete', enabled: true }
-    ]
+    logs: writes
+  }
+}
+
+resource tableLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'workspace'
+  scope: account::tables
+  properties: {
+    workspaceId: workspace.id
+    logs: writes
   }
 }
