@@ -416,3 +416,43 @@ async def test_forged_record_goes_to_the_operator(workshop: Workshop) -> None:
         await workshop.collect(session_id, MAX_FAILURES - 1)
 
     assert (len(workshop.waiting), workshop.published) == (1, [])
+
+
+async def test_log_tells_the_outcome_and_how_long_its_event_took(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Alerts and the workbook count these fields; a result that is read again is not logged again."""
+    caplog.set_level(logging.INFO)
+    session_id = await workshop.created(SPOOF)
+    stored = await workshop.app.checks.read(await workshop.app.sessions.reload(session_id), "a-request")
+    await workshop.app.checks.read(stored, "another-request")
+    workshop.clock.advance_seconds(7)
+
+    await workshop.collect(session_id)
+
+    lines = [json.loads(record.getMessage()) for record in caplog.records]
+    _, *ended, published = lines
+    assert ended == [
+        {
+            "event": "session_ended",
+            "sessionId": session_id,
+            "requestId": "a-request",
+            "decision": "spoofface",
+            "attempts": 1,
+            "failedAttempts": 1,
+        }
+    ]
+    outcome = {name: published.get(name) for name in ("passed", "decision", "digestMatches", "milliseconds")}
+    assert outcome == {"passed": False, "decision": "spoofface", "digestMatches": None, "milliseconds": 7000}
+
+
+async def test_log_tells_that_an_outcome_waits_for_a_digest(caplog: pytest.LogCaptureFixture) -> None:
+    """Its event comes later, and the alert for late events has to know."""
+    caplog.set_level(logging.INFO)
+    workshop = Workshop(REQUIRE_DIGEST="true")
+    session_id = await workshop.created(REAL)
+
+    await workshop.app.checks.read(await workshop.app.sessions.reload(session_id), "a-request")
+
+    line = json.loads(caplog.records[-1].getMessage())
+    assert (line["event"], line["awaitsDigest"]) == ("session_ended", True)

@@ -1,5 +1,6 @@
 """`docs/deploy.md` names files, parameters, variables and commands that exist."""
 
+import math
 import os
 import re
 import subprocess
@@ -16,6 +17,7 @@ BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = [
     line.strip() for block in BLOCKS for line in block.replace("\\\n", " ").splitlines() if line.strip()
 ]
+_INSIGHTS = "Microsoft.Insights"
 IN_LINE = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", PAGE)
 CODE = "\n".join([*COMMANDS, *IN_LINE])
 # Our own variables. The page writes placeholders for the reader in capitals too, without this prefix.
@@ -36,6 +38,40 @@ def test_files_and_targets_of_make_exist() -> None:
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
     assert all(os.access(ROOT / path, os.X_OK) for path in named if path.endswith(".sh"))
     assert set(re.findall(r"\bmake ([a-z-]+)", CODE)) <= set(targets)
+
+
+def test_the_costs_are_right(snapshots: Mapping[str, Snapshot]) -> None:
+    """Each sum is that of its arithmetic, and alerts and probes are as many as are deployed."""
+    rows = re.findall(
+        r"^\| (.+?) \| ([^|]*\$[^|]*) \|(.*) \|$", PAGE[PAGE.index("## What it costs") :], re.MULTILINE
+    )
+    assert len(rows) == 15
+    for what, arithmetic, amounts in rows:
+        *_, right = amounts.split("|")
+        factors = [
+            [float(factor.strip(" $")) for factor in sum_.split("x")] for sum_ in arithmetic.split("+")
+        ]
+        assert round(sum(math.prod(each) for each in factors), 2) == float(right), what
+    numbers = {
+        what.partition(",")[2].strip(): float(arithmetic.split(" x ")[0]) for what, arithmetic, _ in rows
+    }
+    prod = snapshots["prod"]
+    region = prod.region_groups()[0]
+    every = [
+        rule["properties"]["evaluationFrequency"]
+        for rule in prod.find(f"{_INSIGHTS}/scheduledQueryRules", region)
+    ]
+    [test] = prod.find(f"{_INSIGHTS}/webtests", region)
+    asked = 30 * 24 * 3600 / test["properties"]["Frequency"] * len(test["properties"]["Locations"])
+    [group] = prod.find("Microsoft.Cdn/profiles/originGroups:all-regions")
+    probes = 100 * 60 / group["properties"]["healthProbeSettings"]["probeIntervalInSeconds"]
+
+    assert numbers["every five minutes"] == every.count("PT5M")
+    assert numbers["every 15 minutes or less often"] == len(every) - every.count("PT5M")
+    assert [row[1].split(" x ")[0] for row in rows if row[0].startswith("alerts over metrics")] == ["4"]
+    assert len(prod.find(f"{_INSIGHTS}/metricAlerts", region)) == 4
+    assert [row[1].split(" x ")[0] for row in rows if row[0].startswith("availability")] == [f"{asked:.0f}"]
+    assert [row[1].split(" x ")[0] for row in rows if row[0].startswith("probes")] == [f"{probes:.0f}"]
 
 
 def test_all_parameters_are_described_and_no_others(bicep: Bicep) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from ops.access import QUEUE_READER, QUEUE_WRITER, TABLE_READER, TABLE_WRITER
 from ops.command_line import parse
-from tests.infra.rules import LOG_ALERTS
+from tests.infra.rules import LOG_ALERTS, METRIC_ALERTS, OTHER_ALERTS
 from tests.ops.logged_events import logged_events
 from tests.ops.shell import UNKNOWN
 
@@ -32,12 +32,15 @@ def test_each_logged_event_is_described_with_its_level() -> None:
     assert {name: set(levels.split(", ")) for name, levels in rows} == logged_events()
 
 
-@pytest.mark.parametrize("page", ["operations.md", "deploy.md"])
-def test_each_alert_is_explained(page: str) -> None:
-    """Alerts over logs and the one over a metric."""
-    names = re.findall(r"^\| `([\w-]+)` \|", section("When an alert comes", page), re.MULTILINE)
+def test_each_alert_is_explained_with_its_severity() -> None:
+    """Alerts over logs, over metrics, and of what asks from outside."""
+    rows = re.findall(r"^\| `([\w-]+)` \| (\d) \|", section("When an alert comes"), re.MULTILINE)
+    severities = {
+        **{name: severity for name, (severity, *_) in {**LOG_ALERTS, **METRIC_ALERTS}.items()},
+        **OTHER_ALERTS,
+    }
 
-    assert set(names) == {*LOG_ALERTS, "dead-letters"}
+    assert {name: int(severity) for name, severity in rows} == severities
 
 
 @pytest.mark.parametrize("command", sorted({command for found in COMMANDS.values() for command in found}))
