@@ -12,6 +12,7 @@ func namesOf(stamp string, code string, token string) stampNamesType => {
   resourceGroup: 'rg-liveness-${stamp}'
   identity: 'id-liveness-${stamp}'
   workspace: 'log-liveness-${stamp}'
+  auditWorkspace: 'log-audit-${stamp}'
   applicationInsights: 'appi-liveness-${stamp}'
   actionGroup: 'ag-liveness-${stamp}'
   storageAccount: 'st${code}${token}'

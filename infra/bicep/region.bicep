@@ -71,6 +71,7 @@ module identity 'modules/identity.bicep' = {
 module logs 'modules/monitoring.bicep' = {
   params: {
     workspaceName: names.workspace
+    auditWorkspaceName: names.auditWorkspace
     applicationInsightsName: names.applicationInsights
     location: region.name
     tags: tags
@@ -87,7 +88,7 @@ module storage 'modules/storage.bicep' = {
     sku: region.?storageSku ?? (hasZones(region.name) ? 'Standard_ZRS' : 'Standard_LRS')
     isolated: isolated
     deadLetterRetentionDays: broker.?recordRetentionDays ?? 30
-    workspaceName: names.workspace
+    workspaceName: names.auditWorkspace
   }
   dependsOn: [logs]
 }
@@ -99,7 +100,7 @@ module keyVault 'modules/key-vault.bicep' = {
     tags: tags
     purgeProtection: purgeProtection
     isolated: isolated
-    workspaceName: names.workspace
+    workspaceName: names.auditWorkspace
   }
   dependsOn: [logs]
 }
@@ -217,6 +218,7 @@ module alerts 'modules/alerts.bicep' = {
     location: region.name
     tags: tags
     workspaceName: names.workspace
+    auditWorkspaceName: names.auditWorkspace
     applicationInsightsName: names.applicationInsights
     dailyQuotaGb: monitoring.?dailyQuotaGb ?? 1
     topicName: names.topic

@@ -205,6 +205,8 @@ type stampNamesType = {
   identity: string
   @description('The Log Analytics workspace.')
   workspace: string
+  @description('The workspace for who touched secrets, records and messages.')
+  auditWorkspace: string
   @description('The Application Insights component.')
   applicationInsights: string
   @description('The group of people who hear of alerts.')

@@ -1,5 +1,6 @@
 """The rules that hold in every region, by the module under `infra/bicep/modules/` that they are about."""
 
+import re
 from collections.abc import Callable, Mapping
 
 from tests.infra.arm_snapshot import ABSENT
@@ -19,7 +20,9 @@ SECRETS = f"{VAULT}/secrets"
 FACE = "Microsoft.CognitiveServices/accounts"
 TOPIC = "Microsoft.EventGrid/topics"
 INSIGHTS = "Microsoft.Insights/components"
-WORKSPACE = "Microsoft.OperationalInsights/workspaces"
+_WORKSPACES = "Microsoft.OperationalInsights/workspaces"
+WORKSPACE = f"{_WORKSPACES}:log-liveness-*"
+AUDIT_WORKSPACE = f"{_WORKSPACES}:log-audit-*"
 ACTION_GROUP = "Microsoft.Insights/actionGroups"
 METRIC_ALERT = "Microsoft.Insights/metricAlerts"
 WEB_TEST = "Microsoft.Insights/webtests"
@@ -102,6 +105,7 @@ def _set_by_the_template(name: str, query: str) -> Callable[[Place], str]:
 
 def _log_alert(name: str, severity: int, minutes: int, query_range: object) -> tuple[Rule, ...]:
     query = (INFRA / f"alerts/{name}.kql").read_text("utf-8")
+    workspace = AUDIT_WORKSPACE if re.search("^Storage", query, re.MULTILINE) else WORKSPACE
     # The id of the app's identity is known only at deployment, and tests/infra/test_alerts.py looks for it.
     text = (
         ()
@@ -120,7 +124,7 @@ def _log_alert(name: str, severity: int, minutes: int, query_range: object) -> t
         ("criteria.allOf.0.operator", "GreaterThan", _EACH_ROW),
         ("criteria.allOf.0.threshold", 0, _EACH_ROW),
         ("autoMitigate", name not in _CLOSED_BY_HAND, "it ends with its cause, or an operator closes it"),
-        ("scopes", lambda place: [place.id(WORKSPACE)], "it reads the region's own logs"),
+        ("scopes", lambda place: [place.id(workspace)], "it reads the region's own logs"),
         ("actions.actionGroups", lambda place: [place.id(ACTION_GROUP)], _HEARD),
     )
 
@@ -189,22 +193,37 @@ _MONITORING = (
         ("WorkspaceResourceId", id_of(WORKSPACE), "logs stay in their region"),
     ),
     *rules_for(
-        WORKSPACE,
+        _WORKSPACES,
         ("features.disableLocalAuth", True, _NO_KEYS),
         ("workspaceCapping.dailyQuotaGb", 5, "a loop of errors must not cost without limit", _PROD),
         ("workspaceCapping.dailyQuotaGb", 1, "a loop of errors must not cost without limit", DEVELOPMENT),
     ),
     *(
         rule
-        for part, categories, why in (
-            ("vaults", ("AuditEvent",), "the log says who read the key"),
-            ("queueServices", ("StorageWrite", "StorageDelete"), "the alert for poison messages reads it"),
-            ("tableServices", ("StorageWrite", "StorageDelete"), "the log says who wrote to a record"),
-            ("topics", ("DeliveryFailures", "PublishFailures"), "the log says why an event did not arrive"),
+        for part, workspace, categories, why in (
+            ("vaults", AUDIT_WORKSPACE, ("AuditEvent",), "the log says who read the key"),
+            (
+                "queueServices",
+                AUDIT_WORKSPACE,
+                ("StorageWrite", "StorageDelete"),
+                "the alert for poison messages reads it",
+            ),
+            (
+                "tableServices",
+                AUDIT_WORKSPACE,
+                ("StorageWrite", "StorageDelete"),
+                "the log says who wrote to a record",
+            ),
+            (
+                "topics",
+                WORKSPACE,
+                ("DeliveryFailures", "PublishFailures"),
+                "the log says why an event did not arrive",
+            ),
         )
         for rule in rules_for(
             f"Microsoft.Insights/diagnosticSettings:*/{part}/*",
-            ("workspaceId", id_of(WORKSPACE), "logs stay in their region"),
+            ("workspaceId", id_of(workspace), "logs stay in their region"),
             ("logs", [{"category": category, "enabled": True} for category in categories], why),
         )
     ),

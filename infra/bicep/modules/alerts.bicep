@@ -11,6 +11,9 @@ param tags resourceInput<'Microsoft.Insights/scheduledQueryRules@2026-03-01'>.ta
 @description('Required. The workspace.')
 param workspaceName string
 
+@description('Required. The workspace for who touched secrets, records and messages.')
+param auditWorkspaceName string
+
 @description('Required. The Application Insights component.')
 param applicationInsightsName string
 
@@ -234,6 +237,9 @@ var queries = [
   }
 ]
 
+// These read the logs of storage, which a flood of requests does not cap.
+var overAudit = ['poison-queue', 'table-written-by-others']
+
 var metrics = [
   {
     name: 'dead-letters'
@@ -260,6 +266,10 @@ var metrics = [
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' existing = {
   name: workspaceName
+}
+
+resource auditWorkspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' existing = {
+  name: auditWorkspaceName
 }
 
 resource topic 'Microsoft.EventGrid/topics@2025-02-15' existing = {
@@ -298,7 +308,7 @@ resource rule 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       description: 'docs/operations.md says what to do.'
       severity: query.severity
       enabled: true
-      scopes: [workspace.id]
+      scopes: [contains(overAudit, query.name) ? auditWorkspace.id : workspace.id]
       evaluationFrequency: 'PT${query.minutes}M'
       windowSize: 'PT${2 * query.minutes}M'
       overrideQueryTimeRange: query.lookBack

@@ -1,7 +1,10 @@
-metadata description = 'The logs of one region: a workspace, and Application Insights over it, both through Entra alone.'
+metadata description = 'The logs of one region: two workspaces, and Application Insights over one, all through Entra alone.'
 
 @description('Required. The name of the workspace.')
 param workspaceName string
+
+@description('Required. The name of the workspace for who touched secrets, records and messages.')
+param auditWorkspaceName string
 
 @description('Required. The name of the Application Insights component.')
 param applicationInsightsName string
@@ -17,21 +20,24 @@ param tags resourceInput<'Microsoft.OperationalInsights/workspaces@2025-07-01'>.
 @maxValue(730)
 param retentionInDays int
 
-@description('Required. Gigabytes a day after which no more logs are taken.')
+@description('Required. Gigabytes a day after which a workspace takes no more logs.')
 @minValue(1)
 param dailyQuotaGb int
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
-  name: workspaceName
-  location: location
-  tags: tags
-  properties: {
-    sku: { name: 'PerGB2018' }
-    retentionInDays: retentionInDays
-    workspaceCapping: { dailyQuotaGb: dailyQuotaGb }
-    features: { disableLocalAuth: true }
+// Two, so that a flood of requests does not use up the daily cap of the lines that tell who changed a record.
+resource workspaces 'Microsoft.OperationalInsights/workspaces@2025-07-01' = [
+  for name in [workspaceName, auditWorkspaceName]: {
+    name: name
+    location: location
+    tags: tags
+    properties: {
+      sku: { name: 'PerGB2018' }
+      retentionInDays: retentionInDays
+      workspaceCapping: { dailyQuotaGb: dailyQuotaGb }
+      features: { disableLocalAuth: true }
+    }
   }
-}
+]
 
 resource applicationInsights 'Microsoft.Insights/components@2020-02-02' = {
   name: applicationInsightsName
@@ -40,7 +46,7 @@ resource applicationInsights 'Microsoft.Insights/components@2020-02-02' = {
   kind: 'web'
   properties: {
     Application_Type: 'web'
-    WorkspaceResourceId: workspace.id
+    WorkspaceResourceId: workspaces[0].id
     DisableLocalAuth: true
     DisableIpMasking: false
   }
