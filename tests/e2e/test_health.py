@@ -1,9 +1,11 @@
 """Health and readiness, through HTTP."""
 
 import logging
+import re
 
 import pytest
 
+from tests.infra.bicep_compiler import INFRA
 from tests.support.broker import FUNCTION_KEY, Broker
 
 KEY = {"x-functions-key": FUNCTION_KEY}
@@ -19,6 +21,8 @@ async def test_health_asks_nobody(broker: Broker) -> None:
         200,
         {"status": "healthy", "version": None, "commit": None},
     )
+    [expected] = re.findall("ContentMatch: '(.+?)'", (INFRA / "modules/alerts.bicep").read_text("utf-8"))
+    assert expected in answer.text, "the availability test looks for it"
 
 
 async def test_probes_are_not_logged(broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
