@@ -52,14 +52,27 @@ def test_names_in_queries_exist(kind: str) -> None:
 
 
 def test_probes_do_not_hide_server_errors() -> None:
-    """The objective is about the functions for sessions, not those that probes call: the host logs none of these."""
+    """The objective is about the functions for sessions, and not about those that probes call."""
     of_sessions = {one.name for one in FUNCTIONS if one.trigger.get("route", "").startswith("sessions")}
-    levels = json.loads((ROOT / "host.json").read_text("utf-8"))["logging"]["logLevel"]
-    unusual = {name: level for name, level in levels.items() if level != "Information"}
 
     assert set(re.findall(r'"([a-z]+_[a-z]+)"', ALERTS["requests-burn-budget"])) == of_sessions
-    assert unusual == {"Function.health": "Warning"}
-    assert "health" in {function.name for function in FUNCTIONS}
+
+
+def test_host_logs_our_own_lines_and_not_its_own_two_for_each_call() -> None:
+    """Lines of our code come as `Function.NAME.User`, and those of the host about a call as `Function.NAME`.
+
+    https://learn.microsoft.com/azure/azure-functions/configure-monitoring#configure-categories. Probes log nothing.
+    """
+    levels = json.loads((ROOT / "host.json").read_text("utf-8"))["logging"]["logLevel"]
+    logging = {one.name for one in FUNCTIONS} - {"health", "openapi"}
+    # Requests are `Host.Results`.
+    general = dict.fromkeys(("default", "Host.Aggregator", "Host.Results"), "Information")
+
+    assert levels == {
+        **general,
+        "Function": "Warning",
+        **{f"Function.{name}.User": "Information" for name in logging},
+    }
 
 
 def test_only_requests_are_sampled_in_a_flood() -> None:
