@@ -164,10 +164,14 @@ CASES: Mapping[str, tuple[Mapping[str, Sequence[Row]], Mapping[str, Sequence[Row
         },
     ),
     "no-events": (
-        {"none": [_CREATED], "another's": [_CREATED, published("b", ago=100)]},
+        {
+            "none": [_CREATED],
+            "another's": [_CREATED, published("b", ago=100)],
+            "revoked": [_CREATED, line("session_revoked", sessionId="a")],
+        },
         {
             "published": [_CREATED, published("a", ago=100)],
-            "revoked": [_CREATED, line("session_revoked", ago=100, sessionId="a")],
+            "has none": [_CREATED, line("session_closed_without_event", ago=100, sessionId="a")],
             "is open": [_CREATED, line("session_still_open", ago=100, sessionId="a")],
             "its token works": [line("session_created", ago=180, sessionId="a", tokenLifetimeSeconds=86400)],
         },
