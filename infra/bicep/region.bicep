@@ -59,6 +59,12 @@ var names = stampNames(subscription().subscriptionId, environmentName, region.co
 var faceTakesKeys = (broker.?faceAuth ?? 'key') == 'key'
 var faceSku = region.?faceSku ?? 'S0'
 var zoneRedundant = region.?zoneRedundant ?? false
+// Empty: the app's own host name.
+var publicBaseUrl = contains(region, 'publicBaseUrl')
+  ? region.publicBaseUrl!
+  : contains(region, 'domain')
+      ? 'https://${region.domain!}'
+      : behindFrontDoor ? 'https://${frontDoorHostName}' : ''
 
 module identity 'modules/identity.bicep' = {
   params: {
@@ -183,11 +189,7 @@ module functionApp 'modules/function-app.bicep' = {
     faceSku: faceSku
     behindFrontDoor: behindFrontDoor
     frontDoorId: frontDoorId
-    publicBaseUrl: contains(region, 'publicBaseUrl')
-      ? region.publicBaseUrl!
-      : contains(region, 'domain')
-          ? 'https://${region.domain!}'
-          : behindFrontDoor ? 'https://${frontDoorHostName}' : ''
+    publicBaseUrl: publicBaseUrl
     publishFrom: publishFrom
     easyAuth: easyAuth
   }
@@ -223,7 +225,9 @@ module alerts 'modules/alerts.bicep' = {
     dailyQuotaGb: monitoring.?dailyQuotaGb ?? 1
     topicName: names.topic
     appPrincipalId: identity.outputs.principalId
-    publicUrl: 'https://${behindFrontDoor ? frontDoorHostName : functionApp.outputs.hostName}'
+    publicUrl: behindFrontDoor || contains(region, 'publicBaseUrl') || contains(region, 'domain')
+      ? publicBaseUrl
+      : 'https://${functionApp.outputs.hostName}'
     actionGroupName: names.actionGroup
     emails: monitoring.?alertEmails ?? []
     budget: monitoring.?budget
