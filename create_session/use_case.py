@@ -184,11 +184,11 @@ class _Create:
 
     async def _found(self, key: RequestKey) -> Answer | None:
         """The stored answer of a request that is refused now, if there is one."""
-        # A flood of refused requests with ever new keys must hardly read.
-        asker = self.person or self.device
-        if asker in self.app.looked_up:
+        # A flood of refused requests with ever new keys and devices must hardly read.
+        asker = self.person or self.command.caller.network or ""
+        if self.app.second_looks.wait_ms(asker):
             return None
-        self.app.looked_up[asker] = True
+        self.app.second_looks.count(asker)
         return await self.app.idempotency.find(key)
 
     async def _require_not_revoked(self, answer: Answer) -> None:

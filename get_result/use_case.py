@@ -58,7 +58,7 @@ async def _refreshed(app: App, stored: Stored, query: ResultQuery) -> Stored:
     # The digest is kept before Face is asked: it counts even if this request gets no answer.
     record = stored.record.with_digest(query.digest)
     if policy.windows:
-        if not policy.check(record.reads, now).allowed:
+        if _opens_at(app, stored.record, query.digest) > now:
             return stored
         record = replace(record, reads=policy.admit(record.reads, now))
     try:
@@ -77,4 +77,16 @@ async def _refreshed(app: App, stored: Stored, query: ResultQuery) -> Stored:
 
 
 def _wait(app: App, record: SessionRecord) -> int:
-    return max(POLL_MS, app.settings.throttle_result.check(record.reads, app.clock()).retry_after_ms)
+    return max(POLL_MS, _opens_at(app, record) - app.clock())
+
+
+def _opens_at(app: App, record: SessionRecord, digest: str | None = None) -> int:
+    """From when on Face may be asked again (unix milliseconds), by a poll that brings a digest or none.
+
+    The first digest says that the phone made a check: it does not wait as a session that nobody started does.
+    """
+    policy = app.settings.throttle_result
+    opens_at = policy.opens_at(record.reads)
+    if not policy.windows or (digest and record.sent_digest is None):
+        return opens_at
+    return max(opens_at, record.idle_until)

@@ -69,7 +69,7 @@ class Access:
     ) -> Stored:
         """Read the record of a session that was given to this caller; raises `SessionNotFound`.
 
-        Each miss is charged to the caller's address, against guessing of ids and tokens: `ClientThrottled`.
+        Each miss is charged, against guessing of ids and tokens: `ClientThrottled`.
         """
         if auth_token and (stored := await self._lookup(_canonical(session_id))):
             record = stored.record
@@ -77,12 +77,13 @@ class Access:
             is_held = record.is_held_by(auth_token, pseudonym, self._clock())
             if is_held and (also_revoked or not record.revoked):
                 return stored
-        await self.charge_miss(caller.network)
+        await self.charge_miss(caller)
         raise SessionNotFound
 
-    async def charge_miss(self, network: str | None) -> None:
-        """Count a wrong token against the address that sent it; raises `ClientThrottled`."""
-        await self._limiter.admit(await self._subjects.of_miss(network))
+    async def charge_miss(self, caller: Caller) -> None:
+        """Count a wrong token against the signed-in caller, or else the address; raises `ClientThrottled`."""
+        pseudonym = await caller.pseudonym(self._pseudonyms)
+        await self._limiter.admit(await self._subjects.of_miss(pseudonym, caller.network))
 
     async def find_any(self, session_id: str, caller: Caller, request_id: str) -> Stored:
         """Read the record of any session, for a server that proved itself, and log that; raises `SessionNotFound`."""

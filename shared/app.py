@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from cachetools import TTLCache
-
 from shared.access import Access
 from shared.background import Background
 from shared.checks import Checks
@@ -39,6 +37,7 @@ from shared.storage.memory import MemoryStore
 from shared.storage.port import EntityStore
 from shared.telemetry import BackgroundLog, quiet_libraries
 from shared.throttle.limiter import Limiter
+from shared.throttle.local import LocalLimit
 from shared.throttle.subjects import Subjects
 
 if TYPE_CHECKING:
@@ -46,10 +45,9 @@ if TYPE_CHECKING:
     from shared.http import Connections
 
 _PEPPER_BYTES = 32
-# A throttled create with an idempotency key may look for a stored answer this often for each device. A phone retries
-# after some seconds; a flood must not cost a read for each request.
-_LOOK_UP_EVERY_MS = 1_000
-_LOOKED_UP = 10_000
+# How often a throttled create with an idempotency key may look for a stored answer, for each caller or address. A phone
+# retries after some seconds; a flood must not cost a read for each request.
+_SECOND_LOOKS = "1/s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ class App:
     subjects: Subjects
     access: Access
     checks: Checks
-    looked_up: TTLCache[str, bool]
+    second_looks: LocalLimit
     pseudonyms: Pseudonyms
     queue: MessageQueue
     publisher: Publisher
@@ -160,7 +158,7 @@ class _Builder:
             subjects=subjects,
             access=Access(sessions, limiter, subjects, pseudonyms, clock),
             checks=Checks(face, sessions, limiter, subjects, queue, clock),
-            looked_up=TTLCache(_LOOKED_UP, ttl=_LOOK_UP_EVERY_MS, timer=clock),
+            second_looks=LocalLimit(_SECOND_LOOKS, clock),
             pseudonyms=pseudonyms,
             queue=queue,
             publisher=publisher or self._publisher(),

@@ -131,7 +131,10 @@ class InvalidTop(RequestRefused):
 
 
 class Unauthorized(RequestRefused):
-    """No bearer token, or one that is not valid; `problem` is what the caller is told of its token, if it sent one."""
+    """No bearer token, or one that is not valid; `problem` is what the caller is told of its token, if it sent one.
+
+    `charged_as_miss` is false where the token is genuine.
+    """
 
     charged_as_miss = True
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from shared.clock import Clock
 from shared.errors import (
+    ClientThrottled,
     EntityChanged,
     EntityExists,
     IdempotencyInProgress,
@@ -33,11 +34,15 @@ from shared.pseudonyms import Pseudonyms
 from shared.sealing import NONCE_BYTES, seal, unseal
 from shared.storage import columns
 from shared.storage.port import Entity, EntityStore, Table
+from shared.throttle.local import LocalLimit
 
 LEASE_MS = 32_000
 """Longer than a create can take: 8 s at Face, 5 s for its admission, and nine calls of store and queue at 2 s each."""
 
 _POLL_SECONDS = 1.0
+_REPEATS = "10/10s"
+"""How often a key may be used again: each time costs calls of the store, and no other limit counts it."""
+
 _OWNER_BYTES = 16
 
 
@@ -85,6 +90,7 @@ class Idempotency:
         self._store = store
         self._pseudonyms = pseudonyms
         self._clock = clock
+        self._repeats = LocalLimit(_REPEATS, clock)
 
     async def once(
         self,
@@ -96,9 +102,12 @@ class Idempotency:
 
         Where the answer cannot be stored, `undo` is run if it is certain that no repeat can get the answer.
         Raises `IdempotencyInProgress` while the first request runs, `IdempotencyKeyReused` where the key stands for
-        another request, `StorageUnavailable`, and what `work` raises; after that the key can be tried again.
+        another request, `ClientThrottled` where it is repeated too often, `StorageUnavailable`, and what `work`
+        raises; after that the key can be tried again.
         """
         names = await self._derive(key)
+        if wait := self._repeats.wait_ms(names.row):
+            raise ClientThrottled("limit repeats", retry_after=wait / 1000)
         claim = await self._claim(names)
         if isinstance(claim, Answer):
             return claim
@@ -149,6 +158,7 @@ class Idempotency:
         try:
             return await self._store.insert(Table.IDEMPOTENCY, claim)
         except EntityExists:
+            self._repeats.count(names.row)
             stored = await self._store.get(Table.IDEMPOTENCY, names.row)
         if stored and stored.values.get("owner") == claim.values["owner"]:
             return stored

@@ -20,6 +20,11 @@ UNFINISHED = Failure("Unfinished", "The session ended before its last attempt di
 MOST_NAMED = 50
 """How many flagged sessions, and how many addresses, a record keeps. Face may name more than a row can hold."""
 
+IDLE_READ_PART = 10
+LONGEST_IDLE_WAIT_MS = 30_000
+"""A session that nobody started is read again after a tenth of the age that it had at the last read, and at most 30 s.
+Without that, whoever polls some sessions without a check takes the rate of Face from others."""
+
 FINAL = (SessionStatus.RESULT_AVAILABLE, SessionStatus.EXPIRED)
 
 
@@ -142,6 +147,14 @@ class SessionRecord:
     def failed_at(self) -> tuple[int, ...]:
         """When the broker learned of each attempt that decided anything but `realface`."""
         return tuple([at for at, decision, _ in self.decided if decision != LivenessDecision.REALFACE])
+
+    @property
+    def idle_until(self) -> int:
+        """Until when Face is not asked about a session that nobody started, in unix milliseconds; 0 if it may be."""
+        if self.status is not SessionStatus.NOT_STARTED or not self.reads:
+            return 0
+        age = self.reads[-1] - self.created_at
+        return self.reads[-1] + min(age // IDLE_READ_PART, LONGEST_IDLE_WAIT_MS)
 
     def noted(self, step: Step, now: int) -> "SessionRecord":
         """The record with one more step in its history."""

@@ -82,11 +82,14 @@ class Subjects:
             subjects.append((f"principal-{await self.person_of(caller, principal)}", self._failures))
         return subjects
 
-    async def of_miss(self, network: str | None) -> list[Subject]:
+    async def of_miss(self, caller: str | None, network: str | None) -> list[Subject]:
         """Return the subjects that a request with an unknown session or a wrong token counts against.
 
-        They are apart from those of a create: cheap guesses must not use up what a whole network creates with.
+        They are apart from those of a create: cheap guesses must not use up what a whole network creates with. The
+        misses of a signed-in `caller` (a pseudonym) count for it alone, because others share its address.
         """
+        if caller is not None:
+            return [Subject(f"miss-{caller}", self._misses, ClientThrottled)]
         return await self._of_address("miss", network, self._misses)
 
     async def _of_address(

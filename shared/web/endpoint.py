@@ -183,7 +183,7 @@ async def _caller(app: App, request: func.HttpRequest, request_id: str) -> Calle
         caller = await app.sign_in.caller(request.headers.get("Authorization"), network)
     except (Unauthorized, KeyUnavailable) as error:
         if error.charged_as_miss:
-            await app.access.charge_miss(network)
+            await app.access.charge_miss(Caller(network=network))
         raise
     return replace(caller, known_pseudonym=await caller.pseudonym(app.pseudonyms))
 

@@ -24,7 +24,7 @@ ADAPTERS = """
 LAYERS = f"""
     clock cloud errors release sealing telemetry text
     background face keys.secret pseudonyms throttle.policy
-    settings
+    settings throttle.local
     events queues sessions.record storage
     idempotency sessions throttle
     access checks

@@ -7,6 +7,7 @@ from create_session.use_case import CreateCommand, Created, create_session
 from revoke_session.use_case import revoke_session
 from shared.access import Caller
 from shared.errors import (
+    ClientThrottled,
     DeviceThrottled,
     IdempotencyInProgress,
     IdempotencyKeyReused,
@@ -27,6 +28,7 @@ DEVICES = ("phone-of-anna", "phone-of-bert")
 LIFETIMES = (600, 60)
 
 EXPECTED = (
+    ClientThrottled,
     DeviceThrottled,
     IdempotencyInProgress,
     IdempotencyKeyReused,

@@ -45,9 +45,11 @@ class Scene:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    async def of(self, session: dict[str, Any], method: str, token: str | None) -> httpx.Response:
+    async def of(
+        self, session: dict[str, Any], method: str, token: str | None, **headers: str
+    ) -> httpx.Response:
         """Read or revoke a session with its own token."""
-        headers = {"X-Session-Token": session["authToken"]}
+        headers |= {"X-Session-Token": session["authToken"]}
         return await self.send(method, f"sessions/{session['sessionId']}", token, **headers)
 
 

@@ -3,9 +3,13 @@
 import json
 import logging
 
+import httpx
 import pytest
 
-from tests.support.broker import running_broker
+from shared.storage.port import Table
+from tests.e2e.signed_in import signed_in
+from tests.support.broker import Broker, running_broker
+from tests.support.store import FakeStore
 
 
 async def test_observed_limits_refuse_nobody_and_say_so_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -32,3 +36,117 @@ async def test_observed_refusal_names_its_limit(caplog: pytest.LogCaptureFixture
     assert [event for event in events if event["event"] == "throttle_would_refuse"] == [
         {"event": "throttle_would_refuse", "limit": "device"}
     ]
+
+
+HERE = {"client-ip": "203.0.113.7"}
+UNKNOWN = {"sessionId": "b12e033e-bda7-4b83-a211-e721c661f30e", "authToken": "a-guess"}
+
+
+async def test_misses_of_an_address_refuse_neither_its_creates_nor_its_reads() -> None:
+    """Somebody guesses behind an address that honest phones share."""
+    async with running_broker(CLIENT_ADDRESS="appservice") as broker:
+        misses = [await broker.result(UNKNOWN, **HERE) for _ in range(61)]
+        create = {"livenessOperationMode": "Passive", "deviceCorrelationId": "a-neighbour"}
+        created = await broker.http.post("/api/sessions", json=create, headers=HERE)
+        read = await broker.result(created.json(), **HERE)
+
+    assert [misses[59].status_code, misses[60].status_code] == [404, 429]
+    assert (created.status_code, read.status_code) == (200, 200)
+
+
+async def test_misses_of_a_signed_in_caller_count_for_that_caller() -> None:
+    """At each address; others at its address are not found, and not throttled."""
+    async with signed_in(CLIENT_ADDRESS="appservice", THROTTLE_MISSES="2/10m") as scene:
+        mallory, anna = scene.issuer.token(sub="mallory"), scene.issuer.token(sub="anna")
+        addresses = [HERE, HERE, {"client-ip": "203.0.113.8"}]
+        guesses = [(await scene.of(UNKNOWN, "GET", mallory, **address)).status_code for address in addresses]
+        neighbour = await scene.of(UNKNOWN, "GET", anna, **HERE)
+
+    assert guesses == [404, 404, 429]
+    assert neighbour.status_code == 404
+
+
+async def test_expired_bearer_token_is_not_charged() -> None:
+    """Its phone has to hear that it needs a new token, whatever others at its address send."""
+    async with signed_in(CLIENT_ADDRESS="appservice", THROTTLE_MISSES="1/10m") as scene:
+        expired = scene.issuer.token()
+        scene.broker.clock.advance_seconds(86_400)
+        forged = [(await scene.create("a.b.c", **HERE)).status_code for _ in range(2)]
+        honest = [(await scene.create(expired, **HERE)).status_code for _ in range(3)]
+
+    assert (forged, honest) == ([401, 429], [401, 401, 401])
+
+
+async def create_as(broker: Broker, device: str, key: str, lifetime: int = 600) -> httpx.Response:
+    body = {
+        "livenessOperationMode": "Passive",
+        "deviceCorrelationId": device,
+        "authTokenTimeToLiveInSeconds": lifetime,
+    }
+    headers = HERE | {"Idempotency-Key": f"{key:->16}"}
+    return await broker.http.post("/api/sessions", json=body, headers=headers)
+
+
+async def test_refused_creates_with_new_keys_and_devices_hardly_read() -> None:
+    """One address costs a read of a stored answer a second, however many devices it makes up."""
+    store = FakeStore()
+    async with running_broker(store=store, CLIENT_ADDRESS="appservice", THROTTLE_CLIENT="1/10m") as broker:
+        first = await create_as(broker, "phone", "first")
+        flood = [await create_as(broker, f"phone-{number}", f"key-{number}") for number in range(50)]
+        reads = store.count("get", table=Table.IDEMPOTENCY)
+        broker.clock.advance_seconds(1)
+        repeat = await create_as(broker, "phone", "first")
+
+    assert {answer.status_code for answer in flood} == {429}
+    assert reads <= 2
+    assert repeat.text == first.text
+
+
+@pytest.mark.parametrize(("lifetime", "status"), [(600, 200), (61, 422)])
+async def test_repeats_of_a_create_are_limited_for_each_key(lifetime: int, status: int) -> None:
+    """A phone that repeats a lost create gets its answer. A flood of repeats costs ten calls in ten seconds."""
+    store = FakeStore()
+    async with running_broker(store=store) as broker:
+        await create_as(broker, "phone", "first")
+        answers = [await create_as(broker, "phone", "first", lifetime) for _ in range(10)]
+        calls = store.count()
+        refused = [await create_as(broker, "phone", "first", lifetime) for _ in range(50)]
+        assert store.count() == calls
+        other = await create_as(broker, "phone", "other")
+        broker.clock.advance_seconds(10)
+        later = await create_as(broker, "phone", "first", lifetime)
+
+    assert {answer.status_code for answer in (*answers, later)} == {status}
+    assert {answer.status_code for answer in refused} == {429}
+    assert refused[0].json()["error"]["code"] == "ClientThrottled"
+    assert refused[0].headers["Retry-After"] == "10"
+    assert other.status_code == 200
+
+
+async def test_session_that_nobody_started_is_read_ever_more_slowly() -> None:
+    """Who polls all the time costs few calls of Face; the answer says when to ask again."""
+    async with running_broker() as broker:
+        session = await broker.created()
+        waits = []
+        for _ in range(600):
+            answer = await broker.result(session)
+            assert answer.status_code == 200
+            waits.append(answer.json()["retryAfterSeconds"])
+            broker.clock.advance_seconds(1)
+
+    assert broker.simulator.calls["get"] <= 60
+    assert (waits[0], waits[-1]) == (2, pytest.approx(15, abs=15))
+    assert max(waits) == 30
+
+
+async def test_digest_of_a_late_check_is_read_at_once() -> None:
+    """The first digest of a session says that its phone made a check, however slowly the session was read before."""
+    async with running_broker() as broker:
+        session = await broker.created()
+        for _ in range(300):
+            await broker.result(session)
+            broker.clock.advance_seconds(1)
+        told = await broker.perform(session)
+        answer = await broker.result(session, **{"X-Client-Digest": told["digest"]})
+
+    assert answer.json()["passed"] is True

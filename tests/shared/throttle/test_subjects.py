@@ -52,9 +52,9 @@ async def test_create_counts_against_device_person_transaction_and_address() -> 
         client,
     ]
     assert await subjects.of_create("d1", None, None) == [device]
-    [miss] = await subjects.of_miss("192.0.2.1")
+    [miss] = await subjects.of_miss(None, "192.0.2.1")
     assert miss == Subject(client_key.replace("client-", "miss-"), (missed,), ClientThrottled)
-    assert await subjects.of_miss(None) == []
+    assert await subjects.of_miss(None, None) == []
     for caller, person in ((anna, anna), ("c1", customer)):
         rows = await subjects.of_failure("d1", caller, "anna")
         assert rows == [(device.key, failures), (f"principal-{person}", failures)]
