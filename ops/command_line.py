@@ -74,10 +74,10 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str], connect:
         from ops import smoke
 
         return smoke.run(arguments)
-    from ops import events, poison, session
+    from ops import device, events, poison, session
     from ops.connections import Connections
 
-    nouns = {"events": events.run, "poison": poison.run, "session": session.run}
+    nouns = {"device": device.run, "events": events.run, "poison": poison.run, "session": session.run}
     return asyncio.run(nouns[arguments.noun](arguments, environment, connect or Connections))
 
 
@@ -123,6 +123,10 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     ):
         add(verb, does).add_argument("session", type=_session_id, metavar="ID")
     _add_find(add("find", "list sessions by transaction, device, person or time"))
+    add = add_noun("device", "the limits of one device and its person")
+    _add_device(add("show", "show how much of the limits is used"))
+    _add_device(reset := add("reset", "clear what counts against the limits"))
+    _add_caution(reset)
     return parser.parse_args(_joined(sys.argv[1:] if words is None else words))
 
 
@@ -218,6 +222,22 @@ def _add_caution(parser: argparse.ArgumentParser) -> None:
     careful = parser.add_mutually_exclusive_group()
     careful.add_argument("--dry-run", action="store_true", help="show what it would be, and change nothing")
     careful.add_argument("--yes", action="store_true", help="do not ask first")
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "device",
+        nargs="?",
+        metavar="DEVICE",
+        help="the id that the app sends, or the pseudonym in logs and records",
+    )
+    which.add_argument(
+        "--session", type=_session_id, metavar="ID", help="the device and person of this session"
+    )
+    parser.add_argument(
+        "--caller", metavar="NAME", help="the signed-in caller of DEVICE, as `principal` in `session show`"
+    )
 
 
 def _name(text: str) -> str:

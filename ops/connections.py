@@ -33,16 +33,19 @@ _USED: Final = (
     "azure_client_id",
     "id_pepper",
     "pepper_secret",
+    "throttle_device",
+    "throttle_failures",
+    "throttle_principal",
 )
 _DEADLINE_SECONDS: Final = 10.0
 _Opened = TypeVar("_Opened", SearchableStore, MessageQueue, PoisonQueue)
 
 
 class Connections:
-    """The storage account and the publisher of one command. All that was opened is closed with `aclose`."""
+    """The settings, storage account and publisher of one command. All that was opened is closed with `aclose`."""
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
-        self._settings = settings
+        self.settings = settings
         self._environment = environment
         self._resources = AsyncExitStack()
         self._credential: OperatorCredential | None = None
@@ -50,13 +53,13 @@ class Connections:
     @property
     def account_option(self) -> str:
         """The options of `az storage` that name the account."""
-        if self._settings.storage_account is None:
+        if self.settings.storage_account is None:
             return '--connection-string "$AzureWebJobsStorage"'
-        return f"--account-name {self._settings.storage_account} --auth-mode login"
+        return f"--account-name {self.settings.storage_account} --auth-mode login"
 
     async def store(self) -> SearchableStore:
         """Open the tables; raises `CommandFailed` without a token."""
-        local = self._settings.tables_url is None
+        local = self.settings.tables_url is None
         return await self._open(
             lambda account: replace(account, create_missing=local).open_tables(deadline=_DEADLINE_SECONDS)
         )
@@ -76,10 +79,10 @@ class Connections:
 
     async def publisher(self) -> Publisher:
         """Open the topic or the file for events; raises `CommandFailed` without a token."""
-        endpoint = self._settings.event_grid_topic_endpoint
+        endpoint = self.settings.event_grid_topic_endpoint
         if endpoint is None:
-            return FilePublisher(Path(self._settings.events_file or ""))
-        topic = open_topic(endpoint, await self._login(f"https://{self._settings.cloud.events}/.default"))
+            return FilePublisher(Path(self.settings.events_file or ""))
+        topic = open_topic(endpoint, await self._login(f"https://{self.settings.cloud.events}/.default"))
         self._resources.push_async_callback(topic.aclose)
         return topic
 
@@ -88,7 +91,7 @@ class Connections:
 
         Raises `CommandFailed` where the vault does not give the secret to this login.
         """
-        settings = self._settings
+        settings = self.settings
         name, secret = settings.pepper_secret, settings.id_pepper
         if secret is None and settings.key_vault_url is not None:
             login = await self._login(f"https://{settings.cloud.vault}/.default")
@@ -107,8 +110,8 @@ class Connections:
         await self._resources.aclose()
 
     async def _open(self, opener: Callable[[StorageAccount], _Opened]) -> _Opened:
-        connection = self._settings.storage_connection
-        if tables_url := self._settings.tables_url:
+        connection = self.settings.storage_connection
+        if tables_url := self.settings.tables_url:
             account = StorageAccount.at(tables_url, await self._login(STORAGE))
         else:
             account = StorageAccount(connection_string=connection.reveal() if connection else "")
@@ -118,7 +121,7 @@ class Connections:
 
     async def _login(self, scope: str) -> OperatorCredential:
         if self._credential is None:
-            self._credential = open_credential(self._environment, self._settings.azure_client_id)
+            self._credential = open_credential(self._environment, self.settings.azure_client_id)
             self._resources.push_async_callback(self._credential.close)
         # Ask for the token now: a request has no time to wait for the Azure CLI.
         await self._credential.get_token(scope)

@@ -250,9 +250,12 @@ class Settings:
     )
     throttle_client: Policy = _policy("60/10m", "sessions per client address")
     throttle_misses: Policy = _policy(
-        "60/10m", "requests with an unknown session or a wrong token, per client address"
+        "60/10m",
+        "requests with an unknown session or a wrong token, per signed-in caller, or else client address",
     )
-    throttle_result: Policy = _policy("1/s", "upstream reads of the result per session")
+    throttle_result: Policy = _policy(
+        "1/s", "upstream reads of the result per session; fewer while nobody started it"
+    )
     throttle_overrides: tuple[Override, ...] = _setting(
         _overrides,
         "other limits for the callers of a client id or an issuer, with semicolons between: "

@@ -1,0 +1,94 @@
+"""`ops device`: show what counts against a device and its person, or clear it."""
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+
+from ops.access import TABLE_READER, TABLE_WRITER, explained
+from ops.connections import Connect, connected
+from ops.output import Output, UsageError, confirm, counted
+from ops.session import find_session
+from shared.clock import system_clock
+from shared.pseudonyms import Pseudonyms
+from shared.settings import Settings
+from shared.storage.port import EntityStore, Table
+from shared.text import rfc3339
+from shared.throttle.limiter import Subject
+from shared.throttle.rows import Row
+from shared.throttle.subjects import Subjects
+
+_PSEUDONYM = re.compile("[0-9a-f]{64}")
+
+
+async def run(arguments: argparse.Namespace, environment: Mapping[str, str], connect: Connect) -> None:
+    """Run one of the commands; raises `CommandFailed`."""
+    output = Output(arguments.json)
+    async with connected(arguments, environment, connect) as connections:
+        store, pseudonyms = await connections.store(), await connections.pseudonyms()
+        if pseudonyms is None:
+            raise UsageError("no pepper: set KEY_VAULT_URL, or use --vault")
+        subjects = await _subjects(arguments, store, connections.settings, pseudonyms)
+        if arguments.verb == "show":
+            await show_device(store, subjects, output, system_clock())
+        else:
+            await reset_device(store, subjects, output, dry_run=arguments.dry_run, is_confirmed=arguments.yes)
+
+
+async def show_device(store: EntityStore, subjects: Sequence[Subject], output: Output, now: int) -> None:
+    """Show each limit: how many are used, and when the next one is free (`now` in unix milliseconds)."""
+    for subject in subjects:
+        row = await _row(store, subject.key)
+        for limit in subject.limits:
+            log = row.logs.get(limit.log, ())
+            for window in limit.policy.windows:
+                state = window.state(log, now)
+                used = window.limit - state.remaining
+                free_at = None if state.remaining else rfc3339(now + state.reset_ms)
+                output.result(
+                    f"{limit.name:<10}{window!s:<8}{used} used{f', free at {free_at}' if free_at else ''}",
+                    row=subject.key,
+                    limit=limit.name,
+                    window=str(window),
+                    used=used,
+                    freeAt=free_at,
+                )
+
+
+async def reset_device(
+    store: EntityStore, subjects: Sequence[Subject], output: Output, *, dry_run: bool, is_confirmed: bool
+) -> None:
+    """Delete the rows, so that nothing counts any more; asks before that. Raises `CommandFailed`."""
+    keys = [subject.key for subject in subjects if (await _row(store, subject.key)).logs]
+    if keys and not (dry_run or is_confirmed):
+        confirm(f"Clear {counted(len(keys), 'row')}: {', '.join(keys)}?")
+    for key in keys:
+        if not dry_run:
+            with explained("the throttle rows", TABLE_WRITER):
+                await store.delete(Table.THROTTLE, key)
+        outcome = "dry-run" if dry_run else "cleared"
+        output.result(f"{outcome:<10}{key}", row=key, outcome=outcome)
+    output.summary(counted(len(keys), "row") + (" would be cleared" if dry_run else " cleared"))
+
+
+async def _subjects(
+    arguments: argparse.Namespace, store: EntityStore, settings: Settings, pseudonyms: Pseudonyms
+) -> list[Subject]:
+    """The device and the person of a session, or those that the command line names."""
+    made = Subjects(settings, pseudonyms)
+    if arguments.session:
+        _, record = await find_session(store, pseudonyms, arguments.session)
+        person = record.caller
+        if record.caller and record.principal:
+            person = await made.person_of(record.caller, record.principal)
+        return await made.of_create(record.device, person, None)
+    device, caller = arguments.device, arguments.caller
+    if not _PSEUDONYM.fullmatch(device):
+        device = await pseudonyms.of("device", *([caller] if caller else []), device)
+    person = caller and await pseudonyms.of("principal", caller)
+    return await made.of_create(device, person, None)
+
+
+async def _row(store: EntityStore, key: str) -> Row:
+    with explained("the throttle rows", TABLE_READER):
+        entity = await store.get(Table.THROTTLE, key)
+        return Row.of(entity) if entity else Row(key, {})

@@ -1,0 +1,108 @@
+"""`ops device`: show how much of a device's limits is used, and clear it."""
+
+import asyncio
+
+import pytest
+
+from create_session.use_case import CreateCommand, Created, create_session
+from shared.access import Caller
+from shared.app import App
+from shared.clock import system_clock
+from shared.errors import DeviceThrottled
+from shared.face.model import LivenessMode, SessionSpec
+from shared.storage.port import Table
+from tests.ops.shell import Shell
+from tests.support.app import app_of
+from tests.support.fake_face import FakeFace
+from tests.support.time import FakeClock
+
+ANNA = "https://issuer.example anna"
+
+
+class Fleet:
+    """An app over the shell's account; `sessions` are those of a device, or of Anna's, that used up its limit."""
+
+    def __init__(self, shell: Shell, principal: str | None = None) -> None:
+        self._shell, self._principal, self._face = shell, principal, FakeFace()
+        self.sessions = [asyncio.run(self.create()) for _ in range(5)]
+
+    async def create(self) -> Created:
+        """Ask a new instance for a session, which caches nothing."""
+        app: App = app_of(face=self._face, store=self._shell.store, clock=FakeClock(system_clock()))
+        spec = SessionSpec(LivenessMode.PASSIVE, "a-device", 600)
+        caller = Caller(self._principal)
+        return await create_session(app, CreateCommand(spec, "a-device", None, caller, None, "", "a-request"))
+
+    def is_refused(self) -> bool:
+        """Whether the next create would be."""
+        try:
+            asyncio.run(self.create())
+        except DeviceThrottled:
+            return True
+        return False
+
+
+@pytest.mark.parametrize(
+    ("principal", "words", "rows"),
+    [
+        (None, ("a-device",), ["device"]),
+        (ANNA, ("a-device", "--caller", ANNA), ["device", "principal"]),
+        (ANNA, ("--session",), ["device", "principal"]),
+    ],
+    ids=["device", "device of a caller", "session"],
+)
+def test_device_that_is_locked_out_is_shown_and_cleared(
+    shell: Shell, principal: str | None, words: tuple[str, ...], rows: list[str]
+) -> None:
+    """The limits are those of the environment, or the defaults. A dry run changes nothing."""
+    fleet = Fleet(shell, principal)
+    if words == ("--session",):
+        words = ("--session", fleet.sessions[0].session_id)
+
+    shown = shell.run("device", "show", *words, "--json").objects
+    dry = shell.run("device", "reset", *words, "--dry-run", "--json").objects
+    still_refused = fleet.is_refused()
+    cleared = shell.run("device", "reset", *words, "--yes", "--json").objects
+
+    assert [(line["limit"], line["window"], line["used"]) for line in shown[:3]] == [
+        ("device", "5/10m", 5),
+        ("device", "20/d", 5),
+        ("failures", "5/30m", 0),
+    ]
+    assert [bool(line["freeAt"]) for line in shown[:3]] == [True, False, False]
+    assert still_refused
+    for lines, outcome in ((dry, "dry-run"), (cleared, "cleared")):
+        assert [(line["row"].partition("-")[0], line["outcome"]) for line in lines] == [
+            (row, outcome) for row in rows
+        ]
+    assert not fleet.is_refused()
+
+
+def test_pseudonym_in_a_log_names_the_device_too(shell: Shell) -> None:
+    """Nobody has to know the id."""
+    Fleet(shell)
+    [line, *_] = shell.run("device", "show", "a-device", "--json").objects
+
+    ended = shell.run("device", "show", line["row"].removeprefix("device-"))
+
+    assert ended.lines[0].startswith("device    5/10m   5 used, free at 20")
+    assert ended.target
+
+
+def test_nothing_is_cleared_without_a_yes(shell: Shell) -> None:
+    """A script has nobody who could be asked."""
+    fleet = Fleet(shell)
+    ended = shell.run("device", "reset", "a-device")
+
+    assert (ended.status, ended.errors) == (
+        2,
+        ["ops: this destroys something, and nobody can be asked here: add --yes"],
+    )
+    assert shell.store.count("delete", table=Table.THROTTLE) == 0
+    assert fleet.is_refused()
+
+
+def test_device_without_rows_has_nothing_to_clear(shell: Shell) -> None:
+    ended = shell.run("device", "reset", "another-device")
+
+    assert (ended.status, ended.lines) == (0, ["0 rows cleared"])
