@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from shared.access import Caller
 from shared.app import App
 from shared.errors import EntityChanged, SessionNotFound, UpstreamSessionGone, UpstreamThrottled
+from shared.face.model import Reader
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Stored
 
@@ -41,7 +42,7 @@ async def get_result(app: App, query: ResultQuery) -> ResultState:
         found = await app.access.find(query.session_id, query.auth_token, query.caller)
     if found.record.revoked:
         raise SessionNotFound
-    stored = found if found.record.final else await _refreshed(app, found, query)
+    stored, wait = (found, 0) if found.record.final else await _refreshed(app, found, query)
     # The digest of a poll that did not ask Face is kept here. Another request may have written the outcome.
     stored = await app.sessions.change(stored, lambda record: record.with_digest(query.digest))
     record = stored.record
@@ -49,35 +50,42 @@ async def get_result(app: App, query: ResultQuery) -> ResultState:
     await app.checks.hasten(found.record, record)
     if record.revoked:
         raise SessionNotFound
-    return ResultState(record, None if record.final else _wait(app, record))
+    return ResultState(
+        record, None if record.final else max(wait, POLL_MS, _opens_at(app, record) - app.clock())
+    )
 
 
-async def _refreshed(app: App, stored: Stored, query: ResultQuery) -> Stored:
-    """The record after Face was asked, if the limit allows that. If another poll came first, its record counts."""
+async def _refreshed(app: App, stored: Stored, query: ResultQuery) -> tuple[Stored, int]:
+    """The record after Face was asked, if the limit allows that, and the milliseconds that Face wants to be left alone.
+
+    If another poll came first, its record counts.
+    """
     policy, now = app.settings.throttle_result, app.clock()
+    before = stored.record
     # The digest is kept before Face is asked: it counts even if this request gets no answer.
-    record = stored.record.with_digest(query.digest)
+    record = before.with_digest(query.digest)
     if policy.windows:
-        if _opens_at(app, stored.record, query.digest) > now:
-            return stored
+        if _opens_at(app, before, query.digest) > now:
+            return stored, 0
         record = replace(record, reads=policy.admit(record.reads, now))
     try:
         stored = await app.sessions.replace(stored, record)
     except EntityChanged:
-        return await app.sessions.reload(record.session_id)
+        return await app.sessions.reload(record.session_id), 0
     try:
-        return await app.checks.read(stored, query.request_id)
+        return await app.checks.read(stored, query.request_id, await _reader(app, before, query)), 0
     except UpstreamThrottled as full:
-        if full.request_sent:
-            raise
-        # This instance makes no more calls to Face now. The phone gets what is known, and asks again.
-        return stored
+        # Neither Face nor this instance has room for a read now. The phone gets what is known, and asks again.
+        return stored, round((full.retry_after or 0.0) * 1000)
     except UpstreamSessionGone:
-        return await app.checks.gone(stored)
+        return await app.checks.gone(stored), 0
 
 
-def _wait(app: App, record: SessionRecord) -> int:
-    return max(POLL_MS, _opens_at(app, record) - app.clock())
+async def _reader(app: App, record: SessionRecord, query: ResultQuery) -> Reader:
+    """Who asks, in this order: the signed-in caller, the address, or the session where nothing else is known."""
+    caller = await query.caller.pseudonym(app.pseudonyms)
+    name = caller or query.caller.network or record.session_id
+    return Reader(name, again=bool(record.reads) and not _brings_digest(record, query.digest))
 
 
 def _opens_at(app: App, record: SessionRecord, digest: str | None = None) -> int:
@@ -87,6 +95,11 @@ def _opens_at(app: App, record: SessionRecord, digest: str | None = None) -> int
     """
     policy = app.settings.throttle_result
     opens_at = policy.opens_at(record.reads)
-    if not policy.windows or (digest and record.sent_digest is None):
+    if not policy.windows or _brings_digest(record, digest):
         return opens_at
     return max(opens_at, record.idle_until)
+
+
+def _brings_digest(record: SessionRecord, digest: str | None) -> bool:
+    """Whether a poll brings the first digest of a session."""
+    return digest is not None and record.sent_digest is None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shared.clock import Clock
 from shared.errors import StorageUnavailable
-from shared.face.model import Face
+from shared.face.model import BY_BROKER, Face, Reader
 from shared.queues.message import CollectMessage, Reason
 from shared.queues.port import MessageQueue
 from shared.sessions.record import SessionRecord
@@ -31,13 +31,15 @@ class Checks:
     queue: MessageQueue
     clock: Clock
 
-    async def read(self, stored: Stored, request_id: str) -> Stored:
+    async def read(self, stored: Stored, request_id: str, reader: Reader = BY_BROKER) -> Stored:
         """Ask Face for the result, and keep it. A final record stays.
 
         Raises `UpstreamSessionGone`, and the errors of Face and the store.
         """
         before = stored.record
-        result = await self.face.result(before.session_id, request_id, api_version=before.face_api_version)
+        result = await self.face.result(
+            before.session_id, request_id, api_version=before.face_api_version, reader=reader
+        )
         stored = await self.sessions.change(stored, lambda record: record.with_result(result, self.clock()))
         record = stored.record
         if record.final and not before.final:

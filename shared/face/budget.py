@@ -16,6 +16,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
+from cachetools import LRUCache
+
 from shared.clock import Sleep
 from shared.errors import UpstreamThrottled
 
@@ -42,6 +44,12 @@ each would cause more than 5 % of 429s; in less time, one instance would. An ins
 CREATE_SHARE: Final = 0.5
 """Creates get at most this part of rate and burst: each needs reads after it, and without them no check completes."""
 
+COMES_BACK: Final = 3.0
+"""For so many seconds a read that was sent away is expected again: phones are told to ask again after 2 s."""
+
+_MOST_ASKERS = 1_000
+_MOST_EXPECTED = 100
+
 # Sleeping for a computed time can fall short of it by the last bits of a float.
 _TOLERANCE: Final = 1e-9
 
@@ -50,9 +58,16 @@ class Lane(Enum):
     """What a call is for; the value is how many seconds it may wait for its turn."""
 
     CREATE = 2.0
-    READ = 0.25
+    READ = 1.0
+    """The first read of a session, or one that brings the digest of a check; a deletion; any read of the collector."""
+    REPEATED_READ = 0.25
+    """Another read of a session. It leaves room for the first reads that wait."""
     FOLLOW_UP = 0.0
     """The second call of a read. It never waits, because the first one is of no use without it; later reads wait."""
+
+
+_Rank = tuple[bool, int]
+"""The order of reads: first reads before repeated ones, then whoever made fewer reads of late."""
 
 
 class Budget:
@@ -60,6 +75,10 @@ class Budget:
 
     A follow-up may come on top of that where creates use up their half at the same time. Half of the burst is kept for
     creates, so that reads never delay them. Creates get their turns in order.
+
+    A read leaves room for those that go before it: first reads before repeated ones, and among these the reads of
+    whoever made fewer in the last half minute. That counts for the reads that wait, and for those that were sent away
+    and are expected again. So no caller or address takes more than a fair part while others wait.
     """
 
     def __init__(
@@ -85,6 +104,10 @@ class Budget:
         self._create_tokens = self._burst * CREATE_SHARE
         self._waiting_creates = 0
         self._turn = asyncio.Lock()
+        # By asker: the reads of about the last 30 s and when they were counted; the ranks of the reads that wait, or
+        # are expected again, and until when.
+        self._reads: LRUCache[str, tuple[float, float]] = LRUCache(_MOST_ASKERS)
+        self._expected: dict[str, tuple[_Rank, float]] = {}
 
     @property
     def rate(self) -> float:
@@ -92,18 +115,18 @@ class Budget:
         self._advance()
         return self._rate
 
-    async def take(self, lane: Lane, within: float) -> float:
+    async def take(self, lane: Lane, within: float, asker: str = "") -> float:
         """Wait for the turn of one call, at most `within` seconds and as long as the lane allows.
 
+        `asker` is the caller or the address that a read is for; empty for the broker itself.
         Returns the time of the turn, for `slow_down`. Raises `UpstreamThrottled` as soon as the wait is known to be
         too long.
         """
         give_up_at = self._monotonic() + min(lane.value, within)
         if lane is Lane.CREATE:
             await self._take_create_token(give_up_at)
-        elif lane is Lane.READ:
-            while wait := self._wait_for_read():
-                await self._sleep(self._in_time(wait, give_up_at))
+        elif lane is not Lane.FOLLOW_UP:
+            await self._take_turn_of_read(lane, asker, give_up_at)
         else:
             self._advance()
         self._tokens -= 1.0
@@ -142,10 +165,29 @@ class Budget:
         missing = 1.0 + ahead - self._create_tokens
         return missing / (self._rate * CREATE_SHARE) if missing > _TOLERANCE else 0.0
 
-    def _wait_for_read(self) -> float:
+    async def _take_turn_of_read(self, lane: Lane, asker: str, give_up_at: float) -> None:
         self._advance()
-        missing = 1.0 + self._burst * CREATE_SHARE - self._tokens
+        rank = (lane is Lane.REPEATED_READ, int(self._recent_reads(asker)))
+        if asker in self._expected or len(self._expected) < _MOST_EXPECTED:
+            self._expected[asker] = (rank, self._now + COMES_BACK)
+        while wait := self._wait_for_read(rank):
+            await self._sleep(self._in_time(wait, give_up_at))
+        self._expected.pop(asker, None)
+        self._reads[asker] = (self._recent_reads(asker) + 1.0, self._now)
+
+    def _wait_for_read(self, rank: _Rank) -> float:
+        self._advance()
+        self._expected = {asker: one for asker, one in self._expected.items() if one[1] > self._now}
+        ahead = sum(other < rank for other, _ in self._expected.values())
+        kept = self._burst * CREATE_SHARE
+        # Not more than there can ever be: who is expected may have gone to another instance.
+        needed = min(1.0 + ahead, max(2.0, self._burst - kept))
+        missing = needed + kept - self._tokens
         return missing / self._rate if missing > _TOLERANCE else 0.0
+
+    def _recent_reads(self, asker: str) -> float:
+        reads, at = self._reads.get(asker, (0.0, self._now))
+        return reads * math.exp((at - self._now) / USE_PERIOD)
 
     def _in_time(self, wait: float, give_up_at: float) -> float:
         if self._monotonic() + wait > give_up_at:

@@ -60,18 +60,23 @@ PATIENCE = {
     # A create that timed out cannot be tried again, so the first try may use all of the time.
     Lane.CREATE: Patience(total=8.0, per_try=8.0),
     Lane.READ: Patience(total=5.0, per_try=2.0),
+    Lane.REPEATED_READ: Patience(total=5.0, per_try=2.0),
     Lane.FOLLOW_UP: Patience(total=5.0, per_try=2.0),
 }
 
 
 @dataclass(slots=True)
 class Operation:
-    """One operation of the port: its request, its deadline (loop time), and whether any try may have been sent."""
+    """One operation of the port: its request, its deadline (loop time), and whether any try may have been sent.
+
+    `asker` is the caller or address that it reads for.
+    """
 
     name: str
     request: UpstreamRequest
     request_id: str
     lane: Lane
+    asker: str = ""
     patience: Patience = field(init=False)
     deadline: float = field(init=False)
     sent: bool = field(init=False, default=False)
@@ -124,7 +129,8 @@ class FaceCalls:
                 while True:
                     secret = await self._credential.source.get()
                     request = self._build(operation, secret)
-                    began = await self._budget.take(operation.lane, operation.deadline - now())
+                    remaining = operation.deadline - now()
+                    began = await self._budget.take(operation.lane, remaining, operation.asker)
                     outcome = await self._try(operation, attempt, request)
                     if isinstance(outcome, UpstreamResponse):
                         return outcome

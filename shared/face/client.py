@@ -15,11 +15,13 @@ from shared.face.budget import Budget, Lane
 from shared.face.calls import FaceCalls, Operation
 from shared.face.endpoint import API_VERSIONS
 from shared.face.model import (
+    BY_BROKER,
     NO_SESSION,
     AuditEntry,
     AuditPage,
     CreatedSession,
     FaceCredential,
+    Reader,
     SessionResult,
     SessionSpec,
     SessionStatus,
@@ -73,7 +75,7 @@ class FaceClient:
         return read_created(response)
 
     async def result(
-        self, session_id: str, request_id: str, *, api_version: str | None = None
+        self, session_id: str, request_id: str, *, api_version: str | None = None, reader: Reader = BY_BROKER
     ) -> SessionResult:
         """Read the state of a session; raises `UpstreamSessionGone`, also for an id that is not a GUID.
 
@@ -81,7 +83,9 @@ class FaceClient:
         """
         version = self._version_of(api_version)
         request = version.request("GET", session_id)
-        result = version.read_result(await self._perform("result", request, request_id), session_id)
+        lane = Lane.REPEATED_READ if reader.again else Lane.READ
+        response = await self._perform("result", request, request_id, lane, reader.name)
+        result = version.read_result(response, session_id)
         # A started check may follow an attempt that decided.
         if version.with_audit is None or result.status is SessionStatus.NOT_STARTED:
             return result
@@ -118,9 +122,9 @@ class FaceClient:
         return version.read_audit(await self._perform("audit", request, request_id, lane), session_id)
 
     def _perform(
-        self, name: str, request: UpstreamRequest, request_id: str, lane: Lane = Lane.READ
+        self, name: str, request: UpstreamRequest, request_id: str, lane: Lane = Lane.READ, asker: str = ""
     ) -> Awaitable[UpstreamResponse]:
-        return self._calls.perform(Operation(name, request, request_id, lane))
+        return self._calls.perform(Operation(name, request, request_id, lane, asker))
 
     def _version_of(self, api_version: str | None) -> ApiVersion:
         """Return the version that created the session; None means the configured one."""

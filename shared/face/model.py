@@ -123,6 +123,20 @@ class AuditEntry:
     client_addresses: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads a result: the name of a caller or address, empty for the broker, and whether it was read before.
+
+    Where Face has no room for all, first reads go before those `again`, and no reader gets more than a fair part.
+    """
+
+    name: str = ""
+    again: bool = False
+
+
+BY_BROKER: Final = Reader()
+
+
 class Face(Protocol):
     """The port to Azure Face. Each asynchronous method raises an `UpstreamError` or `KeyUnavailable`.
 
@@ -153,7 +167,7 @@ class Face(Protocol):
         ...
 
     async def result(
-        self, session_id: str, request_id: str, *, api_version: str | None = None
+        self, session_id: str, request_id: str, *, api_version: str | None = None, reader: Reader = BY_BROKER
     ) -> SessionResult:
         """Read the state of a session; raises `UpstreamSessionGone`."""
         ...

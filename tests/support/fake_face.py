@@ -7,10 +7,12 @@ from typing import Literal
 
 from shared.errors import UpstreamSessionGone
 from shared.face.model import (
+    BY_BROKER,
     AuditEntry,
     AuditPage,
     CreatedSession,
     LivenessMode,
+    Reader,
     SessionResult,
     SessionSpec,
     SessionStatus,
@@ -69,7 +71,7 @@ class FakeFace:
         return created
 
     async def result(
-        self, session_id: str, request_id: str, *, api_version: str | None = None
+        self, session_id: str, request_id: str, *, api_version: str | None = None, reader: Reader = BY_BROKER
     ) -> SessionResult:
         """Answer what the test said; raises `UpstreamSessionGone` for what was deleted or forgotten."""
         await self._called("result", request_id)

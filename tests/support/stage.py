@@ -7,7 +7,16 @@ from typing import Any, Final, Literal
 
 from shared.errors import EventsUnavailable, Outcome, StorageUnavailable, UpstreamFailure, UpstreamTimeout
 from shared.events.publisher import MemoryPublisher
-from shared.face.model import AuditEntry, AuditPage, CreatedSession, LivenessMode, SessionResult, SessionSpec
+from shared.face.model import (
+    BY_BROKER,
+    AuditEntry,
+    AuditPage,
+    CreatedSession,
+    LivenessMode,
+    Reader,
+    SessionResult,
+    SessionSpec,
+)
 from shared.queues.memory import MemoryQueue
 from shared.storage.memory import MemoryStore
 from shared.storage.port import Table
@@ -135,10 +144,11 @@ class StagedFace:
         return made
 
     async def result(
-        self, session_id: str, request_id: str, *, api_version: str | None = None
+        self, session_id: str, request_id: str, *, api_version: str | None = None, reader: Reader = BY_BROKER
     ) -> SessionResult:
         result: SessionResult = await self._perform(
-            "result", lambda: self._face.result(session_id, request_id, api_version=api_version)
+            "result",
+            lambda: self._face.result(session_id, request_id, api_version=api_version, reader=reader),
         )
         return result
 

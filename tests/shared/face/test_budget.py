@@ -1,4 +1,5 @@
 import asyncio
+from collections import Counter
 from typing import Self
 
 import pytest
@@ -87,10 +88,15 @@ async def test_create_that_would_wait_too_long_is_refused_at_once() -> None:
 
 @in_virtual_time
 async def test_read_that_would_wait_too_long_is_refused_at_once() -> None:
-    """A read waits for a quarter of a second at most, and takes nothing that is kept for creates."""
+    """A first read waits for a second at most, another for a quarter; neither takes what is kept for creates."""
     budget = virtual_budget(2)
     await budget.take(Lane.READ, LONG)
-    assert (await refusal_of(budget, Lane.READ)).retry_after == pytest.approx(0.5)
+    assert (await refusal_of(budget, Lane.REPEATED_READ)).retry_after == pytest.approx(0.5)
+    await budget.take(Lane.READ, LONG)
+    assert now() == pytest.approx(0.5)
+    await budget.take(Lane.FOLLOW_UP, LONG)
+    await budget.take(Lane.FOLLOW_UP, LONG)
+    assert (await refusal_of(budget, Lane.READ)).retry_after == pytest.approx(1.5)
     await budget.take(Lane.CREATE, 0.0)
 
 
@@ -129,6 +135,66 @@ async def test_reads_may_use_all_that_creates_leave() -> None:
     for _ in range(105):
         await budget.take(Lane.READ, LONG)
     assert now() == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("ceiling", [1.0, 6.0])
+@pytest.mark.parametrize("first", [Lane.READ, Lane.REPEATED_READ])
+@in_virtual_time
+async def test_read_that_others_crowd_out_gets_its_turn_soon(ceiling: float, first: Lane) -> None:
+    """One asker reads all the time, and another comes back as it is told to: it is sent away twice at most."""
+    budget = virtual_budget(ceiling)
+    crowd = asyncio.create_task(_reads_all_the_time(budget, "a-crowd"))
+    await asyncio.sleep(60)
+    for number in range(10):
+        tries = 1
+        while not await _reads(budget, first, f"phone-{number}"):
+            await asyncio.sleep(2.1)
+            tries += 1
+        assert tries <= 3
+        await asyncio.sleep(10)
+    crowd.cancel()
+
+
+@in_virtual_time
+async def test_two_who_read_all_the_time_get_the_same() -> None:
+    """One asks ten times as often."""
+    budget = virtual_budget(6)
+    taken: Counter[str] = Counter()
+    for asker, pause in (("often", 0.03), ("seldom", 0.3)):
+        asyncio.create_task(_reads_all_the_time(budget, asker, pause, taken))  # noqa: RUF006 - ends with the loop.
+    await asyncio.sleep(120)
+    assert taken["seldom"] >= 0.7 * taken["often"] > 200
+
+
+@in_virtual_time
+async def test_reads_of_one_asker_get_the_whole_rate_while_nobody_else_asks() -> None:
+    """A place that is kept for a read that does not come back is kept for seconds."""
+    budget = virtual_budget(6)
+    for _ in range(6):
+        await budget.take(Lane.FOLLOW_UP, LONG)
+    await refusal_of(budget, Lane.READ, within=0.0)
+    reads, began = 0, now()
+    while now() < began + 20:
+        reads += await _reads(budget, Lane.REPEATED_READ, "one")
+        await asyncio.sleep(0.01)
+    assert reads >= 6 * 16
+
+
+async def _reads(budget: Budget, lane: Lane, asker: str) -> bool:
+    try:
+        await budget.take(lane, LONG, asker)
+    except UpstreamThrottled:
+        return False
+    return True
+
+
+async def _reads_all_the_time(
+    budget: Budget, asker: str, pause: float = 0.03, taken: Counter[str] | None = None
+) -> None:
+    taken = Counter() if taken is None else taken
+    while True:
+        taken[asker] += await _reads(budget, Lane.REPEATED_READ, asker)
+        await asyncio.sleep(pause)
 
 
 @pytest.mark.parametrize("ceiling", [0.1, 20 / 60, 1, 10, 1000])
@@ -368,4 +434,4 @@ async def test_follow_up_never_waits_and_later_reads_wait_for_it() -> None:
     await budget.take(Lane.READ, 0.0)
     await budget.take(Lane.FOLLOW_UP, 0.0)
 
-    assert (await refusal_of(budget, Lane.READ)).retry_after == pytest.approx(1.0)
+    assert (await refusal_of(budget, Lane.REPEATED_READ)).retry_after == pytest.approx(1.0)
