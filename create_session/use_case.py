@@ -99,7 +99,10 @@ async def create_session(app: App, command: CreateCommand, deadline: float = mat
         answer = await app.background.answer_by(deadline, create.answer(), create.end_late)
     except TimeoutError as late:
         raise create.failure or create.waits_for("the create took too long") from late
-    create.log(answer)
+    except BrokerError as error:
+        error.device = device
+        raise
+    await create.log(answer)
     content = answer.content
     return Created(content["session_id"], content["auth_token"], content["expires_at"], content["rate_limit"])
 
@@ -166,9 +169,9 @@ class _Create:
             # Nobody can ask for it again.
             await self._undo(answer)
         else:
-            self.log(answer)
+            await self.log(answer)
 
-    def log(self, answer: Answer) -> None:
+    async def log(self, answer: Answer) -> None:
         """Log a new session. The alert for missing events starts from this line."""
         if not answer.replayed:
             log_event(
@@ -176,7 +179,9 @@ class _Create:
                 logging.INFO,
                 "session_created",
                 sessionId=answer.content["session_id"],
+                device=self.device,
                 caller=self.caller,
+                address=await self.command.caller.address(self.app.pseudonyms),
                 onBehalfOf=True if self.command.on_behalf_of else None,
                 requestId=self.command.request_id,
                 tokenLifetimeSeconds=self.command.spec.token_lifetime,

@@ -36,6 +36,9 @@ async def revoke_session(
             "session_revoked",
             sessionId=stored.record.session_id,
             requestId=request_id,
+            device=stored.record.device,
+            caller=stored.record.caller,
+            address=await caller.address(app.pseudonyms),
         )
     stored = await _read(app, stored, request_id)
     await app.checks.hasten(found.record, stored.record)

@@ -51,6 +51,10 @@ class Caller:
             return None
         return self.known_pseudonym or await pseudonyms.of("principal", self.principal)
 
+    async def address(self, pseudonyms: Pseudonyms) -> str | None:
+        """The keyed hash of the address, for logs; the same as in the keys of its rows. Raises `KeyUnavailable`."""
+        return None if self.network is None else await pseudonyms.of("client", self.network)
+
 
 class Access:
     """Finds sessions for callers. Unknown, foreign, revoked and purged sessions are all the same `SessionNotFound`."""

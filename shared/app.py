@@ -35,7 +35,7 @@ from shared.settings import Settings
 from shared.storage.account import StorageAccount
 from shared.storage.memory import MemoryStore
 from shared.storage.port import EntityStore
-from shared.telemetry import BackgroundLog, quiet_libraries
+from shared.telemetry import BackgroundLog, FloodLog, quiet_libraries
 from shared.throttle.limiter import Limiter
 from shared.throttle.local import LocalLimit
 from shared.throttle.subjects import Subjects
@@ -70,6 +70,7 @@ class App:
     publisher: Publisher
     background: Background
     background_log: BackgroundLog
+    flood_log: FloodLog
     sign_in: "SignIn | None" = None
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -164,6 +165,7 @@ class _Builder:
             publisher=publisher or self._publisher(),
             background=self._closed_with_app(Background()),
             background_log=BackgroundLog(clock),
+            flood_log=FloodLog(clock),
             sign_in=self._sign_in() if settings.client_auth == "jwt" else None,
             resources=self._resources,
         )

@@ -49,6 +49,8 @@ class Checks:
                 "session_ended",
                 sessionId=record.session_id,
                 requestId=request_id,
+                device=record.device,
+                caller=record.caller,
                 decision=record.decision,
                 attempts=record.attempts,
                 failedAttempts=len(record.failed_at),

@@ -52,9 +52,13 @@ class Failed(Exception):
 
 
 class BrokerError(Failed):
-    """An error that the caller is answered with; `code` is its error code, the name of the class if it sets none."""
+    """An error that the caller is answered with; `code` is its error code, the name of the class if it sets none.
+
+    `device` is the pseudonym of the device that asked, for the log.
+    """
 
     code: ClassVar[str]
+    device: str | None = None
 
     def __init_subclass__(cls) -> None:
         cls.code = cls.__dict__.get("code", cls.__name__)

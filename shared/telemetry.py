@@ -16,6 +16,9 @@ Field = str | int | float | bool | None
 
 _CHATTY = ("azure", "httpcore", "httpx", "msal")
 _MOST_KEPT = 100
+_MINUTE_MS = 60_000
+_FIRST_LINES = 5
+_MOST_SUBJECTS = 200
 
 
 @dataclass(eq=False, slots=True)
@@ -57,6 +60,62 @@ class BackgroundLog:
     def keep(self, logger: logging.Logger, level: int, fields: Mapping[str, Field]) -> None:
         """Keep a line with its time, which is earlier than that of its log record will be."""
         self._kept.append((logger, level, {**fields, "at": rfc3339(self._clock())}))
+
+
+@dataclass(slots=True)
+class _Subject:
+    """What was logged about a subject since a minute began, and the last line that was left out."""
+
+    ends_at: int
+    lines: int = 0
+    left_out: int = 0
+    last: tuple[logging.Logger, int, str, Mapping[str, Field]] | None = None
+
+
+class FloodLog:
+    """Logs the first five lines about each subject in a minute, and counts the others.
+
+    So a flood of refused requests neither uses up the daily volume of the workspace nor hides what else happens. The
+    last line that was left out is logged after the minute, with the number of all of them as `count`. Beyond 200
+    subjects in a minute, all others count as one.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._subjects: dict[tuple[str | None, ...], _Subject] = {}
+
+    def write(
+        self,
+        logger: logging.Logger,
+        level: int,
+        event: str,
+        subject: tuple[str | None, ...],
+        **fields: Field,
+    ) -> bool:
+        """Log a line about a subject, or count it; returns whether it was logged."""
+        now = self._clock()
+        self._log_counts(now)
+        key = (event, *subject)
+        if key not in self._subjects and len(self._subjects) >= _MOST_SUBJECTS:
+            key = (event,)
+        seen = self._subjects.setdefault(key, _Subject(now + _MINUTE_MS))
+        if seen.lines < _FIRST_LINES:
+            seen.lines += 1
+            log_event(logger, level, event, **fields)
+            return True
+        seen.left_out += 1
+        seen.last = (logger, level, event, fields)
+        return False
+
+    def _log_counts(self, now: int) -> None:
+        """Log what was left out in the minutes that have ended. The subjects are in the order of their ends."""
+        for key, seen in list(self._subjects.items()):
+            if seen.ends_at > now:
+                return
+            del self._subjects[key]
+            if seen.last:
+                logger, level, event, fields = seen.last
+                log_event(logger, level, event, **fields, count=seen.left_out)
 
 
 def quiet_libraries() -> None:

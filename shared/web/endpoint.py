@@ -7,6 +7,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,8 @@ async def respond(
                 at_face = WAITED_FOR_FACE in getattr(late.__cause__, "__notes__", ())
                 raise (UpstreamTimeout if at_face else waits_for)("the request took too long") from late
     except BrokerError as error:
-        _log_error(operation, request_id, pseudonym, error)
+        logged = await _log_error(app, request, request_id, operation, pseudonym, error)
+        quiet = quiet or not logged
         reply = error_reply(error, request_id)
     except Exception as fault:
         # Only the type: the text of an exception can hold what a caller or the upstream sent.
@@ -173,10 +175,9 @@ def _is_json(headers: Mapping[str, str]) -> bool:
 
 async def _caller(app: App, request: func.HttpRequest, request_id: str) -> Caller:
     """The caller, as far as its token and the platform vouch for it. `X-MS-CLIENT-PRINCIPAL` is never read."""
-    settings = app.settings
-    network = client_network(request.headers, settings.client_address, settings.front_door_id)
+    network = _network(app, request)
     if network == UNVOUCHED:
-        log_event(_log, logging.WARNING, "client_address_unvouched", requestId=request_id)
+        app.flood_log.write(_log, logging.WARNING, "client_address_unvouched", (), requestId=request_id)
     if app.sign_in is None:
         return Caller(network=network)
     try:
@@ -188,15 +189,33 @@ async def _caller(app: App, request: func.HttpRequest, request_id: str) -> Calle
     return replace(caller, known_pseudonym=await caller.pseudonym(app.pseudonyms))
 
 
-def _log_error(operation: str, request_id: str, caller: str | None, error: BrokerError) -> None:
+def _network(app: App, request: func.HttpRequest) -> str | None:
+    return client_network(request.headers, app.settings.client_address, app.settings.front_door_id)
+
+
+async def _log_error(
+    app: App,
+    request: func.HttpRequest,
+    request_id: str,
+    operation: str,
+    caller: str | None,
+    error: BrokerError,
+) -> bool:
+    """Log why a request failed, and who sent it; returns whether it was logged, or counted as part of a flood."""
     expected = isinstance(error, RequestRefused | Throttled | IdempotencyInProgress)
-    log_event(
+    address = None
+    with suppress(KeyUnavailable):
+        address = await Caller(network=_network(app, request)).address(app.pseudonyms)
+    return app.flood_log.write(
         _log,
         logging.INFO if expected else logging.WARNING,
         "request_refused" if expected else "dependency_failed",
+        (operation, error.code, caller or address),
         operation=operation,
         requestId=request_id,
+        device=error.device,
         caller=caller,
+        address=address,
         code=error.code,
         detail=error.detail or None,
         upstreamRequestId=error.upstream_request_id,

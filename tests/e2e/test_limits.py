@@ -150,3 +150,70 @@ async def test_digest_of_a_late_check_is_read_at_once() -> None:
         answer = await broker.result(session, **{"X-Client-Digest": told["digest"]})
 
     assert answer.json()["passed"] is True
+
+
+def logged(caplog: pytest.LogCaptureFixture, *names: str) -> list[dict[str, object]]:
+    """The events with these names, in their order."""
+    lines = [record.getMessage() for record in caplog.records]
+    return [
+        json.loads(line) for line in lines if line.startswith(tuple(f'{{"event": "{name}"' for name in names))
+    ]
+
+
+async def test_log_says_who_was_refused_and_whose_sessions_came_and_went(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """By pseudonyms: the same device, caller and address in each line, and in the keys of their limits."""
+    caplog.set_level(logging.INFO)
+    async with signed_in(CLIENT_ADDRESS="appservice", THROTTLE_DEVICE="2/10m") as scene:
+        anna = scene.issuer.token(sub="anna")
+        session, other = [await scene.created(anna, **HERE) for _ in range(2)]
+        refused = await scene.create(anna, **HERE)
+        missed = await scene.of(UNKNOWN, "GET", anna, **HERE)
+        forged = await scene.create("a.b.c", **HERE)
+        await scene.broker.perform(session)
+        await scene.of(session, "GET", anna, **HERE)
+        await scene.of(other, "DELETE", anna, **HERE)
+        stored = await scene.broker.app.sessions.reload(session["sessionId"])
+        pseudonyms = scene.broker.app.pseudonyms
+        address = await pseudonyms.of("client", HERE["client-ip"])
+
+    who = {"device": stored.record.device, "caller": stored.record.caller, "address": address}
+    assert [answer.status_code for answer in (refused, missed, forged)] == [429, 404, 401]
+    names = ("session_created", "request_refused", "session_ended", "session_revoked")
+    events = logged(caplog, *names)
+    assert [(event["event"], event.get("code")) for event in events] == [
+        ("session_created", None),
+        ("session_created", None),
+        ("request_refused", "DeviceThrottled"),
+        ("request_refused", "SessionNotFound"),
+        ("request_refused", "Unauthorized"),
+        ("session_ended", None),
+        ("session_revoked", None),
+    ]
+    assert all(event["requestId"] for event in events)
+    known = [{name: event[name] for name in who if name in event} for event in events]
+    no_device, address_alone = {**who}, {"address": address}
+    del no_device["device"]
+    from_face = {"device": who["device"], "caller": who["caller"]}
+    assert known == [who, who, who, no_device, address_alone, from_face, who]
+
+
+async def test_flood_of_misses_is_a_few_lines_and_hides_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Lines about others go on, and the count of what was left out comes with the first request after the minute."""
+    caplog.set_level(logging.INFO)
+    async with running_broker(CLIENT_ADDRESS="appservice") as broker:
+        session = await broker.created()
+        caplog.clear()
+        for number in range(300):
+            await broker.result(UNKNOWN, **HERE)
+            if number == 200:
+                await broker.revoke(session)
+        broker.clock.advance_seconds(60)
+        await broker.result(UNKNOWN, **{"client-ip": "203.0.113.8"})
+
+    lines = logged(caplog, "request_refused")
+    assert len(lines) <= 13
+    assert sum(int(str(line.get("count", 1))) for line in lines) == 301
+    assert len(logged(caplog, "session_revoked")) == 1
+    assert len(logged(caplog, "request_ended")) <= 13

@@ -31,12 +31,19 @@ async def test_each_session_that_is_made_or_revoked_is_logged_once(
     events = [json.loads(line) for line in lines if line.startswith('{"event": "session_')]
     assert [answer.status_code for answer in (*answers, *revocations)] == [200, 200, 502, 502]
     request_id = revocations[0].headers["x-ms-request-id"]
+    device = await broker.app.pseudonyms.of("device", "sim-delete-500")
     assert events == [
         {
             "event": "session_created",
             "sessionId": session["sessionId"],
+            "device": device,
             "requestId": answers[0].headers["x-ms-request-id"],
             "tokenLifetimeSeconds": 120,
         },
-        {"event": "session_revoked", "sessionId": session["sessionId"], "requestId": request_id},
+        {
+            "event": "session_revoked",
+            "sessionId": session["sessionId"],
+            "requestId": request_id,
+            "device": device,
+        },
     ]

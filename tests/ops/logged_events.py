@@ -63,10 +63,11 @@ def _added(path: Path, call: ast.Call) -> set[str]:
 
 
 def _logged(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
-    """Yield the levels and names of a call of `log_event`, or of a method `log` that passes both on to it."""
+    """Yield the levels and names of a call of `log_event`, of `FloodLog`, or of a method that passes both on to it."""
     if not isinstance(node, ast.Call):
         return
-    if ast.unparse(node.func) == "log_event" and not isinstance(node.args[1], ast.Name):
+    is_flood_log = ast.unparse(node.func).endswith("flood_log.write")
+    if (is_flood_log or ast.unparse(node.func) == "log_event") and not isinstance(node.args[1], ast.Name):
         yield from _pairs(node.args[1], node.args[2])
     elif isinstance(node.func, ast.Attribute) and node.func.attr == "log" and len(node.args) == 2:
         yield from _pairs(node.args[0], node.args[1])

@@ -12,7 +12,7 @@ import pytest
 from shared.errors import KeyUnavailable
 from shared.keys.cache import RETRY_PAUSE, SOFT_LIFETIME, CachedSecret
 from shared.release import Release
-from shared.telemetry import BackgroundLog, log_event, quiet_libraries
+from shared.telemetry import BackgroundLog, FloodLog, log_event, quiet_libraries
 from tests.shared.keys.fake_secret import FakeSecret, settle
 from tests.support.time import FakeClock
 
@@ -145,3 +145,18 @@ async def test_lines_of_running_invocations_are_written_at_once_and_of_late_ones
             pass
         log_event(_log, logging.WARNING, "request_ended")
     assert [json.loads(line).get("number") for line in host_log.taken[1:]] == [*range(900, 1000), None]
+
+
+def test_flood_from_everywhere_is_a_few_lines(caplog: pytest.LogCaptureFixture) -> None:
+    """Each line names another address. What was left out is counted, minute by minute."""
+    clock = FakeClock()
+    flood_log = FloodLog(clock)
+    with caplog.at_level(logging.INFO):
+        for number in range(5_000):
+            flood_log.write(_log, logging.INFO, "request_refused", (f"address-{number % 2_500}",))
+        clock.advance_seconds(60)
+        flood_log.write(_log, logging.INFO, "request_refused", ("an-address",))
+
+    counts = [json.loads(record.getMessage()).get("count", 1) for record in caplog.records]
+    assert sum(counts) == 5_001
+    assert len(counts) <= 200 * 5 + 10
