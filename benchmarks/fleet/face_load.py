@@ -38,12 +38,12 @@ TOLD_AT: Final = 300.0
 
 _INSTANCES = (1, 4, 40)
 _LOADS = (1.0, 1.5, 3.0)
-_FACE_RATE = 10.0
+FACE_RATE = 10.0
 _PHONE_CALLS = 3
-_CHECKS_PER_SECOND = _FACE_RATE / (3 + _PHONE_CALLS)
+_CHECKS_PER_SECOND = FACE_RATE / (3 + _PHONE_CALLS)
 _FIRST_MINUTE = 60.0
 _PATIENCE_OF_A_PHONE = 120.0
-_REQUEST_ID = "00000000-0000-4000-8000-000000000000"
+REQUEST_ID = "00000000-0000-4000-8000-000000000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +103,11 @@ def simulate_load(
 async def _simulate(
     instances: int, load: float, chance: Random, seconds: float, told_at: float | None
 ) -> LoadResult:
-    face = _FaceOfTen(told_at)
+    face = FaceOfTen(told_at)
     fleet = _Fleet(face, instances, chance)
     phones: set[asyncio.Task[None]] = set()
     number = 0
-    while _now() < seconds:
+    while now() < seconds:
         await asyncio.sleep(chance.expovariate(load * _CHECKS_PER_SECOND))
         phone = asyncio.create_task(fleet.check(Visitor(Kind.HONEST, f"phone-{number}", f"home-{number}")))
         phones.add(phone)
@@ -124,23 +124,23 @@ async def _simulate(
     )
 
 
-class _FaceOfTen(httpx.AsyncBaseTransport):
+class FaceOfTen(httpx.AsyncBaseTransport):
     """Azure Face as a transport: a bucket of ten calls a second, for the broker and the phones together."""
 
     def __init__(self, told_at: float | None) -> None:
         self._told_at = told_at
         self._answers: list[tuple[float, bool]] = []
-        self._tokens, self._filled_at = _FACE_RATE, 0.0
+        self._tokens, self._filled_at = FACE_RATE, 0.0
         self._made = 0
 
     def take(self) -> bool:
         """Whether a call of the broker or of a phone has room."""
-        now = _now()
-        self._tokens = min(_FACE_RATE, self._tokens + (now - self._filled_at) * _FACE_RATE)
-        self._filled_at = now
+        at = now()
+        self._tokens = min(FACE_RATE, self._tokens + (at - self._filled_at) * FACE_RATE)
+        self._filled_at = at
         has_room = self._tokens >= 1
         self._tokens -= has_room
-        self._answers.append((now, has_room))
+        self._answers.append((at, has_room))
         return has_room
 
     def throttled(self) -> float:
@@ -152,25 +152,29 @@ class _FaceOfTen(httpx.AsyncBaseTransport):
         """Answer a call of the broker."""
         await asyncio.sleep(0.05)
         wait = 0 if self.take() else 1
-        if self._told_at is not None and _now() >= self._told_at and request.method == "POST":
+        if self._told_at is not None and now() >= self._told_at and request.method == "POST":
             self._told_at, wait = None, 26
         await asyncio.sleep(0.1)
         if wait:
-            return _reply(429, {"error": {"code": "429", "message": f"Try again in {wait} seconds."}})
+            return answer(429, {"error": {"code": "429", "message": f"Try again in {wait} seconds."}})
         if request.method == "DELETE":
-            return _reply(204, {})
+            return answer(204, {})
         if request.method == "POST":
             self._made += 1
             session_id = f"{self._made:08x}-fa4e-4000-8000-000000000000"
-            return _reply(200, {"sessionId": session_id, "authToken": "a-token"})
+            return answer(200, {"sessionId": session_id, "authToken": "a-token"})
         session_id = request.url.path.rpartition("/")[2]
-        return _reply(200, {"sessionId": session_id, "status": "Running", "results": {"attempts": []}})
+        return answer(200, self.session(session_id))
+
+    def session(self, session_id: str) -> dict[str, object]:
+        """Show a session as v1.2 does: nobody looks for its outcome."""
+        return {"sessionId": session_id, "status": "Running", "results": {"attempts": []}}
 
 
 class _Fleet:
     """Instances of the broker over one store, as far as a check needs them: limiter, budget and client of Face."""
 
-    def __init__(self, face: _FaceOfTen, instances: int, chance: Random) -> None:
+    def __init__(self, face: FaceOfTen, instances: int, chance: Random) -> None:
         settings = Settings.from_mapping(
             {"FACE_REGION": "westeurope", "FACE_KEY": "none-is-called", "FACE_API_VERSION": "v1.2"}
         )
@@ -183,7 +187,7 @@ class _Fleet:
                 "https://face.example",
                 load_version(settings.face_api_version),
                 key_credential(StaticSecret(Secret("a-key"), name="FACE_KEY")),
-                Budget(settings.face_max_tps, monotonic=_now),
+                Budget(settings.face_max_tps, monotonic=now),
                 random=chance.random,
             )
             for _ in range(instances)
@@ -196,29 +200,29 @@ class _Fleet:
         session_id = await self._session(who)
         if session_id is None:
             return
-        self.created.append(_now())
+        self.created.append(now())
         for _ in range(_PHONE_CALLS):
             await asyncio.sleep(self._chance.uniform(1, 6))
             while not self._face.take():  # noqa: ASYNC110 - a phone asks again.
                 await asyncio.sleep(self._chance.uniform(0.5, 2))
         await asyncio.sleep(0.5)
-        while not await self._call(lambda client: client.result(session_id, _REQUEST_ID)):  # noqa: ASYNC110
+        while not await self._call(lambda client: client.result(session_id, REQUEST_ID)):  # noqa: ASYNC110
             await asyncio.sleep(self._chance.uniform(1, 2))
-        self.completed += _now() >= _FIRST_MINUTE
+        self.completed += now() >= _FIRST_MINUTE
         failures = 0
-        while not await self._call(lambda client: client.delete(session_id, _REQUEST_ID)):
+        while not await self._call(lambda client: client.delete(session_id, REQUEST_ID)):
             await asyncio.sleep(after_failure(failures, 0.0, None))
             failures += 1
 
     async def _session(self, who: Visitor) -> str | None:
         """Ask for a session until there is one; None where the person gives up first."""
-        give_up_at = _now() + _PATIENCE_OF_A_PHONE
+        give_up_at = now() + _PATIENCE_OF_A_PHONE
         while True:
             try:
                 return await self._create(who)
             except Failed as refusal:
                 wait = whole_seconds(refusal.retry_after or 1.0) + self._chance.uniform(0, 0.2)
-            if _now() + wait > give_up_at:
+            if now() + wait > give_up_at:
                 return None
             await asyncio.sleep(wait)
 
@@ -229,7 +233,7 @@ class _Fleet:
         give_back = await self._throttle.ask(instance, who, client.require_room)
         try:
             return (
-                await client.create(SessionSpec(LivenessMode.PASSIVE, who.device, 600), _REQUEST_ID)
+                await client.create(SessionSpec(LivenessMode.PASSIVE, who.device, 600), REQUEST_ID)
             ).session_id
         except Failed as failure:
             if not failure.request_sent:
@@ -245,12 +249,14 @@ class _Fleet:
         return True
 
 
-def _reply(status: int, body: object) -> httpx.Response:
+def answer(status: int, body: object) -> httpx.Response:
+    """Make a response of Face."""
     content = httpx.ByteStream(json.dumps(body).encode())
     return httpx.Response(status, headers={"Content-Type": "application/json"}, stream=content)
 
 
-def _now() -> float:
+def now() -> float:
+    """The seconds of virtual time."""
     return asyncio.get_running_loop().time()
 
 
