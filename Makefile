@@ -116,6 +116,7 @@ bench: $(VENV)/.ready  ## Measure the broker against bare peers, Express among t
 fleet: $(VENV)/.ready  ## Simulate a fleet under attack and under load: the tables of docs/throttling.md.
 	@$(BIN)/python -m benchmarks.fleet
 	@$(BIN)/python -m benchmarks.fleet.face_load
+	@$(BIN)/python -m benchmarks.fleet.attacks
 
 clean:  ## Remove what the other targets made.
 	rm -rf .venv* .tools .local dist benchmarks/express/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -158,7 +158,9 @@ class _Create:
             if answer is None:
                 raise
         else:
-            answer = await (app.idempotency.once(key, self._first, self._undo) if key else self._first())
+            answer = await (
+                app.idempotency.once(key, self._first, self._undo) if key else self._first(again=False)
+            )
         if answer.replayed:
             await self._require_not_revoked(answer)
         return answer
@@ -202,9 +204,13 @@ class _Create:
         if stored is None or stored.record.revoked:
             raise IdempotencyKeyReused("its session was revoked")
 
-    async def _first(self) -> Answer:
-        """Admit the request, make the session, keep it."""
-        self.admission = await self.app.limiter.admit(self.subjects)
+    async def _first(self, again: bool) -> Answer:
+        """Admit the request, make the session, keep it.
+
+        Where the process of an earlier request with this key died, its charge counts for this one.
+        """
+        if not again:
+            self.admission = await self.app.limiter.admit(self.subjects)
         created_at = self.app.clock()
         self.waits_for = UpstreamTimeout
         try:

@@ -95,10 +95,12 @@ class Idempotency:
     async def once(
         self,
         key: RequestKey,
-        work: Callable[[], Awaitable[Answer]],
+        work: Callable[[bool], Awaitable[Answer]],
         undo: Callable[[Answer], Awaitable[None]],
     ) -> Answer:
         """Run `work` and store its answer, or return the answer that an earlier request with the key got.
+
+        `work` is told whether an earlier request with the key began its work and never ended, as its process died.
 
         Where the answer cannot be stored, `undo` is run if it is certain that no repeat can get the answer.
         Raises `IdempotencyInProgress` while the first request runs, `IdempotencyKeyReused` where the key stands for
@@ -112,7 +114,7 @@ class Idempotency:
         if isinstance(claim, Answer):
             return claim
         try:
-            answer = await work()
+            answer = await work("again" in claim.values)
         except Exception:
             await self._release(claim)
             raise
@@ -168,7 +170,9 @@ class Idempotency:
         try:
             if stored is None:
                 return await self._store.insert(Table.IDEMPOTENCY, claim)
-            return await self._store.replace(Table.IDEMPOTENCY, replace(claim, etag=stored.etag))
+            again = {} if "answer" in stored.values else {"again": True}
+            taken = replace(claim, values={**claim.values, **again}, etag=stored.etag)
+            return await self._store.replace(Table.IDEMPOTENCY, taken)
         except (EntityExists, EntityChanged) as lost:
             raise IdempotencyInProgress(retry_after=_POLL_SECONDS) from lost
 

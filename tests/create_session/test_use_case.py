@@ -21,6 +21,7 @@ from shared.errors import (
     UpstreamTimeout,
 )
 from shared.face.model import LivenessMode, SessionSpec
+from shared.idempotency import LEASE_MS
 from shared.queues.memory import MemoryQueue
 from shared.sessions.record import EXPIRY_GRACE_MS, Step
 from shared.storage.port import Table
@@ -361,3 +362,21 @@ def test_no_repr_shows_what_a_caller_sent() -> None:
     spec = SessionSpec(LivenessMode.PASSIVE, canary, 600)
 
     assert canary not in repr(CreateCommand(spec, canary, None, Caller(), canary, canary, "a-request"))
+
+
+async def test_key_whose_first_request_died_is_charged_once() -> None:
+    """The process ends while Face works. The phone repeats its create when the lease has ended."""
+    face, store, clock = FakeFace(), FakeStore(), FakeClock()
+    app = app_of(face=face, store=store, clock=clock, THROTTLE_DEVICE="2/10m")
+    face.gate = asyncio.Event()
+    dying = asyncio.create_task(create_session(app, command_of(key=KEY)))
+    await face.arrived.wait()
+    face.gate = None
+    clock.advance_ms(LEASE_MS)
+    another = app_of(face=face, store=store, clock=clock, THROTTLE_DEVICE="2/10m")
+
+    await create_session(another, command_of(key=KEY))
+    await create_session(another, command_of())
+    with pytest.raises(DeviceThrottled):
+        await create_session(another, command_of())
+    dying.cancel()

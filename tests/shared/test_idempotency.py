@@ -44,6 +44,7 @@ class Scene:
         self.store, self.clock = FakeStore(), FakeClock()
         self.idempotency = Idempotency(self.store, PSEUDONYMS, self.clock)
         self.worked = self.undone = 0
+        self.again: list[bool] = []
 
     async def work(self) -> Answer:
         self.worked += 1
@@ -53,7 +54,11 @@ class Scene:
         self.undone += 1
 
     async def once(self, key: RequestKey = KEY, work: Work | None = None) -> Answer:
-        return await self.idempotency.once(key, work or self.work, self.undo)
+        async def told(again: bool) -> Answer:
+            self.again.append(again)
+            return await (work or self.work)()
+
+        return await self.idempotency.once(key, told, self.undo)
 
     async def rows(self) -> list[Entity]:
         return [row async for row in self.store.inner.expired(Table.IDEMPOTENCY, 2**62)]
@@ -90,6 +95,7 @@ async def test_repeat_gets_the_first_answer_until_it_expires(scene: Scene) -> No
     assert found == repeat
     assert await scene.idempotency.find(KEY) is None
     assert (await scene.once()).content["number"] == 2
+    assert scene.again == [False, False]
 
 
 async def test_key_of_another_request_is_refused(scene: Scene) -> None:
@@ -133,6 +139,7 @@ async def test_repeat_waits_while_the_lease_lasts(scene: Scene, after_ms: int) -
     assert refused.value.retry_after == min(1.0, (LEASE_MS - after_ms) / 1000)
     scene.clock.advance_ms(LEASE_MS - after_ms)
     assert (await scene.once()).content["number"] == 1
+    assert scene.again == [False, True]
 
 
 @pytest.mark.parametrize("operation", ["insert", "get", "replace"])
