@@ -2,7 +2,8 @@
 
 Face takes 10 calls a second of one resource, and counts the phones' own calls too. Honest people make a third as many
 checks as Face can carry, and behave as the error guide says: they repeat a create under its idempotency key, wait as
-long as they are told to, and give up after two minutes without a session, or half a minute without the result. `python -m benchmarks.fleet.attacks` prints the table.
+long as they are told to, and give up after two minutes without a session, or half a minute without the result.
+`python -m benchmarks.fleet.attacks` prints the table.
 """
 
 import asyncio
