@@ -58,7 +58,8 @@ def test_honest_checks_are_completed_under_an_attack_as_the_page_says(
     assert outcome.before == 1.0
     assert outcome.under >= completed
     assert outcome.neighbours >= of_targets
-    row = next(line for line in PAGE.read_text("utf-8").splitlines() if line.startswith(f"| {name} |"))
+    table = PAGE.read_text("utf-8").partition("## Measured: a region under attack")[2]
+    row = next(line for line in table.splitlines() if line.startswith(f"| {name} |"))
     shown = row.rstrip(" |").split(" | ")[3:5] if signed_in else row.split(" | ")[1:3]
     assert shown == [cell.rstrip(" |") for cell in cells(outcome)]
 
