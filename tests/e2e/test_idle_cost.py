@@ -49,19 +49,22 @@ async def test_phone_that_revokes_costs_four_calls(broker: Broker) -> None:
     assert upstream_calls(broker) == {"create": 1, "get": 2, "delete": 1}
 
 
-@pytest.mark.parametrize("per_second", [10, 5, 1])
-async def test_polls_before_the_check_cost_one_read_a_second_at_most(per_second: int) -> None:
-    """With THROTTLE_RESULT at its default, polls that come faster are answered from the record."""
+@pytest.mark.parametrize(("per_second", "expected"), [(10, 5), (5, 10), (1, 24)])
+async def test_polls_before_the_check_cost_one_read_a_second_at_most(per_second: int, expected: int) -> None:
+    """With THROTTLE_RESULT at its default, polls that come faster are answered from the record.
+
+    After ten seconds without a start of the check, reads get fewer.
+    """
     async with running_broker() as broker:
         session = await broker.created()
         before = [await poll(broker, session, 1 / per_second) for _ in range(POLLS)]
         reads = upstream_calls(broker)["get"]
         await broker.perform(session)
-        broker.clock.advance_seconds(1)
+        broker.clock.advance_seconds(5)
         after = [await poll(broker, session, 1 / per_second) for _ in range(POLLS)]
         await collect_all(broker)
 
-        assert reads == POLLS / per_second
+        assert reads == expected
         assert (set(before), set(after)) == ({"NotStarted"}, {"ResultAvailable"})
         assert upstream_calls(broker) == {"create": 1, "get": reads + 1, "audit": 1, "delete": 1}
 
