@@ -162,7 +162,6 @@ UPSTREAM: tuple[tuple[str, str, int | None], ...] = (
     ("sim-result-500", "UpstreamFailure", None),
     ("sim-result-no-route", "UpstreamFailure", None),
     ("sim-result-401", "UpstreamUnauthorized", None),
-    ("sim-result-429", "UpstreamThrottled", 1),
 )
 CASES |= {
     device: Case(

@@ -217,3 +217,12 @@ async def test_flood_of_misses_is_a_few_lines_and_hides_nothing(caplog: pytest.L
     assert sum(int(str(line.get("count", 1))) for line in lines) == 301
     assert len(logged(caplog, "session_revoked")) == 1
     assert len(logged(caplog, "request_ended")) <= 13
+
+
+async def test_result_that_face_has_no_room_for_is_what_is_known() -> None:
+    """The record is there: a 429 of Face is no error, and says when to ask again."""
+    async with running_broker() as broker:
+        answer = await broker.result(await broker.created("sim-result-429"))
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "NotStarted")
+    assert int(answer.headers["Retry-After"]) >= 1
