@@ -76,7 +76,7 @@ class FloodLog:
     """Logs the first five lines about each subject in a minute, and counts the others.
 
     So a flood of refused requests neither uses up the daily volume of the workspace nor hides what else happens. The
-    last line that was left out is logged after the minute, with the number of all of them as `count`. Beyond 200
+    last line that was left out is logged after the minute, with the number of all of them as `times`. Beyond 200
     subjects in a minute, all others count as one.
     """
 
@@ -115,7 +115,7 @@ class FloodLog:
             del self._subjects[key]
             if seen.last:
                 logger, level, event, fields = seen.last
-                log_event(logger, level, event, **fields, count=seen.left_out)
+                log_event(logger, level, event, **fields, times=seen.left_out)
 
 
 def quiet_libraries() -> None:

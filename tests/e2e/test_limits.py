@@ -214,7 +214,7 @@ async def test_flood_of_misses_is_a_few_lines_and_hides_nothing(caplog: pytest.L
 
     lines = logged(caplog, "request_refused")
     assert len(lines) <= 13
-    assert sum(int(str(line.get("count", 1))) for line in lines) == 301
+    assert sum(int(str(line.get("times", 1))) for line in lines) == 301
     assert len(logged(caplog, "session_revoked")) == 1
     assert len(logged(caplog, "request_ended")) <= 13
 

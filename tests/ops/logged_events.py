@@ -48,9 +48,11 @@ def _fields(call: ast.Call, function: ast.AST) -> set[str]:
 
 
 def _added(path: Path, call: ast.Call) -> set[str]:
-    """The fields that a method `log` of the same file adds to those of its caller."""
+    """The fields that a method `log` of the same file, or `FloodLog`, adds to those of its caller."""
     if ast.unparse(call.func) == "log_event":
         return set()
+    if ast.unparse(call.func).endswith("flood_log.write"):
+        path = ROOT / "shared/telemetry.py"
     return {
         argument.arg
         for node in ast.walk(ast.parse(path.read_text("utf-8")))

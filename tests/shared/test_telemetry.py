@@ -157,6 +157,6 @@ def test_flood_from_everywhere_is_a_few_lines(caplog: pytest.LogCaptureFixture) 
         clock.advance_seconds(60)
         flood_log.write(_log, logging.INFO, "request_refused", ("an-address",))
 
-    counts = [json.loads(record.getMessage()).get("count", 1) for record in caplog.records]
+    counts = [json.loads(record.getMessage()).get("times", 1) for record in caplog.records]
     assert sum(counts) == 5_001
     assert len(counts) <= 200 * 5 + 10
