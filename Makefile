@@ -6,44 +6,41 @@ OLDEST := $(filter-out $(PYTHON),$(shell scripts/find_python.sh 3.11))
 OLDEST_VENV := .venv-3.11
 CHECKOV_VENV := .venv-checkov
 FUZZ_VENV := .venv-fuzz
+RELEASE_VENV := .venv-release
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check tools reference format package test-package soak faults fuzz bench fleet clean
+.PHONY: help run test quick check tools reference format package test-package lock sbom audit soak faults fuzz bench fleet clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-# One environment per Python: $(1) its folder, $(2) the interpreter.
+# One environment: $(1) its folder, $(2) the interpreter, $(3) the lock, which names each file by its hash.
+PIP_INSTALL := pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 define environment
 	@test -n "$(2)" || { echo "Python 3.11 or newer is needed: none was found."; exit 1; }
 	@echo "Preparing $(1) with $(2) ..."
 	@$(2) -m venv $(1)
-	@$(1)/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(1)/bin/$(PIP_INSTALL) -r $(3)
 	@touch $@
 endef
 
-$(VENV)/.ready: requirements.txt requirements-dev.txt
-	$(call environment,$(VENV),$(PYTHON))
+$(VENV)/.ready: requirements-dev.txt
+	$(call environment,$(VENV),$(PYTHON),$<)
 
-$(OLDEST_VENV)/.ready: requirements.txt requirements-dev.txt
-	$(call environment,$(OLDEST_VENV),$(OLDEST))
+$(OLDEST_VENV)/.ready: requirements-dev.txt
+	$(call environment,$(OLDEST_VENV),$(OLDEST),$<)
 
-# checkov is large, and wants versions of its own.
-$(CHECKOV_VENV)/.ready:
-	@echo "Preparing $(CHECKOV_VENV) ..."
-	@$(PYTHON) -m venv $(CHECKOV_VENV)
-	@$(CHECKOV_VENV)/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
-	@touch $@
+$(CHECKOV_VENV)/.ready: requirements-checkov.txt
+	$(call environment,$(CHECKOV_VENV),$(PYTHON),$<)
 
-# atheris has wheels for some Pythons only.
-$(FUZZ_VENV)/.ready: requirements.txt
-	@echo "Preparing $(FUZZ_VENV) ..."
-	@$(PYTHON) -m venv $(FUZZ_VENV)
-	@$(FUZZ_VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
-	@$(FUZZ_VENV)/bin/pip install --quiet --disable-pip-version-check --only-binary :all: atheris==3.1.0 \
+$(RELEASE_VENV)/.ready: requirements-release.txt
+	$(call environment,$(RELEASE_VENV),$(PYTHON),$<)
+
+$(FUZZ_VENV)/.ready: requirements.txt requirements-fuzz.txt
+	$(call environment,$(FUZZ_VENV),$(PYTHON),$<)
+	@$(FUZZ_VENV)/bin/$(PIP_INSTALL) -r requirements-fuzz.txt \
 		|| echo "No atheris for this Python: the fuzzers use their own mutator alone."
-	@touch $@
 
 STORAGE ?= memory
 PORT ?= 7071
@@ -109,6 +106,23 @@ test-package: $(VENV)/.ready  ## Unit and contract tests over the dependencies t
 	@$(BIN)/python -m zipfile -e dist/broker.zip .local/package
 	@export PYTHONPATH=$(SHIPPED); $(BIN)/python -c "import pydantic; assert pydantic.__file__.startswith('$(SHIPPED)')"
 	PYTHONPATH=$(SHIPPED) $(BIN)/$(PYTEST) $(UNIT_TESTS) tests/contract
+
+# The app's lock first: the others keep to its versions. The header of each file is the command without `--quiet`.
+LOCKS := requirements requirements-dev requirements-checkov requirements-fuzz requirements-release
+UPGRADE ?=
+
+lock: $(RELEASE_VENV)/.ready  ## Write the requirements*.txt after the requirements*.in. UPGRADE=--upgrade takes the newest versions.
+	@for name in $(LOCKS); do \
+		$(RELEASE_VENV)/bin/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 --generate-hashes \
+			$$name.in --output-file $$name.txt || exit 1; \
+	done
+
+sbom: $(RELEASE_VENV)/.ready  ## List what is in dist/broker.zip: dist/broker.cdx.json (CycloneDX).
+	@scripts/sbom.sh dist/broker.zip dist/broker.cdx.json $(RELEASE_VENV)
+
+# A package without an answer fails too.
+audit: $(RELEASE_VENV)/.ready  ## Look for known vulnerabilities of the locked versions. Needs the advisories of the package index.
+	$(RELEASE_VENV)/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements-dev.txt
 
 bench: $(VENV)/.ready  ## Measure the broker against bare peers, Express among them; writes docs/performance.md. Needs npm.
 	$(BIN)/python -m benchmarks

@@ -2,10 +2,10 @@
 
     python -m scripts.package [--output dist/broker.zip] [--code-only]
 
-Runs on Python 3.13, as the app does: pip resolves dependencies for the Python that it runs on. The same files give the
-same bytes. The app's files are those of the commit, which `release.json` names with the version. The dependencies are
-the newest within the ranges of requirements.txt. Every Python file comes with its bytecode: without it each new
-instance compiles all it imports.
+Runs on Python 3.13, as the app does: pip chooses dependencies for the Python that it runs on. The same files give the
+same bytes. The app's files are those of the commit, which `release.json` names with the version. The dependencies have
+the versions and hashes of requirements.txt. Every Python file comes with its bytecode: without it each new instance
+compiles all it imports.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def dependencies() -> dict[str, bytes]:
         target = ["--target", folder, "--python-version", PYTHON_VERSION, "--implementation", "cp"]
         target += [part for platform in _PLATFORMS for part in ("--platform", platform)]
         options = ["--quiet", "--disable-pip-version-check", "--no-compile", "--only-binary", ":all:"]
-        requirements = ["--requirement", str(ROOT / "requirements.txt")]
+        requirements = ["--require-hashes", "--requirement", str(ROOT / "requirements.txt")]
         command = [sys.executable, "-m", "pip", "install", *options, *target, *requirements]
         subprocess.run(command, check=True)  # noqa: S603 - pip, and arguments of this file.
         files = {path.relative_to(folder): path for path in Path(folder).rglob("*") if path.is_file()}

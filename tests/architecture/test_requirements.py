@@ -1,15 +1,23 @@
-"""`requirements.txt` names what the deployed code imports, and nothing else."""
+"""`requirements.in` names what the deployed code imports, and nothing else; the locks fit their requirements."""
 
 import re
 import sys
+from collections import defaultdict
+from collections.abc import Mapping
 from importlib.metadata import distribution
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from tests.architecture.source_tree import DEPLOYED, ROOT, deployed_modules, imports
+from tests.architecture.source_tree import DEPLOYED, ROOT, deployed_modules, imports, tracked
 
-LINES = [line for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines() if line[:1].isalpha()]
+LINES = [line for line in (ROOT / "requirements.in").read_text("utf-8").splitlines() if line[:1].isalpha()]
 REQUIRED = [re.split(r"[\[<>=]", line)[0] for line in LINES]
+LOCKS = sorted(path.stem for path in ROOT.glob("requirements*.in"))
+_PIN = re.compile(
+    r"^([^ =]+)==([^ ]+)(?: ; [^\\\n]+)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", re.MULTILINE
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +44,60 @@ def test_each_requirement_is_bounded() -> None:
     assert [
         line for line in LINES if not re.fullmatch(r"[A-Za-z-]+(\[[a-z]+\])?>=[0-9.]+,<[0-9.]+", line)
     ] == []
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_each_version_in_a_lock_has_a_hash(name: str) -> None:
+    """A line of another form would be a version or a file that nobody looked at."""
+    text = (ROOT / f"{name}.txt").read_text("utf-8")
+
+    assert f"--universal --python-version 3.11 --generate-hashes {name}.in --output-file {name}.txt\n" in text
+    assert re.sub(r"^ *#.*\n|\n$", "", _PIN.sub("", text), flags=re.MULTILINE).strip() == ""
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_each_lock_fits_its_requirements(name: str) -> None:
+    """`make lock` is needed after each change of the requirements."""
+    pins = _pins(name)
+    lines = (ROOT / f"{name}.in").read_text("utf-8").splitlines()
+    named = [Requirement(line) for line in lines if line[:1].isalpha()]
+
+    assert [
+        str(one)
+        for one in named
+        if not pins[canonicalize_name(one.name)]
+        or not all(one.specifier.contains(version) for version in pins[canonicalize_name(one.name)])
+    ] == []
+
+
+def test_the_tests_run_with_the_versions_that_are_deployed() -> None:
+    """The development lock has everything of the app's lock, at the same versions."""
+    deployed, tested = _pins("requirements"), _pins("requirements-dev")
+
+    assert {name: tested[name] for name in deployed} == deployed
+
+
+def test_each_install_requires_hashes() -> None:
+    """Neither the Makefile nor the pipeline nor the package takes a file that is not in a lock."""
+    texts = {
+        path: (ROOT / path).read_text("utf-8")
+        for path in tracked()
+        if re.match(r"Makefile|\.ci/|\.github/|scripts/", path)
+    }
+    installs = {path: len(re.findall(r"\bpip\W+install\b", text)) for path, text in texts.items()}
+
+    assert {path: count for path, count in installs.items() if count} == {
+        "Makefile": texts["Makefile"].count("--require-hashes --only-binary"),
+        "scripts/package.py": texts["scripts/package.py"].count("--require-hashes"),
+    }
+
+
+def _pins(name: str) -> Mapping[str, set[str]]:
+    """The versions of each package in a lock; some have one for older Pythons too."""
+    pins: dict[str, set[str]] = defaultdict(set)
+    for package, version, _hashes in _PIN.findall((ROOT / f"{name}.txt").read_text("utf-8")):
+        pins[canonicalize_name(package)].add(version)
+    return pins
 
 
 def _provides(requirement: str, name: str) -> bool:
