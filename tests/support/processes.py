@@ -17,31 +17,31 @@ SOAK: Final = os.environ.get("SOAK") == "true"
 _ROOT: Final = Path(__file__).parents[2]
 # Guards against a hang only; a loaded machine is slow.
 _PATIENCE_SECONDS: Final = 60
+_SERVE: Final = (sys.executable, "-m", "local", "serve", "--port", "0")
 
 
 @asynccontextmanager
 async def running_processes(
-    count: int, environment: Mapping[str, str]
+    count: int, environment: Mapping[str, str], command: Sequence[str] = _SERVE
 ) -> AsyncIterator[list[httpx.AsyncClient]]:
     """Start brokers with these app settings, each on a free port, and end them; returns a client for each.
 
-    They do not inherit this process's environment. Raises `RuntimeError` for a broker that does not start, or ends
-    with an error.
+    They do not inherit this process's environment. `command` prints the broker's URL as its first line. Raises
+    `RuntimeError` for a broker that does not start, or ends with an error.
     """
     processes: list[Process] = []
     async with AsyncExitStack() as resources:
         resources.push_async_callback(_end_all, processes)
         for _ in range(count):
             # One by one, so that the started ones are ended if the next fails.
-            processes.append(await _started(environment))  # noqa: PERF401
+            processes.append(await _started(environment, command))  # noqa: PERF401
         yield [
             await resources.enter_async_context(_client(await _url(process, environment)))
             for process in processes
         ]
 
 
-async def _started(environment: Mapping[str, str]) -> Process:
-    command = (sys.executable, "-m", "local", "serve", "--port", "0")
+async def _started(environment: Mapping[str, str], command: Sequence[str]) -> Process:
     return await asyncio.create_subprocess_exec(*command, cwd=_ROOT, env=environment, stdout=PIPE)
 
 
