@@ -105,7 +105,7 @@ test-package: $(VENV)/.ready  ## Unit and contract tests over the dependencies t
 	@rm -rf .local/package
 	@$(BIN)/python -m zipfile -e dist/broker.zip .local/package
 	@export PYTHONPATH=$(SHIPPED); $(BIN)/python -c "import pydantic; assert pydantic.__file__.startswith('$(SHIPPED)')"
-	PYTHONPATH=$(SHIPPED) $(BIN)/$(PYTEST) $(UNIT_TESTS) tests/contract
+	PYTHONPATH=$(SHIPPED) PACKAGE=dist/broker.zip $(BIN)/$(PYTEST) $(UNIT_TESTS) tests/contract tests/scripts/test_built_package.py
 
 # The app's lock first: the others keep to its versions. The header of each file is the command without `--quiet`.
 LOCKS := requirements requirements-dev requirements-checkov requirements-fuzz requirements-release

@@ -97,7 +97,8 @@ def test_all_parts_of_a_parameter_are_named(
 
 def test_variables_are_read_by_something() -> None:
     """The page has the variables that files read and workflows set; the command for production sets its own."""
-    files = [*INFRA.rglob("*.bicepparam"), *(ROOT / ".github/workflows").glob("*.yml"), ROOT / "azure.yaml"]
+    workflows, commands = (ROOT / ".github/workflows").glob("*.yml"), (ROOT / "ops").glob("*.py")
+    files = [*INFRA.rglob("*.bicepparam"), *workflows, ROOT / "azure.yaml", *commands]
     # Outputs of the template, which hooks of azd read.
     outputs = {"BROKER_URL", "BROKER_RESOURCE_GROUP", "BROKER_FUNCTION_APP"}
     used = {name for path in files for name in _VARIABLE.findall(path.read_text("utf-8"))} - outputs

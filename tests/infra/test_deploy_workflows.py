@@ -23,8 +23,9 @@ AZD = (ROOT / "azure.yaml").read_text("utf-8")
 @pytest.mark.parametrize(
     "command",
     [
-        "zizmor --offline --quiet --config .github/zizmor.yml .github/workflows",
+        "zizmor --offline --quiet --config .github/zizmor.yml .github",
         f"check-jsonschema --builtin-schema vendor.github-workflows {' '.join(WORKFLOWS)}",
+        "check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml",
     ],
 )
 def test_outside_checks_find_nothing(command: str) -> None:
@@ -72,7 +73,8 @@ def test_each_ring_waits_for_the_ring_before() -> None:
     order = re.findall(r"^  ([a-z-]+):\n(?:.*\n)??    needs: ([a-z-]+)$", DEPLOY, re.MULTILINE)
 
     assert [f"{before} {job}" for job, before in order] == [
-        "test dev",
+        "test attest",
+        "attest dev",
         "dev prod-first",
         "prod-first prod-rest",
     ]
@@ -88,13 +90,24 @@ def test_each_ring_waits_for_the_ring_before() -> None:
         ("scripts.package", ["test"]),
         ("upload-artifact@", ["test"]),
         ("run: make test-package", ["test"]),
-        ("download-artifact@", ["region", "test"]),
+        ("download-artifact@", ["deploy", "region", "test"]),
         ("dist/broker.zip --wait", ["region"]),
+        ("make audit", ["ci"]),
+        ("make sbom", ["test"]),
     ],
 )
 def test_tests_are_shared_and_the_package_is_built_once(text: str, users: list[str]) -> None:
     """Pull requests and deployments pass the same tests, and every region gets the package that passed them."""
     assert sorted(name for name, content in WORKFLOWS.items() for _ in range(content.count(text))) == users
+
+
+def test_a_region_takes_the_package_with_the_signature_of_the_workflow_alone() -> None:
+    """It is checked before anybody signs in to Azure."""
+    steps = ("attestation verify dist/broker.zip", "azure/login", 'publish "$group"')
+    places = [REGION.index(text) for text in steps]
+
+    assert places == sorted(places)
+    assert DEPLOY.count("uses: actions/attest@") == 2
 
 
 def test_each_job_has_an_identity_for_its_environment() -> None:

@@ -34,8 +34,8 @@ def package(tmp_path: Path) -> Path:
     """The package, unpacked. `PACKAGE` names the one that will be deployed."""
     if problem := wrong_python(sys.version_info[:2]):
         pytest.skip(f"{problem} The tests on Python {PYTHON_VERSION} are the ones that count, in CI too.")
-    built = Path(os.environ.get("PACKAGE", tmp_path / "broker.zip"))
-    if "PACKAGE" not in os.environ:
+    built = Path(os.environ.get("PACKAGE") or tmp_path / "broker.zip")
+    if not os.environ.get("PACKAGE"):
         main(["--output", str(built)])
     zipfile.ZipFile(built).extractall(tmp_path / "package")
     return tmp_path / "package"
