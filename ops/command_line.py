@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from ops.connections import Connect
 
 _DESCRIPTION: Final = """
-Operate a deployed broker; see docs/operations.md. Exit status: 0 all done, 1 something failed, 2 wrong arguments or
-settings.
+Operate a deployed broker; see docs/operations.md. Secrets come from the environment, because other users of a machine
+see the arguments of its processes. Exit status: 0 all done, 1 something failed, 2 wrong arguments or settings.
 """
 _FUNCTION_KEY: Final = (
-    "the function key `default` of the app: az functionapp keys list --resource-group GROUP --name APP --query "
-    "functionKeys.default --output tsv; `make run` prints its own"
+    "BROKER_KEY is the function key `default` of the app: az functionapp keys list --resource-group GROUP --name APP "
+    "--query functionKeys.default --output tsv; `make run` prints its own"
 )
 _AGO: Final = re.compile(r"-(\d{1,6})([smhd])", re.ASCII)
 _UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -73,7 +73,7 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str], connect:
     if arguments.noun == "smoke":
         from ops import smoke
 
-        return smoke.run(arguments)
+        return smoke.run(arguments, environment)
     from ops import device, events, poison, session
     from ops.connections import Connections
 
@@ -143,13 +143,13 @@ def _joined(words: Sequence[str]) -> list[str]:
 def _add_preflight(parser: argparse.ArgumentParser) -> None:
     parser.description = """
     Find what would block a deployment, or what a running broker lacks (--url). Changes nothing. For a deployment `az`,
-    signed in, and `bicep` are needed; for `azd` the subscription is AZURE_SUBSCRIPTION_ID where it is set.
+    signed in, and `bicep` are needed; for `azd` the subscription is AZURE_SUBSCRIPTION_ID where it is set. A running
+    broker needs a function key, BROKER_KEY, and behind Easy Auth a bearer token, BROKER_TOKEN.
     """
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("environment", nargs="?", choices=("dev", "prod", "azd"), help="what to deploy")
     target.add_argument("--url", help="a running broker, such as http://127.0.0.1:7071")
-    parser.add_argument("--key", default="", help=_FUNCTION_KEY)
-    parser.add_argument("--token", help="a bearer token, where Easy Auth needs one")
+    parser.epilog = _FUNCTION_KEY
 
 
 def _add_publish(parser: argparse.ArgumentParser) -> None:
@@ -165,16 +165,14 @@ def _add_publish(parser: argparse.ArgumentParser) -> None:
 
 def _add_smoke(parser: argparse.ArgumentParser) -> None:
     parser.description = """
-    Create, read and revoke one session. Costs one session at Face, and up to five calls. With a server's token it reads
-    and audits the session too, which needs the role Liveness.Operate and no function key.
+    Create, read and revoke one session. Costs one session at Face, and up to five calls. BROKER_TOKEN is a bearer token
+    that Easy Auth accepts, or a server's that the broker accepts. A server's token reads and audits the session too,
+    which needs the role Liveness.Operate and no function key. With BROKER_KEY the command checks the dependencies too
+    (/api/ready).
     """
+    parser.epilog = _FUNCTION_KEY
     parser.add_argument("url", metavar="URL", help="such as https://func-dev-weu-abc.azurewebsites.net")
-    caller = parser.add_mutually_exclusive_group()
-    caller.add_argument(
-        "--token", help="a bearer token that Easy Auth accepts, or a server's that the broker accepts"
-    )
-    caller.add_argument("--anonymous", action="store_true", help="the broker does not authenticate callers")
-    parser.add_argument("--key", help=f"{_FUNCTION_KEY}; checks the dependencies too (/api/ready)")
+    parser.add_argument("--anonymous", action="store_true", help="the broker does not authenticate callers")
     parser.add_argument(
         "--release", type=Path, metavar="PACKAGE", help="the package of which version and commit have to run"
     )

@@ -26,9 +26,10 @@ _ADVICE: Final = {
 def run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> None:
     """Print each finding with what to do about it; raises `CommandFailed` where one blocks."""
     if arguments.url:
-        broker = Broker(arguments.url.rstrip("/"), arguments.token)
+        broker = Broker(arguments.url.rstrip("/"), environment.get("BROKER_TOKEN"))
         notify(f"broker {broker.url}")
-        report(list(broker_findings(broker, arguments.key)), "the broker is ready", "the broker is not ready")
+        findings = list(broker_findings(broker, environment.get("BROKER_KEY", "")))
+        report(findings, "the broker is ready", "the broker is not ready")
         return
     # azd deploys to its own subscription, whatever is selected in the Azure CLI.
     is_azd = arguments.environment == "azd"
@@ -55,8 +56,8 @@ def broker_findings(broker: Broker, key: str) -> Iterator[Finding]:
     if "dependencies" not in answer.body:
         yield Finding(
             f"the broker does not tell whether it is ready: {answer}",
-            "give the function key `default` of the app with --key (`preflight --help` says where it is), and a token "
-            "with --token behind Easy Auth",
+            "set BROKER_KEY to the function key `default` of the app (`preflight --help` says where it is), and behind "
+            "Easy Auth BROKER_TOKEN",
         )
     for dependency in answer.body.get("dependencies", ()):
         if problem := dependency["problem"]:

@@ -3,7 +3,7 @@
 import argparse
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -21,15 +21,16 @@ _ROLE_MISSING = {"KeyUnavailable", "StorageUnavailable", "UpstreamUnauthorized"}
 """The error codes of a create for which the app's identity lacks a role."""
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> None:
     """Run all steps and print each; raises `CommandFailed` at the first that fails."""
-    broker, output = Broker(arguments.url.rstrip("/"), arguments.token), Output()
+    token = None if arguments.anonymous else environment.get("BROKER_TOKEN")
+    broker, output = Broker(arguments.url.rstrip("/"), token), Output()
     release = release_of(arguments.release) if arguments.release else None
     notify(f"broker {broker.url}")
     wait_for_health(broker, arguments.wait, output, release=release)
     check_session(broker, output, anonymous=arguments.anonymous, seconds=arguments.wait)
-    if arguments.key:
-        check_ready(broker, arguments.key, output)
+    if key := environment.get("BROKER_KEY"):
+        check_ready(broker, key, output)
 
 
 def wait_for_health(

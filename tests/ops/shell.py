@@ -168,9 +168,9 @@ def run_command(capsys: pytest.CaptureFixture[str], *arguments: Any) -> Ended:  
     return Ended(status, written.out.splitlines(), errors, target.removeprefix("ops: "))
 
 
-async def run_beside(capsys: pytest.CaptureFixture[str], words: str) -> Ended:
+async def run_beside(capsys: pytest.CaptureFixture[str], words: str, **environment: str) -> Ended:
     """Run a command in a thread, while a broker answers in this event loop."""
-    return await asyncio.to_thread(run_command, capsys, words.split(), {})
+    return await asyncio.to_thread(run_command, capsys, words.split(), environment)
 
 
 def add_az(folder: Path, script: str) -> None:

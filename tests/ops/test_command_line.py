@@ -16,6 +16,7 @@ from shared.queues.port import POISON_QUEUE
 from shared.sessions.store import Sessions
 from shared.storage.account import StorageAccount
 from shared.text import rfc3339
+from tests.architecture.source_tree import tracked
 from tests.ops.shell import ENDED_AT, UNKNOWN, Shell, new_record
 from tests.support.app import PSEUDONYMS
 from tests.support.azurite import Azurite
@@ -59,7 +60,7 @@ preflight -> one of the arguments environment --url is required
 preflight dev --url http://x -> not allowed with argument
 preflight test -> invalid choice
 smoke -> required: URL
-smoke http://x --token t --anonymous -> not allowed with argument
+smoke http://x --token t -> unrecognized arguments: --token t
 events republish -> expected either --session, or --from
 events republish --to -1h -> expected either --session, or --from
 events republish --session {UNKNOWN} --to 2026-11-23T10:00:00Z -> expected either --session, or --from
@@ -93,6 +94,17 @@ def test_time_may_be_relative(text: str, ago: int) -> None:
 
     assert before <= arguments.start + ago * 1_000 <= system_clock()
     assert arguments.end is None
+
+
+def test_no_option_takes_a_secret() -> None:
+    """Other users of a machine see the arguments of its processes, and shells keep them in a file."""
+    texts = [(ROOT / path).read_text("utf-8") for path in tracked() if path.endswith(".py")]
+    options = {option for text in texts for option in re.findall(r"add_argument\(\s*\"--([a-z-]+)", text)}
+
+    assert options >= {"account", "url", "port", "output"}
+    assert {
+        option for option in options if re.search("token|key|secret|password|pepper|connection", option)
+    } == set()
 
 
 async def test_commands_work_as_a_process(azurite: Azurite) -> None:

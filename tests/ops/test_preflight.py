@@ -393,16 +393,16 @@ async def test_local_broker_that_is_ready_has_no_findings(
     broker: Broker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same command asks a broker on a laptop and in Azure, with a token where Easy Auth needs one."""
-    words = f"preflight --key {FUNCTION_KEY} --url"
-    open_broker = await run_beside(capsys, f"{words} {broker.host.url}")
+    open_broker = await run_beside(capsys, f"preflight --url {broker.host.url}", BROKER_KEY=FUNCTION_KEY)
     async with guarded(broker) as url:
-        with_token = await run_beside(capsys, f"{words} {url} --token a-token")
-        without = await run_beside(capsys, f"{words} {url}")
+        words, key = f"preflight --url {url}", FUNCTION_KEY
+        with_token = await run_beside(capsys, words, BROKER_KEY=key, BROKER_TOKEN="a-token")
+        without = await run_beside(capsys, words, BROKER_KEY=key)
 
     for ended in (open_broker, with_token):
         assert (ended.status, ended.lines, ended.errors) == (0, ["the broker is ready"], [])
     assert without.status == 1
-    assert "a token with --token" in without.lines[1]
+    assert "Easy Auth BROKER_TOKEN" in without.lines[1]
 
 
 @pytest.mark.parametrize(
@@ -412,7 +412,7 @@ async def test_local_broker_that_is_ready_has_no_findings(
         (
             "wrong",
             "the broker does not tell whether it is ready: 401",
-            "give the function key `default` of the app",
+            "set BROKER_KEY to the function key `default` of the app",
         ),
     ],
 )
@@ -422,7 +422,7 @@ async def test_broker_that_is_not_ready_is_a_problem(
     """The dependency that fails is named, with what to do. Without the function key none is known."""
     broker.simulator.keys = {"another-key"}
 
-    ended = await run_beside(capsys, f"preflight --url {broker.host.url} --key {key}")
+    ended = await run_beside(capsys, f"preflight --url {broker.host.url}", BROKER_KEY=key)
 
     assert ended.lines[0].startswith(f"problem  {what}")
     assert ended.lines[1].strip().startswith(advice)

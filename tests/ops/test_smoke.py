@@ -22,7 +22,7 @@ async def test_all_steps_pass_against_a_local_broker(
 ) -> None:
     """Many times: each run is a new device, whose limits it does not reach."""
     for _ in range(6):
-        ended = await run_beside(capsys, f"smoke {broker.host.url} --anonymous --key {FUNCTION_KEY}")
+        ended = await run_beside(capsys, f"smoke {broker.host.url} --anonymous", BROKER_KEY=FUNCTION_KEY)
 
     assert (ended.status, ended.errors, ended.target) == (0, [], f"broker {broker.host.url}")
     assert ", ".join(line.split(":")[0].split("  ", 1)[1].strip() for line in ended.lines) == STEPS
@@ -33,8 +33,8 @@ async def test_token_is_sent_where_callers_are_authenticated(
 ) -> None:
     """A create without it has to be refused, and all calls with it pass."""
     async with guarded(broker) as url:
-        good = await run_beside(capsys, f"smoke {url} --token a-token")
-        bad = await run_beside(capsys, f"smoke {url} --token another")
+        good = await run_beside(capsys, f"smoke {url}", BROKER_TOKEN="a-token")
+        bad = await run_beside(capsys, f"smoke {url}", BROKER_TOKEN="another")
     unguarded = await run_beside(capsys, f"smoke {broker.host.url}")
 
     assert (good.status, good.lines[1]) == (0, "passed   unauthenticated create: refused")
@@ -48,8 +48,8 @@ async def test_token_needs_the_role_where_the_broker_signs_callers_in(
     """A person's token creates sessions too: only what servers may do shows that the role is missing."""
     async with signed_in() as scene:
         url = scene.broker.host.url
-        server = await run_beside(capsys, f"smoke {url} --token {scene.issuer.token(roles=ROLE)}")
-        person = await run_beside(capsys, f"smoke {url} --token {scene.issuer.token()}")
+        server = await run_beside(capsys, f"smoke {url}", BROKER_TOKEN=scene.issuer.token(roles=ROLE))
+        person = await run_beside(capsys, f"smoke {url}", BROKER_TOKEN=scene.issuer.token())
 
     assert (server.status, server.errors) == (0, [])
     assert "passed   role: the token reads and audits any session" in server.lines
