@@ -9,6 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from local.host import Host
+from local.loopback import only_this_machine
 from local.queues import queue_pump
 
 _ROOT = Path(__file__).parents[1]
@@ -40,6 +41,7 @@ async def running_broker(
             master_key=secrets.token_urlsafe(16),
             body_limit=_BODY_LIMIT,
             extra_routes=extra_routes,
+            middlewares=[only_this_machine(app.settings.allowed_origins)],
         )
         resources.push_async_callback(host.stop)
         pump = queue_pump(app, host, host_json, lease_seconds=lease_seconds)

@@ -9,7 +9,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from local.loopback import require_local_host
+from local.loopback import only_this_machine
 from shared.access import OPERATE
 from shared.text import CLIENT_REFERENCE
 
@@ -31,7 +31,7 @@ class LocalIssuer:
 
     async def start(self, port: int = 0) -> None:
         """Listen, on a free port unless one is given; raises `OSError` if the port is taken."""
-        app = web.Application()
+        app = web.Application(middlewares=[only_this_machine()])
         app.add_routes(
             [
                 web.get("/.well-known/openid-configuration", self._discovery),
@@ -74,20 +74,17 @@ class LocalIssuer:
             "             send the access_token as: Authorization: Bearer ...",
         ]
 
-    async def _discovery(self, request: web.Request) -> web.Response:
-        require_local_host(request)
+    async def _discovery(self, _request: web.Request) -> web.Response:
         return web.json_response(
             {"issuer": self.url, "jwks_uri": f"{self.url}/keys", "token_endpoint": f"{self.url}/token"}
         )
 
-    async def _keys(self, request: web.Request) -> web.Response:
-        require_local_host(request)
+    async def _keys(self, _request: web.Request) -> web.Response:
         jwk = RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
         return web.json_response({"keys": [{**jwk, "kid": _KEY_ID, "use": "sig", "alg": "RS256"}]})
 
     async def answer_token(self, request: web.Request) -> web.Response:
         """Answer a form with `sub`, and `client_reference` or `role`, with an access token."""
-        require_local_host(request)
         form = await request.post()
         subject, reference = form.get("sub"), form.get("client_reference")
         if not isinstance(subject, str) or not subject or not _is_reference(reference):

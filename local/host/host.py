@@ -20,6 +20,7 @@ from typing import Any
 
 import azure.functions as func
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from azure.functions.queue import QueueMessage
 from azure.functions.timer import TimerRequest
 
@@ -45,7 +46,8 @@ class Host:
     Timers do not fire: `POST /admin/functions/NAME` with the master key runs one.
 
     `host_json` is the parsed `host.json`. `extra_routes` are for paths outside the route prefix (a console page) and
-    come before the functions. `url` is the address without a slash at the end, empty before `start`.
+    come before the functions. `middlewares` see each request before both. `url` is the address without a slash at the
+    end, empty before `start`.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Host:
         master_key: str,
         body_limit: int = _BODY_LIMIT,
         extra_routes: Sequence[web.RouteDef] = (),
+        middlewares: Sequence[Middleware] = (),
     ) -> None:
         functions = index(app)
 
@@ -72,12 +75,13 @@ class Host:
         self.master_key = master_key
         self._body_limit = body_limit
         self._extra_routes = extra_routes
+        self._middlewares = middlewares
         self._runners: list[web.BaseRunner] = []
         self._running_timers: set[asyncio.Task[None]] = set()
 
     async def start(self, port: int = 0) -> None:
         """Listen on loopback; port 0 takes a free one. Raises `OSError` if the port is taken."""
-        app = web.Application(middlewares=[self._serve])
+        app = web.Application(middlewares=[*self._middlewares, self._serve])
         app.add_routes(self._extra_routes)
         inner = web.AppRunner(app)
         await self._set_up(inner)

@@ -142,9 +142,6 @@ SERVICE_UNAVAILABLE = Answer(503)
 
 TOKEN_REFUSED = error_answer(401, "Unauthorized", "The auth token is unknown, expired or revoked.")
 NO_ATTEMPTS_LEFT = error_answer(403, "NoAttemptsLeft", "The session has no attempts left.")
-ORIGIN_REFUSED = error_answer(
-    403, "OriginRefused", "Only pages served from this machine may call the simulator."
-)
 UNKNOWN_OUTCOME = error_answer(400, "UnknownOutcome", "GET /simulator/scenarios lists the outcomes.")
 
 _DOCUMENTED = (

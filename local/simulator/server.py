@@ -1,13 +1,12 @@
 """The simulator on a socket."""
 
 import asyncio
-import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from local.loopback import require_local_host
+from local.loopback import is_local, only_this_machine
 from local.simulator import answers
 from local.simulator.admission import Admission
 from local.simulator.answers import ConnectionLost, Refused, read_object
@@ -19,7 +18,6 @@ from shared.clock import Clock, Sleep, system_clock
 
 _REQUEST_ID = web.RequestKey("request_id", str)
 _OWN_ROUTES = "/simulator/"
-_LOCAL_ORIGIN = re.compile(r"http://(?:127\.0\.0\.1|localhost)(?::\d{1,5})?")
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -86,7 +84,8 @@ class FaceSimulator:
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen, on a free port unless one is given; raises `OSError` if the port is taken."""
-        app = web.Application(middlewares=[_give_request_id, _share_with_local_pages, _translate_errors])
+        guards = [only_this_machine(), _share_with_local_pages]
+        app = web.Application(middlewares=[_give_request_id, *guards, _translate_errors])
         app.add_routes([*self._face_api.routes(), *self._own_routes()])
         # Calls that sleep in a slow scenario are cut off, not waited for.
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
@@ -149,14 +148,9 @@ async def _give_request_id(request: web.Request, handler: _Handler) -> web.Strea
 @web.middleware
 async def _share_with_local_pages(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Let web pages use the simulator's own routes if they are served from this machine."""
-    if not request.path.startswith(_OWN_ROUTES):
+    origin = request.headers.get("Origin", "")
+    if not request.path.startswith(_OWN_ROUTES) or not is_local(origin):
         return await handler(request)
-    require_local_host(request)
-    origin = request.headers.get("Origin")
-    if origin is None:
-        return await handler(request)
-    if not _LOCAL_ORIGIN.fullmatch(origin):
-        return answers.ORIGIN_REFUSED.response()
     response = web.Response(status=204) if request.method == "OPTIONS" else await handler(request)
     response.headers.update(
         {

@@ -1,63 +1,107 @@
-"""Pages that point their own name at this machine get nothing from the local servers."""
+"""Pages of other sites get nothing from what listens here, whatever name they give this machine."""
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-import aiohttp
+import httpx
 import pytest
-from aiohttp import web
 
-from local.console.routes import console_routes
-from local.issuer import LocalIssuer
-from local.simulator import FaceSimulator
+from tests.local.test_run import printed, started
 
-GOOD = ("127.0.0.1", "127.0.0.1:7071", "localhost", "localhost:1", "[::1]", "[::1]:7071")
-BAD = (
+LOCAL_HOSTS = (
+    *("127.0.0.1", "127.0.0.1:7071", "localhost", "localhost:1", "[::1]", "[::1]:7071"),
+    "10.0.2.2:7071",
+)
+FOREIGN_HOSTS = (
     *("evil.example", "evil.example:7071", "127.0.0.1.evil.example", "localhost.evil.example:7071"),
     *("evil.example@127.0.0.1", "127.0.0.1:", "127.0.0.1:evil", "[::1].evil.example", "10.0.0.1", ""),
 )
-CONSOLE = [("GET", "/console/config.json"), ("GET", "/console/events")]
-ISSUER = [("GET", "/.well-known/openid-configuration"), ("GET", "/keys"), ("POST", "/token")]
-SIMULATOR = [
-    *(("POST", "/simulator/perform"), ("POST", "/simulator/fault"), ("DELETE", "/simulator/fault")),
-    ("GET", "/simulator/scenarios"),
+LOCAL_ORIGINS = (None, "http://127.0.0.1:7071", "http://localhost:5173", "http://[::1]:1")
+FOREIGN_ORIGINS = (
+    *(
+        "http://evil.example",
+        "null",
+        "",
+        "http://127.0.0.1.evil.example",
+        "http://localhost.evil.example:7071",
+    ),
+    *("https://localhost:7071", "http://127x0x0x1:80", "http://10.0.2.2:7071", "http://10.0.0.1"),
+)
+PAGE = "https://app.example"
+NAMES = {"broker": "broker", "simulator": "simulator", "callers": "issuer"}
+"""The servers, by the first word of the line that prints their URL."""
+_FACE = "/face/v1.1-preview.1/detectLiveness/singleModal/sessions"
+READ = [
+    *(("broker", path) for path in ("/api/health", "/api/sessions/x", "/api/nothing", "/admin/host/status")),
+    *(
+        ("broker", path)
+        for path in ("/console", "/console/config.json", "/console/events", "/docs", "/", "/nothing")
+    ),
+    *(("issuer", path) for path in ("/.well-known/openid-configuration", "/keys", "/nothing")),
+    *(("simulator", path) for path in ("/simulator/scenarios", f"{_FACE}/x", "/nothing")),
+]
+CHANGE = [
+    *(("broker", method, "/api/sessions") for method in ("POST", "PUT", "OPTIONS")),
+    *(
+        ("broker", *route)
+        for route in (
+            ("DELETE", "/api/sessions/x"),
+            ("POST", "/admin/functions/purge_expired"),
+            ("POST", "/console/token"),
+        )
+    ),
+    ("issuer", "POST", "/token"),
+    *(("simulator", *route) for route in (("POST", "/simulator/perform"), ("POST", "/simulator/fault"))),
+    *(("simulator", *route) for route in (("DELETE", "/simulator/fault"), ("POST", _FACE))),
 ]
 
 
-@pytest.fixture
-async def servers() -> AsyncIterator[dict[str, str]]:
-    """The URLs of console, issuer and simulator."""
-    app = web.Application()
-    app.add_routes(console_routes("http://127.0.0.1:7072", []))
-    runner, issuer, simulator = web.AppRunner(app), LocalIssuer(), FaceSimulator(key="a-key")
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    await issuer.start()
-    await simulator.start()
-    console = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield {"console": console, "issuer": issuer.url, "simulator": simulator.url}
-    await simulator.stop()
-    await issuer.stop()
-    await runner.cleanup()
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    """The URLs of all that `make run AUTH=jwt` starts; broker, console and API page share one."""
+    folder: Path = tmp_path_factory.mktemp("run")
+    with started("run", "--auth", "jwt", cwd=folder, ALLOWED_ORIGINS=PAGE, FACE_MAX_TPS="100") as process:
+        lines = printed(process)
+        found = {name: re.findall(rf"^  {name} .*?(http://[\d.:]+)", lines, re.MULTILINE) for name in NAMES}
+        yield {NAMES[name]: urls[0] for name, urls in found.items()}
 
 
-@pytest.mark.parametrize(
-    ("server", "method", "path"),
-    [
-        *(("console", *route) for route in CONSOLE),
-        *(("issuer", *route) for route in ISSUER),
-        *(("simulator", *route) for route in SIMULATOR),
-    ],
-)
-async def test_other_names_than_this_machine_are_refused(
-    servers: dict[str, str], server: str, method: str, path: str
+def status(url: str, method: str, headers: Mapping[str, str | None]) -> int:
+    """Send a request on a connection of its own, and answer its status."""
+    sent = {name: value for name, value in headers.items() if value is not None}
+    return httpx.request(method, url, headers=sent, trust_env=False, timeout=60).status_code
+
+
+@pytest.mark.parametrize(("server", "path"), READ)
+def test_other_names_than_this_machine_are_refused(
+    servers: Mapping[str, str], server: str, path: str
 ) -> None:
-    """Whatever the page asks for; with a name of this machine it is answered as before."""
-    async with aiohttp.ClientSession() as client:
+    """Reads too: after DNS rebinding a browser lets the page see the answer."""
+    url = servers[server] + path
+    plain = status(url, "GET", {})
 
-        async def status(host: str) -> int:
-            async with client.request(method, servers[server] + path, headers={"Host": host}) as answer:
-                return answer.status
+    assert plain != 403
+    assert {host: status(url, "GET", {"Host": host}) for host in FOREIGN_HOSTS} == dict.fromkeys(
+        FOREIGN_HOSTS, 403
+    )
+    assert {host: status(url, "GET", {"Host": host}) for host in LOCAL_HOSTS} == dict.fromkeys(
+        LOCAL_HOSTS, plain
+    )
 
-        assert {host: await status(host) for host in BAD} == dict.fromkeys(BAD, 403)
-        for host in GOOD:
-            assert await status(host) != 403
+
+@pytest.mark.parametrize(("server", "method", "path"), CHANGE)
+def test_pages_of_other_sites_change_nothing(
+    servers: Mapping[str, str], server: str, method: str, path: str
+) -> None:
+    """A page may send simple requests to any address without being asked; pages of this machine are as before."""
+    url = servers[server] + path
+
+    def by_origin(*origins: str | None) -> dict[str | None, bool]:
+        return {origin: status(url, method, {"Origin": origin}) == 403 for origin in origins}
+
+    assert by_origin(*FOREIGN_ORIGINS) == dict.fromkeys(FOREIGN_ORIGINS, True)
+    assert by_origin(*LOCAL_ORIGINS) == dict.fromkeys(LOCAL_ORIGINS, False)
+    # The broker takes pages that are allowed to use it in Azure.
+    assert by_origin(PAGE) == {PAGE: server != "broker"}
+    assert status(url, method, {"Host": "evil.example"}) == 403

@@ -145,7 +145,7 @@ async def test_foreign_page_is_refused(face: FaceClient, method: str, origin: st
     response = await face.request(
         method, "/simulator/fault", headers={"Origin": origin}, content=b'{"status": 503}'
     )
-    assert code_of(response) == (403, "OriginRefused")
+    assert response.status_code == 403
     assert "access-control-allow-origin" not in response.headers
     assert await _statuses(face, 1) == [404]
 
