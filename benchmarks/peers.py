@@ -98,7 +98,7 @@ def express(simulator_url: str) -> Iterator[Peer]:
     if node is None or npm is None:
         sys.exit("Express needs Node.js and npm, which are not here.")
     if not (_EXPRESS / "node_modules").exists():
-        command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
+        command = [npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"]
         subprocess.run(command, cwd=_EXPRESS, check=True, stdout=sys.stderr)  # noqa: S603
     with _process([node, str(_EXPRESS / "server.js"), simulator_url + SESSIONS_PATH, KEY]) as running:
         yield running

@@ -1,5 +1,6 @@
 """`requirements.in` names what the deployed code imports, and nothing else; the locks fit their requirements."""
 
+import json
 import re
 import sys
 from collections import defaultdict
@@ -70,6 +71,17 @@ def test_each_lock_fits_its_requirements(name: str) -> None:
     ] == []
 
 
+@pytest.mark.parametrize("name", [path for path in tracked() if path.endswith("package-lock.json")])
+def test_each_package_of_npm_has_a_hash(name: str) -> None:
+    """It names no place to fetch from either: npm's own configuration does."""
+    lock = json.loads((ROOT / name).read_text("utf-8"))
+    wanted = json.loads((ROOT / name).with_name("package.json").read_text("utf-8"))["dependencies"]
+    packages = [package for path, package in lock["packages"].items() if path]
+
+    assert lock["packages"][""]["dependencies"] == wanted
+    assert {package.keys() & {"integrity", "resolved"} == {"integrity"} for package in packages} == {True}
+
+
 def test_the_tests_run_with_the_versions_that_are_deployed() -> None:
     """The development lock has everything of the app's lock, at the same versions."""
     deployed, tested = _pins("requirements"), _pins("requirements-dev")
@@ -82,8 +94,13 @@ def test_each_install_requires_hashes() -> None:
     texts = {
         path: (ROOT / path).read_text("utf-8")
         for path in tracked()
-        if re.match(r"Makefile|\.ci/|\.github/|scripts/", path)
+        if re.match(r"Makefile|\.ci/|\.github/|scripts/|benchmarks/peers", path)
     }
+    assert [
+        path
+        for path, text in texts.items()
+        if re.search(r"\bnpm\W+i(nstall)?\b(?! --package-lock-only)", text)
+    ] == []
     installs = {path: len(re.findall(r"\bpip\W+install\b", text)) for path, text in texts.items()}
 
     assert {path: count for path, count in installs.items() if count} == {
