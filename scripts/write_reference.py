@@ -1,5 +1,9 @@
-"""Writes what is made from the code: the tables of docs/errors.md, docs/settings.md, docs/simulator.md, and OpenAPI."""
+"""Writes what is made from the code: the tables of docs/errors.md, docs/settings.md, docs/simulator.md, and OpenAPI.
 
+The table of the JavaScript client is made from the error catalogue too.
+"""
+
+import json
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,17 +15,46 @@ sys.path.insert(0, str(ROOT))
 
 from local.simulator import SCENARIOS  # noqa: E402 - the path must be set first.
 from scripts import openapi  # noqa: E402
+from shared.errors import (  # noqa: E402
+    ClientThrottled,
+    InvalidRequestBody,
+    Unauthorized,
+    UpstreamFailure,
+)
 from shared.settings import SETTINGS  # noqa: E402
-from shared.web.catalogue import CATALOGUE  # noqa: E402
+from shared.web.catalogue import CATALOGUE, ROW_OF, Again, CatalogueRow  # noqa: E402
 
 
 def errors_table() -> list[str]:
     """The error catalogue for developers of apps."""
     rows = [
-        (str(int(row.status)), f"`{row.code}`", _message(row.message), row.what_to_do)
+        (str(row.status), f"`{row.code}`", _message(row.message), row.what_to_do, _again(row), row.tell)
         for row in sorted(CATALOGUE, key=lambda row: int(row.status))
     ]
-    return _table(("status", "code", "message", "what the phone does"), rows)
+    return _table(("status", "code", "message", "what the developer does", "again", "tell the person"), rows)
+
+
+def client_errors() -> str:
+    """The table of the JavaScript client; the last four are for answers of a gateway, and for newer codes."""
+    rows = {row.code: {"again": row.again, "atMost": row.at_most, "tell": row.tell} for row in CATALOGUE}
+    failure = ROW_OF[UpstreamFailure]
+    rows["NoConnection"] = {
+        "again": Again.NOW,
+        "atMost": failure.at_most,
+        "tell": "There is no connection to the service. Please check your network, and try again.",
+    }
+    rows["NoResultYet"] = {"again": Again.LATER, "atMost": 0, "tell": failure.tell}
+    others = {
+        "401": rows[Unauthorized.code],
+        "429": rows[ClientThrottled.code],
+        "client": rows[InvalidRequestBody.code],
+        "server": rows[failure.code],
+    }
+    lines = ["// Made by `make reference`; the source is shared/web/catalogue.py."]
+    for name, table in (("ERRORS", rows), ("OTHER_ERRORS", others)):
+        fields = (f"  {key}: {json.dumps(row)}," for key, row in table.items())
+        lines += ["", f"export const {name} = {{", *fields, "};"]
+    return "\n".join([*lines, ""])
 
 
 def settings_table() -> list[str]:
@@ -49,6 +82,10 @@ def _default(value: object) -> str:
     return "" if value in (None, ()) else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
+def _again(row: CatalogueRow) -> str:
+    return f"{row.again}, for up to {row.at_most} s" if row.at_most else row.again
+
+
 def _message(message: str) -> str:
     return (
         message.replace("{seconds}", "N")
@@ -69,6 +106,7 @@ _TABLES: Final = (
 )
 PAGES: Final[dict[str, Callable[[], str]]] = {
     **{path: partial(_page, path, source, table) for path, source, table in _TABLES},
+    "clients/javascript/errors.js": client_errors,
     # One for readers, and one that the app serves.
     "docs/openapi.json": openapi.page,
     "health/openapi.json": openapi.page,

@@ -1,9 +1,26 @@
-"""The error catalogue: one row for each error code. Responses and documents are made from it."""
+"""The error catalogue: one row for each error code. Responses, documents and clients are made from it."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from shared import errors
 from shared.errors import BrokerError
+
+
+class Again(StrEnum):
+    """Whether a client sends the same request again."""
+
+    NOW = "now"
+    """By itself, after the wait that the answer names, or one that doubles; up to `at_most` seconds in all."""
+    LATER = "later"
+    """Only when the person asks for it, and after the wait."""
+    NEW_SESSION = "new session"
+    """Never for this session; the person may start a new check."""
+    NEVER = "never"
+
+
+_APP_FAULT = "This app has a problem. Please update it, or contact support."
+_UNAVAILABLE = "The check is not available right now. Please try again in a few minutes."
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,13 +28,17 @@ class CatalogueRow:
     """How one error is answered.
 
     `message` may hold `{error.…}`, which is filled in from the error, and `{seconds}`, its wait in whole seconds.
-    `what_to_do` is for the developer of the app on the phone.
+    `what_to_do` is for the developer of the app on the phone. `tell` is what the app tells the person; it may hold
+    `{wait}`, such as "3 minutes". `at_most` is how many seconds a client goes on by itself.
     """
 
     error: type[BrokerError]
     status: int
     message: str
     what_to_do: str = "Correct the request. The same request will fail again."
+    again: Again = Again.NEVER
+    tell: str = _APP_FAULT
+    at_most: int = 0
 
     @property
     def code(self) -> str:
@@ -72,6 +93,9 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         401,
         "An access token is required in the header Authorization, and must be valid.",
         "Get a new access token, then send the same request again. WWW-Authenticate says what is wrong.",
+        again=Again.NOW,
+        tell="Please sign in again.",
+        at_most=5,
     ),
     CatalogueRow(
         errors.Forbidden,
@@ -85,6 +109,8 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         404,
         "Session Id is not found. The session id is expired or does not exist.",
         "Create a new session. The error is the same for an unknown, revoked or purged session and for a wrong token.",
+        again=Again.NEW_SESSION,
+        tell="This check has ended. Please start a new one.",
     ),
     CatalogueRow(errors.RouteNotFound, 404, "There is nothing at this path.", "Correct the path."),
     CatalogueRow(
@@ -112,60 +138,110 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         409,
         "The first request with this Idempotency-Key has not ended yet.",
         _WAIT,
+        again=Again.NOW,
+        tell=_UNAVAILABLE,
+        at_most=60,
     ),
     CatalogueRow(
         errors.IdempotencyKeyReused,
         422,
         "This Idempotency-Key was used with another request, or for a session that was revoked since.",
         "Make a new key for each new check.",
+        again=Again.NEW_SESSION,
+        tell="This check has ended. Please start a new one.",
     ),
     CatalogueRow(
         errors.DeviceThrottled,
         429,
         _THROTTLED,
         "Tell the person how long to wait. This device has had too many sessions or failed checks.",
+        again=Again.LATER,
+        tell="There were too many checks on this device. Please try again in {wait}.",
     ),
     CatalogueRow(
         errors.ClientThrottled,
         429,
         _THROTTLED,
         "Tell the person how long to wait. The person, the network or the transaction had too many requests.",
+        again=Again.LATER,
+        tell="There were too many checks. Please try again in {wait}.",
     ),
     CatalogueRow(
         errors.UpstreamFailure,
         502,
         "The liveness service failed.",
         "Wait, then send the same request again, with the same Idempotency-Key.",
+        again=Again.NOW,
+        tell=_UNAVAILABLE,
+        at_most=60,
     ),
     CatalogueRow(
         errors.UpstreamUnauthorized,
         502,
         "The liveness service refused this service's credential.",
         "Try again later. The operator must fix this.",
+        again=Again.LATER,
+        tell=_UNAVAILABLE,
     ),
     CatalogueRow(
         errors.UpstreamNotApproved,
         502,
         "The liveness service has not approved this service's resource.",
         "Try again later. The operator must fix this.",
+        again=Again.LATER,
+        tell=_UNAVAILABLE,
     ),
-    CatalogueRow(errors.UpstreamThrottled, 503, "The liveness service is busy.", _WAIT),
     CatalogueRow(
-        errors.UpstreamQuotaExceeded, 503, "The call volume of the liveness service is used up.", _WAIT
+        errors.UpstreamThrottled,
+        503,
+        "The liveness service is busy.",
+        _WAIT,
+        again=Again.NOW,
+        tell=_UNAVAILABLE,
+        at_most=60,
     ),
-    CatalogueRow(errors.StorageUnavailable, 503, "The service's store is not available.", _WAIT),
-    CatalogueRow(errors.KeyUnavailable, 503, "A key that the service needs is not available.", _WAIT),
+    CatalogueRow(
+        errors.UpstreamQuotaExceeded,
+        503,
+        "The call volume of the liveness service is used up.",
+        _WAIT,
+        again=Again.LATER,
+        tell=_UNAVAILABLE,
+    ),
+    CatalogueRow(
+        errors.StorageUnavailable,
+        503,
+        "The service's store is not available.",
+        _WAIT,
+        again=Again.NOW,
+        tell=_UNAVAILABLE,
+        at_most=60,
+    ),
+    CatalogueRow(
+        errors.KeyUnavailable,
+        503,
+        "A key that the service needs is not available.",
+        _WAIT,
+        again=Again.NOW,
+        tell=_UNAVAILABLE,
+        at_most=60,
+    ),
     CatalogueRow(
         errors.UpstreamTimeout,
         504,
         "The liveness service did not answer in time.",
         "Wait, then send the same request again, with the same Idempotency-Key.",
+        again=Again.NOW,
+        tell=_UNAVAILABLE,
+        at_most=60,
     ),
     CatalogueRow(
         errors.InternalError,
         500,
         "The service failed. Quote the request id to its operator.",
         "Try again later, and quote the request id to the operator.",
+        again=Again.LATER,
+        tell=_UNAVAILABLE,
     ),
 )
 

@@ -1,0 +1,41 @@
+// Made by `make reference`; the source is shared/web/catalogue.py.
+
+export const ERRORS = {
+  InvalidRequestBody: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
+  InvalidTokenLifetime: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
+  InvalidLivenessOperationMode: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
+  InvalidDeviceCorrelationId: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
+  InvalidIdempotencyKey: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
+  InvalidStart: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
+  InvalidTop: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
+  Unauthorized: {"again": "now", "atMost": 5, "tell": "Please sign in again."},
+  Forbidden: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
+  SessionNotFound: {"again": "new session", "atMost": 0, "tell": "This check has ended. Please start a new one."},
+  NotFound: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
+  MethodNotAllowed: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
+  LengthRequired: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
+  RequestTooLarge: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
+  BadArgument: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
+  IdempotencyInProgress: {"again": "now", "atMost": 60, "tell": "The check is not available right now. Please try again in a few minutes."},
+  IdempotencyKeyReused: {"again": "new session", "atMost": 0, "tell": "This check has ended. Please start a new one."},
+  DeviceThrottled: {"again": "later", "atMost": 0, "tell": "There were too many checks on this device. Please try again in {wait}."},
+  ClientThrottled: {"again": "later", "atMost": 0, "tell": "There were too many checks. Please try again in {wait}."},
+  UpstreamFailure: {"again": "now", "atMost": 60, "tell": "The check is not available right now. Please try again in a few minutes."},
+  UpstreamUnauthorized: {"again": "later", "atMost": 0, "tell": "The check is not available right now. Please try again in a few minutes."},
+  UpstreamNotApproved: {"again": "later", "atMost": 0, "tell": "The check is not available right now. Please try again in a few minutes."},
+  UpstreamThrottled: {"again": "now", "atMost": 60, "tell": "The check is not available right now. Please try again in a few minutes."},
+  UpstreamQuotaExceeded: {"again": "later", "atMost": 0, "tell": "The check is not available right now. Please try again in a few minutes."},
+  StorageUnavailable: {"again": "now", "atMost": 60, "tell": "The check is not available right now. Please try again in a few minutes."},
+  KeyUnavailable: {"again": "now", "atMost": 60, "tell": "The check is not available right now. Please try again in a few minutes."},
+  UpstreamTimeout: {"again": "now", "atMost": 60, "tell": "The check is not available right now. Please try again in a few minutes."},
+  InternalError: {"again": "later", "atMost": 0, "tell": "The check is not available right now. Please try again in a few minutes."},
+  NoConnection: {"again": "now", "atMost": 60, "tell": "There is no connection to the service. Please check your network, and try again."},
+  NoResultYet: {"again": "later", "atMost": 0, "tell": "The check is not available right now. Please try again in a few minutes."},
+};
+
+export const OTHER_ERRORS = {
+  401: {"again": "now", "atMost": 5, "tell": "Please sign in again."},
+  429: {"again": "later", "atMost": 0, "tell": "There were too many checks. Please try again in {wait}."},
+  client: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
+  server: {"again": "now", "atMost": 60, "tell": "The check is not available right now. Please try again in a few minutes."},
+};

@@ -1,0 +1,255 @@
+// Run against a broker and its Face simulator: BROKER=http://127.0.0.1:7071 SIMULATOR=http://127.0.0.1:7072 node --test
+
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { test } from "node:test";
+
+import { ERRORS } from "./errors.js";
+import { LivenessClient, LivenessError, memoryStorage } from "./liveness.js";
+
+const { BROKER, SIMULATOR } = process.env;
+let devices = 0;
+
+// A device that no test used before, with an outcome of docs/simulator.md.
+function device(outcome = "realface") {
+  devices += 1;
+  return { deviceCorrelationId: `sim-${outcome}.${process.pid}-${devices}` };
+}
+
+// The phone's Vision SDK, as the simulator plays it.
+async function perform(authToken) {
+  const headers = { Authorization: `Bearer ${authToken}` };
+  const response = await fetch(`${SIMULATOR}/simulator/perform`, { method: "POST", headers });
+  return (await response.json()).digest;
+}
+
+// A client that notes its requests and its waits.
+function client(options = {}) {
+  const requests = [];
+  const noted = (url, request) => {
+    requests.push({ url, ...request });
+    return fetch(url, request);
+  };
+  return Object.assign(new LivenessClient({ url: BROKER, storage: memoryStorage(), fetch: noted, ...options }), { requests });
+}
+
+// A service that gives one answer after the other, and a time that only waiting moves on.
+async function against(answers, work) {
+  const server = createServer((_request, response) => {
+    const [status, body, headers = {}] = answers.length > 1 ? answers.shift() : answers[0];
+    response.writeHead(status, headers).end(JSON.stringify(body));
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const waits = [];
+  const time = { sleep: async (milliseconds) => void waits.push(milliseconds), now: () => waits.reduce((a, b) => a + b, 0) };
+  try {
+    await work(client({ url: `http://127.0.0.1:${server.address().port}`, ...time }), waits);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+}
+
+for (const [outcome, expected, fields] of [
+  ["realface", "passed", { passed: true, digestMatches: true }],
+  ["no-digest", "passed", { passed: true }],
+  ["spoofface", "failed", { livenessDecision: "spoofface" }],
+  ["uncertain", "failed", { livenessDecision: "uncertain" }],
+  ["digest-mismatch", "failed", { digestMatches: false }],
+  ["unknown-decision", "failed", { passed: false }],
+  ["result-flaky", "passed", { passed: true }],
+]) {
+  test(`the outcome of ${outcome} is ${expected}`, async () => {
+    const result = await client().check({ request: device(outcome), perform });
+
+    assert.equal(result.outcome, expected);
+    assert.match(result.tell, expected === "passed" ? /was successful/ : /not successful/);
+    for (const [name, value] of Object.entries(fields)) assert.equal(result[name], value);
+  });
+}
+
+test("a person may repeat an attempt that failed, in the same session", async () => {
+  const broker = client();
+  const request = device("second-passes");
+
+  const first = await broker.check({ request, perform });
+  const second = await broker.check({ request, perform });
+
+  assert.deepEqual([first.outcome, first.tell], ["tryAgain", "Please uncover your face, and try again."]);
+  assert.deepEqual([second.outcome, second.sessionId], ["passed", first.sessionId]);
+});
+
+test("the key survives a restart, and gets the same session; a later check has another one", async () => {
+  const storage = memoryStorage();
+  const request = device();
+
+  const before = await client({ storage }).create({ request });
+  const after = await client({ storage }).create({ request });
+  await client({ storage }).check({ request, perform });
+  const later = await client({ storage }).create({ request });
+
+  assert.deepEqual(after, before);
+  assert.notEqual(later.sessionId, before.sessionId);
+  assert.ok(!storage.getItem("liveness.check.check").includes(before.authToken));
+});
+
+test("a check that was performed before a restart is not performed again", async () => {
+  const storage = memoryStorage();
+  const request = device();
+  const ends = { ...storage, setItem: (name, value) => storage.setItem(name, value) };
+  const dying = client({ storage: ends });
+  dying.result = () => Promise.reject(new Error("the app was closed"));
+
+  await assert.rejects(dying.check({ request, perform }), /closed/);
+  const result = await client({ storage }).check({ request, perform: () => assert.fail("performed again") });
+
+  assert.deepEqual([result.outcome, result.digestMatches], ["passed", true]);
+});
+
+test("checks with other names or requests are other sessions", async () => {
+  const storage = memoryStorage();
+  const [request, other] = [device(), device()];
+
+  const sessions = [
+    await client({ storage }).create({ name: "a", request }),
+    await client({ storage }).create({ name: "b", request }),
+    await client({ storage }).create({ name: "a", request: other }),
+  ];
+
+  assert.equal(new Set(sessions.map((session) => session.sessionId)).size, 3);
+});
+
+test("without a device id the one of this installation is sent", async () => {
+  const storage = memoryStorage();
+  const [first, second] = [client({ storage }), client({ storage })];
+  await first.create({ name: "a" });
+  await second.create({ name: "b" });
+
+  const [one, two] = [first, second].map((each) => JSON.parse(each.requests[0].body).deviceCorrelationId);
+  assert.match(one, /^[0-9a-f]{32}$/);
+  assert.equal(two, one);
+});
+
+test("a create that Face fails is sent again with the same key", async () => {
+  const fault = { method: "POST", body: '{"status": 500, "count": 1}' };
+  await fetch(`${SIMULATOR}/simulator/fault`, fault);
+  const broker = client({ sleep: async () => {} });
+
+  await broker.create({ request: device() });
+
+  const keys = broker.requests.map((request) => request.headers["Idempotency-Key"]);
+  assert.equal(keys.length, 2);
+  assert.equal(keys[0], keys[1]);
+});
+
+test("a device with too many checks is told how long to wait, and not asked again", async () => {
+  const broker = client();
+  const request = device();
+  for (const name of "abcde") await broker.create({ name, request });
+  const error = await broker.create({ name: "f", request }).catch((thrown) => thrown);
+
+  assert.ok(error instanceof LivenessError);
+  assert.deepEqual([error.code, error.status, error.again], ["DeviceThrottled", 429, "later"]);
+  assert.match(error.tell, /on this device\. Please try again in 1[01] minutes\.$/);
+  assert.equal(broker.requests.length, 6);
+});
+
+test("a revoked session is gone, and the next check gets a new one", async () => {
+  const broker = client();
+  const request = device();
+  const session = await broker.create({ request });
+  const kept = broker.storage.getItem("liveness.check.check");
+
+  await broker.revoke(session);
+  const error = await broker.result(session).catch((thrown) => thrown);
+  // As if the app had ended before it could forget the key.
+  broker.storage.setItem("liveness.check.check", kept);
+  const next = await broker.create({ request });
+
+  assert.deepEqual([error.code, error.again], ["SessionNotFound", "new session"]);
+  assert.notEqual(next.sessionId, session.sessionId);
+});
+
+test("a wrong request is not sent again, and names the field", async () => {
+  const broker = client();
+  const error = await broker.create({ request: { livenessOperationMode: "Other" } }).catch((thrown) => thrown);
+
+  assert.deepEqual([error.code, error.again, error.target], [
+    "InvalidLivenessOperationMode",
+    "never",
+    "livenessOperationMode",
+  ]);
+  assert.match(error.requestId, /-/);
+  assert.equal(broker.requests.length, 1);
+});
+
+test("the access token is asked for anew for each request", async () => {
+  let count = 0;
+  const broker = client({ accessToken: async () => `token-${++count}` });
+  const session = await broker.create({ request: device() });
+  await broker.revoke(session);
+
+  assert.deepEqual(broker.requests.map((request) => request.headers.Authorization), ["Bearer token-1", "Bearer token-2"]);
+});
+
+for (const [code, status] of [["UpstreamFailure", 502], ["StorageUnavailable", 503], ["IdempotencyInProgress", 409]]) {
+  test(`${code} is repeated for as long as the catalogue says`, () =>
+    against([[status, { error: { code, retryAfterSeconds: 7 } }]], async (broker, waits) => {
+      const error = await broker.create().catch((thrown) => thrown);
+
+      assert.equal(error.code, code);
+      assert.deepEqual(waits, Array(Math.floor(ERRORS[code].atMost / 7)).fill(7000));
+    }));
+}
+
+test("without Retry-After the waits double", () =>
+  against([[502, "<html>"]], async (broker, waits) => {
+    const error = await broker.create().catch((thrown) => thrown);
+
+    assert.deepEqual([error.code, error.again], ["Http502", "now"]);
+    waits.forEach((wait, index) => assert.ok(wait >= 500 * 2 ** index && wait <= 1000 * 2 ** index));
+    assert.ok(waits.length >= 5);
+  }));
+
+test("a wait that is longer than the client goes on is left to the person", () =>
+  against([[503, { error: { code: "UpstreamThrottled", retryAfterSeconds: 61 } }]], async (broker, waits) => {
+    const error = await broker.create().catch((thrown) => thrown);
+
+    assert.deepEqual([error.retryAfterSeconds, waits], [61, []]);
+  }));
+
+test("polls wait as the service says, and end", () =>
+  against([[200, { status: "Started", failure: null, retryAfterSeconds: 9 }]], async (broker, waits) => {
+    const error = await broker.result({ sessionId: "a", authToken: "t" }, { digest: "d" }).catch((thrown) => thrown);
+
+    assert.deepEqual([error.code, error.again], ["NoResultYet", "later"]);
+    assert.deepEqual(waits, Array(10).fill(9000));
+  }));
+
+test("hidden results are done", () =>
+  against([[200, { status: "ResultAvailable", sessionId: "a" }]], async (broker) => {
+    assert.equal((await broker.result({ sessionId: "a", authToken: "t" })).outcome, "done");
+  }));
+
+test("no connection is told, after some tries", async () => {
+  const waits = [];
+  const now = () => waits.reduce((a, b) => a + b, 0);
+  const broker = client({ url: "http://127.0.0.1:1", sleep: async (wait) => void waits.push(wait), now });
+  const error = await broker.create().catch((thrown) => thrown);
+
+  assert.deepEqual([error.code, error.status, error.again], ["NoConnection", 0, "now"]);
+  assert.ok(waits.length >= 5);
+});
+
+test("the caller can end it, while it waits too", async () => {
+  const end = new AbortController();
+  const sleep = (_milliseconds, signal) => new Promise((_resolve, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason));
+    end.abort(new Error("closed by the person"));
+  });
+  const broker = client({ sleep });
+  const session = await broker.create({ request: device("no-attempt") });
+
+  await assert.rejects(broker.result(session, { signal: end.signal }), /closed by the person/);
+  await assert.rejects(broker.create({ request: device(), signal: end.signal }), /closed by the person/);
+});
