@@ -24,7 +24,8 @@ export class LivenessError extends Error {
   constructor(code, { message = code, status = 0, requestId, target, retryAfterSeconds, cause } = {}) {
     super(message, { cause });
     this.name = "LivenessError";
-    const { again, atMost, tell } = ERRORS[code] ?? OTHER_ERRORS[status >= 500 || status === 0 ? "server" : "client"];
+    const row = ERRORS[code] ?? OTHER_ERRORS[status] ?? OTHER_ERRORS[status >= 500 ? "server" : "client"];
+    const { again, atMost, tell } = row;
     Object.assign(this, { code, status, requestId, target, retryAfterSeconds, again, atMost });
     this.tell = tell.replace("{wait}", inWords(retryAfterSeconds ?? 60));
   }

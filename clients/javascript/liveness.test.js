@@ -192,6 +192,41 @@ test("the access token is asked for anew for each request", async () => {
   assert.deepEqual(broker.requests.map((request) => request.headers.Authorization), ["Bearer token-1", "Bearer token-2"]);
 });
 
+for (const [outcome, code, again] of [
+  ["create-401", "UpstreamUnauthorized", "later"],
+  ["create-quota", "UpstreamQuotaExceeded", "later"],
+  ["create-403", "UpstreamNotApproved", "later"],
+  ["create-500", "UpstreamFailure", "now"],
+]) {
+  test(`the error of ${outcome} is ${code}`, async () => {
+    const waits = [];
+    const time = { sleep: async (wait) => void waits.push(wait), now: () => waits.reduce((a, b) => a + b, 0) };
+    const error = await client(time).check({ request: device(outcome), perform }).catch((thrown) => thrown);
+
+    assert.deepEqual([error.code, error.again, waits.length > 0], [code, again, again === "now"]);
+    assert.match(error.tell, /not available right now/);
+  });
+}
+
+for (const [status, again] of [[401, "now"], [403, "never"], [404, "never"], [429, "later"], [500, "now"], [503, "now"]]) {
+  test(`a gateway's ${status} without a code is understood by its status`, () =>
+    against([[status, "no JSON object", { "Retry-After": "90" }]], async (broker) => {
+      const error = await broker.create().catch((thrown) => thrown);
+
+      assert.deepEqual([error.code, error.again, error.retryAfterSeconds], [`Http${status}`, again, 90]);
+    }));
+}
+
+test("there is a whole sentence for each error", () => {
+  for (const code of Object.keys(ERRORS)) {
+    const { again, tell } = new LivenessError(code, { retryAfterSeconds: 5400 });
+    assert.ok(["now", "later", "new session", "never"].includes(again), code);
+    assert.match(tell, /^[A-Z][^{}]+\.$/, code);
+  }
+  assert.match(new LivenessError("DeviceThrottled", { retryAfterSeconds: 1 }).tell, / in 1 second\.$/);
+  assert.match(new LivenessError("DeviceThrottled", { retryAfterSeconds: 5401 }).tell, / in 2 hours\.$/);
+});
+
 for (const [code, status] of [["UpstreamFailure", 502], ["StorageUnavailable", 503], ["IdempotencyInProgress", 409]]) {
   test(`${code} is repeated for as long as the catalogue says`, () =>
     against([[status, { error: { code, retryAfterSeconds: 7 } }]], async (broker, waits) => {
