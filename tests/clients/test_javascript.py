@@ -18,6 +18,9 @@ from local.simulator import FaceSimulator
 from tests.support.broker import FACE_KEY, environment
 from tests.support.processes import running_processes
 
+# A client waits as the service says, and a browser starts slowly on a loaded machine.
+pytestmark = pytest.mark.timeout(300)
+
 CLIENT = Path(__file__).parents[2] / "clients/javascript"
 _PAGE = """<!doctype html><meta charset="utf-8"><title>A check</title><script type="module">
 import {{ LivenessClient }} from "./liveness.js";
@@ -112,7 +115,7 @@ async def test_the_client_in_a_browser(tmp_path: Path) -> None:
             chromium, *flags, "--remote-debugging-port=0", origin, stdout=PIPE, stderr=STDOUT
         )
         try:
-            async with asyncio.timeout(90):
+            async with asyncio.timeout(200):
                 outcomes = json.loads(await done)
         finally:
             process.terminate()
