@@ -30,28 +30,29 @@ assert shared.__file__.startswith(package)
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """The package, unpacked. `PACKAGE` names the one that will be deployed."""
+    """The package: the one that `PACKAGE` names, which will be deployed, or a new one."""
     if problem := wrong_python(sys.version_info[:2]):
         pytest.skip(f"{problem} The tests on Python {PYTHON_VERSION} are the ones that count, in CI too.")
-    built = Path(os.environ.get("PACKAGE") or tmp_path / "broker.zip")
-    if not os.environ.get("PACKAGE"):
-        main(["--output", str(built)])
-    zipfile.ZipFile(built).extractall(tmp_path / "package")
-    return tmp_path / "package"
+    if built := os.environ.get("PACKAGE"):
+        return Path(built)
+    main(["--output", str(tmp_path / "broker.zip")])
+    return tmp_path / "broker.zip"
 
 
 @pytest.mark.timeout(300)
-async def test_the_package_serves_a_whole_session(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It needs nothing that is not inside, and answers with the commit that it was built from."""
+async def test_the_package_serves_a_whole_session(
+    package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It needs nothing that is not inside, and answers with the release that it was built from."""
+    unpacked = tmp_path / "package"
+    zipfile.ZipFile(package).extractall(unpacked)
     simulator = FaceSimulator(key=FACE_KEY)
     await simulator.start()
     command = (sys.executable, "-I", "-S", "-c", _SERVE)
-    arguments = (str(package), str(package / SITE_PACKAGES), str(ROOT))
+    arguments = (str(unpacked), str(unpacked / SITE_PACKAGES), str(ROOT))
     try:
         async with running_processes(1, environment(simulator.url), (*command, *arguments)) as [client]:
-            smoke = await run_beside(
-                capsys, f"smoke {client.base_url} --anonymous --release {package.parent / 'broker.zip'}"
-            )
+            smoke = await run_beside(capsys, f"smoke {client.base_url} --anonymous --release {package}")
     finally:
         await simulator.stop()
 
