@@ -8,8 +8,8 @@ import pytest
 
 from ops.access import QUEUE_READER, QUEUE_WRITER, TABLE_READER, TABLE_WRITER
 from ops.command_line import parse
-from tests.infra.rules import LOG_ALERTS, METRIC_ALERTS, OTHER_ALERTS
 from tests.architecture.source_tree import tracked
+from tests.infra.rules import LOG_ALERTS, METRIC_ALERTS, OTHER_ALERTS
 from tests.ops.logged_events import logged_events
 from tests.ops.shell import UNKNOWN
 
