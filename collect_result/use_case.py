@@ -17,6 +17,7 @@ until then. A check that was made counts, and has its event. Without one there i
 
 import logging
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 
 from collect_result.delays import DEADLINE, FORGOTTEN, OUTAGE_DEADLINE, after_failure, until_next_look
@@ -41,12 +42,13 @@ async def collect_result(app: App, message: CollectMessage) -> None:
     last failure is lasting. The host then delivers the message again, and in the end moves it to the poison queue.
     """
     run = _Run(app, message, str(uuid.uuid4()))
-    hopeless = False
+    hopeless, error = False, None
     try:
         delay, following = await run.collect(), message.after_look()
     except Failed as failure:
         hopeless = failure.lasting and message.attempt + 1 >= MAX_FAILURES
         delay, following = run.delay_after(failure), message.after_failure()
+        error = type(failure).__name__ + (f": {failure.detail}" if failure.detail else "")
         run.log(
             logging.ERROR if hopeless else logging.WARNING,
             "message_given_up" if hopeless else "collect_failed",
@@ -54,20 +56,22 @@ async def collect_result(app: App, message: CollectMessage) -> None:
             detail=failure.detail or None,
         )
     if hopeless:
+        await run.note(None, error, following.attempt)
         # Not in the `except` block: the host logs an error with its context, which may quote values.
         raise MessageGivenUp("the log says why: message_given_up")
     if delay is not None:
         await app.queue.send(following.to_text(), delay, patient=True)
+        await run.note(delay, error, following.attempt)
 
 
 @dataclass(slots=True)
 class _Run:
-    """One run for one message; `record` is the session's record as this run last saw it."""
+    """One run for one message; `stored` is the session's record as this run last saw it."""
 
     app: App
     message: CollectMessage
     request_id: str
-    record: SessionRecord | None = None
+    stored: Stored | None = None
 
     async def collect(self) -> float | None:
         """Go as far as possible; return the seconds until the next look, or None if all is done."""
@@ -75,16 +79,16 @@ class _Run:
         if stored is None:
             await self._delete_unknown()
             return None
-        self.record = stored.record
-        stored = await self._with_outcome(stored)
-        self.record = record = stored.record
+        self.stored = stored
+        self.stored = stored = await self._with_outcome(stored)
+        record = stored.record
         await self.app.checks.charge(record)
         if not (record.final or record.revoked) or record.waits_for_digest(self.app.clock()):
             # The alert on sessions without an event ignores the ones logged here.
             self.log(logging.INFO, "session_still_open")
             return until_next_look(self.message.looks, self._age(record))
         if record.final:
-            stored = await self._published(stored)
+            self.stored = stored = await self._published(stored)
         await self._delete_upstream(stored)
         if not record.final:
             # The alert on sessions without an event ignores the ones logged here.
@@ -149,9 +153,19 @@ class _Run:
 
     def delay_after(self, failure: Failed) -> float:
         """The seconds until the next try."""
-        record = self.record
+        record = self.stored and self.stored.record
         open_age = self._age(record) if record and not record.closed else None
         return after_failure(self.message.attempt, failure.retry_after or 0.0, open_age)
+
+    async def note(self, delay: float | None, error: str | None, failed: int) -> None:
+        """Tell operators in the record when the next look is, and what failed. Nothing depends on it."""
+        if self.stored is None:
+            return
+        at = None if delay is None else self.app.clock() + round(delay * 1000)
+        with suppress(Failed):
+            await self.app.sessions.change(
+                self.stored, lambda record: record.with_next_look(at, error, failed)
+            )
 
     def log(self, level: int, event: str, **fields: Field) -> None:
         """Log an event with the fields that identify this run, its message and its calls of Face."""

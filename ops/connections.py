@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -181,16 +181,26 @@ def read_settings(environment: Mapping[str, str], options: Mapping[str, str | No
 
 
 def _target(settings: Settings) -> str:
-    """Name the storage account and its region, which only the Azure CLI can tell."""
+    """Name the storage account, and its region and release, which only the Azure CLI can tell."""
     if settings.tables_url is None:
         connection = settings.storage_connection.reveal() if settings.storage_connection else ""
         parts = dict(part.split("=", 1) for part in connection.split(";") if "=" in part)
         where = parts.get("TableEndpoint") or parts.get("QueueEndpoint") or "in Azure, region unknown"
-        return f"storage account {printable(parts.get('AccountName', 'without a name'))}, {printable(where)}"
+        name = printable(parts.get("AccountName", "without a name"))
+        return f"storage account {name}, {printable(where)}, release unknown"
     name = (urlsplit(settings.tables_url).hostname or "").partition(".")[0]
-    try:
-        query = ("--name", name, "--query", "primaryLocation")
-        region = AzureCli().ask("storage", "account", "show", *query) or "unknown"
-    except AskFailed:
-        region = "unknown"
-    return f"storage account {name}, region {region}"
+    return f"storage account {name}, {_deployed(name)}"
+
+
+def _deployed(account: str) -> str:
+    """Name the region of an account, and the release in the tags of its resource group: `ops publish` writes them."""
+    region, release = "unknown", "unknown"
+    with suppress(AskFailed):
+        query = "{region: primaryLocation, group: resourceGroup}"
+        found = AzureCli().ask("storage", "account", "show", "--name", account, "--query", query) or {}
+        region = found.get("region") or region
+        group = ("--name", found["group"], "--query", "tags") if found.get("group") else ()
+        tags = (AzureCli().ask("group", "show", *group) if group else None) or {}
+        if version := tags.get("version"):
+            release = f"{version}, commit {tags.get('commit', 'unknown')}"
+    return f"region {printable(region)}, release {printable(release)}"

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping
+from typing import Final
 
 from ops.access import QUEUE_WRITER, TABLE_READER, explained
 from ops.connections import Connect, connected
@@ -12,10 +13,17 @@ from shared.events.cloud_event import event_of
 from shared.pseudonyms import Pseudonyms
 from shared.queues.message import CollectMessage, Reason
 from shared.queues.port import RESULTS_QUEUE, MessageQueue
-from shared.sessions.record import SessionRecord
+from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord
 from shared.sessions.store import from_entity, unverified
 from shared.storage.port import Entity, EntityStore, SearchableStore, Table
 from shared.text import rfc3339
+
+_LATE_MS: Final = 600_000
+"""How late a look may be before the operator is told."""
+_WHO_LOOKED: Final = """\
+  AppTraces | where Message startswith "{{" | extend Event = parse_json(Message)
+  | where Event.event == "session_accessed_by_server" and Event.sessionId == "{}"
+  | project TimeGenerated, Caller = tostring(Event.caller)"""
 
 
 async def run(arguments: argparse.Namespace, environment: Mapping[str, str], connect: Connect) -> None:
@@ -28,18 +36,26 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
         if arguments.verb == "find":
             await find_sessions(store, pseudonyms, output, arguments, system_clock())
         elif arguments.verb == "show":
-            await show_session(store, pseudonyms, output, arguments.session)
+            await show_session(store, pseudonyms, output, arguments.session, system_clock())
         else:
             await collect_session(store, pseudonyms, await connections.results(), output, arguments.session)
 
 
 async def show_session(
-    store: EntityStore, pseudonyms: Pseudonyms | None, output: Output, session_id: str
+    store: EntityStore, pseudonyms: Pseudonyms | None, output: Output, session_id: str, now: int
 ) -> None:
-    """Show the record of a session; raises `CommandFailed` without one. Face is not called."""
+    """Show the record of a session, and how to find who looked; raises `CommandFailed` without one.
+
+    Face is not called. `now` is in unix milliseconds.
+    """
     entity, record = await find_session(store, pseudonyms, session_id)
     fields = _fields(record, entity.expires_at, verified=pseudonyms is not None)
     output.result("\n".join(_lines(fields, record)), **fields)
+    output.summary(f"servers that looked, from the logs of the region:\n{_WHO_LOOKED.format(session_id)}")
+    due = _next_look(record)
+    if record.owes_event and (due is None or now > due + _LATE_MS):
+        state = "the collector gave up" if due is None else "the next look is overdue"
+        notify(f"{state}: see ops poison list, and then ops session collect {session_id}")
 
 
 async def collect_session(
@@ -157,6 +173,9 @@ def _fields(record: SessionRecord, expires_at: int, *, verified: bool) -> dict[s
         "passed": record.passed if record.final else None,
         "attempts": record.attempts,
         "owesEvent": record.owes_event,
+        "nextLookDateTime": _time(_next_look(record)),
+        "failedLooks": record.failed_looks,
+        "lastError": record.last_error,
         "failure": {"code": failure.code, "message": failure.message} if failure else None,
         "revoked": record.revoked,
         "clientReference": record.client_reference,
@@ -186,6 +205,13 @@ def _fields(record: SessionRecord, expires_at: int, *, verified: bool) -> dict[s
         "eventId": event_of(record)["id"] if record.final else None,
         "history": [{"time": rfc3339(at), "step": str(step)} for at, step in record.history],
     }
+
+
+def _next_look(record: SessionRecord) -> int | None:
+    """When the collector looks at the latest; None where it is done, or has given up."""
+    if record.next_look_at is not None or record.last_error or not record.owes_event:
+        return record.next_look_at
+    return record.token_expires_at + EXPIRY_GRACE_MS
 
 
 def _summary(record: SessionRecord) -> str:

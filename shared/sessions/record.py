@@ -25,6 +25,9 @@ LONGEST_IDLE_WAIT_MS = 30_000
 """A session that nobody started is read again after a tenth of the age that it had at the last read, and at most 30 s.
 Without that, whoever polls some sessions without a check takes the rate of Face from others."""
 
+MOST_SAID = 256
+"""How many characters of the collector's last error a record keeps."""
+
 FINAL = (SessionStatus.RESULT_AVAILABLE, SessionStatus.EXPIRED)
 
 
@@ -55,6 +58,9 @@ class SessionRecord:
     and the attempt's id at Face. No two times are the same. `settled` is true if no digest is compared any more.
 
     `sent_digest` is the SHA-256 of the first digest that the phone sent before the decision was known.
+
+    `next_look_at`, `last_error` and `failed_looks` are for operators, and nothing is decided by them: when the
+    collector looks at the session again, why its last try failed, and how many tries have failed in a row.
     """
 
     session_id: str
@@ -88,6 +94,9 @@ class SessionRecord:
     revoked: bool = False
     published_at: int | None = None
     deleted_upstream: bool = False
+    next_look_at: int | None = None
+    last_error: str | None = None
+    failed_looks: int = 0
     reads: Log = ()
     history: tuple[tuple[int, str], ...] = ()
     further: Mapping[str, Value] = field(default_factory=dict)
@@ -229,7 +238,9 @@ class SessionRecord:
 
     def as_published(self, now: int) -> "SessionRecord":
         """The record after its event was published."""
-        return self if self.published_at else replace(self, published_at=now).noted(Step.PUBLISHED, now)
+        if self.published_at:
+            return self
+        return replace(self, published_at=now).with_next_look(None).noted(Step.PUBLISHED, now)
 
     def as_revoked(self, now: int) -> "SessionRecord":
         """The record after its phone revoked the session. It ends if an attempt failed or decided."""
@@ -241,7 +252,11 @@ class SessionRecord:
         """The record after the session was deleted at Face."""
         if self.deleted_upstream:
             return self
-        return replace(self, deleted_upstream=True).noted(Step.DELETED_UPSTREAM, now)
+        return replace(self, deleted_upstream=True).with_next_look(None).noted(Step.DELETED_UPSTREAM, now)
+
+    def with_next_look(self, at: int | None, error: str | None = None, failed: int = 0) -> "SessionRecord":
+        """The record after the collector put its message back for `at`, or is done where that is None."""
+        return replace(self, next_look_at=at, last_error=error and error[:MOST_SAID], failed_looks=failed)
 
     @property
     def _digest_is_open(self) -> bool:

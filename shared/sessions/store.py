@@ -52,6 +52,9 @@ _COLUMNS: Mapping[str, Callable[[object], Any]] = {
     "revoked": columns.flag,
     "published_at": columns.moment,
     "deleted_upstream": columns.flag,
+    "next_look_at": columns.moment,
+    "last_error": columns.text,
+    "failed_looks": columns.count,
 }
 """The fields of a record that a row holds as they are, and their readers; None is an absent column."""
 _LISTS = ("reads", "decided", "flagged_sessions", "client_addresses")

@@ -84,6 +84,7 @@ async def test_open_session_is_looked_at_again_later_and_later(
 
     assert workshop.waiting == [CollectMessage(session_id, Reason.POLL, looks=looks + 1)]
     assert (workshop.delays, workshop.published) == ([delay], [])
+    assert await workshop.noted(session_id) == (delay, None, 0)
     [line] = logged(caplog)
     assert (line["event"], line["sessionId"]) == ("session_still_open", session_id)
 
@@ -303,6 +304,22 @@ async def test_message_goes_back_when_face_fails(
     assert workshop.published == [COMPLETED]
 
 
+async def test_record_says_why_the_last_try_failed_until_one_succeeds(workshop: Workshop) -> None:
+    """An operator sees it without the log. A record that cannot be written changes nothing else."""
+    session_id = await workshop.created(REAL)
+    workshop.publisher.fail("publish", TOPIC_DOWN, TOPIC_DOWN)
+
+    await workshop.collect(session_id)
+    assert await workshop.noted(session_id) == (40, "EventsUnavailable: the topic is down", 1)
+    workshop.store.fail("replace", StorageUnavailable("the table is down"))
+    await workshop.collect(session_id, 1)
+    assert await workshop.noted(session_id) == (40, "EventsUnavailable: the topic is down", 1)
+    assert workshop.delays == [40, 40]
+    await workshop.collect(session_id, 2)
+
+    assert await workshop.noted(session_id) == (None, None, 0)
+
+
 async def test_store_that_fails_near_the_deadline_is_tried_in_time(workshop: Workshop) -> None:
     """A result that could not be written is read again before Face forgets it."""
     session_id = await workshop.created(REAL)
@@ -400,6 +417,7 @@ async def test_event_that_is_always_refused_goes_to_the_operator(
     assert (given_up.value.__context__, given_up.value.__cause__) == (None, None)
     assert session_id not in str(given_up.value)
     assert len(workshop.waiting) == 1, "the host removes it"
+    assert await workshop.noted(session_id) == (None, f"EventsUnavailable: {TOO_LARGE.detail}", MAX_FAILURES)
 
 
 async def test_forged_record_goes_to_the_operator(workshop: Workshop) -> None:

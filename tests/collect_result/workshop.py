@@ -122,3 +122,9 @@ class Workshop:
     async def change(self, session_id: str, change: Callable[[SessionRecord], SessionRecord]) -> None:
         """Change a record, as another function of the broker does."""
         await self.app.sessions.change(await self.app.sessions.reload(session_id), change)
+
+    async def noted(self, session_id: str) -> tuple[float | None, str | None, int]:
+        """What the record says of the collector: seconds until its next look, its last error, failures in a row."""
+        record = (await self.app.sessions.reload(session_id)).record
+        at = record.next_look_at
+        return at and (at - self.clock()) / 1000, record.last_error, record.failed_looks

@@ -124,8 +124,8 @@ async def test_commands_work_as_a_process(azurite: Azurite) -> None:
     found = run_process(f"events republish {span} --dry-run", storage=storage)
     shown = run_process(f"session show {record.session_id} --json", storage=storage)
 
-    for ended in (listed, found, shown):
-        assert (ended.returncode, ended.stderr.count("\n")) == (0, 1), ended.stderr
+    for ended, lines in ((listed, 1), (found, 1), (shown, 2)):
+        assert (ended.returncode, ended.stderr.count("\n")) == (0, lines), ended.stderr
     assert listed.stdout.endswith("text: not base64!\n1 shown, about 1 in liveness-results-poison\n")
     assert f"session {record.session_id}  (for the first time)" in found.stdout
     assert json.loads(shown.stdout)["sessionId"] == record.session_id

@@ -113,7 +113,7 @@ def test_storage_account_that_cannot_be_reached_is_an_error(
 
     ended = run(capsys, words, storage)
 
-    assert ended.target == f"storage account local, {nowhere}"
+    assert ended.target == f"storage account local, {nowhere}, release unknown"
     assert only_error(ended, 1).endswith("cannot be reached: check its name and its network rules")
 
 
@@ -153,16 +153,28 @@ def test_machine_with_an_identity_does_not_use_the_azure_cli(
     assert error.startswith("no token: the managed identity endpoint did not answer")
 
 
+AZ = """case "$*" in
+"storage account show --name anaccount"*) echo '{"region": "westeurope", "group": "rg"}';;
+"group show --name rg"*) %s;;
+esac"""
+TAGS = """echo '{"version": "1.2.3", "commit": "abc"}'"""
+
+
 @pytest.mark.parametrize(
-    ("script", "region"),
-    [("[ $1 = storage ] && echo '\"westeurope\"'", "westeurope"), ("exit 1", "unknown"), ("", "unknown")],
+    ("script", "place"),
+    [
+        (AZ % TAGS, "region westeurope, release 1.2.3, commit abc"),
+        (AZ % "echo null", "region westeurope, release unknown"),
+        (AZ % "exit 1", "region westeurope, release unknown"),
+        ("exit 1", "region unknown, release unknown"),
+    ],
 )
-def test_account_and_region_are_named_first(
-    script: str, region: str, path: Path, capsys: pytest.CaptureFixture[str]
+def test_account_region_and_release_are_named_first(
+    script: str, place: str, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The Azure CLI knows the region; without its answer the command goes on."""
+    """The Azure CLI knows them, by the tags that `ops publish` writes; without its answer the command goes on."""
     add_az(path, script)
 
     ended = run(capsys, f"{REPUBLISH} --account anaccount --topic {TOPIC}")
 
-    assert ended.target == f"storage account anaccount, region {region}; events go to {TOPIC}"
+    assert ended.target == f"storage account anaccount, {place}; events go to {TOPIC}"

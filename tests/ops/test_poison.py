@@ -37,7 +37,9 @@ def test_list_shows_messages_and_takes_none(shell: Shell) -> None:
     objects = shell.run("poison", "list", "--all", "--json").objects
 
     assert (ended.status, ended.errors) == (0, [])
-    assert ended.target == "storage account devstoreaccount1, http://127.0.0.1:10002/devstoreaccount1"
+    assert ended.target == (
+        "storage account devstoreaccount1, http://127.0.0.1:10002/devstoreaccount1, release unknown"
+    )
     assert ended.lines[0].startswith(f"{first}  20")
     assert ended.lines[0].endswith(f"session {UNKNOWN}  reason sweep  attempt 5")
     assert ended.lines[32:] == ["32 shown, about 40 in liveness-results-poison; --all shows the others"]

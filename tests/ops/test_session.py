@@ -10,7 +10,7 @@ from shared.errors import StorageUnavailable
 from shared.events.cloud_event import event_of
 from shared.face.model import Failure, LivenessDecision
 from shared.queues.message import CollectMessage, Reason
-from shared.sessions.record import SessionRecord, Step
+from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord, Step
 from shared.text import rfc3339
 from tests.ops.shell import ENDED_AT, FORGED, OPEN, TOKEN_HASH, TRACEPARENT, UNKNOWN, Shell
 
@@ -25,12 +25,44 @@ def test_record_is_shown_with_readable_times_and_history(shell: Shell) -> None:
     ended = shell.run("session", "show", record.session_id.upper())
 
     assert (ended.status, ended.errors) == (0, [])
+    assert f'and Event.sessionId == "{record.session_id}"' in ended.lines[-2], "who looked"
     assert ended.lines[0] == f"sessionId             {record.session_id}"
     assert {"verified              yes", "passed                yes"} <= set(ended.lines)
     assert "failure               -" in ended.lines
     assert f"completedDateTime     {rfc3339(ENDED_AT)}" in ended.lines
     times = (rfc3339(ENDED_AT - 5_000), rfc3339(ENDED_AT))
-    assert ended.lines[-3:] == ["history", f"  {times[0]}  created", f"  {times[1]}  completed"]
+    assert ended.lines[-7:-4] == ["history", f"  {times[0]}  created", f"  {times[1]}  completed"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown", "told"),
+    [
+        ({}, (None, 0, None), None),
+        ({**OPEN, "token_expires_at": LATEST - EXPIRY_GRACE_MS}, (LATEST, 0, None), None),
+        (OPEN, (ENDED_AT + 715_000, 0, None), "overdue"),
+        (
+            {**OPEN, "next_look_at": LATEST, "last_error": "X: y", "failed_looks": 2},
+            (LATEST, 2, "X: y"),
+            None,
+        ),
+        ({**OPEN, "last_error": "X: y", "failed_looks": 12}, (None, 12, "X: y"), "the collector gave up"),
+    ],
+    ids=["done", "waiting", "lost", "failing", "given-up"],
+)
+def test_next_look_and_last_error_are_shown(
+    shell: Shell, changes: dict[str, Any], shown: tuple[int | None, int, str | None], told: str | None
+) -> None:
+    """Before the first look, the next one is after the end of the token. What cannot end by itself is told."""
+    record = shell.add(**changes)
+
+    ended = shell.run("session", "show", record.session_id, "--json")
+
+    [found] = ended.objects
+    due, failed, error = shown
+    assert found["nextLookDateTime"] == (due and rfc3339(due))
+    assert (found["failedLooks"], found["lastError"]) == (failed, error)
+    assert ended.status == 0
+    assert [told in line for line in ended.errors] == [True] if told else not ended.errors
 
 
 def test_record_as_json_is_one_object(shell: Shell) -> None:
