@@ -74,11 +74,12 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str], connect:
         from ops import smoke
 
         return smoke.run(arguments, environment)
-    from ops import device, events, poison, session
+    from ops import device, erase, events, poison, session
     from ops.connections import Connections
 
     nouns = {"device": device.run, "events": events.run, "poison": poison.run, "session": session.run}
-    return asyncio.run(nouns[arguments.noun](arguments, environment, connect or Connections))
+    command = erase.run if arguments.verb == "erase" else nouns[arguments.noun]
+    return asyncio.run(command(arguments, environment, connect or Connections))
 
 
 def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -123,6 +124,7 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     ):
         add(verb, does).add_argument("session", type=_session_id, metavar="ID")
     _add_find(add("find", "list sessions by transaction, device, person or time"))
+    _add_erase(add("erase", "delete what the broker keeps of sessions, and tell subscribers"))
     add = add_noun("device", "the limits of one device and its person")
     _add_device(add("show", "show how much of the limits is used"))
     _add_device(reset := add("reset", "clear what counts against the limits"))
@@ -185,11 +187,7 @@ def _add_republish(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--session", type=_session_id, metavar="ID", help="the event of this session")
     _add_range(parser, "events")
     parser.add_argument("--dry-run", action="store_true", help="show the events without publishing them")
-    sink = parser.add_mutually_exclusive_group()
-    sink.add_argument(
-        "--topic", dest="event_grid_topic_endpoint", metavar="URL", help="replaces EVENT_GRID_TOPIC_ENDPOINT"
-    )
-    sink.add_argument("--events-file", metavar="PATH", help="write the events to a file, one JSON line each")
+    _add_sink(parser)
 
 
 def _add_find(parser: argparse.ArgumentParser) -> None:
@@ -201,6 +199,29 @@ def _add_find(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", metavar="PSEUDONYM", help="the device, as `session show` names it")
     parser.add_argument("--owed", action="store_true", help="the token has ended, and no event is published")
     _add_range(parser, "sessions created")
+
+
+def _add_erase(parser: argparse.ArgumentParser) -> None:
+    parser.description = """
+    Publish liveness.session.erased for each session, then delete its record and the limits of its device and person,
+    and have it deleted at Face. All but a session ID read the whole table.
+    """
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("session", nargs="?", type=_session_id, metavar="ID", help="this session")
+    which.add_argument("--reference", metavar="TEXT", help="the sessions of this transaction")
+    which.add_argument("--principal", metavar="NAME", help="the sessions of this person, as events name it")
+    which.add_argument("--device", metavar="DEVICE", help="of this device: its own id, or its pseudonym")
+    parser.add_argument("--caller", metavar="NAME", help="the signed-in caller that DEVICE belongs to")
+    _add_caution(parser)
+    _add_sink(parser)
+
+
+def _add_sink(parser: argparse.ArgumentParser) -> None:
+    sink = parser.add_mutually_exclusive_group()
+    sink.add_argument(
+        "--topic", dest="event_grid_topic_endpoint", metavar="URL", help="replaces EVENT_GRID_TOPIC_ENDPOINT"
+    )
+    sink.add_argument("--events-file", metavar="PATH", help="write the events to a file, one JSON line each")
 
 
 def _add_range(parser: argparse.ArgumentParser, what: str) -> None:

@@ -137,7 +137,7 @@ async def connected(
 ) -> AsyncIterator[Connections]:
     """Write what the command is about to touch to stderr, and give it the connections; raises `UsageError`."""
     settings = read_settings(environment, {name: getattr(arguments, name, None) for name in _OPTIONS})
-    publishes = arguments.noun == "events" and not arguments.dry_run
+    publishes = arguments.verb in ("republish", "erase") and not arguments.dry_run
     sink = settings.event_grid_topic_endpoint or settings.events_file
     if publishes and not sink:
         raise UsageError(

@@ -99,15 +99,36 @@ async def find_sessions(
         "principal": arguments.principal,
         "device": arguments.device,
     }
-    wanted = {name: value for name, value in wanted.items() if value is not None}
-    start, end = arguments.start or 0, now if arguments.end is None else arguments.end
-    found: list[tuple[int, int, SessionRecord]] = []
+    end = now if arguments.end is None else arguments.end
+    found, refused = await search(store, pseudonyms, wanted, arguments.start or 0, end)
+    if arguments.owed:
+        found = [one for one in found if one[1].owes_event and now > one[1].token_expires_at]
+    for entity, record in found:
+        fields = _fields(record, entity.expires_at, verified=pseudonyms is not None)
+        output.result(summary_of(record), **fields)
+    output.summary(f"{counted(len(found), 'session')} found")
+    if refused:
+        raise CommandFailed(f"{counted(refused, 'record')} refused; see above")
+
+
+async def search(
+    store: SearchableStore,
+    pseudonyms: Pseudonyms | None,
+    wanted: Mapping[str, str | None],
+    start: int,
+    end: int,
+) -> tuple[list[tuple[Entity, SessionRecord]], int]:
+    """Find the records with all these columns, of sessions that were created in a range; None stands for any value.
+
+    Returns them with their rows, the oldest first, and the number of records that were refused and named on stderr.
+    """
+    found: list[tuple[Entity, SessionRecord]] = []
     seen = refused = 0
     async with progress(lambda: f"{counted(seen, 'session')} read, {len(found)} found"):
         with explained("the sessions", TABLE_READER):
             async for entity in store.between(Table.SESSIONS, "created_at", start, end):
                 seen += 1
-                if any(entity.values.get(name) != value for name, value in wanted.items()):
+                if any(value not in (None, entity.values.get(name)) for name, value in wanted.items()):
                     continue
                 try:
                     record = await _record_of(entity, pseudonyms)
@@ -115,14 +136,8 @@ async def find_sessions(
                     refused += 1
                     notify(f"session {entity.key}: {fault}")
                     continue
-                if not arguments.owed or (record.owes_event and now > record.token_expires_at):
-                    found.append((record.created_at, entity.expires_at, record))
-    for _, expires_at, record in sorted(found, key=lambda one: one[0]):
-        fields = _fields(record, expires_at, verified=pseudonyms is not None)
-        output.result(_summary(record), **fields)
-    output.summary(f"{counted(len(found), 'session')} found")
-    if refused:
-        raise CommandFailed(f"{counted(refused, 'record')} refused; see above")
+                found.append((entity, record))
+    return sorted(found, key=lambda one: one[1].created_at), refused
 
 
 async def find_session(
@@ -214,7 +229,8 @@ def _next_look(record: SessionRecord) -> int | None:
     return record.token_expires_at + EXPIRY_GRACE_MS
 
 
-def _summary(record: SessionRecord) -> str:
+def summary_of(record: SessionRecord) -> str:
+    """One line about a session."""
     owed = "  owes its event" if record.owes_event else ""
     verdict = f"  passed {_text(record.passed)}" if record.final else ""
     return (

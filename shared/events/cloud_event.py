@@ -1,6 +1,6 @@
 """The terminal event of a session, as a CloudEvent: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md.
 
-It is made from the record alone, so that an event published again is the same, byte for byte.
+An outcome's event is made from the record alone, so that it is the same, byte for byte, when it is published again.
 """
 
 import uuid
@@ -12,6 +12,7 @@ from shared.text import rfc3339
 
 COMPLETED = "liveness.session.completed"
 EXPIRED = "liveness.session.expired"
+ERASED = "liveness.session.erased"
 
 _SCHEMAS = "https://face-liveness-broker.example/events"
 # A UUID made once for this project. It never changes, so that the ids of events stay the same for ever.
@@ -24,14 +25,7 @@ def event_of(record: SessionRecord) -> dict[str, Any]:
     failure = record.failure
     completed_at = rfc3339(record.completed_at or record.token_expires_at)
     event = {
-        "specversion": "1.0",
-        "type": kind,
-        "source": f"/face-liveness-broker/{record.region}",
-        "id": event_id(record.session_id, kind),
-        "subject": record.session_id,
-        "time": completed_at,
-        "datacontenttype": "application/json",
-        "dataschema": f"{_SCHEMAS}/{kind}.v1.schema.json",
+        **_attributes(record, kind, completed_at),
         "data": {
             "sessionId": record.session_id,
             "region": record.region,
@@ -52,6 +46,35 @@ def event_of(record: SessionRecord) -> dict[str, Any]:
         },
     }
     return event if record.traceparent is None else {**event, "traceparent": record.traceparent}
+
+
+def erased_event(record: SessionRecord, now: int) -> dict[str, Any]:
+    """The event of a session that is erased `now`: subscribers have to delete what they keep of it.
+
+    It names the session and its transaction, and nothing that was found out about the person.
+    """
+    return {
+        **_attributes(record, ERASED, rfc3339(now)),
+        "data": {
+            "sessionId": record.session_id,
+            "region": record.region,
+            "clientReference": record.client_reference,
+            "erasedDateTime": rfc3339(now),
+        },
+    }
+
+
+def _attributes(record: SessionRecord, kind: str, time: str) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "type": kind,
+        "source": f"/face-liveness-broker/{record.region}",
+        "id": event_id(record.session_id, kind),
+        "subject": record.session_id,
+        "time": time,
+        "datacontenttype": "application/json",
+        "dataschema": f"{_SCHEMAS}/{kind}.v1.schema.json",
+    }
 
 
 def event_id(session_id: str, kind: str) -> str:

@@ -230,7 +230,7 @@ _MONITORING = (
 )
 
 # modules/event-topic.bicep and modules/event-subscription.bicep
-_ENDS = ["liveness.session.completed", "liveness.session.expired"]
+_TYPES = ["liveness.session.completed", "liveness.session.expired", "liveness.session.erased"]
 _DELIVERY = "deliveryWithResourceIdentity"
 _LETTERS = "deadLetterWithResourceIdentity"
 _DROPPED = "without it, an event that cannot be delivered is dropped"
@@ -247,7 +247,7 @@ _EVENTS = (
     *rules_for(
         f"{TOPIC}/eventSubscriptions:results-to-queue",
         ("eventDeliverySchema", "CloudEventSchemaV1_0", "events arrive as they were published"),
-        ("filter.includedEventTypes", _ENDS, "a session ends in one of these"),
+        ("filter.includedEventTypes", _TYPES, "a subscriber has to know each of these"),
         ("retryPolicy.maxDeliveryAttempts", 30, "it is the maximum"),
         ("retryPolicy.eventTimeToLiveInMinutes", 1440, "it is the maximum"),
         (f"{_DELIVERY}.identity.type", "SystemAssigned", _NO_KEYS),

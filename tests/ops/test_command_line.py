@@ -66,6 +66,10 @@ events republish --to -1h -> expected either --session, or --from
 events republish --session {UNKNOWN} --to 2026-11-23T10:00:00Z -> expected either --session, or --from
 events republish --from -2x --to -1h -> expected one argument
 events republish --from -1h --to -2h -> expected --from to be before --to
+session erase -> one of the arguments ID --reference --principal --device is required
+session erase --principal a --device b --yes -> not allowed with argument
+session erase --principal a --caller b --yes -> --caller names the caller of --device
+session erase --principal a --dry-run --yes -> not allowed with argument
 session find -> expected --reference, --principal, --device, --owed or --from
 session find --from -1h --to -2h -> expected --from to be before --to
 events republish --from 2026-11-23T10:00:00Z --to 2026-11-23T11:00:00+01:00 -> expected --from to be before --to

@@ -55,7 +55,7 @@ def test_operators_find_each_command_and_the_roles_that_errors_name() -> None:
     shown = {" ".join(command.split()[:2]) for command in COMMANDS["operations.md"]}
 
     assert shown >= {"poison list", "poison replay", "poison drop", "events republish", "preflight --url"}
-    assert shown >= {"session show", "session collect", "device show", "device reset"}
+    assert shown >= {"session show", "session collect", "session erase", "device show", "device reset"}
     for role in (QUEUE_READER, QUEUE_WRITER, TABLE_READER, TABLE_WRITER, *ELSEWHERE):
         assert role in section("The commands")
 

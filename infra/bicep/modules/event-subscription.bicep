@@ -1,4 +1,4 @@
-metadata description = 'An example of a subscription: terminal events go to a queue, undeliverable ones to a container.'
+metadata description = 'An example of a subscription: the events of sessions go to a queue, undeliverable ones to a container.'
 
 @description('Required. The topic.')
 param topicName string
@@ -20,7 +20,7 @@ resource topic 'Microsoft.EventGrid/topics@2025-02-15' existing = {
     properties: {
       eventDeliverySchema: 'CloudEventSchemaV1_0'
       filter: {
-        includedEventTypes: ['liveness.session.completed', 'liveness.session.expired']
+        includedEventTypes: ['liveness.session.completed', 'liveness.session.expired', 'liveness.session.erased']
       }
       retryPolicy: {
         maxDeliveryAttempts: 30

@@ -11,10 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from shared.events.cloud_event import COMPLETED, EXPIRED, event_id, event_of
+from shared.events.cloud_event import COMPLETED, ERASED, EXPIRED, erased_event, event_id, event_of
 from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
 from shared.sessions.record import SessionRecord
-from tests.shared.events.schemas import TYPES, final_records, parts_of, schema_of, validator_of
+from tests.shared.events.schemas import (
+    TYPES,
+    final_records,
+    new_records,
+    parts_of,
+    schema_of,
+    validator_of,
+)
 
 Event = dict[str, Any]
 
@@ -88,6 +95,7 @@ def test_ids_never_change() -> None:
     """Consumers have these ids stored: a session's event keeps its id over all releases."""
     assert event_id(NEW.session_id, COMPLETED) == "4b1f7000-89b8-55d3-93c9-a1df55c9eca6"
     assert event_id(NEW.session_id, EXPIRED) == "549a38c1-c78a-56ce-9cf6-6021e0b1ccea"
+    assert event_id(NEW.session_id, ERASED) == "405da915-e343-57dc-b85a-f06f729e086e"
 
 
 @each_type
@@ -212,3 +220,18 @@ def test_expired_event_with_a_result_is_refused(field: str) -> None:
     made["data"][field] = event(FAILED if field == "failure" else PASSED)["data"][field]
 
     assert not is_valid(made, EXPIRED)
+
+
+@given(final_records() | new_records(), st.integers(1_500_000_000_000, 4_000_000_000_000))
+def test_event_of_an_erased_session_names_it_and_no_outcome(record: SessionRecord, now: int) -> None:
+    """Whatever state it was in. It has an id of its own, always the same, and all that its schema says."""
+    made = json.loads(json.dumps(erased_event(record, now)))
+    schema = schema_of(ERASED)
+
+    Draft202012Validator.check_schema(schema)
+    validator_of(ERASED).validate(made)
+    assert set(schema["required"]) == set(schema["properties"]) == set(made)
+    assert set(schema["$defs"]["data"]["required"]) == set(made["data"])
+    assert set(made["data"]) == {"sessionId", "region", "clientReference", "erasedDateTime"}
+    assert made["id"] == event_id(record.session_id, ERASED) != event_of(record)["id"]
+    assert schema["$id"] == made["dataschema"]

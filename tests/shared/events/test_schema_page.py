@@ -10,7 +10,7 @@ import pytest
 
 from collect_result.delays import DEADLINE, FORGOTTEN, OUTAGE_DEADLINE
 from create_session.use_case import SWEEP_AFTER_SECONDS
-from shared.events.cloud_event import COMPLETED, EXPIRED, event_id
+from shared.events.cloud_event import COMPLETED, ERASED, EXPIRED, event_id
 from tests.shared.events.schemas import DIRECTORY, TYPES, schema_of, validator_of
 from tests.support.consumer import Orders
 
@@ -109,6 +109,16 @@ def test_example_takes_a_pass_of_the_person_for_the_transaction(
 ) -> None:
     """It has to be a pass, of the right person, for a transaction that a token named or a session of the server."""
     assert waiting.handle(changed(SAMPLES[0], **fields)) is verified
+
+
+@pytest.mark.parametrize("kind", [ERASED, EXPIRED, "liveness.session.new"])
+def test_example_verifies_by_no_other_type(waiting: Orders, kind: str) -> None:
+    """An erased session is forgotten; a type of a later broker is ignored, whatever it says."""
+    event = changed(SAMPLES[0], sessionId="a-session-of-the-server")
+
+    assert not waiting.handle({**event, "type": kind})
+    sessions = [row for (row,) in waiting.database.execute("SELECT session FROM orders")]
+    assert sessions == [None if kind == ERASED else "a-session-of-the-server"]
 
 
 def test_example_takes_no_pass_of_nobody(orders: Orders) -> None:

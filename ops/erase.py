@@ -1,0 +1,154 @@
+"""`ops session erase`: tell subscribers, and then delete what the broker keeps of sessions, at Face too."""
+
+import argparse
+import asyncio
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ops.access import QUEUE_WRITER, TABLE_READER, TABLE_WRITER, explained
+from ops.connections import Connect, connected
+from ops.output import CommandFailed, Output, UsageError, confirm, counted, notify
+from ops.session import find_session, search, summary_of
+from shared.clock import Clock, system_clock
+from shared.errors import Failed
+from shared.events.cloud_event import erased_event
+from shared.events.publisher import Publisher
+from shared.pseudonyms import Pseudonyms
+from shared.queues.message import CollectMessage, Reason
+from shared.queues.port import RESULTS_QUEUE, MessageQueue
+from shared.sessions.record import SessionRecord
+from shared.settings import Settings
+from shared.storage.port import SearchableStore, Table
+from shared.throttle.subjects import Subjects
+
+_PSEUDONYM: Final = re.compile("[0-9a-f]{64}")
+
+
+async def run(arguments: argparse.Namespace, environment: Mapping[str, str], connect: Connect) -> None:
+    """Show what would be erased, ask, and erase it; raises `CommandFailed`."""
+    if arguments.caller and not arguments.device:
+        raise UsageError("--caller names the caller of --device")
+    output = Output(arguments.json)
+    async with connected(arguments, environment, connect) as connections:
+        pseudonyms = await connections.pseudonyms()
+        if pseudonyms is None:
+            raise UsageError(
+                "no key to check records and find limits with: set KEY_VAULT_URL, or use --vault"
+            )
+        store = await connections.store()
+        records, refused = await _selected(arguments, store, pseudonyms, system_clock())
+        rows = await _rows(arguments, store, pseudonyms, records)
+        if arguments.dry_run or not arguments.yes:
+            _show(records, rows, output)
+            if not arguments.dry_run and (records or rows):
+                await asyncio.to_thread(confirm, _question(records, rows))
+        if not arguments.dry_run:
+            erasure = Erasure(
+                store, await connections.results(), await connections.publisher(), system_clock, output
+            )
+            await erasure.of(records, rows)
+            notify("other copies are not reached: see Erase a person in docs/operations.md")
+        verb = "would be erased" if arguments.dry_run else "erased"
+        output.summary(f"{counted(len(records), 'session')} and {counted(len(rows), 'row')} of limits {verb}")
+        if refused:
+            raise CommandFailed(f"{counted(refused, 'record')} refused and kept; see above")
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """Erases sessions, and rows of limits."""
+
+    store: SearchableStore
+    queue: MessageQueue
+    publisher: Publisher
+    clock: Clock
+    output: Output
+
+    async def of(self, records: Sequence[SessionRecord], rows: Collection[str]) -> None:
+        """Erase all of them; raises `CommandFailed` where some are left, and the command can be run again."""
+        failed = 0
+        for record in records:
+            try:
+                await self._erase(record)
+            except (Failed, CommandFailed) as fault:
+                failed += 1
+                notify(f"session {record.session_id}: {fault}")
+        for key in rows:
+            with explained("the rows of limits", TABLE_WRITER):
+                await self.store.delete(Table.THROTTLE, key)
+            self.output.result(f"{'erased':<9}{key}", outcome="erased", row=key)
+        if failed:
+            raise CommandFailed(f"{counted(failed, 'session')} left; see above, and try again")
+
+    async def _erase(self, record: SessionRecord) -> None:
+        """Publish the event first: a run that dies after it can be repeated, as long as the record is there."""
+        await self.publisher.publish(erased_event(record, self.clock()))
+        with explained("the record of the session", TABLE_WRITER):
+            await self.store.delete(Table.SESSIONS, record.session_id)
+        self.output.result(
+            f"{'erased':<9}{summary_of(record)}", outcome="erased", sessionId=record.session_id
+        )
+        if not record.deleted_upstream:
+            # The collector deletes a session without a record at Face.
+            message = CollectMessage(record.session_id, Reason.REPLAY, traceparent=record.traceparent)
+            with explained(f"deletion at Face: the queue {RESULTS_QUEUE}", QUEUE_WRITER):
+                await self.queue.send(message.to_text(), 0)
+
+
+async def _selected(
+    arguments: argparse.Namespace, store: SearchableStore, pseudonyms: Pseudonyms, now: int
+) -> tuple[list[SessionRecord], int]:
+    """The records that the command line selects, the oldest first, and how many more were refused."""
+    if arguments.session:
+        return [(await find_session(store, pseudonyms, arguments.session))[1]], 0
+    device = arguments.device and await _device(arguments, pseudonyms)
+    wanted = {
+        "client_reference": arguments.reference,
+        "principal": arguments.principal,
+        "device": device,
+    }
+    found, refused = await search(store, pseudonyms, wanted, 0, now)
+    return [record for _, record in found], refused
+
+
+async def _device(arguments: argparse.Namespace, pseudonyms: Pseudonyms) -> str:
+    """The pseudonym of the device, which logs and records have, or that is made from its own id."""
+    if _PSEUDONYM.fullmatch(arguments.device):
+        return str(arguments.device)
+    return await pseudonyms.of("device", *filter(None, [arguments.caller]), arguments.device)
+
+
+async def _rows(
+    arguments: argparse.Namespace,
+    store: SearchableStore,
+    pseudonyms: Pseudonyms,
+    records: Sequence[SessionRecord],
+) -> list[str]:
+    """The keys of the rows of limits that exist for the devices and persons of these sessions."""
+    subjects = Subjects(Settings(), pseudonyms)
+    keys = {
+        key
+        for record in records
+        for key, _ in await subjects.of_failure(record.device, record.caller, record.principal)
+    }
+    if arguments.device:
+        keys.add(f"device-{await _device(arguments, pseudonyms)}")
+    if arguments.principal:
+        keys.add(f"principal-{await pseudonyms.of('principal', arguments.principal)}")
+    with explained("the rows of limits", TABLE_READER):
+        return [key for key in sorted(keys) if await store.get(Table.THROTTLE, key)]
+
+
+def _show(records: Sequence[SessionRecord], rows: Sequence[str], output: Output) -> None:
+    for record in records:
+        output.result(f"{'dry-run':<9}{summary_of(record)}", outcome="dry-run", sessionId=record.session_id)
+    for key in rows:
+        output.result(f"{'dry-run':<9}{key}", outcome="dry-run", row=key)
+
+
+def _question(records: Sequence[SessionRecord], rows: Sequence[str]) -> str:
+    owed = sum(record.owes_event for record in records)
+    lost = f", of which {owed} will never tell an outcome" if owed else ""
+    return f"Erase {counted(len(records), 'session')}{lost}, and {counted(len(rows), 'row')} of limits, for ever?"

@@ -1,0 +1,153 @@
+"""`ops session erase`: what it deletes, what it tells subscribers, and in which order."""
+
+import asyncio
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from collect_result.use_case import collect_result
+from shared.errors import StorageUnavailable
+from shared.events.cloud_event import ERASED
+from shared.queues.message import CollectMessage, Reason
+from shared.sessions.record import SessionRecord
+from shared.storage.port import Entity, Table
+from tests.ops.shell import ENDED_AT, FORGED, OPEN, TRACEPARENT, UNKNOWN, Shell
+from tests.support.app import PSEUDONYMS, app_of
+from tests.support.fake_face import FakeFace
+
+NAME = "https://login.example/ anna"
+
+
+def pseudonym(*parts: str) -> str:
+    return asyncio.run(PSEUDONYMS.of(*parts))
+
+
+DEVICE, CALLER = pseudonym("device", NAME, "a-phone"), pseudonym("principal", NAME)
+
+
+def add_rows(shell: Shell, *keys: str) -> None:
+    for key in keys:
+        asyncio.run(shell.store.insert(Table.THROTTLE, Entity(key, {"created": "19aaf3d2c01"}, ENDED_AT)))
+
+
+def left(shell: Shell) -> tuple[set[str], set[str]]:
+    """The sessions and the rows of limits that are still there."""
+
+    async def keys(table: Table) -> set[str]:
+        return {entity.key async for entity in shell.store.inner.expired(table, 2**53)}
+
+    return asyncio.run(keys(Table.SESSIONS)), asyncio.run(keys(Table.THROTTLE))
+
+
+def of_anna(shell: Shell, **changes: Any) -> SessionRecord:  # noqa: ANN401 - of any field.
+    return shell.add(**{"device": DEVICE, "caller": CALLER, "principal": NAME} | changes)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--device", DEVICE],
+        ["--device", "a-phone", "--caller", NAME],
+        ["--principal", NAME],
+        ["--reference", "order:7"],
+    ],
+    ids=["pseudonym", "device", "principal", "reference"],
+)
+def test_all_sessions_and_limits_of_a_person_are_erased(shell: Shell, words: Sequence[str]) -> None:
+    """By what names the person. Subscribers are told of each session; others keep theirs."""
+    ended = of_anna(shell, client_reference="order:7")
+    opened = of_anna(shell, client_reference="order:7", **OPEN)
+    other = shell.add()
+    add_rows(shell, f"device-{DEVICE}", f"principal-{CALLER}", "device-of-another")
+
+    erased = shell.run("session", "erase", *words, "--yes")
+
+    assert erased.status == 0
+    assert erased.lines[-1] == "2 sessions and 2 rows of limits erased"
+    assert erased.errors == ["ops: other copies are not reached: see Erase a person in docs/operations.md"]
+    assert left(shell) == ({other.session_id}, {"device-of-another"})
+    told = [json.loads(line) for line in shell.events()]
+    assert {(event["type"], event["subject"]) for event in told} == {
+        (ERASED, ended.session_id),
+        (ERASED, opened.session_id),
+    }
+
+
+def test_session_is_deleted_at_face_by_the_collector(shell: Shell) -> None:
+    """At once, with its message: the session has no record any more. One that was deleted there has none."""
+    face = FakeFace()
+    record = shell.add(**OPEN)
+    done = shell.add(deleted_upstream=True)
+
+    for session_id in (record.session_id, done.session_id):
+        assert shell.run("session", "erase", session_id, "--yes").status == 0
+    [message] = shell.results_messages()
+
+    async def collect() -> None:
+        app = app_of(face=face, store=shell.store)
+        await collect_result(app, message)
+        await app.aclose()
+
+    asyncio.run(collect())
+    assert message == CollectMessage(record.session_id, Reason.REPLAY, traceparent=TRACEPARENT)
+    assert (face.deleted, left(shell)[0]) == ([record.session_id], set())
+
+
+@pytest.mark.parametrize("answer", ["y\n", "\n"])
+def test_question_says_what_is_lost(shell: Shell, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    """After it has shown the sessions: an event that is still owed never comes."""
+    terminal = io.StringIO(answer)
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    record = shell.add(**OPEN)
+
+    ended = shell.run("session", "erase", record.session_id)
+
+    assert ended.lines[0].startswith(f"dry-run  {record.session_id}")
+    assert ended.errors[0].startswith(
+        "ops: Erase 1 session, of which 1 will never tell an outcome, and 0 rows of limits, for ever? [y/N] "
+    )
+    assert (ended.status, len(left(shell)[0])) == ((0, 0) if answer == "y\n" else (1, 1))
+    assert len(shell.events()) == (answer == "y\n")
+
+
+def test_record_is_kept_until_subscribers_are_told(shell: Shell) -> None:
+    """A topic that fails leaves the session as it was, and the command can be run again."""
+    record, other = shell.add(), shell.add()
+    shell.environment["EVENTS_FILE"] = str(shell.folder)
+
+    failed = shell.run("session", "erase", "--reference", "order:1", "--yes")
+
+    assert failed.status == 1
+    assert failed.errors[-1] == "ops: 2 sessions left; see above, and try again"
+    assert left(shell)[0] == {record.session_id, other.session_id}
+    assert shell.results_messages() == []
+
+
+def test_message_that_cannot_be_sent_is_told(shell: Shell) -> None:
+    """The record is gone: Face forgets the session after 48 hours, or the session's first message deletes it."""
+    record = shell.add(**OPEN)
+    shell.results.fail("send", StorageUnavailable("the queue failed"))
+
+    ended = shell.run("session", "erase", record.session_id, "--yes")
+
+    assert (ended.status, left(shell)[0]) == (1, set())
+    assert ended.errors[0] == (
+        f"ops: session {record.session_id}: deletion at Face: the queue liveness-results: the queue failed"
+    )
+
+
+def test_record_that_was_edited_is_kept_and_named(shell: Shell) -> None:
+    """Its event would tell subscribers to delete what somebody wrote there."""
+    shell.add(session_id=UNKNOWN)
+    shell.edit(UNKNOWN, principal="b")
+    other = shell.add(principal="b")
+
+    ended = shell.run("session", "erase", "--principal", "b", "--yes")
+
+    assert (ended.status, left(shell)[0]) == (1, {UNKNOWN})
+    assert f"ops: session {UNKNOWN}: {FORGED}" in ended.errors
+    assert [json.loads(line)["subject"] for line in shell.events()] == [other.session_id]
