@@ -4,11 +4,13 @@ import asyncio
 import logging
 import os
 import secrets
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -27,6 +29,7 @@ from shared.errors import SettingsError
 from shared.settings import Settings
 
 _EVENTS_FILE = ".local/events.jsonl"
+_PEPPER = "local-pepper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +142,24 @@ class _Running:
         print(f"  deletion   {keys.format(self.broker.master_key)} {purge}")
         print("             deletes expired rows now; in Azure a timer does so each hour")
         if self.own_azurite:
-            storage = f"AzureWebJobsStorage='{self.own_azurite}'"
-            print(f"  operator   {storage} {sys.executable} -m ops poison list")
+            print(f"  operator   export {' '.join(self._operators_settings(self.own_azurite))}")
+            print(f"             {sys.executable} -m ops drill")
+            print("             makes a bad night to try the commands of docs/operations.md on")
         if self.issuer:
             print(*self.issuer.introduction(), sep="\n")
         print("  outcomes   docs/simulator.md lists the device ids that choose an outcome")
         print("  events     appear here and in the console when a session ends")
         print("Press Ctrl-C to end.", flush=True)
+
+    def _operators_settings(self, connection: str) -> list[str]:
+        """The settings with which `ops` works on what this broker works on."""
+        named = {
+            "AzureWebJobsStorage": connection,
+            "EVENTS_FILE": str(Path(self.settings.events_file or "").resolve()),
+        }
+        if self.settings.id_pepper and self.settings.id_pepper.reveal() == _PEPPER:
+            named["ID_PEPPER"] = _PEPPER
+        return [f"{name}={shlex.quote(value)}" for name, value in named.items()]
 
 
 @asynccontextmanager
@@ -169,7 +183,7 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
             if (program := find_azurite()) is None:
                 raise SettingsError([HOW_TO_GET_IT])
             connection = resources.enter_context(AzuriteProcess(program)).connection_string
-            _set_defaults({"AzureWebJobsStorage": connection, "ID_PEPPER": "local-pepper"})
+            _set_defaults({"AzureWebJobsStorage": connection, "ID_PEPPER": _PEPPER})
         _set_defaults({"EVENTS_FILE": _EVENTS_FILE})
         settings = Settings.from_environment()
         app = build(settings)

@@ -74,10 +74,16 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str], connect:
         from ops import smoke
 
         return smoke.run(arguments, environment)
-    from ops import device, erase, events, poison, session
+    from ops import device, drill, erase, events, poison, session
     from ops.connections import Connections
 
-    nouns = {"device": device.run, "events": events.run, "poison": poison.run, "session": session.run}
+    nouns = {
+        "device": device.run,
+        "drill": drill.run,
+        "events": events.run,
+        "poison": poison.run,
+        "session": session.run,
+    }
     command = erase.run if arguments.verb == "erase" else nouns[arguments.noun]
     return asyncio.run(command(arguments, environment, connect or Connections))
 
@@ -97,6 +103,11 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
 
     vault = argparse.ArgumentParser(add_help=False)
     vault.add_argument("--vault", dest="key_vault_url", metavar="URL", help="replaces KEY_VAULT_URL")
+
+    drill = nouns.add_parser(
+        "drill", parents=[common], help="fill a local Azurite with a bad night, to practise"
+    )
+    drill.set_defaults(verb=None)
 
     def add_noun(noun: str, about: str) -> Callable[[str, str], argparse.ArgumentParser]:
         verbs = nouns.add_parser(noun, help=about).add_subparsers(dest="verb", required=True)

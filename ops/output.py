@@ -81,6 +81,17 @@ def printable(text: str, limit: int = 160) -> str:
     return escaped if len(escaped) <= limit else f"{escaped[:limit]}..."
 
 
+def worded(value: JsonValue) -> str:
+    """Write a field for a person: `yes`, `no`, `-` for none, and any text so that it is safe for a terminal."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return printable(f"{value['code']}: {value['message']}")
+    return printable(str(value))
+
+
 def counted(number: int, noun: str) -> str:
     """Write a number with its noun: `1 event`, `2 events`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

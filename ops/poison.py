@@ -9,7 +9,7 @@ from typing import Final
 
 from ops.access import QUEUE_WRITER, explained
 from ops.connections import Connect, connected
-from ops.output import CommandFailed, JsonValue, Output, confirm, counted, notify, printable
+from ops.output import CommandFailed, JsonValue, Output, confirm, counted, notify, printable, worded
 from ops.poison_queue import MOST_PEEKED, PoisonMessage, PoisonQueue
 from shared.queues.message import CollectMessage, Reason
 from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE, MessageQueue
@@ -70,7 +70,12 @@ async def show_poison(queue: PoisonQueue, output: Output, message_id: str) -> No
         for message in await messages():
             if message.message_id == message_id:
                 fields = _fields(message) | {"text": printable(message.text, _LONGEST_TEXT)}
-                output.result("\n".join(f"{name:<13}{value}" for name, value in fields.items()), **fields)
+                # The text is printable already, and of any length.
+                shown = [
+                    f"{name:<13}{value if name == 'text' else worded(value)}"
+                    for name, value in fields.items()
+                ]
+                output.result("\n".join(shown), **fields)
                 return
     raise CommandFailed(_missing(message_id))
 

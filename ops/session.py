@@ -6,7 +6,7 @@ from typing import Final
 
 from ops.access import QUEUE_WRITER, TABLE_READER, explained
 from ops.connections import Connect, connected
-from ops.output import CommandFailed, JsonValue, Output, UsageError, counted, notify, printable, progress
+from ops.output import CommandFailed, JsonValue, Output, UsageError, counted, notify, progress, worded
 from shared.clock import system_clock
 from shared.errors import StorageUnavailable
 from shared.events.cloud_event import event_of
@@ -232,26 +232,16 @@ def _next_look(record: SessionRecord) -> int | None:
 def summary_of(record: SessionRecord) -> str:
     """One line about a session."""
     owed = "  owes its event" if record.owes_event else ""
-    verdict = f"  passed {_text(record.passed)}" if record.final else ""
+    verdict = f"  passed {worded(record.passed)}" if record.final else ""
     return (
         f"{record.session_id}  {rfc3339(record.created_at)}  {record.status.value}{verdict}{owed}"
-        f"  reference {_text(record.client_reference)}"
+        f"  reference {worded(record.client_reference)}"
     )
 
 
 def _lines(fields: dict[str, JsonValue], record: SessionRecord) -> list[str]:
-    plain = [f"{name:<22}{_text(value)}" for name, value in fields.items() if name != "history"]
+    plain = [f"{name:<22}{worded(value)}" for name, value in fields.items() if name != "history"]
     return [*plain, "history", *(f"  {rfc3339(at)}  {step}" for at, step in record.history)]
-
-
-def _text(value: JsonValue) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return printable(f"{value['code']}: {value['message']}")
-    return printable(str(value))
 
 
 def _time(milliseconds: int | None) -> str | None:

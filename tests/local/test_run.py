@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -166,12 +167,15 @@ def test_run_over_azurite_says_how_to_operate_it(azurite: Azurite, tmp_path: Pat
     path.write_text('{"type": "of an earlier run"}\n')
     with started("run", "--storage", "azurite", cwd=tmp_path, EVENTS_FILE=str(path)) as process:
         introduction = printed(process)
-        setting, *command = shlex.split(values(introduction, "operator")[0])
-        operated = printed_by(command, **dict([setting.split("=", 1)]))
+        export, *settings = shlex.split(values(introduction, "operator")[0])
+        command = re.findall(r"^ +(\S+ -m ops drill)$", introduction, re.MULTILINE)[0].split()
+        own = dict(setting.split("=", 1) for setting in settings)
+        operated = printed_by(command, **own)
         end = ended(process, signal.SIGHUP)
 
     assert "in Azurite's tables and queue" in introduction
-    assert operated == "0 shown, about 0 in liveness-results-poison\n"
+    assert (export, own["EVENTS_FILE"]) == ("export", str(path))
+    assert operated.endswith("docs/operations.md explains each of them\n")
     assert [event["type"] for event in events_in(path)] == ["of an earlier run", "liveness.session.completed"]
     assert end == (0, "Ending.", [])
 
