@@ -53,9 +53,9 @@ class Connections:
     @property
     def account_option(self) -> str:
         """The options of `az storage` that name the account."""
-        if self.settings.storage_account is None:
-            return '--connection-string "$AzureWebJobsStorage"'
-        return f"--account-name {self.settings.storage_account} --auth-mode login"
+        if name := _account_name(self.settings):
+            return f"--account-name {name} --auth-mode login"
+        return '--connection-string "$AzureWebJobsStorage"'
 
     async def store(self) -> SearchableStore:
         """Open the tables; raises `CommandFailed` without a token."""
@@ -182,14 +182,18 @@ def read_settings(environment: Mapping[str, str], options: Mapping[str, str | No
 
 def _target(settings: Settings) -> str:
     """Name the storage account, and its region and release, which only the Azure CLI can tell."""
-    if settings.tables_url is None:
+    if not (name := _account_name(settings)):
         connection = settings.storage_connection.reveal() if settings.storage_connection else ""
         parts = dict(part.split("=", 1) for part in connection.split(";") if "=" in part)
         where = parts.get("TableEndpoint") or parts.get("QueueEndpoint") or "in Azure, region unknown"
         name = printable(parts.get("AccountName", "without a name"))
         return f"storage account {name}, {printable(where)}, release unknown"
-    name = (urlsplit(settings.tables_url).hostname or "").partition(".")[0]
     return f"storage account {name}, {_deployed(name)}"
+
+
+def _account_name(settings: Settings) -> str:
+    """The name of the account; empty where a connection string names it."""
+    return (urlsplit(settings.tables_url or "").hostname or "").partition(".")[0]
 
 
 def _deployed(account: str) -> str:

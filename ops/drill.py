@@ -150,7 +150,7 @@ def _records(now: int, device: str, caller: str) -> Iterator[SessionRecord]:
 
 def _local_connection(settings: Settings) -> str | None:
     """The connection string, if all that it names is on this machine."""
-    if settings.storage_account is not None or settings.storage_connection is None:
+    if settings.tables_url is not None or settings.storage_connection is None:
         return None
     text = settings.storage_connection.reveal()
     parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
