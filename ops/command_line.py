@@ -90,16 +90,25 @@ def _run(arguments: argparse.Namespace, environment: Mapping[str, str], connect:
 
 def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the arguments; raises `SystemExit` where they are wrong."""
+    return make_parser().parse_args(_joined(sys.argv[1:] if words is None else words))
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands."""
     parser = argparse.ArgumentParser(prog="python -m ops", description=_DESCRIPTION)
     nouns = parser.add_subparsers(dest="noun", required=True)
-    _add_preflight(nouns.add_parser("preflight", help="find what would block a deployment"))
-    _add_publish(nouns.add_parser("publish", help="send a package to a function app"))
-    _add_smoke(nouns.add_parser("smoke", help="run one session against a broker"))
-    common = argparse.ArgumentParser(add_help=False)
+    written = argparse.ArgumentParser(add_help=False)
+    written.add_argument("--json", action="store_true", help="write one JSON object a line")
+    for name, about, add_options in (
+        ("preflight", "find what would block a deployment", _add_preflight),
+        ("publish", "send a package to a function app", _add_publish),
+        ("smoke", "run one session against a broker", _add_smoke),
+    ):
+        add_options(nouns.add_parser(name, help=about, parents=[written]))
+    common = argparse.ArgumentParser(add_help=False, parents=[written])
     common.add_argument(
         "--account", dest="storage_account", metavar="NAME", help="replaces AzureWebJobsStorage__accountName"
     )
-    common.add_argument("--json", action="store_true", help="write one JSON object a line")
 
     vault = argparse.ArgumentParser(add_help=False)
     vault.add_argument("--vault", dest="key_vault_url", metavar="URL", help="replaces KEY_VAULT_URL")
@@ -140,7 +149,7 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     _add_device(add("show", "show how much of the limits is used"))
     _add_device(reset := add("reset", "clear what counts against the limits"))
     _add_caution(reset)
-    return parser.parse_args(_joined(sys.argv[1:] if words is None else words))
+    return parser
 
 
 def _joined(words: Sequence[str]) -> list[str]:

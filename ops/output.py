@@ -33,8 +33,8 @@ class Output:
     as_json: bool = False
 
     def result(self, sentence: str, **fields: JsonValue) -> None:
-        """Write one result: the sentence for a person, the fields for a script."""
-        print(json.dumps(fields) if self.as_json else sentence, flush=True)
+        """Write one result: the sentence for a person, the fields, or else the sentence, for a script."""
+        print(json.dumps(fields or {"result": sentence}) if self.as_json else sentence, flush=True)
 
     def summary(self, sentence: str) -> None:
         """Write what the results add up to. A script can count lines itself, and gets nothing."""

@@ -25,16 +25,18 @@ _ADVICE: Final = {
 
 def run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> None:
     """Print each finding with what to do about it; raises `CommandFailed` where one blocks."""
+    output = Output(arguments.json)
     if arguments.url:
         broker = Broker(arguments.url.rstrip("/"), environment.get("BROKER_TOKEN"))
         notify(f"broker {broker.url}")
         findings = list(broker_findings(broker, environment.get("BROKER_KEY", "")))
-        report(findings, "the broker is ready", "the broker is not ready")
+        report(findings, "the broker is ready", "the broker is not ready", output)
         return
     # azd deploys to its own subscription, whatever is selected in the Azure CLI.
     is_azd = arguments.environment == "azd"
     azure = AzureCli(environment.get("AZURE_SUBSCRIPTION_ID") if is_azd else None)
-    report(azure_findings(azure, arguments.environment), "nothing blocks deployment", "deployment is blocked")
+    findings = azure_findings(azure, arguments.environment)
+    report(findings, "nothing blocks deployment", "deployment is blocked", output)
 
 
 def azure_findings(azure: AzureCli, environment: str) -> list[Finding]:
@@ -65,12 +67,14 @@ def broker_findings(broker: Broker, key: str) -> Iterator[Finding]:
             yield Finding(f"{dependency['name']}: {problem}", _ADVICE.get(code, "see the app's logs"))
 
 
-def report(findings: list[Finding], good: str, bad: str) -> None:
+def report(findings: list[Finding], good: str, bad: str, output: Output) -> None:
     """Print the findings and what they add up to; raises `CommandFailed` where one blocks."""
-    output = Output()
     for finding in findings:
         output.result(
-            f"{'problem' if finding.blocking else 'note':<9}{finding.what}\n         {finding.advice}"
+            f"{'problem' if finding.blocking else 'note':<9}{finding.what}\n         {finding.advice}",
+            problem=finding.what,
+            advice=finding.advice,
+            blocking=finding.blocking,
         )
     blocking = sum(finding.blocking for finding in findings)
     if blocking:

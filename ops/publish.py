@@ -97,7 +97,7 @@ class Scm:
 def run(arguments: argparse.Namespace) -> None:
     """Publish a package; raises `CommandFailed` with what the operator has to do."""
     release, package = release_of(arguments.package), arguments.package.read_bytes()
-    azure, output = AzureCli(arguments.subscription), Output()
+    azure, output = AzureCli(arguments.subscription), Output(arguments.json)
     site = find_site(azure, arguments.group, arguments.app)
     # A token for the management of Azure, which SCM sites accept. It outlives the deployment.
     token = azure.must_ask("account", "get-access-token")["accessToken"]

@@ -24,7 +24,7 @@ _ROLE_MISSING = {"KeyUnavailable", "StorageUnavailable", "UpstreamUnauthorized"}
 def run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> None:
     """Run all steps and print each; raises `CommandFailed` at the first that fails."""
     token = None if arguments.anonymous else environment.get("BROKER_TOKEN")
-    broker, output = Broker(arguments.url.rstrip("/"), token), Output()
+    broker, output = Broker(arguments.url.rstrip("/"), token), Output(arguments.json)
     release = release_of(arguments.release) if arguments.release else None
     notify(f"broker {broker.url}")
     wait_for_health(broker, arguments.wait, output, release=release)

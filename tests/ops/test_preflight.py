@@ -11,6 +11,7 @@ import pytest
 
 from ops.azure_cli import AskFailed, AzureCli
 from ops.deployment_plan import INFRA, Plan
+from ops.output import Output
 from ops.preflight import report
 from ops.preflight_checks import Account, Finding, run_checks, signed_in
 from tests.infra.arm_snapshot import Snapshot
@@ -352,7 +353,7 @@ def test_findings_are_printed_with_what_to_do(
 @pytest.mark.parametrize(("notes", "line"), [(0, "good"), (1, "good; 1 note"), (2, "good; 2 notes")])
 def test_notes_do_not_block(notes: int, line: str, capsys: pytest.CaptureFixture[str]) -> None:
     """They are counted in the last line."""
-    report([Finding("a note", "advice", blocking=False)] * notes, "good", "bad")
+    report([Finding("a note", "advice", blocking=False)] * notes, "good", "bad", Output())
 
     assert capsys.readouterr().out.splitlines()[-1] == line
 
