@@ -175,7 +175,7 @@ class _Run:
             event,
             sessionId=self.message.session_id,
             messageId=self.message.message_id,
-            reason=self.message.reason.value,
+            reason=str(self.message.reason),
             attempt=self.message.attempt,
             traceparent=self.message.traceparent,
             requestId=self.request_id,

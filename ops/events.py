@@ -15,6 +15,7 @@ from shared.errors import Failed
 from shared.events.cloud_event import event_of
 from shared.events.publisher import Publisher
 from shared.pseudonyms import Pseudonyms
+from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions, Stored, retention_days_of
 from shared.storage.port import SearchableStore, Table
 
@@ -67,6 +68,7 @@ class Republication:
     async def of_session(self, session_id: str) -> None:
         """Publish the event of one session; raises `CommandFailed` where it has none, or publishing failed."""
         _, record = await find_session(self.store, self.pseudonyms, session_id)
+        _require_known(record)
         if not record.final:
             raise CommandFailed(f"session {session_id}: no event yet, its status is {record.status.value}")
         if record.waits_for_digest(self.clock()):
@@ -116,6 +118,7 @@ class Republication:
 
     async def _publish(self, session_id: str) -> None:
         entity, record = await find_session(self.store, self.pseudonyms, session_id)
+        _require_known(record)
         if record.waits_for_digest(self.clock()):
             # Its event would say that nobody passed.
             self.output.result(
@@ -148,4 +151,12 @@ class Republication:
             eventType=event["type"],
             time=event["time"],
             first=first,
+        )
+
+
+def _require_known(record: SessionRecord) -> None:
+    """Raise `CommandFailed` for an outcome that only another release knows: its event would say something else."""
+    if record.unread:
+        raise CommandFailed(
+            f"session {record.session_id}: its outcome was written by another release: use that one"
         )

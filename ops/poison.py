@@ -203,7 +203,7 @@ def _fields(message: PoisonMessage) -> dict[str, JsonValue]:
         return fields | {"why": message.flaw, "text": printable(message.text)}
     return fields | {
         "sessionId": message.content.session_id,
-        "reason": message.content.reason.value,
+        "reason": str(message.content.reason),
         "attempt": message.content.attempt,
         "traceparent": message.content.traceparent,
     }

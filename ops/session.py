@@ -183,8 +183,8 @@ def _fields(record: SessionRecord, expires_at: int, *, verified: bool) -> dict[s
     return {
         "sessionId": record.session_id,
         "verified": verified,
-        "status": record.status.value,
-        "livenessDecision": record.decision.value if record.decision else None,
+        "status": str(record.unread.get("status", record.status.value)),
+        "livenessDecision": _decision(record),
         "passed": record.passed if record.final else None,
         "attempts": record.attempts,
         "owesEvent": record.owes_event,
@@ -218,8 +218,15 @@ def _fields(record: SessionRecord, expires_at: int, *, verified: bool) -> dict[s
         "deletedAtFace": record.deleted_upstream,
         "keptUntil": rfc3339(expires_at),
         "eventId": event_of(record)["id"] if record.final else None,
+        "further": " ".join(f"{name}={value}" for name, value in record.further.items()) or None,
         "history": [{"time": rfc3339(at), "step": str(step)} for at, step in record.history],
     }
+
+
+def _decision(record: SessionRecord) -> str | None:
+    """The decision as the row has it, also where only another release knows it."""
+    unread = record.unread.get("decision")
+    return str(unread) if unread else record.decision and record.decision.value
 
 
 def _next_look(record: SessionRecord) -> int | None:

@@ -1,11 +1,14 @@
 """The message that asks `collect_result` to collect a session's result; it holds no secret."""
 
 import json
+import re
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from hashlib import sha256
 
 from shared.text import parse_json, parse_session_id
+
+_REASON = re.compile("[A-Za-z]{1,32}")
 
 
 class Reason(StrEnum):
@@ -21,13 +24,15 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CollectMessage:
-    """`attempt` counts the failures since the last success, `looks` how often there was no result yet.
+    """`reason` may be one that only another release knows.
+
+    `attempt` counts the failures since the last success, `looks` how often there was no result yet.
 
     `traceparent` (W3C) is that of the request that created the session.
     """
 
     session_id: str
-    reason: Reason
+    reason: str
     attempt: int = 0
     traceparent: str | None = None
     looks: int = 0
@@ -66,9 +71,10 @@ class CollectMessage:
         if not (counts and isinstance(traceparent, str | None)):
             raise ValueError("the message has a field of another type")
         # Without the value, because the text ends up in the log.
-        if content.get("reason") not in tuple(Reason):
-            raise ValueError("the message has an unknown reason")
-        return cls(session_id, Reason(content["reason"]), attempt, traceparent, looks)
+        reason = content.get("reason")
+        if not (isinstance(reason, str) and _REASON.fullmatch(reason)):
+            raise ValueError("the message has no reason")
+        return cls(session_id, reason, attempt, traceparent, looks)
 
 
 def id_of_text(text: str) -> str:

@@ -28,6 +28,9 @@ Without that, whoever polls some sessions without a check takes the rate of Face
 MOST_SAID = 256
 """How many characters of the collector's last error a record keeps."""
 
+UNKNOWN_DECISION = Failure("UnknownDecision", "The attempt ended with a decision that is not known.")
+"""The failure of a session with a decision that only another release knows."""
+
 FINAL = (SessionStatus.RESULT_AVAILABLE, SessionStatus.EXPIRED)
 
 
@@ -52,6 +55,10 @@ class SessionRecord:
     access token, or `caller`, the body. `reads` are the times of the upstream reads that count against
     `THROTTLE_RESULT`. `history` may hold steps, and `further` columns, that only another release knows; they are kept
     as they are.
+
+    `unread` holds the columns of an outcome that only another release knows, as they are in the row. Until this release
+    gives the session an outcome of its own, the record stands for one that did not pass: it has not ended, or its
+    event was published.
 
     `digest_required` and `abuse_is_failure` are the settings when the session was made: what they say about a session
     does not change while it lives. `decided` is what each attempt decided, between the time when the broker learned it
@@ -100,6 +107,7 @@ class SessionRecord:
     reads: Log = ()
     history: tuple[tuple[int, str], ...] = ()
     further: Mapping[str, Value] = field(default_factory=dict)
+    unread: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def final(self) -> bool:
@@ -177,11 +185,13 @@ class SessionRecord:
         )
 
     def with_result(self, result: SessionResult, now: int) -> "SessionRecord":
-        """The record after Face answered. A final record stays as it is.
+        """The record after Face answered. A final record stays as it is, and one with an outcome of another release.
+
+        That outcome may be worse than Face's: the session then ends at its deadline, without a pass.
 
         A check counts also after the session was revoked: it may have been made, or read, before that.
         """
-        if self.final:
+        if self.final or self.unread:
             return self
         seen = self._with_attempts(result, now)
         if result.status is SessionStatus.RESULT_AVAILABLE:
@@ -224,7 +234,8 @@ class SessionRecord:
             return replace(self, failure=self.failure or UNFINISHED)._completed(now)
         if self.revoked:
             return self
-        return replace(self, status=SessionStatus.EXPIRED, completed_at=now).noted(Step.EXPIRED, now)
+        ended = replace(self, status=SessionStatus.EXPIRED, completed_at=now, unread={})
+        return ended.noted(Step.EXPIRED, now)
 
     def gone(self, now: int) -> "SessionRecord":
         """The record after Face answered that it does not know the session.
@@ -298,9 +309,8 @@ class SessionRecord:
         )
 
     def _completed(self, now: int) -> "SessionRecord":
-        return replace(self, status=SessionStatus.RESULT_AVAILABLE, completed_at=now).noted(
-            Step.COMPLETED, now
-        )
+        ended = replace(self, status=SessionStatus.RESULT_AVAILABLE, completed_at=now, unread={})
+        return ended.noted(Step.COMPLETED, now)
 
     def _with_outcome(self, entry: AuditEntry) -> AuditEntry:
         return replace(

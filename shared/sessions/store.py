@@ -11,6 +11,7 @@ Whoever can read the secret can make MACs.
 import hmac
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from shared.errors import EntityChanged, SessionNotFound, StorageUnavailable
 from shared.face.model import Failure, LivenessDecision, SessionStatus
 from shared.pseudonyms import Pseudonyms
-from shared.sessions.record import SessionRecord
+from shared.sessions.record import UNKNOWN_DECISION, SessionRecord
 from shared.storage import columns
 from shared.storage.port import Entity, EntityStore, Table, Value
 from shared.telemetry import log_event
@@ -60,7 +61,11 @@ _COLUMNS: Mapping[str, Callable[[object], Any]] = {
 _LISTS = ("reads", "decided", "flagged_sessions", "client_addresses")
 """The fields of a record that a row holds as lists in JSON; an empty list is an absent column."""
 _MAC = "mac"
-_COMPOSED = ("status", "decision", "failure_code", "failure_message", "history", _MAC)
+_OUTCOME = ("status", "decision", "failure_code", "failure_message")
+_COMPOSED = (*_OUTCOME, "history", _MAC)
+_STATUSES, _DECISIONS = frozenset(SessionStatus), frozenset(LivenessDecision)
+# How a release names a status or a decision.
+_NAME = re.compile("[A-Za-z]{1,32}")
 _KNOWN = frozenset((*_COLUMNS, *_LISTS, *_COMPOSED))
 
 
@@ -188,20 +193,15 @@ def _to_values(record: SessionRecord) -> dict[str, Value]:
         "failure_message": record.failure.message if record.failure else None,
         "history": json.dumps(record.history),
     }
+    if record.unread:
+        values |= {**dict.fromkeys(_OUTCOME), **record.unread}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _to_record(session_id: str, values: Mapping[str, Value]) -> SessionRecord:
     """Raises `KeyError` or `TypeError` for a missing column, `ValueError` for one that holds something else."""
     plain = {name: read(values[name]) for name, read in _COLUMNS.items() if name in values}
-    status = SessionStatus(columns.text(values["status"]))
-    decision = LivenessDecision(columns.text(values["decision"])) if "decision" in values else None
-    if decision is not None and status is not SessionStatus.RESULT_AVAILABLE:
-        raise ValueError("a decision without a result")
-    failure = None
-    if "failure_code" in values:
-        message = columns.text(values.get("failure_message", ""))
-        failure = Failure(columns.text(values["failure_code"]), message)
+    status, decision, failure, is_unread = _outcome(values)
     lists = {name: columns.json_list(values.get(name, "[]")) for name in _LISTS}
     reads = tuple([columns.moment(at) for at in lists["reads"]])
     if list(reads) != sorted(reads):
@@ -223,7 +223,28 @@ def _to_record(session_id: str, values: Mapping[str, Value]) -> SessionRecord:
         client_addresses=tuple([columns.text(address) for address in lists["client_addresses"]]),
         history=tuple([_timed(step) for step in columns.json_list(values["history"])]),
         further={name: value for name, value in values.items() if name not in _KNOWN},
+        unread={name: values[name] for name in _OUTCOME if name in values} if is_unread else {},
     )
+
+
+def _outcome(
+    values: Mapping[str, Value],
+) -> tuple[SessionStatus, LivenessDecision | None, Failure | None, bool]:
+    """Status, decision and failure, and if they only stand for those of another release; raises `ValueError`."""
+    status, decision = columns.text(values["status"]), columns.text(values.get("decision", ""))
+    failure = None
+    if "failure_code" in values:
+        message = columns.text(values.get("failure_message", ""))
+        failure = Failure(columns.text(values["failure_code"]), message)
+    if status not in _STATUSES and _NAME.fullmatch(status):
+        # An event of that release says how the session ended: no other one may follow.
+        ended = "published_at" in values
+        return SessionStatus.EXPIRED if ended else SessionStatus.STARTED, None, None, True
+    if decision and status != SessionStatus.RESULT_AVAILABLE:
+        raise ValueError("a decision without a result")
+    if decision not in _DECISIONS and _NAME.fullmatch(decision):
+        return SessionStatus(status), None, failure or UNKNOWN_DECISION, True
+    return SessionStatus(status), LivenessDecision(decision) if "decision" in values else None, failure, False
 
 
 def _decided(entry: object) -> tuple[int, str, int]:

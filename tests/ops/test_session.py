@@ -14,7 +14,7 @@ from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord, Step
 from shared.text import rfc3339
 from tests.ops.shell import ENDED_AT, FORGED, OPEN, TOKEN_HASH, TRACEPARENT, UNKNOWN, Shell
 
-NOT_SHOWN = {"token_hash", "reads", "further", "sent_digest"}
+NOT_SHOWN = {"token_hash", "reads", "unread", "sent_digest"}
 COMPUTED = {"passed", "owesEvent", "eventId", "keptUntil", "verified"}
 
 
@@ -63,6 +63,23 @@ def test_next_look_and_last_error_are_shown(
     assert (found["failedLooks"], found["lastError"]) == (failed, error)
     assert ended.status == 0
     assert [told in line for line in ended.errors] == [True] if told else not ended.errors
+
+
+def test_what_only_another_release_knows_is_shown_and_never_published(shell: Shell) -> None:
+    """Status, decision and columns as they are in the row."""
+    record = shell.add(
+        unread={"status": "UnderReview", "decision": "surelyface"}, further={"reviewer": "r", "stage": 2}
+    )
+
+    [shown] = shell.run("session", "show", record.session_id, "--json").objects
+    published = shell.run("events", "republish", "--session", record.session_id)
+
+    assert (shown["status"], shown["livenessDecision"]) == ("UnderReview", "surelyface")
+    assert (shown["further"], shown["passed"]) == ("reviewer=r stage=2", False)
+    assert (published.status, shell.events()) == (1, [])
+    assert published.errors == [
+        f"ops: session {record.session_id}: its outcome was written by another release: use that one"
+    ]
 
 
 def test_record_as_json_is_one_object(shell: Shell) -> None:

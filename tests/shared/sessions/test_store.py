@@ -195,7 +195,7 @@ GOOD: Mapping[str, Value] = {
 @pytest.mark.parametrize(
     "broken",
     [
-        *[{"status": "?"}, {"status": "NotStarted"}, {"status": "Expired"}, {"decision": "yes"}],
+        *[{"status": "?"}, {"status": "NotStarted"}, {"status": "Expired"}, {"decision": "?"}],
         *[{"history": "no json"}, {"history": "{}"}, {"history": "[[1]]"}, {"history": '[["1", "created"]]'}],
         *[{"history": "[[1000, 7]]"}, {"reads": '["1"]'}, {"reads": "[2, 1]"}, {"reads": "[true]"}],
         *[

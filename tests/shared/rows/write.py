@@ -1,0 +1,161 @@
+"""Writes the rows of this release for later ones: `python -m tests.shared.rows.write`.
+
+They never change after the release. Each row is made by the broker itself, at a time that stands still.
+"""
+
+import asyncio
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+from collect_result.delays import DEADLINE
+from shared.errors import EventsUnavailable
+from shared.events.cloud_event import event_of
+from shared.idempotency import Answer, RequestKey
+from shared.storage.port import Entity, Table
+from tests.collect_result.workshop import MASKED, REAL, SPOOF, STARTED, Workshop
+
+FOLDER: Final = Path(__file__).parent
+VERSION: Final = tomllib.loads((FOLDER.parents[2] / "pyproject.toml").read_text("utf-8"))["project"][
+    "version"
+]
+KEY: Final = RequestKey("somebody", "an-idempotency-key", "a-request")
+
+Row = dict[str, Any]
+
+
+async def rows_of_this_release() -> dict[str, list[Row]]:
+    """Return the rows of sessions, limits and idempotency keys, and the messages, each with what it has to say."""
+    workshop = Workshop(REQUIRE_DIGEST="true", THROTTLE_REFERENCE="50/d", THROTTLE_PRINCIPAL="50/d")
+    sessions, messages = [], []
+    for number, (state, made) in enumerate(_STATES):
+        sessions.append(await _session(workshop, state, await made(workshop, number)))
+        messages += [{"text": message.text} for message in workshop.messages]
+    await workshop.app.idempotency.once(KEY, _answer(workshop), _undo)
+    return {
+        "sessions": sessions,
+        "throttle": [_row(entity) async for entity in workshop.store.inner.expired(Table.THROTTLE, 2**53)],
+        "idempotency": [
+            _row(entity) async for entity in workshop.store.inner.expired(Table.IDEMPOTENCY, 2**53)
+        ],
+        "messages": messages,
+    }
+
+
+def columns_of(rows: dict[str, list[Row]]) -> dict[str, list[list[str]]]:
+    """The names of the columns of each row, which is what a release must not change by accident."""
+    return {table: [sorted(row.get("values", row)) for row in found] for table, found in rows.items()}
+
+
+async def _session(workshop: Workshop, state: str, session_id: str) -> Row:
+    record = (await workshop.app.sessions.reload(session_id)).record
+    [entity] = [
+        one async for one in workshop.store.inner.expired(Table.SESSIONS, 2**53) if one.key == session_id
+    ]
+    event = event_of(record) if record.final else None
+    return _row(entity) | {
+        "state": state,
+        "passed": record.passed,
+        "owesEvent": record.owes_event,
+        "event": event,
+    }
+
+
+def _row(entity: Entity) -> Row:
+    return {"key": entity.key, "expires_at": entity.expires_at, "values": dict(entity.values)}
+
+
+async def _created(workshop: Workshop, number: int) -> str:
+    return await workshop.created(device=f"phone-{number}")
+
+
+async def _started(workshop: Workshop, number: int) -> str:
+    return await _read(workshop, number, STARTED)
+
+
+async def _failing(workshop: Workshop, number: int) -> str:
+    session_id = await workshop.created(REAL, device=f"phone-{number}")
+    workshop.publisher.fail("publish", EventsUnavailable("Event Grid answered 503"))
+    await workshop.change(session_id, lambda record: record.with_digest("A" * 64))
+    await workshop.collect(session_id)
+    return session_id
+
+
+async def _passed(workshop: Workshop, number: int) -> str:
+    session_id = await workshop.created(REAL, device=f"phone-{number}")
+    await workshop.change(session_id, lambda record: record.with_digest("A" * 64))
+    await workshop.collect(session_id)
+    return session_id
+
+
+async def _forged(workshop: Workshop, number: int) -> str:
+    session_id = await workshop.created(REAL, device=f"phone-{number}")
+    await workshop.change(session_id, lambda record: record.with_digest("another"))
+    await workshop.collect(session_id)
+    return session_id
+
+
+async def _waiting(workshop: Workshop, number: int) -> str:
+    return await _read(workshop, number, REAL)
+
+
+async def _spoofed(workshop: Workshop, number: int) -> str:
+    return await _read(workshop, number, SPOOF)
+
+
+async def _masked(workshop: Workshop, number: int) -> str:
+    return await _read(workshop, number, MASKED)
+
+
+async def _revoked(workshop: Workshop, number: int) -> str:
+    session_id = await workshop.created(device=f"phone-{number}")
+    await workshop.change(session_id, lambda record: record.as_revoked(workshop.clock()))
+    await workshop.collect(session_id)
+    return session_id
+
+
+async def _expired(workshop: Workshop, number: int) -> str:
+    session_id = await workshop.created(device=f"phone-{number}")
+    workshop.clock.now += DEADLINE * 1000
+    await workshop.collect(session_id)
+    return session_id
+
+
+async def _read(workshop: Workshop, number: int, result: Any) -> str:  # noqa: ANN401
+    session_id = await workshop.created(result, device=f"phone-{number}")
+    await workshop.collect(session_id)
+    return session_id
+
+
+_STATES: Final = (
+    ("created", _created),
+    ("started", _started),
+    ("passed", _passed),
+    ("passed, and its event cannot be published", _failing),
+    ("passed, and waits for the phone's digest", _waiting),
+    ("passed at Face, and the phone sent another digest", _forged),
+    ("spoofed", _spoofed),
+    ("failed", _masked),
+    ("revoked", _revoked),
+    ("expired", _expired),
+)
+
+
+def _answer(workshop: Workshop) -> Any:  # noqa: ANN401
+    async def work() -> Answer:
+        return Answer({"session_id": "a-session"}, workshop.clock() + 600_000)
+
+    return work
+
+
+async def _undo(_: Answer) -> None:
+    raise AssertionError("the answer was stored")
+
+
+if __name__ == "__main__":
+    (FOLDER / VERSION).mkdir(exist_ok=True)
+    for name, found in asyncio.run(rows_of_this_release()).items():
+        (FOLDER / VERSION / f"{name}.json").write_text(
+            json.dumps(found, indent=1, sort_keys=True) + "\n", "utf-8"
+        )
