@@ -1,6 +1,7 @@
 """`ops device`: show what counts against a device and its person, or clear it."""
 
 import argparse
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 
@@ -60,7 +61,7 @@ async def reset_device(
     """Delete the rows, so that nothing counts any more; asks before that. Raises `CommandFailed`."""
     keys = [subject.key for subject in subjects if (await _row(store, subject.key)).logs]
     if keys and not (dry_run or is_confirmed):
-        confirm(f"Clear {counted(len(keys), 'row')}: {', '.join(keys)}?")
+        await asyncio.to_thread(confirm, f"Clear {counted(len(keys), 'row')}: {', '.join(keys)}?")
     for key in keys:
         if not dry_run:
             with explained("the throttle rows", TABLE_WRITER):
@@ -81,11 +82,16 @@ async def _subjects(
         if record.caller and record.principal:
             person = await made.person_of(record.caller, record.principal)
         return await made.of_create(record.device, person, None)
-    device, caller = arguments.device, arguments.caller
-    if not _PSEUDONYM.fullmatch(device):
-        device = await pseudonyms.of("device", *([caller] if caller else []), device)
+    caller = arguments.caller
     person = caller and await pseudonyms.of("principal", caller)
-    return await made.of_create(device, person, None)
+    return await made.of_create(await device_of(arguments, pseudonyms), person, None)
+
+
+async def device_of(arguments: argparse.Namespace, pseudonyms: Pseudonyms) -> str:
+    """The pseudonym of the device, which logs and records have, or which is made from its own id and its caller."""
+    if _PSEUDONYM.fullmatch(arguments.device):
+        return str(arguments.device)
+    return await pseudonyms.of("device", *filter(None, [arguments.caller]), arguments.device)
 
 
 async def _row(store: EntityStore, key: str) -> Row:

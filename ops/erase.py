@@ -2,13 +2,12 @@
 
 import argparse
 import asyncio
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from ops.access import QUEUE_WRITER, TABLE_READER, TABLE_WRITER, explained
 from ops.connections import Connect, connected
+from ops.device import device_of
 from ops.output import CommandFailed, Output, UsageError, confirm, counted, notify
 from ops.session import find_session, search, summary_of
 from shared.clock import Clock, system_clock
@@ -19,11 +18,8 @@ from shared.pseudonyms import Pseudonyms
 from shared.queues.message import CollectMessage, Reason
 from shared.queues.port import RESULTS_QUEUE, MessageQueue
 from shared.sessions.record import SessionRecord
-from shared.settings import Settings
 from shared.storage.port import SearchableStore, Table
 from shared.throttle.subjects import Subjects
-
-_PSEUDONYM: Final = re.compile("[0-9a-f]{64}")
 
 
 async def run(arguments: argparse.Namespace, environment: Mapping[str, str], connect: Connect) -> None:
@@ -39,7 +35,7 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
             )
         store = await connections.store()
         records, refused = await _selected(arguments, store, pseudonyms, system_clock())
-        rows = await _rows(arguments, store, pseudonyms, records)
+        rows = await _rows(arguments, store, Subjects(connections.settings, pseudonyms), pseudonyms, records)
         if arguments.dry_run or not arguments.yes:
             _show(records, rows, output)
             if not arguments.dry_run and (records or rows):
@@ -103,7 +99,7 @@ async def _selected(
     """The records that the command line selects, the oldest first, and how many more were refused."""
     if arguments.session:
         return [(await find_session(store, pseudonyms, arguments.session))[1]], 0
-    device = arguments.device and await _device(arguments, pseudonyms)
+    device = arguments.device and await device_of(arguments, pseudonyms)
     wanted = {
         "client_reference": arguments.reference,
         "principal": arguments.principal,
@@ -113,28 +109,21 @@ async def _selected(
     return [record for _, record in found], refused
 
 
-async def _device(arguments: argparse.Namespace, pseudonyms: Pseudonyms) -> str:
-    """The pseudonym of the device, which logs and records have, or that is made from its own id."""
-    if _PSEUDONYM.fullmatch(arguments.device):
-        return str(arguments.device)
-    return await pseudonyms.of("device", *filter(None, [arguments.caller]), arguments.device)
-
-
 async def _rows(
     arguments: argparse.Namespace,
     store: SearchableStore,
+    subjects: Subjects,
     pseudonyms: Pseudonyms,
     records: Sequence[SessionRecord],
 ) -> list[str]:
     """The keys of the rows of limits that exist for the devices and persons of these sessions."""
-    subjects = Subjects(Settings(), pseudonyms)
     keys = {
         key
         for record in records
         for key, _ in await subjects.of_failure(record.device, record.caller, record.principal)
     }
     if arguments.device:
-        keys.add(f"device-{await _device(arguments, pseudonyms)}")
+        keys.add(f"device-{await device_of(arguments, pseudonyms)}")
     if arguments.principal:
         keys.add(f"principal-{await pseudonyms.of('principal', arguments.principal)}")
     with explained("the rows of limits", TABLE_READER):

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import pytest
 
 from ops.command_line import make_parser
-from shared.storage.port import Table
-from tests.ops.shell import OPEN, UNKNOWN, Shell, collect_message
+from shared.storage.port import Entity, Table
+from tests.ops.shell import ENDED_AT, OPEN, UNKNOWN, Shell, collect_message
 
 UNUSABLE = "44136fa355b3678a"
 """The id of the message `{}`."""
@@ -42,6 +42,13 @@ COMMANDS = (
         asks=True,
         shows=True,
     ),
+    Command(f"device show --session {UNKNOWN}", "device show --session 99999999-0000-4000-8000-000000000000"),
+    Command(
+        f"device reset --session {UNKNOWN}",
+        "device reset --session 99999999-0000-4000-8000-000000000000",
+        asks=True,
+        shows=True,
+    ),
     Command("events republish --from -1h", f"events republish --session {UNKNOWN}", shows=True),
 )
 ELSEWHERE = {"preflight", "publish", "smoke", "drill"}
@@ -50,8 +57,10 @@ ELSEWHERE = {"preflight", "publish", "smoke", "drill"}
 
 @pytest.fixture
 def account(shell: Shell) -> Shell:
-    """An account with an open session, its message in the poison queue, and one that cannot be used."""
+    """An account with an open session, the limits of its device, its poison message, and one that cannot be used."""
     shell.add(session_id=UNKNOWN, **OPEN)
+    limits = Entity("device-a-pseudonym", {"created": "19aaf3d2c01"}, ENDED_AT)
+    asyncio.run(shell.store.insert(Table.THROTTLE, limits))
     shell.poison.add(base64.b64encode(collect_message(UNKNOWN).encode()).decode())
     shell.poison.add(base64.b64encode(b"{}").decode())
     return shell
@@ -149,7 +158,7 @@ def test_table_has_each_command_and_each_writes_json() -> None:
     found = dict(parsers(make_parser()))
     table = {" ".join(command.words.split()[:2]): command for command in COMMANDS}
 
-    assert {name for name in found if not name.startswith("device ")} == set(table) | ELSEWHERE
+    assert set(found) == set(table) | ELSEWHERE
     for name, parser in found.items():
         options = parser.format_help()
         assert "--json" in options, name

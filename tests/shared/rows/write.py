@@ -143,7 +143,7 @@ _STATES: Final = (
 
 
 def _answer(workshop: Workshop) -> Any:  # noqa: ANN401
-    async def work() -> Answer:
+    async def work(_: bool) -> Answer:
         return Answer({"session_id": "a-session"}, workshop.clock() + 600_000)
 
     return work
