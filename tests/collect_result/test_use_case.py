@@ -449,12 +449,14 @@ async def test_log_tells_the_outcome_and_how_long_its_event_took(
     await workshop.collect(session_id)
 
     lines = [json.loads(record.getMessage()) for record in caplog.records]
-    _, *ended, published = lines
+    created, *ended, published = lines
     assert ended == [
         {
             "event": "session_ended",
             "sessionId": session_id,
             "requestId": "a-request",
+            "device": created["device"],
+            "caller": created["caller"],
             "decision": "spoofface",
             "attempts": 1,
             "failedAttempts": 1,
