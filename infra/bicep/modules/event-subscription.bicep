@@ -20,7 +20,11 @@ resource topic 'Microsoft.EventGrid/topics@2025-02-15' existing = {
     properties: {
       eventDeliverySchema: 'CloudEventSchemaV1_0'
       filter: {
-        includedEventTypes: ['liveness.session.completed', 'liveness.session.expired', 'liveness.session.erased']
+        includedEventTypes: [
+          'liveness.session.completed'
+          'liveness.session.expired'
+          'liveness.session.erased'
+        ]
       }
       retryPolicy: {
         maxDeliveryAttempts: 30
