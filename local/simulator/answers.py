@@ -140,6 +140,17 @@ BAD_GATEWAY = Answer(
 # A 503 is documented without a body.
 SERVICE_UNAVAILABLE = Answer(503)
 
+# A JPEG of one grey pixel: quantization, frame, the two Huffman tables with one code each, and the scan.
+SESSION_IMAGE = Answer(
+    200,
+    bytes.fromhex("ffd8 ffe0 0010 4a46494600 0101 00 0001 0001 00 00 ffdb 0043 00")
+    + b"\x01" * 64
+    + bytes.fromhex("ffc0 000b 08 0001 0001 01 01 11 00")
+    + b"".join(bytes.fromhex(f"ffc4 0014 {table} 01" + "00" * 16) for table in ("00", "10"))
+    + bytes.fromhex("ffda 0008 01 01 00 00 3f 00 3f ffd9"),
+    {"Content-Type": "application/octet-stream"},
+)
+
 TOKEN_REFUSED = error_answer(401, "Unauthorized", "The auth token is unknown, expired or revoked.")
 NO_ATTEMPTS_LEFT = error_answer(403, "NoAttemptsLeft", "The session has no attempts left.")
 UNKNOWN_OUTCOME = error_answer(400, "UnknownOutcome", "GET /simulator/scenarios lists the outcomes.")

@@ -1,5 +1,7 @@
 """The operations of the Face API that a broker calls."""
 
+import base64
+import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -7,13 +9,15 @@ from aiohttp import web
 
 from local.simulator import answers, scenarios
 from local.simulator.admission import Admission
-from local.simulator.answers import Answer, ConnectionLost, Refused, json_answer
+from local.simulator.answers import Answer, ConnectionLost, Refused, json_answer, read_object
 from local.simulator.scenarios import Fault
 from local.simulator.sessions import Session, Sessions
-from local.simulator.versions import LONGEST_ID, VERSIONS, Version, read_create, show_entry
+from local.simulator.versions import LONGEST_ID, VERSIONS, Version, date_time, read_create, show_entry
 from shared.clock import Clock, Sleep
 
 _LARGEST_TOP = 1000
+_ASSETS_TOKEN_LIFE_MS = 3600 * 1000
+_JSON_TYPES = ("application/json", "application/merge-patch+json")
 
 _Operation = Callable[[Version, web.Request], Awaitable[Answer]]
 
@@ -22,7 +26,7 @@ class FaceApi:
     """Answers the calls of a broker. `calls` counts them by operation, refused ones too."""
 
     def __init__(self, sessions: Sessions, admission: Admission, clock: Clock, sleep: Sleep) -> None:
-        self.calls: Counter[str] = Counter(create=0, get=0, delete=0, audit=0)
+        self.calls: Counter[str] = Counter(create=0, get=0, delete=0, audit=0, image=0, settings=0)
         self._sessions = sessions
         self._admission = admission
         self._clock = clock
@@ -41,8 +45,18 @@ class FaceApi:
         ]
         if version.has_audit:
             operations.append(("GET", f"{session}/audit", "audit", self._audit))
+        if version.has_images:
+            operations.append(("GET", f"{version.base}/sessionImages/{{image_id}}", "image", self._image))
+        if version.has_settings:
+            settings = f"{version.base}/settings"
+            operations.append(("GET", settings, "settings", self._settings))
+            operations.append(("PATCH", settings, "settings", self._change_settings))
+            operations.append(("GET", f"{settings}/getClientAssetsAccessToken", "settings", self._assets))
+        # An endpoint that ends with a slash, as in the settings of Microsoft's samples, makes a path with two.
         return [
-            web.route(method, path, self._handler(version, name, operation))
+            web.route(
+                method, "/{slashes:/*}" + path.removeprefix("/"), self._handler(version, name, operation)
+            )
             for method, path, name, operation in operations
         ]
 
@@ -87,6 +101,29 @@ class FaceApi:
             raise Refused(answers.INVALID_START)
         page = [attempt for attempt in session.attempts if attempt.entry_id > int(start or 0)][:top]
         return json_answer(200, [show_entry(session, attempt) for attempt in page])
+
+    async def _image(self, _version: Version, request: web.Request) -> Answer:
+        self._sessions.require_image(request.match_info["image_id"])
+        return answers.SESSION_IMAGE
+
+    async def _settings(self, _version: Version, _request: web.Request) -> Answer:
+        return json_answer(200, {"livenessAbuseMonitoring": {"enabled": self._sessions.monitors_abuse}})
+
+    async def _change_settings(self, version: Version, request: web.Request) -> Answer:
+        if request.content_type not in _JSON_TYPES:
+            raise Refused(answers.INVALID_MEDIA_TYPE)
+        match read_object(await request.read()):
+            case {"livenessAbuseMonitoring": {"enabled": bool(enabled)}}:
+                self._sessions.monitors_abuse = enabled
+                return await self._settings(version, request)
+        raise Refused(answers.INVALID_REQUEST_BODY)
+
+    async def _assets(self, _version: Version, _request: web.Request) -> Answer:
+        """Answer with a token that opens nothing: the real one is for the package feed of the Vision SDK."""
+        token = secrets.token_urlsafe(48)
+        expiry = date_time(self._clock() + _ASSETS_TOKEN_LIFE_MS)
+        encoded = base64.b64encode(token.encode()).decode()
+        return json_answer(200, {"expiry": expiry, "accessToken": token, "base64AccessToken": encoded})
 
     def _find(self, request: web.Request) -> Session:
         return self._sessions.find(request.match_info["session_id"])

@@ -13,7 +13,7 @@ from local.simulator.admission import Admission
 from local.simulator.answers import Answer, Refused, json_answer, read_object
 from local.simulator.scenarios import Scenario
 from local.simulator.sessions import Attempt, Session, Sessions, make_digest
-from local.simulator.versions import is_device_id
+from local.simulator.versions import is_correlation_id
 
 _NO_ATTEMPT = json_answer(200, {"resultId": None, "digest": None})
 
@@ -31,7 +31,7 @@ class Phone:
         The body is optional: an object with `outcome` and `deviceCorrelationId`, both optional.
         """
         fields = read_object(await request.read() or b"{}")
-        if "deviceCorrelationId" in fields and not is_device_id(fields["deviceCorrelationId"]):
+        if "deviceCorrelationId" in fields and not is_correlation_id(fields["deviceCorrelationId"]):
             raise Refused(answers.INVALID_DEVICE_ID)
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         session = self._sessions.find_by_token(token.strip() if scheme.lower() == "bearer" else "")

@@ -29,6 +29,11 @@ def make_auth_token() -> str:
     return f"{header}.{secrets.token_urlsafe(96)}.{secrets.token_urlsafe(64)}"
 
 
+def make_image_id() -> str:
+    """Return a random id of a session image: 44 characters, as in published examples."""
+    return secrets.token_urlsafe(33)
+
+
 def make_digest() -> str:
     """Return a random digest: 64 hexadecimal digits in upper case, as in published examples."""
     return secrets.token_hex(32).upper()
@@ -38,13 +43,15 @@ def make_digest() -> str:
 class Attempt:
     """One attempt, with the phone's call as the audit entry shows it.
 
-    `attempt_id` counts from 1 in its session, `entry_id` from 1 in the resource.
+    `attempt_id` counts from 1 in its session, `entry_id` from 1 in the resource. `image_id` is that of the session
+    image, if there is one.
     """
 
     attempt_id: int
     entry_id: int
     outcome: Outcome
     digest: str | None
+    image_id: str | None
     received_ms: int
     request_id: str
     client_request_id: str
@@ -56,8 +63,8 @@ class Attempt:
 class Session:
     """A session as it is now.
 
-    `order` is the body of its create request, with the defaults of Face. `attempts` are the oldest first, and `reads`
-    counts the reads of its result.
+    `order` is the body of its create request, with the defaults of Face. `monitors_abuse` is the resource's setting at
+    that time. `attempts` are the oldest first, and `reads` counts the reads of its result.
     """
 
     session_id: str
@@ -65,6 +72,7 @@ class Session:
     created_ms: int
     order: Mapping[str, Any]
     device_id: str | None
+    monitors_abuse: bool = True
     started_ms: int | None = None
     attempts: list[Attempt] = field(default_factory=list)
     canceled: bool = False
@@ -89,9 +97,10 @@ class Session:
 
 
 class Sessions:
-    """The sessions of one Face resource."""
+    """The sessions of one Face resource. Whether it monitors abuse is a setting of v1.3-preview.1."""
 
     def __init__(self, clock: Clock) -> None:
+        self.monitors_abuse = True
         self._clock = clock
         self._stored: dict[str, Session] = {}
         self._by_token: dict[str, Session] = {}
@@ -112,7 +121,9 @@ class Sessions:
     def create(self, order: Mapping[str, Any]) -> Session:
         """Store a new session."""
         device_id = order.get("deviceCorrelationId")
-        session = Session(str(uuid.uuid4()), make_auth_token(), self._clock(), order, device_id)
+        session = Session(
+            str(uuid.uuid4()), make_auth_token(), self._clock(), order, device_id, self.monitors_abuse
+        )
         self._stored[session.session_id] = session
         self._by_token[session.auth_token] = session
         return session
@@ -133,6 +144,12 @@ class Sessions:
             raise Refused(answers.TOKEN_REFUSED)
         return session
 
+    def require_image(self, image_id: str) -> None:
+        """Raise `Refused` (404) unless a session has an image with this id."""
+        images = (attempt.image_id for session in self.stored for attempt in session.attempts)
+        if image_id not in images:
+            raise Refused(answers.SESSION_NOT_FOUND)
+
     def start(self, session: Session) -> None:
         """Start the session, unless it was started before."""
         if session.started_ms is None:
@@ -144,7 +161,9 @@ class Sessions:
             raise Refused(answers.NO_ATTEMPTS_LEFT)
         attempt_id, entry_id = len(session.attempts) + 1, next(self._entry_ids)
         digest = make_digest() if outcome.has_digest else None
-        attempt = Attempt(attempt_id, entry_id, outcome, digest, self._clock(), **call)
+        has_image = outcome.failure is None and session.order.get("enableSessionImage")
+        image_id = make_image_id() if has_image else None
+        attempt = Attempt(attempt_id, entry_id, outcome, digest, image_id, self._clock(), **call)
         session.attempts.append(attempt)
         return attempt
 

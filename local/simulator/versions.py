@@ -7,12 +7,13 @@ and an error body (`LivenessResponseBody` is open "for accepting failure respons
 latest attempt.
 """
 
+import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from local.simulator import answers
+from local.simulator import answers, scenarios
 from local.simulator.answers import Answer, Refused, read_object
 from local.simulator.sessions import Attempt, Session
 
@@ -34,11 +35,17 @@ _FIELDS: Mapping[str, type] = {
     "deviceCorrelationIdSetInClient": bool,
     "authTokenTimeToLiveInSeconds": int,
 }
-_V1_2_FIELDS = {**_FIELDS, "enableSessionImage": bool, "livenessModelVersion": str}
+# Samples of Microsoft send `userCorrelationId` to v1.2, whose specification does not name it:
+# https://github.com/Azure-Samples/azure-ai-vision-sdk, https://github.com/Azure/azure-sdk-for-net/issues/53289
+_V1_2_FIELDS = {
+    **_FIELDS,
+    "enableSessionImage": bool,
+    "livenessModelVersion": str,
+    "userCorrelationId": str,
+}
 _V1_3_FIELDS = {
     **_V1_2_FIELDS,
     "numberOfClientAttemptsAllowed": int,
-    "userCorrelationId": str,
     "userCorrelationIdSetInClient": bool,
     "expectedClientIpAddress": str,
 }
@@ -49,7 +56,8 @@ class Version:
     """One version of the API.
 
     `fields` are those of a create request, with their JSON types. `created` and `result` make the JSON of a session,
-    `result` for a time in unix milliseconds. Only v1.1-preview.1 audits sessions (`has_audit`).
+    `result` for a time in unix milliseconds. Only v1.1-preview.1 audits sessions (`has_audit`). Its published example
+    of a create has a device id although the device sets its own (`takes_both_ids`).
     """
 
     root: str
@@ -61,24 +69,34 @@ class Version:
     deleted: Answer
     unauthorized: Answer
     has_audit: bool = False
+    takes_both_ids: bool = False
+    has_images: bool = False
+    has_settings: bool = False
+
+    @property
+    def base(self) -> str:
+        """The path of the version, which `root` begins with."""
+        return "/".join(self.root.split("/")[:3])
 
 
 def read_create(version: Version, body: bytes) -> dict[str, Any]:
     """Read the body of a create request, and add the defaults; raises `Refused`.
 
     Codes and messages are documented (the page of the create operation). The code for a missing mode, for unknown
-    fields and for null (for anything but the device id) is not: here it is `InvalidRequestBody`.
+    fields, for null (for anything but an id), and for a wrong user id or address is not: here it is
+    `InvalidRequestBody`.
     """
     fields = read_object(body)
-    if fields.get("deviceCorrelationId", "") is None:
-        del fields["deviceCorrelationId"]
+    for name in ("deviceCorrelationId", "userCorrelationId"):
+        if fields.get(name, "") is None:
+            del fields[name]
     if "livenessOperationMode" not in fields or not all(
         type(value) is version.fields.get(name) for name, value in fields.items()
     ):
         raise Refused(answers.INVALID_REQUEST_BODY)
     order: dict[str, Any] = {
         "authTokenTimeToLiveInSeconds": 600,
-        "numberOfClientAttemptsAllowed": version.attempts_allowed,
+        "numberOfClientAttemptsAllowed": _attempts_allowed(version, fields),
         "livenessModelVersion": _LATEST_MODEL,
         **fields,
     }
@@ -86,17 +104,48 @@ def read_create(version: Version, body: bytes) -> dict[str, Any]:
         raise Refused(answers.INVALID_MODE)
     if not 60 <= order["authTokenTimeToLiveInSeconds"] <= 86400:
         raise Refused(answers.INVALID_TOKEN_LIFETIME)
-    device_id = order.get("deviceCorrelationId")
-    if not (device_id is None if order.get("deviceCorrelationIdSetInClient") else is_device_id(device_id)):
+    if not _are_device_fields(version, order):
         raise Refused(answers.INVALID_DEVICE_ID)
-    if not 1 <= order["numberOfClientAttemptsAllowed"] <= 3:
+    if not (
+        1 <= order["numberOfClientAttemptsAllowed"] <= 3
+        and _are_user_fields(order)
+        and _is_network(order.get("expectedClientIpAddress", "0.0.0.0/0"))
+    ):
         raise Refused(answers.INVALID_REQUEST_BODY)
     return order
 
 
-def is_device_id(value: object) -> bool:
-    """Return whether a value may be a device id: 1 to 64 characters."""
+def is_correlation_id(value: object) -> bool:
+    """Return whether a value may be a device id or a user id: 1 to 64 characters."""
     return isinstance(value, str) and 1 <= len(value) <= LONGEST_ID
+
+
+def _attempts_allowed(version: Version, fields: Mapping[str, Any]) -> int:
+    """Return how many attempts a session has by default: a magic id has as many as it has outcomes."""
+    scenario = scenarios.of_device(fields.get("deviceCorrelationId"))
+    return max(version.attempts_allowed, len(scenario.attempts))
+
+
+def _are_device_fields(version: Version, order: Mapping[str, Any]) -> bool:
+    device_id = order.get("deviceCorrelationId")
+    if not order.get("deviceCorrelationIdSetInClient"):
+        return is_correlation_id(device_id)
+    return device_id is None or (version.takes_both_ids and is_correlation_id(device_id))
+
+
+def _are_user_fields(order: Mapping[str, Any]) -> bool:
+    """Return whether the user id, which is optional, is in one place only."""
+    user_id = order.get("userCorrelationId")
+    return user_id is None or (is_correlation_id(user_id) and not order.get("userCorrelationIdSetInClient"))
+
+
+def _is_network(text: str) -> bool:
+    """Return whether a text is an IP address or a CIDR block."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def show_entry(session: Session, attempt: Attempt) -> Json:
@@ -106,7 +155,7 @@ def show_entry(session: Session, attempt: Attempt) -> Json:
         "sessionId": session.session_id,
         "requestId": attempt.request_id,
         "clientRequestId": attempt.client_request_id,
-        "receivedDateTime": _date_time(attempt.received_ms),
+        "receivedDateTime": date_time(attempt.received_ms),
         "request": {
             "url": "/face/v1.1-preview.1/detectliveness/singlemodal",
             "method": "POST",
@@ -126,13 +175,13 @@ def _v1_1_created(session: Session) -> Json:
 def _v1_1_result(session: Session, now_ms: int) -> Json:
     shown: Json = {
         "id": session.session_id,
-        "createdDateTime": _date_time(session.created_ms),
+        "createdDateTime": date_time(session.created_ms),
         "sessionExpired": session.token_expired(now_ms),
         "authTokenTimeToLiveInSeconds": session.order["authTokenTimeToLiveInSeconds"],
         "status": session.status,
     }
     if session.started_ms is not None:
-        shown["sessionStartDateTime"] = _date_time(session.started_ms)
+        shown["sessionStartDateTime"] = date_time(session.started_ms)
     if session.device_id is not None:
         shown["deviceCorrelationId"] = session.device_id
     if session.attempts:
@@ -157,7 +206,8 @@ def _v1_1_response(attempt: Attempt) -> Json:
     return {"body": body, "statusCode": 200, "latencyInMilliseconds": 1200}
 
 
-def _date_time(unix_ms: int) -> str:
+def date_time(unix_ms: int) -> str:
+    """Write a time as Face does."""
     seconds, milliseconds = divmod(unix_ms, 1000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
 
@@ -188,8 +238,8 @@ def _v1_2_attempt(session: Session, attempt: Attempt) -> Json:
     if failure is not None:
         return shown | {"error": dict(failure) | {"targets": targets}}
     result = {"livenessDecision": attempt.outcome.decision, "targets": targets, "digest": attempt.digest}
-    if session.order.get("enableSessionImage"):
-        result["sessionImageId"] = attempt.request_id.replace("-", "")
+    if attempt.image_id is not None:
+        result["sessionImageId"] = attempt.image_id
     return shown | {"result": result}
 
 
@@ -199,7 +249,10 @@ def _attempt_status(attempt: Attempt) -> str:
 
 def _v1_3_session(session: Session, _now_ms: int = 0) -> Json:
     attempts = [_v1_3_attempt(session, attempt) for attempt in reversed(session.attempts)]
-    shown = _v1_2_session(session) | {"isAbuseMonitoringEnabled": True, "results": {"attempts": attempts}}
+    shown = _v1_2_session(session) | {
+        "isAbuseMonitoringEnabled": session.monitors_abuse,
+        "results": {"attempts": attempts},
+    }
     if "expectedClientIpAddress" in session.order:
         shown["expectedClientIpAddress"] = session.order["expectedClientIpAddress"]
     return shown
@@ -207,7 +260,7 @@ def _v1_3_session(session: Session, _now_ms: int = 0) -> Json:
 
 def _v1_3_attempt(session: Session, attempt: Attempt) -> Json:
     shown = _v1_2_attempt(session, attempt) | {"clientInformation": [{"ip": attempt.address}]}
-    if attempt.outcome.failure is None:
+    if attempt.outcome.failure is None and session.monitors_abuse:
         is_abuse = attempt.outcome.is_abuse
         shown["abuseMonitoringResult"] = {
             "isAbuseDetected": is_abuse,
@@ -226,6 +279,7 @@ _V1_1 = Version(
     deleted=Answer(200),
     unauthorized=answers.UNAUTHORIZED_UNSPECIFIED,
     has_audit=True,
+    takes_both_ids=True,
 )
 _V1_2 = Version(
     root="/face/v1.2/detectLiveness-sessions",
@@ -236,6 +290,7 @@ _V1_2 = Version(
     result=_v1_2_session,
     deleted=Answer(204),
     unauthorized=answers.UNAUTHORIZED_401,
+    has_images=True,
 )
 _V1_3 = replace(
     _V1_2,
@@ -244,5 +299,6 @@ _V1_3 = replace(
     attempts_allowed=1,
     created=_v1_3_session,
     result=_v1_3_session,
+    has_settings=True,
 )
 VERSIONS = (_V1_1, _V1_2, _V1_3)

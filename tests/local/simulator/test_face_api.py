@@ -1,5 +1,6 @@
 """Create, delete and audit; what a result looks like is in `test_versions`."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -78,3 +79,42 @@ async def test_page_out_of_range_is_refused(face: FaceClient, query: dict[str, s
 async def test_later_versions_have_no_audit(face: FaceClient, version: str) -> None:
     """The operation that v1.2 dropped is an unknown path there."""
     assert refusal_of(await face.call("GET", f"{ROOTS[version]}/some-id/audit")) == ERRORS["no-route"]
+
+
+@pytest.mark.parametrize("version", [NEW, NEWEST])
+async def test_session_image_is_there_as_long_as_its_session(face: FaceClient, version: str) -> None:
+    """It is bytes of a JPEG; an unknown id, and one of a deleted session, is not found."""
+    created, _ = await face.checked(version=version, enableSessionImage=True)
+    attempt = (await face.result(created["sessionId"], version))["results"]["attempts"][0]
+    path = f"/face/{version}/sessionImages/{attempt['result']['sessionImageId']}"
+    image = await face.call("GET", path)
+    assert (image.status_code, image.headers["content-type"]) == (200, "application/octet-stream")
+    assert (image.content[:3], image.content[-2:]) == (b"\xff\xd8\xff", b"\xff\xd9")
+    await face.remove(created["sessionId"], version)
+    for gone in (path, f"/face/{version}/sessionImages/x"):
+        assert refusal_of(await face.call("GET", gone)) == ERRORS["gone"]
+    assert refusal_of(await face.call("GET", f"/face/{OLD}/sessionImages/x")) == ERRORS["no-route"]
+
+
+async def test_abuse_monitoring_can_be_turned_off(face: FaceClient) -> None:
+    """Sessions created from then on are not monitored, and their attempts have no verdict about abuse."""
+    path = f"/face/{NEWEST}/settings"
+    before, monitored = await face.call("GET", path), await face.create("sim-abuse", NEWEST)
+    off = await face.call("PATCH", path, json={"livenessAbuseMonitoring": {"enabled": False}})
+    created, _ = await face.checked("sim-abuse", NEWEST)
+    await face.perform(monitored["authToken"])
+    shown = [await face.result(each["sessionId"], NEWEST) for each in (monitored, created)]
+    assert [answer.json()["livenessAbuseMonitoring"]["enabled"] for answer in (before, off)] == [True, False]
+    assert [each["isAbuseMonitoringEnabled"] for each in shown] == [True, False]
+    attempts = [each["results"]["attempts"][0] for each in shown]
+    assert ["abuseMonitoringResult" in attempt for attempt in attempts] == [True, False]
+    assert refusal_of(await face.call("PATCH", path, json={"enabled": False})) == ERRORS["400"]
+    assert refusal_of(await face.call("PATCH", path, content=b"{}")) == ERRORS["415"]
+    assert refusal_of(await face.call("GET", f"/face/{NEW}/settings")) == ERRORS["no-route"]
+
+
+async def test_token_for_the_sdk_has_an_end(face: FaceClient) -> None:
+    """It looks like the real one, and opens nothing."""
+    answer = (await face.call("GET", f"/face/{NEWEST}/settings/getClientAssetsAccessToken")).json()
+    assert base64.b64decode(answer["base64AccessToken"]).decode() == answer["accessToken"]
+    assert answer["expiry"] == "2024-03-05T12:07:28.540Z"

@@ -26,8 +26,18 @@ MASK_ERROR = {"code": "FaceWithMaskDetected", "message": "Mask detected on face 
         ([NEW, NEWEST], {"livenessModelVersion": "2025-05-20"}),
         ([NEW, NEWEST], {"livenessOperationMode": "PassiveActive"}),
         ([NEWEST], {"numberOfClientAttemptsAllowed": 3}),
+        ([NEW, NEWEST], {"userCorrelationId": "u" * 64}),
         ([NEWEST], {"userCorrelationId": "u", "userCorrelationIdSetInClient": False}),
-        ([NEWEST], {"expectedClientIpAddress": "203.0.113.0/24"}),
+        ([NEWEST], {"userCorrelationId": None, "userCorrelationIdSetInClient": True}),
+        *(
+            ([NEWEST], {"expectedClientIpAddress": text})
+            for text in ("203.0.113.0/24", "1.2.3.4", "2001:db8::1")
+        ),
+        # The published example of v1.1-preview.1 has both. The page of the operation wants the id to be null.
+        (
+            [OLD],
+            {"deviceCorrelationId": "your_device_correlation_id", "deviceCorrelationIdSetInClient": True},
+        ),
         (VERSIONS, {"authTokenTimeToLiveInSeconds": 60}),
         (VERSIONS, {"authTokenTimeToLiveInSeconds": 86400}),
         (VERSIONS, {"deviceCorrelationId": "d" * 64}),
@@ -63,7 +73,12 @@ def test_field_is_taken_by_the_versions_that_document_it(
         *(({"authTokenTimeToLiveInSeconds": seconds}, "lifetime") for seconds in (59, 86401, -600, 10**30)),
         *(({"livenessOperationMode": mode}, "mode") for mode in ("Active", "passive", "")),
         *(({"deviceCorrelationId": device}, "device") for device in (None, "", "d" * 65)),
-        ({"deviceCorrelationIdSetInClient": True}, "device"),
+        *(({"userCorrelationId": user}, "400") for user in ("", "u" * 65, 7)),
+        ({"userCorrelationId": "u", "userCorrelationIdSetInClient": True}, "400"),
+        *(
+            ({"expectedClientIpAddress": text}, "400")
+            for text in ("1.2.3.4/99", "phone.example", "", "1.2.3")
+        ),
         ({"deviceCorrelationId": "", "deviceCorrelationIdSetInClient": True}, "device"),
         ({"livenessOperationMode": "x", "deviceCorrelationId": "sim-create-500"}, "mode"),
     ],
@@ -167,7 +182,9 @@ async def test_attempts_of_v1_2_are_newest_first(face: FaceClient, image: bool) 
     shown = await face.perform(created["authToken"])
     result = await face.result(created["sessionId"], NEW)
     second, first = result["results"]["attempts"]
-    assert (result["status"], bool(second["result"].pop("sessionImageId", None))) == ("Succeeded", image)
+    image_id = second["result"].pop("sessionImageId", None)
+    # The id of the published example has as many characters.
+    assert (result["status"], image_id and len(image_id)) == ("Succeeded", 44 if image else None)
     decided = {"livenessDecision": "realface", "targets": TARGETS, "digest": shown["digest"]}
     assert second == {"attemptId": 2, "attemptStatus": "Succeeded", "result": decided}
     error = MASK_ERROR | {"targets": TARGETS}
@@ -185,6 +202,17 @@ async def test_attempts_of_v1_3_tell_address_and_abuse(face: FaceClient) -> None
     assert second["abuseMonitoringResult"] == {"isAbuseDetected": False, "otherFlaggedSessions": []}
     assert "abuseMonitoringResult" not in first
     assert (result["isAbuseMonitoringEnabled"], result["expectedClientIpAddress"]) == (True, "127.0.0.1")
+
+
+async def test_magic_id_has_as_many_attempts_as_outcomes(face: FaceClient) -> None:
+    """The default of v1.3-preview.1 is one attempt; a scenario of two can be shown all the same."""
+    created, _ = await face.checked("sim-second-passes", NEWEST)
+    await face.perform(created["authToken"])
+    result = await face.result(created["sessionId"], NEWEST)
+    assert [attempt["attemptId"] for attempt in result["results"]["attempts"]] == [2, 1]
+    assert result["results"]["attempts"][0]["result"]["livenessDecision"] == "realface"
+    created, _ = await face.checked("sim-second-passes", NEWEST, numberOfClientAttemptsAllowed=1)
+    assert (await face.phone(created["authToken"])).status_code == 403
 
 
 async def test_session_is_gone_after_48_hours(
