@@ -46,10 +46,14 @@ STORAGE ?= memory
 PORT ?= 7071
 SIMULATOR_PORT ?= 7072
 AUTH ?= none
+FACE_TPS ?=
+EVENTS_WEBHOOK ?=
+RUN_OPTIONS = --storage $(STORAGE) --port $(PORT) --simulator-port $(SIMULATOR_PORT) --auth $(AUTH) \
+	$(if $(FACE_TPS),--face-tps $(FACE_TPS)) $(if $(EVENTS_WEBHOOK),--events-webhook $(EVENTS_WEBHOOK))
 
 run: $(VENV)/.ready  ## Simulator, broker and a demonstration check; Ctrl-C ends it. STORAGE=azurite keeps state in tables, AUTH=jwt has callers sign in.
 	@if [ "$(STORAGE)" = azurite ]; then scripts/azurite.sh; fi
-	@$(BIN)/python -m local run --storage $(STORAGE) --port $(PORT) --simulator-port $(SIMULATOR_PORT) --auth $(AUTH)
+	@$(BIN)/python -m local run $(RUN_OPTIONS)
 
 check: $(VENV)/.ready  ## Formatter, linter and types.
 	$(BIN)/ruff format --check .

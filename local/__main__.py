@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import math
 import sys
 
 from local.run import RunOptions, exit_status, run, serve, simulate
@@ -13,10 +14,16 @@ def main() -> int:
     if arguments.command == "serve":
         command = serve(arguments.port)
     elif arguments.command == "simulator":
-        command = simulate(arguments.port)
+        command = simulate(arguments.port, arguments.face_tps)
     else:
         options = RunOptions(
-            arguments.port, arguments.simulator_port, arguments.storage, arguments.once, arguments.auth
+            arguments.port,
+            arguments.simulator_port,
+            arguments.storage,
+            arguments.once,
+            arguments.auth,
+            arguments.face_tps,
+            arguments.events_webhook,
         )
         command = run(options)
     return asyncio.run(exit_status(command))
@@ -46,10 +53,30 @@ def _parser() -> argparse.ArgumentParser:
         default="none",
         help="jwt: callers sign in, with tokens of a local issuer at the port after the simulator's",
     )
+    add_run.add_argument(
+        "--events-webhook",
+        metavar="URL",
+        help="also sends events to this URL of this machine, as Event Grid does",
+    )
     add_run.add_argument("--once", action="store_true", help="end after the demonstration check")
     add("serve", 7071, "start the broker alone, with the settings of the environment")
-    add("simulator", 7072, "start the Face simulator alone; its key is FACE_KEY")
+    add_simulator = add("simulator", 7072, "start the Face simulator alone; its key is FACE_KEY")
+    for command in (add_run, add_simulator):
+        command.add_argument(
+            "--face-tps", type=_rate, help="calls a second that the simulator takes (None: any number)"
+        )
     return parser
+
+
+def _rate(text: str) -> float:
+    """Read a number of calls in a second; raises `ArgumentTypeError`."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError("expected a number above 0")
+    return rate
 
 
 if __name__ == "__main__":

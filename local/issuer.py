@@ -1,6 +1,5 @@
 """An OpenID Connect issuer for this machine, which gives a token to every caller: discovery, keys, and tokens."""
 
-import time
 from collections.abc import Sequence
 from typing import Final, TypeGuard
 
@@ -11,6 +10,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from local.loopback import only_this_machine
 from shared.access import OPERATE
+from shared.clock import Clock, system_clock
 from shared.text import CLIENT_REFERENCE
 
 AUDIENCE: Final = "api://liveness-local"
@@ -22,9 +22,10 @@ _KEY_ID: Final = "local-key"
 
 
 class LocalIssuer:
-    """Serves on loopback, with a key of its own that ends with the process."""
+    """Serves on loopback, with a key of its own that ends with the process. `clock` dates its tokens."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = system_clock) -> None:
+        self._clock = clock
         self._key = rsa.generate_private_key(65537, 2048)
         self._runner: web.AppRunner | None = None
         self.url = ""
@@ -51,7 +52,7 @@ class LocalIssuer:
 
     def token(self, subject: str, *, client_reference: str | None = None, roles: Sequence[str] = ()) -> str:
         """Make a token for a person or a server; with `client_reference` it is a grant for that transaction."""
-        now = int(time.time())
+        now = self._clock() // 1000
         claims = {
             "iss": self.url,
             "aud": AUDIENCE,

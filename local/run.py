@@ -22,9 +22,11 @@ from local.demonstration import REFERENCE, Tokens, demonstrate
 from local.event_log import Event, EventLog
 from local.host import Host
 from local.issuer import AUDIENCE, LocalIssuer
+from local.sandbox import SandboxBudget
 from local.simulator import FaceSimulator
+from local.webhook import WebhookPublisher
 from shared.access import OPERATE
-from shared.app import build, install
+from shared.app import App, build, install
 from shared.errors import SettingsError
 from shared.settings import Settings
 
@@ -36,7 +38,8 @@ _PEPPER = "local-pepper"
 class RunOptions:
     """The ports, the storage (`memory` or `azurite`), and whether to end after the demonstration.
 
-    With `auth` `jwt` callers have to sign in, with tokens of an issuer at the port after the simulator's.
+    With `auth` `jwt` callers have to sign in, with tokens of an issuer at the port after the simulator's. `face_tps` is
+    the simulator's limit of calls in a second. Events also go to the URL `events_webhook`, of this machine.
     """
 
     port: int
@@ -44,6 +47,8 @@ class RunOptions:
     storage: str
     once: bool
     auth: str = "none"
+    face_tps: float | None = None
+    events_webhook: str | None = None
 
 
 async def exit_status(command: Awaitable[bool]) -> int:
@@ -147,6 +152,10 @@ class _Running:
             print("             makes a bad night to try the commands of docs/operations.md on")
         if self.issuer:
             print(*self.issuer.introduction(), sep="\n")
+        if self.simulated:
+            move = "-H 'Content-Type: application/json' -d '{\"seconds\": 600}'"
+            print(f"  clock      curl {move} {self.simulator_url}/simulator/clock")
+            print("             lets ten minutes pass at once, for the broker too: sessions expire")
         print("  outcomes   docs/simulator.md lists the device ids that choose an outcome")
         print("  events     appear here and in the console when a session ends")
         print("Press Ctrl-C to end.", flush=True)
@@ -166,14 +175,14 @@ class _Running:
 async def _running(options: RunOptions) -> AsyncIterator[_Running]:
     async with AsyncExitStack() as resources:
         key = os.environ.get("FACE_KEY") or secrets.token_hex(16)
-        simulator = FaceSimulator(key=key)
+        simulator = FaceSimulator(key=key, tps=options.face_tps)
         await simulator.start(port=options.simulator_port)
         resources.push_async_callback(simulator.stop)
         if not (os.environ.get("FACE_REGION") or os.environ.get("FACE_ENDPOINT")):
             _set_defaults({"FACE_ENDPOINT": simulator.url, "FACE_KEY": key})
         issuer = None
         if options.auth == "jwt":
-            issuer = LocalIssuer()
+            issuer = LocalIssuer(simulator.clock)
             await issuer.start(options.simulator_port and options.simulator_port + 1)
             resources.push_async_callback(issuer.stop)
             auth = {"CLIENT_AUTH": "jwt", "AUTH_ISSUER": issuer.url, "AUTH_AUDIENCE": AUDIENCE}
@@ -186,8 +195,11 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
             _set_defaults({"AzureWebJobsStorage": connection, "ID_PEPPER": _PEPPER})
         _set_defaults({"EVENTS_FILE": _EVENTS_FILE})
         settings = Settings.from_environment()
-        app = build(settings)
-        events = EventLog(app.publisher)
+        app = _build(settings, simulator)
+        publisher = app.publisher
+        if options.events_webhook:
+            publisher = WebhookPublisher(publisher, options.events_webhook)
+        events = EventLog(publisher)
         install(replace(app, publisher=events))
         broker = await resources.enter_async_context(
             running_broker(
@@ -201,6 +213,14 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
         # The environment may name another account, whose key must not be printed.
         used = settings.storage_connection and settings.storage_connection.reveal() == connection
         yield _Running(broker, simulator.url, settings, events, connection if used else None, issuer)
+
+
+def _build(settings: Settings, simulator: FaceSimulator) -> App:
+    """Build the app; where Face is the simulator, both have one clock, and magic ids slow no other session down."""
+    if settings.endpoint.base_url != simulator.url:
+        return build(settings)
+    budget = SandboxBudget(settings.face_max_tps, lambda: simulator.throttled)
+    return build(settings, clock=simulator.clock, budget=budget)
 
 
 def _set_defaults(settings: Mapping[str, str]) -> None:
@@ -246,12 +266,15 @@ async def serve(port: int) -> bool:
     return True
 
 
-async def simulate(port: int) -> bool:
-    """Serve the Face simulator alone until Ctrl-C, with the key `FACE_KEY`; prints its URL as the first line."""
+async def simulate(port: int, face_tps: float | None = None) -> bool:
+    """Serve the Face simulator alone until Ctrl-C, with the key `FACE_KEY`; prints its URL as the first line.
+
+    `face_tps` is its limit of calls in a second.
+    """
     if not (key := os.environ.get("FACE_KEY")):
         raise SettingsError(["FACE_KEY: expected the key that the broker calls with"])
     ended = _end_signal()
-    simulator = FaceSimulator(key=key)
+    simulator = FaceSimulator(key=key, tps=face_tps)
     await simulator.start(port=port)
     print(simulator.url, flush=True)
     await ended.wait()

@@ -87,10 +87,12 @@ def build(
     store: EntityStore | None = None,
     queue: MessageQueue | None = None,
     publisher: Publisher | None = None,
+    budget: Budget | None = None,
 ) -> App:
     """Build the app without calling anything; an argument replaces what the settings would make."""
     quiet_libraries()
-    return _Builder(settings, clock or system_clock).app(face, store, queue, publisher)
+    budget = budget or Budget(settings.face_max_tps)
+    return _Builder(settings, clock or system_clock, budget).app(face, store, queue, publisher)
 
 
 def require_settings() -> None:
@@ -127,9 +129,10 @@ _Resource = TypeVar("_Resource", bound=_Closable)
 class _Builder:
     """Makes the parts of one app from its settings; the app closes what they open."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, budget: Budget) -> None:
         self._settings = settings
         self._clock = clock
+        self._budget = budget
         self._resources = AsyncExitStack()
 
     def app(
@@ -207,7 +210,7 @@ class _Builder:
             settings.endpoint.base_url,
             load_version(settings.face_api_version),
             self._face_credential(),
-            Budget(settings.face_max_tps),
+            self._budget,
         )
 
     def _face_credential(self) -> FaceCredential:

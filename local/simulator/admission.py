@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+from http import HTTPStatus
 
 from aiohttp import web
 
@@ -17,11 +18,13 @@ _AUDIENCES = ("https://cognitiveservices.azure.com", "https://cognitiveservices.
 class Admission:
     """Admits the calls of one Face resource.
 
-    `keys` are the valid subscription keys; `tps` limits the calls in a second (None: no limit).
+    `keys` are the valid subscription keys; `tps` limits the calls in a second (None: no limit). `throttled` counts the
+    calls of brokers that got a 429 of the rate limit, or of a fault.
     """
 
     def __init__(self, key: str, clock: Clock, tps: float | None) -> None:
         self.keys = {key}
+        self.throttled = 0
         self._clock = clock
         self._bucket = TokenBucket(tps or math.inf, clock)
         self._fault: Fault | None = None
@@ -34,6 +37,18 @@ class Admission:
 
     def admit(self, request: web.Request, unauthorized: Answer) -> None:
         """Admit one call of a broker; raises `Refused` or `ConnectionLost`."""
+        try:
+            self._admit(request, unauthorized)
+        except Refused as refusal:
+            self.throttled += refusal.answer.status == HTTPStatus.TOO_MANY_REQUESTS
+            raise
+
+    def charge(self, calls: int) -> None:
+        """Count calls against the rate limit; raises `Refused` with the documented 429."""
+        if (wait_s := self._bucket.take(calls)) > 0:
+            raise Refused(rate_limited(math.ceil(wait_s)))
+
+    def _admit(self, request: web.Request, unauthorized: Answer) -> None:
         if self._fault and self._faults_left > 0:
             self._faults_left -= 1
             if self._fault.answer is None:
@@ -43,11 +58,6 @@ class Admission:
         if not (has_key or self._is_entra_token(request.headers.get("Authorization", ""))):
             raise Refused(unauthorized)
         self.charge(1)
-
-    def charge(self, calls: int) -> None:
-        """Count calls against the rate limit; raises `Refused` with the documented 429."""
-        if (wait_s := self._bucket.take(calls)) > 0:
-            raise Refused(rate_limited(math.ceil(wait_s)))
 
     def _is_entra_token(self, authorization: str) -> bool:
         """Return whether the header has a JSON web token for Face that is not expired. No signature is verified."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
+from local.clock import MovableClock
 from local.loopback import is_local, only_this_machine
 from local.simulator import answers
 from local.simulator.admission import Admission
@@ -14,10 +15,12 @@ from local.simulator.face_api import FaceApi
 from local.simulator.phone import Phone
 from local.simulator.scenarios import SCENARIOS, Fault
 from local.simulator.sessions import Session, Sessions
+from local.simulator.versions import date_time
 from shared.clock import Clock, Sleep, system_clock
 
 _REQUEST_ID = web.RequestKey("request_id", str)
 _OWN_ROUTES = "/simulator/"
+_YEAR_SECONDS = 366 * 24 * 3600
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -26,7 +29,8 @@ class FaceSimulator:
     """Azure Face as a broker and a phone see it: one resource with one rate limit.
 
     `key` is the subscription key; `clock` returns unix milliseconds; `tps` limits the calls in a second (None: no
-    limit). A stopped simulator can be started again, and keeps its sessions.
+    limit). The attribute `clock` is that clock and what it was moved on by. A stopped simulator can be started again,
+    and keeps its sessions.
     """
 
     def __init__(
@@ -37,9 +41,10 @@ class FaceSimulator:
         sleep: Sleep = asyncio.sleep,
         tps: float | None = None,
     ) -> None:
-        self._admission = Admission(key, clock, tps)
-        self._sessions = Sessions(clock)
-        self._face_api = FaceApi(self._sessions, self._admission, clock, sleep)
+        self.clock = MovableClock(clock)
+        self._admission = Admission(key, self.clock, tps)
+        self._sessions = Sessions(self.clock)
+        self._face_api = FaceApi(self._sessions, self._admission, self.clock, sleep)
         self._phone = Phone(self._sessions, self._admission)
         self._runner: web.AppRunner | None = None
 
@@ -56,6 +61,11 @@ class FaceSimulator:
     def calls(self) -> Mapping[str, int]:
         """The number of calls of each operation, refused ones included."""
         return dict(self._face_api.calls)
+
+    @property
+    def throttled(self) -> int:
+        """The number of calls of brokers that got a 429 of the rate limit or of `fail`, and not of a magic id."""
+        return self._admission.throttled
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -109,6 +119,8 @@ class FaceSimulator:
             web.get("/simulator/scenarios", self._show_scenarios),
             web.post("/simulator/fault", self._fail),
             web.delete("/simulator/fault", self._recover),
+            web.get("/simulator/clock", self._show_clock),
+            web.post("/simulator/clock", self._move_clock),
         ]
 
     async def _perform(self, request: web.Request) -> web.Response:
@@ -135,6 +147,19 @@ class FaceSimulator:
     async def _recover(self, _request: web.Request) -> web.Response:
         self.recover()
         return web.Response(status=204)
+
+    async def _show_clock(self, _request: web.Request) -> web.Response:
+        return web.json_response(
+            {"now": date_time(self.clock()), "movedSeconds": self.clock.moved_ms // 1000}
+        )
+
+    async def _move_clock(self, request: web.Request) -> web.Response:
+        """Move the clock on: `{"seconds": 600}`, at most a year at once."""
+        match read_object(await request.read()):
+            case {"seconds": seconds} if type(seconds) is int and 1 <= seconds <= _YEAR_SECONDS:
+                self.clock.move_on(seconds)
+                return await self._show_clock(request)
+        raise Refused(answers.INVALID_REQUEST_BODY)
 
 
 @web.middleware

@@ -22,6 +22,7 @@ from local.run import RunOptions, exit_status, run, serve, simulate
 from local.simulator import FaceSimulator
 from shared.settings import Settings
 from tests.support.azurite import Azurite
+from tests.support.webhook import running_webhook
 
 ROOT = Path(__file__).parents[2]
 # Only guards against a hang: a loaded machine is slow.
@@ -149,6 +150,37 @@ def patiently(call: Callable[[], httpx.Response]) -> httpx.Response:
         if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             break
     return response.raise_for_status()
+
+
+async def test_sandbox_has_a_clock_a_webhook_and_no_side_effects(
+    tmp_path: Path, client: httpx.Client
+) -> None:
+    """A magic 429 disturbs no other device, and a session expires at once where the clock is moved on."""
+    async with running_webhook() as webhook:
+        with started("run", "--events-webhook", webhook.url, "--face-tps", "99", cwd=tmp_path) as process:
+            introduction = await asyncio.to_thread(printed, process)
+            [broker], [simulator] = (
+                values(introduction, name)[0].split()[:1] for name in ("broker", "simulator")
+            )
+            devices = ("sim-create-429", "a-device", "another-device")
+            bodies = [{"livenessOperationMode": "Passive", "deviceCorrelationId": name} for name in devices]
+            created = [
+                await asyncio.to_thread(client.post, f"{broker}/sessions", json=body) for body in bodies
+            ]
+            webhook.taken.clear()
+            move = {"seconds": 15 * 60}
+            moved = await asyncio.to_thread(client.post, f"{simulator}/simulator/clock", json=move)
+            await webhook.taken.wait()
+            end = await asyncio.to_thread(ended, process)
+
+    assert [answer.status_code for answer in created] == [503, 200, 200]
+    assert moved.json()["movedSeconds"] == 900
+    demonstration, expired = [body for _, _, body in webhook.requests if body][:2]
+    assert demonstration["type"] == "liveness.session.completed"
+    assert (expired["type"], expired["subject"]) in [
+        ("liveness.session.expired", answer.json()["sessionId"]) for answer in created[1:]
+    ]
+    assert end[0] == 0
 
 
 def test_demonstration_that_waits_for_its_event_can_be_ended(tmp_path: Path) -> None:
@@ -288,8 +320,19 @@ NEEDS_IDENTITY = {
         (lambda: serve(0), {}, ["FACE_REGION: expected", "KEY_VAULT_URL: expected"]),
         (lambda: serve(0), NEEDS_IDENTITY, ["AzureWebJobsStorage: expected a connection string"]),
         (lambda: simulate(0), {}, ["FACE_KEY: expected the key"]),
+        (
+            lambda: run(replace(ONCE, events_webhook="http://canary/")),
+            {},
+            ["--events-webhook: expected a URL of this machine"],
+        ),
     ],
-    ids=["bad settings", "serve without settings", "serve needs an identity", "simulator without a key"],
+    ids=[
+        "bad settings",
+        "serve without settings",
+        "serve needs an identity",
+        "simulator without a key",
+        "webhook",
+    ],
 )
 async def test_bad_settings_stop_the_start_with_a_line_each(
     setting: dict[str, str],

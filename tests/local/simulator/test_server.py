@@ -13,6 +13,7 @@ from local.simulator import SCENARIOS, FaceSimulator
 from tests.local.simulator.client import CUT_OFF, KEY, NEW, OLD, ROOTS, FaceClient, code_of, refusal_of
 from tests.local.simulator.conftest import Sleeps
 from tests.local.simulator.documented import ERRORS, REQUEST
+from tests.support.time import FakeClock
 
 FOREIGN_ORIGINS = [
     *("http://localhost.example.com", "http://127x0x0x1:80", "https://localhost:7071", "null", "")
@@ -172,6 +173,35 @@ async def test_calls_are_counted_by_operation(face: FaceClient, simulator: FaceS
     await face.remove(created["sessionId"])
     counted = {"create": 1, "get": 2, "delete": 1, "audit": 1, "image": 0, "settings": 0}
     assert simulator.calls == counted
+
+
+async def test_clock_can_be_moved_on(face: FaceClient, clock: FakeClock) -> None:
+    """Tokens and sessions end at once, and the clock goes on from there."""
+    token = (await face.create())["authToken"]
+    moved = await face.post("/simulator/clock", json={"seconds": 600})
+    assert moved.json() == {"now": "2024-03-05T11:17:28.540Z", "movedSeconds": 600}
+    assert (await face.phone(token)).status_code == 401
+    clock.advance_seconds(1)
+    assert (await face.get("/simulator/clock")).json()["now"] == "2024-03-05T11:17:29.540Z"
+
+
+@pytest.mark.parametrize("seconds", [0, -600, 1.5, "600", True, None, 10**9])
+async def test_clock_goes_forward_by_whole_seconds_only(face: FaceClient, seconds: object) -> None:
+    """Anything else is an error and moves nothing."""
+    refused = await face.post("/simulator/clock", json={"seconds": seconds})
+    assert code_of(refused) == (400, "InvalidRequestBody")
+    assert (await face.get("/simulator/clock")).json()["movedSeconds"] == 0
+
+
+async def test_only_calls_that_the_whole_resource_throttles_are_counted(
+    face: FaceClient, simulator: FaceSimulator
+) -> None:
+    """A 429 of a magic id concerns one session; so it is not counted."""
+    await face.order(OLD, REQUEST | {"deviceCorrelationId": "sim-create-429"})
+    assert simulator.throttled == 0
+    simulator.fail(429, count=2)
+    assert await _statuses(face, 3) == [429, 429, 404]
+    assert simulator.throttled == 2
 
 
 async def test_fault_lasts_for_its_count_or_until_it_is_ended(face: FaceClient) -> None:
