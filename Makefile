@@ -51,7 +51,7 @@ EVENTS_WEBHOOK ?=
 RUN_OPTIONS = --storage $(STORAGE) --port $(PORT) --simulator-port $(SIMULATOR_PORT) --auth $(AUTH) \
 	$(if $(FACE_TPS),--face-tps $(FACE_TPS)) $(if $(EVENTS_WEBHOOK),--events-webhook $(EVENTS_WEBHOOK))
 
-run: $(VENV)/.ready  ## Simulator, broker and a demonstration check; Ctrl-C ends it. STORAGE=azurite keeps state in tables, AUTH=jwt has callers sign in.
+run: $(VENV)/.ready  ## Simulator, broker and a demonstration check; Ctrl-C ends it. STORAGE=azurite keeps state in tables, AUTH=jwt has callers sign in, FACE_TPS=10 limits the simulator, EVENTS_WEBHOOK=http://127.0.0.1:... gets events.
 	@if [ "$(STORAGE)" = azurite ]; then scripts/azurite.sh; fi
 	@$(BIN)/python -m local run $(RUN_OPTIONS)
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from local.host import Host
 from local.loopback import only_this_machine
-from local.queues import queue_pump
+from local.queues import MessageSource, queue_pump
 
 _ROOT = Path(__file__).parents[1]
 _BODY_LIMIT = 65_536
@@ -18,11 +18,16 @@ _BODY_LIMIT = 65_536
 
 @asynccontextmanager
 async def running_broker(
-    port: int = 0, extra_routes: Sequence[web.RouteDef] = (), *, lease_seconds: float | None = None
+    port: int = 0,
+    extra_routes: Sequence[web.RouteDef] = (),
+    *,
+    lease_seconds: float | None = None,
+    source: MessageSource | None = None,
 ) -> AsyncIterator[Host]:
     """Serve on loopback and feed the queue function until the block ends.
 
-    `lease_seconds` replaces the ten minutes in which a message that a dead process took is hidden.
+    `lease_seconds` replaces the ten minutes in which a message that a dead process took is hidden. `source` is the
+    queue that it feeds from; by default the app's.
 
     Raises `SettingsError`, and `OSError` if the port is taken.
     """
@@ -44,7 +49,7 @@ async def running_broker(
             middlewares=[only_this_machine(app.settings.allowed_origins)],
         )
         resources.push_async_callback(host.stop)
-        pump = queue_pump(app, host, host_json, lease_seconds=lease_seconds)
+        pump = queue_pump(app, host, host_json, source=source, lease_seconds=lease_seconds)
         resources.push_async_callback(pump.stop)
         await host.start(port=port)
         pump.start()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, 
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local.host import Host
 from local.host_json import QueueOptions
@@ -23,6 +23,9 @@ from shared.storage.account import StorageAccount
 
 Invoke = Callable[[str, int, str], Awaitable[None]]
 """Calls the queue function with text, dequeue count and message id; raises what the function raises."""
+
+if TYPE_CHECKING:
+    from azure.storage.queue.aio import QueueClient
 
 # A developer waits for the event, and a poll on the same machine costs nothing: no `maxPollingInterval`.
 _POLL_SECONDS = 0.2
@@ -71,6 +74,10 @@ class MemorySource:
         await self.poisoned.send(message.receipt.text, 0)
         await self.remove(message)
 
+    async def depths(self) -> tuple[int, int]:
+        """Return how many messages the queue and the poison queue have."""
+        return len(self.queue.messages), len(self.poisoned.messages)
+
     async def aclose(self) -> None:
         """Do nothing: there are no connections."""
 
@@ -117,10 +124,25 @@ class StorageSource:
             await self._poison.send_message(message.content)
         await self.remove(message)
 
+    async def depths(self) -> tuple[int, int]:
+        """Return about how many messages the queue and the poison queue have."""
+        return await _depth(self._queue), await _depth(self._poison)
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._queue.close()
         await self._poison.close()
+
+
+async def _depth(queue: "QueueClient") -> int:
+    """Return about how many messages a queue has that need not exist; raises `StorageUnavailable`."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    with _translated():
+        try:
+            return (await queue.get_queue_properties()).approximate_message_count or 0
+        except ResourceNotFoundError:
+            return 0
 
 
 @contextmanager
@@ -231,10 +253,11 @@ def queue_pump(
     """
     options = QueueOptions.parse(host_json)
     options = replace(options, lease=lease_seconds or options.lease)
-    return QueuePump(source or _source(app), partial(host.invoke_queue, RESULTS_QUEUE), options)
+    return QueuePump(source or message_source(app), partial(host.invoke_queue, RESULTS_QUEUE), options)
 
 
-def _source(app: App) -> MessageSource:
+def message_source(app: App) -> MessageSource:
+    """Return the app's queue; raises `SettingsError` for one that needs a managed identity."""
     if isinstance(app.queue, MemoryQueue):
         return MemorySource(app.queue)
     connection = app.settings.storage_connection

@@ -7,6 +7,7 @@ import secrets
 import shlex
 import signal
 import sys
+import tomllib
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -22,12 +23,16 @@ from local.demonstration import REFERENCE, Tokens, demonstrate
 from local.event_log import Event, EventLog
 from local.host import Host
 from local.issuer import AUDIENCE, LocalIssuer
+from local.operator_view import OperatorView, RecentLog
+from local.queues import message_source
 from local.sandbox import SandboxBudget
 from local.simulator import FaceSimulator
 from local.webhook import WebhookPublisher
 from shared.access import OPERATE
 from shared.app import App, build, install
 from shared.errors import SettingsError
+from shared.face.budget import Budget
+from shared.release import RELEASE
 from shared.settings import Settings
 
 _EVENTS_FILE = ".local/events.jsonl"
@@ -195,32 +200,53 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
             _set_defaults({"AzureWebJobsStorage": connection, "ID_PEPPER": _PEPPER})
         _set_defaults({"EVENTS_FILE": _EVENTS_FILE})
         settings = Settings.from_environment()
-        app = _build(settings, simulator)
+        is_simulated = settings.endpoint.base_url == simulator.url
+        app, budget = _build(settings, simulator if is_simulated else None)
         publisher = app.publisher
         if options.events_webhook:
             publisher = WebhookPublisher(publisher, options.events_webhook)
         events = EventLog(publisher)
-        install(replace(app, publisher=events))
+        app = replace(app, publisher=events)
+        install(app)
+        source = message_source(app)
+        log = resources.enter_context(RecentLog(app.clock))
+        routes = console_routes(
+            simulator.url,
+            events.latest,
+            {
+                "release": _release(),
+                "faceVersion": settings.face_api_version,
+                "simulated": is_simulated,
+            },
+            OperatorView(app, source, budget, log),
+            issuer.answer_token if issuer else None,
+        )
         broker = await resources.enter_async_context(
-            running_broker(
-                options.port,
-                [
-                    *console_routes(simulator.url, events.latest, issuer.answer_token if issuer else None),
-                    *api_page_routes(),
-                ],
-            )
+            running_broker(options.port, [*routes, *api_page_routes()], source=source)
         )
         # The environment may name another account, whose key must not be printed.
         used = settings.storage_connection and settings.storage_connection.reveal() == connection
         yield _Running(broker, simulator.url, settings, events, connection if used else None, issuer)
 
 
-def _build(settings: Settings, simulator: FaceSimulator) -> App:
-    """Build the app; where Face is the simulator, both have one clock, and magic ids slow no other session down."""
-    if settings.endpoint.base_url != simulator.url:
-        return build(settings)
+def _build(settings: Settings, simulator: FaceSimulator | None) -> tuple[App, Budget]:
+    """Build the app, and its budget for Face.
+
+    Where Face is the simulator, both have one clock, and magic ids slow no other session down.
+    """
+    if simulator is None:
+        budget = Budget(settings.face_max_tps)
+        return build(settings, budget=budget), budget
     budget = SandboxBudget(settings.face_max_tps, lambda: simulator.throttled)
-    return build(settings, clock=simulator.clock, budget=budget)
+    return build(settings, clock=simulator.clock, budget=budget), budget
+
+
+def _release() -> str:
+    """The release of the package; that of a working directory is the next one."""
+    if RELEASE.version:
+        return f"{RELEASE.version}, commit {RELEASE.commit}"
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))
+    return f"{project['project']['version']}, working directory"
 
 
 def _set_defaults(settings: Mapping[str, str]) -> None:

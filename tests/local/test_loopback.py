@@ -36,7 +36,15 @@ READ = [
     *(("broker", path) for path in ("/api/health", "/api/sessions/x", "/api/nothing", "/admin/host/status")),
     *(
         ("broker", path)
-        for path in ("/console", "/console/config.json", "/console/events", "/docs", "/", "/nothing")
+        for path in (
+            "/console",
+            "/console/config.json",
+            "/console/events",
+            "/console/status",
+            "/docs",
+            "/",
+            "/nothing",
+        )
     ),
     *(("issuer", path) for path in ("/.well-known/openid-configuration", "/keys", "/nothing")),
     *(("simulator", path) for path in ("/simulator/scenarios", f"{_FACE}/x", "/nothing")),
@@ -54,6 +62,7 @@ CHANGE = [
     ("issuer", "POST", "/token"),
     *(("simulator", *route) for route in (("POST", "/simulator/perform"), ("POST", "/simulator/fault"))),
     *(("simulator", *route) for route in (("DELETE", "/simulator/fault"), ("POST", _FACE))),
+    ("simulator", "POST", "/simulator/clock"),
 ]
 
 

@@ -121,10 +121,14 @@ async def test_message_that_fails_is_delivered_again_and_then_poison(
     """After `maxDequeueCount` failures it is in the poison queue, unchanged, and the log says so."""
     function.failing = {"bad"}
     pump = QueuePump(fed.source, function, OPTIONS)
+    assert await fed.source.depths() == (0, 0)
     await fed.send("bad", 0)
     await fed.send("good", 0)
+    assert await fed.source.depths() == (2, 0)
 
     await pump.drain()
+
+    assert await fed.source.depths() == (0, 1)
 
     assert [call for call in function.calls if call[0] == "bad"] == [("bad", 1), ("bad", 2), ("bad", 3)]
     assert (function.ended, await fed.poisoned()) == (["good"], ["bad"])

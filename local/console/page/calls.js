@@ -1,6 +1,7 @@
 // The log of calls: each call with its answer and its curl command.
 
-import { byId, element, timeOfDay } from "./dom.js";
+import { timeOfDay } from "./clock.js";
+import { byId, element } from "./dom.js";
 import { curl, send, trouble } from "./exchange.js";
 
 const SHOWN_HEADERS = [
@@ -21,7 +22,7 @@ export async function call(title, request) {
   tell(`${title}: waiting for an answer.`);
   const answer = await send(request);
   complete(entry, answer);
-  tell(`${title}: ${answer.failure ? trouble(answer) : `${answer.status} ${answer.statusText}`}`);
+  tell(`${title}: ${answer.failure ? "no answer" : `${answer.status} ${answer.statusText}`}.`);
   return answer;
 }
 

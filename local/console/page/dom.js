@@ -12,7 +12,3 @@ export function element(tag, properties = {}, ...children) {
 export function withCode(text) {
   return text.split("`").map((part, index) => (index % 2 ? element("code", { textContent: part }) : part));
 }
-
-export function timeOfDay(date = new Date()) {
-  return date.toLocaleTimeString([], { hour12: false });
-}

@@ -1,5 +1,6 @@
 // The log of events: polls the broker and shows new events.
 
+import { dateAndTime } from "./clock.js";
 import { byId, element } from "./dom.js";
 import { send } from "./exchange.js";
 
@@ -41,7 +42,7 @@ function show(text) {
   while (byId("events").children.length > MOST_EVENTS) byId("events").lastChild.remove();
 }
 
-function summary({ type = "event", time = "", subject = "", data = {} }) {
+function summary({ type = "event", time, subject = "", data = {} }) {
   // A long type may be broken after its dots.
   const title = type.split(/(?<=\.)/).flatMap((part) => [part, element("wbr")]);
   return element(
@@ -49,7 +50,7 @@ function summary({ type = "event", time = "", subject = "", data = {} }) {
     {},
     verdict(data),
     element("span", { className: "title" }, ...title),
-    element("span", { className: "quiet", textContent: time }),
+    element("span", { className: "quiet", textContent: time ? dateAndTime(new Date(time)) : "" }),
     element("code", { textContent: subject }),
   );
 }

@@ -1,9 +1,11 @@
 // The page: connects buttons, requests and answers. The session is kept in this tab only.
 
 import { badge, call, clearCalls, kindOf } from "./calls.js";
+import { dateAndTime, followClock, lookAtClock, moveClock } from "./clock.js";
 import { byId, withCode } from "./dom.js";
 import { followEvents } from "./events.js";
 import { send, trouble } from "./exchange.js";
+import { offerOperatorView } from "./operator.js";
 import {
   createSession,
   newIdempotencyKey,
@@ -14,10 +16,13 @@ import {
   WRONG_TOKEN,
 } from "./requests.js";
 import { offerScenarios } from "./scenarios.js";
-import { offerSignIn, signIn } from "./sign_in.js";
+import { forgetToken, offerSignIn, signIn } from "./sign_in.js";
 import { ofCheck, ofCreate, ofResult, ofRevocation } from "./verdicts.js";
 
+const MOVE_SECONDS = 600;
 const NEED_SESSION = ["perform", "read", "read-wrong-digest", "read-wrong-token", "read-no-token", "revoke"];
+
+const NO_DIGEST = "The phone has no digest yet.";
 
 let simulatorUrl = "";
 let latestCreate = null;
@@ -27,10 +32,15 @@ async function start() {
   byId("broker-url").textContent = location.origin;
   listen();
   const config = await send({ method: "GET", url: "/console/config.json", headers: {} });
+  const { faceVersion, release, signIn: signsIn, simulated } = config.json ?? {};
   simulatorUrl = config.json?.simulatorUrl ?? "";
   byId("simulator-url").textContent = simulatorUrl;
-  if (config.json?.signIn) offerSignIn();
+  byId("face-version").textContent = simulated ? `${faceVersion}, simulated` : `${faceVersion}, the real one`;
+  byId("release").textContent = release;
+  if (signsIn) offerSignIn();
+  await followClock(simulated ? simulatorUrl : "");
   followEvents();
+  offerOperatorView();
   const listing = await send({ method: "GET", url: `${simulatorUrl}/simulator/scenarios`, headers: {} });
   const scenarios = Array.isArray(listing.json) ? listing.json : [];
   offerScenarios(scenarios);
@@ -49,6 +59,7 @@ function listen() {
   onClick("read-no-token", () => read("Read without the session's token", null, session.digest));
   onClick("revoke", revoke);
   onClick("clear-calls", clearCalls);
+  onClick("move-clock", letTimePass);
 }
 
 async function create() {
@@ -61,6 +72,7 @@ async function create() {
     setInClient: byId("set-in-client").checked,
     sendResults: byId("send-results").checked,
   };
+  release();
   latestCreate = { fields, request: createSession(fields, newIdempotencyKey()) };
   byId("repeat").disabled = false;
   await sendCreate("Create a session", latestCreate);
@@ -69,7 +81,8 @@ async function create() {
 async function sendCreate(title, { fields, request }) {
   const answer = await call(title, request);
   const isSame = session !== null && session.sessionId === answer.json?.sessionId;
-  if (answer.status === 200 && !isSame) hold({ ...answer.json, ...fields, digest: null });
+  if (answer.status !== 200) release();
+  else if (!isSame) hold({ ...answer.json, ...fields, digest: null });
   conclude("create", answer, ...ofCreate(answer, isSame));
 }
 
@@ -85,6 +98,12 @@ async function read(title, token, digest) {
   if (await signIn()) await ask("read", title, readResult(session, token, digest), ofResult);
 }
 
+async function letTimePass() {
+  await call("Move the clock on by ten minutes", moveClock(MOVE_SECONDS));
+  forgetToken();
+  await lookAtClock();
+}
+
 async function revoke() {
   if (await signIn()) await ask("revoke", "Revoke the session", revokeSession(session), ofRevocation);
 }
@@ -96,20 +115,29 @@ async function ask(step, title, request, judge) {
   if (session === asked) conclude(step, answer, ...judge(answer));
 }
 
+// Without a session the later steps can do nothing. A create begins so, and a failed one ends so.
+function release() {
+  session = null;
+  byId("session").hidden = true;
+  byId("digest").textContent = NO_DIGEST;
+  for (const id of NEED_SESSION) byId(id).disabled = true;
+  for (const step of ["create", "perform", "read", "revoke"]) byId(`${step}-outcome`).replaceChildren();
+}
+
 function hold(created) {
+  release();
   session = created;
   byId("session").hidden = false;
   byId("session-id").textContent = session.sessionId;
   byId("session-device").textContent = session.deviceId;
-  byId("session-expires").textContent = new Date(session.expiresAt).toLocaleString();
+  byId("session-expires").textContent = `${dateAndTime(new Date(session.expiresAt))} UTC`;
   for (const id of NEED_SESSION) byId(id).disabled = false;
-  for (const step of ["perform", "read", "revoke"]) byId(`${step}-outcome`).hidden = true;
   showDigest(null);
 }
 
 function showDigest(digest) {
   session.digest = digest;
-  byId("digest").textContent = digest ?? "The phone has no digest yet.";
+  byId("digest").textContent = digest ?? NO_DIGEST;
 }
 
 // `kind` colours the sentence; by default the answer's status does.
@@ -117,7 +145,6 @@ function conclude(step, answer, sentence, kind = kindOf(answer)) {
   const line = byId(`${step}-outcome`);
   line.className = `outcome ${kind}`;
   line.replaceChildren(badge(answer), " ", ...withCode(sentence));
-  line.hidden = false;
 }
 
 function warn(sentence) {

@@ -36,6 +36,11 @@ export async function signIn() {
   return true;
 }
 
+// The clock was moved on: the token may have ended.
+export function forgetToken() {
+  held = { asked: "", until: 0 };
+}
+
 function showFields() {
   byId("grant-field").hidden = byId("caller").value !== "grant";
 }

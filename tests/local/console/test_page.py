@@ -84,7 +84,10 @@ async def test_page_has_the_elements_that_scripts_look_up(page: Page, modules: d
 
 
 async def test_screen_reader_can_name_fields_and_hears_what_happens(page: Page) -> None:
-    """Each field has a label, references lead somewhere, and calls and events are announced as they come."""
+    """Each field has a label, references lead somewhere, and verdicts, calls and events are announced as they come.
+
+    A screen reader announces changes of what it knows: a status line is there before it has something to say.
+    """
     assert set(page.all("id", "input", "select")) == set(page.all("for", "label"))
     references = " ".join(page.all("aria-describedby") + page.all("aria-labelledby")).split()
     assert references
@@ -93,7 +96,19 @@ async def test_screen_reader_can_name_fields_and_hears_what_happens(page: Page) 
     assert roles == {
         "trouble": "alert",
         "sign-in-outcome": "alert",
+        **dict.fromkeys((f"{step}-outcome" for step in ("create", "perform", "read", "revoke")), "status"),
+        "readiness": "status",
         "calls-status": "status",
         "events-status": "status",
         "events-log": "log",
     }
+    hidden = [tag.get("id") for _, tag in page.tags if tag.get("role") == "status" and "hidden" in tag]
+    assert hidden == []
+
+
+async def test_times_are_those_of_the_one_clock(modules: dict[str, str]) -> None:
+    """The page has UTC alone, from one module: no time of this machine's zone or language."""
+    clock = modules.pop("clock.js")
+    assert "toISOString" in clock
+    for code in modules.values():
+        assert not re.search(r"toLocale|new Date\(\)|getHours", code)

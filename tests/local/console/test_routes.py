@@ -9,7 +9,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from local.console.routes import console_routes
 from local.issuer import LocalIssuer
-from tests.local.console.conftest import SIMULATOR_URL
+from shared.app import App
+from tests.local.console.conftest import ABOUT, SIMULATOR_URL, operator_view
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,8 @@ from tests.local.console.conftest import SIMULATOR_URL
         ("/icon.svg", "image/svg+xml"),
         ("/config.json", "application/json"),
         ("/events", "application/json"),
+        ("/status", "application/json"),
+        ("/readiness", "application/json"),
     ],
 )
 async def test_every_answer_has_its_type_and_the_policy(
@@ -43,12 +46,12 @@ async def test_every_answer_has_its_type_and_the_policy(
         assert expected.items() <= response.headers.items()
 
 
-async def test_page_gets_a_token_where_callers_sign_in() -> None:
+async def test_page_gets_a_token_where_callers_sign_in(app: App) -> None:
     """It is told so, and asks the issuer at its own address."""
-    app = web.Application()
+    served = web.Application()
     issuer = LocalIssuer()
-    app.add_routes(console_routes(SIMULATOR_URL, [], issuer.answer_token))
-    async with TestClient(TestServer(app)) as console:
+    served.add_routes(console_routes(SIMULATOR_URL, [], ABOUT, operator_view(app), issuer.answer_token))
+    async with TestClient(TestServer(served)) as console:
         config = await (await console.get("/console/config.json")).json()
         answer = await (await console.post("/console/token", data={"sub": "anna"})).json()
 
@@ -61,7 +64,7 @@ async def test_page_gets_its_configuration_and_all_events_so_far(
 ) -> None:
     """The page learns where the simulator is; events between two polls are in the second one, in their order."""
     async with console.get("/console/config.json") as response:
-        assert await response.json() == {"simulatorUrl": SIMULATOR_URL, "signIn": False}
+        assert await response.json() == ABOUT | {"simulatorUrl": SIMULATOR_URL, "signIn": False}
     for event in ({"id": "1", "data": {"passed": True}}, {"id": "2"}):
         events.append(event)
         async with console.get("/console/events") as response:
