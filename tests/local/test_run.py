@@ -263,6 +263,21 @@ def test_example_of_local_settings_works_with_the_simulator(tmp_path: Path, clie
     assert statuses == [200, 401]
 
 
+def test_simulator_takes_no_more_calls_than_it_is_told(tmp_path: Path, client: httpx.Client) -> None:
+    """The next call gets the 429 of a small Face resource; a rate that makes no sense is refused at the start."""
+    key = {"Ocp-Apim-Subscription-Key": "a-key"}
+    with started("simulator", "--face-tps", "0.01", cwd=tmp_path, FACE_KEY="a-key") as process:
+        assert process.stdout
+        url = process.stdout.readline().strip() + "/face/v1.2/detectLiveness-sessions/x"
+        statuses = [client.get(url, headers=key).status_code for _ in range(2)]
+    for rate in ("0", "-1", "nan", "inf", "ten"):
+        with started("simulator", f"--face-tps={rate}", cwd=tmp_path, FACE_KEY="a-key") as process:
+            _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+        assert errors.endswith("--face-tps: expected a number above 0\n")
+
+    assert statuses == [404, 429]
+
+
 @pytest.fixture
 def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """An environment and a folder of the test's own, for a command inside of the test."""
