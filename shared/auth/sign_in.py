@@ -149,7 +149,7 @@ class SignIn:
             await self._require_signature_with_secret(token, self._secret, network)
         else:
             raise _invalid("another issuer")
-        if not _is_of_access_token(token.claims):
+        if not _is_of_access_token(token.claims, is_entra=issuer in self._entra):
             raise _invalid("not an access token by its claims")
         audience = token.claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
@@ -283,16 +283,20 @@ def _signing_key(secret: Secret, name: str) -> bytes:
     return key
 
 
-def _is_of_access_token(claims: Mapping[str, Any]) -> bool:
+def _is_of_access_token(claims: Mapping[str, Any], *, is_entra: bool) -> bool:
     """Whether the claims are not those of an ID token or of another token that the same issuer signs.
 
-    ID tokens have `nonce`, `at_hash` and `c_hash` (OpenID Connect Core, section 2). Keycloak names the type in a claim
-    `typ`, and before its version 25 its access tokens had `nonce` too.
+    ID tokens have `nonce`, `at_hash` and `c_hash` (OpenID Connect Core, section 2). Those of Entra may have none of
+    them, but name no client: access tokens have `azp`, or `appid` in version 1. Security events, such as logout
+    tokens, have `events` (RFC 8417). Keycloak names the type in a claim `typ`, and before its version 25 its access
+    tokens had `nonce` too.
+    https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
     """
     kind = claims.get("typ")
-    if kind is None:
-        return not claims.keys() & {"nonce", "at_hash", "c_hash"}
-    return str(kind).lower() in ("bearer", *_TYPES) and not claims.keys() & {"at_hash", "c_hash"}
+    foreign = {"at_hash", "c_hash", "events"} | ({"nonce"} if kind is None else set())
+    if claims.keys() & foreign or (is_entra and not claims.keys() & {"azp", "appid"}):
+        return False
+    return kind is None or str(kind).lower() in ("bearer", *_TYPES)
 
 
 def _principal(claims: Mapping[str, Any], *, is_entra: bool) -> str:

@@ -114,8 +114,10 @@ AUTH0, KEYCLOAK = "https://tenant.eu.auth0.com/", "https://sso.example/realms/sh
         ),
         (
             f"https://shop.ciamlogin.com/{TENANT}/v2.0",
-            ENTRA,
-            Caller(f"entra:{TENANT} {OBJECT}", NETWORK, f"https://shop.ciamlogin.com/{TENANT}/v2.0"),
+            ENTRA | {"ver": "2.0", "azp": "an-app"},
+            Caller(
+                f"entra:{TENANT} {OBJECT}", NETWORK, f"https://shop.ciamlogin.com/{TENANT}/v2.0", "an-app"
+            ),
         ),
         (
             AUTH0,
@@ -158,9 +160,15 @@ async def test_tokens_of_known_products_sign_in(
     assert caller.operator is ("Liveness.Operate" in claims.get("roles", []))
 
 
-@pytest.mark.parametrize("changed", [{"oid": None}, {"tid": None}, {"oid": ""}, {"tid": "72f988bf"}])
+@pytest.mark.parametrize(
+    "changed",
+    [{"oid": None}, {"tid": None}, {"oid": ""}, {"tid": "72f988bf"}, {"appid": None, "name": "Anna"}],
+)
 async def test_entra_token_without_its_names_is_refused(changed: dict[str, Any]) -> None:
-    """`sub` alone would give a person another name in each app; a tenant has to be the issuer's."""
+    """`sub` alone would give a person another name in each app; a tenant has to be the issuer's.
+
+    A token that names no client is an ID token.
+    """
     clock = FakeClock()
     made = FakeIssuer(clock, url=f"https://sts.windows.net/{TENANT}/")
     key = SigningKey("key-1", ("RS256",), private_key("key-1").public_key())
@@ -168,7 +176,7 @@ async def test_entra_token_without_its_names_is_refused(changed: dict[str, Any])
 
     with pytest.raises(Unauthorized):
         await SignIn((AUDIENCE,), sources, None, clock).caller(
-            f"Bearer {made.token(**ENTRA | changed)}", None
+            f"Bearer {made.token(**ENTRA | {'appid': 'an-app'} | changed)}", None
         )
 
 
@@ -393,6 +401,10 @@ ATTACKS: dict[str, Callable[[Scene], str]] = {
     "refresh token of Keycloak": claiming(typ="Refresh"),
     "typ in the claims is a list": claiming(typ=["Bearer"]),
     "typ in the claims is empty": claiming(typ=""),
+    "logout token without a typ": claiming(
+        events={"http://schemas.openid.net/event/backchannel-logout": {}}, sid="a-sid", jti="a-jti"
+    ),
+    "security event with a typ": claiming(events={}, typ="JWT"),
     "ID token by its nonce": claiming(nonce="n"),
     "ID token by its at_hash": claiming(at_hash="x"),
     "ID token by its c_hash": claiming(c_hash="x"),
