@@ -23,16 +23,12 @@ class Orders:
         exec(source, names)  # noqa: S102 - our own page.
         self._handle = names["handle"]
         self.database = sqlite3.connect(":memory:")
-        self.database.execute("CREATE TABLE applied_events (id TEXT PRIMARY KEY)")
-        self.database.execute(
-            "CREATE TABLE orders (reference TEXT, person TEXT, session TEXT, verified INTEGER)"
-        )
-        self.database.commit()
+        self.database.executescript(names["TABLES"])
 
     def expect(self, reference: str, person: str | None, session: str | None = None) -> None:
         """Add an order of a person; `session` is the id of a session that the server created for it."""
         row = (reference, person, session)
-        self.database.execute("INSERT INTO orders VALUES (?, ?, ?, 0)", row)
+        self.database.execute("INSERT INTO orders (reference, person, session) VALUES (?, ?, ?)", row)
         self.database.commit()
 
     def handle(self, event: Mapping[str, Any]) -> bool:

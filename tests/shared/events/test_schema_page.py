@@ -129,6 +129,12 @@ def test_example_takes_no_pass_of_nobody(orders: Orders) -> None:
     assert not orders.handle(changed(SAMPLES[0], principal=None, sessionId="s"))
 
 
+def test_example_has_one_order_for_a_transaction(waiting: Orders) -> None:
+    """With two of them one pass would verify both."""
+    with pytest.raises(sqlite3.IntegrityError):
+        waiting.expect(SAMPLES[0]["data"]["clientReference"], "bert")
+
+
 def test_example_that_fails_leaves_the_event_for_the_next_delivery(waiting: Orders) -> None:
     """Id and change are one transaction: an event that could not be applied does not count as a duplicate."""
     waiting.database.execute("ALTER TABLE orders RENAME TO orders_elsewhere")
