@@ -187,10 +187,9 @@ def _add_publish(parser: argparse.ArgumentParser) -> None:
 
 def _add_smoke(parser: argparse.ArgumentParser) -> None:
     parser.description = """
-    Create, read and revoke one session. Costs one session at Face, and up to five calls. BROKER_TOKEN is a bearer token
-    that Easy Auth accepts, or a server's that the broker accepts. A server's token reads and audits the session too,
-    which needs the role Liveness.Operate and no function key. With BROKER_KEY the command checks the dependencies too
-    (/api/ready).
+    Create, read and revoke one session. Costs one session at Face, and up to five calls. BROKER_TOKEN is a server's
+    bearer token: it reads and audits the session too, which needs the role Liveness.Operate and no function key. With
+    BROKER_KEY the command checks the dependencies too (/api/ready).
     """
     parser.epilog = _FUNCTION_KEY
     parser.add_argument("url", metavar="URL", help="such as https://func-dev-weu-abc.azurewebsites.net")

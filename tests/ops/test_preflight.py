@@ -395,7 +395,7 @@ async def test_local_broker_that_is_ready_has_no_findings(
 ) -> None:
     """The same command asks a broker on a laptop and in Azure, with a token where Easy Auth needs one."""
     open_broker = await run_beside(capsys, f"preflight --url {broker.host.url}", BROKER_KEY=FUNCTION_KEY)
-    async with guarded(broker) as url:
+    async with guarded(broker, "a-token") as url:
         words, key = f"preflight --url {url}", FUNCTION_KEY
         with_token = await run_beside(capsys, words, BROKER_KEY=key, BROKER_TOKEN="a-token")
         without = await run_beside(capsys, words, BROKER_KEY=key)

@@ -28,30 +28,36 @@ async def test_all_steps_pass_against_a_local_broker(
     assert ", ".join(line.split(":")[0].split("  ", 1)[1].strip() for line in ended.lines) == STEPS
 
 
-async def test_token_is_sent_where_callers_are_authenticated(
+async def test_broker_that_signs_nobody_in_is_no_success_without_anonymous(
     broker: Broker, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A create without it has to be refused, and all calls with it pass."""
-    async with guarded(broker) as url:
-        good = await run_beside(capsys, f"smoke {url}", BROKER_TOKEN="a-token")
+    """A create without a token has to be refused. Behind Easy Auth the broker itself has to read tokens too."""
+    async with guarded(broker, "a-token") as url:
+        guarded_alone = await run_beside(capsys, f"smoke {url}", BROKER_TOKEN="a-token")
         bad = await run_beside(capsys, f"smoke {url}", BROKER_TOKEN="another")
     unguarded = await run_beside(capsys, f"smoke {broker.host.url}")
 
-    assert (good.status, good.lines[1]) == (0, "passed   unauthenticated create: refused")
-    assert (bad.status, unguarded.status) == (1, 1)
+    assert (guarded_alone.status, bad.status, unguarded.status) == (1, 1, 1)
+    assert guarded_alone.errors[0].startswith("ops: audit: expected 200, got 401")
+    assert bad.errors[0].startswith("ops: health: 401")
     assert unguarded.errors[0].startswith("ops: unauthenticated create: expected 401, got 200")
 
 
+@pytest.mark.parametrize("easy_auth", [True, False])
 async def test_token_needs_the_role_where_the_broker_signs_callers_in(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], easy_auth: bool
 ) -> None:
     """A person's token creates sessions too: only what servers may do shows that the role is missing."""
     async with signed_in() as scene:
-        url = scene.broker.host.url
-        server = await run_beside(capsys, f"smoke {url}", BROKER_TOKEN=scene.issuer.token(roles=ROLE))
-        person = await run_beside(capsys, f"smoke {url}", BROKER_TOKEN=scene.issuer.token())
+        tokens = scene.issuer.token(roles=ROLE), scene.issuer.token()
+        async with guarded(scene.broker, *tokens) as guard:
+            url = guard if easy_auth else scene.broker.host.url
+            server, person = [
+                await run_beside(capsys, f"smoke {url}", BROKER_TOKEN=token) for token in tokens
+            ]
 
     assert (server.status, server.errors) == (0, [])
+    assert server.lines[1] == "passed   unauthenticated create: refused"
     assert "passed   role: the token reads and audits any session" in server.lines
     assert (person.status, person.errors) == (
         1,

@@ -9,11 +9,11 @@ from tests.support.broker import Broker
 
 
 @asynccontextmanager
-async def guarded(broker: Broker) -> AsyncIterator[str]:
-    """Its URL: it passes on what comes with the token `a-token`, and refuses the rest."""
+async def guarded(broker: Broker, *tokens: str) -> AsyncIterator[str]:
+    """Its URL: it passes on what comes with one of the tokens, and refuses the rest without a body."""
 
     async def pass_on(request: web.Request) -> web.Response:
-        if request.headers.get("Authorization") != "Bearer a-token":
+        if request.headers.get("Authorization") not in {f"Bearer {token}" for token in tokens}:
             return web.Response(status=401)
         answer = await broker.http.request(
             request.method, request.path, headers=_forwarded(request), content=await request.read()
