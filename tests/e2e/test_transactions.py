@@ -135,10 +135,11 @@ async def test_consumer_takes_the_session_that_its_server_created(orders: Orders
     assert [orders.handle(event) for event in events] == [False, True]
 
 
-async def test_stranger_learns_no_more_than_404() -> None:
+@pytest.mark.parametrize("claims", [{}, {"client_reference": ORDER}], ids=["person", "grant"])
+async def test_stranger_learns_no_more_than_404(claims: dict[str, Any]) -> None:
     """With all that the first caller has but its access token: the session's id, its token and the idempotency key."""
     async with signed_in() as scene:
-        anna, bert = scene.issuer.token(), scene.issuer.token(sub="bert")
+        anna, bert = scene.issuer.token(**claims), scene.issuer.token(sub="bert", **claims)
         session = await scene.created(anna, **KEY)
         await scene.broker.perform(session)
         unknown = session | {"sessionId": "b12e033e-bda7-4b83-a211-e721c661f30e"}
@@ -215,6 +216,20 @@ async def test_server_reads_any_session_and_each_access_is_logged(caplog: pytest
     assert [event["requestId"] for event in accesses] == [
         answer.headers["x-ms-request-id"] for answer in (read, audited)
     ]
+
+
+async def test_read_of_an_unknown_session_by_a_server_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that guesses ids is seen."""
+    unknown = "b12e033e-bda7-4b83-a211-e721c661f30e"
+    async with signed_in() as scene:
+        with caplog.at_level(logging.INFO):
+            answer = await scene.send(
+                "GET", f"sessions/{unknown}", scene.issuer.token(sub="shop", roles=ROLE)
+            )
+
+    assert answer.status_code == 404
+    [line] = [one.getMessage() for one in caplog.records if "session_accessed_by_server" in one.getMessage()]
+    assert json.loads(line)["sessionId"] == unknown
 
 
 async def test_server_creates_for_a_person_who_is_named_in_the_event_alone(

@@ -11,6 +11,7 @@ import pytest
 import trustme
 from aiohttp import web
 from aiohttp.abc import ResolveResult
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from shared.auth import issuer as module
 from shared.auth.issuer import LARGEST_ANSWER, Issuer, SigningKeys
@@ -81,7 +82,8 @@ def elliptic(algorithm: str, **members: Any) -> dict[str, Any]:  # noqa: ANN401 
         (RSA | {"kid": 7}, None),
         (RSA | {"n": "!"}, None),
         (RSA | {"e": None}, None),
-        (RSA | {"d": "AQAB"}, None),
+        (dict(RSAAlgorithm.to_jwk(private_key("key-1"), as_dict=True)) | {"kid": "k"}, None),
+        (dict(ECAlgorithm.to_jwk(private_key("elliptic", "ES256"), as_dict=True)) | {"kid": "k"}, None),
         (public_jwk(private_key("short", bits=1024)), None),
         (elliptic("ES256", alg="ES384"), None),
         (elliptic("ES256", crv="P-384"), None),
