@@ -22,7 +22,7 @@ from shared.face.calls import LARGEST_BODY
 from shared.face.client import FaceClient, load_version
 from shared.face.model import Face, FaceCredential
 from shared.idempotency import Idempotency
-from shared.keys.cache import Cached, CachedSecret
+from shared.keys.cache import FORCED, FORCED_SELDOM, Cached, CachedSecret
 from shared.keys.credentials import face_tokens, key_credential, token_credential
 from shared.keys.identity import ManagedIdentity, open_identity
 from shared.keys.key_vault import KeyVaultSecrets, open_key_vault
@@ -199,7 +199,7 @@ class _Builder:
         secret = None
         if name := settings.auth_secret_name:
             given = settings.auth_secret and StaticSecret(settings.auth_secret, name="AUTH_SECRET")
-            secret = SharedSecret(name, given or self._vault_secret(name))
+            secret = SharedSecret(name, given or self._vault_secret(name, forced=FORCED))
         return SignIn(settings.auth_audience, issuers, secret, self._clock)
 
     def _face(self) -> Face:
@@ -236,9 +236,11 @@ class _Builder:
             )
         return FilePublisher(Path(settings.events_file)) if settings.events_file else MemoryPublisher()
 
-    def _vault_secret(self, name: str) -> CachedSecret:
+    def _vault_secret(self, name: str, *, forced: tuple[int, int] = FORCED_SELDOM) -> CachedSecret:
         vault = self._vault
-        return self._closed_with_app(CachedSecret(lambda: vault.read(name), name=name, clock=self._clock))
+        return self._closed_with_app(
+            CachedSecret(lambda: vault.read(name), name=name, clock=self._clock, forced=forced)
+        )
 
     @cached_property
     def _storage_account(self) -> StorageAccount | None:

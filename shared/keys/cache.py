@@ -17,8 +17,11 @@ SOFT_LIFETIME: Final = 15 * 60_000  # An older value is refreshed in the backgro
 HARD_LIFETIME: Final = 24 * 60 * 60_000  # An older value is not served.
 RETRY_PAUSE: Final = 30_000  # After a failed refresh, while there is a value to serve.
 COLD_PAUSE: Final = 5_000  # After a failed read, while there is no value to serve.
-FORCED_PAUSE: Final = 10_000  # In any such time a value is read twice at most because one was refused.
 LONGEST_PAUSE: Final = 60_000  # The longest `Retry-After` of a source that is waited out.
+
+# The most reads because the value in memory was refused, and the time in which they are counted.
+FORCED: Final = (2, 10_000)  # So that a forged token does not use up the read of a good one.
+FORCED_SELDOM: Final = (1, 30_000)  # For a secret that nobody but its own service refuses.
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -49,6 +52,7 @@ class Cached(Generic[Value]):
         clock: Clock,
         soft_lifetime: int = SOFT_LIFETIME,
         reread: Callable[[], Awaitable[Value]] | None = None,
+        forced: tuple[int, int] = FORCED,
         random: Callable[[], float] = random_numbers.random,
     ) -> None:
         self._read = read
@@ -63,7 +67,8 @@ class Cached(Generic[Value]):
         self._failure: str | None = None
         self._failed_at = 0
         self._asked_pause = 0
-        self._forced: deque[int] = deque(maxlen=2)
+        most_forced, self._forced_span = forced
+        self._forced: deque[int] = deque(maxlen=most_forced)
         self._reading: asyncio.Task[None] | None = None
 
     async def get(self) -> Value:
@@ -77,7 +82,7 @@ class Cached(Generic[Value]):
         return self._require()
 
     async def refresh(self, refused: Value, *, may_read: bool = True) -> Value:
-        """Read a newer value than the refused one, at most twice in `FORCED_PAUSE`, or only wait for a read that runs.
+        """Read a newer value than the refused one, as often as `forced` allows, or only wait for a read that runs.
 
         Returns the value in memory where that is another one already, and the refused one where nothing is newer.
         """
@@ -93,9 +98,9 @@ class Cached(Generic[Value]):
     @property
     def refresh_pause(self) -> float:
         """The seconds until `refresh` may read again."""
-        if len(self._forced) < 2 or not self._within(self._forced[0], FORCED_PAUSE):
+        if len(self._forced) != self._forced.maxlen or not self._within(self._forced[0], self._forced_span):
             return 0.0
-        return (self._forced[0] + FORCED_PAUSE - self._clock()) / 1000
+        return (self._forced[0] + self._forced_span - self._clock()) / 1000
 
     @property
     def failing(self) -> bool:

@@ -258,7 +258,23 @@ async def test_callers_refused_during_a_read_share_one_look(
     assert secret.count("reread") == 2
 
 
+async def test_cache_that_is_forced_seldom_looks_once_in_30_seconds(
+    clock: FakeClock, secret: FakeSecret
+) -> None:
+    """However many are refused."""
+    cache = CachedSecret(
+        secret.read, name="face-key", clock=clock, reread=secret.reread, forced=module.FORCED_SELDOM
+    )
+    refused = await cache.get()
+    for second in range(31):
+        assert (await cache.refresh(refused), cache.refresh_pause) == (refused, 30 - second % 30)
+        clock.advance_seconds(1)
+
+    assert secret.count("reread") == 2
+
+
 def test_production_lifetimes() -> None:
     """15 minutes soft, 24 hours hard, 30 seconds between retries, 5 after a cold failure, two forced reads in 10."""
     assert (module.SOFT_LIFETIME, module.HARD_LIFETIME) == (15 * MINUTE, 24 * HOUR)
-    assert (module.RETRY_PAUSE, module.COLD_PAUSE, module.FORCED_PAUSE) == (30_000, 5_000, 10_000)
+    assert (module.RETRY_PAUSE, module.COLD_PAUSE) == (30_000, 5_000)
+    assert (module.FORCED, module.FORCED_SELDOM) == ((2, 10_000), (1, 30_000))

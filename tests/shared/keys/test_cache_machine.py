@@ -9,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from shared.errors import KeyUnavailable
 from shared.keys.cache import (
     COLD_PAUSE,
-    FORCED_PAUSE,
+    FORCED,
+    FORCED_SELDOM,
     HARD_LIFETIME,
     RETRY_PAUSE,
     SOFT_LIFETIME,
@@ -89,13 +90,15 @@ class RecordingVault:
 class CachedSecretMachine(RuleBasedStateMachine):
     """A cache between requests that come, are refused and hang up, and a vault that is slow, fails and rotates."""
 
+    forced = FORCED
+
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.clock = FakeClock()
         self.vault = RecordingVault(self.clock)
         self.cache = CachedSecret(
-            self.vault.read, name="face-key", clock=self.clock, reread=self.vault.reread
+            self.vault.read, name="face-key", clock=self.clock, reread=self.vault.reread, forced=self.forced
         )
         self.waiting: dict[asyncio.Task[Secret], tuple[int, Secret | None]] = {}
 
@@ -128,7 +131,8 @@ class CachedSecretMachine(RuleBasedStateMachine):
         read_at = self.vault.known_since[task.result().reveal()]
         assert self.clock() - read_at < HARD_LIFETIME, "served beyond its life"
         if task.result() == refused and read_at < asked_at:
-            looked = self.vault.within(self.vault.forced[:-1], FORCED_PAUSE)
+            times, span = self.forced
+            looked = self.vault.within(self.vault.forced[: 1 - times or None], span)
             # After a failure every read waits for a second at least.
             assert looked or self.vault.within(self.vault.failed_at, SECOND), (
                 "answered what was refused without a look"
@@ -196,11 +200,9 @@ class CachedSecretMachine(RuleBasedStateMachine):
 
     @invariant()
     def vault_is_spared(self) -> None:
-        forced = self.vault.forced
+        forced, (times, span) = self.vault.forced, self.forced
         assert self.vault.most_under_way <= 1
-        assert all(
-            later - earlier >= FORCED_PAUSE for earlier, later in zip(forced, forced[2:], strict=False)
-        )
+        assert all(later - earlier >= span for earlier, later in zip(forced, forced[times:], strict=False))
         assert not self.vault.hammered, "no pause after a failure"
 
     @invariant()
@@ -209,5 +211,13 @@ class CachedSecretMachine(RuleBasedStateMachine):
         assert not self.waiting or self.vault.under_way, "a caller waits for nothing"
 
 
+class SeldomForcedMachine(CachedSecretMachine):
+    """The same for a cache that looks once in a longer time."""
+
+    forced = FORCED_SELDOM
+
+
 TestCachedSecretMachine = CachedSecretMachine.TestCase
 TestCachedSecretMachine.settings = FORM
+TestSeldomForcedMachine = SeldomForcedMachine.TestCase
+TestSeldomForcedMachine.settings = FORM

@@ -4,23 +4,28 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 from shared.clock import system_clock
+from shared.errors import Unauthorized
 from shared.face import v1_1_preview_1
 from shared.face.budget import Budget
 from shared.face.client import FaceClient
 from shared.face.model import FaceCredential, LivenessMode, SessionSpec
+from shared.http import Connections
 from shared.keys.cache import CachedSecret
 from shared.keys.credentials import face_tokens, key_credential, token_credential
 from shared.keys.identity import ManagedIdentity
 from shared.keys.key_vault import KeyVaultSecrets
 from shared.keys.secret import Secret
-from tests.shared.keys.conftest import serve
+from tests.e2e.signed_in import signed_in
+from tests.shared.keys.conftest import Served, serve
 from tests.shared.keys.fake_azure import FACE_RESOURCE, FakeIdentity, FakeVault
 from tests.shared.keys.fake_secret import MINUTE, FakeSecret, settle
+from tests.support.broker import PEPPER, running_broker
 from tests.support.http import OwnTransport
 from tests.support.time import FakeClock
 
@@ -142,3 +147,42 @@ async def test_a_rotation_while_requests_run_fails_none(
     assert face.created == 2 * 5 * 16
     assert 2 <= face.refused <= 2 * 16
     assert vault.reads == 1 + 2
+
+
+async def test_app_looks_for_a_newer_key_every_30_seconds_at_most(
+    monkeypatch: pytest.MonkeyPatch, connections: Connections, served: Served, clock: FakeClock
+) -> None:
+    """However many requests Face refuses."""
+    monkeypatch.setattr("shared.http.Connections", lambda: connections)
+    served.vault.secrets = {"face-key": "an-old-key", "id-pepper": PEPPER}
+    face_key: dict[str, Any] = {"FACE_KEY": ""}
+    async with running_broker(clock=clock, KEY_VAULT_URL=served.url, **face_key) as broker:
+        reads = []
+        for number in range(31):
+            answer = await broker.create(f"device-{number}")
+            assert answer.json()["error"]["code"] == "UpstreamUnauthorized", answer.text
+            reads.append(served.vault.reads)
+            clock.advance_seconds(1)
+
+    assert reads == [3] * 30 + [4]
+
+
+async def test_forged_token_of_one_address_leaves_a_look_for_another(
+    monkeypatch: pytest.MonkeyPatch, connections: Connections, served: Served, clock: FakeClock
+) -> None:
+    """Else it would hide the new secret of a backend for 30 seconds from everybody."""
+    monkeypatch.setattr("shared.http.Connections", lambda: connections)
+    served.vault.secrets = {"backend-key": "a-secret-of-a-backend-for-the-tests"}
+    backend = {"AUTH_SECRET_NAME": "backend-key", "KEY_VAULT_URL": served.url}
+    async with signed_in(**backend) as scene:
+        sign_in, claims = scene.broker.app.sign_in, scene.issuer.claims(iss="backend-key")
+        assert sign_in is not None
+        new = "a-new-secret-of-a-backend-for-the-tests"
+        forged, good = [
+            scene.issuer.signed(claims, key=key, algorithm="HS256") for key in (f"{new}-forged", new)
+        ]
+        with pytest.raises(Unauthorized):
+            await sign_in.caller(f"Bearer {forged}", "192.0.2.66")
+        served.vault.secrets["backend-key"] = new
+
+        assert (await sign_in.caller(f"Bearer {good}", "192.0.2.1")).principal == "backend-key anna"
