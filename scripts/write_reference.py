@@ -5,7 +5,7 @@ The table of the JavaScript client is made from the error catalogue too.
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,16 +22,26 @@ from shared.errors import (  # noqa: E402
     UpstreamFailure,
 )
 from shared.settings import SETTINGS  # noqa: E402
-from shared.web.catalogue import CATALOGUE, ROW_OF, Again, CatalogueRow  # noqa: E402
+from shared.web.catalogue import CATALOGUE, FAILURES, ROW_OF, Again, CatalogueRow  # noqa: E402
 
 
-def errors_table() -> list[str]:
-    """The error catalogue for developers of apps."""
-    rows = [
-        (str(row.status), f"`{row.code}`", _message(row.message), row.what_to_do, _again(row), row.tell)
-        for row in sorted(CATALOGUE, key=lambda row: int(row.status))
-    ]
-    return _table(("status", "code", "message", "what the developer does", "again", "tell the person"), rows)
+def errors_tables() -> list[str]:
+    """The error catalogue for developers of apps: a table for each thing that an app does."""
+    lines = []
+    for again, heading in _HEADINGS.items():
+        rows = [
+            (str(row.status), f"`{row.code}`", _message(row.message), _what_to_do(row), row.tell)
+            for row in sorted(CATALOGUE, key=lambda row: int(row.status))
+            if row.again is again
+        ]
+        heads = ("status", "code", "message", "the developer", "tell the person")
+        lines += ["", f"### {heading}", "", *_table(heads, rows)]
+    return [*lines, ""]
+
+
+def failures_table() -> list[str]:
+    """What a person is told about an attempt without a decision."""
+    return _table(("code", "tell the person"), [(f"`{code}`", tell) for code, tell in FAILURES.items()])
 
 
 def client_errors() -> str:
@@ -54,7 +64,8 @@ def client_errors() -> str:
     for name, table in (("ERRORS", rows), ("OTHER_ERRORS", others)):
         fields = (f"  {key}: {json.dumps(row)}," for key, row in table.items())
         lines += ["", f"export const {name} = {{", *fields, "};"]
-    return "\n".join([*lines, ""])
+    sentences = (f"  {code}: {json.dumps(tell)}," for code, tell in FAILURES.items())
+    return "\n".join([*lines, "", "export const FAILURES = {", *sentences, "};", ""])
 
 
 def settings_table() -> list[str]:
@@ -70,11 +81,14 @@ def scenarios_table() -> list[str]:
     return _table(("device id", "shows in", "what happens"), rows)
 
 
-def _page(path: str, source: str, table: Callable[[], list[str]]) -> str:
-    """A page as it is, with the current table between its marks."""
-    begin, end = f"<!-- Made by `make reference`; the source is {source}. -->", "<!-- End of the table. -->"
-    before, _, rest = (ROOT / path).read_text().partition(begin)
-    return "\n".join([f"{before}{begin}", *table(), f"{end}{rest.partition(end)[2]}"])
+def _page(path: str, tables: Mapping[str, Callable[[], list[str]]]) -> str:
+    """A page as it is, with the current tables between their marks; `tables` has them by their source."""
+    text, end = (ROOT / path).read_text(), "<!-- End of the table. -->"
+    for source, table in tables.items():
+        begin = f"<!-- Made by `make reference`; the source is {source}. -->"
+        before, _, rest = text.partition(begin)
+        text = "\n".join([f"{before}{begin}", *table(), f"{end}{rest.partition(end)[2]}"])
+    return text
 
 
 def _default(value: object) -> str:
@@ -82,8 +96,8 @@ def _default(value: object) -> str:
     return "" if value in (None, ()) else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _again(row: CatalogueRow) -> str:
-    return f"{row.again}, for up to {row.at_most} s" if row.at_most else row.again
+def _what_to_do(row: CatalogueRow) -> str:
+    return f"{row.what_to_do} For up to {row.at_most} s." if row.at_most else row.what_to_do
 
 
 def _message(message: str) -> str:
@@ -99,13 +113,22 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]
     return [f"| {' | '.join(cell for cell in line)} |" for line in lines]
 
 
-_TABLES: Final = (
-    ("docs/errors.md", "shared/web/catalogue.py", errors_table),
-    ("docs/settings.md", "shared/settings.py", settings_table),
-    ("docs/simulator.md", "local/simulator/scenarios.py", scenarios_table),
-)
+_HEADINGS: Final = {
+    Again.NOW: "Again now",
+    Again.LATER: "Again later",
+    Again.NEW_SESSION: "A new session",
+    Again.NEVER: "Never again",
+}
+_TABLES: Final[dict[str, dict[str, Callable[[], list[str]]]]] = {
+    "docs/errors.md": {
+        "`CATALOGUE` in shared/web/catalogue.py": errors_tables,
+        "`FAILURES` in shared/web/catalogue.py": failures_table,
+    },
+    "docs/settings.md": {"shared/settings.py": settings_table},
+    "docs/simulator.md": {"local/simulator/scenarios.py": scenarios_table},
+}
 PAGES: Final[dict[str, Callable[[], str]]] = {
-    **{path: partial(_page, path, source, table) for path, source, table in _TABLES},
+    **{path: partial(_page, path, tables) for path, tables in _TABLES.items()},
     "clients/javascript/errors.js": client_errors,
     # One for readers, and one that the app serves.
     "docs/openapi.json": openapi.page,

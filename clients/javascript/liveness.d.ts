@@ -88,5 +88,5 @@ export class LivenessClient {
 
 export function memoryStorage(): LivenessStorage;
 
-/** What a person is told, by outcome and by the code of a failure. */
+/** What a person is told, by outcome, and by the code of a failure or of an error of the Vision SDK. */
 export const SENTENCES: Readonly<Record<string, string>>;

@@ -1,6 +1,6 @@
 // A client of the Face Liveness Broker, for browsers and Node 18 or newer. README.md shows how to use it.
 
-import { ERRORS, OTHER_ERRORS } from "./errors.js";
+import { ERRORS, FAILURES, OTHER_ERRORS } from "./errors.js";
 
 // The service answers within ten seconds; the rest is for the network.
 const ANSWER_SECONDS = 15;
@@ -9,14 +9,14 @@ const RESULT_SECONDS = 90;
 const NO_DIGEST_SECONDS = 20;
 const FINAL = ["ResultAvailable", "Expired"];
 
-/** What a person is told about a result. */
+/** What a person is told about a result, by outcome, and by the code of a failure or of an error of the Vision SDK. */
 export const SENTENCES = {
+  ...FAILURES,
   passed: "The check was successful.",
   failed: "The check was not successful.",
   tryAgain: "The check did not work. Please try again.",
   expired: "The check took too long. Please start a new one.",
   done: "The check is complete.",
-  FaceWithMaskDetected: "Please uncover your face, and try again.",
 };
 
 /** A call that failed. `again` says what to do: see docs/errors.md. `message` is for developers, `tell` for people. */
@@ -214,7 +214,8 @@ function withOutcome(answer) {
   if (answer.status === "Expired") outcome = "expired";
   else if (!FINAL.includes(answer.status)) outcome = "tryAgain";
   else if (answer.passed !== undefined) outcome = answer.passed ? "passed" : "failed";
-  return { ...answer, outcome, tell: (outcome === "tryAgain" && SENTENCES[answer.failure.code]) || SENTENCES[outcome] };
+  const reason = ["tryAgain", "failed"].includes(outcome) ? FAILURES[answer.failure?.code] : undefined;
+  return { ...answer, outcome, tell: reason ?? SENTENCES[outcome] };
 }
 
 function errorOf(response, text) {

@@ -75,8 +75,17 @@ test("a person may repeat an attempt that failed, in the same session", async ()
   const first = await broker.check({ request, perform });
   const second = await broker.check({ request, perform });
 
-  assert.deepEqual([first.outcome, first.tell], ["tryAgain", "Please uncover your face, and try again."]);
+  assert.deepEqual([first.outcome, first.tell], ["tryAgain", "Please take your mask off, and try again."]);
   assert.deepEqual([second.outcome, second.sessionId], ["passed", first.sessionId]);
+});
+
+test("a person is told why the last attempt failed", async () => {
+  const failure = { code: "ExcessiveFaceBrightness", message: "" };
+  const answer = { status: "ResultAvailable", passed: false, livenessDecision: null, attempts: 1, failure };
+  await against([[200, answer]], async (service) => {
+    const result = await service.result({ sessionId: "s", authToken: "t" });
+    assert.deepEqual([result.outcome, result.tell], ["failed", "Please turn away from strong light, and try again."]);
+  });
 });
 
 test("the key survives a restart, and gets the same session; a later check has another one", async () => {

@@ -21,6 +21,7 @@ class Again(StrEnum):
 
 _APP_FAULT = "This app has a problem. Please update it, or contact support."
 _UNAVAILABLE = "The check is not available right now. Please try again in a few minutes."
+_OUT_OF_ORDER = "The check is not available right now. Please try again later."
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         "The liveness service refused this service's credential.",
         "Try again later. The operator must fix this.",
         again=Again.LATER,
-        tell=_UNAVAILABLE,
+        tell=_OUT_OF_ORDER,
     ),
     CatalogueRow(
         errors.UpstreamNotApproved,
@@ -189,7 +190,7 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         "The liveness service has not approved this service's resource.",
         "Try again later. The operator must fix this.",
         again=Again.LATER,
-        tell=_UNAVAILABLE,
+        tell=_OUT_OF_ORDER,
     ),
     CatalogueRow(
         errors.UpstreamThrottled,
@@ -204,9 +205,9 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         errors.UpstreamQuotaExceeded,
         503,
         "The call volume of the liveness service is used up.",
-        _WAIT,
+        "Do not send it again by itself: Retry-After may be a day or more. The operator must raise the quota.",
         again=Again.LATER,
-        tell=_UNAVAILABLE,
+        tell=_OUT_OF_ORDER,
     ),
     CatalogueRow(
         errors.StorageUnavailable,
@@ -246,3 +247,42 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
 )
 
 ROW_OF: dict[type[BrokerError], CatalogueRow] = {row.error: row for row in CATALOGUE}
+
+_AGAIN = ", and try again."
+_CANCELED = "The check was canceled."
+
+# Face publishes no list of `failure.code`. These are the reasons of its Vision SDKs, and `FaceWithMaskDetected` is
+# known from both (https://azure.github.io/azure-sdk-for-ios/AzureAIVisionFaceUI/Enums/LivenessError.html, the
+# `LivenessError` of azure-sdk-for-android, and that of the npm package `azure-ai-vision-face-ui`).
+FAILURES: dict[str, str] = {
+    "FaceWithMaskDetected": f"Please take your mask off{_AGAIN}",
+    "FaceMouthRegionNotVisible": f"Please make sure that nothing covers your mouth{_AGAIN}",
+    "FaceEyeRegionNotVisible": f"Please take your glasses off, move hair away from your eyes{_AGAIN}",
+    "FaceNotFrontal": f"Please look straight at the camera{_AGAIN}",
+    "NoFaceDetected": f"Please hold the camera in front of your face{_AGAIN}",
+    "FaceTrackingFailed": f"Please keep your face in view of the camera{_AGAIN}",
+    "ExcessiveImageBlurDetected": f"Please clean the lens, hold the camera still{_AGAIN}",
+    "ExcessiveFaceBrightness": f"Please turn away from strong light{_AGAIN}",
+    "EnvironmentNotSupported": f"Please go where the light is even and not too bright{_AGAIN}",
+    "SmileNotPerformed": f"Please smile when you are asked to{_AGAIN}",
+    "HeadTurnNotPerformed": f"Please turn your head as shown{_AGAIN}",
+    "RandomPoseNotPerformed": f"Please turn your head as shown{_AGAIN}",
+    "ActionNotPerformed": f"Please follow the instructions on the screen{_AGAIN}",
+    "TimedOut": "The check took too long. Please try again.",
+    "ServerTimedOut": f"Please check your network{_AGAIN}",
+    "ServerRequestTimedOut": f"Please check your network{_AGAIN}",
+    "CameraPermissionDenied": f"Please allow this app to use the camera{_AGAIN}",
+    "CameraStartupFailure": f"Please close other apps that use the camera{_AGAIN}",
+    "UserCanceledSession": _CANCELED,
+    "UserCanceledActiveMotion": _CANCELED,
+    "UserCanceledActiveMotionPrompt": _CANCELED,
+    "InvalidToken": "This check has ended. Please start a new one.",
+    "ClientVersionNotSupported": _APP_FAULT,
+    "VerifyImageNotProvided": _APP_FAULT,
+    "SetVerifyImageNotAllowed": _APP_FAULT,
+    "UnexpectedClientError": "The check did not work. Please try again.",
+    "UnexpectedServerError": "The check did not work. Please try again.",
+    "Unexpected": "The check did not work. Please try again.",
+    "GenericFailure": "The check did not work. Please try again.",
+}
+"""What the app tells the person when an attempt ended without a decision, by `failure.code`."""

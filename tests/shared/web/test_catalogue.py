@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.errors import BrokerError
-from shared.web.catalogue import CATALOGUE, ROW_OF
+from shared.web.catalogue import CATALOGUE, ROW_OF, Again
 from tests.architecture.source_tree import DEPLOYED, deployed_modules
 
 CONTRACT = {
@@ -68,6 +68,14 @@ def test_codes_and_statuses_are_those_of_the_contract() -> None:
     contract = [(code, status) for status, codes in CONTRACT.items() for code in codes.split()]
 
     assert sorted((row.code, row.status) for row in CATALOGUE) == sorted(contract)
+
+
+def test_an_app_sends_again_by_itself_only_what_ends_in_time() -> None:
+    """What the developer reads agrees with what the clients do. A quota's wait may be a day."""
+    told = {row.code: "then send the same request again" in row.what_to_do for row in CATALOGUE}
+
+    assert told == {row.code: row.again is Again.NOW for row in CATALOGUE}
+    assert {row.code for row in CATALOGUE if (row.at_most > 0) != (row.again is Again.NOW)} == set()
 
 
 def _below(error: type[BrokerError]) -> Iterator[type[BrokerError]]:
