@@ -1,4 +1,4 @@
-"""Writes what is made from the code: the tables of docs/errors.md, docs/settings.md, docs/simulator.md, and OpenAPI.
+"""Writes what is made from the code: tables of pages, the OpenAPI document, and the requests for httpyac and Postman.
 
 The table of the JavaScript client is made from the error catalogue too.
 """
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from local.simulator import SCENARIOS  # noqa: E402 - the path must be set first.
-from scripts import openapi  # noqa: E402
+from scripts import openapi, request_files  # noqa: E402
 from shared.errors import (  # noqa: E402
     ClientThrottled,
     InvalidRequestBody,
@@ -133,6 +133,8 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     # One for readers, and one that the app serves.
     "docs/openapi.json": openapi.page,
     "health/openapi.json": openapi.page,
+    "docs/liveness.http": request_files.http_file,
+    "docs/postman_collection.json": request_files.postman_collection,
 }
 
 if __name__ == "__main__":

@@ -22,13 +22,14 @@ def blocks(page: str, heading: str) -> list[str]:
 
 @contextmanager
 def running(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """A run at free ports; yields it, and its own addresses by those in the pages."""
+    """A run at free ports; yields it, and its own addresses and function key by those in the pages."""
     # The demonstration and the commands make more calls of Face in a second than an instance may by default.
     with started("run", *words, cwd=folder, FACE_MAX_TPS="100") as process:
         introduction = printed(process)
         addresses = {
             "http://127.0.0.1:7071": values(introduction, "broker")[0].removesuffix("/api"),
             "http://127.0.0.1:7072": values(introduction, "simulator")[0].split()[0],
+            "the-key-that-make-run-prints": re.findall("x-functions-key: ([^']+)", introduction)[0],
         }
         if issuer := re.search("sign in with tokens of (.*)", introduction):
             addresses["http://127.0.0.1:7073"] = issuer[1]
