@@ -1,13 +1,16 @@
-"""The commands of README.md and docs/api.md, run as they are printed, against the run that the pages name."""
+"""The commands of README.md and pages, run as they are printed, against the run that the pages name."""
 
 import json
 import os
 import re
+import shlex
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.clients.test_javascript import program
 from tests.local.test_run import PATIENCE_SECONDS, ROOT, events_in, printed, started, values
 
 
@@ -17,14 +20,16 @@ def blocks(page: str, heading: str) -> list[str]:
         rf"^## {heading}\n(.*?)(?=^## |\Z)", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE
     )
     found: list[str] = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    return [block for block in found if not block.startswith("make ")]
+    return [block for block in found if not re.match(r"(\w+=\S+ )*make ", block)]
 
 
 @contextmanager
-def running(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+def running(
+    folder: Path, *words: str, **settings: str
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """A run at free ports; yields it, and its own addresses and function key by those in the pages."""
     # The demonstration and the commands make more calls of Face in a second than an instance may by default.
-    with started("run", *words, cwd=folder, FACE_MAX_TPS="100") as process:
+    with started("run", *words, cwd=folder, FACE_MAX_TPS="100", **settings) as process:
         introduction = printed(process)
         addresses = {
             "http://127.0.0.1:7071": values(introduction, "broker")[0].removesuffix("/api"),
@@ -58,6 +63,19 @@ def answers(folder: Path, addresses: dict[str, str], commands: list[str]) -> lis
     return found
 
 
+def in_browser(url: str, profile: Path) -> str:
+    """The document at a URL, after its script has run in Chromium."""
+    chromium = program("chromium", "chromium-browser", "google-chrome")
+    options = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}")
+    return subprocess.run(  # noqa: S603 - the program that was looked up.
+        [chromium, *options, "--virtual-time-budget=30000", "--dump-dom", url],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_SECONDS,
+    ).stdout
+
+
 def test_commands_of_the_readme(tmp_path: Path) -> None:
     """A check without sign-in, and a session that a grant creates and its person reads."""
     printed_blocks = blocks("README.md", "Try it")
@@ -70,6 +88,35 @@ def test_commands_of_the_readme(tmp_path: Path) -> None:
     with running(tmp_path, "--auth", "jwt") as (_, addresses):
         created, read = answers(tmp_path, addresses, printed_blocks[first_signed_in:])
         assert (read["sessionId"], read["status"]) == (created["sessionId"], "NotStarted")
+
+
+def test_commands_of_the_quick_start(tmp_path: Path) -> None:
+    """A check by curl, and one by the page in Chromium."""
+    (tmp_path / "clients").symlink_to(ROOT / "clients")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        origin = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with running(tmp_path, ALLOWED_ORIGINS=origin) as (_, addresses):
+        created, performed, read = answers(
+            tmp_path, addresses, blocks("docs/quickstart.md", "2. One check with curl")
+        )
+        assert read["sessionId"] == created["sessionId"]
+        assert (read["passed"], read["digestMatches"], "digest" in performed) == (True, True, True)
+
+        *copies, serve = blocks("docs/quickstart.md", "3. The same in a web page")
+        answers(tmp_path, addresses, copies)
+        [page] = re.findall(r"```html\n(.*?)```", (ROOT / "docs/quickstart.md").read_text(), re.DOTALL)
+        for in_page, own in addresses.items():
+            page = page.replace(in_page, own)
+        (tmp_path / ".local/app/index.html").write_text(page)
+        serve = serve.replace("5173", origin.rpartition(":")[2])
+        server = subprocess.Popen(shlex.split(serve), cwd=tmp_path, stderr=subprocess.DEVNULL)  # noqa: S603
+        try:
+            shown = in_browser(origin, tmp_path / "profile")
+        finally:
+            server.terminate()
+            server.wait()
+    assert '<p id="result">The check was successful.</p>' in shown
 
 
 def test_commands_of_the_page_for_callers(tmp_path: Path) -> None:
