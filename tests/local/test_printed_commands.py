@@ -110,12 +110,17 @@ def test_commands_of_the_quick_start(tmp_path: Path) -> None:
             page = page.replace(in_page, own)
         (tmp_path / ".local/app/index.html").write_text(page)
         serve = serve.replace("5173", origin.rpartition(":")[2])
-        server = subprocess.Popen(shlex.split(serve), cwd=tmp_path, stderr=subprocess.DEVNULL)  # noqa: S603
-        try:
+        with subprocess.Popen(  # noqa: S603 - as printed.
+            shlex.split(serve),
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as server:
+            assert server.stdout
+            assert server.stdout.readline().startswith(b"Serving")
             shown = in_browser(origin, tmp_path / "profile")
-        finally:
             server.terminate()
-            server.wait()
     assert '<p id="result">The check was successful.</p>' in shown
 
 
