@@ -119,8 +119,10 @@ def test_commands_of_the_quick_start(tmp_path: Path) -> None:
         ) as server:
             assert server.stdout
             assert server.stdout.readline().startswith(b"Serving")
-            shown = in_browser(origin, tmp_path / "profile")
-            server.terminate()
+            try:
+                shown = in_browser(origin, tmp_path / "profile")
+            finally:
+                server.terminate()
     assert '<p id="result">The check was successful.</p>' in shown
 
 
@@ -128,7 +130,7 @@ def test_commands_of_the_page_for_callers(tmp_path: Path) -> None:
     """A grant, a person without one, a server, and the event."""
     with running(tmp_path, "--auth", "jwt") as (process, addresses):
         granted, refused, _, read, by_server, audit, for_customer = answers(
-            tmp_path, addresses, blocks("docs/api.md", "Servers")
+            tmp_path, addresses, blocks("docs/servers.md", "Try it")
         )
         session_id = granted["sessionId"]
         assert refused["error"] == refused["error"] | {"code": "Forbidden", "target": "clientReference"}  # type: ignore[operator]
