@@ -1,6 +1,6 @@
 """Writes what is made from the code: tables of pages, the OpenAPI document, and the requests for httpyac and Postman.
 
-The table of the JavaScript client is made from the error catalogue too.
+The tables of the clients are made from the error catalogue too.
 """
 
 import json
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -23,6 +23,14 @@ from shared.errors import (  # noqa: E402
 )
 from shared.settings import SETTINGS  # noqa: E402
 from shared.web.catalogue import CATALOGUE, FAILURES, ROW_OF, Again, CatalogueRow  # noqa: E402
+
+
+class ClientRow(TypedDict):
+    """What a client does about an error, and what it tells the person."""
+
+    again: Again
+    atMost: int  # noqa: N815 - the name in JavaScript.
+    tell: str
 
 
 def errors_tables() -> list[str]:
@@ -44,9 +52,11 @@ def failures_table() -> list[str]:
     return _table(("code", "tell the person"), [(f"`{code}`", tell) for code, tell in FAILURES.items()])
 
 
-def client_errors() -> str:
-    """The table of the JavaScript client; the last four are for answers of a gateway, and for newer codes."""
-    rows = {row.code: {"again": row.again, "atMost": row.at_most, "tell": row.tell} for row in CATALOGUE}
+def _client_rows() -> dict[str, dict[str, ClientRow]]:
+    """The tables of the clients; the last four rows are for answers of a gateway, and for newer codes."""
+    rows: dict[str, ClientRow] = {
+        row.code: {"again": row.again, "atMost": row.at_most, "tell": row.tell} for row in CATALOGUE
+    }
     failure = ROW_OF[UpstreamFailure]
     rows["NoConnection"] = {
         "again": Again.NOW,
@@ -60,12 +70,60 @@ def client_errors() -> str:
         "client": rows[InvalidRequestBody.code],
         "server": rows[failure.code],
     }
-    lines = ["// Made by `make reference`; the source is shared/web/catalogue.py."]
-    for name, table in (("ERRORS", rows), ("OTHER_ERRORS", others)):
+    return {"ERRORS": rows, "OTHER_ERRORS": others}
+
+
+def client_errors() -> str:
+    """The table of the JavaScript client."""
+    lines = [_CLIENT_MARK]
+    for name, table in _client_rows().items():
         fields = (f"  {key}: {json.dumps(row)}," for key, row in table.items())
         lines += ["", f"export const {name} = {{", *fields, "};"]
     sentences = (f"  {code}: {json.dumps(tell)}," for code, tell in FAILURES.items())
     return "\n".join([*lines, "", "export const FAILURES = {", *sentences, "};", ""])
+
+
+def kotlin_tables() -> list[str]:
+    """The tables in the Kotlin client."""
+    lines: list[str] = []
+    for name, table in _client_rows().items():
+        rows = (
+            f'    "{code}" to ErrorRow(Again.{row["again"].name}, {row["atMost"]}, {_kotlin(row["tell"])}),'
+            for code, row in table.items()
+        )
+        lines += [f"private val {name} = mapOf(", *rows, ")", ""]
+    sentences = (f'    "{code}" to {_kotlin(tell)},' for code, tell in FAILURES.items())
+    return [*lines, "private val FAILURES = mapOf(", *sentences, ")"]
+
+
+def swift_tables() -> list[str]:
+    """The tables in the Swift client."""
+    case = {Again.NOW: "now", Again.LATER: "later", Again.NEW_SESSION: "newSession", Again.NEVER: "never"}
+    lines: list[str] = []
+    for name, table in zip(("errors", "otherErrors"), _client_rows().values(), strict=True):
+        rows = (
+            f'    "{code}": ErrorRow(.{case[row["again"]]}, {row["atMost"]}, {_quoted(row["tell"])}),'
+            for code, row in table.items()
+        )
+        lines += [f"private let {name}: [String: ErrorRow] = [", *rows, "]", ""]
+    sentences = (f'    "{code}": {_quoted(tell)},' for code, tell in FAILURES.items())
+    return [*lines, "private let failures: [String: String] = [", *sentences, "]"]
+
+
+def _native_client(path: str, tables: Callable[[], list[str]]) -> str:
+    """A client in one file as it is, with the current tables between their marks."""
+    end = "// End of the tables."
+    before, _, rest = (ROOT / path).read_text().partition(_CLIENT_MARK)
+    return "\n".join([f"{before}{_CLIENT_MARK}", *tables(), f"{end}{rest.partition(end)[2]}"])
+
+
+def _quoted(text: str) -> str:
+    # A string of Swift: its escapes for other characters than ASCII are not those of JSON.
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _kotlin(text: str) -> str:
+    return _quoted(text).replace("$", r"\$")
 
 
 def settings_table() -> list[str]:
@@ -113,6 +171,7 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]
     return [f"| {' | '.join(cell for cell in line)} |" for line in lines]
 
 
+_CLIENT_MARK: Final = "// Made by `make reference`; the source is shared/web/catalogue.py."
 _HEADINGS: Final = {
     Again.NOW: "Again now",
     Again.LATER: "Again later",
@@ -127,9 +186,14 @@ _TABLES: Final[dict[str, dict[str, Callable[[], list[str]]]]] = {
     "docs/settings.md": {"shared/settings.py": settings_table},
     "docs/simulator.md": {"local/simulator/scenarios.py": scenarios_table},
 }
+_NATIVE_CLIENTS: Final = (
+    ("clients/kotlin/Liveness.kt", kotlin_tables),
+    ("clients/swift/Liveness.swift", swift_tables),
+)
 PAGES: Final[dict[str, Callable[[], str]]] = {
     **{path: partial(_page, path, tables) for path, tables in _TABLES.items()},
     "clients/javascript/errors.js": client_errors,
+    **{path: partial(_native_client, path, tables) for path, tables in _NATIVE_CLIENTS},
     # One for readers, and one that the app serves.
     "docs/openapi.json": openapi.page,
     "health/openapi.json": openapi.page,

@@ -1,0 +1,42 @@
+"""The Kotlin client, compiled and run on a JVM, against a broker process and the Face simulator."""
+
+import asyncio
+from asyncio.subprocess import PIPE, STDOUT
+from pathlib import Path
+
+import pytest
+
+from tests.clients.services import missing, program, services
+
+# The compiler takes most of a minute on a loaded machine.
+pytestmark = pytest.mark.timeout(600)
+
+ROOT = Path(__file__).parents[2]
+CLIENT = ROOT / "clients/kotlin"
+COMPILER = ROOT / ".tools/kotlin/node_modules/kotlin-compiler"
+
+
+async def run(*command: str | Path, **environment: str) -> str:
+    """Run a program; return what it printed. It must end without an error."""
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=STDOUT)
+    output = (await process.communicate())[0].decode()
+    assert process.returncode == 0, output
+    return output
+
+
+async def test_the_client_on_a_jvm(tmp_path: Path) -> None:
+    """Its own tests: outcomes, restarts, retries, limits, and what a person is told. A warning is an error."""
+    java = program("java")
+    if not COMPILER.exists():
+        missing("The Kotlin compiler is not installed: run scripts/kotlin.sh, which needs Node and npm.")
+    library = COMPILER / "lib"
+    compiler = ("-cp", library / "kotlin-compiler.jar", "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler")
+    options = ("-kotlin-home", COMPILER, "-no-reflect", "-Werror", "-jvm-target", "1.8", "-d", tmp_path)
+    await run(java, *compiler, *options, CLIENT)
+    async with services() as running:
+        classes = f"{tmp_path}:{library / 'kotlin-stdlib.jar'}"
+        command = (java, "-cp", classes, "faceliveness.LivenessTestKt")
+        output = await run(*command, BROKER=running.broker, SIMULATOR=running.simulator)
+
+    # A run without tests would pass too.
+    assert output.count("\nok ") >= 40
