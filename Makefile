@@ -90,8 +90,9 @@ fuzz: $(FUZZ_VENV)/.ready  ## Fuzz all parsers, each EXECUTIONS times.
 	@$(FUZZ_VENV)/bin/python -m tests.fuzz --executions $(EXECUTIONS)
 
 tools:
-	@if command -v npm >/dev/null; then scripts/azurite.sh && scripts/kusto.sh && scripts/face_sdk.sh && scripts/http_clients.sh; \
-	else echo "No npm: tests over Azurite, of Kusto queries, of Microsoft's JavaScript SDK and of the requests for httpyac and Postman are left out."; fi
+	@if command -v npm >/dev/null; then \
+		scripts/azurite.sh && scripts/kusto.sh && scripts/face_sdk.sh && scripts/http_clients.sh && scripts/kotlin.sh; \
+	else echo "No npm: tests over Azurite, of Kusto queries, of Microsoft's JavaScript SDK, of the files for httpyac and Postman, and of the Kotlin client are left out."; fi
 
 reference: $(VENV)/.ready  ## Write the pages that are made from code.
 	$(BIN)/python scripts/write_reference.py

@@ -29,7 +29,7 @@ class ClientRow(TypedDict):
     """What a client does about an error, and what it tells the person."""
 
     again: Again
-    atMost: int  # noqa: N815 - the name in JavaScript.
+    atMost: int
     tell: str
 
 

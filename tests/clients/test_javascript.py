@@ -4,19 +4,13 @@ import asyncio
 import json
 import os
 import re
-import shutil
 from asyncio.subprocess import PIPE, STDOUT
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from local.simulator import FaceSimulator
-from tests.support.broker import FACE_KEY, environment
-from tests.support.processes import running_processes
+from tests.clients.services import program, services
 
 # A client waits as the service says, and a browser starts slowly on a loaded machine.
 pytestmark = pytest.mark.timeout(300)
@@ -43,35 +37,6 @@ outcomes.throttled = [error.code, error.retryAfterSeconds > 0, error.tell];
 await fetch("/done", {{ method: "POST", body: JSON.stringify(outcomes) }});
 </script>
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """The URLs of broker and simulator."""
-
-    broker: str
-    simulator: str
-
-
-@asynccontextmanager
-async def services(**settings: str) -> AsyncIterator[Services]:
-    """Run both, without limits for this machine."""
-    simulator = FaceSimulator(key=FACE_KEY)
-    await simulator.start()
-    try:
-        mapping = environment(simulator.url, THROTTLE_CLIENT="off", **settings)
-        async with running_processes(1, mapping) as [client]:
-            yield Services(str(client.base_url), simulator.url)
-    finally:
-        await simulator.stop()
-
-
-def program(*names: str) -> str:
-    """Find a program. Without it the test is skipped, or fails in CI."""
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{names[0]} is not installed.")
-    return found
 
 
 async def test_the_client_in_node() -> None:
