@@ -22,6 +22,15 @@ def test_the_client_is_swift() -> None:
     assert has_error(SWIFT.replace("{", "", 1))
 
 
+def test_the_example_of_the_pages_is_swift() -> None:
+    """What an app copies from README.md."""
+    [example] = re.findall(
+        r"^```swift\n(.*?)^```", (CLIENTS / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+
+    assert not has_error(example)
+
+
 def test_it_says_that_it_was_not_compiled() -> None:
     """A reader knows before use."""
     assert "It was not compiled" in SWIFT[: SWIFT.index("import ")]
