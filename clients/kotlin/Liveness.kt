@@ -259,7 +259,7 @@ class LivenessClient(
 private fun errorOf(status: Int, retryAfter: String?, text: String): LivenessError {
     val error = try {
         JsonReader(text).readObject()["error"] as? Map<*, *>
-    } catch (_: MalformedJson) {
+    } catch (gateway: MalformedJson) {
         // A gateway in front of the service answers without JSON.
         null
     }
