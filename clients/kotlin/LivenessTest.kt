@@ -141,6 +141,14 @@ private fun outcomes() {
         matches(first.tell, "mask off")
         equal(second.outcome to second.sessionId, Outcome.PASSED to first.sessionId)
     }
+    test("a person is told why the last attempt failed") {
+        val failure = """{"code": "FaceWithMaskDetected", "message": ""}"""
+        against(Answer(200, """{"status": "ResultAvailable", "passed": false, "attempts": 3, "failure": $failure}""")) { url, _ ->
+            val result = client(url = url).result(SESSION)
+            equal(result.outcome to result.attempts, Outcome.FAILED to 3)
+            matches(result.tell, "mask off")
+        }
+    }
     test("hidden results are done") {
         against(Answer(200, """{"status": "ResultAvailable", "sessionId": "a"}""")) { url, _ ->
             equal(client(url = url).result(SESSION).outcome, Outcome.DONE)
