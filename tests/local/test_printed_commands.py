@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.clients.test_javascript import program
+from tests.clients.services import program
 from tests.local.test_run import PATIENCE_SECONDS, ROOT, events_in, printed, started, values
 
 
