@@ -135,9 +135,6 @@ async def enter(gate: asyncio.Semaphore) -> None:
 
 
 async def _content_of(answer: aiohttp.ClientResponse) -> httpx.AsyncByteStream:
-    if answer.headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
-        answer.close()
-        raise httpx.RemoteProtocolError("a transfer coding that was not asked for")
     try:
         return httpx.ByteStream(await answer.read())
     except AnswerRefused as refused:
@@ -153,7 +150,8 @@ class _BoundedAnswer(aiohttp.ClientResponse):
         """Read the whole body; raises `AnswerRefused`."""
         parts, taken = [], 0
         try:
-            if self.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity"):
+            codings = self._codings("Content-Encoding") - {"identity"}
+            if codings or self._codings("Transfer-Encoding") - {"chunked"}:
                 raise AnswerRefused("a coding that was ruled out")
             while part := await self.content.readany():
                 parts.append(part)
@@ -165,6 +163,11 @@ class _BoundedAnswer(aiohttp.ClientResponse):
             self.close()
             raise
         return b"".join(parts)
+
+    def _codings(self, name: str) -> set[str]:
+        """The codings that all header fields of a name list."""
+        listed = ",".join(self.headers.getall(name, ())).lower().split(",")
+        return {coding.strip() for coding in listed} - {""}
 
 
 class _Refused(httpx.AsyncByteStream):

@@ -111,7 +111,8 @@ class Issuer:
                     f"it answered {answer.status_code} for {url}",
                     wait if answer.status_code in _ASKS_TO_WAIT else None,
                 )
-            body = await answer.aread()
+            # The parts as they came: `aread` would undo a coding.
+            body = b"".join([part async for part in answer.stream])  # type: ignore[union-attr] # Asynchronous.
         finally:
             await answer.aclose()
         try:

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from shared.http import IN_FLIGHT, Connections, HttpTransport
+from tests.support.raw_server import RawServer
 
 LARGEST = 64 * 1024
 
@@ -112,6 +113,34 @@ async def test_an_answer_that_is_too_large_or_encoded_is_refused(
     for _ in range(IN_FLIGHT + 1):
         with pytest.raises(httpx.DecodingError):
             await call(http, upstream.url + path)
+
+
+PACKED = gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0)
+CHUNKS = b"2\r\nok\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("fields", "content"),
+    [
+        (b"Content-Encoding: identity\r\nContent-Encoding: gzip, gzip\r\nContent-Length: 43\r\n", PACKED),
+        (b"Content-Encoding: identity, gzip, gzip\r\nContent-Length: 43\r\n", PACKED),
+        (b"Transfer-Encoding: gzip, chunked\r\n", CHUNKS),
+        (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n", CHUNKS),
+    ],
+    ids=["in a second field", "second in a field", "before chunks", "after chunks"],
+)
+async def test_a_coding_is_found_in_any_field(http: HttpTransport, fields: bytes, content: bytes) -> None:
+    """A reader that undoes all codings would take a thousand times the memory of the answer."""
+    async with RawServer(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n" + content) as server:
+        with pytest.raises(httpx.DecodingError):
+            await call(http, server.url)
+
+
+async def test_identity_and_chunks_are_no_coding(http: HttpTransport) -> None:
+    """They are what was asked for."""
+    fields = b"Content-Encoding: Identity\r\nTransfer-Encoding: Chunked\r\n"
+    async with RawServer(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n" + CHUNKS) as server:
+        assert await call(http, server.url) == (200, b"ok")
 
 
 async def test_a_broken_connection_is_not_tried_again(http: HttpTransport, upstream: Upstream) -> None:

@@ -139,6 +139,7 @@ def body(status: int, content: object, **headers: str) -> Callable[[], web.Strea
 
 
 GZIP = {"Content-Encoding": "gzip"}
+GZIP_TWICE = {"Content-Encoding": "identity, gzip, gzip"}
 TROUBLE = {
     "no discovery": ("discovery", body(404, {}), "it answered 404 for http://.*/openid-configuration"),
     "redirected": ("discovery", body(302, {}, Location="/keys"), "it answered 302"),
@@ -147,6 +148,7 @@ TROUBLE = {
     "no object": ("discovery", body(200, []), "no JSON object"),
     "too large": ("discovery", body(200, b" " * (LARGEST_ANSWER + 1)), "no answer .DecodingError"),
     "compressed": ("discovery", body(200, gzip.compress(b"{}"), **GZIP), "no answer .DecodingError"),
+    "compressed twice": ("discovery", body(200, b"{}", **GZIP_TWICE), "no answer .DecodingError"),
     "another issuer": ("discovery", body(200, {"issuer": "https://evil.example"}), "'https://evil.example'"),
     "keys fail": ("keys", body(500, {}), "it answered 500 for http://.*/keys"),
     "keys are no list": ("keys", body(200, {"keys": "x"}), "no usable key"),
