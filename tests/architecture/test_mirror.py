@@ -3,7 +3,6 @@
 from tests.architecture.source_tree import DEPLOYED, ROOT
 
 TESTED_ELSEWHERE = {
-    "create_session/trigger.py": "tests/e2e",
     "get_result/trigger.py": "tests/e2e",
     "health/trigger.py": "tests/e2e/test_health.py",
     "revoke_session/trigger.py": "tests/e2e/test_revoke.py",

@@ -74,3 +74,13 @@ async def test_message_that_cannot_be_put_back_fails_at_the_host() -> None:
         with pytest.raises(StorageUnavailable):
             await deliver(broker, sweep.text)
         assert [call.patient for call in queue.calls] == [True]
+
+
+async def test_line_that_was_late_is_written_by_the_next_message(caplog: pytest.LogCaptureFixture) -> None:
+    """The host would have dropped it."""
+    async with running_broker() as broker:
+        await broker.created()
+        [sweep] = waiting_messages(broker)
+        broker.app.background_log.keep(logging.getLogger("shared"), logging.WARNING, {"event": "late"})
+        await deliver(broker, sweep.text)
+    assert '{"event": "late", ' in caplog.text

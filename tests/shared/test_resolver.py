@@ -8,6 +8,7 @@ import pytest
 from aiohttp.abc import ResolveResult
 
 from shared.resolver import FRESH_SECONDS, STALE_SECONDS, Resolver
+from tests.support.time import in_virtual_time
 
 
 class NameServer:
@@ -84,6 +85,16 @@ async def test_a_name_that_hangs_fails_in_time_and_holds_up_no_other(
     errors = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(error, OSError) for error in errors)
     assert server.asked == ["face", "table"]
+    server.release.set()
+
+
+@in_virtual_time
+async def test_a_name_that_hangs_takes_a_second_and_a_half(resolver: Resolver, server: NameServer) -> None:
+    """The deadline of production leaves time for a second try of the request."""
+    server.hanging = {"face"}
+    with pytest.raises(OSError, match="not resolved in time"):
+        await resolver.resolve("face", 443)
+    assert asyncio.get_running_loop().time() == 1.5
     server.release.set()
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from dataclasses import replace
+from http import HTTPStatus
 
 import azure.functions as func
 import httpx
@@ -117,6 +118,39 @@ async def test_every_answer_comes_in_ten_seconds_and_names_what_was_slow(slow: s
     response = await respond(request_of(), "an_operation", handle)
     assert json.loads(response.get_body())["error"]["code"] == code
     assert asyncio.get_running_loop().time() == TOTAL_SECONDS
+
+
+async def test_timeout_of_a_handlers_own_is_a_fault(caplog: pytest.LogCaptureFixture) -> None:
+    """It says nothing about the deadline of the request."""
+    response, _ = await answered(TimeoutError(), caplog)
+    assert response.status_code == 500
+
+
+async def empty(_: Context) -> Reply:
+    return Reply(HTTPStatus.NO_CONTENT)
+
+
+async def test_caller_is_in_the_access_log_under_its_pseudonym(caplog: pytest.LogCaptureFixture) -> None:
+    """Its requests are found without its name."""
+    anna = Caller(principal="anna")
+
+    class SignedIn:
+        async def caller(self, *_: object) -> Caller:
+            return anna
+
+    app = replace(app_of(), sign_in=SignedIn())  # type: ignore[arg-type]
+    install(app)
+    with caplog.at_level(logging.INFO):
+        await respond(request_of(), "an_operation", empty)
+    assert json.loads(caplog.messages[-1])["caller"] == await anna.pseudonym(app.pseudonyms)
+
+
+async def test_line_that_was_late_is_written_by_the_next_request(caplog: pytest.LogCaptureFixture) -> None:
+    """The host would have dropped it."""
+    install(app := app_of())
+    app.background_log.keep(logging.getLogger("shared"), logging.WARNING, {"event": "late"})
+    await respond(request_of(), "an_operation", empty)
+    assert json.loads(caplog.messages[0])["event"] == "late"
 
 
 BODY = b'{"a":1}'
