@@ -20,6 +20,7 @@ from get_result.trigger import trigger as get_trigger
 from local.simulator import FaceSimulator
 from revoke_session.trigger import trigger as revoke_trigger
 from shared.app import App, build, install
+from shared.clock import system_clock
 from shared.queues.message import CollectMessage, Reason
 from shared.settings import Settings
 from tests.faults.matrix.faults import FAULTS, Fault, Place, queue_error, table_error
@@ -27,6 +28,7 @@ from tests.faults.matrix.peers import Address, Network, Peer, network
 from tests.shared.events.event_grid_server import FakeTopic
 from tests.shared.keys.fake_azure import CANARY, FakeIdentity, FakeVault
 from tests.support.azurite import Azurite
+from tests.support.issuer import AUDIENCE, FakeIssuer
 
 FACE_KEY: Final = f"{CANARY}-face-key"
 LARGEST_TAKEN: Final = 20_000_000
@@ -110,7 +112,9 @@ class Scene:
     peers: dict[str, Peer]
     settings: Mapping[str, str]
     environment: Mapping[str, str]
+    issuer: FakeIssuer
     apps: list[App] = field(default_factory=list)
+    signs_in: bool = False
 
     def new_app(self) -> App:
         """A broker that has not made a call yet."""
@@ -118,7 +122,9 @@ class Scene:
             # The SDK reads these when the credential is made.
             for name, value in self.environment.items():
                 patch.setenv(name, value)
-            app = build(Settings.from_mapping(self.settings))
+            app = build(
+                Settings.from_mapping({**self.settings, **(self._sign_in() if self.signs_in else {})})
+            )
         self.apps.append(app)
         return app
 
@@ -177,6 +183,9 @@ class Scene:
             if event["subject"] == session_id
         ]
 
+    def _sign_in(self) -> Mapping[str, str]:
+        return {"CLIENT_AUTH": "jwt", "AUTH_ISSUER": self.issuer.url, "AUTH_AUDIENCE": AUDIENCE}
+
     def _of_session(self, method: str, session: Mapping[str, Any]) -> func.HttpRequest:
         path = f"/api/sessions/{session['sessionId']}"
         return self._request(method, path, headers={"x-session-token": str(session["authToken"])})
@@ -187,6 +196,8 @@ class Scene:
         fields = {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})}
         # All scenes share the tables, so that each needs an address of its own for the limits.
         fields["client-ip"] = f"198.18.{self.number >> 8}.{self.number & 255}:50000"
+        if self.signs_in:
+            fields["authorization"] = f"Bearer {self.issuer.token()}"
         url = f"http://127.0.0.1{path}"
         return func.HttpRequest(
             method, url, headers=fields, body=body, route_params={"sessionId": path.rpartition("/")[2]}
@@ -204,13 +215,17 @@ async def scene(world: World, **others: str) -> AsyncIterator[Scene]:
         "vault": (f"kv-{number}.vault.azure.net", 443),
         "topic": (f"topic-{number}.westeurope-1.eventgrid.azure.net", 443),
         "identity": (f"identity-{number}.internal", 80),
+        "issuer": (f"issuer-{number}.sign-in.internal", 443),
         **{service: (f"{service}-{number}.storage.internal", 443) for service in storage},
     }
+    issuer = FakeIssuer(system_clock, url=f"https://{names['issuer'][0]}")
+    await issuer.start()
+    backends = {**world.backends, "issuer": ("127.0.0.1", issuer.port)}
     peers = {
         name: Peer(
             world.net,
             names[name],
-            world.backends[name],
+            backends[name],
             tls=name != "identity",
             **_PEER_OPTIONS.get(name, {}),
         )
@@ -233,7 +248,7 @@ async def scene(world: World, **others: str) -> AsyncIterator[Scene]:
         "IDENTITY_ENDPOINT": f"http://{names['identity'][0]}/msi/token",
         "IDENTITY_HEADER": world.identity.header,
     }
-    made = Scene(world, number, peers, settings, environment)
+    made = Scene(world, number, peers, settings, environment, issuer)
     try:
         for peer in peers.values():
             await peer.start()
@@ -243,6 +258,7 @@ async def scene(world: World, **others: str) -> AsyncIterator[Scene]:
             await app.aclose()
         for peer in peers.values():
             await peer.stop()
+        await issuer.stop()
 
 
 _PEER_OPTIONS: Final[dict[str, dict[str, Any]]] = {
@@ -399,6 +415,11 @@ async def _identity(made: Scene, fault: Fault) -> tuple[Told, list[str]]:
     return await _creates(made, fault, "identity")
 
 
+async def _issuer(made: Scene, fault: Fault) -> tuple[Told, list[str]]:
+    made.signs_in = True
+    return await _creates(made, fault, "issuer")
+
+
 async def _table(made: Scene, fault: Fault) -> tuple[Told, list[str]]:
     session = await made.checked()
     told, wrong = await _creates(made, fault, "table")
@@ -463,6 +484,7 @@ TARGETS: Final = (
     ),
     Target("Key Vault", "vault", _key_vault, 10, _KEY_FAILS, _GOOD),
     Target("Identity", "identity", _identity, 10, _KEY_FAILS, _GOOD),
+    Target("Issuer", "issuer", _issuer, 10, _KEY_FAILS, _GOOD),
     Target("Table", "table", _table, 10, _STORE_FAILS, _GOOD),
     Target("Queue", "queue", _queue, 10, _STORE_FAILS, _GOOD, r"^POST ", 201),
     Target(

@@ -124,12 +124,20 @@ async def _bomb(exchange: Exchange) -> None:
     await exchange.reply(exchange.success, BOMB, *fields)
 
 
+async def _hidden_bomb(exchange: Exchange) -> None:
+    """Name the coding in a second field."""
+    fields = ("Content-Type: application/json", "Content-Encoding: identity", "Content-Encoding: gzip")
+    await exchange.reply(exchange.success, BOMB, *fields)
+
+
 async def _oversized(exchange: Exchange) -> None:
     head = f"HTTP/1.1 {exchange.success} OK\r\nContent-Type: application/json\r\nContent-Length: {HUGE_BYTES}\r\n\r\n"
     await exchange.send(head.encode() + b'"')
     chunk = b"x" * 100_000
     while exchange.sent < HUGE_BYTES:
         await exchange.send(chunk)
+        # Only the loop notices that the caller has gone.
+        await asyncio.sleep(0)
 
 
 async def _invalid_json(exchange: Exchange) -> None:
@@ -174,6 +182,7 @@ FAULTS: Final = (
     Fault("502 page", behave=_page(502)),
     Fault("503 until a date", behave=_busy_until_a_date),
     Fault("gzip bomb", behave=_bomb),
+    Fault("hidden gzip bomb", behave=_hidden_bomb),
     Fault("200 MB", behave=_oversized),
     Fault("invalid JSON", behave=_invalid_json),
     Fault("page with status of success", behave=_wrong_type),

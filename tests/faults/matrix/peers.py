@@ -24,6 +24,8 @@ SUFFIXES: Final = (
     "westeurope-1.eventgrid.azure.net",
     # The SDK takes Azurite's account from the path only under names that are not of Azure.
     "storage.internal",
+    # Issuers of callers' tokens.
+    "sign-in.internal",
 )
 
 
