@@ -13,6 +13,9 @@ from typing import Final
 
 import aiohttp
 import httpx
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from shared.resolver import Resolver
@@ -58,7 +61,7 @@ class Connections:
     def open_session(self, largest_answer: int) -> aiohttp.ClientSession:
         """Make a session over the pool whose answers are bounded."""
         if self._connector is None:
-            self._connector = aiohttp.TCPConnector(
+            self._connector = _Connector(
                 ssl=self._ssl_context or True,
                 # Each dependency has its own gate, so nobody queues in here.
                 limit=0,
@@ -139,6 +142,18 @@ async def _content_of(answer: aiohttp.ClientResponse) -> httpx.AsyncByteStream:
         return httpx.ByteStream(await answer.read())
     except AnswerRefused as refused:
         return _Refused(str(refused))
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Never gives out a connection on which an answer came that nobody asked for: the next caller would get it."""
+
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
+        # aiohttp looks at what has arrived when a connection is given back, and not when it is used again.
+        while connection := await super()._get(key, traces):
+            if connection.protocol is not None and not connection.protocol.should_close:
+                return connection
+            connection.close()
+        return None
 
 
 class _BoundedAnswer(aiohttp.ClientResponse):
