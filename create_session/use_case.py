@@ -11,9 +11,11 @@ from shared.access import Caller
 from shared.app import App
 from shared.errors import (
     BrokerError,
+    EntityExists,
     IdempotencyKeyReused,
     KeyUnavailable,
     StorageUnavailable,
+    UpstreamFailure,
     UpstreamTimeout,
 )
 from shared.face.model import CreatedSession, SessionSpec
@@ -231,6 +233,11 @@ class _Create:
         answer = Answer(content, expires_at)
         try:
             await self._keep(made, created_at, expires_at)
+        except EntityExists as taken:
+            # The id belongs to an earlier session, which is not this create's to delete.
+            self.failure = UpstreamFailure("Face gave an id twice", request_sent=True)
+            await self.app.limiter.refund(self.admission)
+            raise self.failure from taken
         except Exception as failure:
             await self._undo(answer)
             if isinstance(failure, StorageUnavailable | KeyUnavailable):

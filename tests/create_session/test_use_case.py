@@ -94,6 +94,22 @@ async def test_create_that_could_not_be_kept_is_not_charged(error: Exception, ke
         await create_session(app, command_of())
 
 
+@pytest.mark.parametrize("key", [None, "0123456789abcdef"])
+async def test_session_that_face_gives_twice_stays_with_the_first_phone(key: str | None) -> None:
+    """The second create fails and is not charged; nothing of the first one is deleted."""
+    face = FakeFace()
+    app = app_of(face=face, THROTTLE_DEVICE="1/10m")
+    first = await create_session(app, command_of())
+    # The fake counts its sessions, so that it begins anew.
+    face.specs.clear()
+    with pytest.raises(UpstreamFailure):
+        await create_session(app, command_of(key=key, device="another"))
+
+    assert face.deleted == []
+    assert await app.sessions.get(first.session_id)
+    await create_session(app, command_of(key=key, device="another"))
+
+
 class Scene:
     """An app over doubles, and what is left after a create."""
 
