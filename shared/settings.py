@@ -99,7 +99,8 @@ def _accepted_by(check: Callable[[str], object]) -> Callable[[str], str]:
 
 def _base_url(text: str) -> str:
     url = urlsplit(_matching(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~-]+)*")(text))
-    if not url.hostname or url.port == 0:
+    # Clients drop dot segments, and call another path.
+    if not url.hostname or url.port == 0 or {".", ".."} & set(url.path.split("/")):
         raise ValueError
     return text
 

@@ -84,6 +84,8 @@ BAD_VALUES = {
         f"https://{CANARY}/path/",
         "https://a//b",
         "https://a/b?c",
+        f"https://{CANARY}/../x",
+        f"https://{CANARY}/x/.",
     ],
     "KEY_VAULT_URL": [f"http://{CANARY}", f"https://user@{CANARY}", "https://.", "https://-"],
     "FACE_KEY_SECRET": [f"{CANARY}/x"],
