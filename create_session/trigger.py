@@ -17,7 +17,7 @@ from shared.web.routes import CREATE_SESSION
 
 create_session_bp = func.Blueprint()
 
-# A create that is late goes on. So its answer comes before the frame of the request would cancel it.
+# Answered before the frame's deadline, which would cancel the create; a late create goes on behind its answer.
 _MARGIN_SECONDS = 0.5
 
 
@@ -58,6 +58,7 @@ def _command(context: Context) -> CreateCommand:
             key = parse_key(key)
         except InvalidIdempotencyKey as fault:
             faults.append(fault)
+    # Missing rights are looked at only where the body is good. `refuse` never returns.
     if faults := faults or missing_rights(body, context.caller, app.settings):
         refuse(faults)
     spec = body.spec(app.settings.auth_token_ttl_max_seconds)

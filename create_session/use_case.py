@@ -133,8 +133,8 @@ class _Create:
     """One create on its way.
 
     `device`, `caller` and `person` are pseudonyms; `person` is the one that the session is for. `subjects` are the
-    rows that limits count in, and `admission` is what the create was charged. `waits_for` is the error for what the
-    create waits for, and `failure` the one of Face.
+    rows that limits count in, and `admission` is what the create was charged. `waits_for`: the error to raise if time
+    ends now; `failure`: the error of Face, once it failed.
     """
 
     app: App

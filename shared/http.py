@@ -2,8 +2,8 @@
 
 httpx's interface over the connections of aiohttp. httpx's own pool loses places for good when calls are cancelled
 while they wait (https://github.com/encode/httpcore/issues/1093), and a call costs it several times the CPU. The package
-`httpx-aiohttp` does the same, but tells a connection that broke after the request was sent as one that was never made:
-a create could be counted as not sent although Face made a session.
+`httpx-aiohttp` does the same, but reports a connection that broke after sending as one that was never made: a create
+could be counted as not sent although Face made a session.
 """
 
 import asyncio
@@ -200,8 +200,8 @@ async def _send_once(
 ) -> aiohttp.ClientResponse:
     """Keep aiohttp from repeating a request by itself (an aiohttp client middleware).
 
-    It repeats GET, PUT and DELETE when the connection breaks, which these two errors say. The first request may
-    have been applied: the second would then meet its own change and look like a lost race.
+    It repeats GET, PUT and DELETE on ClientOSError and ServerDisconnectedError. The first request may have been
+    applied: the second would then meet its own change and look like a lost race.
     """
     try:
         return await send(request)
@@ -211,8 +211,9 @@ async def _send_once(
         raise ConnectionBroken(str(error)) from error
 
 
-# First match counts. Only what is certain never to have left is a connect or protocol error of our own.
-_SEAM: Final[tuple[tuple[type[Exception], type[httpx.RequestError]], ...]] = (
+# The first match counts. Callers take ConnectError, ConnectTimeout and UnsupportedProtocol for requests that never
+# left: nothing ambiguous may become one of them.
+_HTTPX_ERRORS: Final[tuple[tuple[type[Exception], type[httpx.RequestError]], ...]] = (
     (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
     (aiohttp.ClientConnectorError, httpx.ConnectError),
     (aiohttp.InvalidURL, httpx.UnsupportedProtocol),
@@ -226,5 +227,5 @@ _SEAM: Final[tuple[tuple[type[Exception], type[httpx.RequestError]], ...]] = (
 
 def _of_httpx(error: Exception) -> httpx.RequestError:
     """The error of httpx for one of aiohttp; without its text, which can hold the value of a header field."""
-    kind = next(ours for theirs, ours in _SEAM if isinstance(error, theirs))
+    kind = next(ours for theirs, ours in _HTTPX_ERRORS if isinstance(error, theirs))
     return kind(type(error).__name__)

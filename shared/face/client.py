@@ -124,6 +124,7 @@ class FaceClient:
     def _perform(
         self, name: str, request: UpstreamRequest, request_id: str, lane: Lane = Lane.READ, asker: str = ""
     ) -> Awaitable[UpstreamResponse]:
+        # Not async: saves a coroutine for each call.
         return self._calls.perform(Operation(name, request, request_id, lane, asker))
 
     def _version_of(self, api_version: str | None) -> ApiVersion:

@@ -18,7 +18,7 @@ class Part(BaseModel):
     """A part of a response: its fields are read strictly, and all other fields are ignored."""
 
     # Errors hide the input: their text ends in the log, and the input can be a token. The validators are built with the
-    # first result: the first create would wait for them.
+    # first result: the first create would otherwise wait for them.
     model_config = ConfigDict(
         strict=True,
         extra="ignore",
