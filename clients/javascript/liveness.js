@@ -161,7 +161,9 @@ export class LivenessClient {
     const timer = setTimeout(() => patience.abort(), ANSWER_SECONDS * 1000);
     signal?.addEventListener("abort", abort);
     try {
-      const sent = { method, headers: { ...headers, ...authorization }, body, signal: patience.signal };
+      // The service never redirects, and the tokens are for nobody else.
+      const redirect = "error";
+      const sent = { method, headers: { ...headers, ...authorization }, body, redirect, signal: patience.signal };
       const response = await this.fetch(this.url + path, sent);
       const text = await response.text();
       if (response.ok) return text ? JSON.parse(text) : undefined;

@@ -35,7 +35,9 @@ function client(options = {}) {
 
 // A service that gives one answer after the other, and a time that only waiting moves on.
 async function against(answers, work) {
-  const server = createServer((_request, response) => {
+  const paths = [];
+  const server = createServer((request, response) => {
+    paths.push(request.url);
     const [status, body, headers = {}] = answers.length > 1 ? answers.shift() : answers[0];
     response.writeHead(status, headers).end(JSON.stringify(body));
   });
@@ -43,7 +45,7 @@ async function against(answers, work) {
   const waits = [];
   const time = { sleep: async (milliseconds) => void waits.push(milliseconds), now: () => waits.reduce((a, b) => a + b, 0) };
   try {
-    await work(client({ url: `http://127.0.0.1:${server.address().port}`, ...time }), waits);
+    await work(client({ url: `http://127.0.0.1:${server.address().port}`, ...time }), waits, paths);
   } finally {
     server.close();
     server.closeAllConnections();
@@ -225,6 +227,14 @@ for (const [status, again] of [[401, "now"], [403, "never"], [404, "never"], [42
       assert.deepEqual([error.code, error.again, error.retryAfterSeconds], [`Http${status}`, again, 90]);
     }));
 }
+
+test("tokens are not sent on to where an answer redirects", () =>
+  against([[307, {}, { Location: "/elsewhere" }]], async (broker, _waits, paths) => {
+    const error = await broker.result({ sessionId: "a", authToken: "t" }).catch((thrown) => thrown);
+
+    assert.equal(error.code, "NoConnection");
+    assert.ok(!paths.includes("/elsewhere"));
+  }));
 
 test("there is a whole sentence for each error", () => {
   for (const code of Object.keys(ERRORS)) {

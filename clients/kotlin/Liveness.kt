@@ -229,6 +229,8 @@ class LivenessClient(
             connection.connectTimeout = ANSWER_MILLISECONDS
             connection.readTimeout = ANSWER_MILLISECONDS
             connection.useCaches = false
+            // The service never redirects, and the tokens are for nobody else.
+            connection.instanceFollowRedirects = false
             for ((name, value) in headers) connection.setRequestProperty(name, value)
             if (body != null) {
                 connection.doOutput = true

@@ -329,6 +329,13 @@ private fun answers() {
             matches(sent[0].body, Regex.escape("a\\u0022b\\u005cc\\u000ad é \uD83D\uDE00"))
         }
     }
+    test("tokens are not sent on to where an answer redirects") {
+        val elsewhere = Answer(200, """{"status": "ResultAvailable", "sessionId": "a"}""")
+        against(Answer(307, "", mapOf("Location" to "/elsewhere")), elsewhere) { url, sent ->
+            equal(errorOf { client(Time(), url).result(SESSION) }.code, "Http307")
+            equal(sent.map { it.path }.distinct(), listOf("/api/sessions/a"))
+        }
+    }
     for (page in listOf("<html>", "[1]", "{\"a\": ", "{\"a\": 1} x", "{\"a\" 1}", "\"", "{\"a\": \"\\u12\"}")) {
         test("a page that is not the service's is no connection: $page") {
             against(Answer(200, page)) { url, _ -> equal(errorOf { client(Time(), url).create() }.code, "NoConnection") }

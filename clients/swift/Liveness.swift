@@ -316,7 +316,7 @@ public final class LivenessClient: Sendable {
         let data: Data
         let response: URLResponse
         do {
-            (data, response) = try await session.data(for: request)
+            (data, response) = try await session.data(for: request, delegate: NoRedirects())
         } catch {
             try Task.checkCancellation()
             throw LivenessError("NoConnection", message: error.localizedDescription)
@@ -339,6 +339,14 @@ public final class LivenessClient: Sendable {
 }
 
 // Never the token: the key gets it again from the service, as long as it is valid.
+/// The service never redirects, and the tokens are for nobody else.
+private final class NoRedirects: NSObject, URLSessionTaskDelegate {
+    func urlSession(
+        _ session: URLSession, task: URLSessionTask, willPerformHTTPRedirection response: HTTPURLResponse,
+        newRequest request: URLRequest
+    ) async -> URLRequest? { nil }
+}
+
 private struct Kept: Codable {
     var text: String?
     var key: String?
