@@ -1,5 +1,7 @@
-# `make run` and `make test` prepare whatever they need.
-PYTHON ?= $(shell scripts/find_python.sh)
+# Each target installs what it needs. Apple's GNU make 3.81 is enough.
+ifndef PYTHON
+PYTHON := $(shell scripts/find_python.sh)
+endif
 VENV := .venv
 # The oldest Python that the code runs on is tested as well, where it is not the only one.
 OLDEST := $(filter-out $(PYTHON),$(shell scripts/find_python.sh 3.11))
@@ -7,40 +9,32 @@ OLDEST_VENV := .venv-3.11
 CHECKOV_VENV := .venv-checkov
 FUZZ_VENV := .venv-fuzz
 RELEASE_VENV := .venv-release
+PACKAGE_VENV := .venv-package
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check tools reference format package test-package lock sbom audit soak faults fuzz bench fleet clean
+.PHONY: help run test quick check tools reference format package test-package lock sbom audit soak faults fuzz bench fleet clean \
+	to-run to-develop to-develop-oldest to-check-infra to-release
 
 help:  ## List the targets.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-14s%s\n", $$1, $$2 }'
 
-# One environment: $(1) its folder, $(2) the interpreter, $(3) the lock, which names each file by its hash.
-PIP_INSTALL := pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
-define environment
-	@test -n "$(2)" || { echo "Python 3.11 or newer is needed: none was found."; exit 1; }
-	@echo "Preparing $(1) with $(2) ..."
-	@$(2) -m venv $(1)
-	@$(1)/bin/$(PIP_INSTALL) -r $(3)
-	@touch $@
-endef
+ENVIRONMENT := @scripts/environment.sh
 
-$(VENV)/.ready: requirements-dev.txt
-	$(call environment,$(VENV),$(PYTHON),$<)
+to-run:
+	$(ENVIRONMENT) $(VENV) "$(PYTHON)" requirements-run.txt "fetches 21 MB, takes up to a minute"
 
-$(OLDEST_VENV)/.ready: requirements-dev.txt
-	$(call environment,$(OLDEST_VENV),$(OLDEST),$<)
+to-develop: to-run
+	$(ENVIRONMENT) $(VENV) "$(PYTHON)" requirements-dev.txt "fetches 75 MB more, takes one to two minutes"
 
-$(CHECKOV_VENV)/.ready: requirements-checkov.txt
-	$(call environment,$(CHECKOV_VENV),$(PYTHON),$<)
+to-develop-oldest:
+	$(if $(OLDEST),$(ENVIRONMENT) $(OLDEST_VENV) "$(OLDEST)" requirements-dev.txt "fetches 75 MB more, takes one to two minutes")
 
-$(RELEASE_VENV)/.ready: requirements-release.txt
-	$(call environment,$(RELEASE_VENV),$(PYTHON),$<)
+to-check-infra:
+	$(ENVIRONMENT) $(CHECKOV_VENV) "$(PYTHON)" requirements-checkov.txt "fetches 53 MB, takes one to three minutes"
 
-$(FUZZ_VENV)/.ready: requirements.txt requirements-fuzz.txt
-	$(call environment,$(FUZZ_VENV),$(PYTHON),$<)
-	@$(FUZZ_VENV)/bin/$(PIP_INSTALL) -r requirements-fuzz.txt \
-		|| echo "No atheris for this Python: the fuzzers use their own mutator alone."
+to-release:
+	$(ENVIRONMENT) $(RELEASE_VENV) "$(PYTHON)" requirements-release.txt "fetches 32 MB, takes up to a minute"
 
 STORAGE ?= memory
 PORT ?= 7071
@@ -51,11 +45,11 @@ EVENTS_WEBHOOK ?=
 RUN_OPTIONS = --storage $(STORAGE) --port $(PORT) --simulator-port $(SIMULATOR_PORT) --auth $(AUTH) \
 	$(if $(FACE_TPS),--face-tps $(FACE_TPS)) $(if $(EVENTS_WEBHOOK),--events-webhook $(EVENTS_WEBHOOK))
 
-run: $(VENV)/.ready  ## Simulator, broker and a demonstration check; Ctrl-C ends it. STORAGE=azurite keeps state in tables, AUTH=jwt has callers sign in, FACE_TPS=10 limits the simulator, EVENTS_WEBHOOK=http://127.0.0.1:... gets events.
+run: to-run  ## Simulator, broker and a demonstration check; Ctrl-C ends it. STORAGE=azurite keeps state in tables, AUTH=jwt has callers sign in, FACE_TPS=10 limits the simulator, EVENTS_WEBHOOK=http://127.0.0.1:... gets events.
 	@if [ "$(STORAGE)" = azurite ]; then scripts/azurite.sh; fi
 	@$(BIN)/python -m local run $(RUN_OPTIONS)
 
-check: $(VENV)/.ready  ## Formatter, linter and types.
+check: to-develop  ## Formatter, linter and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -69,7 +63,7 @@ PYTEST := pytest --numprocesses=auto --dist=loadgroup
 quick: check  ## Checks and unit tests, in a minute.
 	$(BIN)/$(PYTEST) $(UNIT_TESTS)
 
-test: check tools $(CHECKOV_VENV)/.ready $(if $(OLDEST),$(OLDEST_VENV)/.ready)  ## Everything that can be tested on this machine.
+test: check tools to-check-infra to-develop-oldest  ## Everything that can be tested on this machine.
 	$(BIN)/$(PYTEST)
 	$(if $(OLDEST),$(OLDEST_VENV)/bin/$(PYTEST) $(UNIT_TESTS))
 
@@ -77,16 +71,19 @@ test: check tools $(CHECKOV_VENV)/.ready $(if $(OLDEST),$(OLDEST_VENV)/.ready)  
 MINUTES ?= 30
 KILLS ?= 50
 
-soak: tools $(VENV)/.ready  ## A broker under load for MINUTES, one that is killed KILLS times, and the long forms of the tests.
+soak: tools to-develop  ## A broker under load for MINUTES, one that is killed KILLS times, and the long forms of the tests.
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --kills $(KILLS)
 	SOAK=true $(BIN)/pytest --timeout=3600 tests/fleet tests/faults tests/shared/throttle tests/shared/sessions tests/create_session tests/collect_result
 
-faults: tools $(VENV)/.ready  ## Each fault of each dependency; writes docs/reliability.md.
+faults: tools to-develop  ## Each fault of each dependency; writes docs/reliability.md.
 	$(BIN)/python -m tests.faults.matrix
 
 EXECUTIONS ?= 1000000
 
-fuzz: $(FUZZ_VENV)/.ready  ## Fuzz all parsers, each EXECUTIONS times.
+fuzz:  ## Fuzz all parsers, each EXECUTIONS times.
+	$(ENVIRONMENT) $(FUZZ_VENV) "$(PYTHON)" requirements.txt "fetches 21 MB, takes up to a minute"
+	$(ENVIRONMENT) $(FUZZ_VENV) "$(PYTHON)" requirements-fuzz.txt "one package" \
+		|| echo "No atheris for this Python: the fuzzers use their own mutator alone."
 	@$(FUZZ_VENV)/bin/python -m tests.fuzz --executions $(EXECUTIONS)
 
 tools:
@@ -94,45 +91,50 @@ tools:
 		scripts/azurite.sh && scripts/kusto.sh && scripts/face_sdk.sh && scripts/http_clients.sh && scripts/kotlin.sh; \
 	else echo "No npm: tests over Azurite, of Kusto queries, of Microsoft's JavaScript SDK, of the files for httpyac and Postman, and of the Kotlin client are left out."; fi
 
-reference: $(VENV)/.ready  ## Write the pages that are made from code.
+reference: to-develop  ## Write the pages that are made from code.
 	$(BIN)/python scripts/write_reference.py
 
-format: $(VENV)/.ready  ## Lay the code out.
+format: to-develop  ## Lay the code out.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-package: $(VENV)/.ready  ## Build dist/broker.zip.
-	@$(BIN)/python -m scripts.package
+# Pip chooses the dependencies for the Python that it runs on: the one that the app has in Azure.
+PRODUCTION = $(shell sed -n 's/^PYTHON_VERSION = "\(.*\)"/\1/p' scripts/package.py)
+
+package:  ## Build dist/broker.zip, with the Python that the app has in Azure.
+	@python=$$(scripts/find_python.sh $(PRODUCTION)) && test -n "$$python" \
+		|| { echo "The package is built with Python $(PRODUCTION): none was found." >&2; exit 1; } \
+		&& "$$python" -m venv --clear $(PACKAGE_VENV) && $(PACKAGE_VENV)/bin/python -m scripts.package
 
 SHIPPED := $(CURDIR)/.local/package/.python_packages/lib/site-packages
 
-test-package: $(VENV)/.ready  ## Unit and contract tests over the dependencies that dist/broker.zip ships.
+test-package: to-develop  ## Unit and contract tests over the dependencies that dist/broker.zip ships.
 	@rm -rf .local/package
 	@$(BIN)/python -m zipfile -e dist/broker.zip .local/package
 	@export PYTHONPATH=$(SHIPPED); $(BIN)/python -c "import pydantic; assert pydantic.__file__.startswith('$(SHIPPED)')"
 	PYTHONPATH=$(SHIPPED) PACKAGE=dist/broker.zip $(BIN)/$(PYTEST) $(UNIT_TESTS) tests/contract tests/scripts/test_built_package.py
 
 # The app's lock first: the others keep to its versions. The header of each file is the command without `--quiet`.
-LOCKS := requirements requirements-dev requirements-checkov requirements-fuzz requirements-release
+LOCKS := requirements requirements-run requirements-dev requirements-checkov requirements-fuzz requirements-release
 UPGRADE ?=
 
-lock: $(RELEASE_VENV)/.ready  ## Write the requirements*.txt after the requirements*.in. UPGRADE=--upgrade takes the newest versions.
+lock: to-release  ## Write the requirements*.txt after the requirements*.in. UPGRADE=--upgrade takes the newest versions.
 	@for name in $(LOCKS); do \
 		$(RELEASE_VENV)/bin/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 --generate-hashes \
 			$$name.in --output-file $$name.txt || exit 1; \
 	done
 
-sbom: $(RELEASE_VENV)/.ready  ## List what is in dist/broker.zip: dist/broker.cdx.json (CycloneDX).
+sbom: to-release  ## List what is in dist/broker.zip: dist/broker.cdx.json (CycloneDX).
 	@scripts/sbom.sh dist/broker.zip dist/broker.cdx.json $(RELEASE_VENV)
 
 # A package without an answer fails too.
-audit: $(RELEASE_VENV)/.ready  ## Look for known vulnerabilities of the locked versions. Needs the advisories of the package index.
+audit: to-release  ## Look for known vulnerabilities of the locked versions. Needs the advisories of the package index.
 	$(RELEASE_VENV)/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements-dev.txt
 
-bench: $(VENV)/.ready  ## Measure the broker against bare peers, Express among them; writes docs/performance.md. Needs npm.
+bench: to-develop  ## Measure the broker against bare peers, Express among them; writes docs/performance.md. Needs npm.
 	$(BIN)/python -m benchmarks
 
-fleet: $(VENV)/.ready  ## Simulate a fleet under attack and under load: the tables of docs/throttling.md.
+fleet: to-develop  ## Simulate a fleet under attack and under load: the tables of docs/throttling.md.
 	@$(BIN)/python -m benchmarks.fleet
 	@$(BIN)/python -m benchmarks.fleet.face_load
 	@$(BIN)/python -m benchmarks.fleet.attacks

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import io
 import math
 import sys
 
@@ -11,6 +12,9 @@ from local.run import RunOptions, exit_status, run, serve, simulate
 def main() -> int:
     """Run the command of the command line; returns the exit status."""
     arguments = _parser().parse_args()
+    # Each line shows at once in a pipe too: `make run | tee run.log`.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     if arguments.command == "serve":
         command = serve(arguments.port)
     elif arguments.command == "simulator":

@@ -19,6 +19,8 @@ _INSTALLED: Final = Path(__file__).parents[1] / ".tools/node_modules/.bin/azurit
 _ACCOUNT: Final = "local"
 _ACCOUNT_KEY: Final = base64.b64encode(b"a key for this machine alone").decode()
 _SERVICES: Final = ("blob", "queue", "table")
+# Reads until the other end of its input closes, which happens however this process ends.
+_GUARD: Final = 'read -r _; kill -KILL "$1"; rm -rf "$2"'
 _LISTENING: Final = re.compile(r"Azurite (\w+) service is successfully listening at (\w+)://[^:]+:(\d+)")
 
 
@@ -34,6 +36,7 @@ class AzuriteProcess:
         self.folder = Path(tempfile.mkdtemp(prefix="azurite-"))
         self.options = ["--inMemoryPersistence"]
         self.process: subprocess.Popen[str] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self._program = program
         # A second start takes the same ports.
         self._addresses: Mapping[str, tuple[str, int]] = dict.fromkeys(_SERVICES, ("http", 0))
@@ -62,10 +65,16 @@ class AzuriteProcess:
             start_new_session=True,
             text=True,
         )
+        self._guard = _guard(self.process.pid, self.folder)
         self._addresses = _addresses_when_ready(self.process)
 
     def stop(self) -> None:
         """End it by its process id; nothing listens on its ports then."""
+        if self._guard:
+            # Before Azurite: its process id may belong to another program then.
+            self._guard.kill()
+            self._guard.communicate()
+            self._guard = None
         if self.process:
             self.process.terminate()
             self.process.communicate()
@@ -86,6 +95,15 @@ class AzuriteProcess:
     def account(self) -> StorageAccount:
         """The account with its key; tables and queues are created on first use."""
         return StorageAccount.local(self.connection_string)
+
+
+def _guard(process_id: int, folder: Path) -> subprocess.Popen[bytes]:
+    """Start a shell that ends Azurite when this process is gone, also if it was killed (`kill -9`)."""
+    return subprocess.Popen(  # noqa: S603 - a text of this file.
+        ["sh", "-c", _GUARD, "sh", str(process_id), str(folder)],  # noqa: S607 - the shell of the path.
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 def _addresses_when_ready(process: subprocess.Popen[str]) -> dict[str, tuple[str, int]]:

@@ -1,6 +1,7 @@
 """The commands of `python -m local`: `run`, `serve` and `simulator`. Each returns whether all went well."""
 
 import asyncio
+import errno
 import logging
 import os
 import secrets
@@ -8,9 +9,10 @@ import shlex
 import signal
 import sys
 import tomllib
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from aiohttp.http_exceptions import HttpProcessingError
@@ -37,6 +39,9 @@ from shared.settings import Settings
 
 _EVENTS_FILE = ".local/events.jsonl"
 _PEPPER = "local-pepper"
+_MAX_PORT = 65_535
+_CHOOSE_BROKER_PORT = "--port, or `make run PORT=...`"
+_CHOOSE_SIMULATOR_PORT = "--simulator-port, or `make run SIMULATOR_PORT=...`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +62,36 @@ class RunOptions:
 
 
 async def exit_status(command: Awaitable[bool]) -> int:
-    """Run a command; prints an error of settings or ports to stderr, without a traceback."""
+    """Run a command; prints an error of settings, ports or files to stderr, without a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("aiohttp.server").addFilter(_is_not_about_malformed_http)
     try:
         return 0 if await command else 1
     except SettingsError as error:
         print(*error.lines, sep="\n", file=sys.stderr)
+    except BrokenPipeError:
+        # Python writes what is left in its buffer when it ends, and would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print("Ended: nobody reads the output any more.", file=sys.stderr)
     except OSError as error:
-        print(
-            f"Cannot listen: {error.strerror}. "
-            "Choose other ports: `make run PORT=... SIMULATOR_PORT=...`, or --port and --simulator-port.",
-            file=sys.stderr,
-        )
+        print(error, file=sys.stderr)
     return 1
+
+
+@contextmanager
+def _listening_on(port: int, how_to_choose: str) -> Iterator[None]:
+    """Raise `SettingsError` where the block cannot listen on the port."""
+    choose = f"Choose another one: {how_to_choose}."
+    if not 0 <= port <= _MAX_PORT:
+        raise SettingsError([f"Cannot listen on port {port}: ports go from 0 to {_MAX_PORT}. {choose}"])
+    try:
+        yield
+    except OSError as error:
+        why = {
+            errno.EADDRINUSE: "it is in use",
+            errno.EACCES: "this user may not use it, as most ports below 1024",
+        }.get(error.errno or 0, error.strerror)
+        raise SettingsError([f"Cannot listen on port {port}: {why}. {choose}"]) from error
 
 
 def _is_not_about_malformed_http(record: logging.LogRecord) -> bool:
@@ -86,7 +107,7 @@ async def run(options: RunOptions) -> bool:
         passed = not running.simulated or await _demonstrated(running, ended)
         if not options.once and not ended.is_set():
             running.invite()
-            running.events.follower = _print_event
+            running.events.follower = partial(_print_event, ended)
             await ended.wait()
         if ended.is_set():
             print("\nEnding.")
@@ -98,9 +119,12 @@ def _end_signal() -> asyncio.Event:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        # Windows has no SIGHUP.
+        # Windows has no SIGHUP, and its event loops take no handlers.
         if number := getattr(signal, name, None):
-            loop.add_signal_handler(number, ended.set)
+            try:
+                loop.add_signal_handler(number, ended.set)
+            except NotImplementedError:
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
     return ended
 
 
@@ -181,14 +205,17 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
     async with AsyncExitStack() as resources:
         key = os.environ.get("FACE_KEY") or secrets.token_hex(16)
         simulator = FaceSimulator(key=key, tps=options.face_tps)
-        await simulator.start(port=options.simulator_port)
+        with _listening_on(options.simulator_port, _CHOOSE_SIMULATOR_PORT):
+            await simulator.start(port=options.simulator_port)
         resources.push_async_callback(simulator.stop)
         if not (os.environ.get("FACE_REGION") or os.environ.get("FACE_ENDPOINT")):
             _set_defaults({"FACE_ENDPOINT": simulator.url, "FACE_KEY": key})
         issuer = None
         if options.auth == "jwt":
             issuer = LocalIssuer(simulator.clock)
-            await issuer.start(options.simulator_port and options.simulator_port + 1)
+            issuer_port = options.simulator_port and options.simulator_port + 1
+            with _listening_on(issuer_port, _CHOOSE_SIMULATOR_PORT):
+                await issuer.start(issuer_port)
             resources.push_async_callback(issuer.stop)
             auth = {"CLIENT_AUTH": "jwt", "AUTH_ISSUER": issuer.url, "AUTH_AUDIENCE": AUDIENCE}
             os.environ |= auth | {"CLIENT_REFERENCE": "token"}
@@ -198,8 +225,12 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
                 raise SettingsError([HOW_TO_GET_IT])
             connection = resources.enter_context(AzuriteProcess(program)).connection_string
             _set_defaults({"AzureWebJobsStorage": connection, "ID_PEPPER": _PEPPER})
+        if not os.environ.get("EVENTS_FILE"):
+            Path(_EVENTS_FILE).parent.mkdir(exist_ok=True)
         _set_defaults({"EVENTS_FILE": _EVENTS_FILE})
         settings = Settings.from_environment()
+        if settings.events_file and not Path(settings.events_file).parent.is_dir():
+            raise SettingsError(["EVENTS_FILE: expected a file in a folder that exists"])
         is_simulated = settings.endpoint.base_url == simulator.url
         app, budget = _build(settings, simulator if is_simulated else None)
         publisher = app.publisher
@@ -221,9 +252,10 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
             OperatorView(app, source, budget, log),
             issuer.answer_token if issuer else None,
         )
-        broker = await resources.enter_async_context(
-            running_broker(options.port, [*routes, *api_page_routes()], source=source)
-        )
+        with _listening_on(options.port, _CHOOSE_BROKER_PORT):
+            broker = await resources.enter_async_context(
+                running_broker(options.port, [*routes, *api_page_routes()], source=source)
+            )
         # The environment may name another account, whose key must not be printed.
         used = settings.storage_connection and settings.storage_connection.reveal() == connection
         yield _Running(broker, simulator.url, settings, events, connection if used else None, issuer)
@@ -276,17 +308,23 @@ async def _demonstrated(running: _Running, ended: asyncio.Event) -> bool:
     return not demonstration.cancelled() and demonstration.result()
 
 
-def _print_event(event: Event) -> None:
+def _print_event(ended: asyncio.Event, event: Event) -> None:
     data = event["data"]
     passed = "passed" if data["passed"] else "not passed"
     reference = data["clientReference"] or ""
-    print(f"  event      {event['type']} {event['subject']} {passed} {reference}", flush=True)
+    try:
+        print(f"  event      {event['type']} {event['subject']} {passed} {reference}", flush=True)
+    except BrokenPipeError:
+        # The event itself is published, so its function must not fail.
+        ended.set()
 
 
 async def serve(port: int) -> bool:
     """Serve the broker alone until Ctrl-C, with the settings of the environment; prints its URL as the first line."""
     ended = _end_signal()
-    async with running_broker(port) as broker:
+    async with AsyncExitStack() as resources:
+        with _listening_on(port, "--port"):
+            broker = await resources.enter_async_context(running_broker(port))
         print(broker.url, flush=True)
         await ended.wait()
     return True
@@ -301,7 +339,8 @@ async def simulate(port: int, face_tps: float | None = None) -> bool:
         raise SettingsError(["FACE_KEY: expected the key that the broker calls with"])
     ended = _end_signal()
     simulator = FaceSimulator(key=key, tps=face_tps)
-    await simulator.start(port=port)
+    with _listening_on(port, "--port"):
+        await simulator.start(port=port)
     print(simulator.url, flush=True)
     await ended.wait()
     await simulator.stop()

@@ -143,6 +143,8 @@ async def connected(
         raise UsageError(
             "nowhere to publish to: set EVENT_GRID_TOPIC_ENDPOINT or EVENTS_FILE, or use --topic or --events-file"
         )
+    if publishes and not settings.event_grid_topic_endpoint and not Path(sink or "").parent.is_dir():
+        raise UsageError(f"the folder of {sink} does not exist")
     target = await asyncio.to_thread(_target, settings)
     notify(f"{target}; events go to {sink}" if publishes else target)
     connections = connect(settings, environment)

@@ -55,7 +55,6 @@ class FilePublisher:
         """Do nothing: nothing is open."""
 
     def _append(self, line: bytes) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         # Without a buffer a line is one write, which no other process can split.
         with self._path.open("ab", buffering=0) as lines:
             if lines.write(line) != len(line):

@@ -1,5 +1,6 @@
 """`requirements.in` names what the deployed code imports, and nothing else; the locks fit their requirements."""
 
+import ast
 import json
 import re
 import sys
@@ -83,10 +84,26 @@ def test_each_package_of_npm_has_a_hash(name: str) -> None:
 
 
 def test_the_tests_run_with_the_versions_that_are_deployed() -> None:
-    """The development lock has everything of the app's lock, at the same versions."""
-    deployed, tested = _pins("requirements"), _pins("requirements-dev")
+    """The locks of runs and of development have everything of the app's lock, at the same versions."""
+    deployed, run, tested = _pins("requirements"), _pins("requirements-run"), _pins("requirements-dev")
 
-    assert {name: tested[name] for name in deployed} == deployed
+    assert {name: run[name] for name in deployed} == deployed
+    assert {name: tested[name] for name in run} == run
+
+
+def test_a_local_run_imports_what_its_lock_installs() -> None:
+    """`make run` installs no tools of developers, and its lock is the whole of what it imports."""
+    names = {name for path in (ROOT / "local").rglob("*.py") for name in imports(ast.parse(path.read_text()))}
+    # The one that is found by its files: see local/api_page.py.
+    names |= {"swagger_ui"}
+    others = {
+        name for name in names if name.partition(".")[0] not in {"local", *DEPLOYED, *sys.stdlib_module_names}
+    }
+
+    assert {"aiohttp.web", "swagger_ui"} <= others
+    assert [
+        name for name in others if not any(_provides(one, name) for one in _pins("requirements-run"))
+    ] == []
 
 
 def test_each_install_requires_hashes() -> None:
@@ -104,7 +121,7 @@ def test_each_install_requires_hashes() -> None:
     installs = {path: len(re.findall(r"\bpip\W+install\b", text)) for path, text in texts.items()}
 
     assert {path: count for path, count in installs.items() if count} == {
-        "Makefile": texts["Makefile"].count("--require-hashes --only-binary"),
+        "scripts/environment.sh": texts["scripts/environment.sh"].count("--require-hashes --only-binary"),
         "scripts/package.py": texts["scripts/package.py"].count("--require-hashes"),
     }
 

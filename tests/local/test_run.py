@@ -27,6 +27,7 @@ from tests.support.webhook import running_webhook
 ROOT = Path(__file__).parents[2]
 # Only guards against a hang: a loaded machine is slow.
 PATIENCE_SECONDS = 60
+TAKEN = "the port of another program"
 ONCE = RunOptions(port=0, simulator_port=0, storage="memory", once=True)
 
 
@@ -367,13 +368,113 @@ async def test_bad_settings_stop_the_start_with_a_line_each(
     assert "canary" not in output.out + output.err
 
 
-async def test_taken_port_is_reported_in_one_line(
-    setting: dict[str, str], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"port": TAKEN}, "it is in use. Choose another one: --port, or `make run PORT=...`."),
+        ({"simulator_port": TAKEN}, "it is in use. Choose another one: --simulator-port, or"),
+        ({"port": 80_000}, "ports go from 0 to 65535. Choose another one: --port"),
+        ({"simulator_port": -1}, "ports go from 0 to 65535. Choose another one: --simulator-port"),
+        # The issuer is at the port after the simulator's.
+        (
+            {"simulator_port": 65_535, "auth": "jwt"},
+            "ports go from 0 to 65535. Choose another one: --simulator",
+        ),
+    ],
+)
+async def test_port_that_cannot_be_had_is_reported_in_one_line(
+    setting: dict[str, str], capsys: pytest.CaptureFixture[str], change: dict[str, Any], message: str
 ) -> None:
-    """Another program on the port is no reason for a traceback."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        options = replace(ONCE, port=taken.getsockname()[1])
+    """The line says which port, why, and which option names another one."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        options = replace(
+            ONCE, **{name: taken if value is TAKEN else value for name, value in change.items()}
+        )
         assert await exit_status(run(options)) == 1
 
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("Cannot listen: ")
+    assert re.sub("[-0-9]+", "N", line, count=1).startswith(f"Cannot listen on port N: {message}")
+
+
+@pytest.mark.parametrize("command", [serve, simulate])
+async def test_other_commands_report_their_port_too(
+    setting: dict[str, str], capsys: pytest.CaptureFixture[str], command: Callable[[int], Awaitable[bool]]
+) -> None:
+    """They have the option `--port` alone."""
+    setting.update(FACE_REGION="westeurope", FACE_KEY="a-key", ID_PEPPER="a-pepper")
+
+    assert await exit_status(command(80_000)) == 1
+
+    assert capsys.readouterr().err.startswith("Cannot listen on port 80000: ports go from 0 to 65535.")
+
+
+async def test_events_file_in_a_missing_folder_stops_the_start(
+    setting: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A typo would hide the events in a new folder."""
+    setting["EVENTS_FILE"] = "evnts/events.jsonl"
+
+    assert await exit_status(run(ONCE)) == 1
+
+    assert capsys.readouterr().err == "EVENTS_FILE: expected a file in a folder that exists\n"
+    assert os.listdir() == []
+
+
+def test_closed_pipe_ends_the_run_in_one_line(tmp_path: Path) -> None:
+    """`make run | head` is no error of ours."""
+    with started("run", cwd=tmp_path) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "Face Liveness Broker, on this machine only\n"
+        process.stdout.close()
+        assert process.stderr
+        errors = process.stderr.read()
+        status = process.wait(PATIENCE_SECONDS)
+
+    assert (status, errors) == (1, "Ended: nobody reads the output any more.\n")
+
+
+def test_closed_pipe_is_noticed_when_an_event_is_printed(tmp_path: Path, client: httpx.Client) -> None:
+    """The event is published first, and its function does not fail."""
+    with started("run", cwd=tmp_path, FACE_MAX_TPS="100") as process:
+        introduction = printed(process)
+        assert process.stdout
+        process.stdout.close()
+        urls = [values(introduction, name)[0].split()[0] for name in ("broker", "simulator")]
+        # The run may end before the last answer is read.
+        with suppress(httpx.HTTPError):
+            check(client, *urls, reference="order:1")
+        assert process.stderr
+        errors = process.stderr.read()
+        status = process.wait(PATIENCE_SECONDS)
+
+    assert (status, errors) == (1, "Ended: nobody reads the output any more.\n")
+    [_, event] = events_in(tmp_path / ".local/events.jsonl")
+    assert event["data"]["clientReference"] == "order:1"
+
+
+# What Python has on Windows: no SIGHUP, and event loops without handlers of signals.
+AS_ON_WINDOWS = """
+import asyncio, runpy, signal, sys
+del signal.SIGHUP
+del asyncio.SelectorEventLoop.add_signal_handler
+sys.argv[1:] = ["run", "--port", "0", "--simulator-port", "0"]
+runpy.run_module("local", run_name="__main__")
+"""
+
+
+def test_run_ends_in_order_without_signal_handlers_of_the_loop(tmp_path: Path) -> None:
+    """`python -m local run` works on Windows, where the loop has none."""
+    with subprocess.Popen(  # noqa: S603 - our own module.
+        [sys.executable, "-c", AS_ON_WINDOWS],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        introduction = printed(process)
+        end = ended(process)
+
+    assert "passed              true" in introduction
+    assert end == (0, "Ending.", [])

@@ -27,9 +27,9 @@ asyncio.run(write())
 """
 
 
-async def test_events_are_lines_in_a_folder_that_is_made(tmp_path: Path) -> None:
+async def test_events_are_lines_of_a_file(tmp_path: Path) -> None:
     """Each event is one line of JSON, added to what is there."""
-    path = tmp_path / "made" / "events.jsonl"
+    path = tmp_path / "events.jsonl"
     for number in range(2):
         await FilePublisher(path).publish({"number": number, "text": "é\n"})
 

@@ -1,0 +1,61 @@
+"""The Makefile: what works with the make that macOS has, and what `make help` says."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        r"--output-sync|--trace|--shuffle|-O\b",
+        r"^\.(ONESHELL|SHELLFLAGS|NOTINTERMEDIATE|LIBPATTERNS|EXTRA_PREREQS)",
+        r"\$\((file|guile|let|intcmp) ",
+        r"^\S+ *(!=|::=|:::=)|^ *(undefine|private|load) |^define \S+ *[:?+]?=",
+        r"&:",
+    ],
+)
+def test_nothing_is_newer_than_make_3_81(feature: str) -> None:
+    """Apple ships GNU make 3.81. These came with 3.82, 4.0, 4.2, 4.3 and 4.4, as its NEWS file says."""
+    assert re.findall(feature, MAKEFILE, re.MULTILINE) == []
+
+
+def test_help_lists_each_target_with_a_description() -> None:
+    """Targets that only others need start with `to-`, or are `tools` and `help`'s own."""
+    shown = subprocess.run(
+        ["make", "help"],  # noqa: S607 - the make of the path.
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    listed = {line.split()[0]: line.split(maxsplit=1)[1] for line in shown.splitlines()}
+
+    assert set(listed) == {name for name in TARGETS if not name.startswith("to-")} - {"tools"}
+    assert {name for name, text in listed.items() if not text.endswith(".")} == set()
+
+
+def test_each_target_runs_though_a_file_has_its_name() -> None:
+    """A folder `tests` or a file `run` must not make a target do nothing."""
+    [phony] = re.findall(r"^\.PHONY: ((?:.*\\\n)*.*)", MAKEFILE, re.MULTILINE)
+
+    assert set(phony.replace("\\", "").split()) == TARGETS
+
+
+def test_a_run_installs_what_running_needs_alone() -> None:
+    """What is for tests is installed by the targets that test."""
+    dry = subprocess.run(
+        ["make", "--dry-run", "run"],  # noqa: S607 - the make of the path.
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert re.findall(r"requirements\S*\.txt", dry) == ["requirements-run.txt"]
