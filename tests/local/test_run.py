@@ -410,7 +410,7 @@ async def test_other_commands_report_their_port_too(
 
 
 async def test_events_file_in_a_missing_folder_stops_the_start(
-    setting: dict[str, str], capsys: pytest.CaptureFixture[str]
+    setting: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A typo would hide the events in a new folder."""
     setting["EVENTS_FILE"] = "evnts/events.jsonl"
@@ -418,7 +418,7 @@ async def test_events_file_in_a_missing_folder_stops_the_start(
     assert await exit_status(run(ONCE)) == 1
 
     assert capsys.readouterr().err == "EVENTS_FILE: expected a file in a folder that exists\n"
-    assert os.listdir() == []
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_closed_pipe_ends_the_run_in_one_line(tmp_path: Path) -> None:
@@ -440,10 +440,10 @@ def test_closed_pipe_is_noticed_when_an_event_is_printed(tmp_path: Path, client:
         introduction = printed(process)
         assert process.stdout
         process.stdout.close()
-        urls = [values(introduction, name)[0].split()[0] for name in ("broker", "simulator")]
+        broker, simulator = (values(introduction, name)[0].split()[0] for name in ("broker", "simulator"))
         # The run may end before the last answer is read.
         with suppress(httpx.HTTPError):
-            check(client, *urls, reference="order:1")
+            check(client, broker, simulator, "order:1")
         assert process.stderr
         errors = process.stderr.read()
         status = process.wait(PATIENCE_SECONDS)

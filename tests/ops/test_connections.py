@@ -41,6 +41,7 @@ def only_error(ended: Ended, status: int) -> str:
     [
         *((words, "", NO_ACCOUNT) for words in (LIST, SHOW, f"{REPUBLISH} --dry-run")),
         (REPUBLISH, LOCAL, NOWHERE),
+        (f"{REPUBLISH} --events-file no/folder", LOCAL, "the folder of no/folder does not exist"),
         (f"{REPUBLISH} --vault x", LOCAL, "KEY_VAULT_URL: expected"),
         (SHOW, "a-secret-that-slipped", "AzureWebJobsStorage: expected"),
         *((words, "AccountName=x", LACKING) for words in (LIST, SHOW, f"session collect {UNKNOWN}")),
