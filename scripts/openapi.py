@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from create_session.body import CreateBody
+from scripts.package import version
 from shared.web import catalogue, routes
 from shared.web.routes import Route
 
@@ -52,7 +53,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Face Liveness Broker",
-            "version": "1",
+            "version": version(),
             "description": "Creates liveness sessions at Azure Face, and reads their results.",
         },
         "servers": [{"url": "/api"}],

@@ -53,9 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def release() -> dict[str, str]:
     """Return what /api/health tells: the version, and the commit, marked where files differ from it."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     commit = git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*").strip()
-    return {"version": project["version"], "commit": commit}
+    return {"version": version(), "commit": commit}
+
+
+def version() -> str:
+    """Return the version of the next package. pyproject.toml is the one place where it is changed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return str(project["version"])
 
 
 def wrong_python(running: tuple[int, int]) -> str | None:

@@ -20,7 +20,7 @@ import pytest
 
 from local.run import RunOptions, exit_status, run, serve, simulate
 from local.simulator import FaceSimulator
-from shared.settings import Settings
+from shared.settings import SETTINGS, Settings
 from tests.support.azurite import Azurite
 from tests.support.webhook import running_webhook
 
@@ -250,6 +250,10 @@ async def test_serve_feeds_the_queue_function_too(tmp_path: Path, client: httpx.
 def test_example_of_local_settings_works_with_the_simulator(tmp_path: Path, client: httpx.Client) -> None:
     """The app accepts the example, and the simulator alone takes its key."""
     example = json.loads((ROOT / "local.settings.example.json").read_text())["Values"]
+    # `func start` gets nothing else: what `make run` sets by itself has to be here.
+    set_by_runs = {"FACE_ENDPOINT", "FACE_KEY", "AzureWebJobsStorage", "ID_PEPPER", "EVENTS_FILE"}
+    assert set_by_runs <= set(example)
+    assert set(example) - {setting.name for setting in SETTINGS} == {"FUNCTIONS_WORKER_RUNTIME"}
     settings = Settings.from_mapping(example)
     assert settings.face_key is not None
     key = {"Ocp-Apim-Subscription-Key": settings.face_key.reveal()}
@@ -409,13 +413,13 @@ async def test_other_commands_report_their_port_too(
     assert capsys.readouterr().err.startswith("Cannot listen on port 80000: ports go from 0 to 65535.")
 
 
-async def test_events_file_in_a_missing_folder_stops_the_start(
+def test_events_file_in_a_missing_folder_stops_the_start(
     setting: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A typo would hide the events in a new folder."""
     setting["EVENTS_FILE"] = "evnts/events.jsonl"
 
-    assert await exit_status(run(ONCE)) == 1
+    assert asyncio.run(exit_status(run(ONCE))) == 1
 
     assert capsys.readouterr().err == "EVENTS_FILE: expected a file in a folder that exists\n"
     assert [*tmp_path.iterdir()] == []
