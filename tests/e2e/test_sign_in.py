@@ -298,8 +298,8 @@ async def test_backend_signs_with_a_secret() -> None:
 
 
 async def test_printed_token_of_a_backend_signs_in() -> None:
-    """The sample in docs/api.md, run as it is printed."""
-    page = (Path(__file__).parents[2] / "docs/api.md").read_text()
+    """The sample in docs/servers.md, run as it is printed."""
+    page = (Path(__file__).parents[2] / "docs/servers.md").read_text()
     [sample] = re.findall("```python\n(.*?)```", page, re.DOTALL)
     values: dict[str, Any] = {"secret": "a-secret-of-a-backend-for-the-tests"}
     exec(sample, values)  # noqa: S102 - our own page.
