@@ -80,6 +80,7 @@ class _Run:
             await self._delete_unknown()
             return None
         self.stored = stored
+        read = not stored.record.closed
         self.stored = stored = await self._with_outcome(stored)
         record = stored.record
         await self.app.checks.charge(record)
@@ -89,7 +90,7 @@ class _Run:
             return until_next_look(self.message.looks, self._age(record))
         if record.final:
             self.stored = stored = await self._published(stored)
-        await self._delete_upstream(stored)
+        await self._delete_upstream(stored, follows=read)
         if not record.final:
             # The alert on sessions without an event ignores the ones logged here.
             self.log(logging.INFO, "session_closed_without_event")
@@ -141,14 +142,19 @@ class _Run:
         )
         return await app.sessions.change(stored, lambda record: record.as_published(app.clock()))
 
-    async def _delete_upstream(self, stored: Stored) -> None:
-        """Delete the session at Face, its image included, unless Face has forgotten it."""
+    async def _delete_upstream(self, stored: Stored, *, follows: bool) -> None:
+        """Delete the session at Face, its image included, unless Face has forgotten it.
+
+        Right after a read the deletion does not wait for its turn: below one call a second it would never get one.
+        """
         app, record = self.app, stored.record
         if record.deleted_upstream or not (app.settings.delete_after_result or record.revoked):
             return
         if self._age(record) >= FORGOTTEN:
             return
-        await app.face.delete(record.session_id, self.request_id, api_version=record.face_api_version)
+        await app.face.delete(
+            record.session_id, self.request_id, api_version=record.face_api_version, follows=follows
+        )
         await app.sessions.change(stored, lambda record: record.as_deleted_upstream(app.clock()))
 
     def delay_after(self, failure: Failed) -> float:

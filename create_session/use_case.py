@@ -277,7 +277,7 @@ class _Create:
         session_id = answer.content["session_id"]
         await asyncio.gather(
             self.app.limiter.refund(self.admission),
-            self.app.face.delete(session_id, self.command.request_id),
+            self.app.face.delete(session_id, self.command.request_id, follows=True),
             self.app.sessions.remove(session_id),
             return_exceptions=True,
         )

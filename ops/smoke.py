@@ -17,8 +17,8 @@ from shared.release import Release
 _PAUSE_SECONDS = 5.0
 _LOG_STREAM = "See the app's log stream: a failed start names the setting."
 _ROLE = "Liveness.Operate"
-_ROLE_MISSING = {"KeyUnavailable", "StorageUnavailable", "UpstreamUnauthorized"}
-"""The error codes of a create for which the app's identity lacks a role."""
+_PASSING = {"KeyUnavailable", "StorageUnavailable", "UpstreamUnauthorized", "UpstreamThrottled"}
+"""The error codes while a new role of the app's identity is not effective, or Face has no room for the call."""
 
 
 def run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> None:
@@ -65,26 +65,28 @@ def check_session(
 ) -> None:
     """Create, read and revoke a session; raises `CommandFailed` at the first step that fails.
 
-    Unless callers are `anonymous`, the token needs the role of servers. The create is repeated for `seconds`
-    while it fails as it does until new roles of the app are effective.
+    Unless callers are `anonymous`, the token needs the role of servers. For `seconds` a call is repeated while it
+    fails as it does until new roles of the app are effective, or while Face has no room for it.
     """
     end = clock() + seconds
+
+    def repeated(call: Callable[[], Answer]) -> Answer:
+        while (answer := call()).headers.get("x-ms-error-code") in _PASSING and clock() < end:
+            sleep(max(_PAUSE_SECONDS, int(answer.headers.get("retry-after", 0))))
+        return answer
+
     if anonymous:
         output.result("skipped  unauthenticated create: the broker does not authenticate callers")
     else:
         _expect(_create(replace(broker, token=None)), HTTPStatus.UNAUTHORIZED, "unauthenticated create")
         output.result("passed   unauthenticated create: refused")
-    created = _create(broker)
-    while created.headers.get("x-ms-error-code") in _ROLE_MISSING and clock() < end:
-        sleep(_PAUSE_SECONDS)
-        created = _create(broker)
-    session = _expect(created, HTTPStatus.OK, "create").body
+    session = _expect(repeated(lambda: _create(broker)), HTTPStatus.OK, "create").body
     result = urlsplit(session["resultUrl"])
     region = replace(broker, url=f"{result.scheme}://{result.netloc}")
     output.result(f"passed   create: a session at {result.netloc}")
 
     def call(method: str, token: str) -> Answer:
-        return region.call(method, result.path, X_Session_Token=token)
+        return repeated(lambda: region.call(method, result.path, X_Session_Token=token))
 
     token = session["authToken"]
     status = _expect(call("GET", token), HTTPStatus.OK, "read").body.get("status")
@@ -92,7 +94,11 @@ def check_session(
         raise CommandFailed(f"read: the status of a new session is {status}")
     output.result("passed   read: not started")
     if not anonymous:
-        _check_role(region, result.path)
+        audited = repeated(lambda: region.call("GET", f"{result.path}/audit"))
+        if audited.status == HTTPStatus.FORBIDDEN:
+            raise CommandFailed(f"role: the token has no role {_ROLE}: assign it to whom the token is for")
+        _expect(audited, HTTPStatus.OK, "audit")
+        _expect(repeated(lambda: region.call("GET", result.path)), HTTPStatus.OK, "read as a server")
         output.result("passed   role: the token reads and audits any session")
     _expect(call("GET", token[::-1]), HTTPStatus.NOT_FOUND, "read with another token")
     output.result("passed   read with another token: not found")
@@ -106,15 +112,6 @@ def check_ready(broker: Broker, key: str, output: Output) -> None:
     if findings := list(broker_findings(broker, key)):
         raise CommandFailed("; ".join(f"{finding.what}: {finding.advice}" for finding in findings))
     output.result("passed   ready: all dependencies answer")
-
-
-def _check_role(region: Broker, path: str) -> None:
-    """Read and audit the session without its own token, as servers may."""
-    audited = region.call("GET", f"{path}/audit")
-    if audited.status == HTTPStatus.FORBIDDEN:
-        raise CommandFailed(f"role: the token has no role {_ROLE}: assign it to whom the token is for")
-    _expect(audited, HTTPStatus.OK, "audit")
-    _expect(region.call("GET", path), HTTPStatus.OK, "read as a server")
 
 
 def _create(broker: Broker) -> Answer:

@@ -5,6 +5,7 @@ import logging
 from shared.access import Caller
 from shared.app import App
 from shared.errors import UpstreamSessionGone
+from shared.face.model import BY_BROKER, Reader
 from shared.sessions.store import Stored
 from shared.telemetry import log_event
 
@@ -23,11 +24,13 @@ async def revoke_session(
     Until Face has deleted the session its token works there. So Face is read again right before. If that read fails,
     nothing is deleted, and the caller gets the error: the same call again reads and deletes, and so does the collector.
 
+    Only the first of these calls to Face waits for its turn: below one call a second, none of the others would get one.
+
     A deletion takes the result with it (v1.1-preview.1: "deletes all session data"; v1.2: 404). So an attempt that Face
     decides after the last read and before the deletion is lost.
     """
     found = await app.access.find(session_id, auth_token, caller, also_revoked=True)
-    stored = found if found.record.revoked else await _read(app, found, request_id)
+    stored = found if found.record.revoked else await _read(app, found, request_id, BY_BROKER)
     stored = await app.sessions.change(stored, lambda record: record.as_revoked(app.clock()))
     if not found.record.revoked:
         log_event(
@@ -40,20 +43,25 @@ async def revoke_session(
             caller=stored.record.caller,
             address=await caller.address(app.pseudonyms),
         )
-    stored = await _read(app, stored, request_id)
+    stored = await _read(app, stored, request_id, Reader(follows=not found.record.revoked))
     await app.checks.hasten(found.record, stored.record)
     record = stored.record
     if not record.deleted_upstream:
-        await app.face.delete(record.session_id, request_id, api_version=record.face_api_version)
+        await app.face.delete(
+            record.session_id,
+            request_id,
+            api_version=record.face_api_version,
+            follows=not found.record.closed,
+        )
         await app.sessions.change(stored, lambda record: record.as_deleted_upstream(app.clock()))
 
 
-async def _read(app: App, stored: Stored, request_id: str) -> Stored:
+async def _read(app: App, stored: Stored, request_id: str, reader: Reader) -> Stored:
     """The record with what Face knows by now; as it is if it is closed, or Face does not know the session."""
     if stored.record.closed:
         return stored
     try:
-        return await app.checks.read(stored, request_id)
+        return await app.checks.read(stored, request_id, reader)
     except UpstreamSessionGone:
         # Another request may have ended the session meanwhile, and deleted it.
         return await app.sessions.reload(stored.record.session_id)

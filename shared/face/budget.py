@@ -63,7 +63,7 @@ class Lane(Enum):
     REPEATED_READ = 0.25
     """Another read of a session. It leaves room for the first reads that wait."""
     FOLLOW_UP = 0.0
-    """The second call of a read. It never waits, because the first one is of no use without it; later reads wait."""
+    """A later call of a request. It never waits, because the first one is of no use without it; later reads wait."""
 
 
 _Rank = tuple[bool, int]

@@ -83,7 +83,7 @@ class FaceClient:
         """
         version = self._version_of(api_version)
         request = version.request("GET", session_id)
-        lane = Lane.REPEATED_READ if reader.again else Lane.READ
+        lane = Lane.FOLLOW_UP if reader.follows else Lane.REPEATED_READ if reader.again else Lane.READ
         response = await self._perform("result", request, request_id, lane, reader.name)
         result = version.read_result(response, session_id)
         # A started check may follow an attempt that decided.
@@ -92,12 +92,15 @@ class FaceClient:
         entries = await self._audit(version, session_id, _ALL_ATTEMPTS, request_id, Lane.FOLLOW_UP)
         return version.with_audit(result, entries or ())
 
-    async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
+    async def delete(
+        self, session_id: str, request_id: str, *, api_version: str | None = None, follows: bool = False
+    ) -> None:
         """Delete a session and stop its token; succeeds if it is gone already, and only on an answer of Face's own."""
         version = self._version_of(api_version)
         try:
             request = version.request("DELETE", session_id)
-            response = await self._perform("delete", request, request_id)
+            lane = Lane.FOLLOW_UP if follows else Lane.READ
+            response = await self._perform("delete", request, request_id, lane)
         except UpstreamSessionGone:
             return
         version.require_deleted(response)
@@ -122,7 +125,7 @@ class FaceClient:
         return version.read_audit(await self._perform("audit", request, request_id, lane), session_id)
 
     def _perform(
-        self, name: str, request: UpstreamRequest, request_id: str, lane: Lane = Lane.READ, asker: str = ""
+        self, name: str, request: UpstreamRequest, request_id: str, lane: Lane, asker: str = ""
     ) -> Awaitable[UpstreamResponse]:
         # Not async: saves a coroutine for each call.
         return self._calls.perform(Operation(name, request, request_id, lane, asker))

@@ -128,10 +128,12 @@ class Reader:
     """Who reads a result: the name of a caller or address, empty for the broker, and whether it was read before.
 
     Where Face has no room for all, first reads go before those `again`, and no reader gets more than a fair part.
+    A read that `follows` another call of the same request does not wait for its turn.
     """
 
     name: str = ""
     again: bool = False
+    follows: bool = False
 
 
 BY_BROKER: Final = Reader()
@@ -172,8 +174,13 @@ class Face(Protocol):
         """Read the state of a session; raises `UpstreamSessionGone`."""
         ...
 
-    async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
-        """Delete a session and stop its token; succeeds if the session is already gone."""
+    async def delete(
+        self, session_id: str, request_id: str, *, api_version: str | None = None, follows: bool = False
+    ) -> None:
+        """Delete a session and stop its token; succeeds if the session is already gone.
+
+        A deletion that `follows` another call of the same request does not wait for its turn.
+        """
         ...
 
     async def audit(

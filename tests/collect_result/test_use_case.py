@@ -10,6 +10,7 @@ import pytest
 
 from collect_result.delays import DEADLINE, OUTAGE_DEADLINE
 from collect_result.use_case import MAX_FAILURES, collect_result
+from create_session.use_case import CreateCommand, create_session
 from get_result.use_case import ResultQuery, get_result
 from revoke_session.use_case import revoke_session
 from shared.errors import (
@@ -23,12 +24,16 @@ from shared.errors import (
     UpstreamUnauthorized,
 )
 from shared.events.cloud_event import COMPLETED, EXPIRED, event_of
+from shared.face.budget import Budget
 from shared.face.model import SessionResult, SessionStatus
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import Step
 from shared.storage.port import Table
 from tests.collect_result.workshop import PHONE, REAL, SPOOF, STARTED, TOKEN, Workshop
+from tests.shared.face.doubles import CREATED, NOT_STARTED, REQUEST_ID, SESSION, SPEC, ScriptedFace
+from tests.support.app import app_of
 from tests.support.intercepted import Call, Effect
+from tests.support.time import in_virtual_time
 
 HOUR = 3_600
 DAY = 24 * HOUR
@@ -476,3 +481,19 @@ async def test_log_tells_that_an_outcome_waits_for_a_digest(caplog: pytest.LogCa
 
     line = json.loads(caplog.records[-1].getMessage())
     assert (line["event"], line["awaitsDigest"]) == ("session_ended", True)
+
+
+@in_virtual_time
+async def test_revoked_session_is_deleted_at_face_at_a_low_rate() -> None:
+    """The collector reads and deletes in one run: there is room for the read, and the deletion belongs to it."""
+    now = asyncio.get_running_loop().time
+    face = ScriptedFace((200, CREATED), (200, NOT_STARTED), (200, b""))
+    app = app_of(face=face.client(budget=Budget(0.1, monotonic=now)))
+    await create_session(app, CreateCommand(SPEC, "a-device", None, PHONE, None, "", REQUEST_ID))
+    stored = await app.sessions.reload(SESSION)
+    await app.sessions.change(stored, lambda record: record.as_revoked(app.clock()))
+
+    await asyncio.sleep(60)
+    await collect_result(app, CollectMessage(SESSION, Reason.SWEEP))
+
+    assert [request.method for request in face.requests] == ["POST", "GET", "DELETE"]

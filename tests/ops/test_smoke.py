@@ -8,10 +8,11 @@ import pytest
 from ops.broker_client import Broker as Client
 from ops.output import CommandFailed, Output
 from ops.smoke import check_ready, check_session, wait_for_health
+from shared.face.budget import Budget
 from shared.release import Release
 from tests.e2e.signed_in import ROLE, signed_in
 from tests.ops.shell import add_package, run_beside
-from tests.support.broker import FUNCTION_KEY, Broker
+from tests.support.broker import FUNCTION_KEY, Broker, running_broker
 from tests.support.easy_auth import guarded
 
 STEPS = "health, unauthenticated create, create, read, read with another token, revoke, ready"
@@ -118,6 +119,31 @@ async def test_create_is_repeated_until_the_roles_of_the_app_are_known(broker: B
     assert slept == [5, 5]
     await asyncio.to_thread(check, 300)
     assert slept == [5, 5, 5]
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.3])
+async def test_broker_of_the_free_tier_passes_where_smoke_waits_as_it_is_told(rate: float) -> None:
+    """Tier F0 takes 20 calls a minute: the revocation has no room at first. Without a wait its refusal is told."""
+    time = [0.0]
+
+    def wait(seconds: float) -> None:
+        time[0] += seconds
+
+    async def take_turn(seconds: float) -> None:
+        wait(seconds)
+
+    def check(seconds: float) -> None:
+        client = Client(broker.host.url)
+        check_session(client, Output(), anonymous=True, seconds=seconds, clock=lambda: time[0], sleep=wait)
+
+    budget = Budget(rate, monotonic=lambda: time[0], sleep=take_turn)
+    async with running_broker(budget=budget) as broker:
+        with pytest.raises(CommandFailed, match="revoke: expected 204, got 503 UpstreamThrottled"):
+            await asyncio.to_thread(check, 0)
+        for _ in range(3):
+            await asyncio.to_thread(check, 60)
+
+        assert [session.deleted for session in broker.simulator.sessions] == [False, True, True, True]
 
 
 def test_app_is_waited_for_as_long_as_was_asked() -> None:

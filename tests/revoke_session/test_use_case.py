@@ -5,11 +5,17 @@ from typing import Any
 
 import pytest
 
+from create_session.use_case import CreateCommand, create_session
 from revoke_session.use_case import revoke_session
-from shared.errors import UpstreamFailure
+from shared.errors import UpstreamFailure, UpstreamThrottled
 from shared.events.cloud_event import COMPLETED
+from shared.face.budget import Budget
 from tests.collect_result.workshop import PHONE, SPOOF, TOKEN, Workshop
+from tests.shared.face.doubles import CREATED, NOT_STARTED, REQUEST_ID, SESSION, SPEC, ScriptedFace
+from tests.shared.face.doubles import TOKEN as FACE_TOKEN
+from tests.support.app import app_of
 from tests.support.intercepted import Call, Effect
+from tests.support.time import in_virtual_time
 
 
 @pytest.fixture
@@ -65,3 +71,20 @@ async def test_session_that_was_deleted_meanwhile_is_not_deleted_again(workshop:
     await revoking
 
     assert workshop.face.calls["delete"] == 1
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.3])
+@in_virtual_time
+async def test_session_is_revoked_at_the_time_that_the_refusal_named(rate: float) -> None:
+    """Below one call a second only the first call to Face waits for its turn: the others belong to it."""
+    now = asyncio.get_running_loop().time
+    face = ScriptedFace((200, CREATED), (200, NOT_STARTED), (200, NOT_STARTED), (200, b""))
+    app = app_of(face=face.client(budget=Budget(rate, monotonic=now)))
+    await create_session(app, CreateCommand(SPEC, "a-device", None, PHONE, None, "", REQUEST_ID))
+
+    with pytest.raises(UpstreamThrottled) as full:
+        await revoke_session(app, SESSION, FACE_TOKEN, PHONE, REQUEST_ID)
+    await asyncio.sleep(full.value.retry_after or 0)
+    await revoke_session(app, SESSION, FACE_TOKEN, PHONE, REQUEST_ID)
+
+    assert [request.method for request in face.requests] == ["POST", "GET", "GET", "DELETE"]

@@ -1,6 +1,7 @@
 """An app with everything around it in memory, for use-cases without HTTP."""
 
 from shared.app import App, build
+from shared.face.model import Face
 from shared.keys.secret import Secret, StaticSecret
 from shared.pseudonyms import Pseudonyms
 from shared.settings import Settings
@@ -15,7 +16,7 @@ PSEUDONYMS = Pseudonyms(StaticSecret(Secret(PEPPER), name="ID_PEPPER"))
 
 def app_of(
     *,
-    face: FakeFace | None = None,
+    face: Face | None = None,
     store: EntityStore | None = None,
     clock: FakeClock | None = None,
     **settings: str,

@@ -17,6 +17,7 @@ from local.host import Host
 from local.simulator import FaceSimulator
 from shared.app import App, build, install
 from shared.clock import Sleep
+from shared.face.budget import Budget
 from shared.face.model import Face
 from shared.settings import Settings
 from shared.storage.port import EntityStore
@@ -83,6 +84,7 @@ async def running_broker(
     clock: FakeClock | None = None,
     simulator_sleep: Sleep = asyncio.sleep,
     face: Face | None = None,
+    budget: Budget | None = None,
     **settings: str,
 ) -> AsyncIterator[Broker]:
     """Start simulator, app and host on free ports, and end them; `face` None: the client over the simulator."""
@@ -90,7 +92,7 @@ async def running_broker(
     simulator = FaceSimulator(key=FACE_KEY, clock=clock, sleep=simulator_sleep)
     await simulator.start()
     mapping = environment(simulator.url, **settings)
-    app = build(Settings.from_mapping(mapping), clock=clock, store=store, face=face)
+    app = build(Settings.from_mapping(mapping), clock=clock, store=store, face=face, budget=budget)
     install(app)
     host = Host(
         function_app(mapping),

@@ -79,7 +79,9 @@ class FakeFace:
             raise UpstreamSessionGone
         return self._results[session_id]
 
-    async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
+    async def delete(
+        self, session_id: str, request_id: str, *, api_version: str | None = None, follows: bool = False
+    ) -> None:
         """Delete a session, whether or not there is one."""
         await self._called("delete", request_id)
         if self._is_known(session_id, api_version):

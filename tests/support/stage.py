@@ -152,7 +152,9 @@ class StagedFace:
         )
         return result
 
-    async def delete(self, session_id: str, request_id: str, *, api_version: str | None = None) -> None:
+    async def delete(
+        self, session_id: str, request_id: str, *, api_version: str | None = None, follows: bool = False
+    ) -> None:
         await self._perform(
             "delete", lambda: self._face.delete(session_id, request_id, api_version=api_version)
         )
