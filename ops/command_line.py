@@ -198,7 +198,7 @@ def _add_smoke(parser: argparse.ArgumentParser) -> None:
         "--release", type=Path, metavar="PACKAGE", help="the package of which version and commit have to run"
     )
     parser.add_argument(
-        "--wait", type=float, default=0, metavar="SECONDS", help="how long to wait for app and roles"
+        "--wait", type=float, default=0, metavar="SECONDS", help="how long to wait for the app, its roles, and Face"
     )
 
 

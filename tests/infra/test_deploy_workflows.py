@@ -247,3 +247,14 @@ def test_hooks_of_azd_read_outputs_of_the_template(snapshots: Mapping[str, Snaps
     """A variable of another name would be empty. There is no service, which azd would publish itself."""
     assert set(re.findall(r"BROKER_\w+", AZD)) <= set(snapshots["azd"].outputs)
     assert "services:" not in AZD
+
+
+def test_each_environment_with_an_identity_that_acts_is_open_to_the_main_branch_alone() -> None:
+    """Else anybody with push rights could sign in as it: the pages say so for each environment, beside its commands."""
+    pages = [(ROOT / "docs" / name).read_text("utf-8") for name in ("deploy.md", "operations.md")]
+    sentences = re.findall(
+        r"Let ([^.]+?)\s+be\s+deployed\s+to\s+from\s+(?:the branch )?`main` alone", "".join(pages)
+    )
+    closed = set(re.findall(r"`([a-z-]+)`", " ".join(sentences)))
+
+    assert closed == set(re.findall(r"ring: ([a-z-]+)", DEPLOY)) | {"smoke"}
