@@ -183,6 +183,11 @@ def _add_publish(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("app", type=_name, metavar="FUNCTION_APP", help="the name of the app")
     parser.add_argument("package", type=Path, metavar="PACKAGE", help="what scripts/package.py built")
     parser.add_argument("--subscription", metavar="ID", help="of the app, unless `az` has selected it")
+    parser.add_argument(
+        "--admitted",
+        action="store_true",
+        help="a rule that lets this machine in was just made: try for three minutes",
+    )
 
 
 def _add_smoke(parser: argparse.ArgumentParser) -> None:
@@ -198,7 +203,11 @@ def _add_smoke(parser: argparse.ArgumentParser) -> None:
         "--release", type=Path, metavar="PACKAGE", help="the package of which version and commit have to run"
     )
     parser.add_argument(
-        "--wait", type=float, default=0, metavar="SECONDS", help="how long to wait for the app, its roles, and Face"
+        "--wait",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="how long to wait for the app, its roles, and Face",
     )
 
 

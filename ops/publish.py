@@ -33,6 +33,8 @@ _LOOK_SECONDS: Final = 2.0
 _UPLOAD_TIMEOUT_SECONDS: Final = 300.0
 _ROLE_SECONDS: Final = 900.0
 """How long to try again: a new role of the app's identity takes up to ten minutes to reach the storage account."""
+_RULE_SECONDS: Final = 180.0
+"""How long a machine that was admitted right before may be refused: no page says how soon App Service obeys."""
 _ARRIVAL_SECONDS: Final = 60.0
 """How long a package of which the answer was lost may take to show among the deployments."""
 _DEPLOYMENT_SECONDS: Final = 900.0
@@ -45,6 +47,10 @@ _NOT_FOUND = re.compile("not (be )?found", re.I)
 
 class _TryAgain(Exception):
     """Azure may accept the next try; the text says what it refused."""
+
+
+class _IpRefused(CommandFailed):
+    """The IP rules of the SCM site refuse this machine."""
 
 
 class _RoleIsNew(_TryAgain):
@@ -102,7 +108,7 @@ def run(arguments: argparse.Namespace) -> None:
     # A token for the management of Azure, which SCM sites accept. It outlives the deployment.
     token = azure.must_ask("account", "get-access-token")["accessToken"]
     notify(f"app {arguments.app} in resource group {arguments.group}, package of {release}")
-    publish(Scm(f"https://{scm_host(site)}", token), package, output)
+    publish(Scm(f"https://{scm_host(site)}", token), package, output, admitted=arguments.admitted)
     tag(azure, site, release)
 
 
@@ -140,11 +146,16 @@ def publish(
     package: bytes,
     output: Output,
     *,
+    admitted: bool = False,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Send the package until the site takes it, and wait until it is deployed; raises `CommandFailed`."""
+    """Send the package until the site takes it, and wait until it is deployed; raises `CommandFailed`.
+
+    `admitted`: an IP rule that lets this machine in was made right before, and may not act yet.
+    """
     end = clock() + _ROLE_SECONDS
+    end_of_refusals = clock() + (_RULE_SECONDS if admitted else 0.0)
     sent: _Sent | None = None
     while True:
         try:
@@ -153,10 +164,10 @@ def publish(
                 sent = _send(scm, package)
             deployment = _follow(scm, sent, clock, sleep)
             break
-        except (NoAnswer, _TryAgain) as refusal:
+        except (NoAnswer, _TryAgain, _IpRefused) as refusal:
             if isinstance(refusal, _RoleIsNew):
                 sent = None
-            if clock() >= end:
+            if clock() >= (end_of_refusals if isinstance(refusal, _IpRefused) else end):
                 raise CommandFailed(f"the package could not be published: {refusal}") from refusal
             notify(f"{refusal}; trying again")
             sleep(_PAUSE_SECONDS)
@@ -230,7 +241,7 @@ def _accepted(answer: Answer) -> Answer:
     address = answer.headers.get("x-ms-forbidden-ip", "")
     if address or answer.reason == "Ip Forbidden":
         whom = printable(address) or "this machine"
-        raise CommandFailed(f"the IP rules of the SCM site refuse {whom}: publish from elsewhere")
+        raise _IpRefused(f"the IP rules of the SCM site refuse {whom}: publish from elsewhere")
     what = f"the SCM site answered {_shown(answer)}"
     if answer.status == HTTPStatus.FORBIDDEN:
         raise _TryAgain(f"{what}: the role of the deployer may be new, or miss Website Contributor")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,7 +60,9 @@ class ScmSite:
         if request.headers.get("Authorization") != self.token:
             return web.Response(status=401)
         if self.blocked:
-            return web.Response(status=self.blocked.status, headers=self.blocked.headers)
+            return web.Response(
+                status=self.blocked.status, headers=self.blocked.headers, reason=self.blocked.reason
+            )
         return await self._publish(request) if request.method == "POST" else self._latest()
 
     async def _publish(self, request: web.Request) -> web.Response:
@@ -104,14 +106,24 @@ class Published:
     slept: list[float]
 
 
-async def published(url: str, package: bytes = PACKAGE) -> Published:
-    """Publish in a thread, without waiting."""
+async def published(
+    url: str,
+    package: bytes = PACKAGE,
+    *,
+    admitted: bool = False,
+    during: Callable[[float], None] = lambda _: None,
+) -> Published:
+    """Publish in a thread, without waiting; `during` gets the seconds that were waited, after each wait."""
     slept: list[float] = []
     scm = Scm(url, "a-token")
 
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        during(sum(slept))
+
     def run() -> str:
         try:
-            publish(scm, package, Output(), clock=lambda: sum(slept), sleep=slept.append)
+            publish(scm, package, Output(), admitted=admitted, clock=lambda: sum(slept), sleep=sleep)
         except CommandFailed as failure:
             return str(failure)
         return ""
@@ -225,6 +237,26 @@ async def test_login_and_ip_rules_are_told_before_the_package_is_sent(site: ScmS
     assert "the IP rules of the SCM site refuse 192.0.2.1" in forbidden.error
     assert "does not accept the login of az: run az login" in unknown.error
     assert (site.packages, forbidden.slept, unknown.slept) == ([], [], [])
+
+
+@pytest.mark.parametrize("headers", [IP_RULE, {}])
+async def test_rule_that_was_just_made_has_three_minutes(
+    site: ScmSite, url: str, headers: dict[str, str]
+) -> None:
+    """The pipeline admits its runner right before: App Service may refuse it for a while, also in the middle."""
+    site.blocked = Refusal(403, headers=headers, reason="Ip Forbidden")
+
+    def admit(waited: float) -> None:
+        if waited > 60:
+            site.blocked = None
+
+    admitted = await published(url, admitted=True, during=admit)
+    site.blocked = Refusal(403, headers=headers, reason="Ip Forbidden")
+    never = await published(url, admitted=True)
+
+    assert (admitted.error, site.packages) == ("", [PACKAGE])
+    assert "the IP rules of the SCM site refuse" in never.error
+    assert 120 < sum(never.slept) <= 180
 
 
 async def test_role_that_never_comes_ends_with_what_azure_said(site: ScmSite, url: str) -> None:
