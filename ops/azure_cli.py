@@ -43,7 +43,17 @@ class AzureCli:
             raise AskFailed("the Azure CLI (az) did not answer in time") from None
         if run.returncode != 0:
             raise AskFailed(_error(run.stderr))
-        return json.loads(run.stdout or "null")
+        try:
+            return json.loads(run.stdout or "null")
+        except ValueError:
+            raise AskFailed("the answer of the Azure CLI is not JSON") from None
+
+    def ask_list(self, *arguments: str) -> list[Any]:
+        """Return an answer that has to be a list; raises `AskFailed` for any other."""
+        answer = self.ask(*arguments)
+        if not isinstance(answer, list):
+            raise AskFailed("the answer of the Azure CLI is not a list")
+        return answer
 
     def must_ask(self, *arguments: str) -> Any:  # noqa: ANN401 - any JSON.
         """Return an answer without which the command cannot go on; raises `CommandFailed` with what to do."""

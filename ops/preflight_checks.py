@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ops.azure_cli import AskFailed, AzureCli
 from ops.deployment_plan import Plan
+from ops.output import CommandFailed
 
 _ASSIGN: Final = "Microsoft.Authorization/roleAssignments/write"
 _AZ_VERSIONS: Final = (
@@ -16,6 +17,10 @@ _AZ_VERSIONS: Final = (
     ((2, 76), "the what-if of ci.yml fails"),
 )
 """The versions that options of `az` came with, and what fails below: https://learn.microsoft.com/cli/azure/release-notes-azure-cli."""
+
+
+_OF_ANOTHER_SHAPE: Final = (AttributeError, LookupError, TypeError, ValueError)
+"""What reading an answer raises where `az` answers in another shape than it did when this was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +51,14 @@ def signed_in(azure: AzureCli) -> Account:
     The object id is in the token alone: the name of a service principal is its client id, and that of a managed
     identity says only which kind it is.
     """
-    token = azure.must_ask("account", "get-access-token")["accessToken"]
-    shown = azure.must_ask("account", "show")
-    return Account(shown["id"], shown["tenantId"], shown["user"]["name"], _claims(token)["oid"])
+    answer, shown = azure.must_ask("account", "get-access-token"), azure.must_ask("account", "show")
+    try:
+        claims = _claims(answer["accessToken"])
+        return Account(shown["id"], shown["tenantId"], shown["user"]["name"], claims["oid"])
+    except _OF_ANOTHER_SHAPE as error:
+        raise CommandFailed(
+            f"the Azure CLI describes its login in another way than expected ({type(error).__name__}): az upgrade"
+        ) from error
 
 
 def _claims(token: str) -> Mapping[str, str]:
@@ -65,9 +75,10 @@ def run_checks(azure: AzureCli, account: Account, plan: Plan) -> list[Finding]:
 def _run(check: Check, azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     try:
         yield from check(azure, account, plan)
-    except AskFailed as failure:
+    except (AskFailed, *_OF_ANOTHER_SHAPE) as failure:
         name = check.__name__.replace("_", " ")
-        what = f"could not check that {name}: {failure}"
+        shape = f"an answer of the Azure CLI is not as expected ({type(failure).__name__})"
+        what = f"could not check that {name}: {failure if isinstance(failure, AskFailed) else shape}"
         yield Finding(what, "look it up, or deploy and see", blocking=False)
 
 
@@ -84,13 +95,13 @@ def az_is_new_enough(azure: AzureCli, account: Account, plan: Plan) -> Iterator[
 def deployer_has_roles(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """The roles of the deployer must allow each action of the plan; those of its groups and parent scopes count."""
     # Azure itself resolves the groups, and no name is asked for: a pipeline may not read the directory (Graph).
-    assignments = azure.ask(
+    assignments = azure.ask_list(
         *("role", "assignment", "list", "--assignee-object-id", account.object_id),
         *("--scope", f"/subscriptions/{account.subscription}", "--include-inherited", "--include-groups"),
         *("--fill-principal-name", "false", "--fill-role-definition-name", "false"),
     )
     held = {assignment["roleDefinitionId"].split("/")[-1] for assignment in assignments}
-    roles = [role for role in azure.ask("role", "definition", "list") if role["name"] in held]
+    roles = [role for role in azure.ask_list("role", "definition", "list") if role["name"] in held]
     if not held or len(roles) < len(held):
         yield Finding(
             f"Azure does not show all roles of {account.user} in this subscription: they may not be enough",
@@ -123,7 +134,9 @@ def providers_are_registered(azure: AzureCli, account: Account, plan: Plan) -> I
     A deployment registers those of its own resources, where the deployer may:
     https://learn.microsoft.com/azure/azure-resource-manager/management/resource-providers-and-types.
     """
-    states = {one["namespace"].lower(): one["registrationState"] for one in azure.ask("provider", "list")}
+    states = {
+        one["namespace"].lower(): one["registrationState"] for one in azure.ask_list("provider", "list")
+    }
     for namespace in (*plan.providers, *plan.further_providers):
         state = states.get(namespace.lower(), "NotRegistered")
         if state != "Registered":
@@ -134,7 +147,7 @@ def providers_are_registered(azure: AzureCli, account: Account, plan: Plan) -> I
 def regions_have_flex(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """Each region must offer the Flex Consumption plan."""
     command = "list-flexconsumption-locations"
-    offered = {_plain(place["name"]) for place in azure.ask("functionapp", command)}
+    offered = {_plain(place["name"]) for place in azure.ask_list("functionapp", command)}
     for one in _new(azure, [one for one in plan.apps if _plain(one["location"]) not in offered]):
         advice = f"choose one of `az functionapp {command}`; faceLocation may stay where it is"
         yield Finding(f"{one['location']} does not offer Flex Consumption", advice)
@@ -146,7 +159,7 @@ def regions_have_zones(azure: AzureCli, account: Account, plan: Plan) -> Iterato
     if not plans:
         return
     command = ("functionapp", "list-flexconsumption-locations", "--zone-redundant", "true")
-    offered = {_plain(place["name"]) for place in azure.ask(*command)}
+    offered = {_plain(place["name"]) for place in azure.ask_list(*command)}
     for one in _new(azure, [one for one in plans if _plain(one["location"]) not in offered]):
         advice = "set zoneRedundant to false for this region, or choose another one"
         yield Finding(f"{one['location']} has no zones for Flex Consumption", advice)
@@ -154,7 +167,7 @@ def regions_have_zones(azure: AzureCli, account: Account, plan: Plan) -> Iterato
 
 def regions_have_storage(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """Each region must offer the kind of storage account to this subscription; some have none over zones."""
-    skus = azure.ask("storage", "sku", "list")
+    skus = azure.ask_list("storage", "sku", "list")
     missing = [one for one in plan.storage_accounts if not any(_offers(sku, one) for sku in skus)]
     for one in _new(azure, missing):
         advice = "set storageSku to Standard_LRS for this region, or choose another one"
@@ -166,8 +179,8 @@ def regions_have_face(azure: AzureCli, account: Account, plan: Plan) -> Iterator
     missing = []
     for face in plan.faces:
         where = ("--kind", "Face", "--location", face["location"])
-        skus = azure.ask("cognitiveservices", "account", "list-skus", *where)
-        if face["sku"]["name"] not in {sku["name"] for sku in skus or ()}:
+        skus = azure.ask_list("cognitiveservices", "account", "list-skus", *where)
+        if face["sku"]["name"] not in {sku["name"] for sku in skus}:
             missing.append(face)
     for face in _new(azure, missing):
         advice = "choose another region, or set faceLocation: biometric data then leaves the region"
@@ -200,12 +213,12 @@ def free_tier_is_free(azure: AzureCli, account: Account, plan: Plan) -> Iterator
 def names_are_free(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     """A deleted vault or Face account keeps its name until it is purged."""
     vaults = {vault["name"] for vault in plan.of("Microsoft.KeyVault/vaults")}
-    for vault in azure.ask("keyvault", "list-deleted", "--resource-type", "vault"):
+    for vault in azure.ask_list("keyvault", "list-deleted", "--resource-type", "vault"):
         if vault["name"] in vaults:
             yield Finding(f"the deleted vault {vault['name']} holds its name", _vault_advice(vault))
     planned = {face["name"] for face in plan.faces}
     restored = any(face["properties"].get("restore") for face in plan.faces)
-    for deleted in azure.ask("cognitiveservices", "account", "list-deleted"):
+    for deleted in azure.ask_list("cognitiveservices", "account", "list-deleted"):
         if deleted["name"] in planned and not restored:
             yield Finding(
                 f"the deleted Face account {deleted['name']} holds its name",
@@ -224,7 +237,7 @@ def quota_is_left(azure: AzureCli, account: Account, plan: Plan) -> Iterator[Fin
     for one in _new(azure, full):
         yield Finding(f"the quota for storage accounts is used up in {one['location']}", advice)
     for face in plan.faces:
-        for usage in azure.ask("cognitiveservices", "usage", "list", "--location", face["location"]) or ():
+        for usage in azure.ask_list("cognitiveservices", "usage", "list", "--location", face["location"]):
             name = usage["name"]["value"]
             if "face" in name.lower() and usage["currentValue"] >= usage["limit"] and _new(azure, [face]):
                 yield Finding(f"the quota {name} is used up in {face['location']}", advice)
@@ -264,7 +277,7 @@ def _offers(sku: Mapping[str, Any], account: Mapping[str, Any]) -> bool:
 
 def _new(azure: AzureCli, resources: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return those that do not exist yet: what exists stays, whatever the region offers by now."""
-    existing = {one["name"].lower() for one in azure.ask("resource", "list")} if resources else set()
+    existing = {one["name"].lower() for one in azure.ask_list("resource", "list")} if resources else set()
     return [one for one in resources if one["name"].lower() not in existing]
 
 
@@ -282,7 +295,7 @@ def _vault_advice(vault: Mapping[str, Any]) -> str:
 
 
 def _face_accounts(azure: AzureCli) -> list[Any]:
-    accounts = azure.ask("cognitiveservices", "account", "list")
+    accounts = azure.ask_list("cognitiveservices", "account", "list")
     return [account for account in accounts if account["kind"] == "Face"]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from ops.azure_cli import AskFailed, AzureCli
 from ops.deployment_plan import INFRA, Plan
-from ops.output import Output
+from ops.output import CommandFailed, Output
 from ops.preflight import report
 from ops.preflight_checks import Account, Finding, run_checks, signed_in
 from tests.infra.arm_snapshot import Snapshot
@@ -195,6 +195,34 @@ def test_unanswered_question_is_a_note(question: str) -> None:
 
     assert found
     assert all(not one.blocking and "AuthorizationFailed" in one.what for one in found)
+
+
+@pytest.mark.parametrize("answer", [{}, [], None, "a text", 7, [None], [{}], ["a text"]], ids=json.dumps)
+@pytest.mark.parametrize("question", sorted(set(GOOD) - {"account show", "account get-access-token"}))
+def test_answer_of_another_shape_is_a_note(question: str, answer: object) -> None:
+    """A later Azure CLI may answer so. It proves nothing, unlike a list that is empty, and the other checks go on."""
+    found = findings(
+        {"functionapp list-flex": [], question: answer} if question == "resource list" else {question: answer}
+    )
+
+    assert found or answer == []
+    assert answer == [] or all(not one.blocking and "could not check that" in one.what for one in found)
+
+
+@pytest.mark.parametrize("answer", [{}, [], None, "a text", {"accessToken": "no token"}], ids=json.dumps)
+@pytest.mark.parametrize("question", ["account show", "account get-access-token"])
+def test_login_of_another_shape_is_told(question: str, answer: object) -> None:
+    """Without the login no check means anything."""
+    with pytest.raises(CommandFailed, match="the Azure CLI describes its login in another way than expected"):
+        signed_in(FakeAzure({question: answer}))
+
+
+def test_answer_that_is_no_json_is_told(path: Path) -> None:
+    """Such as a text of a broken installation."""
+    add_az(path, "echo a text")
+
+    with pytest.raises(AskFailed, match="the answer of the Azure CLI is not JSON"):
+        AzureCli().ask("version")
 
 
 # What Azure answers to the login of a person, of a service principal and of a managed identity.
