@@ -109,6 +109,17 @@ def test_variables_are_read_by_something() -> None:
     assert set(_VARIABLE.findall(block)) == set(re.findall(r"readEnvironmentVariable\('(\w+)'", parameters))
 
 
+def test_variables_that_decide_whether_a_job_runs_are_set_in_the_repository() -> None:
+    """GitHub reads them before the job has its environment, or in a job without one."""
+    workflows = (ROOT / ".github/workflows").glob("*.yml")
+    deciding = {
+        name for path in workflows for name in re.findall(r"if: vars\.(\w+)", path.read_text("utf-8"))
+    }
+    [sentence] = re.findall(r"environments;\n(.+) in the repository alone:", PAGE)
+
+    assert set(_VARIABLE.findall(sentence)) == deciding
+
+
 @pytest.mark.parametrize("command", [line for line in COMMANDS if "-m scripts." in line])
 def test_commands_have_the_options_that_are_shown(command: str) -> None:
     """Our own commands accept the options on the page."""
