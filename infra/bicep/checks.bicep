@@ -46,9 +46,39 @@ func faultsOfRegion(region regionType) string[] =>
 @export()
 @description('The faults of the host name of a custom domain.')
 func faultsOfDomain(domain string?) string[] =>
-  domain == null || (contains(domain!, '.') && empty(foreign(replace(replace(domain!, '.', ''), '-', ''))))
+  domain == null || (contains(domain!, '.') && empty(filter(split(domain!, '.'), label => !isLabel(label))))
     ? []
     : ['domain is a host name in lower case, such as liveness.example.com, and not "${domain}"']
+
+func isLabel(label string) bool =>
+  !empty(label) && length(label) < 64 && !startsWith(label, '-') && !endsWith(label, '-') && empty(foreign(replace(
+    label,
+    '-',
+    ''
+  )))
+
+@export()
+@description('The fault of one host name in two places: Azure gives it to one app or endpoint alone.')
+func faultsOfDomains(domains string[]) string[] => length(union(domains, [])) == length(domains) ? [] : ['domain is another one for each region and for frontDoor: ${join(domains, ', ')}']
+
+@description('The numbers of which addresses of version 4, and the lengths of prefixes, are made.')
+var numbers = map(range(0, 256), number => string(number))
+
+@export()
+@description('The faults of the ranges that packages may be published from.')
+func faultsOfRanges(ranges string[]) string[] =>
+  map(
+    filter(ranges, text => !isRange(split(text, '/'))),
+    text => 'publishFrom holds address ranges such as 192.0.2.7/32, and not "${text}"'
+  )
+
+func isRange(parts string[]) bool =>
+  length(parts) == 2 && (contains(first(parts)!, ':')
+    ? empty(foreign(replace(first(parts)!, ':', ''))) && contains(take(numbers, 129), last(parts))
+    : length(split(first(parts)!, '.')) == 4 && empty(filter(
+        split(first(parts)!, '.'),
+        number => !contains(numbers, number)
+      )) && contains(take(numbers, 33), last(parts)))
 
 func faultsOfBaseUrl(url string?) string[] =>
   url == null || (startsWith(url!, 'https://') && !endsWith(url!, '/') && !endsWith(url!, '/api'))

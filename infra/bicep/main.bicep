@@ -3,7 +3,7 @@ metadata description = 'The broker in one or more regions of a subscription, and
 targetScope = 'subscription'
 
 import { brokerType, easyAuthType, frontDoorType, monitoringType, regionType } from 'types.bicep'
-import { faultsOfDomain, faultsOfRegions, faultsOfSignIn } from 'checks.bicep'
+import { faultsOfDomain, faultsOfDomains, faultsOfRanges, faultsOfRegions, faultsOfSignIn } from 'checks.bicep'
 import { stampNames } from 'names.bicep'
 
 @description('Required. The environment, such as `dev`: two to ten lower-case letters and digits, part of every name.')
@@ -60,6 +60,8 @@ var unknown = filter(only, code => !contains(codes, code))
 var faults = concat(
   faultsOfRegions(environmentName, regions),
   faultsOfDomain(frontDoor.?domain),
+  faultsOfDomains(filter(concat([frontDoor.?domain ?? ''], regionDomains), domain => !empty(domain))),
+  faultsOfRanges(publishFrom ?? []),
   faultsOfSignIn(broker, easyAuth),
   empty(unknown) ? [] : ['there is no region ${join(unknown, ', ')}, but ${join(codes, ', ')}']
 )

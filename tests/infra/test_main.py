@@ -150,6 +150,35 @@ def test_parameter_sets_its_property(switched: Snapshot, rule: Rule) -> None:
         ("['wus']", "['wus', 'weu']", "there is no region weu, but wus, eus"),
         ("'wus.example.com'", "'https://wus.example.com'", "domain is a host name in lower case"),
         ("'liveness.example.com'", "'liveness'", "domain is a host name in lower case"),
+        ("'wus.example.com'", "'.example.com-'", "domain is a host name in lower case"),
+        ("'wus.example.com'", "'wus.-a.example.com'", "domain is a host name in lower case"),
+        ("'wus.example.com'", "'wus..example.com'", "domain is a host name in lower case"),
+        ("'wus.example.com'", f"'{'a' * 64}.example.com'", "domain is a host name in lower case"),
+        (
+            "'eus.example.com'",
+            "'wus.example.com'",
+            "domain is another one for each region and for frontDoor: liveness.example.com, wus.example.com, wus",
+        ),
+        (
+            "'liveness.example.com'",
+            "'wus.example.com'",
+            "domain is another one for each region and for front",
+        ),
+        *(
+            (
+                "'192.0.2.7/32'",
+                f"'{text}'",
+                f'publishFrom holds address ranges such as 192.0.2.7/32, and not "{text}"',
+            )
+            for text in (
+                "not an address",
+                "192.0.2.7",
+                "192.0.2.256/32",
+                "192.0.2/24",
+                "192.0.2.0/33",
+                "::/129",
+            )
+        ),
         (
             "domain: 'wus.example.com'",
             "publicBaseUrl: 'https://a.example.com/'",
@@ -162,6 +191,15 @@ def test_bad_parameter_is_refused(bicep: Bicep, tmp_path: Path, right: str, wron
     """The build fails with a clear message; Azure would fail in the middle of the deployment."""
     with pytest.raises(AssertionError, match=re.escape(message)):
         snapshot_with(bicep, SWITCHED.replace(right, wrong), tmp_path)
+
+
+def test_ranges_of_version_6_may_publish(bicep: Bicep, tmp_path: Path) -> None:
+    """App Service takes both kinds of address."""
+    text = SWITCHED.replace("'192.0.2.7/32'", "'2001:db8::/32'")
+    [site] = snapshot_with(bicep, text, tmp_path).find(rules.SITE)
+
+    [first, _] = site["properties"]["siteConfig"]["scmIpSecurityRestrictions"]
+    assert first["ipAddress"] == "2001:db8::/32"
 
 
 def test_storage_is_as_redundant_as_the_region_allows(bicep: Bicep, tmp_path: Path) -> None:
