@@ -180,6 +180,18 @@ def test_the_workbook_has_every_query_of_its_folder(snapshots: Mapping[str, Snap
         assert workbook["properties"]["sourceId"] == workspace["id"]
 
 
+def test_places_of_the_public_cloud_ask_there_alone(snapshots: Mapping[str, Snapshot]) -> None:
+    """Other clouds have other places: there is no availability test in them, nor its alert."""
+    prod = snapshots["prod"]
+    alerts = [one for one in prod.find("Microsoft.Insights/metricAlerts") if one["name"] == "health"]
+    asking = [*prod.find("Microsoft.Insights/webtests"), *alerts]
+
+    assert len(asking) == 6
+    assert {one.get("condition") for one in asking} == {
+        "[and(true(), equals(environment().name, 'AzureCloud'))]"
+    }
+
+
 def test_nothing_is_probed_and_no_budget_is_set_unless_it_is_asked_for(
     snapshots: Mapping[str, Snapshot], bicep: Bicep, tmp_path: Path
 ) -> None:

@@ -127,8 +127,8 @@ def test_all_workflows_use_one_version_of_the_compiler() -> None:
 
 
 def test_the_smoke_test_waits_long_enough_for_front_door() -> None:
-    """A change of Front Door takes up to 40 minutes; the job has an hour for the rest."""
-    [seconds] = re.findall(r"\*\.azurefd\.net\) wait=(\d+)", REGION)
+    """A change of Front Door takes up to 40 minutes, in any cloud; the job has an hour for the rest."""
+    [seconds] = re.findall(r"\*\.azurefd\.\*\) wait=(\d+)", REGION)
     [minutes] = re.findall(r"timeout-minutes: (\d+)", REGION)
 
     assert 40 * 60 < int(seconds) < (int(minutes) - 60) * 60

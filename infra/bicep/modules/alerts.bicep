@@ -360,8 +360,10 @@ resource metricRule 'Microsoft.Insights/metricAlerts@2026-01-01' = [
   }
 ]
 
-// From five places, each every five minutes. Nothing of a person is asked for or sent.
-resource healthTest 'Microsoft.Insights/webtests@2022-06-15' = if (!empty(emails)) {
+// From five places, each every five minutes. Nothing of a person is asked for or sent. The places are of the public cloud.
+var isTested = !empty(emails) && environment().name == 'AzureCloud'
+
+resource healthTest 'Microsoft.Insights/webtests@2022-06-15' = if (isTested) {
   name: 'health'
   location: location
   tags: union(tags, { 'hidden-link:${component.id}': 'Resource' })
@@ -400,7 +402,7 @@ resource healthTest 'Microsoft.Insights/webtests@2022-06-15' = if (!empty(emails
   }
 }
 
-resource healthRule 'Microsoft.Insights/metricAlerts@2026-01-01' = if (!empty(emails)) {
+resource healthRule 'Microsoft.Insights/metricAlerts@2026-01-01' = if (isTested) {
   name: 'health'
   location: 'global'
   tags: tags
