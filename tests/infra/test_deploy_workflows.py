@@ -17,6 +17,7 @@ from tests.infra.bicep_compiler import INFRA, ROOT
 
 WORKFLOWS = {path.stem: path.read_text("utf-8") for path in (ROOT / ".github/workflows").glob("*.yml")}
 DEPLOY, REGION, CI = WORKFLOWS["deploy"], WORKFLOWS["region"], WORKFLOWS["ci"]
+PAGE = (ROOT / "docs/deploy.md").read_text("utf-8")
 AZD = (ROOT / "azure.yaml").read_text("utf-8")
 
 
@@ -107,6 +108,10 @@ def test_a_region_takes_the_package_with_the_signature_of_the_workflow_alone() -
     places = [REGION.index(text) for text in steps]
 
     assert places == sorted(places)
+    # Any workflow of the repository may sign: only the one that builds the package on the main branch counts.
+    signer = '--signer-workflow "$GITHUB_REPOSITORY/.github/workflows/deploy.yml"'
+    assert f'dist/broker.zip --repo "$GITHUB_REPOSITORY" \\\n            {signer}\n' in REGION
+    assert "--signer-workflow OWNER/REPOSITORY/.github/workflows/deploy.yml" in PAGE
     assert DEPLOY.count("uses: actions/attest@") == 2
 
 
@@ -132,6 +137,30 @@ def test_the_smoke_test_waits_long_enough_for_front_door() -> None:
     [minutes] = re.findall(r"timeout-minutes: (\d+)", REGION)
 
     assert 40 * 60 < int(seconds) < (int(minutes) - 60) * 60
+
+
+def run_step(name: str, folder: Path) -> int:
+    """Run a step of a region as GitHub does, in a folder with programs of its own, and return its status."""
+    [text] = re.findall(rf"- name: {name}\n(?:        if: .+\n)?        run: \|\n((?: {{10}}.+\n)+)", REGION)
+    run = subprocess.run(  # noqa: S603 - the steps of the workflow.
+        ["/bin/bash", "-e", "-o", "pipefail", "-c", text],
+        cwd=folder,
+        env={"PATH": f"{folder}:/usr/bin:/bin"},
+        check=False,
+    )
+    return run.returncode
+
+
+@pytest.mark.parametrize("made", [None, ""], ids=["no deployment began", "the deployment failed"])
+def test_nothing_is_closed_where_nothing_was_deployed(tmp_path: Path, made: str | None) -> None:
+    """The step runs whatever failed before it, and a second failure would hide the first."""
+    for name in ("az", "jq"):
+        (tmp_path / name).write_text("#!/bin/sh\nexit 1\n", "utf-8")
+        (tmp_path / name).chmod(0o700)
+    if made is not None:
+        (tmp_path / "stamp.json").write_text(made, "utf-8")
+
+    assert run_step("Close the SCM site again", tmp_path) == 0
 
 
 @pytest.mark.parametrize(
@@ -160,15 +189,9 @@ def test_a_runner_that_the_scm_site_refuses_is_admitted_while_it_publishes(
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n", "utf-8")
         (tmp_path / name).chmod(0o700)
 
+    (tmp_path / "stamp.json").write_text("{}", "utf-8")
     for step in ("Admit this runner to the SCM site", "Close the SCM site again"):
-        [text] = re.findall(
-            rf"- name: {step}\n(?:        if: .+\n)?        run: \|\n((?: {{10}}.+\n)+)", REGION
-        )
-        subprocess.run(  # noqa: S603 - the steps of the workflow.
-            ["/bin/bash", "-e", "-o", "pipefail", "-c", text],
-            env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
-            check=True,
-        )
+        assert run_step(step, tmp_path) == 0
 
     assert 'ops publish "$group" "$app" dist/broker.zip --admitted' in REGION
     options = "access-restriction (\\w+) .*?(?:--ip-address (\\S+) .*)?--output"
