@@ -32,7 +32,7 @@ from shared.errors import (
     Unauthorized,
     UpstreamTimeout,
 )
-from shared.telemetry import log_event
+from shared.telemetry import Field, log_event
 from shared.text import parse_json
 from shared.web import origins
 from shared.web.client_address import UNVOUCHED, client_network
@@ -87,10 +87,11 @@ async def respond(
     """
     request_id = str(uuid.uuid4())
     started = time.perf_counter()
+    built: App | None = None
     pseudonym = None
     of_origin: Mapping[str, str] = {}
     try:
-        app = current_app()
+        app = built = current_app()
         if allowed := app.settings.allowed_origins:
             of_origin = origins.of_answer(request.headers.get("Origin"), allowed)
         deadline = asyncio.get_running_loop().time() + TOTAL_SECONDS
@@ -108,8 +109,7 @@ async def respond(
                 at_face = WAITED_FOR_FACE in getattr(late.__cause__, "__notes__", ())
                 raise (UpstreamTimeout if at_face else waits_for)("the request took too long") from late
     except BrokerError as error:
-        logged = await _log_error(app, request, request_id, operation, pseudonym, error)
-        quiet = quiet or not logged
+        await _log_error(app, request, request_id, operation, pseudonym, error)
         reply = error_reply(error, request_id)
     except Exception as fault:
         # Only the type: the text of an exception can hold what a caller or the upstream sent.
@@ -122,16 +122,19 @@ async def respond(
             frames=_frames(fault),
         )
         reply = error_reply(InternalError(), request_id)
-    log_event(
-        _log,
-        logging.DEBUG if quiet else logging.INFO,
-        "request_ended",
-        operation=operation,
-        requestId=request_id,
-        caller=pseudonym,
-        status=int(reply.status),
-        milliseconds=round((time.perf_counter() - started) * 1000, 1),
-    )
+    ended: dict[str, Field] = {
+        "operation": operation,
+        "requestId": request_id,
+        "caller": pseudonym,
+        "status": int(reply.status),
+        "milliseconds": round((time.perf_counter() - started) * 1000, 1),
+    }
+    if quiet or built is None:
+        log_event(_log, logging.DEBUG if quiet else logging.INFO, "request_ended", **ended)
+    else:
+        who = pseudonym or await _address(built, request)
+        subject = (operation, str(int(reply.status)), who)
+        built.flood_log.write(_log, logging.INFO, "request_ended", subject, **ended)
     return render(reply, request_id, request.url, of_origin)
 
 
@@ -200,13 +203,11 @@ async def _log_error(
     operation: str,
     caller: str | None,
     error: BrokerError,
-) -> bool:
-    """Log why a request failed, and who sent it; returns whether it was logged, or counted as part of a flood."""
+) -> None:
+    """Log why a request failed, and who sent it, or count it as part of a flood."""
     expected = isinstance(error, RequestRefused | Throttled | IdempotencyInProgress)
-    address = None
-    with suppress(KeyUnavailable):
-        address = await Caller(network=_network(app, request)).address(app.pseudonyms)
-    return app.flood_log.write(
+    address = await _address(app, request)
+    app.flood_log.write(
         _log,
         logging.INFO if expected else logging.WARNING,
         "request_refused" if expected else "dependency_failed",
@@ -220,6 +221,13 @@ async def _log_error(
         detail=error.detail or None,
         upstreamRequestId=error.upstream_request_id,
     )
+
+
+async def _address(app: App, request: func.HttpRequest) -> str | None:
+    """The pseudonym of the address that a request came from, or None where the pepper cannot be read."""
+    with suppress(KeyUnavailable):
+        return await Caller(network=_network(app, request)).address(app.pseudonyms)
+    return None
 
 
 def _frames(fault: BaseException) -> str:

@@ -216,7 +216,23 @@ async def test_flood_of_misses_is_a_few_lines_and_hides_nothing(caplog: pytest.L
     assert len(lines) <= 13
     assert sum(int(str(line.get("times", 1))) for line in lines) == 301
     assert len(logged(caplog, "session_revoked")) == 1
-    assert len(logged(caplog, "request_ended")) <= 13
+    assert len(logged(caplog, "request_ended")) <= 14
+
+
+async def test_session_that_is_polled_without_end_is_a_few_lines(caplog: pytest.LogCaptureFixture) -> None:
+    """The answers come from the record, and no limit refuses them. The requests of others still have their lines."""
+    caplog.set_level(logging.INFO)
+    async with running_broker(CLIENT_ADDRESS="appservice") as broker:
+        session = await broker.created()
+        caplog.clear()
+        answers = {(await broker.result(session, **HERE)).status_code for _ in range(300)}
+        await broker.result(session, **{"client-ip": "203.0.113.8"})
+        broker.clock.advance_seconds(60)
+        await broker.result(session, **{"client-ip": "203.0.113.8"})
+
+    lines = logged(caplog, "request_ended")
+    assert answers == {200}
+    assert [line.get("times", 1) for line in lines] == [1] * 6 + [295, 1]
 
 
 async def test_result_that_face_has_no_room_for_is_what_is_known() -> None:
