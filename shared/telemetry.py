@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,7 +18,8 @@ _CHATTY = ("azure", "httpcore", "httpx", "msal")
 _MOST_KEPT = 100
 _MINUTE_MS = 60_000
 _FIRST_LINES = 5
-_MOST_SUBJECTS = 200
+_MOST_LINES = 100
+_SENDER = ("device", "caller", "address", "requestId")
 
 
 @dataclass(eq=False, slots=True)
@@ -64,9 +65,8 @@ class BackgroundLog:
 
 @dataclass(slots=True)
 class _Subject:
-    """What was logged about a subject since a minute began, and the last line that was left out."""
+    """What was logged about a subject in this minute, and the last line that was left out."""
 
-    ends_at: int
     lines: int = 0
     left_out: int = 0
     last: tuple[logging.Logger, int, str, Mapping[str, Field]] | None = None
@@ -75,13 +75,17 @@ class _Subject:
 class FloodLog:
     """Logs the first five lines about each subject in a minute, and counts the others.
 
-    So a flood of refused requests neither uses up the daily volume of the workspace nor hides what else happens. The
-    last line that was left out is logged after the minute, with the number of all of them as `times`. Beyond 200
-    subjects in a minute, all others count as one.
+    So a flood of requests neither uses up the daily volume of the workspace nor hides what else happens. The last line
+    that was left out is logged after the minute, with the number of all of them as `times`.
+
+    An event has at most 100 lines in a minute. Further ones are counted for all senders of one kind together: there is
+    one more line for each kind, which names no sender.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._ends_at = 0
+        self._lines: Counter[str] = Counter()
         self._subjects: dict[tuple[str | None, ...], _Subject] = {}
 
     def write(
@@ -89,30 +93,40 @@ class FloodLog:
         logger: logging.Logger,
         level: int,
         event: str,
-        subject: tuple[str | None, ...],
+        kind: tuple[str, ...],
+        sender: str | None,
         **fields: Field,
-    ) -> bool:
-        """Log a line about a subject, or count it; returns whether it was logged."""
-        now = self._clock()
-        self._log_counts(now)
-        key = (event, *subject)
-        if key not in self._subjects and len(self._subjects) >= _MOST_SUBJECTS:
-            key = (event,)
-        seen = self._subjects.setdefault(key, _Subject(now + _MINUTE_MS))
-        if seen.lines < _FIRST_LINES:
+    ) -> None:
+        """Log a line about a subject, or count it. The subject is the event with its kind and its sender."""
+        self._begin_minute()
+        has_room = self._lines[event] < _MOST_LINES
+        key = (event, *kind, sender)
+        seen = self._subjects.get(key, _Subject())
+        if has_room and seen.lines < _FIRST_LINES:
             seen.lines += 1
+            self._lines[event] += 1
+            self._subjects[key] = seen
             log_event(logger, level, event, **fields)
-            return True
+            return
+        if not seen.left_out:
+            if has_room:
+                # The line with the count.
+                self._lines[event] += 1
+            else:
+                seen = self._subjects.setdefault((event, *kind), _Subject())
+                fields = {name: value for name, value in fields.items() if name not in _SENDER}
         seen.left_out += 1
         seen.last = (logger, level, event, fields)
-        return False
 
-    def _log_counts(self, now: int) -> None:
-        """Log what was left out in the minutes that have ended. The subjects are in the order of their ends."""
-        for key, seen in list(self._subjects.items()):
-            if seen.ends_at > now:
-                return
-            del self._subjects[key]
+    def _begin_minute(self) -> None:
+        """Log what was left out in the minute that has ended."""
+        now = self._clock()
+        # A clock that was set back begins a minute too.
+        if self._ends_at - _MINUTE_MS <= now < self._ends_at:
+            return
+        subjects = self._subjects.values()
+        self._ends_at, self._lines, self._subjects = now + _MINUTE_MS, Counter(), {}
+        for seen in subjects:
             if seen.last:
                 logger, level, event, fields = seen.last
                 log_event(logger, level, event, **fields, times=seen.left_out)

@@ -133,8 +133,8 @@ async def respond(
         log_event(_log, logging.DEBUG if quiet else logging.INFO, "request_ended", **ended)
     else:
         who = pseudonym or await _address(built, request)
-        subject = (operation, str(int(reply.status)), who)
-        built.flood_log.write(_log, logging.INFO, "request_ended", subject, **ended)
+        kind = (operation, str(int(reply.status)))
+        built.flood_log.write(_log, logging.INFO, "request_ended", kind, who, **ended)
     return render(reply, request_id, request.url, of_origin)
 
 
@@ -180,7 +180,7 @@ async def _caller(app: App, request: func.HttpRequest, request_id: str) -> Calle
     """The caller, as far as its token and the platform vouch for it. `X-MS-CLIENT-PRINCIPAL` is never read."""
     network = _network(app, request)
     if network == UNVOUCHED:
-        app.flood_log.write(_log, logging.WARNING, "client_address_unvouched", (), requestId=request_id)
+        app.flood_log.write(_log, logging.WARNING, "client_address_unvouched", (), None, requestId=request_id)
     if app.sign_in is None:
         return Caller(network=network)
     try:
@@ -211,7 +211,8 @@ async def _log_error(
         _log,
         logging.INFO if expected else logging.WARNING,
         "request_refused" if expected else "dependency_failed",
-        (operation, error.code, caller or address),
+        (operation, error.code),
+        caller or address,
         operation=operation,
         requestId=request_id,
         device=error.device,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,7 +13,7 @@ import pytest
 from shared.errors import KeyUnavailable
 from shared.keys.cache import RETRY_PAUSE, SOFT_LIFETIME, CachedSecret
 from shared.release import Release
-from shared.telemetry import BackgroundLog, FloodLog, log_event, quiet_libraries
+from shared.telemetry import BackgroundLog, Field, FloodLog, log_event, quiet_libraries
 from tests.shared.keys.fake_secret import FakeSecret, settle
 from tests.support.time import FakeClock
 
@@ -147,16 +148,45 @@ async def test_lines_of_running_invocations_are_written_at_once_and_of_late_ones
     assert [json.loads(line).get("number") for line in host_log.taken[1:]] == [*range(900, 1000), None]
 
 
-def test_flood_from_everywhere_is_a_few_lines(caplog: pytest.LogCaptureFixture) -> None:
-    """Each line names another address. What was left out is counted, minute by minute."""
+@pytest.mark.parametrize("addresses", [1, 40, 300, 2_500])
+def test_flood_from_everywhere_is_a_few_lines_and_each_code_keeps_its_count(
+    addresses: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ten minutes of 60 requests a second. An alert counts by code; a line for several senders names none of them."""
+    clock, sent = FakeClock(), Counter[str]()
+    flood_log = FloodLog(clock)
+    with caplog.at_level(logging.INFO):
+        for number in range(36_000):
+            code, address = f"code-{number % 7 % 2}", f"address-{number % addresses}"
+            fields: dict[str, Field] = {"code": code, "address": address, "requestId": f"request-{number}"}
+            flood_log.write(_log, logging.INFO, "request_refused", (code,), address, **fields)
+            sent[code] += 1
+            clock.advance_ms(1000 // 60)
+        clock.advance_seconds(60)
+        flood_log.write(_log, logging.INFO, "request_refused", ("code-0",), "another")
+
+    lines = [json.loads(record.getMessage()) for record in caplog.records[:-1]]
+    counted = Counter[str]()
+    for line in lines:
+        counted[line["code"]] += line.get("times", 1)
+    assert counted == sent
+    assert len(lines) <= 10 * 102
+
+
+def test_flood_of_one_event_leaves_the_lines_of_others(caplog: pytest.LogCaptureFixture) -> None:
+    """Many who are refused hide no failure of a dependency, and the next minute has lines of its own."""
     clock = FakeClock()
     flood_log = FloodLog(clock)
     with caplog.at_level(logging.INFO):
-        for number in range(5_000):
-            flood_log.write(_log, logging.INFO, "request_refused", (f"address-{number % 2_500}",))
+        for number in range(1_000):
+            flood_log.write(_log, logging.INFO, "request_refused", (), f"address-{number}", address="a")
+        flood_log.write(_log, logging.INFO, "dependency_failed", (), "b", address="b")
         clock.advance_seconds(60)
-        flood_log.write(_log, logging.INFO, "request_refused", ("an-address",))
+        flood_log.write(_log, logging.INFO, "request_refused", (), "c", address="c")
 
-    counts = [json.loads(record.getMessage()).get("times", 1) for record in caplog.records]
-    assert sum(counts) == 5_001
-    assert len(counts) <= 200 * 5 + 10
+    lines = [json.loads(record.getMessage()) for record in caplog.records[100:]]
+    assert lines == [
+        {"event": "dependency_failed", "address": "b"},
+        {"event": "request_refused", "times": 900},
+        {"event": "request_refused", "address": "c"},
+    ]
