@@ -212,7 +212,10 @@ class _Create:
         Where the process of an earlier request with this key died, its charge counts for this one.
         """
         if not again:
-            self.admission = await self.app.limiter.admit(self.subjects)
+            address = await self.command.caller.address(self.app.pseudonyms)
+            self.admission = await self.app.limiter.admit(
+                self.subjects, device=self.device, caller=self.caller, address=address
+            )
         created_at = self.app.clock()
         self.waits_for = UpstreamTimeout
         try:

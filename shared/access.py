@@ -87,7 +87,9 @@ class Access:
     async def charge_miss(self, caller: Caller) -> None:
         """Count a wrong token against the signed-in caller, or else the address; raises `ClientThrottled`."""
         pseudonym = await caller.pseudonym(self._pseudonyms)
-        await self._limiter.admit(await self._subjects.of_miss(pseudonym, caller.network))
+        subjects = await self._subjects.of_miss(pseudonym, caller.network)
+        address = await caller.address(self._pseudonyms)
+        await self._limiter.admit(subjects, caller=pseudonym, address=address)
 
     async def find_any(self, session_id: str, caller: Caller, request_id: str) -> Stored:
         """Read the record of any session, for a server that proved itself, and log that; raises `SessionNotFound`."""

@@ -147,8 +147,11 @@ class _Builder:
         store = store or self._store()
         pseudonyms = Pseudonyms(self._pepper())
         sessions = Sessions(store, settings.record_retention_days, pseudonyms)
+        flood_log = FloodLog(clock)
         observes = settings.throttle_mode == "observe"
-        limiter = Limiter(store, clock, random=random.random, observes=observes)
+        limiter = Limiter(
+            store, clock, random=random.random, observing_flood_log=flood_log if observes else None
+        )
         subjects = Subjects(settings, pseudonyms)
         face, queue = face or self._face(), queue or self._queue()
         return App(
@@ -168,7 +171,7 @@ class _Builder:
             publisher=publisher or self._publisher(),
             background=self._closed_with_app(Background()),
             background_log=BackgroundLog(clock),
-            flood_log=FloodLog(clock),
+            flood_log=flood_log,
             sign_in=self._sign_in() if settings.client_auth == "jwt" else None,
             resources=self._resources,
         )

@@ -265,7 +265,7 @@ class Settings:
         (),
     )
     throttle_mode: str = _setting(
-        "enforce|observe", "`enforce`, or `observe` to count and log, and refuse nobody", "enforce"
+        "enforce|observe", "`enforce`, or `observe`: limits count and log, and refuse nothing", "enforce"
     )
     client_address: AddressSource = _setting(
         AddressSource,

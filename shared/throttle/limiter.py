@@ -11,7 +11,7 @@ from cachetools import LRUCache
 from shared.clock import Clock, Sleep
 from shared.errors import ClientThrottled, DeviceThrottled, EntityChanged, StorageUnavailable, Throttled
 from shared.storage.port import EntityStore
-from shared.telemetry import log_event
+from shared.telemetry import FloodLog, log_event
 from shared.throttle.headers import RateLimit, policy_fields
 from shared.throttle.policy import Limit, Policy
 from shared.throttle.rows import Row, Rows
@@ -105,7 +105,8 @@ class Limiter:
 
     The store holds one row for each subject. Exact means as the clocks of the instances agree.
 
-    Where it `observes`, it counts and logs as it otherwise would, and refuses nobody.
+    Where there is an `observing_flood_log`, it counts as it otherwise would, logs there whom it would refuse, and
+    refuses nobody.
 
     `random` returns numbers from 0 to below 1. `cached_rows` is the size of the cache of rows (`Rows`), and
     `cached_refusals` the number of subjects whose refusals are cached. A call takes `deadline` seconds at most.
@@ -117,7 +118,7 @@ class Limiter:
         clock: Clock,
         *,
         random: Callable[[], float],
-        observes: bool = False,
+        observing_flood_log: FloodLog | None = None,
         sleep: Sleep = asyncio.sleep,
         cached_rows: int = 100_000,
         cached_refusals: int = 10_000,
@@ -127,12 +128,21 @@ class Limiter:
         self._refusals: LRUCache[str, list[_Refusal]] = LRUCache(cached_refusals)
         self._clock = clock
         self._random = random
-        self._observes = observes
+        self._observing_flood_log = observing_flood_log
         self._sleep = sleep
         self._deadline = deadline
 
-    async def admit(self, subjects: Sequence[Subject]) -> Admission:
+    async def admit(
+        self,
+        subjects: Sequence[Subject],
+        *,
+        device: str | None = None,
+        caller: str | None = None,
+        address: str | None = None,
+    ) -> Admission:
         """Charge a request to all its subjects, or to none of them.
+
+        `device`, `caller` and `address` are pseudonyms for the log.
 
         Raises the `Throttled` error of the limit with the longest wait. Its `retry_after` (seconds) is when the
         request would be admitted if no other came before, plus a jitter. The refusal is repeated for ten seconds
@@ -161,9 +171,19 @@ class Limiter:
         decision = await self._settle(keys, decide)
         if not decision.refusals:
             return decision.admission
-        if self._observes:
-            for refusal in decision.refusals:
-                log_event(_log, logging.WARNING, "throttle_would_refuse", limit=refusal.limit.name)
+        if self._observing_flood_log:
+            for name in [refusal.limit.name for refusal in decision.refusals]:
+                self._observing_flood_log.write(
+                    _log,
+                    logging.WARNING,
+                    "throttle_would_refuse",
+                    (name,),
+                    caller or address,
+                    limit=name,
+                    device=device,
+                    caller=caller,
+                    address=address,
+                )
             return Admission()
         for subject in limited:
             if own := [refusal for refusal in decision.refusals if refusal.subject is subject]:

@@ -24,18 +24,46 @@ async def test_observed_limits_refuse_nobody_and_say_so_in_the_log(caplog: pytes
     assert "throttle_would_refuse" not in caplog.text
 
 
-async def test_observed_refusal_names_its_limit(caplog: pytest.LogCaptureFixture) -> None:
-    async with running_broker(THROTTLE_DEVICE="1/10m", THROTTLE_MODE="observe") as broker:
-        with caplog.at_level(logging.WARNING):
+async def test_observed_refusal_names_its_limit_and_who_sent_it(caplog: pytest.LogCaptureFixture) -> None:
+    async with signed_in(
+        THROTTLE_DEVICE="1/10m", THROTTLE_MODE="observe", CLIENT_ADDRESS="appservice"
+    ) as scene:
+        anna = scene.issuer.token(sub="anna")
+        with caplog.at_level(logging.INFO):
             for _ in range(2):
-                await broker.created()
+                await scene.created(anna, **HERE)
 
-    events = [
-        json.loads(record.getMessage()) for record in caplog.records if record.name.startswith("shared")
+    [created, _] = logged(caplog, "session_created")
+    sender = {name: created[name] for name in ("device", "caller", "address")}
+    assert logged(caplog, "throttle_would_refuse") == [
+        {"event": "throttle_would_refuse", "limit": "device", **sender}
     ]
-    assert [event for event in events if event["event"] == "throttle_would_refuse"] == [
-        {"event": "throttle_would_refuse", "limit": "device"}
-    ]
+
+
+async def test_observed_flood_of_misses_is_a_few_lines(caplog: pytest.LogCaptureFixture) -> None:
+    """Limits are tried out on real traffic, which may be an attack."""
+    async with running_broker(THROTTLE_MODE="observe", CLIENT_ADDRESS="appservice") as broker:
+        answers = {(await broker.result(UNKNOWN, **HERE)).status_code for _ in range(300)}
+        broker.clock.advance_seconds(60)
+        await broker.result(UNKNOWN, **HERE)
+
+    lines = logged(caplog, "throttle_would_refuse")
+    assert answers == {404}
+    assert [line.get("times", 1) for line in lines] == [1] * 5 + [235, 1]
+    assert {line["limit"] for line in lines} == {"misses"}
+    assert all(line["address"] for line in lines)
+
+
+async def test_key_that_is_repeated_too_often_is_refused_while_limits_are_observed() -> None:
+    """No setting changes what one key may cost."""
+    async with running_broker(THROTTLE_MODE="observe") as broker:
+        create = {"livenessOperationMode": "Passive", "deviceCorrelationId": "a-phone"}
+        answers = [
+            await broker.http.post("/api/sessions", json=create, headers={"Idempotency-Key": "k" * 16})
+            for _ in range(12)
+        ]
+
+    assert [answer.status_code for answer in answers] == [200] * 11 + [429]
 
 
 HERE = {"client-ip": "203.0.113.7"}
