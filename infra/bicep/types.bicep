@@ -127,7 +127,7 @@ type brokerType = {
   @description('Optional. Limits of upstream reads per session. Default `1/s`.')
   throttleResult: string?
 
-  @description('Optional. `enforce` (default), or `observe` to count and log, and refuse nobody.')
+  @description('Optional. `enforce` (default), or `observe`: limits count and log, and refuse nothing.')
   throttleMode: ('enforce' | 'observe')?
 
   @description('Optional. The origins of web pages that may call, such as `https://app.example.com`. None by default.')

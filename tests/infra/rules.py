@@ -56,6 +56,7 @@ LOG_ALERTS: Mapping[str, tuple[int, int, object]] = {
     "requests-burn-budget": (1, 5, "PT6H"),
     "internal-error": (2, 15, ABSENT),
     "upstream-quota": (1, 15, ABSENT),
+    "face-throttled": (2, 15, ABSENT),
     "key-unavailable": (1, 15, ABSENT),
     "secret-read-failed": (2, 15, ABSENT),
     "throttling": (2, 30, "P2D"),

@@ -115,6 +115,17 @@ CASES: Mapping[str, tuple[Mapping[str, Sequence[Row]], Mapping[str, Sequence[Row
         {"quota": [line("dependency_failed", code="UpstreamQuotaExceeded")]},
         {"too many": [line("dependency_failed", code="UpstreamThrottled")]},
     ),
+    "face-throttled": (
+        {
+            "a phone loops": [line("face_called", status=429)] * 20 + [line("face_called", status=200)] * 900,
+            "nothing else": [line("face_called", status=429)] * 20,
+        },
+        {
+            "a busy hour": [line("face_called", status=429)] * 20 + [line("face_called", status=200)] * 980,
+            "few": [line("face_called", status=429)] * 19,
+            "other failures": [line("face_called", status=500)] * 100,
+        },
+    ),
     "key-unavailable": (
         {"callers fail": [line("dependency_failed", code="KeyUnavailable")] * 3},
         {

@@ -106,6 +106,15 @@ var queries = [
     query: loadTextContent('../alerts/upstream-quota.kql')
   }
   {
+    name: 'face-throttled'
+    title: 'Face refuses calls, because its rate is used up'
+    severity: 2
+    minutes: 15
+    lookBack: null
+    endsWithItsCause: true
+    query: loadTextContent('../alerts/face-throttled.kql')
+  }
+  {
     name: 'key-unavailable'
     title: 'Callers get errors, because a secret or Face cannot be used'
     severity: 1
