@@ -1,22 +1,20 @@
 """Attacks on a region cost honest people little, as the page says."""
 
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from benchmarks.fleet.attacks import (
+    ATTACK_SECONDS,
     ATTACKS,
+    LASTING,
+    PATIENCE_FOR_RESULT,
     Outcome,
     attack_table,
-    bogus_ids,
-    down,
-    idle_sessions,
-    known_devices,
-    looping_phone,
     new_ids,
-    new_ids_everywhere,
     simulate,
 )
 
@@ -36,32 +34,41 @@ def cells(outcome: Outcome) -> list[str]:
     return attack_table({"": [outcome]}).splitlines()[-1].split(" | ")[1:]
 
 
-@pytest.mark.parametrize(
-    ("attack", "signed_in", "completed", "of_targets"),
-    [
-        (idle_sessions, False, 0.95, 0.95),
-        (looping_phone, False, 0.9, 0.8),
-        (bogus_ids, False, 1.0, 1.0),
-        (known_devices, True, 1.0, 1.0),
-        (down, False, 0.99, 0.99),
-        (new_ids, True, 0.95, 0.95),
-        (new_ids_everywhere, True, 0.95, 0.95),
-    ],
-)
-def test_honest_checks_are_completed_under_an_attack_as_the_page_says(
-    attack: object, signed_in: bool, completed: float, of_targets: float
-) -> None:
+# The least shares of honest checks, of all and of those aimed at. All others are what the page says.
+AT_LEAST: Mapping[tuple[str, bool], tuple[float, float]] = {
+    ("30 idle sessions of one address, polled", False): (0.95, 0.95),
+    ("A phone that loops at Face", False): (0.9, 0.9),
+    ("A phone that loops at Face", True): (0.9, 0.9),
+    ("Bogus ids from a carrier's address", False): (1.0, 1.0),
+    ("Five creates with the id of a known device", True): (1.0, 1.0),
+    ("A minute of Face's 500s", True): (0.99, 0.99),
+    ("New ids, one address", True): (0.95, 0.95),
+    ("New ids, 250 addresses, 20 accounts", True): (0.95, 0.95),
+}
+
+
+@pytest.mark.parametrize("signed_in", [False, True], ids=["anybody", "signed in"])
+@pytest.mark.parametrize("name", ATTACKS)
+def test_honest_checks_are_completed_under_an_attack_as_the_page_says(name: str, signed_in: bool) -> None:
     """Also those of people behind the attacker's address, or whose device the attacker knows."""
-    name = next(name for name, known in ATTACKS.items() if known is attack)
-    outcome = simulate(ATTACKS[name], signed_in=signed_in)
+    outcome = simulate(ATTACKS[name], signed_in=signed_in, seconds=LASTING.get(name, ATTACK_SECONDS))
 
     assert outcome.before == 1.0
+    completed, of_targets = AT_LEAST.get((name, signed_in), (0.0, 0.0))
     assert outcome.under >= completed
     assert outcome.neighbours >= of_targets
     table = PAGE.read_text("utf-8").partition("## Measured: a region under attack")[2]
     row = next(line for line in table.splitlines() if line.startswith(f"| {name} |"))
     shown = row.rstrip(" |").split(" | ")[3:5] if signed_in else row.split(" | ")[1:3]
     assert shown == [cell.rstrip(" |") for cell in cells(outcome)]
+
+
+def test_people_wait_for_a_result_as_the_client_does() -> None:
+    """One patience for all attacks: a longer one hides what an attack costs."""
+    client = (PAGE.parents[1] / "clients/javascript/liveness.js").read_text("utf-8")
+    assert re.findall(r"^const RESULT_SECONDS = (\d+);$", client, re.MULTILINE) == [
+        f"{PATIENCE_FOR_RESULT:.0f}"
+    ]
 
 
 def test_the_same_arguments_give_the_same_outcome() -> None:
