@@ -285,6 +285,11 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--caller", metavar="NAME", help="the signed-in caller of DEVICE, as `principal` in `session show`"
     )
+    parser.add_argument(
+        "--limits-of",
+        metavar="NAME",
+        help="the client id or issuer of the caller, if THROTTLE_OVERRIDES has limits for it",
+    )
 
 
 def _name(text: str) -> str:

@@ -36,6 +36,7 @@ _USED: Final = (
     "throttle_device",
     "throttle_failures",
     "throttle_principal",
+    "throttle_overrides",
 )
 _DEADLINE_SECONDS: Final = 10.0
 _Opened = TypeVar("_Opened", SearchableStore, MessageQueue, PoisonQueue)

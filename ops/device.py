@@ -74,17 +74,24 @@ async def reset_device(
 async def _subjects(
     arguments: argparse.Namespace, store: EntityStore, settings: Settings, pseudonyms: Pseudonyms
 ) -> list[Subject]:
-    """The device and the person of a session, or those that the command line names."""
+    """The device and the person of a session, or those that the command line names.
+
+    Their limits are those of the caller's client id, or else of its issuer, where `THROTTLE_OVERRIDES` names one.
+    """
     made = Subjects(settings, pseudonyms)
     if arguments.session:
         _, record = await find_session(store, pseudonyms, arguments.session)
-        person = record.caller
+        device, caller, person = record.device, record.principal, record.caller
         if record.caller and record.principal:
             person = await made.person_of(record.caller, record.principal)
-        return await made.of_create(record.device, person, None)
-    caller = arguments.caller
-    person = caller and await pseudonyms.of("principal", caller)
-    return await made.of_create(await device_of(arguments, pseudonyms), person, None)
+            if person != record.caller:
+                # A server named the person, and the record does not name the server.
+                caller = None
+    else:
+        device, caller = await device_of(arguments, pseudonyms), arguments.caller
+        person = caller and await pseudonyms.of("principal", caller)
+    issuer = caller.split(" ")[0] if caller else None
+    return await made.of_create(device, person, None, names=(arguments.limits_of, issuer))
 
 
 async def device_of(arguments: argparse.Namespace, pseudonyms: Pseudonyms) -> str:

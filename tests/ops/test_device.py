@@ -78,6 +78,30 @@ def test_device_that_is_locked_out_is_shown_and_cleared(
     assert not fleet.is_refused()
 
 
+@pytest.mark.parametrize(
+    ("overrides", "words", "windows"),
+    [
+        ("https://issuer.example device 7/h", (), ["7/h"]),
+        ("https://issuer.example device 7/h; a-backend device 9/h", ("--limits-of", "a-backend"), ["9/h"]),
+        ("a-backend device 9/h", (), ["5/10m", "20/d"]),
+    ],
+    ids=["issuer", "client id", "of others"],
+)
+@pytest.mark.parametrize("by_session", [False, True], ids=["device", "session"])
+def test_limits_are_those_of_the_caller(
+    shell: Shell, by_session: bool, overrides: str, words: tuple[str, ...], windows: list[str]
+) -> None:
+    """With the usual limits a device of a caller with higher ones would look locked out."""
+    shell.environment["THROTTLE_OVERRIDES"] = overrides
+    [created, *_] = Fleet(shell, ANNA).sessions
+    which = ("--session", created.session_id) if by_session else ("a-device", "--caller", ANNA)
+
+    shown = shell.run("device", "show", *which, *words, "--json").objects
+
+    assert [line["window"] for line in shown if line["limit"] == "device"] == windows
+    assert {line["used"] for line in shown if line["limit"] == "device"} == {5}
+
+
 def test_pseudonym_in_a_log_names_the_device_too(shell: Shell) -> None:
     """Nobody has to know the id."""
     Fleet(shell)
