@@ -115,7 +115,7 @@ def test_variables_that_decide_whether_a_job_runs_are_set_in_the_repository() ->
     deciding = {
         name for path in workflows for name in re.findall(r"if: vars\.(\w+)", path.read_text("utf-8"))
     }
-    [sentence] = re.findall(r"environments;\n(.+) in the repository alone:", PAGE)
+    [sentence] = re.findall(r"environments;\s(.+) in the repository alone:", PAGE)
 
     assert set(_VARIABLE.findall(sentence)) == deciding
 

@@ -10,7 +10,7 @@ param regions = [
 
 param broker = {
   clientAuth: 'none'
-  authTokenTtlMaxSeconds: 3600
+  authTokenTtlMaxSeconds: 600
 }
 
 param purgeProtection = false

@@ -26,7 +26,8 @@ param broker = {
   authAudience: empty(authClientId)
     ? fail('set the environment variable BROKER_AUTH_CLIENT_ID')
     : [authClientId, 'api://${authClientId}']
-  authTokenTtlMaxSeconds: 3600
+  // A phone can loop at Face for as long as its token lives, and take the rate of others.
+  authTokenTtlMaxSeconds: 600
   // A pass is of this phone's check: the SDK's digest has to come with it.
   requireDigest: true
   // Generally available, and the phone cannot try until it passes: only servers and events learn the decision.
