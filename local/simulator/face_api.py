@@ -12,7 +12,15 @@ from local.simulator.admission import Admission
 from local.simulator.answers import Answer, ConnectionLost, Refused, json_answer, read_object
 from local.simulator.scenarios import Fault
 from local.simulator.sessions import Session, Sessions
-from local.simulator.versions import LONGEST_ID, VERSIONS, Version, date_time, read_create, show_entry
+from local.simulator.versions import (
+    LONGEST_ID,
+    VERSIONS,
+    Version,
+    date_time,
+    read_create,
+    show_entry,
+    show_item,
+)
 from shared.clock import Clock, Sleep
 
 _LARGEST_TOP = 1000
@@ -26,7 +34,7 @@ class FaceApi:
     """Answers the calls of a broker. `calls` counts them by operation, refused ones too."""
 
     def __init__(self, sessions: Sessions, admission: Admission, clock: Clock, sleep: Sleep) -> None:
-        self.calls: Counter[str] = Counter(create=0, get=0, delete=0, audit=0, image=0, settings=0)
+        self.calls: Counter[str] = Counter(create=0, get=0, delete=0, list=0, audit=0, image=0, settings=0)
         self._sessions = sessions
         self._admission = admission
         self._clock = clock
@@ -43,7 +51,8 @@ class FaceApi:
             ("GET", session, "get", self._get),
             ("DELETE", session, "delete", self._delete),
         ]
-        if version.has_audit:
+        if version.has_listing:
+            operations.append(("GET", version.root, "list", self._list))
             operations.append(("GET", f"{session}/audit", "audit", self._audit))
         if version.has_images:
             operations.append(("GET", f"{version.base}/sessionImages/{{image_id}}", "image", self._image))
@@ -93,6 +102,12 @@ class FaceApi:
             return version.deleted
 
         return await self._under(session.scenario.fault_of("delete"), delete)
+
+    async def _list(self, _version: Version, request: web.Request) -> Answer:
+        start, top = _read_page(request.query)
+        ordered = sorted(self._sessions.stored, key=lambda session: session.session_id)
+        page = [session for session in ordered if session.session_id > start][:top]
+        return json_answer(200, [show_item(session, self._clock()) for session in page])
 
     async def _audit(self, _version: Version, request: web.Request) -> Answer:
         start, top = _read_page(request.query)

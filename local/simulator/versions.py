@@ -56,8 +56,9 @@ class Version:
     """One version of the API.
 
     `fields` are those of a create request, with their JSON types. `created` and `result` make the JSON of a session,
-    `result` for a time in unix milliseconds. Only v1.1-preview.1 audits sessions (`has_audit`). Its published example
-    of a create has a device id although the device sets its own (`takes_both_ids`).
+    `result` for a time in unix milliseconds. Only v1.1-preview.1 lists sessions and audits them
+    (`has_listing`). Its published example of a create has a device id although the device sets its own
+    (`takes_both_ids`).
     """
 
     root: str
@@ -68,7 +69,7 @@ class Version:
     result: Callable[[Session, int], Json]
     deleted: Answer
     unauthorized: Answer
-    has_audit: bool = False
+    has_listing: bool = False
     takes_both_ids: bool = False
     has_images: bool = False
     has_settings: bool = False
@@ -148,6 +149,21 @@ def _is_network(text: str) -> bool:
     return True
 
 
+def show_item(session: Session, now_ms: int) -> Json:
+    """Show a session of v1.1-preview.1 as its list does."""
+    shown: Json = {
+        "id": session.session_id,
+        "createdDateTime": date_time(session.created_ms),
+        "sessionExpired": session.token_expired(now_ms),
+        "authTokenTimeToLiveInSeconds": session.order["authTokenTimeToLiveInSeconds"],
+    }
+    if session.started_ms is not None:
+        shown["sessionStartDateTime"] = date_time(session.started_ms)
+    if session.device_id is not None:
+        shown["deviceCorrelationId"] = session.device_id
+    return shown
+
+
 def show_entry(session: Session, attempt: Attempt) -> Json:
     """Show an attempt of v1.1-preview.1 as its audit does."""
     return {
@@ -173,17 +189,7 @@ def _v1_1_created(session: Session) -> Json:
 
 
 def _v1_1_result(session: Session, now_ms: int) -> Json:
-    shown: Json = {
-        "id": session.session_id,
-        "createdDateTime": date_time(session.created_ms),
-        "sessionExpired": session.token_expired(now_ms),
-        "authTokenTimeToLiveInSeconds": session.order["authTokenTimeToLiveInSeconds"],
-        "status": session.status,
-    }
-    if session.started_ms is not None:
-        shown["sessionStartDateTime"] = date_time(session.started_ms)
-    if session.device_id is not None:
-        shown["deviceCorrelationId"] = session.device_id
+    shown = show_item(session, now_ms) | {"status": session.status}
     if session.attempts:
         shown["result"] = show_entry(session, session.attempts[-1])
     return shown
@@ -278,7 +284,7 @@ _V1_1 = Version(
     result=_v1_1_result,
     deleted=Answer(200),
     unauthorized=answers.UNAUTHORIZED_UNSPECIFIED,
-    has_audit=True,
+    has_listing=True,
     takes_both_ids=True,
 )
 _V1_2 = Version(

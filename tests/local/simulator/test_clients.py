@@ -52,7 +52,7 @@ async def test_sample_server(face: FaceClient, simulator: FaceSimulator) -> None
 
 
 async def test_python_sdk(face: FaceClient, simulator: FaceSimulator) -> None:
-    """PyPI's azure-ai-vision-face goes through the calls about one session."""
+    """PyPI's azure-ai-vision-face goes through all calls of v1.1-preview.1, the list of sessions among them."""
     content = CreateLivenessSessionContent(
         liveness_operation_mode=LivenessOperationMode.PASSIVE, device_correlation_id="sim-spoofface"
     )
@@ -60,6 +60,7 @@ async def test_python_sdk(face: FaceClient, simulator: FaceSimulator) -> None:
         created = await sdk.create_liveness_session(content)
         await face.perform(created.auth_token)
         session = await sdk.get_liveness_session_result(created.session_id)
+        [listed] = await sdk.get_liveness_sessions()
         [entry] = await sdk.get_liveness_session_audit_entries(created.session_id)
         await sdk.delete_liveness_session(created.session_id)
         with pytest.raises(HttpResponseError) as gone:
@@ -70,6 +71,7 @@ async def test_python_sdk(face: FaceClient, simulator: FaceSimulator) -> None:
         "ResultAvailable",
         "spoofface",
     )
+    assert (listed.id, listed.device_correlation_id) == (created.session_id, "sim-spoofface")
     assert entry.digest == session.result.digest
     assert gone.value.error
     assert (gone.value.status_code, gone.value.error.code) == (404, "SessionNotFound")

@@ -1,4 +1,4 @@
-"""Create, delete and audit; what a result looks like is in `test_versions`."""
+"""Create, delete, list and audit; what a result looks like is in `test_versions`."""
 
 import base64
 from typing import Any
@@ -10,7 +10,7 @@ from tests.local.simulator.client import NEW, NEWEST, OLD, ROOTS, VERSIONS, Face
 from tests.local.simulator.documented import ERRORS
 
 
-async def _read(face: FaceClient, path: str, **query: str | int) -> list[dict[str, Any]]:
+async def _read(face: FaceClient, path: str = "", **query: str | int) -> list[dict[str, Any]]:
     response = await face.call("GET", ROOTS[OLD] + path, params=query)
     assert response.status_code == 200
     entries: list[dict[str, Any]] = response.json()
@@ -34,8 +34,7 @@ async def test_delete_removes_the_session_and_its_token(
     face: FaceClient, simulator: FaceSimulator, version: str, status: int
 ) -> None:
     """A delete answers nothing, with the status of its version; then the session and its token are unknown."""
-    created = await face.create("deleted", version)
-    await face.create("kept")
+    kept, created = await face.create("kept"), await face.create("deleted", version)
     response = await face.remove(created["sessionId"], version)
     assert (response.status_code, response.content) == (status, b"")
     for call in (face.read, face.remove):
@@ -43,6 +42,26 @@ async def test_delete_removes_the_session_and_its_token(
     assert code_of(await face.phone(created["authToken"])) == (401, "Unauthorized")
     shown = [(each.device_id, each.deleted) for each in simulator.sessions]
     assert shown == [("kept", False), ("deleted", True)]
+    assert [item["id"] for item in await _read(face)] == [kept["sessionId"]]
+
+
+async def test_list_is_a_bare_array_ordered_by_id(face: FaceClient) -> None:
+    """Pages of two are the whole list, in the order of the ids, without status and result."""
+    created, _ = await face.checked("device-7")
+    ids = sorted([created["sessionId"], *[(await face.create())["sessionId"] for _ in range(4)]])
+    pages, start = [], ""
+    while page := await _read(face, start=start, top=2):
+        pages.append([item["id"] for item in page])
+        start = page[-1]["id"]
+    assert pages == [ids[:2], ids[2:4], ids[4:]]
+    assert {
+        "id": created["sessionId"],
+        "createdDateTime": "2024-03-05T11:07:28.540Z",
+        "sessionStartDateTime": "2024-03-05T11:07:28.540Z",
+        "sessionExpired": False,
+        "deviceCorrelationId": "device-7",
+        "authTokenTimeToLiveInSeconds": 600,
+    } in await _read(face, top=1000)
 
 
 async def test_audit_holds_an_entry_for_each_attempt(face: FaceClient) -> None:
@@ -62,23 +81,28 @@ async def test_audit_holds_an_entry_for_each_attempt(face: FaceClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "query",
+    ("path", "query", "error"),
     [
-        *({"top": top} for top in ("0", "1001", "-1", "", "\u0661", "9" * 5000)),
-        *({"start": start} for start in ("s" * 65, "x", "-1")),
+        *(("", {"top": top}, "top") for top in ("0", "1001", "-1", "", "\u0661", "9" * 5000)),
+        ("/{id}/audit", {"top": "0"}, "top"),
+        ("", {"start": "s" * 65}, "start"),
+        *(("/{id}/audit", {"start": start}, "start") for start in ("s" * 65, "x", "-1")),
     ],
 )
-async def test_page_out_of_range_is_refused(face: FaceClient, query: dict[str, str]) -> None:
-    """A page has 1 to 1000 entries; `start` is a number of up to 64 digits."""
+async def test_page_out_of_range_is_refused(
+    face: FaceClient, path: str, query: dict[str, str], error: str
+) -> None:
+    """A page has 1 to 1000 entries; `start` is an id of up to 64 characters, for audit a number."""
     session_id = (await face.create())["sessionId"]
-    response = await face.call("GET", f"{ROOTS[OLD]}/{session_id}/audit", params=query)
-    assert refusal_of(response) == ERRORS[next(iter(query))]
+    response = await face.call("GET", ROOTS[OLD] + path.format(id=session_id), params=query)
+    assert refusal_of(response) == ERRORS[error]
 
 
 @pytest.mark.parametrize("version", [NEW, NEWEST])
-async def test_later_versions_have_no_audit(face: FaceClient, version: str) -> None:
-    """The operation that v1.2 dropped is an unknown path there."""
-    assert refusal_of(await face.call("GET", f"{ROOTS[version]}/some-id/audit")) == ERRORS["no-route"]
+@pytest.mark.parametrize("path", ["", "/some-id/audit"], ids=["list", "audit"])
+async def test_later_versions_have_neither_list_nor_audit(face: FaceClient, version: str, path: str) -> None:
+    """The operations that v1.2 dropped are unknown paths there."""
+    assert refusal_of(await face.call("GET", ROOTS[version] + path)) == ERRORS["no-route"]
 
 
 @pytest.mark.parametrize("version", [NEW, NEWEST])
