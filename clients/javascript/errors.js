@@ -70,4 +70,8 @@ export const FAILURES = {
   UnexpectedServerError: "The check did not work. Please try again.",
   Unexpected: "The check did not work. Please try again.",
   GenericFailure: "The check did not work. Please try again.",
+  Canceled: "The check was canceled.",
+  NoDecision: "The check did not work. Please try again.",
+  Unspecified: "The check did not work. Please try again.",
+  Unfinished: "The check did not work. Please try again.",
 };

@@ -439,5 +439,9 @@ private val FAILURES = mapOf(
     "UnexpectedServerError" to "The check did not work. Please try again.",
     "Unexpected" to "The check did not work. Please try again.",
     "GenericFailure" to "The check did not work. Please try again.",
+    "Canceled" to "The check was canceled.",
+    "NoDecision" to "The check did not work. Please try again.",
+    "Unspecified" to "The check did not work. Please try again.",
+    "Unfinished" to "The check did not work. Please try again.",
 )
 // End of the tables.

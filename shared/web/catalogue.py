@@ -205,7 +205,8 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         errors.UpstreamQuotaExceeded,
         503,
         "The call volume of the liveness service is used up.",
-        "Do not send it again by itself: Retry-After may be a day or more. The operator must raise the quota.",
+        "Do not send it again by itself: Retry-After is an hour, and the quota may be used up for days. "
+        "The operator must raise it.",
         again=Again.LATER,
         tell=_OUT_OF_ORDER,
     ),
@@ -284,5 +285,10 @@ FAILURES: dict[str, str] = {
     "UnexpectedServerError": "The check did not work. Please try again.",
     "Unexpected": "The check did not work. Please try again.",
     "GenericFailure": "The check did not work. Please try again.",
+    # Face's own statuses, and the broker's words where Face gives no reason.
+    "Canceled": _CANCELED,
+    "NoDecision": "The check did not work. Please try again.",
+    "Unspecified": "The check did not work. Please try again.",
+    "Unfinished": "The check did not work. Please try again.",
 }
 """What the app tells the person when an attempt ended without a decision, by `failure.code`."""
