@@ -100,15 +100,22 @@ class Scm:
         return request(self.url, method, path, body, self.token, {}, timeout=_UPLOAD_TIMEOUT_SECONDS)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Publish a package; raises `CommandFailed` with what the operator has to do."""
+def run(
+    arguments: argparse.Namespace,
+    *,
+    scheme: str = "https",
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Publish a package; raises `CommandFailed` with what the operator has to do. Tests set the scheme and the time."""
     release, package = release_of(arguments.package), arguments.package.read_bytes()
     azure, output = AzureCli(arguments.subscription), Output(arguments.json)
     site = find_site(azure, arguments.group, arguments.app)
     # A token for the management of Azure, which SCM sites accept. It outlives the deployment.
     token = azure.must_ask("account", "get-access-token")["accessToken"]
     notify(f"app {arguments.app} in resource group {arguments.group}, package of {release}")
-    publish(Scm(f"https://{scm_host(site)}", token), package, output, admitted=arguments.admitted)
+    scm = Scm(f"{scheme}://{scm_host(site)}", token)
+    publish(scm, package, output, admitted=arguments.admitted, clock=clock, sleep=sleep)
     tag(azure, site, release)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from aiohttp import web
 from ops.azure_cli import AzureCli
 from ops.output import CommandFailed, Output
 from ops.publish import Scm, find_site, publish, scm_host, tag
+from ops.publish import run as run_publish
 from shared.release import Release
 from tests.ops.shell import add_az, add_package, run_command
 
@@ -321,6 +323,48 @@ def test_resource_group_is_tagged_with_what_was_published(
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == len(line)
     assert all(part in error for part, error in zip(line, errors, strict=True))
+
+
+async def test_command_publishes_with_the_login_of_az_and_tags(
+    site: ScmSite, url: str, path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The site takes the token of az. It refuses the machine until the new IP rule acts."""
+    hosts = [{"hostType": "Repository", "name": url.removeprefix("http://")}]
+    described = json.dumps({**SITE, "properties": {"hostNameSslStates": hosts}})
+    add_az(
+        path,
+        f"""echo "$*" >>{path}/calls
+case "$*" in
+"resource show "*) echo '{described}' ;;
+"account get-access-token "*) echo '{{"accessToken": "a-token"}}' ;;
+esac""",
+    )
+    package = add_package(path)
+    site.blocked = Refusal(403, headers=IP_RULE)
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if sum(slept) > 60:
+            site.blocked = None
+
+    timed = partial(run_publish, scheme="http", clock=lambda: sum(slept), sleep=sleep)
+    monkeypatch.setattr("ops.publish.run", timed)
+    words = ["publish", "a-group", "an-app", str(package), "--admitted", "--subscription", "a-subscription"]
+    ended = await asyncio.to_thread(run_command, capsys, words, {})
+
+    assert (ended.status, site.packages) == (0, [package.read_bytes()])
+    assert "as deployment deployment-2" in ended.lines[0]
+    assert "the IP rules of the SCM site refuse 192.0.2.1" in "".join(ended.errors)
+    of_app = "--resource-group a-group --name an-app --resource-type Microsoft.Web/sites"
+    assert (path / "calls").read_text().splitlines() == [
+        f"{asked} --subscription a-subscription --output json --only-show-errors"
+        for asked in (
+            f"resource show {of_app}",
+            "account get-access-token",
+            f"tag update --resource-id {ID} --operation Merge --tags version=1.0 commit=abc",
+        )
+    ]
 
 
 # What `az resource show` says, as azure-cli 2.91 does.
