@@ -4,11 +4,14 @@ import json
 import shutil
 import subprocess
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from ops.output import CommandFailed, UsageError
 
 _TIMEOUT_SECONDS = 60
+
+OF_ANOTHER_SHAPE: Final = (AttributeError, LookupError, TypeError, ValueError)
+"""What reading an answer raises where `az` answers in another shape than it did when this was written."""
 
 
 class AskFailed(Exception):

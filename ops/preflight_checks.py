@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from ops.azure_cli import AskFailed, AzureCli
+from ops.azure_cli import OF_ANOTHER_SHAPE, AskFailed, AzureCli
 from ops.deployment_plan import Plan
 from ops.output import CommandFailed
 
@@ -17,10 +17,6 @@ _AZ_VERSIONS: Final = (
     ((2, 76), "the what-if of ci.yml fails"),
 )
 """The versions that options of `az` came with, and what fails below: https://learn.microsoft.com/cli/azure/release-notes-azure-cli."""
-
-
-_OF_ANOTHER_SHAPE: Final = (AttributeError, LookupError, TypeError, ValueError)
-"""What reading an answer raises where `az` answers in another shape than it did when this was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +51,7 @@ def signed_in(azure: AzureCli) -> Account:
     try:
         claims = _claims(answer["accessToken"])
         return Account(shown["id"], shown["tenantId"], shown["user"]["name"], claims["oid"])
-    except _OF_ANOTHER_SHAPE as error:
+    except OF_ANOTHER_SHAPE as error:
         raise CommandFailed(
             f"the Azure CLI describes its login in another way than expected ({type(error).__name__}): az upgrade"
         ) from error
@@ -75,7 +71,7 @@ def run_checks(azure: AzureCli, account: Account, plan: Plan) -> list[Finding]:
 def _run(check: Check, azure: AzureCli, account: Account, plan: Plan) -> Iterator[Finding]:
     try:
         yield from check(azure, account, plan)
-    except (AskFailed, *_OF_ANOTHER_SHAPE) as failure:
+    except (AskFailed, *OF_ANOTHER_SHAPE) as failure:
         name = check.__name__.replace("_", " ")
         shape = f"an answer of the Azure CLI is not as expected ({type(failure).__name__})"
         what = f"could not check that {name}: {failure if isinstance(failure, AskFailed) else shape}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from ops.azure_cli import AskFailed, AzureCli
+from ops.azure_cli import OF_ANOTHER_SHAPE, AskFailed, AzureCli
 from ops.broker_client import Answer, NoAnswer, request
 from ops.output import CommandFailed, Output, notify, printable
 from ops.package import release_of
@@ -112,11 +112,18 @@ def run(
     azure, output = AzureCli(arguments.subscription), Output(arguments.json)
     site = find_site(azure, arguments.group, arguments.app)
     # A token for the management of Azure, which SCM sites accept. It outlives the deployment.
-    token = azure.must_ask("account", "get-access-token")["accessToken"]
+    login = azure.must_ask("account", "get-access-token")
+    try:
+        scm = Scm(f"{scheme}://{scm_host(site)}", login["accessToken"])
+        group = site["id"].partition("/providers/")[0]
+    except OF_ANOTHER_SHAPE as error:
+        raise CommandFailed(
+            f"the Azure CLI describes the app or its login in another way than expected ({type(error).__name__}): "
+            "az upgrade"
+        ) from error
     notify(f"app {arguments.app} in resource group {arguments.group}, package of {release}")
-    scm = Scm(f"{scheme}://{scm_host(site)}", token)
     publish(scm, package, output, admitted=arguments.admitted, clock=clock, sleep=sleep)
-    tag(azure, site, release)
+    tag(azure, group, release)
 
 
 def find_site(azure: AzureCli, group: str, app: str) -> Any:  # noqa: ANN401 - JSON of Azure.
@@ -133,14 +140,17 @@ def find_site(azure: AzureCli, group: str, app: str) -> Any:  # noqa: ANN401 - J
 
 
 def scm_host(site: Any) -> str:  # noqa: ANN401 - JSON of Azure.
-    """Return the host name of the app's SCM site, which cannot be told from the name of the app."""
+    """Return the host name of the app's SCM site, which cannot be told from the name of the app.
+
+    Raises one of `OF_ANOTHER_SHAPE` where Azure names none.
+    """
     hosts = site["properties"]["hostNameSslStates"]
-    return str(next(host["name"] for host in hosts if host["hostType"] == "Repository"))
+    name, *_ = (host["name"] for host in hosts if host["hostType"] == "Repository")
+    return str(name)
 
 
-def tag(azure: AzureCli, site: Any, release: Release) -> None:  # noqa: ANN401 - JSON of Azure.
+def tag(azure: AzureCli, group: str, release: Release) -> None:
     """Tag the resource group with the release that was published; without the right to, only a line says so."""
-    group = site["id"].partition("/providers/")[0]
     tags = (f"version={release.version}", f"commit={release.commit}")
     try:
         azure.ask("tag", "update", "--resource-id", group, "--operation", "Merge", "--tags", *tags)

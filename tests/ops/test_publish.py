@@ -318,7 +318,7 @@ def test_resource_group_is_tagged_with_what_was_published(
     words = f"tag update --resource-id {ID} --operation Merge --tags version=1.0 commit=abc --output json"
     add_az(path, script.replace("{words}", f"{words} --only-show-errors"))
 
-    tag(AzureCli(), SITE, Release("1.0", "abc"))
+    tag(AzureCli(), ID, Release("1.0", "abc"))
 
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == len(line)
@@ -365,6 +365,39 @@ esac""",
             f"tag update --resource-id {ID} --operation Merge --tags version=1.0 commit=abc",
         )
     ]
+
+
+LOGIN = {"accessToken": "a-token"}
+ALMOST: list[object] = [
+    {"id": ID, "properties": {"hostNameSslStates": hosts}} for hosts in ([], [{"hostType": "Standard"}], None)
+]
+SHAPES: list[object] = [{}, [], None, "a text"]
+
+
+@pytest.mark.parametrize(
+    ("described", "login"),
+    [
+        *((site, LOGIN) for site in [*SHAPES, *ALMOST, {**SITE, "id": None}]),
+        *((SITE, login) for login in SHAPES),
+    ],
+    ids=json.dumps,
+)
+def test_answer_of_another_shape_is_told(
+    described: object, login: object, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A later Azure CLI may answer so. Nothing is published."""
+    add_az(
+        path,
+        f"""case "$1" in
+resource) echo '{json.dumps(described)}' ;;
+account) echo '{json.dumps(login)}' ;;
+esac""",
+    )
+
+    ended = run_command(capsys, ["publish", "a-group", "an-app", str(add_package(path))], {})
+
+    assert (ended.status, ended.lines) == (1, [])
+    assert "describes the app or its login in another way than expected" in "".join(ended.errors)
 
 
 # What `az resource show` says, as azure-cli 2.91 does.
