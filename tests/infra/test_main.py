@@ -315,9 +315,11 @@ def test_an_app_without_front_door_has_its_custom_domain(
     assert not alone.find(_DOMAIN)
 
 
-def test_phones_may_call_a_gateway_of_the_operator(bicep: Bicep, tmp_path: Path) -> None:
-    """Its URL, with a prefix, takes the place of the host name."""
-    text = SWITCHED.replace("domain: 'wus.example.com'", "publicBaseUrl: 'https://api.example.com/liveness'")
+@pytest.mark.parametrize("domain", ["", "domain: 'wus.example.com', "])
+def test_phones_may_call_a_gateway_of_the_operator(bicep: Bicep, tmp_path: Path, domain: str) -> None:
+    """Its URL, with a prefix, takes the place of the host name, and of a domain that does not work yet."""
+    url = "publicBaseUrl: 'https://api.example.com/liveness'"
+    text = SWITCHED.replace("domain: 'wus.example.com'", f"{domain}{url}")
     [settings] = snapshot_with(bicep, text, tmp_path).find(rules.SETTINGS)
 
     assert settings["properties"]["PUBLIC_BASE_URL"] == "https://api.example.com/liveness"
