@@ -67,6 +67,12 @@ FAULTS = [
         "dependsOn: [authentication]",
         "functionApp::ftpPassword and functionApp::scmPassword must not be changed at once",
     ),
+    (
+        "modules/event-subscription.bicep",
+        "  @retryOn(['ResourceDeploymentFailure', 'Managed Identity Authorization Error'], 5)\n",
+        "",
+        "the subscription must have retryOn",
+    ),
     ("modules/network.bicep", "@batchSize(1)\n", "", "privateEndpoints must have batchSize(1)"),
 ]
 

@@ -55,11 +55,18 @@ def changed_at_once(app: Template) -> list[str]:
     ]
 
 
+def tried_once(subscription: Template) -> list[str]:
+    """Event Grid checks the roles of its identity, which can take minutes to reach the storage account."""
+    [part] = [part for part in resources_of(subscription) if part["type"].endswith("/eventSubscriptions")]
+    return [] if "retryOn" in part.get("@options", {}) else ["the subscription must have retryOn"]
+
+
 ORDER: Mapping[str, Callable[[Template], list[str]]] = {
     "region.bicep": created_too_late,
     "modules/secrets.bicep": written_in_the_wrong_way,
     "modules/network.bicep": created_at_once,
     "modules/function-app.bicep": changed_at_once,
+    "modules/event-subscription.bicep": tried_once,
 }
 """The checks of the order in which templates create their parts; each returns the faults of a template."""
 
