@@ -58,8 +58,9 @@ func isLabel(label string) bool =>
   )))
 
 @export()
-@description('The fault of one host name in two places: Azure gives it to one app or endpoint alone.')
-func faultsOfDomains(domains string[]) string[] => length(union(domains, [])) == length(domains) ? [] : ['domain is another one for each region and for frontDoor: ${join(domains, ', ')}']
+@description('The fault of one host name in two places, or of two that differ in a hyphen for a dot: one resource of Front Door would have both.')
+func faultsOfDomains(domains string[]) string[] =>
+  length(union(map(domains, domain => replace(domain, '.', '-')), [])) == length(domains) ? [] : ['domain is another one for each region and for frontDoor, where a hyphen counts as a dot: ${join(domains, ', ')}']
 
 @description('The numbers of which addresses of version 4, and the lengths of prefixes, are made.')
 var numbers = map(range(0, 256), number => string(number))

@@ -157,8 +157,9 @@ def test_parameter_sets_its_property(switched: Snapshot, rule: Rule) -> None:
         (
             "'eus.example.com'",
             "'wus.example.com'",
-            "domain is another one for each region and for frontDoor: liveness.example.com, wus.example.com, wus",
+            "where a hyphen counts as a dot: liveness.example.com, wus.example.com, wus",
         ),
+        ("'eus.example.com'", "'wus-example.com'", "domain is another one for each region and for frontDoor"),
         (
             "'liveness.example.com'",
             "'wus.example.com'",
