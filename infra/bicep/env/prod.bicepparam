@@ -35,7 +35,7 @@ param broker = {
   resultVisibility: 'status'
 }
 
-// Nobody: the pipeline opens the way for its own address, and closes it again. See docs/deploy.md, publishing.
+// Nobody: the pipeline opens the way for its own address, and closes it again. See docs/deploy.md, "Deploying by hand".
 param publishFrom = []
 
 param frontDoor = { tier: 'Standard', location: 'northeurope' }
