@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 
@@ -10,6 +11,7 @@ import aiohttp
 
 from benchmarks.load import ratio, send_all, table
 from benchmarks.peers import Peer, express, peer
+from benchmarks.plot import draw
 
 IN_FLIGHT = (1, 4, 16, 64)
 ROUNDS = 7
@@ -26,8 +28,8 @@ class Rate:
     cpu: float
 
 
-async def measure() -> str:
-    """Send creates to the three in turn."""
+async def measure(plot: Path) -> str:
+    """Send creates to the three in turn; also draws their CPU time."""
     results: list[list[dict[str, Rate]]] = []
     with (
         peer("simulator") as simulator,
@@ -44,6 +46,7 @@ async def measure() -> str:
             # The first round opens connections, and lets Node compile.
             results.append(rounds[1:])
     medians = [{name: _median([each[name] for each in rounds]) for name in servers} for rounds in results]
+    draw(plot, IN_FLIGHT, {name: [rates[name].cpu for rates in medians] for name in servers})
     rows = [
         [
             in_flight,
