@@ -28,7 +28,7 @@ to-develop: to-run
 	$(ENVIRONMENT) $(VENV) "$(PYTHON)" requirements-dev.txt "fetches 75 MB more, takes one to two minutes"
 
 to-develop-oldest:
-	$(if $(OLDEST),$(ENVIRONMENT) $(OLDEST_VENV) "$(OLDEST)" requirements-dev.txt "fetches 75 MB more, takes one to two minutes")
+	$(if $(OLDEST),$(ENVIRONMENT) $(OLDEST_VENV) "$(OLDEST)" requirements-dev.txt "fetches 75 MB more; takes one to two minutes")
 
 to-check-infra:
 	$(ENVIRONMENT) $(CHECKOV_VENV) "$(PYTHON)" requirements-checkov.txt "fetches 53 MB, takes one to three minutes"

@@ -16,7 +16,10 @@ var parts = [
   { title: 'Refusals by reason', query: loadTextContent('../workbook/refusals.kql') }
   { title: 'Calls of Face a second, and 429s', query: loadTextContent('../workbook/face.kql') }
   { title: 'Seconds from outcome to event', query: loadTextContent('../workbook/event-delay.kql') }
-  { title: 'Owed events, and how long their messages have waited', query: loadTextContent('../workbook/owed-events.kql') }
+  {
+    title: 'Owed events, and how long their messages have waited'
+    query: loadTextContent('../workbook/owed-events.kql')
+  }
   { title: 'Attempts that did not pass, in percent', query: loadTextContent('../workbook/spoof-rate.kql') }
 ]
 
