@@ -142,7 +142,7 @@ test("without a device id the one of this installation is sent", async () => {
 });
 
 test("a create that Face fails is sent again with the same key", async () => {
-  const fault = { method: "POST", body: '{"status": 500, "count": 1}' };
+  const fault = { method: "POST", body: '{"status": 500, "count": 1, "call": "create"}' };
   await fetch(`${SIMULATOR}/simulator/fault`, fault);
   const broker = client({ sleep: async () => {} });
 

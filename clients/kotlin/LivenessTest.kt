@@ -243,7 +243,7 @@ private fun errors() {
         matches(error.requestId!!, "-")
     }
     test("a create that Face fails is sent again") {
-        post("/simulator/fault", """{"status": 500, "count": 1}""")
+        post("/simulator/fault", """{"status": 500, "count": 1, "call": "create"}""")
         client().create(request = device())
     }
     test("no connection is told, after some tries") {

@@ -28,17 +28,22 @@ class Admission:
         self._clock = clock
         self._bucket = TokenBucket(tps or math.inf, clock)
         self._fault: Fault | None = None
+        self._faulty_call: str | None = None
         self._faults_left = math.inf
 
-    def fail(self, fault: Fault | None, count: int | None = None) -> None:
-        """Give the next `count` calls of a broker a fault. Without a count it lasts; without a fault it ends."""
+    def fail(self, fault: Fault | None, count: int | None = None, call: str | None = None) -> None:
+        """Give the next `count` calls of a broker a fault, or the next `count` of the operation `call`.
+
+        Without a count it lasts; without a fault it ends.
+        """
         self._fault = fault
+        self._faulty_call = call
         self._faults_left = count or math.inf
 
-    def admit(self, request: web.Request, unauthorized: Answer) -> None:
-        """Admit one call of a broker; raises `Refused` or `ConnectionLost`."""
+    def admit(self, call: str, request: web.Request, unauthorized: Answer) -> None:
+        """Admit one call of a broker, of the operation `call`; raises `Refused` or `ConnectionLost`."""
         try:
-            self._admit(request, unauthorized)
+            self._admit(call, request, unauthorized)
         except Refused as refusal:
             self.throttled += refusal.answer.status == HTTPStatus.TOO_MANY_REQUESTS
             raise
@@ -48,8 +53,8 @@ class Admission:
         if (wait_s := self._bucket.take(calls)) > 0:
             raise Refused(rate_limited(math.ceil(wait_s)))
 
-    def _admit(self, request: web.Request, unauthorized: Answer) -> None:
-        if self._fault and self._faults_left > 0:
+    def _admit(self, call: str, request: web.Request, unauthorized: Answer) -> None:
+        if self._fault and self._faults_left > 0 and self._faulty_call in (None, call):
             self._faults_left -= 1
             if self._fault.answer is None:
                 raise ConnectionLost

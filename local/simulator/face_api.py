@@ -23,6 +23,7 @@ from local.simulator.versions import (
 )
 from shared.clock import Clock, Sleep
 
+CALLS = ("create", "get", "delete", "list", "audit", "image", "settings")
 _LARGEST_TOP = 1000
 _ASSETS_TOKEN_LIFE_MS = 3600 * 1000
 _JSON_TYPES = ("application/json", "application/merge-patch+json")
@@ -34,7 +35,7 @@ class FaceApi:
     """Answers the calls of a broker. `calls` counts them by operation, refused ones too."""
 
     def __init__(self, sessions: Sessions, admission: Admission, clock: Clock, sleep: Sleep) -> None:
-        self.calls: Counter[str] = Counter(create=0, get=0, delete=0, list=0, audit=0, image=0, settings=0)
+        self.calls: Counter[str] = Counter(dict.fromkeys(CALLS, 0))
         self._sessions = sessions
         self._admission = admission
         self._clock = clock
@@ -74,7 +75,7 @@ class FaceApi:
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             self.calls[name] += 1
-            self._admission.admit(request, version.unauthorized)
+            self._admission.admit(name, request, version.unauthorized)
             return (await operation(version, request)).response()
 
         return handle

@@ -11,7 +11,7 @@ from local.loopback import is_local, only_this_machine
 from local.simulator import answers
 from local.simulator.admission import Admission
 from local.simulator.answers import ConnectionLost, Refused, read_object
-from local.simulator.face_api import FaceApi
+from local.simulator.face_api import CALLS, FaceApi
 from local.simulator.phone import Phone
 from local.simulator.scenarios import SCENARIOS, Fault
 from local.simulator.sessions import Session, Sessions
@@ -72,13 +72,16 @@ class FaceSimulator:
         """The sessions as they are now: the stored ones, then the deleted ones (`deleted` is true)."""
         return self._sessions.stored + self._sessions.deleted
 
-    def fail(self, status: int, count: int | None = None) -> None:
-        """Answer the next `count` calls of a broker with `status` (None: all calls until `recover`)."""
-        self._admission.fail(Fault(answers.of_status(status)), count)
+    def fail(self, status: int, count: int | None = None, call: str | None = None) -> None:
+        """Answer the next `count` calls of a broker with `status` (None: all calls until `recover`).
 
-    def go_down(self, count: int | None = None) -> None:
+        `call` is the operation that fails, such as `create` (None: each).
+        """
+        self._admission.fail(Fault(answers.of_status(status)), count, call)
+
+    def go_down(self, count: int | None = None, call: str | None = None) -> None:
         """Reset the connections of the next `count` calls of a broker (None: all until `recover`)."""
-        self._admission.fail(Fault(lost=True), count)
+        self._admission.fail(Fault(lost=True), count, call)
 
     def recover(self) -> None:
         """End what `fail` or `go_down` began."""
@@ -132,14 +135,16 @@ class FaceSimulator:
         )
 
     async def _fail(self, request: web.Request) -> web.Response:
-        """Make the next calls fail: `{"status": 503, "count": 10}` or `{"down": true}`; `count` is optional."""
+        """Make the next calls fail: `{"status": 503}` or `{"down": true}`, with `count` and `call` if wanted."""
         match read_object(await request.read()):
             case {"count": count} if type(count) is not int or count < 1:
                 raise Refused(answers.INVALID_REQUEST_BODY)
-            case {"down": True, **rest} if rest.keys() <= {"count"}:
-                self.go_down(rest.get("count"))
-            case {"status": int(status), **rest} if 400 <= status <= 599 and rest.keys() <= {"count"}:
-                self.fail(status, rest.get("count"))
+            case {"call": call} if call not in CALLS:
+                raise Refused(answers.INVALID_REQUEST_BODY)
+            case {"down": True, **rest} if rest.keys() <= {"count", "call"}:
+                self.go_down(**rest)
+            case {"status": int(status), **rest} if 400 <= status <= 599 and rest.keys() <= {"count", "call"}:
+                self.fail(status, **rest)
             case _:
                 raise Refused(answers.INVALID_REQUEST_BODY)
         return web.Response(status=204)

@@ -1,6 +1,7 @@
 """The simulator as a server: start and stop, keys, paths, web pages, and the fault switch."""
 
 import asyncio
+import contextlib
 import re
 import uuid
 from pathlib import Path
@@ -215,6 +216,16 @@ async def test_fault_lasts_for_its_count_or_until_it_is_ended(face: FaceClient) 
     assert await _statuses(face, 1) == [404]
 
 
+async def test_fault_of_one_operation_leaves_the_others(face: FaceClient) -> None:
+    """A fault that names a call waits for it: the calls before it take effect, and do not use it up."""
+    for fault in ({"status": 500}, {"down": True}):
+        await _switch(face, fault | {"count": 1, "call": "create"})
+        assert await _statuses(face, 2) == [404, 404]
+        with contextlib.suppress(*CUT_OFF):
+            assert (await face.order(NEW, REQUEST)).status_code == 500
+        assert (await face.order(NEW, REQUEST)).status_code == 200
+
+
 async def test_upstream_that_is_down_resets_connections(face: FaceClient, simulator: FaceSimulator) -> None:
     """A resource that is down answers nothing, for a count of calls or until it recovers."""
     await _switch(face, {"down": True, "count": 1})
@@ -257,6 +268,7 @@ async def test_fault_meets_calls_of_the_broker_only(face: FaceClient, simulator:
     [
         *("{", "[]", "{}", '{"status": 399}', '{"status": 600}', '{"status": "503"}', '{"down": false}'),
         *(f'{{"status": 503, "count": {count}}}' for count in ("0", '"2"', "true", "null")),
+        *(f'{{"status": 503, "call": {call}}}' for call in ('"perform"', '""', "[]", "null")),
         *('{"status": 503, "more": 1}', '{"down": true, "more": 1}', '{"down": true, "status": 503}'),
     ],
 )
