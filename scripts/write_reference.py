@@ -13,7 +13,7 @@ from typing import Final, TypedDict
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from local.simulator import SCENARIOS  # noqa: E402 - the path must be set first.
+from local.simulator.scenarios import SCENARIOS, Scenario  # noqa: E402 - the path must be set first.
 from scripts import openapi, request_files  # noqa: E402
 from shared.errors import (  # noqa: E402
     ClientThrottled,
@@ -135,8 +135,19 @@ def settings_table() -> list[str]:
 def scenarios_table() -> list[str]:
     """The magic device ids of the simulator."""
     shows_in = {"perform": "the phone's check", "get": "result"}
-    rows = [(f"`{each.device_id}`", shows_in.get(each.call, each.call), each.happens) for each in SCENARIOS]
-    return _table(("device id", "shows in", "what happens"), rows)
+    rows = [
+        (f"`{each.device_id}`", shows_in.get(each.call, each.call), each.happens, _app_gets(each))
+        for each in SCENARIOS
+    ]
+    return _table(("device id", "shows in", "what happens at Face", "what the app gets"), rows)
+
+
+def _app_gets(scenario: Scenario) -> str:
+    texts: dict[str, list[str]] = {}
+    for version, text in scenario.app_gets_in.items():
+        texts.setdefault(text, []).append(f"`{version}`")
+    differences = (f". In {' and '.join(versions)}: {text}" for text, versions in texts.items())
+    return "".join([scenario.app_gets, *differences])
 
 
 def _page(path: str, tables: Mapping[str, Callable[[], list[str]]]) -> str:

@@ -1,7 +1,7 @@
 """The magic device ids: one table, from which behaviour, docs page and listing are made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from local.simulator import answers
@@ -50,6 +50,13 @@ SPOOF = Outcome("spoofface")
 OTHER_DIGEST = Outcome("realface", phone_digest_differs=True)
 MASK = Outcome(failure={"code": "FaceWithMaskDetected", "message": "Mask detected on face image."})
 
+# What an app reads at the broker.
+PASSED = "`ResultAvailable`, `passed: true`, `realface`"
+SPOOF_SEEN = "`ResultAvailable`, `passed: false`, `spoofface`"
+MASK_SEEN = "`Started`, `failure: FaceWithMaskDetected`"
+MASK_AT_LAST = "`ResultAvailable`, `passed: false`, `failure: FaceWithMaskDetected`"
+CANCELED = "`ResultAvailable`, `passed: false`, `failure: Canceled`"
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
@@ -58,6 +65,9 @@ class Scenario:
     `attempts` are the outcomes of the first, second, ... attempt; the last one repeats. Without any, the phone's
     check makes no attempt. `starts` is false if the check does not even start the session, and `cancels` is true
     if it cancels the session. `call` is the one that has the `fault`.
+
+    `app_gets` is what the broker answers to the app: to a read after each failed attempt and after the last one, or to
+    the call with the fault. `app_gets_in` has what differs by version of Face.
     """
 
     device_id: str
@@ -67,6 +77,8 @@ class Scenario:
     cancels: bool = False
     call: Call = "perform"
     fault: Fault = NO_FAULT
+    app_gets: str = PASSED
+    app_gets_in: Mapping[str, str] = field(default_factory=dict)
 
     def outcome(self, earlier_attempts: int) -> Outcome | None:
         """Answer the outcome of the next attempt, or None if there is no attempt."""
@@ -80,44 +92,95 @@ class Scenario:
 
 _CALLS: Mapping[str, Call] = {"create": "create", "result": "get", "delete": "delete"}
 
-_REFUSALS: Mapping[str, tuple[Answer, str]] = {
-    "401": (answers.UNAUTHORIZED_UNSPECIFIED, "401, as for a key that is not valid."),
-    "quota": (answers.OUT_OF_QUOTA, "403: out of call volume quota, for 2 days."),
-    "403": (answers.UNSUPPORTED_FEATURE, "403 `UnsupportedFeature`: the resource is not approved."),
-    "429": (answers.rate_limited(26), "429 with the wait (26 seconds) in its message only."),
-    "429-header": (answers.rate_limited(7, header=True), "429 with `Retry-After: 7`."),
-    "429-gateway": (answers.GATEWAY_RATE_LIMITED, "429 in the newer wording, with a code (1 second)."),
-    "500": (answers.INTERNAL_SERVER_ERROR, "500 `Unspecified`."),
-    "502": (answers.BAD_GATEWAY, "502 with an HTML page."),
-    "503": (answers.SERVICE_UNAVAILABLE, "503 without a body."),
-    "gone": (answers.SESSION_NOT_FOUND, "404 `SessionNotFound`, although the session was created."),
-    "no-route": (answers.RESOURCE_NOT_FOUND, "404 with another code, as for a retired API version."),
+_REFUSALS: Mapping[str, tuple[Answer, str, str]] = {
+    "401": (
+        answers.UNAUTHORIZED_UNSPECIFIED,
+        "401, as for a key that is not valid.",
+        "502 `UpstreamUnauthorized`",
+    ),
+    "quota": (
+        answers.OUT_OF_QUOTA,
+        "403: out of call volume quota, for 2 days.",
+        "503 `UpstreamQuotaExceeded`",
+    ),
+    "403": (
+        answers.UNSUPPORTED_FEATURE,
+        "403 `UnsupportedFeature`: the resource is not approved.",
+        "502 `UpstreamNotApproved`",
+    ),
+    "429": (
+        answers.rate_limited(26),
+        "429 with the wait (26 seconds) in its message only.",
+        "503 `UpstreamThrottled`",
+    ),
+    "429-header": (
+        answers.rate_limited(7, header=True),
+        "429 with `Retry-After: 7`.",
+        "503 `UpstreamThrottled`",
+    ),
+    "429-gateway": (
+        answers.GATEWAY_RATE_LIMITED,
+        "429 in the newer wording, with a code (1 second).",
+        "503 `UpstreamThrottled`",
+    ),
+    "500": (answers.INTERNAL_SERVER_ERROR, "500 `Unspecified`.", "502 `UpstreamFailure`"),
+    "502": (answers.BAD_GATEWAY, "502 with an HTML page.", "502 `UpstreamFailure`"),
+    "503": (answers.SERVICE_UNAVAILABLE, "503 without a body.", "503 `UpstreamThrottled`"),
+    "gone": (
+        answers.SESSION_NOT_FOUND,
+        "404 `SessionNotFound`, although the session was created.",
+        "502 `UpstreamFailure`",
+    ),
+    "no-route": (
+        answers.RESOURCE_NOT_FOUND,
+        "404 with another code, as for a retired API version.",
+        "502 `UpstreamFailure`",
+    ),
 }
 
 
 def _refused(word: str, *names: str) -> list[Scenario]:
     """One scenario for each name in `_REFUSALS`."""
-    return [_faulty(f"sim-{word}-{name}", _REFUSALS[name][1], Fault(_REFUSALS[name][0])) for name in names]
+    return [_faulty(f"sim-{word}-{name}", *_REFUSALS[name]) for name in names]
 
 
-def _faulty(device_id: str, happens: str, fault: Fault) -> Scenario:
-    return Scenario(device_id, happens, call=_CALLS[device_id.split("-")[1]], fault=fault)
+def _faulty(device_id: str, answer: Answer | Fault, happens: str, app_gets: str) -> Scenario:
+    call = _CALLS[device_id.split("-")[1]]
+    if call == "get" and app_gets == "503 `UpstreamThrottled`":
+        # While Face has no room for a read, a poll gets the last known state.
+        app_gets = "`NotStarted`"
+    fault = answer if isinstance(answer, Fault) else Fault(answer)
+    return Scenario(device_id, happens, call=call, fault=fault, app_gets=app_gets)
 
 
 SCENARIOS = (
     Scenario("sim-realface", "The decision is `realface`, as for every other device id."),
-    Scenario("sim-spoofface", "The decision is `spoofface`.", (SPOOF,)),
-    Scenario("sim-uncertain", "The decision is `uncertain`.", (Outcome("uncertain"),)),
-    Scenario("sim-mask", "Each attempt fails with `FaceWithMaskDetected`: there is no decision.", (MASK,)),
+    Scenario("sim-spoofface", "The decision is `spoofface`.", (SPOOF,), app_gets=SPOOF_SEEN),
+    Scenario(
+        "sim-uncertain",
+        "The decision is `uncertain`.",
+        (Outcome("uncertain"),),
+        app_gets="`ResultAvailable`, `passed: false`, `uncertain`",
+    ),
+    Scenario(
+        "sim-mask",
+        "Each attempt fails with `FaceWithMaskDetected`: there is no decision.",
+        (MASK,),
+        app_gets=f"{MASK_SEEN}; after the last attempt {MASK_AT_LAST}",
+        app_gets_in={"v1.3-preview.1": MASK_AT_LAST},
+    ),
     Scenario(
         "sim-second-passes",
         "The first attempt fails (mask), the second decides `realface`.",
         (MASK, REALFACE),
+        app_gets=f"{MASK_SEEN}; after the last attempt {PASSED}",
+        app_gets_in={"v1.3-preview.1": MASK_AT_LAST},
     ),
     Scenario(
         "sim-second-spoofs",
         "The first attempt decides `realface`, the second `spoofface`.",
         (REALFACE, SPOOF),
+        app_gets=SPOOF_SEEN,
     ),
     Scenario(
         "sim-third-passes",
@@ -128,6 +191,7 @@ SCENARIOS = (
         "sim-digest-mismatch",
         "`realface`, but the phone gets another digest than the result.",
         (OTHER_DIGEST,),
+        app_gets="`ResultAvailable`, `passed: false`, `realface`, `digestMatches: false`",
     ),
     Scenario(
         "sim-digest-second-matches",
@@ -138,29 +202,68 @@ SCENARIOS = (
         "sim-no-digest",
         "`realface`, but neither the phone nor the result has a digest.",
         (Outcome("realface", has_digest=False),),
+        app_gets=f"{PASSED}, `digestMatches: null`",
     ),
     Scenario(
         "sim-abuse",
         "`realface`, and abuse is detected (`v1.3-preview.1`; other versions do not say).",
         (Outcome("realface", is_abuse=True),),
+        app_gets_in={
+            "v1.3-preview.1": "`ResultAvailable`, `passed: false`, `realface`, `abuseDetected: true`"
+        },
     ),
     Scenario(
         "sim-realface-case", "The decision is `realFace`, as in an example of v1.2.", (Outcome("realFace"),)
     ),
     Scenario(
-        "sim-unknown-decision", "The decision is `deepfake`, which is in no enum.", (Outcome("deepfake"),)
+        "sim-unknown-decision",
+        "The decision is `deepfake`, which is in no enum.",
+        (Outcome("deepfake"),),
+        app_gets="`ResultAvailable`, `passed: false`, `failure: UnknownDecision`",
     ),
-    Scenario("sim-no-attempt", "The phone never comes back: the session stays as created.", starts=False),
-    Scenario("sim-abandoned", "The phone starts the session and gives up before an attempt.", ()),
-    Scenario("sim-canceled", "The session ends as `Canceled` (v1.1-preview.1: `Started`).", (), cancels=True),
+    Scenario(
+        "sim-no-attempt",
+        "The phone never comes back: the session stays as created.",
+        starts=False,
+        app_gets="`NotStarted`",
+    ),
+    Scenario(
+        "sim-abandoned",
+        "The phone starts the session and gives up before an attempt.",
+        (),
+        app_gets="`Started`",
+    ),
+    Scenario(
+        "sim-canceled",
+        "The session ends as `Canceled` (v1.1-preview.1: `Started`).",
+        (),
+        cancels=True,
+        app_gets="`Started`",
+        app_gets_in={"v1.2": CANCELED, "v1.3-preview.1": CANCELED},
+    ),
     *_refused("create", "401", "quota", "403", "429", "429-header", "429-gateway", "500", "502", "503"),
-    _faulty("sim-create-slow", "The session is created; the answer comes after 30 seconds.", SLOW),
-    _faulty("sim-create-lost", "The session is created; the connection is reset.", Fault(lost=True)),
+    _faulty(
+        "sim-create-slow",
+        SLOW,
+        "The session is created; the answer comes after 30 seconds.",
+        "504 `UpstreamTimeout`",
+    ),
+    _faulty(
+        "sim-create-lost",
+        Fault(lost=True),
+        "The session is created; the connection is reset.",
+        "502 `UpstreamFailure`",
+    ),
     *_refused("result", "401", "quota", "429", "429-header", "500", "502", "503"),
-    _faulty("sim-result-flaky", "503 for the first two reads, then the result.", UNAVAILABLE_TWICE),
+    _faulty("sim-result-flaky", UNAVAILABLE_TWICE, "503 for the first two reads, then the result.", PASSED),
     *_refused("result", "gone", "no-route"),
-    _faulty("sim-result-slow", "The answer comes after 30 seconds.", SLOW),
-    _faulty("sim-delete-500", "500 `Unspecified`: the session stays.", Fault(answers.INTERNAL_SERVER_ERROR)),
+    _faulty("sim-result-slow", SLOW, "The answer comes after 30 seconds.", "504 `UpstreamTimeout`"),
+    _faulty(
+        "sim-delete-500",
+        Fault(answers.INTERNAL_SERVER_ERROR),
+        "500 `Unspecified`: the session stays.",
+        "502 `UpstreamFailure`",
+    ),
 )
 
 
