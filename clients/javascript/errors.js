@@ -74,4 +74,5 @@ export const FAILURES = {
   NoDecision: "The check did not work. Please try again.",
   Unspecified: "The check did not work. Please try again.",
   Unfinished: "The check did not work. Please try again.",
+  UnknownDecision: "The check was not successful.",
 };

@@ -443,5 +443,6 @@ private val FAILURES = mapOf(
     "NoDecision" to "The check did not work. Please try again.",
     "Unspecified" to "The check did not work. Please try again.",
     "Unfinished" to "The check did not work. Please try again.",
+    "UnknownDecision" to "The check was not successful.",
 )
 // End of the tables.

@@ -489,5 +489,6 @@ private let failures: [String: String] = [
     "NoDecision": "The check did not work. Please try again.",
     "Unspecified": "The check did not work. Please try again.",
     "Unfinished": "The check did not work. Please try again.",
+    "UnknownDecision": "The check was not successful.",
 ]
 // End of the tables.

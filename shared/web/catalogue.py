@@ -290,5 +290,7 @@ FAILURES: dict[str, str] = {
     "NoDecision": "The check did not work. Please try again.",
     "Unspecified": "The check did not work. Please try again.",
     "Unfinished": "The check did not work. Please try again.",
+    # Face did decide, so the person is told what any other decision but a pass is told.
+    "UnknownDecision": "The check was not successful.",
 }
 """What the app tells the person when an attempt ended without a decision, by `failure.code`."""
