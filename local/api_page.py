@@ -17,6 +17,7 @@ _HEADERS = {
 _INDEX = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Face Liveness Broker: API</title>
 <link rel="stylesheet" href="/docs/swagger-ui.css">
 <div id="api"></div>

@@ -26,6 +26,9 @@ _ID: Final[Schema] = {
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 _FLAG_OR_NULL: Final[Schema] = {"type": ["boolean", "null"]}
 
+_APPS: Final = "For apps"
+_SERVERS: Final = "For servers and operators"
+
 _ANY: Final = ("InternalError", "MethodNotAllowed")
 _STORE: Final = ("StorageUnavailable", "KeyUnavailable")
 _FACE: Final = (
@@ -57,6 +60,10 @@ def document() -> dict[str, Any]:
             "description": "Creates liveness sessions at Azure Face, and reads their results.",
         },
         "servers": [{"url": "/api"}],
+        "tags": [
+            {"name": _APPS, "description": "The three calls of a check."},
+            {"name": _SERVERS, "description": "Backends, load balancers and people who run the service."},
+        ],
         "paths": _paths(),
         "components": {"schemas": _SCHEMAS, "securitySchemes": _SECURITY},
     }
@@ -143,6 +150,7 @@ def _operation(
     operation: dict[str, Any] = {
         "operationId": name,
         "summary": summary,
+        "tags": [_SERVERS if function_key or not errors else _APPS],
         "parameters": list(parameters),
         "responses": {**answers, **_errors((*errors, *_ANY)), **(_NO_KEY if function_key else {})},
         "security": [
@@ -171,7 +179,7 @@ def _errors(codes: Iterable[str]) -> dict[str, Any]:
             str(row.status),
             {
                 "description": "",
-                "headers": {**_REQUEST_ID, **(_RETRY if row.status in (409, 429, 503) else {})},
+                "headers": {**_REQUEST_ID, **(_RETRY if row.status in _WITH_RETRY else {})},
                 "content": {
                     "application/json": {"schema": {"$ref": "#/components/schemas/Error"}, "examples": {}}
                 },
@@ -184,11 +192,13 @@ def _errors(codes: Iterable[str]) -> dict[str, Any]:
 
 def _example(row: catalogue.CatalogueRow) -> Schema:
     message = row.message.replace("{seconds}", "26").replace("{error.maximum}", "86400")
-    fields = {
+    fields: Schema = {
         "code": row.code,
         "message": message.replace("{error.choices}", "'Passive'"),
         "requestId": "7f3f1c0e-8d34-4c55-9a66-1f6a3f0c8a10",
     }
+    if row.status in _WITH_RETRY:
+        fields["retryAfterSeconds"] = 26
     return {"error": fields}
 
 
@@ -210,6 +220,7 @@ def _or_null(schema: Schema) -> Schema:
 _NO_KEY: Final = {
     "401": {"description": "Without the function key, by the platform: no body. Else `Unauthorized`."}
 }
+_WITH_RETRY: Final = (409, 429, 503)
 _IDEMPOTENCY: Final = ("IdempotencyInProgress", "IdempotencyKeyReused")
 _REQUEST_ID: Final = {"x-ms-request-id": {"description": "Quote it to the operator.", "schema": _TEXT}}
 _RETRY: Final = {"Retry-After": {"description": "Seconds to wait.", "schema": _COUNT}}

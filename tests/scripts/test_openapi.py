@@ -46,3 +46,16 @@ def test_each_field_of_the_body_is_described(made: Mapping[str, Any]) -> None:
     assert set(body["properties"]) == {field.alias for field in CreateBody.model_fields.values()}
     assert all(field["description"] for field in body["properties"].values())
     assert body["additionalProperties"] is False
+
+
+def test_operations_are_listed_by_who_calls_them(made: Mapping[str, Any]) -> None:
+    """An app's developer sees three calls, and does not have to ask about the others."""
+    listed: dict[str, list[str]] = {tag["name"]: [] for tag in made["tags"]}
+    for _, _, operation in operations(made):
+        [tag] = operation["tags"]
+        listed[tag].append(operation["operationId"])
+
+    assert listed == {
+        "For apps": ["createSession", "getResult", "revokeSession"],
+        "For servers and operators": ["auditSession", "health", "ready"],
+    }
