@@ -77,17 +77,11 @@ def in_browser(url: str, profile: Path) -> str:
 
 
 def test_commands_of_the_readme(tmp_path: Path) -> None:
-    """A check without sign-in, and a session that a grant creates and its person reads."""
-    printed_blocks = blocks("README.md", "Try it")
-    [first_signed_in] = [number for number, block in enumerate(printed_blocks) if ":7073" in block]
-
+    """A check without sign-in."""
     with running(tmp_path) as (_, addresses):
-        created, performed, read = answers(tmp_path, addresses, printed_blocks[:first_signed_in])
+        created, performed, read = answers(tmp_path, addresses, blocks("README.md", "Try it"))
         assert read["sessionId"] == created["sessionId"]
         assert (read["passed"], "digest" in performed) == (True, True)
-    with running(tmp_path, "--auth", "jwt") as (_, addresses):
-        created, read = answers(tmp_path, addresses, printed_blocks[first_signed_in:])
-        assert (read["sessionId"], read["status"]) == (created["sessionId"], "NotStarted")
 
 
 def test_commands_of_the_quick_start(tmp_path: Path) -> None:
@@ -127,13 +121,14 @@ def test_commands_of_the_quick_start(tmp_path: Path) -> None:
 
 
 def test_commands_of_the_page_for_callers(tmp_path: Path) -> None:
-    """A grant, a person without one, a server, and the event."""
+    """A grant, a person without one, two readers who get nothing, a server, and the event."""
     with running(tmp_path, "--auth", "jwt") as (process, addresses):
-        granted, refused, _, read, by_server, audit, for_customer = answers(
+        granted, refused, _, read, other, nobody, by_server, audit, for_customer = answers(
             tmp_path, addresses, blocks("docs/servers.md", "Try it")
         )
         session_id = granted["sessionId"]
         assert refused["error"] == refused["error"] | {"code": "Forbidden", "target": "clientReference"}  # type: ignore[operator]
+        assert [answer["error"]["code"] for answer in (other, nobody)] == ["SessionNotFound", "Unauthorized"]  # type: ignore[index]
         assert (read["passed"], by_server, audit["sessionId"]) == (True, read, session_id)
         assert for_customer["sessionId"] != session_id
         printed(process, last="event")
