@@ -20,8 +20,9 @@ from schemathesis.specs.openapi.checks import (
 
 from scripts.openapi import document
 from tests.support.broker import FUNCTION_KEY, Broker, running_broker
+from tests.support.processes import SOAK
 
-CASES = 200
+CASES = 2_000 if SOAK else 200
 CHECKS = (
     not_a_server_error,
     status_code_conformance,
