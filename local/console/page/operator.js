@@ -31,7 +31,7 @@ async function look() {
   const answer = await send({ method: "GET", url: "/console/status", headers: {} });
   if (answer.status !== 200) return;
   const { queue, owed, face, refusals, trouble: log } = answer.json;
-  byId("queue-depth").textContent = `${counted(queue.waiting)} waiting, ${counted(queue.poison)} poison`;
+  byId("queue-depth").textContent = `${counted(queue.waiting)} messages, due now or later; ${counted(queue.poison)} poison`;
   byId("owed").textContent = `${counted(owed)} of sessions that have ended`;
   byId("face-rate").textContent = `${face.callsPerSecond} calls a second, of at most ${face.ceiling}`;
   const codes = Object.entries(refusals).map(([code, count]) => `${code} ${count}`);
