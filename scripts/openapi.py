@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from create_session.body import CreateBody
+from create_session.body import DEFAULT_TOKEN_LIFETIME, MAX_NAME_LENGTH, MIN_TOKEN_LIFETIME, CreateBody
 from scripts.package import version
+from shared.face.model import LivenessMode
+from shared.text import CLIENT_REFERENCE
 from shared.web import catalogue, routes
 from shared.web.routes import Route
 
@@ -211,6 +213,10 @@ def _object(required: Mapping[str, Schema], optional: Mapping[str, Schema] | Non
     return {"type": "object", "required": list(required), "properties": properties}
 
 
+def _said(schema: Schema, description: str) -> Schema:
+    return {**schema, "description": description}
+
+
 def _or_null(schema: Schema) -> Schema:
     if "enum" in schema:
         return {**schema, "type": [schema["type"], "null"], "enum": [*schema["enum"], None]}
@@ -260,54 +266,106 @@ _SECURITY: Final = {
     "functionKey": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
 }
 _DECISION: Final[Schema] = {"type": "string", "enum": ["realface", "spoofface", "uncertain"]}
+_RESULT: Final[Schema] = {
+    "sessionId": "0ba1f2d3-fa4e-4000-8000-000000000000",
+    "status": "ResultAvailable",
+    "createdDateTime": "2026-11-23T09:42:00.000Z",
+    "expiresAt": "2026-11-23T09:52:00.000Z",
+    "livenessDecision": "realface",
+    "passed": True,
+    "digestMatches": True,
+    "abuseDetected": None,
+    "attempts": 1,
+    "failure": None,
+}
 _FAILURE: Final = _or_null(_object({"code": _TEXT, "message": _TEXT}))
 
 
 def _create_body() -> Schema:
-    schema = CreateBody.model_json_schema(by_alias=True)
-    schema.pop("description", None)
-    for name, field in schema["properties"].items():
-        field.pop("title", None)
-        field.pop("default", None)
-        field["description"] = _BODY_FIELDS[name]
-    schema["required"] = ["livenessOperationMode"]
-    schema["examples"] = [
-        {"livenessOperationMode": "Passive", "deviceCorrelationId": "0ba1f2d3-installation"}
-    ]
-    return schema
+    """The body of a create: its fields from the model, and what the code demands of their values."""
+    properties = {field.alias: _BODY_FIELDS[str(field.alias)] for field in CreateBody.model_fields.values()}
+    schema = _object({}, {str(name): _or_null(field) for name, field in properties.items()})
+    schema["properties"]["livenessOperationMode"] = _BODY_FIELDS["livenessOperationMode"]
+    example = {"livenessOperationMode": "Passive", "deviceCorrelationId": "0ba1f2d3-installation"}
+    return schema | {
+        "required": ["livenessOperationMode"],
+        "additionalProperties": False,
+        "examples": [example],
+    }
 
 
-_BODY_FIELDS: Final = {
-    "livenessOperationMode": "`Passive`; from Face `v1.2` on also `PassiveActive`.",
-    "deviceCorrelationId": "A random id of this installation, 1 to 64 characters.",
-    "deviceCorrelationIdSetInClient": "True if the device names itself in `X-Device-Correlation-Id`.",
-    "authTokenTimeToLiveInSeconds": "60 to 86400, default 600.",
-    "sendResultsToClient": "Whether Face sends the decision to the phone.",
-    "clientReference": "The transaction that the check is for. The access token may have to name it.",
-    "onBehalfOf": "The person that a server creates the session for, 1 to 128 printable characters.",
+_BODY_FIELDS: Final[dict[str, Schema]] = {
+    "livenessOperationMode": {
+        "type": "string",
+        "enum": [mode.value for mode in LivenessMode],
+        "description": "`PassiveActive` from Face `v1.2` on.",
+    },
+    "deviceCorrelationId": {
+        "type": "string",
+        "pattern": "^[!-~]([ -~]{0,62}[!-~])?$",
+        "description": "A random id of this installation. Required, unless the next is true.",
+    },
+    "deviceCorrelationIdSetInClient": {
+        "type": "boolean",
+        "description": "True if the device names itself in `X-Device-Correlation-Id`. Default false.",
+    },
+    "authTokenTimeToLiveInSeconds": {
+        "type": "integer",
+        "minimum": MIN_TOKEN_LIFETIME,
+        "maximum": 86400,
+        "description": f"Default {DEFAULT_TOKEN_LIFETIME}. The operator may set a lower maximum.",
+    },
+    "sendResultsToClient": {
+        "type": "boolean",
+        "description": "Whether Face sends the decision to the phone, if the operator allows it. Default false.",
+    },
+    "clientReference": {
+        "type": "string",
+        "pattern": f"^{CLIENT_REFERENCE.pattern}$",
+        "description": "The transaction that the check is for. The access token may have to name it.",
+    },
+    "onBehalfOf": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_NAME_LENGTH,
+        "description": "The person that a server creates the session for. Printable characters.",
+    },
 }
 _SCHEMAS: Final = {
     "CreateBody": _create_body(),
     "CreatedSession": _object(
-        {"sessionId": _ID, "authToken": _TEXT, "expiresAt": _TIME, "resultUrl": {**_TEXT, "format": "uri"}}
+        {
+            "sessionId": _ID,
+            "authToken": _said(_TEXT, "For the Vision SDK, and for the header `X-Session-Token`."),
+            "expiresAt": _said(_TIME, "The end of the token."),
+            "resultUrl": _said({**_TEXT, "format": "uri"}, "Where the result is read."),
+        }
     ),
     "Result": _object(
         {
             "sessionId": _ID,
-            "status": {"type": "string", "enum": ["NotStarted", "Started", "ResultAvailable", "Expired"]},
+            "status": _said(
+                {"type": "string", "enum": ["NotStarted", "Started", "ResultAvailable", "Expired"]},
+                "`ResultAvailable` and `Expired` are final.",
+            ),
             "createdDateTime": _TIME,
             "expiresAt": _TIME,
         },
         {
-            "livenessDecision": _or_null(_DECISION),
-            "passed": {"type": "boolean"},
-            "digestMatches": _FLAG_OR_NULL,
-            "abuseDetected": _FLAG_OR_NULL,
-            "attempts": _COUNT,
-            "failure": _FAILURE,
-            "retryAfterSeconds": {"type": "integer", "minimum": 1},
+            "livenessDecision": _said(_or_null(_DECISION), "What Face decided; null without a decision."),
+            "passed": _said({"type": "boolean"}, "Whether the check passed: the one field to act on."),
+            "digestMatches": _said(
+                _FLAG_OR_NULL, "Whether the phone's digest is that of Face; null if none was compared."
+            ),
+            "abuseDetected": _said(_FLAG_OR_NULL, "Whether Face suspects abuse; null if it does not say."),
+            "attempts": _said(_COUNT, "How many attempts the phone made."),
+            "failure": _said(_FAILURE, "Why the last attempt ended without a decision, or null."),
+            "retryAfterSeconds": _said(
+                {"type": "integer", "minimum": 1}, "When to ask again; absent when the result is final."
+            ),
         },
-    ),
+    )
+    | {"examples": [_RESULT]},
     "Audit": _object(
         {
             "sessionId": _ID,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator, FormatChecker
 
 from create_session.body import CreateBody
 from scripts.openapi import document
@@ -59,3 +60,21 @@ def test_operations_are_listed_by_who_calls_them(made: Mapping[str, Any]) -> Non
         "For apps": ["createSession", "getResult", "revokeSession"],
         "For servers and operators": ["auditSession", "health", "ready"],
     }
+
+
+def test_fields_of_the_body_have_the_types_of_the_code(made: Mapping[str, Any]) -> None:
+    """Only the required field is never null."""
+    coded = CreateBody.model_json_schema(by_alias=True)["properties"]
+    described = made["components"]["schemas"]["CreateBody"]["properties"]
+
+    assert described["livenessOperationMode"]["type"] == "string"
+    for name, field in described.items():
+        if name != "livenessOperationMode":
+            assert field["type"] == [one["type"] for one in coded[name]["anyOf"]], name
+
+
+def test_examples_fit_their_schemas(made: Mapping[str, Any]) -> None:
+    """A reader copies them."""
+    for schema in made["components"]["schemas"].values():
+        for example in schema.get("examples", []):
+            Draft202012Validator(schema, format_checker=FormatChecker()).validate(example)
