@@ -131,7 +131,16 @@ class FaceSimulator:
 
     async def _show_scenarios(self, _request: web.Request) -> web.Response:
         return web.json_response(
-            [{"deviceId": each.device_id, "call": each.call, "happens": each.happens} for each in SCENARIOS]
+            [
+                {
+                    "deviceId": each.device_id,
+                    "call": each.call,
+                    "happens": each.happens,
+                    "appGets": each.app_gets,
+                    "appGetsIn": each.app_gets_in,
+                }
+                for each in SCENARIOS
+            ]
         )
 
     async def _fail(self, request: web.Request) -> web.Response:

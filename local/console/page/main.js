@@ -43,7 +43,7 @@ async function start() {
   offerOperatorView();
   const listing = await send({ method: "GET", url: `${simulatorUrl}/simulator/scenarios`, headers: {} });
   const scenarios = Array.isArray(listing.json) ? listing.json : [];
-  offerScenarios(scenarios);
+  offerScenarios(scenarios, faceVersion);
   if (scenarios.length === 0) warn(`The simulator's scenarios cannot be read. ${trouble(listing)}`);
 }
 

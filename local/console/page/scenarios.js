@@ -10,9 +10,11 @@ const GROUPS = [
 ];
 
 let scenarios = [];
+let version = "";
 
-export function offerScenarios(listed) {
+export function offerScenarios(listed, faceVersion) {
   scenarios = listed;
+  version = faceVersion;
   const own = element("option", { value: "", textContent: "none: my own device id" });
   const groups = GROUPS.map(([call, label]) => group(label, listed.filter((each) => each.call === call)));
   byId("scenario").replaceChildren(own, ...groups);
@@ -44,8 +46,12 @@ function follow() {
   const scenario = scenarios.find(({ deviceId }) => deviceId === name);
   byId("scenario").value = scenario?.deviceId ?? "";
   byId("scenario-explained").replaceChildren(
-    ...withCode(scenario?.happens ?? "Any other device id gives a real face."),
+    ...withCode(scenario ? explained(scenario) : "Any other device id gives a real face."),
   );
+}
+
+function explained({ happens, appGets, appGetsIn }) {
+  return `At Face: ${happens} The app gets: ${appGetsIn[version] ?? appGets}.`;
 }
 
 function anotherDevice() {

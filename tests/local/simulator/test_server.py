@@ -160,8 +160,16 @@ def test_simulator_does_not_use_the_broker() -> None:
 
 async def test_scenarios_are_the_table(face: FaceClient) -> None:
     """The simulator lists exactly the scenarios that it has."""
-    assert (await face.get("/simulator/scenarios")).json() == [
-        {"deviceId": each.device_id, "call": each.call, "happens": each.happens} for each in SCENARIOS
+    listed = (await face.get("/simulator/scenarios")).json()
+    assert listed == [
+        {
+            "deviceId": each.device_id,
+            "call": each.call,
+            "happens": each.happens,
+            "appGets": each.app_gets,
+            "appGetsIn": each.app_gets_in,
+        }
+        for each in SCENARIOS
     ]
 
 
