@@ -124,6 +124,9 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
     siteConfig: {
       minTlsVersion: '1.2'
       http20Enabled: true
+      // The app answers preflights itself, but Easy Auth may refuse them before. The platform's answer comes before Easy Auth
+      // (https://github.com/Azure/azure-functions-host/issues/7316), and takes the place of the app's.
+      cors: { allowedOrigins: easyAuth == null ? [] : (broker.?allowedOrigins ?? []) }
       scmIpSecurityRestrictionsUseMain: false
       scmIpSecurityRestrictionsDefaultAction: publishFrom == null ? 'Allow' : 'Deny'
       scmIpSecurityRestrictions: map(publishFrom ?? [], (addresses, i) => {
