@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 from shared.access import Caller
 from shared.app import App
@@ -20,10 +20,12 @@ from shared.errors import (
 )
 from shared.face.model import CreatedSession, SessionSpec
 from shared.idempotency import Answer, RequestKey
+from shared.pseudonyms import Pepper
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord, Step, token_hash
 from shared.telemetry import log_event
 from shared.throttle.limiter import Admission, Subject
+from shared.throttle.subjects import person_of
 
 _log = logging.getLogger(__name__)
 
@@ -80,36 +82,62 @@ async def create_session(app: App, command: CreateCommand, deadline: float = mat
     At `deadline`, in the event loop's time, raises the error of what it waits for. The create goes on: its session is
     the answer to a repeat under its key, or is undone without a key.
     """
-    device_of: tuple[str, ...] = (command.device_id,)
-    caller = person = None
-    if command.caller.principal:
-        # A stranger who sends the id of somebody's device must not use up its limits.
-        device_of = (command.caller.principal, command.device_id)
-        caller = person = await command.caller.pseudonym(app.pseudonyms)
-    if caller and command.on_behalf_of:
-        person = await app.subjects.person_of(caller, command.on_behalf_of)
-    device = await app.pseudonyms.of("device", *device_of)
-    subjects = await app.subjects.of_create(
-        device,
-        person,
-        command.caller.network,
-        await _transaction(app, command),
-        names=(command.caller.client_id, command.caller.issuer),
-    )
-    create = _Create(app, command, device, caller, person, subjects)
+    caller, subjects, known_as = command.caller, list[Subject](), list[_Pseudonyms]()
+    for pepper in await app.pseudonyms.peppers():
+        names = _Pseudonyms.of(command, pepper)
+        known_as.append(names)
+        subjects += app.subjects.of_create(
+            pepper,
+            names.device,
+            names.person,
+            caller.network,
+            names.transaction,
+            names=(caller.client_id, caller.issuer),
+        )
+    create = _Create(app, command, known_as, subjects)
     try:
         answer = await app.background.answer_by(deadline, create.answer(), create.end_late)
     except TimeoutError as late:
         raise create.failure or create.waits_for("the create took too long") from late
     except BrokerError as error:
-        error.device = device
+        error.device = known_as[0].device
         raise
-    await create.log(answer)
+    create.log(answer)
     content = answer.content
     return Created(content["session_id"], content["auth_token"], content["expires_at"], content["rate_limit"])
 
 
-async def _transaction(app: App, command: CreateCommand) -> str | None:
+@dataclass(frozen=True, slots=True)
+class _Pseudonyms:
+    """What stands for those of one create under one pepper; `person` is the one that the session is for."""
+
+    device: str
+    caller: str | None
+    person: str | None
+    transaction: str | None
+    address: str | None
+
+    @classmethod
+    def of(cls, command: CreateCommand, pepper: Pepper) -> Self:
+        device_of: tuple[str, ...] = (command.device_id,)
+        caller = person = None
+        if principal := command.caller.principal:
+            # A stranger who sends the id of somebody's device must not use up its limits.
+            device_of = (principal, command.device_id)
+            caller = person = pepper.of("principal", principal)
+            if command.on_behalf_of:
+                person = person_of(pepper, caller, command.on_behalf_of)
+        network = command.caller.network
+        return cls(
+            device=pepper.of("device", *device_of),
+            caller=caller,
+            person=person,
+            transaction=_transaction(command, pepper),
+            address=None if network is None else pepper.of("client", network),
+        )
+
+
+def _transaction(command: CreateCommand, pepper: Pepper) -> str | None:
     """The pseudonym of the transaction for the limits; None without a transaction, or without sign-in.
 
     A transaction from a token has one limit for its issuer, or its Entra tenant, over all callers. A transaction from a
@@ -119,7 +147,7 @@ async def _transaction(app: App, command: CreateCommand) -> str | None:
     owner = caller.authority if command.client_reference_from == "token" else caller.principal
     if reference is None or owner is None:
         return None
-    return await app.pseudonyms.of("transaction", command.client_reference_from or "", owner, reference)
+    return pepper.of("transaction", command.client_reference_from or "", owner, reference)
 
 
 def _request_key(command: CreateCommand) -> RequestKey | None:
@@ -132,16 +160,14 @@ def _request_key(command: CreateCommand) -> RequestKey | None:
 class _Create:
     """One create on its way.
 
-    `device`, `caller` and `person` are pseudonyms; `person` is the one that the session is for. `subjects` are the
-    rows that limits count in, and `admission` is what the create was charged. `waits_for`: the error to raise if time
-    ends now; `failure`: the error of Face, once it failed.
+    `known_as` are the pseudonyms under each pepper, of which the first ones are recorded. `subjects` are the rows that
+    limits count in, and `admission` is what the create was charged. `waits_for`: the error to raise if time ends now;
+    `failure`: the error of Face, once it failed.
     """
 
     app: App
     command: CreateCommand
-    device: str
-    caller: str | None
-    person: str | None
+    known_as: Sequence[_Pseudonyms]
     subjects: Sequence[Subject]
     admission: Admission = field(default_factory=Admission)
     waits_for: type[BrokerError] = KeyUnavailable
@@ -173,9 +199,9 @@ class _Create:
             # Nobody can ask for it again.
             await self._undo(answer)
         else:
-            await self.log(answer)
+            self.log(answer)
 
-    async def log(self, answer: Answer) -> None:
+    def log(self, answer: Answer) -> None:
         """Log a new session. The alert for missing events starts from this line."""
         if not answer.replayed:
             log_event(
@@ -183,9 +209,9 @@ class _Create:
                 logging.INFO,
                 "session_created",
                 sessionId=answer.content["session_id"],
-                device=self.device,
-                caller=self.caller,
-                address=await self.command.caller.address(self.app.pseudonyms),
+                device=self.known_as[0].device,
+                caller=self.known_as[0].caller,
+                address=self.known_as[0].address,
                 onBehalfOf=True if self.command.on_behalf_of else None,
                 requestId=self.command.request_id,
                 tokenLifetimeSeconds=self.command.spec.token_lifetime,
@@ -194,7 +220,7 @@ class _Create:
     async def _found(self, key: RequestKey) -> Answer | None:
         """The stored answer of a request that is refused now, if there is one."""
         # A flood of refused requests with ever new keys and devices must hardly read.
-        asker = self.person or self.command.caller.network or ""
+        asker = self.known_as[0].person or self.command.caller.network or ""
         if self.app.second_looks.wait_ms(asker):
             return None
         self.app.second_looks.count(asker)
@@ -212,9 +238,9 @@ class _Create:
         Where the process of an earlier request with this key died, its charge counts for this one.
         """
         if not again:
-            address = await self.command.caller.address(self.app.pseudonyms)
+            own = self.known_as[0]
             self.admission = await self.app.limiter.admit(
-                self.subjects, device=self.device, caller=self.caller, address=address
+                self.subjects, device=own.device, caller=own.caller, address=own.address
             )
         created_at = self.app.clock()
         self.waits_for = UpstreamTimeout
@@ -250,17 +276,19 @@ class _Create:
 
     async def _keep(self, made: CreatedSession, created_at: int, expires_at: int) -> None:
         """Send the sweep, then write the record: whenever the process dies, a recorded session has its end."""
-        command = self.command
+        command, (own, *others) = self.command, self.known_as
         sweep = CollectMessage(made.session_id, Reason.SWEEP, traceparent=command.traceparent)
         await self.app.queue.send(sweep.to_text(), command.spec.token_lifetime + SWEEP_AFTER_SECONDS)
         record = SessionRecord(
             session_id=made.session_id,
             token_hash=token_hash(made.auth_token),
-            device=self.device,
+            device=own.device,
             created_at=created_at,
             token_expires_at=expires_at,
-            caller=self.caller,
+            caller=own.caller,
             principal=command.principal,
+            device_aliases=tuple([other.device for other in others]),
+            person_aliases=tuple([other.person for other in others if other.person]),
             client_reference=command.client_reference,
             client_reference_from=command.client_reference_from,
             face_api_version=self.app.face.api_version,

@@ -224,7 +224,8 @@ def _add_find(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--reference", metavar="TEXT", help="the transaction, `clientReference` in events")
     parser.add_argument("--principal", metavar="NAME", help="the person, as events name it")
-    parser.add_argument("--device", metavar="PSEUDONYM", help="the device, as `session show` names it")
+    parser.add_argument("--device", metavar="DEVICE", help="the device: its own id, or its pseudonym")
+    parser.add_argument("--caller", metavar="NAME", help="the signed-in caller that DEVICE belongs to")
     parser.add_argument("--owed", action="store_true", help="the token has ended, and no event is published")
     _add_range(parser, "sessions created")
 

@@ -17,7 +17,7 @@ from shared.errors import KeyUnavailable
 from shared.events.event_grid import open_topic
 from shared.events.publisher import FilePublisher, Publisher
 from shared.keys.key_vault import open_key_vault
-from shared.keys.secret import StaticSecret
+from shared.keys.secret import StaticSecret, values_of
 from shared.pseudonyms import Pseudonyms
 from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE, MessageQueue
 from shared.settings import SETTINGS, Settings
@@ -100,6 +100,7 @@ class Connections:
             self._resources.push_async_callback(vault.aclose)
             try:
                 secret = await vault.read(name)
+                values_of(secret)
             except KeyUnavailable as fault:
                 raise CommandFailed(
                     f"secret {name}: cannot be read with this login: {fault.detail}"

@@ -2,13 +2,12 @@
 
 import argparse
 import asyncio
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ops.access import TABLE_READER, TABLE_WRITER, explained
 from ops.connections import Connect, connected
 from ops.output import Output, UsageError, confirm, counted
-from ops.session import find_session
+from ops.session import devices_of, find_session
 from shared.clock import system_clock
 from shared.pseudonyms import Pseudonyms
 from shared.settings import Settings
@@ -17,8 +16,6 @@ from shared.text import rfc3339
 from shared.throttle.limiter import Subject
 from shared.throttle.rows import Row
 from shared.throttle.subjects import Subjects
-
-_PSEUDONYM = re.compile("[0-9a-f]{64}")
 
 
 async def run(arguments: argparse.Namespace, environment: Mapping[str, str], connect: Connect) -> None:
@@ -79,26 +76,19 @@ async def _subjects(
     Their limits are those of the caller's client id, or else of its issuer, where `THROTTLE_OVERRIDES` names one.
     """
     made = Subjects(settings, pseudonyms)
+    devices: Collection[str]
+    persons: Collection[str]
     if arguments.session:
         _, record = await find_session(store, pseudonyms, arguments.session)
-        device, caller, person = record.device, record.principal, record.caller
-        if record.caller and record.principal:
-            person = await made.person_of(record.caller, record.principal)
-            if person != record.caller:
-                # A server named the person, and the record does not name the server.
-                caller = None
+        devices, persons = (record.device, *record.device_aliases), await made.persons_of(record)
+        # Where a server named the person, the record does not name the server.
+        caller = record.principal if record.caller in persons else None
     else:
-        device, caller = await device_of(arguments, pseudonyms), arguments.caller
-        person = caller and await pseudonyms.of("principal", caller)
-    issuer = caller.split(" ")[0] if caller else None
-    return await made.of_create(device, person, None, names=(arguments.limits_of, issuer))
-
-
-async def device_of(arguments: argparse.Namespace, pseudonyms: Pseudonyms) -> str:
-    """The pseudonym of the device, which logs and records have, or which is made from its own id and its caller."""
-    if _PSEUDONYM.fullmatch(arguments.device):
-        return str(arguments.device)
-    return await pseudonyms.of("device", *filter(None, [arguments.caller]), arguments.device)
+        devices, caller = await devices_of(arguments, pseudonyms), arguments.caller
+        persons = await pseudonyms.all_of("principal", caller) if caller else ()
+    names = (arguments.limits_of, caller.split(" ")[0] if caller else None)
+    subjects = [made.of_device(device, names) for device in devices]
+    return subjects + [made.of_person(person, names) for person in persons]
 
 
 async def _row(store: EntityStore, key: str) -> Row:

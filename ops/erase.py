@@ -7,9 +7,15 @@ from dataclasses import dataclass
 
 from ops.access import QUEUE_WRITER, TABLE_READER, TABLE_WRITER, explained
 from ops.connections import Connect, connected
-from ops.device import device_of
 from ops.output import CommandFailed, Output, UsageError, confirm, counted, notify
-from ops.session import find_session, search, summary_of
+from ops.session import (
+    devices_of,
+    find_session,
+    require_device_of_caller,
+    search,
+    summary_of,
+    wanted_of,
+)
 from shared.clock import Clock, system_clock
 from shared.errors import Failed
 from shared.events.cloud_event import erased_event
@@ -24,8 +30,7 @@ from shared.throttle.subjects import Subjects
 
 async def run(arguments: argparse.Namespace, environment: Mapping[str, str], connect: Connect) -> None:
     """Show what would be erased, ask, and erase it; raises `CommandFailed`."""
-    if arguments.caller and not arguments.device:
-        raise UsageError("--caller names the caller of --device")
+    require_device_of_caller(arguments)
     output = Output(arguments.json)
     async with connected(arguments, environment, connect) as connections:
         pseudonyms = await connections.pseudonyms()
@@ -99,13 +104,7 @@ async def _selected(
     """The records that the command line selects, the oldest first, and how many more were refused."""
     if arguments.session:
         return [(await find_session(store, pseudonyms, arguments.session))[1]], 0
-    device = arguments.device and await device_of(arguments, pseudonyms)
-    wanted = {
-        "client_reference": arguments.reference,
-        "principal": arguments.principal,
-        "device": device,
-    }
-    found, refused = await search(store, pseudonyms, wanted, 0, now)
+    found, refused = await search(store, pseudonyms, await wanted_of(arguments, pseudonyms), 0, now)
     return [record for _, record in found], refused
 
 
@@ -117,15 +116,12 @@ async def _rows(
     records: Sequence[SessionRecord],
 ) -> list[str]:
     """The keys of the rows of limits that exist for the devices and persons of these sessions."""
-    keys = {
-        key
-        for record in records
-        for key, _ in await subjects.of_failure(record.device, record.caller, record.principal)
-    }
+    keys = {key for record in records for key, _ in await subjects.of_failure(record)}
     if arguments.device:
-        keys.add(f"device-{await device_of(arguments, pseudonyms)}")
+        keys |= {f"device-{device}" for device in await devices_of(arguments, pseudonyms)}
     if arguments.principal:
-        keys.add(f"principal-{await pseudonyms.of('principal', arguments.principal)}")
+        persons = await pseudonyms.all_of("principal", arguments.principal)
+        keys |= {f"principal-{person}" for person in persons}
     with explained("the rows of limits", TABLE_READER):
         return [key for key in sorted(keys) if await store.get(Table.THROTTLE, key)]
 

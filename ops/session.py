@@ -1,7 +1,8 @@
 """`ops session`: show the record of a session, find sessions, or have an event published whose message was lost."""
 
 import argparse
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from ops.access import QUEUE_WRITER, TABLE_READER, explained
@@ -20,6 +21,7 @@ from shared.text import rfc3339
 
 _LATE_MS: Final = 600_000
 """How late a look may be before the operator is told."""
+_PSEUDONYM: Final = re.compile("[0-9a-f]{64}")
 _WHO_LOOKED: Final = """\
   AppTraces | where Message startswith "{{" | extend Event = parse_json(Message)
   | where Event.event == "session_accessed_by_server" and Event.sessionId == "{}"
@@ -94,11 +96,7 @@ async def find_sessions(
     now: int,
 ) -> None:
     """List the sessions that have all that was asked for, the oldest first; raises `CommandFailed`."""
-    wanted = {
-        "client_reference": arguments.reference,
-        "principal": arguments.principal,
-        "device": arguments.device,
-    }
+    wanted = await wanted_of(arguments, pseudonyms)
     end = now if arguments.end is None else arguments.end
     found, refused = await search(store, pseudonyms, wanted, arguments.start or 0, end)
     if arguments.owed:
@@ -111,14 +109,40 @@ async def find_sessions(
         raise CommandFailed(f"{counted(refused, 'record')} refused; see above")
 
 
+async def wanted_of(
+    arguments: argparse.Namespace, pseudonyms: Pseudonyms | None
+) -> dict[str, Collection[str]]:
+    """The values of columns that a record must have, one of each; raises `UsageError`."""
+    wanted: dict[str, Collection[str]] = {}
+    if arguments.reference is not None:
+        wanted["client_reference"] = [arguments.reference]
+    if arguments.principal is not None:
+        wanted["principal"] = [arguments.principal]
+    if arguments.device is not None:
+        wanted["device"] = await devices_of(arguments, pseudonyms)
+    return wanted
+
+
+async def devices_of(arguments: argparse.Namespace, pseudonyms: Pseudonyms | None) -> Collection[str]:
+    """The pseudonym of a device, or those under each pepper where its own id and its caller are given.
+
+    Raises `UsageError` where that needs the peppers, and there are none.
+    """
+    if _PSEUDONYM.fullmatch(arguments.device):
+        return [arguments.device]
+    if pseudonyms is None:
+        raise UsageError("no pepper to find the id of a device with: set KEY_VAULT_URL, or use --vault")
+    return await pseudonyms.all_of("device", *filter(None, [arguments.caller]), arguments.device)
+
+
 async def search(
     store: SearchableStore,
     pseudonyms: Pseudonyms | None,
-    wanted: Mapping[str, str | None],
+    wanted: Mapping[str, Collection[str]],
     start: int,
     end: int,
 ) -> tuple[list[tuple[Entity, SessionRecord]], int]:
-    """Find the records with all these columns, of sessions that were created in a range; None stands for any value.
+    """Find the records with one of the values in each of these columns, of sessions that were created in a range.
 
     Returns them with their rows, the oldest first, and the number of records that were refused and named on stderr.
     """
@@ -128,7 +152,7 @@ async def search(
         with explained("the sessions", TABLE_READER):
             async for entity in store.between(Table.SESSIONS, "created_at", start, end):
                 seen += 1
-                if any(value not in (None, entity.values.get(name)) for name, value in wanted.items()):
+                if any(entity.values.get(name) not in values for name, values in wanted.items()):
                     continue
                 try:
                     record = await _record_of(entity, pseudonyms)
@@ -168,7 +192,14 @@ def _require_search(arguments: argparse.Namespace) -> None:
     criteria = (arguments.reference, arguments.principal, arguments.device, arguments.start)
     if not arguments.owed and not any(one is not None for one in criteria):
         raise UsageError("expected --reference, --principal, --device, --owed or --from")
+    require_device_of_caller(arguments)
     require_range(arguments)
+
+
+def require_device_of_caller(arguments: argparse.Namespace) -> None:
+    """Raise `UsageError` for a caller without a device."""
+    if arguments.caller and not arguments.device:
+        raise UsageError("--caller names the caller of --device")
 
 
 def require_range(arguments: argparse.Namespace) -> None:
@@ -198,6 +229,8 @@ def _fields(record: SessionRecord, expires_at: int, *, verified: bool) -> dict[s
         "principal": record.principal,
         "caller": record.caller,
         "device": record.device,
+        "deviceAliases": " ".join(record.device_aliases) or None,
+        "personAliases": " ".join(record.person_aliases) or None,
         "digest": record.digest,
         "digestRequired": record.digest_required,
         "digestMatches": record.digest_matches,

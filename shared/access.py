@@ -24,7 +24,7 @@ class Caller:
 
     `principal` names the signed-in caller: issuer and subject, and tenant and object id for Entra. `network` is the
     address that limits count by. `client_id` is the application that the token was issued to. `client_reference` is
-    the transaction of a token that is a grant for one. `known_pseudonym` saves hashing the principal again.
+    the transaction of a token that is a grant for one. `known_pseudonyms` saves hashing the principal again.
     """
 
     principal: str | None = None
@@ -33,7 +33,7 @@ class Caller:
     client_id: str | None = None
     roles: frozenset[str] = frozenset()
     client_reference: str | None = None
-    known_pseudonym: str | None = field(default=None, compare=False)
+    known_pseudonyms: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def operator(self) -> bool:
@@ -47,9 +47,13 @@ class Caller:
 
     async def pseudonym(self, pseudonyms: Pseudonyms) -> str | None:
         """The keyed hash of the principal, for rows and logs; raises `KeyUnavailable`."""
+        return None if self.principal is None else (await self.pseudonyms(pseudonyms))[0]
+
+    async def pseudonyms(self, pseudonyms: Pseudonyms) -> tuple[str, ...]:
+        """The keyed hashes of the principal under each pepper, for finding what is its own; raises `KeyUnavailable`."""
         if self.principal is None:
-            return None
-        return self.known_pseudonym or await pseudonyms.of("principal", self.principal)
+            return ()
+        return self.known_pseudonyms or await pseudonyms.all_of("principal", self.principal)
 
     async def address(self, pseudonyms: Pseudonyms) -> str | None:
         """The keyed hash of the address, for logs; the same as in the keys of its rows. Raises `KeyUnavailable`."""
@@ -77,8 +81,8 @@ class Access:
         """
         if auth_token and (stored := await self._lookup(_canonical(session_id))):
             record = stored.record
-            pseudonym = await caller.pseudonym(self._pseudonyms)
-            is_held = record.is_held_by(auth_token, pseudonym, self._clock())
+            callers = await caller.pseudonyms(self._pseudonyms)
+            is_held = record.is_held_by(auth_token, callers, self._clock())
             if is_held and (also_revoked or not record.revoked):
                 return stored
         await self.charge_miss(caller)
@@ -87,9 +91,10 @@ class Access:
     async def charge_miss(self, caller: Caller) -> None:
         """Count a wrong token against the signed-in caller, or else the address; raises `ClientThrottled`."""
         pseudonym = await caller.pseudonym(self._pseudonyms)
-        subjects = await self._subjects.of_miss(pseudonym, caller.network)
         address = await caller.address(self._pseudonyms)
-        await self._limiter.admit(subjects, caller=pseudonym, address=address)
+        callers = await caller.pseudonyms(self._pseudonyms)
+        for subject in await self._subjects.of_misses(callers, caller.network):
+            await self._limiter.admit([subject], caller=pseudonym, address=address)
 
     async def find_any(self, session_id: str, caller: Caller, request_id: str) -> Stored:
         """Read the record of any session, for a server that proved itself, and log that; raises `SessionNotFound`."""

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,7 +26,7 @@ from shared.keys.cache import FORCED, FORCED_SELDOM, Cached, CachedSecret
 from shared.keys.credentials import face_tokens, key_credential, token_credential
 from shared.keys.identity import ManagedIdentity, open_identity
 from shared.keys.key_vault import KeyVaultSecrets, open_key_vault
-from shared.keys.secret import Secret, SecretSource, StaticSecret
+from shared.keys.secret import Secret, SecretSource, StaticSecret, values_of
 from shared.pseudonyms import Pseudonyms
 from shared.queues.memory import MemoryQueue
 from shared.queues.port import RESULTS_QUEUE, MessageQueue
@@ -184,7 +184,8 @@ class _Builder:
         """The secret that ids are hashed with; random where there is neither a vault nor a lasting store."""
         settings = self._settings
         if settings.id_pepper is None and settings.key_vault_url is not None:
-            return self._vault_secret(settings.pepper_secret)
+            # With a value that cannot be used, instances go on with the one that they have.
+            return self._vault_secret(settings.pepper_secret, check=values_of)
         return StaticSecret(settings.id_pepper or Secret(secrets.token_hex(_PEPPER_BYTES)), name="ID_PEPPER")
 
     def _sign_in(self) -> "SignIn":
@@ -239,11 +240,22 @@ class _Builder:
             )
         return FilePublisher(Path(settings.events_file)) if settings.events_file else MemoryPublisher()
 
-    def _vault_secret(self, name: str, *, forced: tuple[int, int] = FORCED_SELDOM) -> CachedSecret:
+    def _vault_secret(
+        self,
+        name: str,
+        *,
+        forced: tuple[int, int] = FORCED_SELDOM,
+        check: Callable[[Secret], object] | None = None,
+    ) -> CachedSecret:
         vault = self._vault
-        return self._closed_with_app(
-            CachedSecret(lambda: vault.read(name), name=name, clock=self._clock, forced=forced)
-        )
+
+        async def read() -> Secret:
+            secret = await vault.read(name)
+            if check:
+                check(secret)
+            return secret
+
+        return self._closed_with_app(CachedSecret(read, name=name, clock=self._clock, forced=forced))
 
     @cached_property
     def _storage_account(self) -> StorageAccount | None:

@@ -84,7 +84,7 @@ class Checks:
         if not record.failed_at or record.published_at is not None:
             return
         stamps = [failure_stamp(at, record.device, record.session_id) for at in record.failed_at]
-        for key, limit in await self.subjects.of_failure(record.device, record.caller, record.principal):
+        for key, limit in await self.subjects.of_failure(record):
             await self.limiter.charge(key, limit, *stamps)
 
     async def hasten(self, before: SessionRecord, record: SessionRecord) -> None:

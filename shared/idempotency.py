@@ -9,6 +9,9 @@ After draft-ietf-httpapi-idempotency-key-header. One row stands for a key, and g
 
 A claim whose request failed is deleted, so that the key can be tried again. Claims are replaced and deleted under
 their etag, so an owner that was slower than its lease changes nothing.
+
+While the pepper is rotated, a key may have a row under each pepper. A process claims the row of its first pepper, and
+then looks at the others. So of two processes with different first peppers, at least one finds the claim of the other.
 """
 
 import base64
@@ -30,7 +33,7 @@ from shared.errors import (
     InvalidIdempotencyKey,
     StorageUnavailable,
 )
-from shared.pseudonyms import Pseudonyms
+from shared.pseudonyms import Pepper, Pseudonyms
 from shared.sealing import NONCE_BYTES, seal, unseal
 from shared.storage import columns
 from shared.storage.port import Entity, EntityStore, Table
@@ -107,14 +110,21 @@ class Idempotency:
         another request, `ClientThrottled` where it is repeated too often, `StorageUnavailable`, and what `work`
         raises; after that the key can be tried again.
         """
-        names = await self._derive(key)
-        if wait := self._repeats.wait_ms(names.row):
+        names, *others = await self._derive(key)
+        if wait := max([self._repeats.wait_ms(one.row) for one in (names, *others)]):
             raise ClientThrottled("limit repeats", retry_after=wait / 1000)
         claim = await self._claim(names)
         if isinstance(claim, Answer):
             return claim
         try:
-            answer = await work("again" in claim.values)
+            again = "again" in claim.values
+            for other in others:
+                found = await self._taken_over(other)
+                if isinstance(found, Answer):
+                    await self._release(claim)
+                    return found
+                again |= found
+            answer = await work(again)
         except Exception:
             await self._release(claim)
             raise
@@ -132,18 +142,15 @@ class Idempotency:
 
     async def find(self, key: RequestKey) -> Answer | None:
         """Look for a stored answer without claiming the key; raises as `once` does."""
-        names = await self._derive(key)
-        stored = await self._store.get(Table.IDEMPOTENCY, names.row)
-        return self._opened(stored, names) if stored else None
+        for names in await self._derive(key):
+            stored = await self._store.get(Table.IDEMPOTENCY, names.row)
+            if stored and (answer := self._opened(stored, names)):
+                return answer
+        return None
 
-    async def _derive(self, key: RequestKey) -> _Names:
-        # Under the pepper too: nobody can open a stolen table by guessing weak keys.
-        root = await self._pseudonyms.digest("idempotency", key.principal, key.key)
-        return _Names(
-            hmac.digest(root, b"row", "sha256").hex(),
-            hmac.digest(root, b"seal", "sha256"),
-            hmac.digest(root, b"request" + key.request.encode(), "sha256").hex(),
-        )
+    async def _derive(self, key: RequestKey) -> list[_Names]:
+        """The names of a key under each pepper."""
+        return [_names(key, pepper) for pepper in await self._pseudonyms.peppers()]
 
     async def _claim(self, names: _Names) -> Entity | Answer:
         """Claim the key, or return the answer that is stored under it."""
@@ -175,6 +182,23 @@ class Idempotency:
             return await self._store.replace(Table.IDEMPOTENCY, taken)
         except (EntityExists, EntityChanged) as lost:
             raise IdempotencyInProgress(retry_after=_POLL_SECONDS) from lost
+
+    async def _taken_over(self, names: _Names) -> Answer | bool:
+        """The answer under another pepper, or else whether an earlier request under it never ended.
+
+        A row that has expired is deleted, so that its owner, if it still runs, cannot store an answer there.
+        """
+        stored = await self._store.get(Table.IDEMPOTENCY, names.row)
+        if stored is None:
+            return False
+        self._repeats.count(names.row)
+        if answer := self._opened(stored, names):
+            return answer
+        try:
+            await self._store.delete(Table.IDEMPOTENCY, stored.key, stored.etag)
+        except EntityChanged as lost:
+            raise IdempotencyInProgress(retry_after=_POLL_SECONDS) from lost
+        return "answer" not in stored.values
 
     def _opened(self, stored: Entity, names: _Names) -> Answer | None:
         """The answer in a row, or None where the row has expired; raises as `once` does."""
@@ -209,3 +233,13 @@ class Idempotency:
         except (EntityChanged, StorageUnavailable):
             return False
         return True
+
+
+def _names(key: RequestKey, pepper: Pepper) -> _Names:
+    # Under the pepper too: nobody can open a stolen table by guessing weak keys.
+    root = pepper.digest("idempotency", key.principal, key.key)
+    return _Names(
+        hmac.digest(root, b"row", "sha256").hex(),
+        hmac.digest(root, b"seal", "sha256"),
+        hmac.digest(root, b"request" + key.request.encode(), "sha256").hex(),
+    )

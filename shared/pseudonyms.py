@@ -2,39 +2,66 @@
 
 import hmac
 
-from shared.keys.secret import SecretSource
+from shared.keys.secret import Secret, SecretSource, values_of
 
 
-class Pseudonyms:
-    """Makes HMAC-SHA256 pseudonyms under one secret pepper.
+class Pepper:
+    """Makes HMAC-SHA256 pseudonyms and keys under one secret value.
 
     A plain hash of a device id or an IPv4 address could be reversed by trying them all.
     """
 
-    def __init__(self, pepper: SecretSource) -> None:
-        self._pepper = pepper
+    def __init__(self, secret: Secret) -> None:
+        self._key = secret.reveal().encode()
 
-    async def of(self, kind: str, *parts: str) -> str:
-        """The pseudonym of an id of some kind: 64 hexadecimal digits; raises `KeyUnavailable`."""
-        return (await self.digest(kind, *parts)).hex()
+    def of(self, kind: str, *parts: str) -> str:
+        """The pseudonym of an id of some kind: 64 hexadecimal digits."""
+        return self.digest(kind, *parts).hex()
 
-    async def digest(self, kind: str, *parts: str) -> bytes:
+    def digest(self, kind: str, *parts: str) -> bytes:
         """The same as 32 bytes."""
         message = b""
         for part in (kind, *parts):
             # Length-prefixed, so that no two lists of parts run together.
             text = part.encode()
             message += len(text).to_bytes(4, "big") + text
-        pepper = await self._pepper.get()
-        return hmac.digest(pepper.reveal().encode(), message, "sha256")
+        return hmac.digest(self._key, message, "sha256")
 
-    async def derived_key(self, label: str) -> bytes:
-        """A key of 32 bytes for another purpose; raises `KeyUnavailable`.
+    def derived_key(self, label: str) -> bytes:
+        """A key of 32 bytes for another purpose.
 
         It is derived from the pepper, so that no second secret has to be made, guarded and read. Nobody learns one
         from the other: HKDF-SHA256 (RFC 5869) without a salt, its extraction and one block of its expansion.
         """
-        pepper = await self._pepper.get()
         # The library for this takes some 20 ms to load, in each new instance.
-        extracted = hmac.digest(bytes(32), pepper.reveal().encode(), "sha256")
+        extracted = hmac.digest(bytes(32), self._key, "sha256")
         return hmac.digest(extracted, label.encode() + b"\x01", "sha256")
+
+
+class Pseudonyms:
+    """Makes pseudonyms under the peppers in a secret.
+
+    The secret holds one pepper, or several with commas between them while the pepper is rotated. The first pepper makes
+    what is written. What was made under the others is still recognised, and limits count under all of them.
+    """
+
+    def __init__(self, secret: SecretSource) -> None:
+        self._source = secret
+        self._secret: Secret | None = None
+        self._peppers: tuple[Pepper, ...] = ()
+
+    async def peppers(self) -> tuple[Pepper, ...]:
+        """The peppers, in the order of the secret; raises `KeyUnavailable`."""
+        secret = await self._source.get()
+        if secret is not self._secret:
+            self._peppers = tuple([Pepper(one) for one in values_of(secret)])
+            self._secret = secret
+        return self._peppers
+
+    async def of(self, kind: str, *parts: str) -> str:
+        """The pseudonym of an id of some kind under the first pepper; raises `KeyUnavailable`."""
+        return (await self.peppers())[0].of(kind, *parts)
+
+    async def all_of(self, kind: str, *parts: str) -> tuple[str, ...]:
+        """The pseudonyms of an id under each pepper, in the order of the secret; raises `KeyUnavailable`."""
+        return tuple([pepper.of(kind, *parts) for pepper in await self.peppers()])

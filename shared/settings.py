@@ -11,9 +11,9 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from shared.cloud import CLOUDS, PUBLIC, Cloud, cloud_of
-from shared.errors import SettingsError
+from shared.errors import KeyUnavailable, SettingsError
 from shared.face.endpoint import API_VERSIONS, Endpoint, custom_endpoint, regional_endpoint
-from shared.keys.secret import Secret, flaw_of
+from shared.keys.secret import Secret, flaw_of, values_of
 from shared.throttle.policy import Override, Policy
 
 _EVENTS = "|".join(re.escape(cloud.events) for cloud in CLOUDS)
@@ -87,6 +87,15 @@ def _secret(text: str) -> Secret:
     if flaw_of(Secret(text)):
         raise ValueError
     return Secret(text)
+
+
+def _peppers(text: str) -> Secret:
+    secret = _secret(text)
+    try:
+        values_of(secret)
+    except KeyUnavailable as flaw:
+        raise ValueError from flaw
+    return secret
 
 
 def _accepted_by(check: Callable[[str], object]) -> Callable[[str], str]:
@@ -180,10 +189,13 @@ class Settings:
     )
     face_key_secret: str = _setting(_SECRET_NAME, "the name of the secret with the Face key", "face-key")
     pepper_secret: str = _setting(
-        _SECRET_NAME, "the name of the secret with the key for hashing ids", "id-pepper"
+        _SECRET_NAME,
+        "the name of the secret with the pepper, the key for hashing ids; with several while it is rotated",
+        "id-pepper",
     )
     id_pepper: Secret | None = _setting(
-        _secret, "the key for hashing ids, for local runs only: printable ASCII without blanks"
+        _peppers,
+        "the pepper, for local runs only: printable ASCII without blanks; several with commas between them",
     )
     azure_client_id: str | None = _setting(
         _GUID, "the client id (a GUID) of the app's user-assigned identity"

@@ -67,8 +67,9 @@ class BrokerThrottle:
 
     async def ask(self, instance: int, who: Visitor, require_room: RequireRoom = room_enough) -> GiveBack:
         """Do what a create does before it calls the upstream."""
-        device = await self._pseudonyms.of("device", who.device)
-        subjects = await self._subjects.of_create(device, who.principal, who.network)
+        [pepper] = await self._pseudonyms.peppers()
+        device = pepper.of("device", who.device)
+        subjects = self._subjects.of_create(pepper, device, who.principal, who.network)
         limiter = self._limiters[instance]
         limiter.require_not_refused(subjects)
         require_room()

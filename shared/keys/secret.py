@@ -2,6 +2,7 @@
 
 import hmac
 import re
+from itertools import combinations
 from typing import NoReturn, Protocol
 
 from shared.errors import KeyUnavailable
@@ -93,3 +94,14 @@ def flaw_of(secret: Secret) -> str | None:
     if not _USABLE.fullmatch(secret.reveal()):
         return "has a character other than printable ASCII without blanks, such as a line break at its end"
     return None
+
+
+def values_of(secret: Secret) -> list[Secret]:
+    """The values in a secret that holds one, or several with commas between them.
+
+    Raises `KeyUnavailable` where one of them is empty, or there twice.
+    """
+    values = [Secret(value) for value in secret.reveal().split(",")]
+    if Secret("") in values or any(one == other for one, other in combinations(values, 2)):
+        raise KeyUnavailable("expected one value, or several different ones with commas between them")
+    return values

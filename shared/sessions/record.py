@@ -1,7 +1,7 @@
 """The record of a session and the rules by which it changes. Nothing here does I/O."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
@@ -50,7 +50,9 @@ class Step(StrEnum):
 class SessionRecord:
     """One session. Times are unix milliseconds. It holds no image, no auth token and no raw device id.
 
-    `device` and `caller` are pseudonyms. `principal` is the name in events: that of the caller, or of the person that a
+    `device` and `caller` are pseudonyms. `device_aliases` and `person_aliases` are the pseudonyms of the device, and of
+    the person that the session is for, under the other peppers that there were when it was made: a failed check counts
+    under them too. `principal` is the name in events: that of the caller, or of the person that a
     server named with `onBehalfOf`. `client_reference_from` says what named the transaction: `token`, the caller's
     access token, or `caller`, the body. `reads` are the times of the upstream reads that count against
     `THROTTLE_RESULT`. `history` may hold steps, and `further` columns, that only another release knows; they are kept
@@ -77,6 +79,8 @@ class SessionRecord:
     token_expires_at: int
     caller: str | None = None
     principal: str | None = None
+    device_aliases: tuple[str, ...] = ()
+    person_aliases: tuple[str, ...] = ()
     client_reference: str | None = None
     client_reference_from: str | None = None
     face_api_version: str = ""
@@ -124,14 +128,16 @@ class SessionRecord:
         """Whether the terminal event is not published yet. A session revoked without a check has no event."""
         return self.published_at is None and (self.final or not self.revoked)
 
-    def is_held_by(self, auth_token: str, caller: str | None, now: int) -> bool:
-        """Whether the session was given to this caller (a pseudonym). Tokens are compared in constant time.
+    def is_held_by(self, auth_token: str, callers: Collection[str], now: int) -> bool:
+        """Whether the session was given to this caller. Tokens are compared in constant time.
 
+        `callers` are the caller's pseudonyms under each pepper; there is none where callers are not signed in.
         For a session that was made before callers had to sign in, the token alone counts until its end.
         """
         same_token = hmac.compare_digest(self.token_hash.encode(), token_hash(auth_token).encode())
         is_from_before = self.caller is None and not self._is_over(now)
-        return same_token and (self.caller == caller or is_from_before)
+        is_own = self.caller in callers if callers else self.caller is None
+        return same_token and (is_own or is_from_before)
 
     @property
     def passed(self) -> bool:

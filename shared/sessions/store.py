@@ -1,8 +1,9 @@
 """Session records in the entity store, each row under a MAC.
 
-The MAC is an HMAC-SHA256 with a key from the vault. It covers every column of the row that it was made for, columns of
-another release too, and the id of the session. So a row that was written by anybody but the broker is not read: not
-one with another decision, not the row of another session, not one without its MAC.
+The MAC is an HMAC-SHA256 with a key from the vault, or while the pepper is rotated with one of several. It covers every
+column of the row that it was made for, columns of another release too, and the id of the session. So a row that was
+written by anybody but the broker is not read: not one with another decision, not the row of another session, not one
+without its MAC.
 
 It cannot show that a row is the newest: an older row of the same session fits, and so does a row that is gone.
 Whoever can read the secret can make MACs.
@@ -12,13 +13,13 @@ import hmac
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import EntityChanged, SessionNotFound, StorageUnavailable
 from shared.face.model import Failure, LivenessDecision, SessionStatus
-from shared.pseudonyms import Pseudonyms
+from shared.pseudonyms import Pepper, Pseudonyms
 from shared.sessions.record import UNKNOWN_DECISION, SessionRecord
 from shared.storage import columns
 from shared.storage.port import Entity, EntityStore, Table, Value
@@ -58,7 +59,7 @@ _COLUMNS: Mapping[str, Callable[[object], Any]] = {
     "failed_looks": columns.count,
 }
 """The fields of a record that a row holds as they are, and their readers; None is an absent column."""
-_LISTS = ("reads", "decided", "flagged_sessions", "client_addresses")
+_LISTS = ("reads", "decided", "device_aliases", "person_aliases", "flagged_sessions", "client_addresses")
 """The fields of a record that a row holds as lists in JSON; an empty list is an absent column."""
 _MAC = "mac"
 _OUTCOME = ("status", "decision", "failure_code", "failure_message")
@@ -134,7 +135,8 @@ class Sessions:
 
     async def _to_entity(self, record: SessionRecord, etag: str) -> Entity:
         values, expires_at = _to_values(record), self._expires_at(record)
-        values[_MAC] = await _mac_of(record.session_id, expires_at, values, self._pseudonyms)
+        peppers = await self._pseudonyms.peppers()
+        [values[_MAC]] = _macs_of(record.session_id, expires_at, values, peppers[:1])
         return Entity(record.session_id, values, expires_at, etag)
 
     def _expires_at(self, record: SessionRecord) -> int:
@@ -147,8 +149,9 @@ async def from_entity(entity: Entity, pseudonyms: Pseudonyms) -> Stored:
     Raises a lasting `StorageUnavailable` for a row that the broker did not write, or that is no record, and
     `KeyUnavailable`. Such a row is not taken for absent: its session may still have to end in an event.
     """
-    expected = await _mac_of(entity.key, entity.expires_at, entity.values, pseudonyms)
-    if not hmac.compare_digest(expected.encode(), str(entity.values.get(_MAC)).encode("utf-8", "replace")):
+    expected = _macs_of(entity.key, entity.expires_at, entity.values, await pseudonyms.peppers())
+    mac = str(entity.values.get(_MAC)).encode("utf-8", "replace")
+    if not any(hmac.compare_digest(one.encode(), mac) for one in expected):
         log_event(_log, logging.ERROR, "record_mac_mismatch", sessionId=entity.key)
         raise StorageUnavailable(
             "a session record does not fit its MAC: it was changed by hand, or the pepper was", lasting=True
@@ -164,12 +167,13 @@ def unverified(entity: Entity) -> Stored:
         raise StorageUnavailable("a session record cannot be read", lasting=True) from fault
 
 
-async def _mac_of(key: str, expires_at: int, values: Mapping[str, Value], pseudonyms: Pseudonyms) -> str:
+def _macs_of(key: str, expires_at: int, values: Mapping[str, Value], peppers: Sequence[Pepper]) -> list[str]:
+    """The MACs of a row under each pepper."""
     # JSON tells apart where names and values begin and end, and an integer from a text, a flag or a float.
     covered = [[name, values[name]] for name in sorted(values) if name != _MAC]
     # A value of a type that the broker never writes becomes a list, as no other value does.
     content = json.dumps([key, expires_at, covered], default=lambda value: [repr(value)]).encode()
-    return hmac.digest(await pseudonyms.derived_key("session record"), content, "sha256").hex()
+    return [hmac.digest(pepper.derived_key("session record"), content, "sha256").hex() for pepper in peppers]
 
 
 def retention_days_of(entity: Entity) -> int:
@@ -219,6 +223,8 @@ def _to_record(session_id: str, values: Mapping[str, Value]) -> SessionRecord:
         failure=failure,
         reads=reads,
         decided=decided,
+        device_aliases=tuple([columns.text(alias) for alias in lists["device_aliases"]]),
+        person_aliases=tuple([columns.text(alias) for alias in lists["person_aliases"]]),
         flagged_sessions=tuple([columns.text(other) for other in lists["flagged_sessions"]]),
         client_addresses=tuple([columns.text(address) for address in lists["client_addresses"]]),
         history=tuple([_timed(step) for step in columns.json_list(values["history"])]),

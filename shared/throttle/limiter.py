@@ -172,7 +172,7 @@ class Limiter:
         if not decision.refusals:
             return decision.admission
         if self._observing_flood_log:
-            for name in [refusal.limit.name for refusal in decision.refusals]:
+            for name in dict.fromkeys([refusal.limit.name for refusal in decision.refusals]):
                 self._observing_flood_log.write(
                     _log,
                     logging.WARNING,
@@ -291,7 +291,8 @@ class Limiter:
             fields = longest.rate_limit.fields(now, wait)
         else:
             # A request that a shared limit refuses costs nothing: it must not tell the state of a device.
-            fields = policy_fields([limit for subject in subjects for limit in subject.published])
+            published = dict.fromkeys(limit for subject in subjects for limit in subject.published)
+            fields = policy_fields(list(published))
         return longest.subject.refusal(
             f"limit {longest.limit.name}",
             retry_after=spread(wait, self._random) / 1000,
@@ -321,7 +322,7 @@ def _refusals(
 def _charged(subjects: Sequence[Subject], rows: Mapping[str, Row], now: int) -> _Decision:
     changed: dict[str, Row] = {}
     charges: list[Charge] = []
-    fields: dict[str, str] = {}
+    least: RateLimit | None = None
     for subject in subjects:
         row = rows[subject.key]
         for limit in subject.limits:
@@ -330,6 +331,8 @@ def _charged(subjects: Sequence[Subject], rows: Mapping[str, Row], now: int) -> 
                 row = changed[subject.key] = row.with_log(limit.log, log, log[-1] + limit.policy.longest_ms)
                 charges.append(Charge(subject.key, limit.log, log[-1]))
         published = subject.published
-        if published and (rate_limit := RateLimit.of(published, row.logs, now)):
-            fields = rate_limit.fields(now)
-    return _Decision(now, changed, Admission(tuple(charges), fields))
+        state = RateLimit.of(published, row.logs, now) if published else None
+        # While the pepper is rotated, a device has a row under each, and only the older one has counted all.
+        if state and (least is None or state.remaining < least.remaining):
+            least = state
+    return _Decision(now, changed, Admission(tuple(charges), least.fields(now) if least else {}))

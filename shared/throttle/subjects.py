@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.errors import ClientThrottled, DeviceThrottled
-from shared.pseudonyms import Pseudonyms
+from shared.pseudonyms import Pepper, Pseudonyms
+from shared.sessions.record import SessionRecord
 from shared.settings import Settings
 from shared.throttle.limiter import Subject
 from shared.throttle.policy import Limit
@@ -26,8 +27,9 @@ class Subjects:
         self._overrides = {(one.caller, one.limit): one.policy for one in settings.throttle_overrides}
         self._misses = (Limit("misses", settings.throttle_misses, "missed", charged=True),)
 
-    async def of_create(
+    def of_create(
         self,
+        pepper: Pepper,
         device: str,
         person: str | None,
         network: str | None,
@@ -37,18 +39,26 @@ class Subjects:
     ) -> list[Subject]:
         """Return the subjects that a create counts against: device, person, transaction and address.
 
-        `device`, `person` and `transaction` are pseudonyms; `person` comes from `person_of`.
+        `device`, `person` and `transaction` are pseudonyms under this pepper; `person` comes from `person_of`.
         `names` are the caller's client id and issuer; the first one with an override of a limit decides that limit.
         """
-        subjects = [Subject(f"device-{device}", self._for(names, self._device), DeviceThrottled)]
+        subjects = [self.of_device(device, names)]
         if person is not None:
-            subjects.append(Subject(f"principal-{person}", self._for(names, self._person), ClientThrottled))
+            subjects.append(self.of_person(person, names))
         if transaction is not None:
             subjects.append(Subject(f"transaction-{transaction}", self._transaction, ClientThrottled))
         limits = self._for(names, self._client)
         # Callers with another limit count apart: a log keeps no more entries than the limit that it was written under.
         apart = () if limits == self._client else (str(limits[0].policy),)
-        return subjects + await self._of_address("client", network, limits, *apart)
+        return subjects + _of_address(pepper, "client", network, limits, *apart)
+
+    def of_device(self, device: str, names: Sequence[str | None] = ()) -> Subject:
+        """Return the subject of a device, whose pseudonym it takes, with the limits for a caller of these names."""
+        return Subject(f"device-{device}", self._for(names, self._device), DeviceThrottled)
+
+    def of_person(self, person: str, names: Sequence[str | None] = ()) -> Subject:
+        """Return the subject of a person, whose pseudonym it takes, with the limits for a caller of these names."""
+        return Subject(f"principal-{person}", self._for(names, self._person), ClientThrottled)
 
     def _for(self, names: Sequence[str | None], limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
         """The limits as the overrides for a caller change them."""
@@ -60,42 +70,50 @@ class Subjects:
                 return replace(limit, policy=policy)
         return limit
 
-    async def person_of(self, caller: str, principal: str) -> str:
-        """The pseudonym of the person that a check is for.
+    async def of_failure(self, record: SessionRecord) -> list[tuple[str, Limit]]:
+        """Return the rows and limits for the failed checks of a session: those of its device and its person."""
+        devices, persons = (record.device, *record.device_aliases), await self.persons_of(record)
+        keys = [*[f"device-{device}" for device in devices], *[f"principal-{person}" for person in persons]]
+        return [(key, self._failures) for key in keys]
 
-        It is the caller's where `principal` is the caller's own name. Each other person that a server names has
-        limits of its own, apart for each server.
+    async def persons_of(self, record: SessionRecord) -> list[str]:
+        """The pseudonyms of the person that a session is for.
+
+        A record does not say which pepper its pseudonyms were made under. So while the pepper is rotated, there may be
+        one more for a person that a server named, which nothing is counted under.
         """
-        if await self._pseudonyms.of("principal", principal) == caller:
-            return caller
-        return await self._pseudonyms.of("person", caller, principal)
+        if record.caller is None or record.principal is None:
+            return []
+        peppers = await self._pseudonyms.peppers()
+        persons = dict.fromkeys([person_of(pepper, record.caller, record.principal) for pepper in peppers])
+        return [*([record.caller] if record.caller in persons else persons), *record.person_aliases]
 
-    async def of_failure(
-        self, device: str, caller: str | None, principal: str | None
-    ) -> list[tuple[str, Limit]]:
-        """Return the rows and limits for a failed check: those of device and person.
-
-        `device` and `caller` are the pseudonyms in the record, and `principal` is the name in it.
-        """
-        subjects = [(f"device-{device}", self._failures)]
-        if caller is not None and principal is not None:
-            subjects.append((f"principal-{await self.person_of(caller, principal)}", self._failures))
-        return subjects
-
-    async def of_miss(self, caller: str | None, network: str | None) -> list[Subject]:
-        """Return the subjects that a request with an unknown session or a wrong token counts against.
+    async def of_misses(self, callers: Sequence[str], network: str | None) -> list[Subject]:
+        """Return the subjects of a request with an unknown session or a wrong token: one for each pepper.
 
         They are apart from those of a create: cheap guesses must not use up what a whole network creates with. The
-        misses of a signed-in `caller` (a pseudonym) count for it alone, because others share its address.
+        misses of a signed-in caller, whose pseudonyms are `callers`, count for it alone, because others share its
+        address. Their rows cannot be written together: admit one after the other.
         """
-        if caller is not None:
-            return [Subject(f"miss-{caller}", self._misses, ClientThrottled)]
-        return await self._of_address("miss", network, self._misses)
+        if callers:
+            return [Subject(f"miss-{caller}", self._misses, ClientThrottled) for caller in callers]
+        peppers = await self._pseudonyms.peppers()
+        return [one for pepper in peppers for one in _of_address(pepper, "miss", network, self._misses)]
 
-    async def _of_address(
-        self, kind: str, network: str | None, limits: tuple[Limit, ...], *apart: str
-    ) -> list[Subject]:
-        if network is None:
-            return []
-        pseudonym = await self._pseudonyms.of("client", network, *apart)
-        return [Subject(f"{kind}-{pseudonym}", limits, ClientThrottled)]
+
+def person_of(pepper: Pepper, caller: str, principal: str) -> str:
+    """The pseudonym of the person that a check is for; `caller` is a pseudonym under the same pepper.
+
+    It is the caller's where `principal` is the caller's own name. Each other person that a server names has limits of
+    its own, apart for each server.
+    """
+    own = pepper.of("principal", principal)
+    return own if own == caller else pepper.of("person", caller, principal)
+
+
+def _of_address(
+    pepper: Pepper, kind: str, network: str | None, limits: tuple[Limit, ...], *apart: str
+) -> list[Subject]:
+    if network is None:
+        return []
+    return [Subject(f"{kind}-{pepper.of('client', network, *apart)}", limits, ClientThrottled)]

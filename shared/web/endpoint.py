@@ -100,7 +100,7 @@ async def respond(
             try:
                 async with asyncio.timeout_at(deadline) as limit:
                     caller = Caller() if open_to_all else await _caller(app, request, request_id)
-                    pseudonym = caller.known_pseudonym
+                    pseudonym = next(iter(caller.known_pseudonyms), None)
                     waits_for = StorageUnavailable
                     reply = await handle(Context(request, app, request_id, deadline, caller))
             except TimeoutError as late:
@@ -189,7 +189,7 @@ async def _caller(app: App, request: func.HttpRequest, request_id: str) -> Calle
         if error.charged_as_miss:
             await app.access.charge_miss(Caller(network=network))
         raise
-    return replace(caller, known_pseudonym=await caller.pseudonym(app.pseudonyms))
+    return replace(caller, known_pseudonyms=await caller.pseudonyms(app.pseudonyms))
 
 
 def _network(app: App, request: func.HttpRequest) -> str | None:

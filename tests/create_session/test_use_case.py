@@ -208,7 +208,7 @@ async def test_create_keeps_what_its_end_needs() -> None:
     record, now = stored.record, scene.app.clock()
     assert record.created_at == now
     assert record.token_expires_at == created.expires_at == now + 600_000
-    assert record.is_held_by(created.auth_token, None, record.created_at)
+    assert record.is_held_by(created.auth_token, (), record.created_at)
     assert record.history == ((now, Step.CREATED),)
     (message,) = scene.messages
     assert message.visible_at == record.token_expires_at + EXPIRY_GRACE_MS + 5_000

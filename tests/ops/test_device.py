@@ -13,6 +13,7 @@ from shared.face.model import LivenessMode, SessionSpec
 from shared.storage.port import Table
 from tests.ops.shell import Shell
 from tests.support.app import app_of
+from tests.support.broker import PEPPER
 from tests.support.fake_face import FakeFace
 from tests.support.time import FakeClock
 
@@ -22,13 +23,14 @@ ANNA = "https://issuer.example anna"
 class Fleet:
     """An app over the shell's account; `sessions` are those of a device, or of Anna's, that used up its limit."""
 
-    def __init__(self, shell: Shell, principal: str | None = None) -> None:
-        self._shell, self._principal, self._face = shell, principal, FakeFace()
+    def __init__(self, shell: Shell, principal: str | None = None, pepper: str = PEPPER) -> None:
+        self._shell, self._principal, self._pepper, self._face = shell, principal, pepper, FakeFace()
         self.sessions = [asyncio.run(self.create()) for _ in range(5)]
 
     async def create(self) -> Created:
         """Ask a new instance for a session, which caches nothing."""
-        app: App = app_of(face=self._face, store=self._shell.store, clock=FakeClock(system_clock()))
+        clock = FakeClock(system_clock())
+        app: App = app_of(face=self._face, store=self._shell.store, clock=clock, ID_PEPPER=self._pepper)
         spec = SessionSpec(LivenessMode.PASSIVE, "a-device", 600)
         caller = Caller(self._principal)
         return await create_session(app, CreateCommand(spec, "a-device", None, caller, None, "", "a-request"))
@@ -75,6 +77,22 @@ def test_device_that_is_locked_out_is_shown_and_cleared(
         assert [(line["row"].partition("-")[0], line["outcome"]) for line in lines] == [
             (row, outcome) for row in rows
         ]
+    assert not fleet.is_refused()
+
+
+@pytest.mark.parametrize("words", [("a-device", "--caller", ANNA), ("--session",)], ids=["device", "session"])
+def test_rows_under_all_peppers_are_shown_and_cleared(shell: Shell, words: tuple[str, ...]) -> None:
+    """While the pepper is rotated, each of them refuses."""
+    fleet = Fleet(shell, ANNA, "old,new")
+    shell.environment["ID_PEPPER"] = "new,old"
+    if words == ("--session",):
+        words = ("--session", fleet.sessions[0].session_id)
+
+    shown = shell.run("device", "show", *words, "--json").objects
+    cleared = shell.run("device", "reset", *words, "--yes").lines
+
+    assert [line["used"] for line in shown if line["window"] == "20/d"] == [5, 5]
+    assert cleared[-1] == "4 rows cleared"
     assert not fleet.is_refused()
 
 

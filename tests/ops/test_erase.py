@@ -15,7 +15,8 @@ from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord
 from shared.storage.port import Entity, Table
 from tests.ops.shell import ENDED_AT, FORGED, OPEN, TRACEPARENT, UNKNOWN, Shell
-from tests.support.app import PSEUDONYMS, app_of
+from tests.support.app import PSEUDONYMS, app_of, pseudonyms_of
+from tests.support.broker import PEPPER
 from tests.support.fake_face import FakeFace
 
 NAME = "https://login.example/ anna"
@@ -74,6 +75,24 @@ def test_all_sessions_and_limits_of_a_person_are_erased(shell: Shell, words: Seq
         (ERASED, ended.session_id),
         (ERASED, opened.session_id),
     }
+
+
+def test_sessions_and_limits_under_all_peppers_are_erased(shell: Shell) -> None:
+    """While the pepper is rotated: a session from before the rotation, and one with pseudonyms under both."""
+    shell.environment["ID_PEPPER"] = f"new,{PEPPER}"
+    new = pseudonyms_of("new")
+    device = asyncio.run(new.of("device", NAME, "a-phone"))
+    person = asyncio.run(new.of("principal", NAME))
+    of_anna(shell)
+    of_anna(shell, device_aliases=(device,), person_aliases=(person,))
+    rows = [f"device-{DEVICE}", f"device-{device}", f"principal-{CALLER}", f"principal-{person}"]
+    for words in (["--device", "a-phone", "--caller", NAME], ["--principal", NAME], ["--device", DEVICE]):
+        add_rows(shell, *rows)
+        of_anna(shell, device_aliases=(device,), person_aliases=(person,))
+
+        erased = shell.run("session", "erase", *words, "--yes")
+
+        assert (erased.status, left(shell)) == (0, (set(), set()))
 
 
 def test_session_is_deleted_at_face_by_the_collector(shell: Shell) -> None:

@@ -1,5 +1,6 @@
 """`ops session`: show a record, and collect a session whose message was lost."""
 
+import asyncio
 from dataclasses import fields
 from typing import Any
 
@@ -13,6 +14,8 @@ from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord, Step
 from shared.text import rfc3339
 from tests.ops.shell import ENDED_AT, FORGED, OPEN, TOKEN_HASH, TRACEPARENT, UNKNOWN, Shell
+from tests.support.app import pseudonyms_of
+from tests.support.broker import PEPPER
 
 NOT_SHOWN = {"token_hash", "reads", "unread", "sent_digest"}
 COMPUTED = {"passed", "owesEvent", "eventId", "keptUntil", "verified"}
@@ -187,15 +190,29 @@ def test_sessions_are_found_by_what_events_name(shell: Shell) -> None:
     late = shell.add(created_at=ENDED_AT + 1).session_id
     early = shell.add(created_at=ENDED_AT).session_id
     other = shell.add(
-        created_at=ENDED_AT + 2, client_reference="order:2", principal="b", device="d"
+        created_at=ENDED_AT + 2, client_reference="order:2", principal="b", device="d" * 64
     ).session_id
 
     assert found(shell, "--reference", "order:1") == [early, late]
-    assert found(shell, "--principal", "b") == found(shell, "--device", "d") == [other]
+    assert found(shell, "--principal", "b") == found(shell, "--device", "d" * 64) == [other]
     assert found(shell, "--principal", "b", "--reference", "order:1") == []
     assert found(shell, "--from", rfc3339(ENDED_AT + 1), "--to", rfc3339(ENDED_AT + 2)) == [late]
     line = shell.run("session", "find", "--reference", "order:2").lines[0]
     assert line == f"{other}  {rfc3339(ENDED_AT + 2)}  ResultAvailable  passed yes  reference order:2"
+
+
+def test_sessions_of_a_device_are_found_by_its_own_id(shell: Shell) -> None:
+    """Also those that were made under another pepper. The search needs the caller of the device, and the pepper."""
+    shell.environment["ID_PEPPER"] = f"new,{PEPPER}"
+    old, new = [asyncio.run(pseudonyms_of(one).of("device", "anna", "a-phone")) for one in (PEPPER, "new")]
+    sessions = [shell.add(device=device, created_at=ENDED_AT).session_id for device in (old, new)]
+    shell.add()
+
+    assert sorted(found(shell, "--device", "a-phone", "--caller", "anna")) == sorted(sessions)
+    assert found(shell, "--device", "a-phone") == []
+    shell.environment["ID_PEPPER"] = ""
+    for words in (("--device", "a-phone"), ("--caller", "anna", "--owed")):
+        assert shell.run("session", "find", *words).status == 2
 
 
 def test_sessions_that_owe_their_event_are_found(shell: Shell) -> None:

@@ -372,8 +372,10 @@ async def test_runs_of_two_days_begin_everywhere(clock: FakeClock) -> None:
 
 async def test_walk_can_begin_at_each_kind_of_throttle_row(clock: FakeClock) -> None:
     """The store knows how the keys of the limits begin, in their order."""
-    made = app_of(clock=clock).subjects
-    subjects = await made.of_create("0f", "1e", "192.0.2.1", "2d") + await made.of_miss(None, "192.0.2.1")
+    app = app_of(clock=clock)
+    [pepper] = await app.pseudonyms.peppers()
+    subjects = app.subjects.of_create(pepper, "0f", "1e", "192.0.2.1", "2d")
+    subjects += await app.subjects.of_misses((), "192.0.2.1")
 
     kinds = sorted(subject.key.partition("-")[0] for subject in subjects)
     assert [place(Table.THROTTLE, number / 5)[1].partition("-")[0] for number in range(5)] == kinds

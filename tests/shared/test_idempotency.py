@@ -240,7 +240,8 @@ async def test_answer_opens_with_pepper_principal_and_key_alone(scene: Scene) ->
     sealed = base64.b64decode(str(row.values["answer"]))
 
     async def opened(*parts: str) -> bytes | None:
-        root = await PSEUDONYMS.digest("idempotency", *parts)
+        [pepper] = await PSEUDONYMS.peppers()
+        root = pepper.digest("idempotency", *parts)
         return unseal(hmac.digest(root, b"seal", "sha256"), sealed, row.key.encode())
 
     assert TOKEN.encode() in (await opened("anna", KEY.key) or b"")

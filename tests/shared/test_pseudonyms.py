@@ -1,14 +1,20 @@
 """Ids as they are stored."""
 
+import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from shared.keys.secret import Secret, StaticSecret
-from shared.pseudonyms import Pseudonyms
+from shared.errors import KeyUnavailable
+from shared.keys.cache import CachedSecret
+from shared.keys.secret import Secret
+from shared.pseudonyms import Pepper, Pseudonyms
+from tests.shared.keys.fake_secret import HOUR, FakeSecret
+from tests.support.app import pseudonyms_of
+from tests.support.time import FakeClock
 
 
 async def made(*parts: str, pepper: str = "a-pepper") -> str:
-    return await Pseudonyms(StaticSecret(Secret(pepper), name="ID_PEPPER")).of(*parts)
+    return await pseudonyms_of(pepper).of(*parts)
 
 
 async def test_no_two_lists_of_parts_run_together() -> None:
@@ -30,8 +36,28 @@ async def test_pseudonym_depends_on_the_pepper_and_shows_nothing() -> None:
 
 async def test_derived_key_is_one_of_hkdf() -> None:
     """The derivation is the library's; keys with other labels are other keys."""
-    pseudonyms = Pseudonyms(StaticSecret(Secret("a-pepper"), name="ID_PEPPER"))
-    derivation = HKDF(SHA256(), 32, salt=None, info=b"a label")
+    pepper, derivation = Pepper(Secret("a-pepper")), HKDF(SHA256(), 32, salt=None, info=b"a label")
 
-    assert await pseudonyms.derived_key("a label") == derivation.derive(b"a-pepper")
-    assert await pseudonyms.derived_key("another") != await pseudonyms.derived_key("a label")
+    assert pepper.derived_key("a label") == derivation.derive(b"a-pepper")
+    assert pepper.derived_key("another") != pepper.derived_key("a label")
+
+
+async def test_first_pepper_makes_and_all_recognise() -> None:
+    """Each is what it would be alone. Another value of the secret counts as soon as it is read."""
+    vault, clock = FakeSecret(), FakeClock()
+    pseudonyms = Pseudonyms(CachedSecret(vault.read, name="id-pepper", clock=clock))
+
+    for vault.value in ("old", "old,new", "new,old", "new"):
+        clock.advance_ms(24 * HOUR)
+        expected = [await made("device", "phone-7", pepper=one) for one in vault.value.split(",")]
+        assert list(await pseudonyms.all_of("device", "phone-7")) == expected
+        assert await pseudonyms.of("device", "phone-7") == expected[0]
+
+
+@pytest.mark.parametrize("value", [",", "old,", ",new", "old,,new", "old,old"])
+async def test_empty_and_repeated_peppers_are_refused(value: str) -> None:
+    """The reason does not tell the value."""
+    with pytest.raises(KeyUnavailable) as refused:
+        await pseudonyms_of(value).peppers()
+
+    assert refused.value.detail == "expected one value, or several different ones with commas between them"

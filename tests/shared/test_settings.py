@@ -76,7 +76,7 @@ BAD_VALUES = {
     "FACE_MAX_TPS": [CANARY, "0", "inf", "nan", "9_00", " 900", "\uff19", "1e2", "-1", "1000.1"],
     "AUTH_TOKEN_TTL_MAX_SECONDS": ["600.0", "59", "86401"],
     "FACE_KEY": [f"{CANARY}\n", f"{CANARY} x", f"@Microsoft.KeyVault({CANARY})"],
-    "ID_PEPPER": [f"{CANARY} x"],
+    "ID_PEPPER": [f"{CANARY} x", f"{CANARY},", f",{CANARY}", f"{CANARY},{CANARY}"],
     "PUBLIC_BASE_URL": [
         "https://[::::]:99999:1",
         "https://host:0",

@@ -10,7 +10,13 @@ from tests.support.broker import PEPPER, environment
 from tests.support.fake_face import FakeFace
 from tests.support.time import FakeClock
 
-PSEUDONYMS = Pseudonyms(StaticSecret(Secret(PEPPER), name="ID_PEPPER"))
+
+def pseudonyms_of(pepper: str) -> Pseudonyms:
+    """Pseudonyms under a pepper, or several with commas between them."""
+    return Pseudonyms(StaticSecret(Secret(pepper), name="ID_PEPPER"))
+
+
+PSEUDONYMS = pseudonyms_of(PEPPER)
 """As the broker of the tests makes them."""
 
 

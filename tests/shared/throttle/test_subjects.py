@@ -11,13 +11,13 @@ from shared.access import Caller
 from shared.app import App, build
 from shared.errors import ClientThrottled, DeviceThrottled, SessionNotFound, Throttled
 from shared.face.model import LivenessMode, SessionSpec
-from shared.keys.secret import Secret, StaticSecret
-from shared.pseudonyms import Pseudonyms
 from shared.queues.memory import MemoryQueue
 from shared.settings import Settings
 from shared.throttle.limiter import Subject
 from shared.throttle.policy import Limit
-from shared.throttle.subjects import Subjects
+from shared.throttle.subjects import Subjects, person_of
+from tests.shared.sessions.test_record import NEW
+from tests.support.app import PSEUDONYMS
 from tests.support.broker import environment
 from tests.support.fake_face import FakeFace
 from tests.support.time import FakeClock
@@ -26,11 +26,9 @@ from tests.support.watched_store import WatchedStore
 
 async def test_create_counts_against_device_person_transaction_and_address() -> None:
     """The limits that are known of each; failures are only looked at. Keys hold pseudonyms."""
-    settings, pseudonyms = (
-        Settings.from_mapping(environment("http://127.0.0.1:9")),
-        Pseudonyms(StaticSecret(Secret("pepper"), name="ID_PEPPER")),
-    )
-    subjects = Subjects(settings, pseudonyms)
+    settings = Settings.from_mapping(environment("http://127.0.0.1:9"))
+    subjects = Subjects(settings, PSEUDONYMS)
+    [pepper] = await PSEUDONYMS.peppers()
     created, failures = (
         Limit("device", settings.throttle_device, "created", charged=True),
         Limit("failures", settings.throttle_failures, "failed", charged=False),
@@ -40,26 +38,25 @@ async def test_create_counts_against_device_person_transaction_and_address() -> 
     called = Limit("client", settings.throttle_client, "created", charged=True)
     missed = Limit("misses", settings.throttle_misses, "missed", charged=True)
     device = Subject("device-d1", (created, failures), DeviceThrottled)
-    anna = await pseudonyms.of("principal", "anna")
-    customer = await subjects.person_of("c1", "anna")
-    client_key = f"client-{await pseudonyms.of('client', '192.0.2.1')}"
+    anna, customer = pepper.of("principal", "anna"), person_of(pepper, "c1", "anna")
+    client_key = f"client-{pepper.of('client', '192.0.2.1')}"
     client = Subject(client_key, (called,), ClientThrottled)
 
-    assert await subjects.of_create("d1", "c1", "192.0.2.1", "t1") == [
+    assert subjects.of_create(pepper, "d1", "c1", "192.0.2.1", "t1") == [
         device,
         Subject("principal-c1", (principal, failures), ClientThrottled),
         Subject("transaction-t1", (reference,), ClientThrottled),
         client,
     ]
-    assert await subjects.of_create("d1", None, None) == [device]
-    [miss] = await subjects.of_miss(None, "192.0.2.1")
+    assert subjects.of_create(pepper, "d1", None, None) == [device]
+    [miss] = await subjects.of_misses((), "192.0.2.1")
     assert miss == Subject(client_key.replace("client-", "miss-"), (missed,), ClientThrottled)
-    assert await subjects.of_miss(None, None) == []
+    assert await subjects.of_misses((), None) == []
     for caller, person in ((anna, anna), ("c1", customer)):
-        rows = await subjects.of_failure("d1", caller, "anna")
+        rows = await subjects.of_failure(replace(NEW, device="d1", caller=caller, principal="anna"))
         assert rows == [(device.key, failures), (f"principal-{person}", failures)]
-    assert len({anna, customer, await subjects.person_of("c2", "anna")}) == 3
-    assert await subjects.of_failure("d1", None, None) == [(device.key, failures)]
+    assert len({anna, customer, person_of(pepper, "c2", "anna")}) == 3
+    assert await subjects.of_failure(replace(NEW, device="d1")) == [(device.key, failures)]
 
 
 class Fleet:
@@ -198,7 +195,7 @@ async def test_create_that_one_limit_refuses_leaves_everything_as_it_was(
     await create(fleet.here, "phone", "caller", "192.0.2.1")
     if name == "FAILURES":
         device = await fleet.here.pseudonyms.of("device", "caller", "phone")
-        for key, limit in await fleet.here.subjects.of_failure(device, None, None):
+        for key, limit in await fleet.here.subjects.of_failure(replace(NEW, device=device)):
             await fleet.here.limiter.charge(key, limit, fleet.here.clock())
     for app in (fleet.here, fleet.there, fleet.here):
         await fleet.require_refusal_without_effect(create(app, *asked), refusal)
