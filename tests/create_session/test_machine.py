@@ -19,6 +19,7 @@ from shared.idempotency import LEASE_MS
 from shared.sessions.record import token_hash
 from shared.storage.port import Table
 from tests.create_session.world import TOKENS, Request, World
+from tests.support.broker import PEPPER
 from tests.support.form import FORM
 from tests.support.staged_machine import INDEX, PLACE, StagedMachine
 from tests.support.watched_store import leaks
@@ -67,9 +68,11 @@ class IdempotencyMachine(StagedMachine):
     - No row of any table and no message ever holds a token, an idempotency key or a device id.
     """
 
+    peppers = (PEPPER, PEPPER)
+
     def __init__(self) -> None:
         super().__init__()
-        self.world = World((*KEYS, *DEVICES), THROTTLE_DEVICE="6/10m")
+        self.world = World((*KEYS, *DEVICES), self.peppers, THROTTLE_DEVICE="6/10m")
         self.creates: dict[Request, CreateCommand] = {}
         self.claimed_at: dict[str, int] = {}
         self.disclosed: dict[str, dict[str, Created]] = {key: {} for key in KEYS}
@@ -167,5 +170,13 @@ class IdempotencyMachine(StagedMachine):
         return not expired and session.session_id not in self.world.face.deleted
 
 
+class RotationMachine(IdempotencyMachine):
+    """The same while the pepper is rotated: one instance knows already that the new pepper is the first."""
+
+    peppers = (f"{PEPPER},new", f"new,{PEPPER}")
+
+
 TestIdempotencyMachine = IdempotencyMachine.TestCase
 TestIdempotencyMachine.settings = FORM
+TestRotationMachine = RotationMachine.TestCase
+TestRotationMachine.settings = FORM

@@ -1,7 +1,7 @@
 """Instances of the broker in one process, on a stage, with all that they share behind it."""
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from random import random
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from shared.events.publisher import MemoryPublisher
 from shared.queues.memory import MemoryQueue
 from shared.settings import Settings
 from shared.throttle.limiter import Limiter
-from tests.support.broker import environment
+from tests.support.broker import PEPPER, environment
 from tests.support.fake_face import FakeFace
 from tests.support.stage import ACTOR, Call, Instance, Stage
 from tests.support.time import FakeClock, VirtualLoop
@@ -34,10 +34,13 @@ class Request:
 class World:
     """Two instances, the store, queue, Face and publisher that they share, and a clock.
 
-    `requests` are those that were sent and not taken back by `ended`; `secrets` must never be stored.
+    `requests` are those that were sent and not taken back by `ended`; `secrets` must never be stored. `peppers` are
+    those of each instance.
     """
 
-    def __init__(self, secrets: Collection[str] = (), **settings: str) -> None:
+    def __init__(
+        self, secrets: Collection[str] = (), peppers: Sequence[str] = (PEPPER, PEPPER), **settings: str
+    ) -> None:
         self.loop = VirtualLoop()
         self.clock = FakeClock()
         self.store = WatchedStore((*secrets, TOKENS))
@@ -46,16 +49,17 @@ class World:
         self.publisher = MemoryPublisher()
         self.stage = Stage()
         self.requests: list[Request] = []
-        self._settings = Settings.from_mapping(
-            environment("http://127.0.0.1:9", ID_PEPPER="pepper-of-the-tests", **settings)
-        )
-        self._instances = [self._new_instance(), self._new_instance()]
+        self._settings = [
+            Settings.from_mapping(environment("http://127.0.0.1:9", ID_PEPPER=one, **settings))
+            for one in peppers
+        ]
+        self._instances = [self._new_instance(place) for place in range(2)]
         self._sent = 0
 
     def undisturbed(self) -> App:
         """Make an instance that is not on the stage: what it calls happens at once."""
         return build(
-            self._settings,
+            self._settings[0],
             clock=self.clock,
             face=self.face,
             store=self.store,
@@ -122,7 +126,7 @@ class World:
         for request in self.requests:
             if request.instance is ended:
                 request.task.cancel()
-        self._instances[place] = self._new_instance()
+        self._instances[place] = self._new_instance(place)
         self.loop.settle()
 
     def hang_up(self, index: int) -> None:
@@ -136,10 +140,10 @@ class World:
             instance.alive = False
         self.loop.close()
 
-    def _new_instance(self) -> tuple[Instance, App]:
+    def _new_instance(self, place: int) -> tuple[Instance, App]:
         instance = Instance(self.stage, self.store, self.face, self.queue, self.publisher)
         app = build(
-            self._settings,
+            self._settings[place],
             clock=self.clock,
             face=instance.face,
             store=instance.store,

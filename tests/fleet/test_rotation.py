@@ -1,0 +1,214 @@
+"""Instances that know different values of the pepper act as one: nothing is forgotten, and nothing counts twice."""
+
+import asyncio
+import secrets
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from create_session.use_case import CreateCommand
+from revoke_session.use_case import revoke_session
+from shared.access import Caller
+from shared.app import App
+from shared.errors import (
+    ClientThrottled,
+    IdempotencyInProgress,
+    SessionNotFound,
+    StorageUnavailable,
+    Throttled,
+)
+from shared.idempotency import LEASE_MS
+from shared.storage.port import Table
+from tests.support.azurite import Azurite
+from tests.support.rotating import (
+    ANNA,
+    BERT,
+    HERE,
+    SHOP,
+    STEPS,
+    Rotation,
+    command_of,
+    give,
+    read,
+)
+
+# Two instances are at most one step apart: each step waits until all instances have made it.
+PAIRS = [pair for one, other in pairwise(STEPS) for pair in ((one, other), (other, one))]
+beside = pytest.mark.parametrize(("here", "there"), PAIRS)
+
+OFF = {
+    f"THROTTLE_{one}": "off" for one in ("DEVICE", "PRINCIPAL", "REFERENCE", "CLIENT", "FAILURES", "MISSES")
+}
+GRANT = replace(ANNA, client_reference="order:1")
+COUNTED = {
+    "DEVICE": command_of(),
+    "PRINCIPAL": command_of(SHOP, on_behalf_of="carl"),
+    "REFERENCE": command_of(GRANT, reference="order:1"),
+    "CLIENT": command_of(replace(ANNA, network=HERE)),
+}
+
+
+async def require_refused(app: App, command: CreateCommand) -> None:
+    with pytest.raises(Throttled) as refused:
+        await give(app, command)
+    assert refused.value.rate_limit.get("RateLimit-Policy", "").count("device-") <= 1
+
+
+@beside
+@pytest.mark.parametrize("name", COUNTED)
+async def test_creates_of_both_instances_count_together(name: str, here: str, there: str) -> None:
+    """Exactly two in an hour, over both. The device is told of one limit, and what is left of it."""
+    rotation = Rotation(OFF | {f"THROTTLE_{name}": "2/h", "THROTTLE_DEVICE": "2/h"})
+    apps, command = [rotation.at(here), rotation.at(there)], COUNTED[name]
+
+    told = [(await give(app, command)).created.rate_limit for app in apps]
+
+    assert [one["RateLimit"].split(";")[:2] for one in told] == [
+        ['"device-1h"', "r=1"],
+        ['"device-1h"', "r=0"],
+    ]
+    assert {one["RateLimit-Policy"] for one in told} == {'"device-1h";q=2;w=3600'}
+    for app in apps:
+        await require_refused(app, command)
+    rotation.clock.advance_seconds(3_600)
+    await give(apps[0], command)
+
+
+@beside
+@pytest.mark.parametrize(
+    "command", [command_of(), command_of(SHOP, on_behalf_of="carl")], ids=["own", "named"]
+)
+@pytest.mark.parametrize("other_device", [False, True], ids=["device", "person"])
+async def test_failed_checks_of_both_instances_count_together(
+    command: CreateCommand, other_device: bool, here: str, there: str
+) -> None:
+    """Wherever the sessions were made, and wherever their results are read."""
+    rotation = Rotation(OFF | {"THROTTLE_FAILURES": "2/h"})
+    apps = [rotation.at(here), rotation.at(there)]
+    given = [await give(app, command) for app in apps]
+
+    for app, one in zip(reversed(apps), given, strict=True):
+        rotation.clock.advance_seconds(60)
+        await give(app, command)
+        await rotation.fail(app, one)
+        # Its charge may be repeated, by the collector at another instance.
+        stored = await app.sessions.reload(one.created.session_id)
+        await apps[0].checks.charge(stored.record)
+
+    for app in apps:
+        await require_refused(app, replace(command, device_id="another") if other_device else command)
+    rotation.clock.advance_seconds(3_600)
+    await give(apps[0], command)
+
+
+@beside
+@pytest.mark.parametrize(
+    "caller", [BERT, replace(BERT, principal=None, network=HERE)], ids=["person", "address"]
+)
+async def test_misses_at_both_instances_count_together(caller: Caller, here: str, there: str) -> None:
+    """Somebody who guesses has no more tries."""
+    rotation = Rotation(OFF | {"THROTTLE_MISSES": "2/h"})
+    apps = [rotation.at(here), rotation.at(there)]
+    given = await give(apps[0], command_of())
+
+    for app in apps:
+        with pytest.raises(SessionNotFound):
+            await read(app, given, caller)
+    for app in apps:
+        with pytest.raises(ClientThrottled):
+            await read(app, given, caller)
+
+
+@beside
+async def test_session_of_one_instance_is_its_callers_at_the_other(here: str, there: str) -> None:
+    """It is read and revoked there by its caller, and by nobody else. Each writes a MAC that the other one reads."""
+    rotation = Rotation(OFF)
+    first, second = rotation.at(here), rotation.at(there)
+    given = await give(first, command_of())
+
+    with pytest.raises(SessionNotFound):
+        await read(second, given, BERT)
+    await rotation.fail(second, given)
+    assert (await read(first, given, ANNA)).record.final
+    await revoke_session(second, given.created.session_id, given.created.auth_token, ANNA, "a-request")
+    with pytest.raises(SessionNotFound):
+        await read(first, given, ANNA)
+
+
+@beside
+async def test_record_that_was_changed_is_refused_whatever_it_was_written_under(
+    here: str, there: str
+) -> None:
+    """Several peppers make no forged row fit."""
+    rotation = Rotation(OFF)
+    app = rotation.at(here)
+    given = await give(app, command_of())
+    row = await app.store.get(Table.SESSIONS, given.created.session_id)
+    assert row
+    await app.store.replace(Table.SESSIONS, replace(row, values={**row.values, "digest_required": True}))
+
+    with pytest.raises(StorageUnavailable):
+        await read(rotation.at(there), given, ANNA)
+
+
+@beside
+async def test_repeat_at_the_other_instance_gets_the_same_answer(here: str, there: str) -> None:
+    """Also where it is refused before it asks for its key. It is charged once."""
+    rotation = Rotation(OFF | {"THROTTLE_DEVICE": "1/h"})
+    first, second = rotation.at(here), rotation.at(there)
+    command = command_of(key="the-key-of-a-phone")
+    given = await give(first, command)
+
+    assert await give(second, command) == given
+    await require_refused(second, command_of())
+    assert await give(second, command) == given
+    rotation.clock.advance_seconds(1)
+    assert [await give(app, command) for app in (first, second)] == [given, given]
+    assert len(rotation.face.specs) == 1
+
+
+@beside
+@pytest.mark.parametrize("dies", [True, False], ids=["died", "is slow"])
+async def test_key_is_free_at_the_other_instance_after_the_lease(dies: bool, here: str, there: str) -> None:
+    """What its owner was charged counts for the repeat. An owner that was only slow changes nothing any more."""
+    rotation = Rotation(OFF | {"THROTTLE_DEVICE": "1/h"})
+    first, second = rotation.at(here), rotation.at(there)
+    command = command_of(key="the-key-of-a-phone")
+    gate = rotation.face.gate = asyncio.Event()
+    owner = asyncio.create_task(give(first, command))
+    await rotation.face.arrived.wait()
+    rotation.face.gate = None
+    if dies:
+        owner.cancel()
+
+    with pytest.raises(IdempotencyInProgress):
+        await give(second, command)
+    rotation.clock.advance_ms(LEASE_MS)
+    given = await give(second, command)
+    gate.set()
+
+    with pytest.raises((asyncio.CancelledError, IdempotencyInProgress)):
+        await owner
+    assert await give(first, command) == given
+    assert rotation.face.specs.keys() - set(rotation.face.deleted) == {given.created.session_id}
+
+
+async def test_rows_under_two_peppers_fit_into_tables(azurite: Azurite) -> None:
+    """Those of a create are written together, those of a miss one after the other."""
+    limits = OFF | {"THROTTLE_DEVICE": "2/h", "THROTTLE_PRINCIPAL": "9/h", "THROTTLE_MISSES": "2/h"}
+    rotation = Rotation(limits | {"AzureWebJobsStorage": azurite.connection_string})
+    rotation.store = None
+    app = rotation.at("new,old")
+    caller = replace(ANNA, principal=f"{ANNA.principal}-{secrets.token_hex(8)}")
+    try:
+        for _ in range(2):
+            given = await give(app, command_of(caller))
+            with pytest.raises(SessionNotFound):
+                await read(app, replace(given, created=replace(given.created, auth_token="a-guess")), caller)
+        await require_refused(app, command_of(caller))
+        assert not (await read(app, given, caller)).record.final
+        with pytest.raises(ClientThrottled):
+            await read(app, replace(given, created=replace(given.created, auth_token="a-guess")), caller)
+    finally:
+        await app.aclose()
