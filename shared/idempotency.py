@@ -40,7 +40,10 @@ from shared.storage.port import Entity, EntityStore, Table
 from shared.throttle.local import LocalLimit
 
 LEASE_MS = 32_000
-"""Longer than a create can take: 8 s at Face, 5 s for its admission, and nine calls of store and queue at 2 s each."""
+"""Longer than a create can take: 8 s at Face, 5 s for its admission, and nine calls of store and queue at 2 s each.
+
+A create during a rotation of the pepper has one or two calls more: at worst it finds that it has lost its claim.
+"""
 
 _POLL_SECONDS = 1.0
 _REPEATS = "10/10s"

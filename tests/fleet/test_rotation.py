@@ -1,6 +1,7 @@
 """Instances that know different values of the pepper act as one: nothing is forgotten, and nothing counts twice."""
 
 import asyncio
+import re
 import secrets
 from dataclasses import replace
 from itertools import pairwise
@@ -49,57 +50,70 @@ COUNTED = {
 }
 
 
-async def require_refused(app: App, command: CreateCommand) -> None:
+async def require_refused(app: App, command: CreateCommand, policy: str | None = None) -> None:
     with pytest.raises(Throttled) as refused:
         await give(app, command)
-    assert refused.value.rate_limit.get("RateLimit-Policy", "").count("device-") <= 1
+    assert refused.value.rate_limit.get("RateLimit-Policy") == policy
 
 
 @beside
 @pytest.mark.parametrize("name", COUNTED)
 async def test_creates_of_both_instances_count_together(name: str, here: str, there: str) -> None:
     """Exactly two in an hour, over both. The device is told of one limit, and what is left of it."""
-    rotation = Rotation(OFF | {f"THROTTLE_{name}": "2/h", "THROTTLE_DEVICE": "2/h"})
+    rotation = Rotation(OFF | {"THROTTLE_DEVICE": "3/h", f"THROTTLE_{name}": "2/h"})
     apps, command = [rotation.at(here), rotation.at(there)], COUNTED[name]
+    limit = 2 if name == "DEVICE" else 3
 
     told = [(await give(app, command)).created.rate_limit for app in apps]
 
-    assert [one["RateLimit"].split(";")[:2] for one in told] == [
-        ['"device-1h"', "r=1"],
-        ['"device-1h"', "r=0"],
-    ]
-    assert {one["RateLimit-Policy"] for one in told} == {'"device-1h";q=2;w=3600'}
+    left = [re.findall("r=([0-9])", one["RateLimit"]) for one in told]
+    assert left == [[str(limit - 1)], [str(limit - 2)]]
     for app in apps:
-        await require_refused(app, command)
+        await require_refused(app, command, f'"device-1h";q={limit};w=3600')
     rotation.clock.advance_seconds(3_600)
     await give(apps[0], command)
 
 
+@pytest.mark.parametrize("name", COUNTED)
+async def test_create_that_would_be_refused_is_one_line(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Although the rows under both peppers would refuse it."""
+    rotation = Rotation(OFF | {f"THROTTLE_{name}": "1/h", "THROTTLE_MODE": "observe"})
+    app = rotation.at("old,new")
+
+    for _ in range(2):
+        await give(app, COUNTED[name])
+
+    assert len([line for line in caplog.messages if "throttle_would_refuse" in line]) == 1
+
+
 @beside
 @pytest.mark.parametrize(
-    "command", [command_of(), command_of(SHOP, on_behalf_of="carl")], ids=["own", "named"]
+    ("command", "refused"),
+    [
+        (command_of(Caller()), command_of(Caller())),
+        (command_of(), command_of(device="another")),
+        (command_of(SHOP, on_behalf_of="carl"), command_of(SHOP, "another", on_behalf_of="carl")),
+    ],
+    ids=["device", "person", "named person"],
 )
-@pytest.mark.parametrize("other_device", [False, True], ids=["device", "person"])
 async def test_failed_checks_of_both_instances_count_together(
-    command: CreateCommand, other_device: bool, here: str, there: str
+    command: CreateCommand, refused: CreateCommand, here: str, there: str
 ) -> None:
-    """Wherever the sessions were made, and wherever their results are read."""
+    """Wherever the sessions were made, and wherever their results are read. A charge may be repeated."""
     rotation = Rotation(OFF | {"THROTTLE_FAILURES": "2/h"})
     apps = [rotation.at(here), rotation.at(there)]
     given = [await give(app, command) for app in apps]
 
     for app, one in zip(reversed(apps), given, strict=True):
         rotation.clock.advance_seconds(60)
-        await give(app, command)
+        await give(app, refused)
         await rotation.fail(app, one)
-        # Its charge may be repeated, by the collector at another instance.
-        stored = await app.sessions.reload(one.created.session_id)
-        await apps[0].checks.charge(stored.record)
+        await apps[0].checks.charge((await app.sessions.reload(one.created.session_id)).record)
 
     for app in apps:
-        await require_refused(app, replace(command, device_id="another") if other_device else command)
+        await require_refused(app, refused)
     rotation.clock.advance_seconds(3_600)
-    await give(apps[0], command)
+    await give(apps[0], refused)
 
 
 @beside
@@ -161,11 +175,24 @@ async def test_repeat_at_the_other_instance_gets_the_same_answer(here: str, ther
     given = await give(first, command)
 
     assert await give(second, command) == given
-    await require_refused(second, command_of())
+    await require_refused(second, command_of(), '"device-1h";q=1;w=3600')
     assert await give(second, command) == given
     rotation.clock.advance_seconds(1)
     assert [await give(app, command) for app in (first, second)] == [given, given]
     assert len(rotation.face.specs) == 1
+
+
+async def test_repeats_at_the_other_instance_are_bounded() -> None:
+    """Each costs calls of the store, and no other limit counts it."""
+    rotation = Rotation(OFF)
+    command = command_of(key="the-key-of-a-phone")
+    given = await give(rotation.at("old,new"), command)
+    second = rotation.at("new,old")
+
+    for _ in range(10):
+        assert await give(second, command) == given
+    with pytest.raises(ClientThrottled):
+        await give(second, command)
 
 
 @beside
@@ -206,7 +233,7 @@ async def test_rows_under_two_peppers_fit_into_tables(azurite: Azurite) -> None:
             given = await give(app, command_of(caller))
             with pytest.raises(SessionNotFound):
                 await read(app, replace(given, created=replace(given.created, auth_token="a-guess")), caller)
-        await require_refused(app, command_of(caller))
+        await require_refused(app, command_of(caller), '"device-1h";q=2;w=3600')
         assert not (await read(app, given, caller)).record.final
         with pytest.raises(ClientThrottled):
             await read(app, replace(given, created=replace(given.created, auth_token="a-guess")), caller)

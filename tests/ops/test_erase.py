@@ -77,22 +77,33 @@ def test_all_sessions_and_limits_of_a_person_are_erased(shell: Shell, words: Seq
     }
 
 
-def test_sessions_and_limits_under_all_peppers_are_erased(shell: Shell) -> None:
-    """While the pepper is rotated: a session from before the rotation, and one with pseudonyms under both."""
-    shell.environment["ID_PEPPER"] = f"new,{PEPPER}"
-    new = pseudonyms_of("new")
-    device = asyncio.run(new.of("device", NAME, "a-phone"))
-    person = asyncio.run(new.of("principal", NAME))
-    of_anna(shell)
-    of_anna(shell, device_aliases=(device,), person_aliases=(person,))
-    rows = [f"device-{DEVICE}", f"device-{device}", f"principal-{CALLER}", f"principal-{person}"]
-    for words in (["--device", "a-phone", "--caller", NAME], ["--principal", NAME], ["--device", DEVICE]):
-        add_rows(shell, *rows)
-        of_anna(shell, device_aliases=(device,), person_aliases=(person,))
+NEW = pseudonyms_of("new")
+NEW_DEVICE = asyncio.run(NEW.of("device", NAME, "a-phone"))
+NEW_CALLER = asyncio.run(NEW.of("principal", NAME))
 
-        erased = shell.run("session", "erase", *words, "--yes")
 
-        assert (erased.status, left(shell)) == (0, (set(), set()))
+@pytest.mark.parametrize(
+    ("words", "has_aliases", "kept"),
+    [
+        (["--device", "a-phone", "--caller", NAME], False, {f"principal-{NEW_CALLER}"}),
+        (["--principal", NAME], False, {f"device-{NEW_DEVICE}"}),
+        (["--device", DEVICE], True, set()),
+        (["--principal", NAME], True, set()),
+    ],
+    ids=["device", "principal", "pseudonym", "principal with aliases"],
+)
+def test_limits_under_all_peppers_are_erased(
+    shell: Shell, words: Sequence[str], has_aliases: bool, kept: set[str]
+) -> None:
+    """While the pepper is rotated: those that a session from before it, or the command line, lets be found."""
+    shell.environment["ID_PEPPER"] = f"{PEPPER},new"
+    aliases = {"device_aliases": (NEW_DEVICE,), "person_aliases": (NEW_CALLER,)}
+    of_anna(shell, **(aliases if has_aliases else {}))
+    rows = [f"device-{DEVICE}", f"device-{NEW_DEVICE}", f"principal-{CALLER}", f"principal-{NEW_CALLER}"]
+    add_rows(shell, *rows)
+
+    assert shell.run("session", "erase", *words, "--yes").status == 0
+    assert left(shell) == (set(), kept)
 
 
 def test_session_is_deleted_at_face_by_the_collector(shell: Shell) -> None:

@@ -1,7 +1,9 @@
 """The pages in `docs/` agree with the commands, the logs and the alerts."""
 
+import os
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from ops.command_line import parse
 from tests.architecture.source_tree import tracked
 from tests.infra.rules import LOG_ALERTS, METRIC_ALERTS, OTHER_ALERTS
 from tests.ops.logged_events import logged_events
-from tests.ops.shell import UNKNOWN
+from tests.ops.shell import UNKNOWN, add_az
 
 DOCS = Path(__file__).parents[2] / "docs"
 ELSEWHERE = ("EventGrid Data Sender", "Key Vault Secrets User")
@@ -58,6 +60,26 @@ def test_operators_find_each_command_and_the_roles_that_errors_name() -> None:
     assert shown >= {"session show", "session collect", "session erase", "device show", "device reset"}
     for role in (QUEUE_READER, QUEUE_WRITER, TABLE_READER, TABLE_WRITER, *ELSEWHERE):
         assert role in section("The commands")
+
+
+def test_pepper_is_rotated_by_what_the_page_prints(tmp_path: Path) -> None:
+    """In three steps; the made-up Azure CLI keeps the secret in a file."""
+    secret = tmp_path / "secret"
+    secret.write_text("old")
+    show = f'if [ "$3" = show ]; then cat {secret}; exit; fi'
+    add_az(tmp_path, f'{show}\nwhile [ "$1" != --value ]; do shift; done\necho "$2" > {secret}')
+    functions, *steps = re.findall(
+        r"^```sh\n(.*?)^```", section("Rotating the pepper"), re.MULTILINE | re.DOTALL
+    )
+    values = []
+    for step in steps:
+        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        subprocess.run(["/bin/sh", "-ec", functions + step], env=environment, check=True)  # noqa: S603 - ours.
+        values.append(secret.read_text().strip())
+
+    new = values[-1]
+    assert re.fullmatch("[0-9a-f]{64}", new)
+    assert values == [f"old,{new}", f"{new},old", new]
 
 
 @pytest.mark.parametrize("path", [path for path in tracked() if path.endswith(".md")])
