@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,7 @@ from shared.events.publisher import Publisher
 from shared.pseudonyms import Pseudonyms
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions, Stored, retention_days_of
-from shared.storage.port import SearchableStore, Table
+from shared.storage.port import Entity, SearchableStore, Table
 
 _BATCH_SIZE: Final = 16
 
@@ -67,13 +67,13 @@ class Republication:
 
     async def of_session(self, session_id: str) -> None:
         """Publish the event of one session; raises `CommandFailed` where it has none, or publishing failed."""
-        _, record = await find_session(self.store, self.pseudonyms, session_id)
+        entity, record = await find_session(self.store, self.pseudonyms, session_id)
         _require_known(record)
         if not record.final:
             raise CommandFailed(f"session {session_id}: no event yet, its status is {record.status.value}")
         if record.waits_for_digest(self.clock()):
             raise CommandFailed(f"session {session_id}: no event yet, the phone still has to send its digest")
-        await self._try(session_id)
+        await self._try(session_id, self._publish(entity, record))
         self._summarize()
 
     async def of_range(self, start: int, end: int) -> None:
@@ -92,7 +92,8 @@ class Republication:
             found.sort()
             for first in range(0, len(found), _BATCH_SIZE):
                 failed_before = self.failed
-                await asyncio.gather(*(self._try(key) for _, key in found[first : first + _BATCH_SIZE]))
+                batch = [key for _, key in found[first : first + _BATCH_SIZE]]
+                await asyncio.gather(*(self._try(key, self._read_and_publish(key)) for key in batch))
                 if self.failed - failed_before == _BATCH_SIZE:
                     # It raises, which ends the run.
                     self._summarize("; stopped, because a whole batch failed")
@@ -107,16 +108,16 @@ class Republication:
         if self.failed:
             raise CommandFailed(f"{counted(self.failed, 'event')} failed{stopped}; see above, and try again")
 
-    async def _try(self, session_id: str) -> None:
+    async def _try(self, session_id: str, publication: Awaitable[None]) -> None:
         try:
-            await self._publish(session_id)
+            await publication
         except (Failed, CommandFailed) as fault:
             self.failed += 1
             notify(f"session {session_id}: {fault}")
             if self.output.as_json:
                 self.output.result("", sessionId=session_id, outcome="failed", why=str(fault))
 
-    async def _publish(self, session_id: str) -> None:
+    async def _read_and_publish(self, session_id: str) -> None:
         entity, record = await find_session(self.store, self.pseudonyms, session_id)
         _require_known(record)
         if record.waits_for_digest(self.clock()):
@@ -127,6 +128,9 @@ class Republication:
                 sessionId=session_id,
             )
             return
+        await self._publish(entity, record)
+
+    async def _publish(self, entity: Entity, record: SessionRecord) -> None:
         # Nothing is written a second time. The row tells the app's retention.
         sessions = Sessions(self.store, retention_days_of(entity), self.pseudonyms)
         stored = Stored(record, entity.etag)

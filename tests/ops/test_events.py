@@ -82,7 +82,9 @@ def test_event_is_published_as_the_app_made_it_each_time(shell: Shell) -> None:
     assert sorted(shell.events()) == sorted(expected * 2)
     assert ended.lines[-1] == "20 events published, 0 for the first time"
     assert ended.target.endswith(f"; events go to {shell.environment['EVENTS_FILE']}")
-    assert shell.store.count("replace") == 0
+    assert (shell.store.count("get"), shell.store.count("replace")) == (2 * 20, 0)
+    assert republish(shell, "--session", records[0].session_id).status == 0
+    assert shell.store.count("get") == 2 * 20 + 1, "each record is read once"
 
 
 async def test_event_reaches_event_grid_over_tls(
@@ -99,6 +101,9 @@ async def test_event_reaches_event_grid_over_tls(
     assert keyless.errors[0].startswith(
         "ops: secret a-pepper: cannot be read with this login: Key Vault answered 404"
     )
+    served.vault.secrets["a-pepper"] = f"{PEPPER},"
+    halved = await asyncio.to_thread(republish, shell, *words)
+    assert halved.errors[0].endswith("expected one value, or several different ones with commas between them")
     served.vault.secrets["a-pepper"] = PEPPER
     topic.trouble = error(403, "Forbidden")
     refused = await asyncio.to_thread(republish, shell, *words)
