@@ -82,25 +82,25 @@ async def create_session(app: App, command: CreateCommand, deadline: float = mat
     At `deadline`, in the event loop's time, raises the error of what it waits for. The create goes on: its session is
     the answer to a repeat under its key, or is undone without a key.
     """
-    caller, subjects, known_as = command.caller, list[Subject](), list[_Pseudonyms]()
+    caller, subjects, identities = command.caller, list[Subject](), list[_Identity]()
     for pepper in await app.pseudonyms.peppers():
-        names = _Pseudonyms.of(command, pepper)
-        known_as.append(names)
+        identity = _Identity.of(command, pepper)
+        identities.append(identity)
         subjects += app.subjects.of_create(
             pepper,
-            names.device,
-            names.person,
+            identity.device,
+            identity.person,
             caller.network,
-            names.transaction,
+            identity.transaction,
             names=(caller.client_id, caller.issuer),
         )
-    create = _Create(app, command, known_as, subjects)
+    create = _Create(app, command, identities, subjects)
     try:
         answer = await app.background.answer_by(deadline, create.answer(), create.end_late)
     except TimeoutError as late:
         raise create.failure or create.waits_for("the create took too long") from late
     except BrokerError as error:
-        error.device = known_as[0].device
+        error.device = identities[0].device
         raise
     create.log(answer)
     content = answer.content
@@ -108,8 +108,8 @@ async def create_session(app: App, command: CreateCommand, deadline: float = mat
 
 
 @dataclass(frozen=True, slots=True)
-class _Pseudonyms:
-    """What stands for those of one create under one pepper; `person` is the one that the session is for."""
+class _Identity:
+    """Who asks for a session, and for whom, as pseudonyms under one pepper; `person` is who the session is for."""
 
     device: str
     caller: str | None
@@ -160,14 +160,14 @@ def _request_key(command: CreateCommand) -> RequestKey | None:
 class _Create:
     """One create on its way.
 
-    `known_as` are the pseudonyms under each pepper, of which the first ones are recorded. `subjects` are the rows that
-    limits count in, and `admission` is what the create was charged. `waits_for`: the error to raise if time ends now;
-    `failure`: the error of Face, once it failed.
+    `identities` has one for each pepper; the first one is what the record, the log and the errors name. `subjects` are
+    the rows that limits count in, and `admission` is what the create was charged. `waits_for`: the error to raise if
+    time ends now; `failure`: the error of Face, once it failed.
     """
 
     app: App
     command: CreateCommand
-    known_as: Sequence[_Pseudonyms]
+    identities: Sequence[_Identity]
     subjects: Sequence[Subject]
     admission: Admission = field(default_factory=Admission)
     waits_for: type[BrokerError] = KeyUnavailable
@@ -209,9 +209,9 @@ class _Create:
                 logging.INFO,
                 "session_created",
                 sessionId=answer.content["session_id"],
-                device=self.known_as[0].device,
-                caller=self.known_as[0].caller,
-                address=self.known_as[0].address,
+                device=self.identities[0].device,
+                caller=self.identities[0].caller,
+                address=self.identities[0].address,
                 onBehalfOf=True if self.command.on_behalf_of else None,
                 requestId=self.command.request_id,
                 tokenLifetimeSeconds=self.command.spec.token_lifetime,
@@ -220,7 +220,7 @@ class _Create:
     async def _found(self, key: RequestKey) -> Answer | None:
         """The stored answer of a request that is refused now, if there is one."""
         # A flood of refused requests with ever new keys and devices must hardly read.
-        asker = self.known_as[0].person or self.command.caller.network or ""
+        asker = self.identities[0].person or self.command.caller.network or ""
         if self.app.second_looks.wait_ms(asker):
             return None
         self.app.second_looks.count(asker)
@@ -238,7 +238,7 @@ class _Create:
         Where the process of an earlier request with this key died, its charge counts for this one.
         """
         if not again:
-            own = self.known_as[0]
+            own = self.identities[0]
             self.admission = await self.app.limiter.admit(
                 self.subjects, device=own.device, caller=own.caller, address=own.address
             )
@@ -276,7 +276,7 @@ class _Create:
 
     async def _keep(self, made: CreatedSession, created_at: int, expires_at: int) -> None:
         """Send the sweep, then write the record: whenever the process dies, a recorded session has its end."""
-        command, (own, *others) = self.command, self.known_as
+        command, (own, *others) = self.command, self.identities
         sweep = CollectMessage(made.session_id, Reason.SWEEP, traceparent=command.traceparent)
         await self.app.queue.send(sweep.to_text(), command.spec.token_lifetime + SWEEP_AFTER_SECONDS)
         record = SessionRecord(

@@ -20,8 +20,8 @@ def partition(table: Table, key: str) -> str:
     """Return the partition of a row: one for the throttle rows of creates, which are written in one transaction.
 
     A partition takes 2,000 entities a second (https://learn.microsoft.com/azure/storage/tables/scalability-targets).
-    A create reads and writes four rows, and Face admits 10 creates a second: 80 entities. Nothing bounds the rate of
-    misses, so their rows are spread: a flood of them must not slow creates down.
+    A create reads and writes four rows, and Face admits 10 creates a second: 80 entities, or 160 while the pepper is
+    rotated. Nothing bounds the rate of misses, so their rows are spread: a flood of them must not slow creates down.
     """
     in_transactions = table is Table.THROTTLE and not key.startswith("miss-")
     return "all" if in_transactions else sha256(key.encode()).hexdigest()[:2]
