@@ -87,7 +87,7 @@ async def test_rows_of_this_release_are_stored() -> None:
     kept = {name: json.loads((FOLDER / VERSION / f"{name}.json").read_text("utf-8")) for name in names}
 
     assert columns_of(kept) == columns_of(await rows_of_this_release())
-    assert len(kept["sessions"]) == 10
+    assert len(kept["sessions"]) == 11
 
 
 async def rewritten(workshop: Workshop, session_id: str, **values: Value) -> None:

@@ -6,6 +6,7 @@ They never change after the release. Each row is made by the broker itself, at a
 import asyncio
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from shared.events.cloud_event import event_of
 from shared.idempotency import Answer, RequestKey
 from shared.storage.port import Entity, Table
 from tests.collect_result.workshop import MASKED, REAL, SPOOF, STARTED, Workshop
+from tests.support.app import pseudonyms_of
 
 FOLDER: Final = Path(__file__).parent
 VERSION: Final = tomllib.loads((FOLDER.parents[2] / "pyproject.toml").read_text("utf-8"))["project"][
@@ -68,6 +70,17 @@ def _row(entity: Entity) -> Row:
 
 async def _created(workshop: Workshop, number: int) -> str:
     return await workshop.created(device=f"phone-{number}")
+
+
+async def _created_in_a_rotation(workshop: Workshop, number: int) -> str:
+    session_id = await workshop.created(device=f"phone-{number}")
+    other = pseudonyms_of("another-pepper")
+    devices = await other.all_of("device", "somebody", f"phone-{number}")
+    persons = await other.all_of("principal", "somebody")
+    await workshop.change(
+        session_id, lambda record: replace(record, device_aliases=devices, person_aliases=persons)
+    )
+    return session_id
 
 
 async def _started(workshop: Workshop, number: int) -> str:
@@ -139,6 +152,7 @@ _STATES: Final = (
     ("failed", _masked),
     ("revoked", _revoked),
     ("expired", _expired),
+    ("created while the pepper is rotated", _created_in_a_rotation),
 )
 
 
