@@ -10,6 +10,11 @@ var withoutZones = ['jioindiawest', 'northcentralus', 'switzerlandwest', 'westce
 func hasZones(region string) bool => !contains(withoutZones, region)
 
 @export()
+@description('Whether a region is in the public cloud. Unlike environment(), the name of a region is known when a snapshot is made.')
+func isPublic(region string) bool =>
+  !startsWith(region, 'usgov') && !startsWith(region, 'usdod') && !startsWith(region, 'china')
+
+@export()
 @description('The faults of names and regions.')
 func faultsOfRegions(environmentName string, regions regionType[]) string[] =>
   concat(

@@ -20,11 +20,13 @@ from shared.errors import (
     UpstreamThrottled,
     UpstreamTimeout,
 )
+from shared.face.budget import Budget, Lane
 from shared.face.model import LivenessMode, SessionSpec
 from shared.idempotency import LEASE_MS
 from shared.queues.memory import MemoryQueue
 from shared.sessions.record import EXPIRY_GRACE_MS, Step
 from shared.storage.port import Table
+from tests.shared.face.doubles import CREATED, REQUEST_ID, ScriptedFace
 from tests.support.app import app_of
 from tests.support.fake_face import FakeFace
 from tests.support.intercepted import Call, Effect, failing_once
@@ -182,6 +184,21 @@ async def test_create_without_a_key_is_undone_too(
     assert scene.live() == set()
     assert scene.store.count("delete", table=Table.SESSIONS) == 1
     assert await scene.app.sessions.get(next(iter(scene.face.specs))) is None
+
+
+@in_virtual_time
+async def test_session_without_a_record_is_deleted_at_face_where_there_is_no_room() -> None:
+    """The deletion belongs to the create: nobody would come back to delete the session."""
+    budget = Budget(0.1, monotonic=asyncio.get_running_loop().time)
+    face, store = ScriptedFace((200, CREATED), (200, b"")), FakeStore()
+    store.around = failing_once("insert", Table.SESSIONS, arrives=False, error=DOWN)
+    await budget.take(Lane.READ, within=0)
+    command = replace(command_of(), request_id=REQUEST_ID)
+
+    with pytest.raises(StorageUnavailable):
+        await create_session(app_of(face=face.client(budget=budget), store=store), command)
+
+    assert [request.method for request in face.requests] == ["POST", "DELETE"]
 
 
 @pytest.mark.parametrize("arrives", [False, True], ids=["not sent", "answer lost"])

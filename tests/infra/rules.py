@@ -417,10 +417,6 @@ def _package_container(place: Place) -> str:
     return f"[format('{{0}}packages', reference({place.id(ACCOUNT)}).primaryEndpoints.blob)]"
 
 
-def _service(part: str) -> Callable[[Place], str]:
-    return lambda place: f"[reference({place.id(ACCOUNT)}).primaryEndpoints.{part}]"
-
-
 def _only_our_front_door(place: Place) -> object:
     allowed = {"name": "front-door", "priority": 100, "action": "Allow", "tag": "ServiceTag"}
     calls = {
@@ -489,11 +485,11 @@ _FUNCTION_APP = (
         ("AzureWebJobsDisableHomepage", "true", "the home page is 150 KB for anybody who asks"),
         ("AzureWebJobsStorage__credential", "managedidentity", _NO_KEYS),
         ("AzureWebJobsStorage__clientId", lambda place: f"[{_client_id(place)}]", _WHICH_IDENTITY),
+        ("AzureWebJobsStorage__accountName", name_of(ACCOUNT), "state stays in its region"),
         *(
-            (f"AzureWebJobsStorage__{part}ServiceUri", _service(part), "state stays in its region")
+            (f"AzureWebJobsStorage__{part}ServiceUri", ABSENT, "with it an instance can fail to start")
             for part in ("blob", "queue", "table")
         ),
-        ("AzureWebJobsStorage__accountName", ABSENT, "it leads the host to the public cloud"),
         ("AzureWebJobsStorage", ABSENT, "the host would use it in place of the identity"),
         (
             "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",

@@ -15,16 +15,14 @@ READ_BY_THE_HOST = {
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "AzureWebJobsDisableHomepage",
-    "AzureWebJobsStorage__blobServiceUri",
     "AzureWebJobsStorage__clientId",
     "AzureWebJobsStorage__credential",
-    "AzureWebJobsStorage__queueServiceUri",
     "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT",
 }
 NOT_DEPLOYED = {
     "AUTH_SECRET": "for local runs: refused in Azure",
     "AzureWebJobsStorage": "for local runs: the host would use it in place of the identity",
-    "AzureWebJobsStorage__accountName": "it leads the host to the public cloud; the other names lead to any",
+    "AzureWebJobsStorage__tableServiceUri": "for the other clouds, where it is deployed in place of the name",
     "EVENTS_FILE": "for local runs: refused in Azure",
     "FACE_KEY": "for local runs: refused in Azure",
     "ID_PEPPER": "for local runs: refused in Azure",
@@ -39,7 +37,6 @@ _AT_DEPLOYMENT = {
     # Topic and Face account both have an output `endpoint`.
     "topic-": "https://evgt-weu-abc.westeurope-1.eventgrid.azure.net/api/events",
     "face-": "https://face-weu-abc.cognitiveservices.azure.com/",
-    "table": "https://stabc.table.core.windows.net/",
     "clientId": "11111111-2222-3333-4444-555555555555",
     "uri": "https://kv-weu-abc.vault.azure.net/",
     "frontDoorId": "66666666-7777-8888-9999-000000000000",

@@ -8,7 +8,7 @@ import pytest
 
 from shared.face.endpoint import REGION_NAMES
 from tests.infra import rules
-from tests.infra.arm_snapshot import ABSENT, Snapshot
+from tests.infra.arm_snapshot import ABSENT, Snapshot, plain
 from tests.infra.bicep_compiler import SWITCHED, Bicep, Compiled, parameters_of, snapshot_with, written
 from tests.infra.rule import Rule, rules_for
 
@@ -232,6 +232,24 @@ def test_azd_gives_each_region_with_face_another_code(bicep: Bicep, tmp_path: Pa
     assert len({region["code"] for region in regions}) == len(REGION_NAMES)
     for location in ("West Europe", "ukwest", ""):
         assert "is not the name of a region with Face" in " ".join(compiled(location).messages)
+
+
+@pytest.mark.parametrize("region", ["usgovvirginia", "usdodeast", "chinanorth3"])
+def test_storage_in_another_cloud_has_uris_and_no_name(bicep: Bicep, tmp_path: Path, region: str) -> None:
+    """The name leads to the public cloud, and an older extension prefers it to the URIs."""
+    other = snapshot_with(bicep, SWITCHED.replace("'westus'", f"'{region}'"), tmp_path)
+    [settings], [account] = other.find(rules.SETTINGS), other.find(rules.ACCOUNT)
+    uris = {
+        f"AzureWebJobsStorage__{part}ServiceUri": f"[reference({account['id']}).primaryEndpoints.{part}]"
+        for part in ("blob", "queue", "table")
+    }
+
+    deployed = {name: plain(value) for name, value in settings["properties"].items() if "Storage__" in name}
+    assert deployed.keys() - uris.keys() == {
+        "AzureWebJobsStorage__clientId",
+        "AzureWebJobsStorage__credential",
+    }
+    assert deployed.items() >= uris.items()
 
 
 def test_the_longest_names_fit(bicep: Bicep, tmp_path: Path) -> None:

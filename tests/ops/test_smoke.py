@@ -8,12 +8,14 @@ import pytest
 from ops.broker_client import Broker as Client
 from ops.output import CommandFailed, Output
 from ops.smoke import check_ready, check_session, wait_for_health
+from shared.errors import UpstreamThrottled
 from shared.face.budget import Budget
 from shared.release import Release
 from tests.e2e.signed_in import ROLE, signed_in
 from tests.ops.shell import add_package, run_beside
 from tests.support.broker import FUNCTION_KEY, Broker, running_broker
 from tests.support.easy_auth import guarded
+from tests.support.fake_face import FakeFace
 
 STEPS = "health, unauthenticated create, create, read, read with another token, revoke, ready"
 
@@ -144,6 +146,20 @@ async def test_broker_of_the_free_tier_passes_where_smoke_waits_as_it_is_told(ra
             await asyncio.to_thread(check, 60)
 
         assert [session.deleted for session in broker.simulator.sessions] == [False, True, True, True]
+
+
+async def test_call_is_repeated_when_its_refusal_said() -> None:
+    """A repeat that comes before the time of `Retry-After` would be refused again."""
+    face, slept = FakeFace(), list[float]()
+    face.fail("create", UpstreamThrottled("no room", retry_after=17.0, request_sent=False))
+    async with running_broker(face=face) as broker:
+        client, clock = Client(broker.host.url), lambda: sum(slept)
+        await asyncio.to_thread(
+            check_session, client, Output(), anonymous=True, seconds=60, clock=clock, sleep=slept.append
+        )
+
+    assert len(slept) == 1
+    assert slept[0] >= 17
 
 
 def test_app_is_waited_for_as_long_as_was_asked() -> None:

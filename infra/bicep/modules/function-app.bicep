@@ -1,5 +1,6 @@
 metadata description = 'The app of one region on Flex Consumption, and its settings.'
 
+import { isPublic } from '../checks.bicep'
 import { brokerType, easyAuthType } from '../types.bicep'
 
 @description('Required. The name; its first 32 characters are the id of the host.')
@@ -168,11 +169,17 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
       APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
       APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnectionString
       AzureWebJobsDisableHomepage: 'true'
-      // Its name alone would lead the host to the public cloud.
-      AzureWebJobsStorage__blobServiceUri: account.properties.primaryEndpoints.blob
       AzureWebJobsStorage__clientId: identity.properties.clientId
       AzureWebJobsStorage__credential: 'managedidentity'
-      AzureWebJobsStorage__queueServiceUri: account.properties.primaryEndpoints.queue
+      // With URIs an instance can fail to start: https://github.com/Azure/azure-functions-host/issues/11787. The name leads
+      // to the public cloud, so that the others need URIs, and no name: with both an older extension takes the name.
+      ...(isPublic(location)
+        ? { AzureWebJobsStorage__accountName: account.name }
+        : {
+            AzureWebJobsStorage__blobServiceUri: account.properties.primaryEndpoints.blob
+            AzureWebJobsStorage__queueServiceUri: account.properties.primaryEndpoints.queue
+            AzureWebJobsStorage__tableServiceUri: account.properties.primaryEndpoints.table
+          })
       FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '65536'
       // shared/settings.py reads these; an empty one counts as not set.
       ABUSE_IS_FAILURE: (broker.?abuseIsFailure ?? true) ? 'true' : 'false'
@@ -183,7 +190,6 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' = {
       AUTH_SECRET_NAME: broker.?authSecretName ?? ''
       AUTH_TOKEN_TTL_MAX_SECONDS: string(broker.?authTokenTtlMaxSeconds ?? 86400)
       AZURE_CLIENT_ID: identity.properties.clientId
-      AzureWebJobsStorage__tableServiceUri: account.properties.primaryEndpoints.table
       BROKER_REGION: location
       CLIENT_ADDRESS: behindFrontDoor ? 'frontdoor' : 'appservice'
       CLIENT_AUTH: broker.clientAuth
