@@ -68,7 +68,7 @@ def bootstrap(bicep: Bicep, tmp_path_factory: pytest.TempPathFactory) -> Snapsho
 
 def test_each_identity_is_for_one_environment_of_the_repository(bootstrap: Snapshot) -> None:
     """A job of another environment, branch or repository cannot use it."""
-    environments = ("dev", "prod-first", "prod-rest", "what-if-dev", "what-if-prod")
+    environments = ("dev", "prod-first", "prod-rest", "what-if-dev", "what-if-prod", "smoke")
     usable_by = {
         one["name"].split("/")[0]: [one["properties"][part] for part in ("issuer", "subject", "audiences")]
         for one in bootstrap.find(_CREDENTIALS)
@@ -86,6 +86,8 @@ def test_each_identity_is_for_one_environment_of_the_repository(bootstrap: Snaps
 
 def test_identities_have_exactly_these_roles(bootstrap: Snapshot) -> None:
     """Deployers may create resources and assign the template's roles alone; the what-if jobs may only read.
+
+    The identity of the smoke test has no role: its token for the broker is all that it needs.
 
     A deployer that could assign any role could make itself an owner, and one that could assign a role to itself could
     read the secrets. What-if jobs run for pull requests, before anybody has approved them.

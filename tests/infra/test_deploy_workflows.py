@@ -16,7 +16,7 @@ from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import INFRA, ROOT
 
 WORKFLOWS = {path.stem: path.read_text("utf-8") for path in (ROOT / ".github/workflows").glob("*.yml")}
-DEPLOY, REGION, CI = WORKFLOWS["deploy"], WORKFLOWS["region"], WORKFLOWS["ci"]
+DEPLOY, REGION, CI, SMOKE = (WORKFLOWS[name] for name in ("deploy", "region", "ci", "smoke"))
 PAGE = (ROOT / "docs/deploy.md").read_text("utf-8")
 AZD = (ROOT / "azure.yaml").read_text("utf-8")
 
@@ -118,12 +118,13 @@ def test_a_region_takes_the_package_with_the_signature_of_the_workflow_alone() -
 def test_each_job_has_an_identity_for_its_environment() -> None:
     """The bootstrap template creates exactly the identities that the jobs sign in with."""
     bootstrap = (INFRA / "bootstrap/main.bicep").read_text("utf-8")
-    lists = re.findall(r"^param (?:environments|lookingEnvironments) .* = \[(.+)\]$", bootstrap, re.MULTILINE)
+    lists = re.findall(r"^param \w*[eE]nvironments .* = \[(.+)\]$", bootstrap, re.MULTILINE)
     compared = {f"what-if-{name}" for name in re.findall(r"- environment: (\w+)", CI)}
     deployed = set(re.findall(r"ring: ([a-z-]+)", DEPLOY))
 
     assert "environment: what-if-${{ matrix.environment }}" in CI
-    assert set(re.findall(r"'([a-z-]+)'", " ".join(lists))) == deployed | compared
+    assert "environment: smoke\n" in SMOKE
+    assert set(re.findall(r"'([a-z-]+)'", " ".join(lists))) == {*deployed, *compared, "smoke"}
 
 
 def test_all_workflows_use_one_version_of_the_compiler() -> None:
@@ -139,13 +140,62 @@ def test_the_smoke_test_waits_long_enough_for_front_door() -> None:
     assert 40 * 60 < int(seconds) < (int(minutes) - 60) * 60
 
 
-def run_step(name: str, folder: Path) -> int:
-    """Run a step of a region as GitHub does, in a folder with programs of its own, and return its status."""
-    [text] = re.findall(rf"- name: {name}\n(?:        if: .+\n)?        run: \|\n((?: {{10}}.+\n)+)", REGION)
+@pytest.mark.parametrize(
+    ("environment", "host", "words"),
+    [
+        ("dev", "func-dev-weu.azurewebsites.net", "--wait 300 --anonymous, no token"),
+        ("prod", "func-prod-weu.azurewebsites.net", "--wait 300, a-token"),
+        ("prod", "liveness-prod-weu-abc.z01.azurefd.net", "--wait 2700, a-token"),
+        ("prod", "liveness-prod-weu-abc.z01.azurefd.us", "--wait 2700, a-token"),
+    ],
+)
+def test_a_region_is_asked_until_new_roles_are_effective(
+    tmp_path: Path, environment: str, host: str, words: str
+) -> None:
+    """It demands the release; in production it signs in, for the registration."""
+    programs = {"jq": f"echo {host}", "az": _AZ_TOKEN, "python3": _PYTHON}
+
+    assert run_step("Smoke test", tmp_path, programs, ENVIRONMENT=environment) == 0
+    asked = f"-m ops smoke https://{host} --release dist/broker.zip {words}"
+    assert (tmp_path / "asked").read_text("utf-8").splitlines() == [asked]
+
+
+def test_each_address_is_asked_every_hour_and_a_failure_of_one_is_told(tmp_path: Path) -> None:
+    """One minute is enough for Face to have room for the calls again; a region that fails hides no other."""
+    programs = {"az": _AZ_TOKEN, "python3": f"{_PYTHON}; case $4 in *weu*) exit 1 ;; esac"}
+    urls = ["https://weu.example.com", "https://neu.example.com"]
+
+    step = "Ask each region"
+    status = run_step(step, tmp_path, programs, workflow=SMOKE, BROKER_URLS=" ".join(urls))
+    assert status == 1
+    asked = [f"-m ops smoke {url} --wait 60, a-token" for url in urls]
+    assert (tmp_path / "asked").read_text("utf-8").splitlines() == asked
+    assert run_step(step, tmp_path, programs, workflow=SMOKE, BROKER_URLS=urls[1]) == 0
+
+
+_AZ_TOKEN = 'case "$*" in *"--resource api://a-registration "*) echo a-token ;; esac'
+_PYTHON = 'echo "$*, ${BROKER_TOKEN:-no token}" >> asked'
+
+
+def run_step(
+    name: str,
+    folder: Path,
+    programs: Mapping[str, str] | None = None,
+    *,
+    workflow: str = REGION,
+    **variables: str,
+) -> int:
+    """Run a step of a workflow as GitHub does, with programs of its own in a folder, and return its status."""
+    for program, content in (programs or {}).items():
+        (folder / program).write_text(f"#!/bin/sh\n{content}\n", "utf-8")
+        (folder / program).chmod(0o700)
+    [text] = re.findall(
+        rf"- name: {name}\n(?:        if: .+\n)?        run: \|\n((?: {{10}}.+\n?)+)", workflow
+    )
     run = subprocess.run(  # noqa: S603 - the steps of the workflow.
         ["/bin/bash", "-e", "-o", "pipefail", "-c", text],
         cwd=folder,
-        env={"PATH": f"{folder}:/usr/bin:/bin"},
+        env={"PATH": f"{folder}:/usr/bin:/bin", "BROKER_AUTH_CLIENT_ID": "a-registration", **variables},
         check=False,
     )
     return run.returncode
@@ -154,13 +204,10 @@ def run_step(name: str, folder: Path) -> int:
 @pytest.mark.parametrize("made", [None, ""], ids=["no deployment began", "the deployment failed"])
 def test_nothing_is_closed_where_nothing_was_deployed(tmp_path: Path, made: str | None) -> None:
     """The step runs whatever failed before it, and a second failure would hide the first."""
-    for name in ("az", "jq"):
-        (tmp_path / name).write_text("#!/bin/sh\nexit 1\n", "utf-8")
-        (tmp_path / name).chmod(0o700)
     if made is not None:
         (tmp_path / "stamp.json").write_text(made, "utf-8")
 
-    assert run_step("Close the SCM site again", tmp_path) == 0
+    assert run_step("Close the SCM site again", tmp_path, {"az": "exit 1", "jq": "exit 1"}) == 0
 
 
 @pytest.mark.parametrize(
@@ -185,13 +232,9 @@ def test_a_runner_that_the_scm_site_refuses_is_admitted_while_it_publishes(
         "az": f'echo "$@" >> {calls}; case "$*" in *" show "*) echo {shlex.quote(rules)} ;; esac',
         "jq": "echo from-stamp",
     }
-    for name, text in programs.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n", "utf-8")
-        (tmp_path / name).chmod(0o700)
-
     (tmp_path / "stamp.json").write_text("{}", "utf-8")
     for step in ("Admit this runner to the SCM site", "Close the SCM site again"):
-        assert run_step(step, tmp_path) == 0
+        assert run_step(step, tmp_path, programs) == 0
 
     assert 'ops publish "$group" "$app" dist/broker.zip --admitted' in REGION
     options = "access-restriction (\\w+) .*?(?:--ip-address (\\S+) .*)?--output"

@@ -1,4 +1,4 @@
-metadata description = 'Once for each subscription, by an owner: the identities that the pipelines of a repository deploy as.'
+metadata description = 'Once for each subscription, by an owner: the identities of the pipelines of a repository.'
 
 targetScope = 'subscription'
 
@@ -15,6 +15,9 @@ param environments string[] = ['dev', 'prod-first', 'prod-rest']
 
 @description('Optional. The environments whose jobs may look and compute what would change, and nothing else.')
 param lookingEnvironments string[] = ['what-if-dev', 'what-if-prod']
+
+@description('Optional. The environments whose jobs only call the broker: their identities have no role in Azure.')
+param callingEnvironments string[] = ['smoke']
 
 var contributorId = 'b24988ac-6180-42a0-ab88-20f7382dd24c'
 var roleAdministratorId = 'f58310d9-a9f6-439a-9e8d-f62e7b41a168'
@@ -111,6 +114,17 @@ module lookers 'deployer.bicep' = [
   }
 ]
 
+module callers 'deployer.bicep' = [
+  for environment in callingEnvironments: {
+    scope: resourceGroup
+    params: {
+      environment: environment
+      repository: repository
+      location: location
+    }
+  }
+]
+
 module contributors 'assignment.bicep' = [
   for (environment, i) in environments: {
     params: {
@@ -169,4 +183,9 @@ output clientIds string[] = [
 @description('The same for the environments that only look.')
 output lookingClientIds string[] = [
   for (environment, i) in lookingEnvironments: '${environment}: ${lookers[i].outputs.clientId}'
+]
+
+@description('The same for the environments that only call the broker.')
+output callingClientIds string[] = [
+  for (environment, i) in callingEnvironments: '${environment}: ${callers[i].outputs.clientId}'
 ]
