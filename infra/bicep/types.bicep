@@ -67,7 +67,7 @@ type brokerType = {
   @description('Optional. `key` (default: from Key Vault) or `identity` (Entra token; the Face account then takes no keys).')
   faceAuth: ('key' | 'identity')?
 
-  @description('Optional. Which of the two keys of the Face account the vault holds. Default `key1`; see docs/deploy.md, rotation.')
+  @description('Optional. Which of the two keys of the Face account the vault holds. Default `key1`; see docs/operations.md, "Rotating keys".')
   activeFaceKey: ('key1' | 'key2')?
 
   @description('Optional. Calls a second that one instance may make to Face at most. Default 6, and 0.3 with `F0`.')

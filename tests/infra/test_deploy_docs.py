@@ -1,4 +1,4 @@
-"""`docs/deploy.md` names files, parameters, variables and commands that exist."""
+"""The pages about deployment name files, parameters, variables and commands that exist."""
 
 import math
 import os
@@ -12,7 +12,10 @@ import pytest
 from tests.infra.arm_snapshot import Snapshot
 from tests.infra.bicep_compiler import INFRA, ROOT, Bicep, Compiled
 
-PAGE = (ROOT / "docs/deploy.md").read_text("utf-8")
+PAGE, COSTS = (
+    "\n".join((ROOT / "docs" / name).read_text("utf-8") for name in names)
+    for names in (["deploy.md", "deploy-more.md"], ["costs.md"])
+)
 BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = [
     line.strip() for block in BLOCKS for line in block.replace("\\\n", " ").splitlines() if line.strip()
@@ -42,16 +45,17 @@ def test_files_and_targets_of_make_exist() -> None:
 
 def test_the_costs_are_right(snapshots: Mapping[str, Snapshot]) -> None:
     """Each sum is that of its arithmetic, and alerts and probes are as many as are deployed."""
-    rows = re.findall(
-        r"^\| (.+?) \| ([^|]*\$[^|]*) \|(.*) \|$", PAGE[PAGE.index("## What it costs") :], re.MULTILINE
-    )
-    assert len(rows) == 15
+    rows = re.findall(r"^\| (.+?) \| ([^|]*\$[^|]*) \|(.*) \|$", COSTS, re.MULTILINE)
+    assert len(rows) == 16
     for what, arithmetic, amounts in rows:
         *_, right = amounts.split("|")
         factors = [
             [float(factor.strip(" $")) for factor in sum_.split("x")] for sum_ in arithmetic.split("+")
         ]
         assert round(sum(math.prod(each) for each in factors), 2) == float(right), what
+    at_rest = [amounts.split("|") for *_, amounts in rows if amounts.count("|") == 1]
+    together = [f"{sum(float(amount) for amount in column):.2f}" for column in zip(*at_rest, strict=True)]
+    assert f"| together | | {' | '.join(together)} |" in COSTS
     numbers = {
         what.partition(",")[2].strip(): float(arithmetic.split(" x ")[0]) for what, arithmetic, _ in rows
     }
@@ -161,7 +165,8 @@ def test_parameters_and_resource_groups_in_commands_exist(
     given += re.findall(r"(\w+)='", " ".join(IN_LINE))
     assert set(given) == set(bicep.parameters(INFRA / "bootstrap/main.bicep"))
     assert "rg-liveness-dev-weu" in groups
-    assert _with_code(groups) <= _names(snapshots, "Microsoft.Resources/resourceGroups")
+    of_pipelines = re.findall(r"name: '(rg-[\w-]+)'", (INFRA / "bootstrap/main.bicep").read_text("utf-8"))
+    assert _with_code(groups) <= {*_names(snapshots, "Microsoft.Resources/resourceGroups"), *of_pipelines}
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ param broker = {
   resultVisibility: 'status'
 }
 
-// Nobody: the pipeline opens the way for its own address, and closes it again. See docs/deploy.md, "Deploying by hand".
+// Nobody: the pipeline opens the way for its own address, and closes it again. See docs/deploy-more.md, "Publishing to
+// production by hand".
 param publishFrom = []
 
 param frontDoor = { tier: 'Standard', location: 'northeurope' }
