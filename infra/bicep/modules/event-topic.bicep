@@ -36,6 +36,8 @@ resource topic 'Microsoft.EventGrid/topics@2025-02-15' = {
   }
 }
 
+// The one stable version is of 2016.
+#disable-next-line use-recent-api-versions
 resource topicLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'workspace'
   scope: topic

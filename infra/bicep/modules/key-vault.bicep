@@ -48,6 +48,8 @@ resource keyVault 'Microsoft.KeyVault/vaults@2025-05-01' = {
   }
 }
 
+// The one stable version is of 2016.
+#disable-next-line use-recent-api-versions
 resource auditLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'workspace'
   scope: keyVault
