@@ -132,8 +132,11 @@ class HttpTransport(httpx.AsyncBaseTransport):
 
 async def enter(gate: asyncio.Semaphore) -> None:
     """Take a place among the requests under way; raises `TimeoutError` where none gets free in `GATE_SECONDS`."""
-    # Most requests find a place at once, and need no timer.
-    async with asyncio.timeout(GATE_SECONDS if gate.locked() else None):
+    if not gate.locked():
+        # At once, and without a timer.
+        await gate.acquire()
+        return
+    async with asyncio.timeout(GATE_SECONDS):
         await gate.acquire()
 
 

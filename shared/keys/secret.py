@@ -63,11 +63,14 @@ class StaticSecret:
 
     def __init__(self, value: Secret, *, name: str) -> None:
         self._value = value
-        self._name = name
+        flaw = flaw_of(value)
+        self._flaw = flaw and f"secret {name} {flaw}"
 
     async def get(self) -> Secret:
         """Return the value; raises `KeyUnavailable` where no header can carry it."""
-        return require_usable(self._value, self._name)
+        if self._flaw is not None:
+            raise KeyUnavailable(self._flaw)
+        return self._value
 
     async def refresh(self, refused: Secret, *, may_read: bool = True) -> Secret:
         """Return the same value, whatever was refused."""

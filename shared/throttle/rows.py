@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Final, Self
@@ -77,14 +77,16 @@ class Rows:
         """Keep the other tasks of this instance away from these rows; they wait in order of arrival."""
         # All tasks take their locks in the same order, so that no two wait for each other.
         ordered = sorted(set(keys))
-        locks = [self._locks[key] for key in ordered]
+        held: list[asyncio.Lock] = []
         self._lock_users.update(ordered)
         try:
-            async with AsyncExitStack() as held:
-                for lock in locks:
-                    await held.enter_async_context(lock)
-                yield
+            for lock in [self._locks[key] for key in ordered]:
+                await lock.acquire()
+                held.append(lock)
+            yield
         finally:
+            for lock in held:
+                lock.release()
             self._lock_users.subtract(ordered)
             for key in ordered:
                 if not self._lock_users[key]:
