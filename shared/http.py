@@ -31,7 +31,7 @@ IDLE_SECONDS: Final = 4.0
 meets a connection which Face is closing is lost, because it must not be repeated."""
 
 CONNECT_SECONDS: Final = 1.5
-READ_SECONDS: Final = 8.0
+"""How long a connection may take to be made. The time of the whole request is its caller's to bound."""
 
 
 class AnswerRefused(aiohttp.ClientPayloadError):
@@ -75,7 +75,7 @@ class Connections:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
-            timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS),
+            timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS),
             headers={"Accept-Encoding": "identity"},
             skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
             response_class=type("BoundedAnswer", (_BoundedAnswer,), {"largest": largest_answer}),
@@ -102,7 +102,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
         self._gate = asyncio.Semaphore(IN_FLIGHT)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and read its answer to the end; there is nothing to close.
+        """Send a request and read its answer to the end, however long that takes; there is nothing to close.
 
         The content of an answer that is refused raises `DecodingError` where it is read: the status may say enough.
         """
@@ -220,7 +220,6 @@ _HTTPX_ERRORS: Final[tuple[tuple[type[Exception], type[httpx.RequestError]], ...
     (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
     (aiohttp.ClientConnectorError, httpx.ConnectError),
     (aiohttp.InvalidURL, httpx.UnsupportedProtocol),
-    (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
     (TimeoutError, httpx.ReadTimeout),
     (aiohttp.ClientError, httpx.ReadError),
     # A header field that HTTP does not allow.

@@ -70,8 +70,9 @@ def continued(received: str | None) -> str:
     It is never marked as sampled: a phone must not decide how much is recorded.
     """
     found = _TRACEPARENT.fullmatch(received or "")
-    trace_id = found[1] if found else secrets.token_hex(16)
-    return f"00-{trace_id}-{secrets.token_hex(8)}-00"
+    fresh = secrets.token_hex(24)
+    trace_id = found[1] if found else fresh[:32]
+    return f"00-{trace_id}-{fresh[32:]}-00"
 
 
 def _http_date(text: str) -> float | None:

@@ -73,12 +73,13 @@ class Cached(Generic[Value]):
 
     async def get(self) -> Value:
         """Return the value in memory at once, else the value of a read; raises `KeyUnavailable`."""
-        if self._usable() is None:
-            if not self._failed_within(COLD_PAUSE):
+        if value := self._usable():
+            if not self._within(self._read_at, self._due_after) and not self._failed_within(RETRY_PAUSE):
                 self._start(self._read)
-            await self._reading_done()
-        elif not self._within(self._read_at, self._due_after) and not self._failed_within(RETRY_PAUSE):
+            return value
+        if not self._failed_within(COLD_PAUSE):
             self._start(self._read)
+        await self._reading_done()
         return self._require()
 
     async def refresh(self, refused: Value, *, may_read: bool = True) -> Value:

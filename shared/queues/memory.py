@@ -1,6 +1,6 @@
 """The message queue of one process, for tests and for a laptop."""
 
-import uuid
+import secrets
 from dataclasses import dataclass, field
 
 from shared.clock import Clock
@@ -13,7 +13,7 @@ class QueuedMessage:
     text: str
     visible_at: int
     dequeue_count: int = 0
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    id: str = field(default_factory=secrets.token_hex)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, Self
 
@@ -34,11 +34,15 @@ class Window:
 
     limit: int
     period_ms: int
+    period: str = field(init=False, compare=False)
+    """The period in its largest whole unit: `10m`, `1d`. Header fields name it, so it is written once."""
 
     def __post_init__(self) -> None:
         in_bounds = 1 <= self.limit <= MAX_LIMIT and _MIN_PERIOD_MS <= self.period_ms <= _MAX_PERIOD_MS
         if not in_bounds or self.period_ms % _UNITS["s"]:
             raise ValueError(_EXPECTED)
+        unit = next(unit for unit, size in _UNITS.items() if self.period_ms % size == 0)
+        object.__setattr__(self, "period", f"{self.period_ms // _UNITS[unit]}{unit}")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -48,12 +52,6 @@ class Window:
             raise ValueError(_EXPECTED)
         limit, count, unit = found.groups()
         return cls(int(limit), int(count or 1) * _UNITS[unit])
-
-    @property
-    def period(self) -> str:
-        """The period in its largest whole unit: `10m`, `1d`."""
-        unit = next(unit for unit, size in _UNITS.items() if self.period_ms % size == 0)
-        return f"{self.period_ms // _UNITS[unit]}{unit}"
 
     def __str__(self) -> str:
         period = self.period

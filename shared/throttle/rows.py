@@ -5,7 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Final, Self
 
@@ -57,7 +57,7 @@ class Row:
 
         `expires_at` never goes back: the other logs may matter for longer than this one.
         """
-        return replace(self, logs={**self.logs, name: log}, expires_at=max(self.expires_at, expires_at))
+        return type(self)(self.key, {**self.logs, name: log}, max(self.expires_at, expires_at), self.etag)
 
 
 class Rows:
@@ -117,7 +117,7 @@ class Rows:
             self._cache.pop(row.key, None)
         stored = await self._store.write_together(Table.THROTTLE, [row.entity() for row in rows])
         for row, entity in zip(rows, stored, strict=True):
-            self._cache[row.key] = replace(row, etag=entity.etag)
+            self._cache[row.key] = Row(row.key, row.logs, row.expires_at, entity.etag)
 
 
 def encode(log: Log) -> str:

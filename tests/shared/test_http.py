@@ -189,16 +189,6 @@ async def test_an_answer_that_nobody_asked_for_is_given_to_nobody(http: HttpTran
         assert server.connections == 2
 
 
-async def test_a_silent_server_is_not_taken_for_one_that_was_not_reached(
-    http: HttpTransport, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The request was sent, so that it may have been applied."""
-    monkeypatch.setattr("shared.http.READ_SECONDS", 0.1)
-    with pytest.raises(httpx.ReadTimeout):
-        async with asyncio.timeout(10):
-            await call(http, f"{upstream.url}/slow")
-
-
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://no-such-host.invalid/"])
 async def test_what_never_left_is_a_connect_error(http: HttpTransport, url: str) -> None:
     """A closed port and an unknown name: nothing was sent."""
