@@ -14,6 +14,8 @@ settings.load_profile("tests")
 __all__ = ["azurite", "azurite_with_oauth", "bicep", "orders", "trusted"]
 
 
+# First, because pytest-xdist's own hook reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need Azurite, and keep those that need the Bicep compiler on one worker.
 

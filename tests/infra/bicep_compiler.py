@@ -5,6 +5,7 @@ JSON-RPC gives the results of `bicep build`, `lint`, `format`, `build-params` an
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -88,10 +89,13 @@ class Bicep:
         assert process.stdout
         self._requests, self._answers = process.stdin, process.stdout
         self._calls = 0
+        self._templates: dict[Path, Compiled] = {}
 
     def compile(self, path: Path) -> Compiled:
-        """Compile a template, linter included."""
-        return _compiled(self._call("bicep/compile", path), "contents")
+        """Compile a template, linter included; each file once."""
+        if path not in self._templates:
+            self._templates[path] = _compiled(self._call("bicep/compile", path), "contents")
+        return self._templates[path]
 
     def compile_parameters(self, path: Path) -> Compiled:
         """Compile a parameter file, and check it against its template."""
@@ -141,13 +145,15 @@ def name_of(path: Path) -> str:
 
 def snapshot_with(bicep: Bicep, parameters: str, folder: Path) -> Snapshot:
     """Predict what a parameter file with this text deploys."""
-    return bicep.snapshot(written(parameters, folder))
+    return bicep.snapshot(written(bicep, parameters, folder))
 
 
-def written(parameters: str, folder: Path) -> Path:
-    """Write a parameter file with this text to a copy of the infrastructure, where its relative paths are right."""
-    path = shutil.copytree(INFRA, folder / "bicep") / "env/test.bicepparam"
-    path.write_text(parameters, "utf-8")
+def written(bicep: Bicep, parameters: str, folder: Path) -> Path:
+    """Write a parameter file with this text; its template, which takes most of the time, is compiled once."""
+    [template] = re.findall(r"^using '(?:\.\./)?(.+)'$", parameters, re.MULTILINE)
+    (folder / "template.json").write_text(json.dumps(bicep.compile(INFRA / template).template), "utf-8")
+    path = folder / "test.bicepparam"
+    path.write_text(parameters.replace(f"{template}'", "template.json'").replace("'../", "'"), "utf-8")
     return path
 
 
@@ -176,7 +182,7 @@ def bicep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bicep]:
         "HOME": scratch,
         "DOTNET_BUNDLE_EXTRACT_BASE_DIR": scratch,
         "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
-        "DOTNET_TieredPGO": "0",  # Saves a short-lived process a quarter of its time.
+        "DOTNET_TieredCompilation": "0",  # Saves a fifth of the time: few methods are compiled twice.
         "PATH": os.environ["PATH"],
     }
     with subprocess.Popen(  # noqa: S603 - the program that was looked up.

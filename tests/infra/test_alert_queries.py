@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -269,11 +270,13 @@ def answer(query: str, rows: Sequence[Row]) -> list[Any]:
             connection.execute(
                 f'CREATE TABLE "{name}" ({", ".join(f"{c} {_TYPES[kind]}" for c, kind in of_table)})'
             )
-    for row in rows:
+    for row, same in groupby(rows):
         values = {"TimeGenerated": now - timedelta(minutes=row.minutes_ago), **row.columns}
-        marks = ", ".join("?" * len(values))
-        statement = f'INSERT INTO "{row.table}" ({", ".join(values)}) VALUES ({marks})'  # noqa: S608 - our own names.
+        columns, marks, times = ", ".join(values), ", ".join("?" * len(values)), len(list(same))
         if row.table in query:
-            connection.execute(statement, list(values.values()))
+            connection.execute(
+                f'INSERT INTO "{row.table}" ({columns}) SELECT {marks} FROM range({times})',  # noqa: S608 - our own names.
+                list(values.values()),
+            )
     text = re.sub(r"^//.*\n", "", query, flags=re.MULTILINE).replace("ingestion_time()", "TimeGenerated")
     return list(translator.kql(connection, text).fetchall())

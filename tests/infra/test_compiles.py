@@ -57,7 +57,7 @@ def test_production_does_not_compile_without_its_variables(
     text = parameters_of("prod").read_text("utf-8")
     without = text.replace(f"Variable('{variable}'", f"Variable('{EMPTY_VARIABLE}'")
 
-    compiled = bicep.compile_parameters(written(without, tmp_path))
+    compiled = bicep.compile_parameters(written(bicep, without, tmp_path))
 
     assert any(f"set the environment variable {variable}" in line for line in compiled.messages)
     assert compiled.template == {}

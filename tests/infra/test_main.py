@@ -218,14 +218,11 @@ def test_storage_is_as_redundant_as_the_region_allows(bicep: Bicep, tmp_path: Pa
 
 def test_azd_gives_each_region_with_face_another_code(bicep: Bicep, tmp_path: Path) -> None:
     """Neighbours such as westus and westus2 get different names; an unknown region is refused with a sentence."""
-    text = parameters_of("azd").read_text("utf-8").replace("'main.bicep'", "'../main.bicep'")
-    path = written(text, tmp_path)
+    text = parameters_of("azd").read_text("utf-8")
 
     def compiled(location: str) -> Compiled:
-        path.write_text(
-            text.replace("readEnvironmentVariable('AZURE_LOCATION', 'westeurope')", f"'{location}'")
-        )
-        return bicep.compile_parameters(path)
+        chosen = text.replace("readEnvironmentVariable('AZURE_LOCATION', 'westeurope')", f"'{location}'")
+        return bicep.compile_parameters(written(bicep, chosen, tmp_path))
 
     regions = [compiled(location).template["parameters"]["regions"]["value"][0] for location in REGION_NAMES]
     assert [region["name"] for region in regions] == list(REGION_NAMES)

@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
-from tests.local.test_run import printed, started
+from tests.local.test_run import PATIENCE_SECONDS, printed, started
+
+# On one worker, so that the servers start once.
+pytestmark = pytest.mark.xdist_group("loopback")
 
 LOCAL_HOSTS = (
     *("127.0.0.1", "127.0.0.1:7071", "localhost", "localhost:1", "[::1]", "[::1]:7071"),
@@ -79,7 +83,13 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, s
 def status(url: str, method: str, headers: Mapping[str, str | None]) -> int:
     """Send a request on a connection of its own, and answer its status."""
     sent = {name: value for name, value in headers.items() if value is not None}
-    return httpx.request(method, url, headers=sent, trust_env=False, timeout=60).status_code
+    address = urlsplit(url)
+    connection = HTTPConnection(address.netloc, timeout=PATIENCE_SECONDS)
+    try:
+        connection.request(method, address.path, headers=sent)
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 @pytest.mark.parametrize(("server", "path"), READ)

@@ -1,6 +1,7 @@
 """The structured log events of the app, read from its code."""
 
 import ast
+import functools
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,30 +11,37 @@ from tests.architecture.source_tree import FUNCTION_PACKAGES
 ROOT = Path(__file__).parents[2]
 
 
+@functools.cache
 def logged_events() -> dict[str, set[str]]:
     """Return the level or levels of each event, by its name."""
     events: dict[str, set[str]] = defaultdict(set)
     for folder in (*FUNCTION_PACKAGES, "shared"):
         for path in (ROOT / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            for node in ast.walk(_parsed(path)):
                 for level, event in _logged(node):
                     assert isinstance(level, ast.Attribute), "write the level where it is logged"
                     events[ast.literal_eval(event)].add(level.attr)
     return dict(events)
 
 
+@functools.cache
 def logged_fields() -> dict[str, set[str]]:
     """Return the fields of each event, by its name: those that it may have."""
     fields: dict[str, set[str]] = defaultdict(set)
     for folder in (*FUNCTION_PACKAGES, "shared"):
         for path in (ROOT / folder).rglob("*.py"):
-            for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            for function in ast.walk(_parsed(path)):
                 if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                     for node in ast.walk(function):
                         for _, event in _logged(node):
                             assert isinstance(node, ast.Call)
                             fields[ast.literal_eval(event)] |= _fields(node, function) | _added(path, node)
     return dict(fields)
+
+
+@functools.cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
 
 
 def _fields(call: ast.Call, function: ast.AST) -> set[str]:
@@ -55,7 +63,7 @@ def _added(path: Path, call: ast.Call) -> set[str]:
         path = ROOT / "shared/telemetry.py"
     return {
         argument.arg
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(_parsed(path))
         if isinstance(node, ast.Call)
         and ast.unparse(node.func) == "log_event"
         and isinstance(node.args[1], ast.Name)

@@ -323,7 +323,7 @@ def test_plan_says_what_the_checks_must_look_at() -> None:
 
 
 # `az` of a login that may not read the directory, as azure-cli 2.91 refuses it.
-_AZ = """#!{python}
+_AZ = """#!{python} -IS
 import json, sys
 answers = {answers!r}
 asked = " ".join(sys.argv[1:])
