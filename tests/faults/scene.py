@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
-
 from create_session.use_case import Created, create_session
 from get_result.use_case import ResultQuery, get_result
 from local.simulator import FaceSimulator
@@ -26,6 +24,7 @@ from tests.faults.deaths import Death
 from tests.faults.worker import REQUEST_ID, TOKEN_SECONDS, Order, PromptQueue, Task, command_of
 from tests.support.azurite import Azurite, count_messages
 from tests.support.broker import FACE_KEY, environment
+from tests.support.http import plain_client
 from tests.support.time import FakeClock
 
 _ROOT = Path(__file__).parents[2]
@@ -78,7 +77,7 @@ class Scene:
     async def perform(self, created: Created, outcome: str | None = None) -> bool:
         """Perform the check, as the phone does; returns whether Face let it."""
         headers = {"Authorization": f"Bearer {created.auth_token}"}
-        async with httpx.AsyncClient(base_url=self.simulator.url, trust_env=False) as phone:
+        async with plain_client(self.simulator.url) as phone:
             body = {"outcome": outcome} if outcome else {}
             return (await phone.post("/simulator/perform", headers=headers, json=body)).is_success
 

@@ -10,6 +10,7 @@ import httpx
 from local.simulator import FaceSimulator, Session
 from tests.support.azurite import Azurite
 from tests.support.broker import environment
+from tests.support.http import plain_client
 from tests.support.processes import running_processes
 
 PEPPER: Final = "pepper-of-the-tests"
@@ -34,7 +35,7 @@ class Fleet:
     async def perform(self, session: Mapping[str, Any]) -> None:
         """Perform the check, as the phone does."""
         headers = {"Authorization": f"Bearer {session['authToken']}"}
-        async with httpx.AsyncClient(base_url=self.simulator.url, trust_env=False) as phone:
+        async with plain_client(self.simulator.url) as phone:
             (await phone.post("/simulator/perform", headers=headers, json={})).raise_for_status()
 
     async def result(self, instance: int, session: Mapping[str, Any]) -> httpx.Response:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from local.demonstration import demonstrate
@@ -19,6 +18,7 @@ from local.issuer import AUDIENCE, LocalIssuer
 from shared.access import Caller
 from shared.clock import system_clock
 from tests.support.broker import running_broker
+from tests.support.http import plain_client
 from tests.support.publisher import FakePublisher
 from tests.support.time import FakeClock
 
@@ -83,7 +83,7 @@ async def test_printed_command_gets_a_token_of_the_kind(
 )
 async def test_form_that_breaks_a_rule_is_refused(issuer: LocalIssuer, form: dict[str, str]) -> None:
     """The error says what to send."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with plain_client() as http:
         answer = await http.post(f"{issuer.url}/token", data=form)
 
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")

@@ -21,6 +21,7 @@ from shared.face.budget import Budget
 from shared.face.model import Face
 from shared.settings import Settings
 from shared.storage.port import EntityStore
+from tests.support.http import plain_client
 from tests.support.time import FakeClock
 
 FACE_KEY = "face-key-of-the-tests"
@@ -103,8 +104,8 @@ async def running_broker(
     )
     await host.start()
     async with (
-        httpx.AsyncClient(base_url=host.url, trust_env=False) as http,
-        httpx.AsyncClient(base_url=simulator.url, trust_env=False) as phone,
+        plain_client(host.url) as http,
+        plain_client(simulator.url) as phone,
     ):
         try:
             yield Broker(app, host, simulator, clock, http, phone)

@@ -11,6 +11,8 @@ from typing import Final
 
 import httpx
 
+from tests.support.http import plain_client
+
 SOAK: Final = os.environ.get("SOAK") == "true"
 """Whether tests run in their long form: `make soak`."""
 
@@ -74,4 +76,4 @@ async def _url(process: Process, environment: Mapping[str, str]) -> str:
 
 def _client(url: str) -> httpx.AsyncClient:
     # No limit on connections, because concurrent callers must not wait for each other.
-    return httpx.AsyncClient(base_url=url, trust_env=False, limits=httpx.Limits(), timeout=_PATIENCE_SECONDS)
+    return plain_client(url, limits=httpx.Limits(), timeout=_PATIENCE_SECONDS)

@@ -1,12 +1,12 @@
 """An HTTP client of the simulator."""
 
-import ssl
 from collections.abc import Mapping
 from typing import Any
 
 import httpx
 
 from local.simulator.versions import VERSIONS as WIRE_VERSIONS
+from tests.support.http import NO_CERTIFICATES
 
 KEY = "test-key"
 RIGHT_KEY = {"Ocp-Apim-Subscription-Key": KEY}
@@ -25,9 +25,7 @@ class FaceClient(httpx.AsyncClient):
     """Calls the simulator as a broker, as a phone, and as a test."""
 
     def __init__(self, url: str) -> None:
-        # Everything is plain http: reading the certificates of this machine would only take time.
-        no_certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        super().__init__(base_url=url, trust_env=False, verify=no_certificates)
+        super().__init__(base_url=url, trust_env=False, verify=NO_CERTIFICATES)
 
     async def call(
         self,
