@@ -73,7 +73,7 @@ KILLS ?= 50
 
 soak: tools to-develop  ## A broker under load for MINUTES, one that is killed KILLS times, and the long forms of the tests.
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --kills $(KILLS)
-	SOAK=true $(BIN)/pytest --timeout=3600 tests/fleet tests/faults tests/shared/throttle tests/shared/sessions tests/create_session tests/collect_result
+	SOAK=true $(BIN)/pytest --timeout=3600 tests/fleet tests/faults tests/benchmarks tests/shared/throttle tests/shared/sessions tests/create_session tests/collect_result
 
 faults: tools to-develop  ## Each fault of each dependency; writes docs/reliability.md.
 	$(BIN)/python -m tests.faults.matrix

@@ -19,11 +19,12 @@ from shared.clock import system_clock
 from shared.throttle.policy import Policy, Window
 from tests.fleet.fleet import Fleet, running_fleet
 from tests.support.azurite import Azurite
+from tests.support.processes import SOAK
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("fleet")]
 
 INSTANCES = 4
-SECONDS = 30.0
+SECONDS = 30.0 if SOAK else 12.0
 LARGEST_BURST = 6
 LONGEST_PAUSE_SECONDS = 4.0
 POLICY = Policy.parse("3/2s, 8/10s")

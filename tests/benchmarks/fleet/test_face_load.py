@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.fleet.face_load import SEEDS, TOLD_AT, load_table, simulate_load, told_table
+from tests.support.processes import SOAK
 
 PAGE = Path(__file__).parents[3] / "docs" / "throttling.md"
 
@@ -24,12 +25,14 @@ def no_log() -> Iterator[None]:
 def test_fleet_completes_nine_in_ten_checks_with_few_429s_as_the_page_says(
     instances: int, load: float
 ) -> None:
-    """With each seed: at least 90 % of what Face can carry, at most 5 % of 429s; the page shows the means."""
-    results = [simulate_load(instances, load, seed=seed) for seed in SEEDS]
+    """At least 90 % of what Face can carry, at most 5 % of 429s; the long form has each seed of the page."""
+    seeds = SEEDS if SOAK else SEEDS[:1]
+    results = [simulate_load(instances, load, seed=seed) for seed in seeds]
 
     assert min(result.completed for result in results) >= 0.9
     assert max(result.throttled for result in results) <= 0.05
-    assert load_table({(instances, load): results}).splitlines()[-1] in PAGE.read_text("utf-8")
+    if SOAK:
+        assert load_table({(instances, load): results}).splitlines()[-1] in PAGE.read_text("utf-8")
 
 
 @pytest.mark.parametrize("instances", [1, 4, 40])
