@@ -34,7 +34,7 @@ FACE_KEY: Final = f"{CANARY}-face-key"
 LARGEST_TAKEN: Final = 20_000_000
 """Bytes of one answer that may be taken before the connection is closed."""
 
-_AT_ONCE: Final = 26
+_AT_ONCE: Final = 12
 _NUMBERS = itertools.count(1)
 
 
