@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 
 from tests.infra.log_tables import TABLES
-from tests.infra.queries import everything
-from tests.infra.rules import LOG_ALERTS
+from tests.infra.queries import ALERTS, everything
 
 _QUERIES = everything()
 _TYPES = {
@@ -251,7 +250,7 @@ def test_alert_is_quiet(name: str, case: str) -> None:
 
 def test_every_alert_has_cases() -> None:
     """An alert without cases may be one that never comes."""
-    assert set(CASES) == set(LOG_ALERTS)
+    assert set(CASES) == set(ALERTS)
 
 
 def answer(query: str, rows: Sequence[Row]) -> list[Any]:

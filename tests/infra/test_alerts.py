@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.contract.expected_functions import FUNCTIONS
 from tests.infra.arm_snapshot import Snapshot, plain
 from tests.infra.bicep_compiler import ENVIRONMENTS, ROOT, Bicep, snapshot_with
 from tests.infra.queries import ALERTS, SET_BY_THE_TEMPLATE, WORKBOOK
-from tests.infra.rules import LOG_ALERTS, WORKSPACE
+from tests.infra.rules import WORKSPACE
 
 
 def _texts_after(pattern: str, query: str) -> set[str]:
@@ -36,9 +37,22 @@ NAMES: dict[str, tuple[str, set[str], str]] = {
 }
 
 
-def test_each_alert_has_a_query() -> None:
-    """The files in `alerts/` and the rules for alerts have the same names."""
-    assert set(ALERTS) == set(LOG_ALERTS)
+@pytest.fixture(scope="module")
+def deployed(snapshots: Mapping[str, Snapshot]) -> Mapping[str, Mapping[str, Any]]:
+    """The properties of the alerts over logs of one region, by their names."""
+    prod = snapshots["prod"]
+    alerts = prod.find("Microsoft.Insights/scheduledQueryRules", prod.region_groups()[0])
+    return {alert["name"]: alert["properties"] for alert in alerts}
+
+
+def _minutes(duration: str) -> int:
+    [(number, unit)] = re.findall(r"^PT?(\d+)([MHD])$", duration)
+    return int(number) * {"M": 1, "H": 60, "D": 24 * 60}[unit]
+
+
+def test_each_alert_has_a_query(deployed: Mapping[str, Mapping[str, Any]]) -> None:
+    """The files in `alerts/` and the alerts that are deployed have the same names."""
+    assert set(ALERTS) == set(deployed)
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -93,28 +107,25 @@ def test_each_poison_message_raises_an_alert() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, query in ALERTS.items() if "ingestion_time()" in query])
-def test_windows_of_two_runs_overlap(name: str) -> None:
+def test_windows_of_two_runs_overlap(deployed: Mapping[str, Mapping[str, Any]], name: str) -> None:
     """A line that arrives while the query runs is seen by the next run, which looks at the time of arrival."""
-    _, every, look_back = LOG_ALERTS[name]
+    every = _minutes(deployed[name]["evaluationFrequency"])
     [minutes] = re.findall(r"ingestion_time\(\) > ago\((\d+)m\)", ALERTS[name])
 
     assert every < int(minutes) <= 2 * every
-    assert look_back == "P1D"
+    assert deployed[name]["overrideQueryTimeRange"] == "P1D"
 
 
-def test_windows_of_queries_are_as_far_as_the_alerts_look_back() -> None:
-    """A query sees only what lies within the range of its alert."""
-    span = {"h": 60, "d": 24 * 60, "m": 1}
+def test_windows_of_queries_are_as_far_as_the_alerts_look_back(
+    deployed: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """A query sees only what lies within the range of its alert, and a late line is seen by the next run."""
     for name, query in ALERTS.items():
-        _, every, look_back = LOG_ALERTS[name]
-        number, unit = (
-            re.findall(r"^PT?(\d+)([HD])$", str(look_back))[0] if look_back in _RANGES else (2 * every, "m")
-        )
-        longest = max([int(n) * span[u] for n, u in re.findall(r"ago\((\d+)([mhd])\)", query)], default=0)
-        assert longest <= int(number) * span[str(unit).lower()], name
-
-
-_RANGES = {"PT1H", "PT3H", "PT6H", "P1D", "P2D"}
+        alert = deployed[name]
+        assert _minutes(alert["windowSize"]) == 2 * _minutes(alert["evaluationFrequency"])
+        look_back = _minutes(alert.get("overrideQueryTimeRange") or alert["windowSize"])
+        reached = [_minutes(f"PT{span}".upper()) for span in re.findall(r"ago\((\d+[mhd])\)", query)]
+        assert max(reached, default=0) <= look_back, name
 
 
 # The share of the budget that the rates use up: https://sre.google/workbook/alerting-on-slos/, table 5-8.

@@ -11,7 +11,8 @@ import pytest
 from ops.access import QUEUE_READER, QUEUE_WRITER, TABLE_READER, TABLE_WRITER
 from ops.command_line import parse
 from tests.architecture.source_tree import tracked
-from tests.infra.rules import LOG_ALERTS, METRIC_ALERTS, OTHER_ALERTS
+from tests.infra.arm_snapshot import Snapshot
+from tests.infra.bicep_compiler import parameters_of
 from tests.ops.logged_events import logged_events
 from tests.ops.shell import UNKNOWN, add_az
 
@@ -36,14 +37,15 @@ def test_each_logged_event_is_described_with_its_level() -> None:
 
 
 def test_each_alert_is_explained_with_its_severity() -> None:
-    """Alerts over logs, over metrics, and of what asks from outside."""
+    """All that are deployed: over logs, over metrics, and of what asks from outside."""
+    prod = Snapshot.load(parameters_of("prod").with_suffix(".snapshot.json"))
+    kinds = ("Microsoft.Insights/scheduledQueryRules", "Microsoft.Insights/metricAlerts")
     rows = re.findall(r"^\| `([\w-]+)` \| (\d) \|", section("When an alert comes"), re.MULTILINE)
-    severities = {
-        **{name: severity for name, (severity, *_) in {**LOG_ALERTS, **METRIC_ALERTS}.items()},
-        **OTHER_ALERTS,
-    }
+    alerts = {alert["name"]: alert for kind in kinds for alert in prod.find(kind)}
 
-    assert {name: int(severity) for name, severity in rows} == severities
+    assert {name: int(severity) for name, severity in rows} == {
+        name: alert["properties"]["severity"] for name, alert in alerts.items()
+    }
 
 
 @pytest.mark.parametrize("command", sorted({command for found in COMMANDS.values() for command in found}))
