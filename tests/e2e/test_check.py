@@ -88,18 +88,6 @@ async def test_unused_session_expires_for_good(broker: Broker, seconds: int) -> 
     assert broker.simulator.calls["get"] == 1
 
 
-async def test_operator_hides_decisions_phone_sees_status_only() -> None:
-    """With RESULT_VISIBILITY=status the answer holds nothing that tells the decision."""
-    async with running_broker(RESULT_VISIBILITY="status") as broker:
-        session = await broker.created()
-        await broker.perform(session)
-
-        body = (await broker.result(session)).json()
-
-        assert body.keys() == {"sessionId", "status", "createdDateTime", "expiresAt"}
-        assert body["status"] == "ResultAvailable"
-
-
 async def test_mode_of_the_newer_version_is_taken_there() -> None:
     """PassiveActive exists from v1.2 on."""
     async with running_broker(FACE_API_VERSION="v1.2") as broker:

@@ -100,33 +100,6 @@ async def test_open_routes_stay_open(scene: Scene, path: str, status: int) -> No
         assert answer.status_code == status
 
 
-async def test_session_of_one_caller_does_not_exist_for_another(scene: Scene) -> None:
-    """Even with the session's token; and the same for a caller of the same name at another issuer."""
-    anna, bert = scene.issuer.token(), scene.issuer.token(sub="bert")
-    session = await scene.created(anna)
-
-    for method in ("GET", "DELETE"):
-        answer = await scene.of(session, method, bert)
-        unknown = await scene.of(
-            session | {"sessionId": "b12e033e-bda7-4b83-a211-e721c661f30e"}, method, bert
-        )
-        assert (answer.status_code, unknown.status_code) == (404, 404)
-        assert answer.json()["error"].keys() == unknown.json()["error"].keys()
-        assert answer.json()["error"]["message"] == unknown.json()["error"]["message"]
-    assert (await scene.of(session, "GET", anna)).status_code == 200
-
-
-async def test_idempotency_key_of_one_caller_means_nothing_to_another(scene: Scene) -> None:
-    """A guessed key brings a session of the guesser's own."""
-    key = {"Idempotency-Key": "a-key-of-the-tests"}
-    anna, bert = scene.issuer.token(), scene.issuer.token(sub="bert")
-
-    first, again, other = [await scene.created(token, **key) for token in (anna, anna, bert)]
-
-    assert first == again
-    assert other["sessionId"] != first["sessionId"]
-
-
 async def test_limit_of_a_caller_counts_over_its_devices() -> None:
     """Another caller is not disturbed."""
     async with signed_in(THROTTLE_PRINCIPAL="2/10m") as scene:

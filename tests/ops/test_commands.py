@@ -123,12 +123,28 @@ def test_dry_run_changes_nothing(account: Shell, command: Command) -> None:
     assert (state(account) == before) is reads
     if command.asks:
         assert "dry-run" in ended.lines[0]
+    if command.shows:
+        assert "would be" in ended.lines[-1]
 
 
 @each
-@pytest.mark.parametrize(("text", "status"), [("y\n", 0), ("\n", 1), (None, 2)], ids=["yes", "no", "script"])
+@pytest.mark.parametrize(
+    ("text", "status", "error"),
+    [
+        pytest.param("y\n", 0, "", id="yes"),
+        pytest.param("\n", 1, "nothing was changed", id="no"),
+        pytest.param(
+            None, 2, "ops: this destroys something, and nobody can be asked here: add --yes", id="script"
+        ),
+    ],
+)
 def test_command_that_destroys_asks(
-    account: Shell, monkeypatch: pytest.MonkeyPatch, command: Command, text: str | None, status: int
+    account: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+    command: Command,
+    text: str | None,
+    status: int,
+    error: str,
 ) -> None:
     """Any other answer than yes leaves all as it was, and a script has to say `--yes`. The others ask nobody."""
     answer(monkeypatch, text)
@@ -141,6 +157,8 @@ def test_command_that_destroys_asks(
     assert ended.status == (status if command.asks else 0)
     if command.asks:
         assert (state(account) == before) is (status != 0)
+        assert "device" in command.words or ended.lines[0].startswith("dry-run")
+        assert any(line.endswith(error) for line in ended.errors)
 
 
 def parsers(parser: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:

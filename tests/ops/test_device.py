@@ -10,7 +10,6 @@ from shared.app import App
 from shared.clock import system_clock
 from shared.errors import DeviceThrottled
 from shared.face.model import LivenessMode, SessionSpec
-from shared.storage.port import Table
 from tests.ops.shell import Shell
 from tests.support.app import app_of
 from tests.support.broker import PEPPER
@@ -129,19 +128,6 @@ def test_pseudonym_in_a_log_names_the_device_too(shell: Shell) -> None:
 
     assert ended.lines[0].startswith("device    5/10m   5 used, free at 20")
     assert ended.target
-
-
-def test_nothing_is_cleared_without_a_yes(shell: Shell) -> None:
-    """A script has nobody who could be asked."""
-    fleet = Fleet(shell)
-    ended = shell.run("device", "reset", "a-device")
-
-    assert (ended.status, ended.errors) == (
-        2,
-        ["ops: this destroys something, and nobody can be asked here: add --yes"],
-    )
-    assert shell.store.count("delete", table=Table.THROTTLE) == 0
-    assert fleet.is_refused()
 
 
 def test_device_without_rows_has_nothing_to_clear(shell: Shell) -> None:

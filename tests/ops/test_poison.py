@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import io
 import uuid
 
 import pytest
@@ -102,45 +101,6 @@ def test_show_writes_the_whole_text(shell: Shell) -> None:
     assert shell.run("poison", "show", "nothing").errors == [
         "ops: message nothing: not in liveness-results-poison, or taken by another operator just now"
     ]
-
-
-@pytest.mark.parametrize("words", ["replay --all", "drop"])
-def test_dry_run_changes_nothing(shell: Shell, words: str) -> None:
-    """It shows the messages, and does not ask."""
-    message_id = add_message(shell)
-
-    ended = shell.run("poison", *words.split(), *([message_id] if words == "drop" else []), "--dry-run")
-
-    assert (ended.status, ended.errors, len(shell.poison.messages)) == (0, [], 1)
-    assert ended.lines[0].startswith(f"dry-run   {message_id}")
-    assert ended.lines[1].startswith("1 would be ")
-    assert shell.results_messages() == []
-
-
-@pytest.mark.parametrize(
-    ("answer", "status", "left", "error"),
-    [
-        pytest.param("y\n", 0, 0, "ops: to undo: python -m ops session collect ", id="yes"),
-        pytest.param("\n", 1, 1, "ops: nothing was changed", id="no"),
-        pytest.param(
-            None, 2, 1, "ops: this destroys something, and nobody can be asked here: add --yes", id="script"
-        ),
-    ],
-)
-def test_drop_asks_first(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch, answer: str | None, status: int, left: int, error: str
-) -> None:
-    """After it has shown the messages. A script has to say that it means it."""
-    terminal = io.StringIO(answer or "")
-    monkeypatch.setattr(terminal, "isatty", lambda: answer is not None)
-    monkeypatch.setattr("sys.stdin", terminal)
-    message_id = add_message(shell)
-
-    ended = shell.run("poison", "drop", message_id)
-
-    assert (ended.status, len(shell.poison.messages)) == (status, left)
-    assert ended.lines[0].startswith(f"dry-run   {message_id}")
-    assert ended.errors[0].removeprefix("ops: Drop 1 message? [y/N] ").startswith(error)
 
 
 def test_drop_prints_how_to_undo_it(shell: Shell) -> None:
