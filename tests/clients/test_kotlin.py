@@ -37,7 +37,7 @@ async def test_the_client_on_a_jvm(tmp_path: Path) -> None:
     await run(java, *compiler, *options, CLIENT)
     async with services() as running:
         classes = f"{tmp_path}:{library / 'kotlin-stdlib.jar'}"
-        command = (java, "-cp", classes, "faceliveness.LivenessTestKt")
+        command = (java, *short, "-cp", classes, "faceliveness.LivenessTestKt")
         output = await run(*command, BROKER=running.broker, SIMULATOR=running.simulator)
 
     # A run without tests would pass too.
