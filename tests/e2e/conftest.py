@@ -1,8 +1,20 @@
+import importlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from tests.support.broker import Broker, running_broker
+
+_PLUGIN = "schemathesis.pytest.plugin"
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> None:
+    """Load the plugin for the one file that needs it: pyproject.toml keeps it from delaying each start by a second."""
+    plugins = parent.config.pluginmanager
+    if file_path.name == "test_openapi.py" and not plugins.has_plugin(_PLUGIN):
+        plugins.register(importlib.import_module(_PLUGIN), _PLUGIN)
 
 
 @pytest_asyncio.fixture
