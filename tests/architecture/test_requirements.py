@@ -6,6 +6,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import distribution
 
 import pytest
@@ -136,6 +137,10 @@ def _pins(name: str) -> Mapping[str, set[str]]:
 
 def _provides(requirement: str, name: str) -> bool:
     """Whether a distribution holds the module of a name, or the module that the name is from."""
-    files = {file.as_posix() for file in distribution(requirement).files or ()}
     modules = (name.replace(".", "/"), name.rpartition(".")[0].replace(".", "/"))
-    return any(f"{path}{end}" in files for path in modules for end in (".py", "/__init__.py"))
+    return any(f"{path}{end}" in _files(requirement) for path in modules for end in (".py", "/__init__.py"))
+
+
+@cache
+def _files(requirement: str) -> set[str]:
+    return {file.as_posix() for file in distribution(requirement).files or ()}
