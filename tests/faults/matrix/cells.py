@@ -23,7 +23,7 @@ from shared.app import App, build, install
 from shared.clock import system_clock
 from shared.queues.message import CollectMessage, Reason
 from shared.settings import Settings
-from tests.faults.matrix.faults import FAULTS, Fault, Place, queue_error, table_error
+from tests.faults.matrix.faults import FAULTS, Fault, Place, bomb, queue_error, table_error
 from tests.faults.matrix.peers import Address, Network, Peer, network
 from tests.shared.events.event_grid_server import FakeTopic
 from tests.shared.keys.fake_azure import CANARY, FakeIdentity, FakeVault
@@ -84,6 +84,8 @@ class World:
 @asynccontextmanager
 async def world(azurite: Azurite) -> AsyncIterator[World]:
     """Start what all cells share."""
+    # Packing takes a while: not while a deadline runs.
+    bomb()
     with network() as net:
         async with AsyncExitStack() as resources:
             identity = FakeIdentity()
