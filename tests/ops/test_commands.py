@@ -20,11 +20,11 @@ UNUSABLE = "44136fa355b3678a"
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command on the account of this test: the words that succeed and that fail, and if it asks or can only show."""
+    """A command on the account of this test: the words that succeed and that fail, its question, and if it can only show."""
 
     words: str
     failing: str = ""
-    asks: bool = False
+    asks: str = ""
     shows: bool = False
 
 
@@ -32,21 +32,21 @@ COMMANDS = (
     Command("poison list"),
     Command(f"poison show {UNUSABLE}", "poison show nothing"),
     Command("poison replay ID", "poison replay nothing", shows=True),
-    Command(f"poison drop {UNUSABLE}", "poison drop nothing", asks=True, shows=True),
+    Command(f"poison drop {UNUSABLE}", "poison drop nothing", asks="Drop 1 message?", shows=True),
     Command(f"session show {UNKNOWN}", "session show 99999999-0000-4000-8000-000000000000"),
     Command("session find --owed"),
     Command(f"session collect {UNKNOWN}", "session collect 99999999-0000-4000-8000-000000000000"),
     Command(
         f"session erase {UNKNOWN}",
         "session erase 99999999-0000-4000-8000-000000000000",
-        asks=True,
+        asks="Erase 1 session, of which 1 will never tell an outcome, and 1 row of limits, for ever?",
         shows=True,
     ),
     Command(f"device show --session {UNKNOWN}", "device show --session 99999999-0000-4000-8000-000000000000"),
     Command(
         f"device reset --session {UNKNOWN}",
         "device reset --session 99999999-0000-4000-8000-000000000000",
-        asks=True,
+        asks="Clear 1 row: device-a-pseudonym?",
         shows=True,
     ),
     Command("events republish --from -1h", f"events republish --session {UNKNOWN}", shows=True),
@@ -152,8 +152,9 @@ def test_command_that_destroys_asks(
 
     ended = account.run(*words_of(command.words, account))
 
-    asked = any("[y/N]" in line for line in ended.errors)
-    assert asked is (command.asks and text is not None)
+    asked = [line for line in ended.errors if "[y/N]" in line]
+    assert bool(asked) is (bool(command.asks) and text is not None)
+    assert all(line.startswith(f"ops: {command.asks} [y/N] ") for line in asked)
     assert ended.status == (status if command.asks else 0)
     if command.asks:
         assert (state(account) == before) is (status != 0)
@@ -181,4 +182,7 @@ def test_table_has_each_command_and_each_writes_json() -> None:
         options = parser.format_help()
         assert "--json" in options, name
         if name in table:
-            assert (table[name].asks, table[name].shows) == ("--yes" in options, "--dry-run" in options), name
+            assert (bool(table[name].asks), table[name].shows) == (
+                "--yes" in options,
+                "--dry-run" in options,
+            ), name

@@ -1,7 +1,6 @@
 """`ops session erase`: what it deletes, what it tells subscribers, and in which order."""
 
 import asyncio
-import io
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -124,24 +123,6 @@ def test_session_is_deleted_at_face_by_the_collector(shell: Shell) -> None:
     asyncio.run(collect())
     assert message == CollectMessage(record.session_id, Reason.REPLAY, traceparent=TRACEPARENT)
     assert (face.deleted, left(shell)[0]) == ([record.session_id], set())
-
-
-@pytest.mark.parametrize("answer", ["y\n", "\n"])
-def test_question_says_what_is_lost(shell: Shell, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
-    """After it has shown the sessions: an event that is still owed never comes."""
-    terminal = io.StringIO(answer)
-    monkeypatch.setattr(terminal, "isatty", lambda: True)
-    monkeypatch.setattr("sys.stdin", terminal)
-    record = shell.add(**OPEN)
-
-    ended = shell.run("session", "erase", record.session_id)
-
-    assert ended.lines[0].startswith(f"dry-run  {record.session_id}")
-    assert ended.errors[0].startswith(
-        "ops: Erase 1 session, of which 1 will never tell an outcome, and 0 rows of limits, for ever? [y/N] "
-    )
-    assert (ended.status, len(left(shell)[0])) == ((0, 0) if answer == "y\n" else (1, 1))
-    assert len(shell.events()) == (answer == "y\n")
 
 
 def test_record_is_kept_until_subscribers_are_told(shell: Shell) -> None:
