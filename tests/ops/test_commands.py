@@ -20,7 +20,7 @@ UNUSABLE = "44136fa355b3678a"
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command on the account of this test: the words that succeed and that fail, its question, and if it can only show."""
+    """A command on the account of this test: the words that succeed and fail, its question, if it can only show."""
 
     words: str
     failing: str = ""
