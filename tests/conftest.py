@@ -1,6 +1,7 @@
 """What all tests share: one Azurite and one Bicep compiler for each worker, the consumer of the docs, a profile."""
 
 import pytest
+from _pytest.nodeid import coerce_node_id
 from hypothesis import HealthCheck, settings
 
 from tests.infra.bicep_compiler import bicep
@@ -14,16 +15,18 @@ settings.load_profile("tests")
 __all__ = ["azurite", "azurite_with_oauth", "bicep", "orders", "trusted"]
 
 
-# First, because pytest-xdist's own hook reads the groups.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that need Azurite, and keep those that need the Bicep compiler on one worker.
 
     The compiler starts once, and compiles each file once.
     """
+    in_groups = getattr(config.option, "loadgroup", False)
     for item in items:
         fixtures: list[str] = getattr(item, "fixturenames", [])
         if any(name.startswith("azurite") for name in fixtures):
             item.add_marker("azurite")
         if "bicep" in fixtures:
             item.add_marker(pytest.mark.xdist_group("bicep"))
+        for group in item.iter_markers("xdist_group") if in_groups else ():
+            # pytest-xdist 3.8 writes the group to an attribute that pytest 9.2 does not read.
+            item._id = coerce_node_id(f"{item.nodeid}@{group.args[0]}")

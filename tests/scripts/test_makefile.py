@@ -60,3 +60,11 @@ def test_a_run_installs_what_running_needs_alone() -> None:
     ).stdout
 
     assert re.findall(r"requirements\S*\.txt", dry) == ["requirements-run.txt"]
+
+
+@pytest.mark.xdist_group("makefile")
+def test_groups_of_tests_reach_the_scheduler(request: pytest.FixtureRequest) -> None:
+    """Else each worker starts a compiler and fleets of its own."""
+    in_groups = getattr(request.config.option, "loadgroup", False)
+
+    assert request.node.nodeid.endswith("@makefile") is in_groups

@@ -13,6 +13,9 @@ from benchmarks.fleet.report import fleet_tables, setup_line
 from benchmarks.fleet.scenarios import SCENARIOS, THROTTLES, Result, Setup, simulate
 from benchmarks.fleet.throttles import BrokerThrottle
 
+# On one worker, so that each simulation runs once.
+pytestmark = pytest.mark.xdist_group("tables")
+
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "throttling.md"
 

@@ -15,6 +15,9 @@ from shared.errors import Throttled
 from shared.settings import Settings
 from tests.support.time import run_in_virtual_time
 
+# On one worker, so that each simulation runs once.
+pytestmark = pytest.mark.xdist_group("deliberate")
+
 ROOT = Path(__file__).parents[3]
 INSTANCES = 4
 PERIOD_SECONDS = WINDOW.period_ms // 1000
