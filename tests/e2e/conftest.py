@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from _pytest.nodeid import coerce_node_id
 
 from tests.support.broker import Broker, running_broker
 
@@ -15,6 +16,13 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> None:
     plugins = parent.config.pluginmanager
     if file_path.name == "test_openapi.py" and not plugins.has_plugin(_PLUGIN):
         plugins.register(importlib.import_module(_PLUGIN), _PLUGIN)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Name the operation in the id of a test of schemathesis: pytest-xdist runs one test for each id."""
+    for item in items:
+        if item.path.name == "test_openapi.py":
+            item._id = coerce_node_id(f"{item.nodeid.partition('::')[0]}::{item.name}")
 
 
 @pytest_asyncio.fixture
