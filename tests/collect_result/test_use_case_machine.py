@@ -1,9 +1,12 @@
 """Sessions end with one event, whatever the collector meets: doubles, disorder, crashes, outages and late writes."""
 
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from collect_result.delays import FORGOTTEN
 from collect_result.use_case import collect_result
@@ -17,7 +20,7 @@ from shared.face.model import LivenessMode, SessionResult, SessionSpec, SessionS
 from shared.queues.memory import QueuedMessage
 from shared.queues.message import CollectMessage
 from shared.sessions.record import SessionRecord
-from shared.storage.port import Table
+from shared.storage.port import Table, Value
 from shared.throttle.policy import failure_stamp
 from shared.throttle.rows import decode
 from tests.collect_result.workshop import MASKED, MASKED_AFTER_SPOOF, REAL, SPOOF, STARTED
@@ -33,7 +36,25 @@ RETRY_SECONDS = 300
 
 DEVICE = "phone-of-anna"
 FINAL = (SessionStatus.RESULT_AVAILABLE.value, SessionStatus.EXPIRED.value)
-OUTCOME = ("status", "decision", "digest", "attempts", "failure_code", "failure_message", "completed_at")
+FOR_GOOD = ("token_hash", "device", "created_at", "token_expires_at", "published_at", "digest_matches")
+OUTCOME = (
+    "status",
+    "decision",
+    "digest",
+    "attempts",
+    "failure_code",
+    "failure_message",
+    "completed_at",
+    "upstream_request_id",
+)
+Row = Mapping[str, Value]
+MARKED_BY: Mapping[str, Callable[[Row], bool]] = {
+    "completed": lambda row: row["status"] == SessionStatus.RESULT_AVAILABLE,
+    "expired": lambda row: row["status"] == SessionStatus.EXPIRED,
+    "revoked": lambda row: row["revoked"] is True,
+    "published": lambda row: "published_at" in row,
+    "deletedUpstream": lambda row: row["deleted_upstream"] is True,
+}
 
 
 @dataclass(slots=True)
@@ -54,19 +75,32 @@ class CollectMachine(StagedMachine):
     - Its outcome is written once and never changes, and is one that Face showed, or that there was none.
     - In the end it has its event: at least once, under one id, with one content, whatever digests its phone sends.
       One that was revoked without a check has none.
-    - In the end it is deleted upstream, or Face has forgotten it, and no message is left.
+    - A poll is answered with what the record held at some time while it was under way, and not with `revoked`.
+    - History only grows; each step is there once, and is there exactly where the record says the same.
+    - In the end it is deleted upstream, or Face has forgotten it, and no message is left. Sessions that nobody revoked
+      stay at Face where the operator wants that.
     - Each attempt that decided anything but `realface` counts once.
     """
 
-    required = "false"
-
-    def __init__(self) -> None:
-        super().__init__()
+    @initialize(
+        result=st.sampled_from(["1/s", "off"]),
+        delete=st.sampled_from(["true", "false"]),
+        digest=st.sampled_from(["true", "false"]),
+    )
+    def a_broker_is_started(self, result: str, delete: str, digest: str) -> None:
         self.world = World(
-            (DEVICE,), THROTTLE_DEVICE="off", THROTTLE_FAILURES="50/31d", REQUIRE_DIGEST=self.required
+            (DEVICE,),
+            THROTTLE_DEVICE="off",
+            THROTTLE_FAILURES="50/31d",
+            THROTTLE_RESULT=result,
+            DELETE_AFTER_RESULT=delete,
+            REQUIRE_DIGEST=digest,
         )
+        self.deletes = delete == "true"
         self.sessions: list[Session] = []
         self.delivered: dict[Request, QueuedMessage] = {}
+        self.polls: dict[Request, tuple[Session, int]] = {}
+        self.revocations: dict[Request, Session] = {}
 
     def teardown(self) -> None:
         try:
@@ -100,18 +134,21 @@ class CollectMachine(StagedMachine):
     @precondition(lambda self: self.sessions and len(self.world.requests) < 4)
     @rule(index=INDEX, place=PLACE, digest=st.sampled_from([None, "A" * 64, "0" * 64]))
     def a_phone_polls(self, index: int, place: int, digest: str | None = None) -> None:
-        created = self.session(index).created
+        session = self.session(index)
+        created, held = session.created, len(self.versions(session)) - 1
         query = ResultQuery(created.session_id, created.auth_token, Caller(), "a-request", digest)
-        self.world.send(place, lambda app: get_result(app, query))
+        self.polls[self.world.send(place, lambda app: get_result(app, query))] = session, held
 
     @precondition(lambda self: self.sessions and len(self.world.requests) < 4)
     @rule(index=INDEX, place=PLACE)
     def a_phone_revokes(self, index: int, place: int) -> None:
-        created = self.session(index).created
-        self.world.send(
+        session = self.session(index)
+        created = session.created
+        request = self.world.send(
             place,
             lambda app: revoke_session(app, created.session_id, created.auth_token, Caller(), "a-request"),
         )
+        self.revocations[request] = session
 
     @precondition(lambda self: self.world.queue.messages and len(self.world.requests) < 4)
     @rule(place=PLACE)
@@ -175,6 +212,11 @@ class CollectMachine(StagedMachine):
         self.world.follow(self.calls[-1], 40)
         self.world.follow(overtaken, 40)
 
+    @precondition(lambda self: self.calls)
+    @rule(name=st.sampled_from(["result", "replace sessions", "publish"]))
+    def all_meet_before(self, name: str) -> None:
+        self.world.meet(name)
+
     @rule(seconds=st.sampled_from([1, RETRY_SECONDS, LEASE_SECONDS, HOUR, 12 * HOUR]))
     def time_passes(self, seconds: int) -> None:
         self.advance_to(self.world.clock() + seconds * 1000)
@@ -188,7 +230,11 @@ class CollectMachine(StagedMachine):
             error = request.task.exception()
             if message is not None:
                 self.settle(message, error)
-            elif not isinstance(error, SessionNotFound | StorageUnavailable | UpstreamError | None):
+            elif error is None:
+                self.judge(request)
+            elif isinstance(error, SessionNotFound):
+                assert request in self.revocations or self.row(self.polls[request][0])["revoked"]
+            elif not isinstance(error, StorageUnavailable | UpstreamError):
                 raise error
 
     @invariant()
@@ -197,6 +243,37 @@ class CollectMachine(StagedMachine):
         for session in self.sessions:
             session_id = session.created.session_id
             assert not self.is_open(session) or any(session_id in text for text in texts)
+
+    @invariant()
+    def each_record_only_moves_on(self) -> None:
+        for session in self.sessions:
+            for before, after in pairwise(self.versions(session)):
+                assert history(after)[: len(history(before))] == history(before)
+                assert all(before[name] == after[name] for name in FOR_GOOD if name in before)
+                assert after["revoked"] or not before["revoked"]
+                if before["status"] in FINAL:
+                    assert [before.get(name) for name in OUTCOME] == [after.get(name) for name in OUTCOME]
+                elif before["revoked"]:
+                    assert after["status"] != SessionStatus.EXPIRED
+
+    @invariant()
+    def history_says_what_the_record_says(self) -> None:
+        for session in self.sessions:
+            for row in self.versions(session):
+                steps = [step for _, step in history(row)]
+                assert len(set(steps)) == len(steps)
+                marked = {step for step, holds in MARKED_BY.items() if holds(row)}
+                assert marked == set(steps) & MARKED_BY.keys()
+
+    def judge(self, request: Request) -> None:
+        """Compare what a phone was told with what the record held since it asked, and before it was revoked."""
+        if request in self.revocations:
+            assert self.row(self.revocations.pop(request))["revoked"], "a revocation was lost"
+            return
+        session, held = self.polls.pop(request)
+        told: SessionRecord = request.task.result().record
+        since = [row for row in self.versions(session)[held:] if not row["revoked"]]
+        assert any(shows(row, told) for row in since), "told what the record did not hold"
 
     def deliver(self, message: QueuedMessage, place: int) -> None:
         content = CollectMessage.from_text(message.text)
@@ -250,7 +327,7 @@ class CollectMachine(StagedMachine):
         assert record.final or record.revoked
         assert bool(events) == record.final == (record.published_at is not None)
         assert all(event == event_of(record) for event in events)
-        assert self.is_gone(session)
+        assert self.is_gone(session) or not (self.deletes or record.revoked)
         assert len(self.outcomes(session)) == (1 if record.final else 0)
         if record.status is SessionStatus.RESULT_AVAILABLE:
             assert any(
@@ -277,16 +354,25 @@ class CollectMachine(StagedMachine):
 
     def outcomes(self, session: Session) -> set[tuple[object, ...]]:
         """All outcomes that were ever written for a session."""
-        versions = self.world.store.versions[Table.SESSIONS, session.created.session_id]
         return {
-            tuple(version.get(name) for name in OUTCOME) for version in versions if version["status"] in FINAL
+            tuple(version.get(name) for name in OUTCOME)
+            for version in self.versions(session)
+            if version["status"] in FINAL
         }
 
+    def versions(self, session: Session) -> list[Row]:
+        """What the record held, oldest first."""
+        return self.world.store.versions[Table.SESSIONS, session.created.session_id]
+
+    def row(self, session: Session) -> Row:
+        """What the record holds."""
+        return self.versions(session)[-1]
+
     def is_open(self, session: Session) -> bool:
-        row = self.world.store.now(Table.SESSIONS, session.created.session_id)
-        assert row is not None
+        row = self.row(session)
         told = "published_at" in row if row["status"] in FINAL else row["revoked"]
-        return not told or not (row["deleted_upstream"] or self.is_forgotten(session))
+        kept = not (self.deletes or row["revoked"])
+        return not told or not (kept or row["deleted_upstream"] or self.is_forgotten(session))
 
     def is_gone(self, session: Session) -> bool:
         return session.created.session_id in self.world.face.deleted or self.is_forgotten(session)
@@ -295,12 +381,17 @@ class CollectMachine(StagedMachine):
         return self.world.clock() >= session.created_at + FORGOTTEN * 1000
 
 
-class CollectMachineWithDigests(CollectMachine):
-    """The same where a digest is required: the event waits for it until the token's end."""
+def history(row: Row) -> list[tuple[int, str]]:
+    """The steps of a record, with their times."""
+    return [(at, step) for at, step in json.loads(str(row["history"]))]
 
-    required = "true"
+
+def shows(row: Row, record: SessionRecord) -> bool:
+    """Whether this is what the record held."""
+    outcome = (record.status, record.decision, record.digest, record.attempts, record.completed_at)
+    told = tuple(row.get(name) for name in ("status", "decision", "digest", "attempts", "completed_at"))
+    return told == outcome and history(row) == list(record.history)
 
 
 TestCollectMachine = CollectMachine.TestCase
-TestCollectMachineWithDigests = CollectMachineWithDigests.TestCase
-TestCollectMachine.settings = TestCollectMachineWithDigests.settings = FORM
+TestCollectMachine.settings = FORM

@@ -13,11 +13,8 @@ from shared.access import OPERATE, Caller
 from shared.app import App
 from shared.errors import SessionNotFound, UpstreamFailure, UpstreamThrottled
 from shared.face.model import (
-    BY_BROKER,
     LivenessDecision,
     LivenessMode,
-    Reader,
-    SessionResult,
     SessionSpec,
     SessionStatus,
 )
@@ -26,6 +23,7 @@ from shared.queues.message import CollectMessage, Reason
 from tests.collect_result.workshop import REAL, SPOOF, STARTED
 from tests.support.app import app_of
 from tests.support.fake_face import FakeFace
+from tests.support.intercepted import Call, Effect
 from tests.support.time import FakeClock
 
 
@@ -76,24 +74,22 @@ async def test_session_that_ends_while_face_is_asked(face: FakeFace, rival: str)
         assert (await reading).record.decision is LivenessDecision.REALFACE
 
 
-class SlowAnswers(FakeFace):
-    """Decides what to answer before it waits for the gate."""
-
-    async def result(
-        self, session_id: str, request_id: str, *, api_version: str | None = None, reader: Reader = BY_BROKER
-    ) -> SessionResult:
-        """Answer what the test said when the call came."""
-        result = self._results[session_id]
-        await self._called("result", request_id)
-        return result
-
-
-async def test_failed_check_that_a_poll_has_read_counts_after_the_revocation() -> None:
+async def test_failed_check_that_a_poll_has_read_counts_after_the_revocation(face: FakeFace) -> None:
     """Its answer comes when the session is revoked and deleted. The phone learns nothing, the event comes at once."""
-    face = SlowAnswers()
     app, session = await begun(face)
     face.answer(session.session_id, SPOOF)
-    reading, gate = await held_up(app, face, session)
+    gate = asyncio.Event()
+
+    async def late(_: Call, effect: Effect) -> object:
+        face.around = None
+        answer = await effect()
+        face.arrived.set()
+        await gate.wait()
+        return answer
+
+    face.around = late
+    reading = asyncio.create_task(asked(app, session))
+    await face.arrived.wait()
     face.answer(session.session_id, STARTED)
     await revoke_session(app, session.session_id, session.auth_token, Caller(), "a-request")
     gate.set()

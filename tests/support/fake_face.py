@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 from shared.errors import UpstreamSessionGone
 from shared.face.model import (
@@ -17,6 +18,9 @@ from shared.face.model import (
     SessionSpec,
     SessionStatus,
 )
+from tests.support.intercepted import Around, Call
+
+T = TypeVar("T")
 
 Operation = Literal["create", "result", "delete", "check", "room"]
 
@@ -27,7 +31,8 @@ class FakeFace:
 
     `calls` counts the calls by operation, failed ones too; `specs` holds what each session was created with, `deleted`
     which ones were deleted, `request_ids` what came along. A session is known only in the version of the API that it
-    was made with. While `gate` is set to an event, every call sets `arrived` and waits for it.
+    was made with. While `gate` is set to an event, every call sets `arrived` and waits for it. `around` runs each call;
+    by default it awaits the effect.
     """
 
     api_version: str = "v1.1-preview.1"
@@ -39,6 +44,7 @@ class FakeFace:
     request_ids: list[str] = field(default_factory=list)
     gate: asyncio.Event | None = None
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    around: Around | None = None
     _made_with: dict[str, str] = field(default_factory=dict)
     _results: dict[str, SessionResult] = field(default_factory=dict)
     _failures: dict[Operation, deque[Exception]] = field(default_factory=dict)
@@ -62,31 +68,40 @@ class FakeFace:
 
     async def create(self, spec: SessionSpec, request_id: str) -> CreatedSession:
         """Create a session that nobody has started yet."""
-        await self._called("create", request_id)
-        number = len(self.specs) + 1
-        created = CreatedSession(f"{number:08x}-fa4e-4000-8000-000000000000", f"auth-token-{number}")
-        self.specs[created.session_id] = spec
-        self._made_with[created.session_id] = self.api_version
-        self.answer(created.session_id, SessionResult(SessionStatus.NOT_STARTED))
-        return created
+
+        async def effect() -> CreatedSession:
+            number = len(self.specs) + 1
+            created = CreatedSession(f"{number:08x}-fa4e-4000-8000-000000000000", f"auth-token-{number}")
+            self.specs[created.session_id] = spec
+            self._made_with[created.session_id] = self.api_version
+            self.answer(created.session_id, SessionResult(SessionStatus.NOT_STARTED))
+            return created
+
+        return await self._called("create", request_id, effect)
 
     async def result(
         self, session_id: str, request_id: str, *, api_version: str | None = None, reader: Reader = BY_BROKER
     ) -> SessionResult:
         """Answer what the test said; raises `UpstreamSessionGone` for what was deleted or forgotten."""
-        await self._called("result", request_id)
-        if session_id not in self._results or not self._is_known(session_id, api_version):
-            raise UpstreamSessionGone
-        return self._results[session_id]
+
+        async def effect() -> SessionResult:
+            if session_id not in self._results or not self._is_known(session_id, api_version):
+                raise UpstreamSessionGone
+            return self._results[session_id]
+
+        return await self._called("result", request_id, effect)
 
     async def delete(
         self, session_id: str, request_id: str, *, api_version: str | None = None, follows: bool = False
     ) -> None:
         """Delete a session, whether or not there is one."""
-        await self._called("delete", request_id)
-        if self._is_known(session_id, api_version):
-            self.deleted.append(session_id)
-            self.forget(session_id)
+
+        async def effect() -> None:
+            if self._is_known(session_id, api_version):
+                self.deleted.append(session_id)
+                self.forget(session_id)
+
+        await self._called("delete", request_id, effect)
 
     async def audit(
         self, session_id: str, page: AuditPage, request_id: str, *, api_version: str | None = None
@@ -96,13 +111,17 @@ class FakeFace:
 
     async def check(self, request_id: str) -> None:
         """Be there."""
-        await self._called("check", request_id)
+
+        async def effect() -> None:
+            pass
+
+        await self._called("check", request_id, effect)
 
     def _is_known(self, session_id: str, api_version: str | None) -> bool:
         spoken = api_version or self.api_version
         return self._made_with.get(session_id, spoken) == spoken
 
-    async def _called(self, operation: Operation, request_id: str) -> None:
+    async def _called(self, operation: Operation, request_id: str, effect: Callable[[], Awaitable[T]]) -> T:
         self.calls[operation] += 1
         self.request_ids.append(request_id)
         if self.gate:
@@ -110,3 +129,5 @@ class FakeFace:
             await self.gate.wait()
         if failures := self._failures.get(operation):
             raise failures.popleft()
+        answer: T = await (self.around(Call(operation), effect) if self.around else effect())
+        return answer

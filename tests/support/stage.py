@@ -1,22 +1,14 @@
 """A stage on which requests move only as a test directs: each call of a port waits twice."""
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, Literal
 
 from shared.errors import EventsUnavailable, Outcome, StorageUnavailable, UpstreamFailure, UpstreamTimeout
 from shared.events.publisher import MemoryPublisher
-from shared.face.model import (
-    BY_BROKER,
-    AuditEntry,
-    AuditPage,
-    CreatedSession,
-    LivenessMode,
-    Reader,
-    SessionResult,
-    SessionSpec,
-)
 from shared.queues.memory import MemoryQueue
 from shared.storage.memory import MemoryStore
 from shared.storage.port import Table
@@ -28,8 +20,19 @@ from tests.support.queue import FakeQueue
 from tests.support.store import FakeStore
 
 Turn = Literal["go on", "fail"]
+Failure = Callable[[str], Exception]
 
-_STAGED: Final = {"get", "insert", "replace", "write_together", "delete", "send", "publish"}
+_STAGED: Final = {
+    "get",
+    "insert",
+    "replace",
+    "write_together",
+    "delete",
+    "send",
+    "publish",
+    "create",
+    "result",
+}
 """The calls of a request; sweeps and signs of life do not wait."""
 
 ACTOR: ContextVar[int | None] = ContextVar("ACTOR", default=None)
@@ -110,67 +113,20 @@ class Instance:
     ) -> None:
         self.alive = True
         self.store, self.queue, self.publisher = FakeStore(store), FakeQueue(queue), FakePublisher(publisher)
-        self.face = StagedFace(stage, self, face)
-        self.store.around = self.queue.around = self._around(stage, StorageUnavailable)
-        self.publisher.around = self._around(stage, EventsUnavailable)
+        self.store.around = self.queue.around = self._around(stage, StorageUnavailable, StorageUnavailable)
+        self.publisher.around = self._around(stage, EventsUnavailable, EventsUnavailable)
+        unsent = partial(UpstreamFailure, request_sent=False)
+        # A copy that has its sessions in common with the other instances.
+        self.face = replace(face, around=self._around(stage, unsent, UpstreamTimeout))
 
-    def _around(self, stage: Stage, failure: type[StorageUnavailable] | type[EventsUnavailable]) -> Around:
+    def _around(self, stage: Stage, unsent: Failure, lost: Failure) -> Around:
         async def around(call: PortCall, effect: Effect) -> Any:  # noqa: ANN401 - of any port.
             if call.operation not in _STAGED:
                 return await effect()
             name = f"{call.operation} {call.table.value}" if isinstance(call.table, Table) else call.operation
-            return await stage.perform(Call(name, self, effect), failure("not sent"), failure("lost"))
+            return await stage.perform(Call(name, self, effect), unsent("not sent"), lost("lost"))
 
         return around
-
-
-class StagedFace:
-    """A `Face` over the fake one; its calls wait on the stage."""
-
-    api_version: Final = "v1.1-preview.1"
-    modes: Final = (LivenessMode.PASSIVE,)
-    can_send_results_to_client: Final = True
-
-    def __init__(self, stage: Stage, instance: Instance, face: FakeFace) -> None:
-        self._stage = stage
-        self._instance = instance
-        self._face = face
-
-    def require_room(self) -> None:
-        """Have room."""
-
-    async def create(self, spec: SessionSpec, request_id: str) -> CreatedSession:
-        made: CreatedSession = await self._perform("create", lambda: self._face.create(spec, request_id))
-        return made
-
-    async def result(
-        self, session_id: str, request_id: str, *, api_version: str | None = None, reader: Reader = BY_BROKER
-    ) -> SessionResult:
-        result: SessionResult = await self._perform(
-            "result",
-            lambda: self._face.result(session_id, request_id, api_version=api_version, reader=reader),
-        )
-        return result
-
-    async def delete(
-        self, session_id: str, request_id: str, *, api_version: str | None = None, follows: bool = False
-    ) -> None:
-        await self._perform(
-            "delete", lambda: self._face.delete(session_id, request_id, api_version=api_version)
-        )
-
-    async def audit(
-        self, session_id: str, page: AuditPage, request_id: str, *, api_version: str | None = None
-    ) -> tuple[AuditEntry, ...] | None:
-        """Have no audit."""
-        return None
-
-    async def check(self, request_id: str) -> None:
-        """Be there."""
-
-    async def _perform(self, name: str, effect: Effect) -> Any:  # noqa: ANN401 - of any operation.
-        unsent = UpstreamFailure("not sent", request_sent=False)
-        return await self._stage.perform(Call(name, self._instance, effect), unsent, UpstreamTimeout("lost"))
 
 
 async def _answer(effect: Effect) -> Any:  # noqa: ANN401 - of any operation.

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ DIRECTORY = Path(__file__).parents[3] / "docs" / "events"
 TYPES = (COMPLETED, EXPIRED)
 
 
+@cache
 def schema_of(event_type: str) -> dict[str, Any]:
     """The published schema of a type of event."""
     content = (DIRECTORY / f"{event_type}.v1.schema.json").read_text(encoding="utf-8")
     return dict(json.loads(content))
 
 
+@cache
 def validator_of(event_type: str) -> Draft202012Validator:
     """What validates a type of event, its formats included."""
     return Draft202012Validator(schema_of(event_type), format_checker=Draft202012Validator.FORMAT_CHECKER)

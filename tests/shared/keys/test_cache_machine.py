@@ -4,7 +4,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from shared.errors import KeyUnavailable
 from shared.keys.cache import (
@@ -90,17 +90,19 @@ class RecordingVault:
 class CachedSecretMachine(RuleBasedStateMachine):
     """A cache between requests that come, are refused and hang up, and a vault that is slow, fails and rotates."""
 
-    forced = FORCED
-
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.clock = FakeClock()
         self.vault = RecordingVault(self.clock)
-        self.cache = CachedSecret(
-            self.vault.read, name="face-key", clock=self.clock, reread=self.vault.reread, forced=self.forced
-        )
         self.waiting: dict[asyncio.Task[Secret], tuple[int, Secret | None]] = {}
+
+    @initialize(forced=st.sampled_from([FORCED, FORCED_SELDOM]))
+    def it_is_forced_so_often(self, forced: tuple[int, int]) -> None:
+        self.forced = forced
+        self.cache = CachedSecret(
+            self.vault.read, name="face-key", clock=self.clock, reread=self.vault.reread, forced=forced
+        )
 
     def teardown(self) -> None:
         for task in self.waiting:
@@ -211,13 +213,5 @@ class CachedSecretMachine(RuleBasedStateMachine):
         assert not self.waiting or self.vault.under_way, "a caller waits for nothing"
 
 
-class SeldomForcedMachine(CachedSecretMachine):
-    """The same for a cache that looks once in a longer time."""
-
-    forced = FORCED_SELDOM
-
-
 TestCachedSecretMachine = CachedSecretMachine.TestCase
 TestCachedSecretMachine.settings = FORM
-TestSeldomForcedMachine = SeldomForcedMachine.TestCase
-TestSeldomForcedMachine.settings = FORM
