@@ -10,13 +10,13 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from collect_result.delays import FORGOTTEN
 from collect_result.use_case import collect_result
-from create_session.use_case import CreateCommand, Created, create_session
+from create_session.use_case import Created, create_session
 from get_result.use_case import ResultQuery, get_result
 from revoke_session.use_case import revoke_session
 from shared.access import Caller
 from shared.errors import SessionNotFound, StorageUnavailable, UpstreamError
 from shared.events.cloud_event import event_of
-from shared.face.model import LivenessMode, SessionResult, SessionSpec, SessionStatus
+from shared.face.model import SessionResult, SessionStatus
 from shared.queues.memory import QueuedMessage
 from shared.queues.message import CollectMessage
 from shared.sessions.record import SessionRecord
@@ -25,6 +25,7 @@ from shared.throttle.policy import failure_stamp
 from shared.throttle.rows import decode
 from tests.collect_result.workshop import MASKED, MASKED_AFTER_SPOOF, REAL, SPOOF, STARTED
 from tests.create_session.world import Request, World
+from tests.support.commands import create_command
 from tests.support.form import FORM
 from tests.support.staged_machine import INDEX, PLACE, StagedMachine
 
@@ -114,9 +115,7 @@ class CollectMachine(StagedMachine):
     @precondition(lambda self: len(self.sessions) < 3)
     @rule(lifetime=st.sampled_from([60, 600]))
     def a_phone_creates_a_session(self, lifetime: int) -> None:
-        command = CreateCommand(
-            SessionSpec(LivenessMode.PASSIVE, DEVICE, lifetime), DEVICE, None, Caller(), None, "", "a-request"
-        )
+        command = create_command(DEVICE, lifetime=lifetime)
         created = self.world.run(create_session(self.world.undisturbed(), command))
         self.sessions.append(Session(created, self.world.clock()))
 

@@ -4,15 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from collect_result.use_case import collect_result
-from create_session.use_case import CreateCommand, create_session
+from create_session.use_case import create_session
 from shared.access import Caller
 from shared.app import build
 from shared.face.model import (
     Failure,
     LivenessDecision,
-    LivenessMode,
     SessionResult,
-    SessionSpec,
     SessionStatus,
 )
 from shared.queues.memory import MemoryQueue, QueuedMessage
@@ -20,6 +18,7 @@ from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord
 from shared.settings import Settings
 from tests.support.broker import environment
+from tests.support.commands import create_command
 from tests.support.fake_face import FakeFace
 from tests.support.publisher import FakePublisher
 from tests.support.queue import FakeQueue
@@ -76,8 +75,7 @@ class Workshop:
         self, result: SessionResult | None = None, device: str = "a-phone", lifetime: int = 600
     ) -> str:
         """Create a session with this result at Face, and drop its message: the test says when to collect."""
-        spec = SessionSpec(LivenessMode.PASSIVE, device, lifetime)
-        command = CreateCommand(spec, device, "order:4711", PHONE, None, "", "a-request")
+        command = create_command(device, PHONE, reference="order:4711", lifetime=lifetime)
         session_id = (await create_session(self.app, command)).session_id
         self.messages.clear()
         if result:

@@ -14,12 +14,12 @@ from shared.errors import (
     StorageUnavailable,
     UpstreamError,
 )
-from shared.face.model import LivenessMode, SessionSpec
 from shared.idempotency import LEASE_MS
 from shared.sessions.record import token_hash
 from shared.storage.port import Table
 from tests.create_session.world import TOKENS, Request, World
 from tests.support.broker import PEPPER
+from tests.support.commands import create_command
 from tests.support.form import FORM
 from tests.support.staged_machine import INDEX, PLACE, StagedMachine
 from tests.support.watched_store import leaks
@@ -42,14 +42,8 @@ EITHER = st.integers(0, 1)
 
 def command_of(key: int = 0, device: int = 0, lifetime: int = 0) -> CreateCommand:
     """Make a command; the key is not part of what makes it this one and no other."""
-    return CreateCommand(
-        spec=SessionSpec(LivenessMode.PASSIVE, DEVICES[device], LIFETIMES[lifetime]),
-        device_id=DEVICES[device],
-        client_reference=None,
-        caller=Caller(),
-        idempotency_key=KEYS[key],
-        fingerprint=f"{device} {lifetime}",
-        request_id="a-request",
+    return create_command(
+        DEVICES[device], key=KEYS[key], lifetime=LIFETIMES[lifetime], fingerprint=f"{device} {lifetime}"
     )
 
 

@@ -28,6 +28,7 @@ from shared.sessions.record import EXPIRY_GRACE_MS, Step
 from shared.storage.port import Table
 from tests.shared.face.doubles import CREATED, REQUEST_ID, ScriptedFace
 from tests.support.app import app_of
+from tests.support.commands import create_command
 from tests.support.fake_face import FakeFace
 from tests.support.intercepted import Call, Effect, failing_once
 from tests.support.queue import FakeQueue
@@ -38,86 +39,12 @@ KEY = "an-idempotency-key"
 NO_ROOM = UpstreamThrottled("no room", retry_after=3.0, request_sent=False)
 
 
-def command_of(
-    *, key: str | None = None, principal: str | None = None, device: str = "a-device"
-) -> CreateCommand:
-    return CreateCommand(
-        spec=SessionSpec(LivenessMode.PASSIVE, device, 600),
-        device_id=device,
-        client_reference=None,
-        caller=Caller(principal=principal),
-        idempotency_key=key,
-        fingerprint="the same",
-        request_id="a-request",
-    )
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        UpstreamFailure("answered", request_sent=True),
-        UpstreamTimeout("slow", request_sent=True),
-        KeyUnavailable("the key was refused, and there is no newer one", request_sent=True),
-        UpstreamFailure("no connection", request_sent=False),
-        ValueError("a fault of the broker's own"),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("key", [None, "0123456789abcdef"])
-async def test_create_that_face_failed_is_not_charged(error: Exception, key: str | None) -> None:
-    """A minute of Face's failures must not lock honest devices out."""
-    face = FakeFace()
-    app = app_of(face=face, THROTTLE_DEVICE="1/10m")
-    face.fail("create", error)
-    with pytest.raises(type(error)):
-        await create_session(app, command_of(key=key))
-
-    await create_session(app, command_of(key=key))
-    with pytest.raises(DeviceThrottled):
-        await create_session(app, command_of())
-
-
-DOWN = StorageUnavailable("for the test")
-
-
-@pytest.mark.parametrize("error", [DOWN, ValueError("a fault of the broker's own")], ids=str)
-@pytest.mark.parametrize("key", [None, "0123456789abcdef"])
-async def test_create_that_could_not_be_kept_is_not_charged(error: Exception, key: str | None) -> None:
-    """Its session is deleted: nobody was given it."""
-    face, queue = FakeFace(), FakeQueue(MemoryQueue(FakeClock()))
-    app = replace(app_of(face=face, THROTTLE_DEVICE="1/10m"), queue=queue)
-    queue.fail("send", error)
-    with pytest.raises(type(error)):
-        await create_session(app, command_of(key=key))
-    assert face.deleted == list(face.specs)
-
-    await create_session(app, command_of(key=key))
-    with pytest.raises(DeviceThrottled):
-        await create_session(app, command_of())
-
-
-@pytest.mark.parametrize("key", [None, "0123456789abcdef"])
-async def test_session_that_face_gives_twice_stays_with_the_first_phone(key: str | None) -> None:
-    """The second create fails and is not charged; nothing of the first one is deleted."""
-    face = FakeFace()
-    app = app_of(face=face, THROTTLE_DEVICE="1/10m")
-    first = await create_session(app, command_of())
-    # The fake counts its sessions, so that it begins anew.
-    face.specs.clear()
-    with pytest.raises(UpstreamFailure):
-        await create_session(app, command_of(key=key, device="another"))
-
-    assert face.deleted == []
-    assert await app.sessions.get(first.session_id)
-    await create_session(app, command_of(key=key, device="another"))
-
-
 class Scene:
     """An app over doubles, and what is left after a create."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
         self.face, self.store = FakeFace(), FakeStore()
-        app = app_of(face=self.face, store=self.store)
+        app = app_of(face=self.face, store=self.store, **settings)
         assert isinstance(app.queue, MemoryQueue)
         self.messages = app.queue.messages
         self.queue = FakeQueue(app.queue)
@@ -131,6 +58,58 @@ class Scene:
         for session_id in self.live():
             assert await self.app.sessions.get(session_id)
             assert any(session_id in message.text for message in self.messages)
+
+
+DOWN = StorageUnavailable("for the test")
+BUG = ValueError("a fault of the broker's own")
+
+
+@pytest.mark.parametrize(
+    ("operation", "error"),
+    [
+        ("create", UpstreamFailure("answered", request_sent=True)),
+        ("create", UpstreamTimeout("slow", request_sent=True)),
+        ("create", KeyUnavailable("the key was refused, and there is no newer one", request_sent=True)),
+        ("create", UpstreamFailure("no connection", request_sent=False)),
+        ("create", BUG),
+        ("send", DOWN),
+        ("send", BUG),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("key", [None, "0123456789abcdef"])
+async def test_create_that_gives_no_session_is_not_charged(
+    operation: str, error: Exception, key: str | None
+) -> None:
+    """A minute of Face's failures must not lock honest devices out. A session that was made is deleted again."""
+    scene = Scene(THROTTLE_DEVICE="1/10m")
+    if operation == "send":
+        scene.queue.fail("send", error)
+    else:
+        scene.face.fail("create", error)
+    with pytest.raises(type(error)):
+        await create_session(scene.app, create_command(key=key))
+    assert scene.live() == set()
+
+    await create_session(scene.app, create_command(key=key))
+    with pytest.raises(DeviceThrottled):
+        await create_session(scene.app, create_command())
+
+
+@pytest.mark.parametrize("key", [None, "0123456789abcdef"])
+async def test_session_that_face_gives_twice_stays_with_the_first_phone(key: str | None) -> None:
+    """The second create fails and is not charged; nothing of the first one is deleted."""
+    face = FakeFace()
+    app = app_of(face=face, THROTTLE_DEVICE="1/10m")
+    first = await create_session(app, create_command())
+    # The fake counts its sessions, so that it begins anew.
+    face.specs.clear()
+    with pytest.raises(UpstreamFailure):
+        await create_session(app, create_command(key=key, device="another"))
+
+    assert face.deleted == []
+    assert await app.sessions.get(first.session_id)
+    await create_session(app, create_command(key=key, device="another"))
 
 
 CALLS = [
@@ -153,7 +132,7 @@ async def test_whatever_call_fails_the_key_works_at_once(
     answers = []
     for _ in range(3):
         try:
-            answers.append(await create_session(scene.app, command_of(key=KEY)))
+            answers.append(await create_session(scene.app, create_command(key=KEY)))
         except StorageUnavailable:
             assert not answers
         await scene.require_all_live_are_kept()
@@ -179,7 +158,7 @@ async def test_create_without_a_key_is_undone_too(
     scene.store.around = scene.queue.around = failing_once(operation, table, arrives=True, error=error)
 
     with pytest.raises(StorageUnavailable):
-        await create_session(scene.app, command_of())
+        await create_session(scene.app, create_command())
 
     assert scene.live() == set()
     assert scene.store.count("delete", table=Table.SESSIONS) == 1
@@ -208,7 +187,7 @@ async def test_session_whose_answer_is_surely_not_stored_is_undone(arrives: bool
     scene.store.around = failing_once("replace", Table.IDEMPOTENCY, arrives=arrives, error=DOWN)
 
     with pytest.raises(StorageUnavailable):
-        await create_session(scene.app, command_of(key=KEY))
+        await create_session(scene.app, create_command(key=KEY))
 
     (session_id,) = scene.face.specs
     assert (await scene.app.sessions.get(session_id) is not None) == arrives
@@ -218,7 +197,7 @@ async def test_session_whose_answer_is_surely_not_stored_is_undone(arrives: bool
 async def test_create_keeps_what_its_end_needs() -> None:
     """The record knows the session as it was given, and the sweep comes when its record can be settled."""
     scene = Scene()
-    created = await create_session(scene.app, command_of(key=KEY))
+    created = await create_session(scene.app, create_command(key=KEY))
 
     stored = await scene.app.sessions.get(created.session_id)
     assert stored is not None
@@ -241,7 +220,7 @@ async def test_sweep_is_sent_before_the_record_and_the_answer_comes_last() -> No
         return await effect()
 
     scene.store.around = scene.queue.around = noted
-    await create_session(scene.app, command_of(key=KEY))
+    await create_session(scene.app, create_command(key=KEY))
 
     assert [call for call in order if call[1] is not Table.THROTTLE] == CALLS
 
@@ -249,37 +228,29 @@ async def test_sweep_is_sent_before_the_record_and_the_answer_comes_last() -> No
 async def test_repeats_write_nothing_and_ask_nobody() -> None:
     """Any number of repeats, at once or later, get the same words, for two reads each."""
     scene = Scene()
-    first = await create_session(scene.app, command_of(key=KEY))
+    first = await create_session(scene.app, create_command(key=KEY))
     scene.store.calls.clear()
 
-    repeats = await asyncio.gather(*(create_session(scene.app, command_of(key=KEY)) for _ in range(4)))
+    repeats = await asyncio.gather(*(create_session(scene.app, create_command(key=KEY)) for _ in range(4)))
 
     assert repeats == [first] * 4
     assert (scene.store.count("replace", "delete", "write_together"), scene.store.count("get")) == (0, 8)
     # What was made already needs no room at Face either.
     scene.face.fail("room", NO_ROOM)
-    assert await create_session(scene.app, command_of(key=KEY)) == first
+    assert await create_session(scene.app, create_command(key=KEY)) == first
     assert scene.face.calls["create"] == 1
-
-
-async def test_key_of_another_caller_is_another_key() -> None:
-    """Two callers who happen to choose the same key do not get each other's sessions."""
-    app = app_of()
-    made = [await create_session(app, command_of(key=KEY, principal=name)) for name in ("anna", "bert")]
-
-    assert len({created.session_id for created in made}) == 2
 
 
 async def test_revoked_session_is_not_handed_out_again() -> None:
     """Its token is dead, so the phone is told to make a new key; so too where the record is gone."""
     scene = Scene()
-    created = await create_session(scene.app, command_of(key=KEY))
+    created = await create_session(scene.app, create_command(key=KEY))
     await revoke_session(scene.app, created.session_id, created.auth_token, Caller(), "a-request")
     with pytest.raises(IdempotencyKeyReused):
-        await create_session(scene.app, command_of(key=KEY))
+        await create_session(scene.app, create_command(key=KEY))
     await scene.app.sessions.remove(created.session_id)
     with pytest.raises(IdempotencyKeyReused):
-        await create_session(scene.app, command_of(key=KEY))
+        await create_session(scene.app, create_command(key=KEY))
 
     assert scene.face.calls["create"] == 1
 
@@ -290,7 +261,7 @@ async def test_create_without_room_at_face_writes_nothing(key: str | None, reads
     scene = Scene()
     scene.face.fail("room", NO_ROOM)
     with pytest.raises(UpstreamThrottled):
-        await create_session(scene.app, command_of(key=key))
+        await create_session(scene.app, create_command(key=key))
 
     assert (scene.store.count(), scene.store.count("get"), scene.face.calls["create"]) == (reads, reads, 0)
 
@@ -303,13 +274,13 @@ async def test_flood_of_refused_creates_with_new_keys_hardly_reads(principal: st
     """
     store = FakeStore()
     app = app_of(store=store, THROTTLE_DEVICE="1/10m", THROTTLE_PRINCIPAL="1/10m")
-    await create_session(app, command_of(principal=principal))
+    await create_session(app, create_command(caller=Caller(principal)))
     with pytest.raises(Throttled):
-        await create_session(app, command_of(principal=principal))
+        await create_session(app, create_command(caller=Caller(principal)))
     store.calls.clear()
     for number in range(100):
         device = f"device-{number}" if principal else "a-device"
-        command = command_of(key=f"key-number-{number:08}", principal=principal, device=device)
+        command = create_command(device, Caller(principal), key=f"key-number-{number:08}")
         with pytest.raises(Throttled):
             await create_session(app, command)
 
@@ -331,21 +302,21 @@ async def test_create_that_takes_too_long_is_answered_in_time(key: str | None) -
     scene.face.gate = asyncio.Event()
     asyncio.get_running_loop().call_later(8.0, scene.face.gate.set)
     with pytest.raises(StorageUnavailable) as late:
-        await create_session(scene.app, command_of(key=key), 9.5)
+        await create_session(scene.app, create_command(key=key), 9.5)
     assert now() == 9.5
     assert late.value.retry_after == 1.0
 
     scene.store.around = None
     if key:
         with pytest.raises(IdempotencyInProgress):
-            await create_session(scene.app, command_of(key=key))
+            await create_session(scene.app, create_command(key=key))
     await asyncio.sleep(60.0)
     (session_id,) = scene.face.specs
     kept = await scene.app.sessions.get(session_id)
     assert (kept is not None, scene.face.deleted) == (bool(key), [] if key else [session_id])
     assert session_id in scene.messages[0].text
     if key:
-        assert (await create_session(scene.app, command_of(key=key))).session_id == session_id
+        assert (await create_session(scene.app, create_command(key=key))).session_id == session_id
     assert scene.face.calls["create"] == 1
 
 
@@ -359,7 +330,7 @@ async def test_late_create_names_what_it_waits_for(deadline: float, error: type[
     scene.store.around = slow_calls
     scene.face.gate = asyncio.Event()
     with pytest.raises(error):
-        await create_session(scene.app, command_of(), deadline)
+        await create_session(scene.app, create_command(), deadline)
     assert asyncio.get_running_loop().time() == deadline
     assert scene.store.count() == 0 if not deadline else scene.store.count() > 0
 
@@ -371,7 +342,7 @@ async def test_late_create_that_failed_at_face_names_face() -> None:
     scene.store.around = slow_calls
     scene.face.fail("create", UpstreamTimeout("silent"))
     with pytest.raises(UpstreamTimeout, match="silent"):
-        await create_session(scene.app, command_of(), 3.0)
+        await create_session(scene.app, create_command(), 3.0)
     assert asyncio.get_running_loop().time() == 3.0
 
 
@@ -380,7 +351,7 @@ async def test_create_of_a_phone_that_hangs_up_ends_with_it() -> None:
     """What it began is left as by a process that dies; the key can be tried again after its lease."""
     scene = Scene()
     scene.store.around = slow_calls
-    create = asyncio.create_task(create_session(scene.app, command_of()))
+    create = asyncio.create_task(create_session(scene.app, create_command()))
     await asyncio.sleep(1.0)
     create.cancel()
     await asyncio.sleep(60.0)
@@ -402,14 +373,14 @@ async def test_key_whose_first_request_died_is_charged_once() -> None:
     face, store, clock = FakeFace(), FakeStore(), FakeClock()
     app = app_of(face=face, store=store, clock=clock, THROTTLE_DEVICE="2/10m")
     face.gate = asyncio.Event()
-    dying = asyncio.create_task(create_session(app, command_of(key=KEY)))
+    dying = asyncio.create_task(create_session(app, create_command(key=KEY)))
     await face.arrived.wait()
     face.gate = None
     clock.advance_ms(LEASE_MS)
     another = app_of(face=face, store=store, clock=clock, THROTTLE_DEVICE="2/10m")
 
-    await create_session(another, command_of(key=KEY))
-    await create_session(another, command_of())
+    await create_session(another, create_command(key=KEY))
+    await create_session(another, create_command())
     with pytest.raises(DeviceThrottled):
-        await create_session(another, command_of())
+        await create_session(another, create_command())
     dying.cancel()

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from collect_result.use_case import collect_result
-from create_session.use_case import CreateCommand, Created, create_session
+from create_session.use_case import Created, create_session
 from get_result.use_case import ResultQuery, ResultState, get_result
 from revoke_session.use_case import revoke_session
 from shared.access import OPERATE, Caller
@@ -14,14 +14,13 @@ from shared.app import App
 from shared.errors import SessionNotFound, UpstreamFailure, UpstreamThrottled
 from shared.face.model import (
     LivenessDecision,
-    LivenessMode,
-    SessionSpec,
     SessionStatus,
 )
 from shared.queues.memory import MemoryQueue
 from shared.queues.message import CollectMessage, Reason
 from tests.collect_result.workshop import REAL, SPOOF, STARTED
 from tests.support.app import app_of
+from tests.support.commands import create_command
 from tests.support.fake_face import FakeFace
 from tests.support.intercepted import Call, Effect
 from tests.support.time import FakeClock
@@ -34,9 +33,7 @@ def face() -> FakeFace:
 
 async def begun(face: FakeFace, clock: FakeClock | None = None, limit: str = "1/s") -> tuple[App, Created]:
     app = app_of(face=face, clock=clock, THROTTLE_RESULT=limit)
-    spec = SessionSpec(LivenessMode.PASSIVE, "a-device", 600)
-    command = CreateCommand(spec, "a-device", None, Caller(), None, "", "a-request")
-    return app, await create_session(app, command)
+    return app, await create_session(app, create_command())
 
 
 async def asked(app: App, session: Created, digest: str | None = None) -> ResultState:

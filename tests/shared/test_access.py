@@ -2,12 +2,12 @@
 
 import pytest
 
-from create_session.use_case import CreateCommand, create_session
+from create_session.use_case import create_session
 from revoke_session.use_case import revoke_session
 from shared.access import OPERATE, Caller
 from shared.errors import ClientThrottled, SessionNotFound
-from shared.face.model import LivenessMode, SessionSpec
 from tests.support.app import app_of
+from tests.support.commands import create_command
 
 UNKNOWN = "b12e033e-bda7-4b83-a211-e721c661f30e"
 HERE = "203.0.113.7/32"
@@ -18,9 +18,7 @@ SHOP = Caller(principal="https://issuer.example shop", network=HERE, roles=froze
 async def test_session_is_found_by_its_holder_and_by_servers_alone() -> None:
     """Unknown, foreign and revoked sessions are all the same; the case of the id does not matter."""
     app = app_of(THROTTLE_MISSES="off")
-    spec = SessionSpec(LivenessMode.PASSIVE, "a-device", 600)
-    command = CreateCommand(spec, "a-device", None, ANNA, None, "", "a-request")
-    created = await create_session(app, command)
+    created = await create_session(app, create_command(caller=ANNA))
     session_id, token = created.session_id, created.auth_token
     find = app.access.find
 

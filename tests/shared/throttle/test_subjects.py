@@ -5,12 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from create_session.use_case import CreateCommand, create_session
+from create_session.use_case import create_session
 from get_result.use_case import ResultQuery, get_result
 from shared.access import Caller
 from shared.app import App, build
 from shared.errors import ClientThrottled, DeviceThrottled, SessionNotFound, Throttled
-from shared.face.model import LivenessMode, SessionSpec
 from shared.queues.memory import MemoryQueue
 from shared.settings import Settings
 from shared.throttle.limiter import Subject
@@ -19,6 +18,7 @@ from shared.throttle.subjects import Subjects, person_of
 from tests.shared.sessions.test_record import NEW
 from tests.support.app import PSEUDONYMS
 from tests.support.broker import environment
+from tests.support.commands import create_command
 from tests.support.fake_face import FakeFace
 from tests.support.time import FakeClock
 from tests.support.watched_store import WatchedStore
@@ -148,29 +148,11 @@ async def test_transaction_of_an_entra_tenant_is_one_over_both_versions(
 
 
 def create_for(app: App, caller: Caller) -> Awaitable[object]:
-    command = CreateCommand(
-        spec=SessionSpec(LivenessMode.PASSIVE, "a-device", 600),
-        device_id="a-device",
-        client_reference=caller.client_reference,
-        caller=caller,
-        idempotency_key=None,
-        fingerprint="",
-        request_id="a-request",
-    )
-    return create_session(app, command)
+    return create_session(app, create_command(caller=caller, reference=caller.client_reference))
 
 
 def create(app: App, device: str, principal: str, network: str, key: str | None = None) -> Awaitable[object]:
-    command = CreateCommand(
-        spec=SessionSpec(LivenessMode.PASSIVE, device, 600),
-        device_id=device,
-        client_reference=None,
-        caller=Caller(principal, network),
-        idempotency_key=key,
-        fingerprint=device,
-        request_id="a-request",
-    )
-    return create_session(app, command)
+    return create_session(app, create_command(device, Caller(principal, network), key=key))
 
 
 def miss(app: App, network: str) -> Awaitable[object]:
