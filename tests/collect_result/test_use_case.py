@@ -23,7 +23,7 @@ from shared.errors import (
     UpstreamQuotaExceeded,
     UpstreamUnauthorized,
 )
-from shared.events.cloud_event import COMPLETED, EXPIRED, event_of
+from shared.events.cloud_event import COMPLETED, EXPIRED
 from shared.face.budget import Budget
 from shared.face.model import SessionResult, SessionStatus
 from shared.queues.message import CollectMessage, Reason
@@ -32,7 +32,6 @@ from shared.storage.port import Table
 from tests.collect_result.workshop import PHONE, REAL, SPOOF, STARTED, TOKEN, Workshop
 from tests.shared.face.doubles import CREATED, NOT_STARTED, REQUEST_ID, SESSION, SPEC, ScriptedFace
 from tests.support.app import app_of
-from tests.support.intercepted import Call, Effect
 from tests.support.time import in_virtual_time
 
 HOUR = 3_600
@@ -231,25 +230,6 @@ async def test_revoked_session_with_a_check_is_not_said_to_have_no_event(
     assert [line["event"] for line in logged(caplog)] == ["collect_failed", "event_published"]
 
 
-@pytest.mark.parametrize("rival", ["collector", "revocation"])
-async def test_session_that_ends_while_face_is_asked_is_no_failure(workshop: Workshop, rival: str) -> None:
-    """Face has deleted it by then: the record, read again, says how it ended. It has its event all the same."""
-    session_id = await workshop.created(REAL)
-    workshop.face.gate = gate = asyncio.Event()
-    asking = asyncio.create_task(workshop.collect(session_id))
-    await workshop.face.arrived.wait()
-    workshop.face.gate = None
-    if rival == "collector":
-        await workshop.collect(session_id)
-    else:
-        await revoke_session(workshop.app, session_id, TOKEN, PHONE, "a-request")
-    gate.set()
-    await asking
-
-    await workshop.run_queue()
-    assert workshop.published == [COMPLETED]
-
-
 async def test_unknown_session_is_logged_and_deleted_upstream(
     workshop: Workshop, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -267,25 +247,6 @@ async def test_unknown_session_is_logged_and_deleted_upstream(
     }
     assert logged(caplog) == [{"event": "collect_unknown_session", "requestId": request_id} | fields]
     assert (workshop.face.deleted, workshop.waiting) == ([UNKNOWN], [])
-
-
-async def test_digest_that_comes_while_the_event_is_published_changes_nothing(workshop: Workshop) -> None:
-    """The outcome is settled before: record and event say the same."""
-    session_id = await workshop.created(REAL)
-    polled = []
-
-    async def around(_call: Call, effect: Effect) -> Any:  # noqa: ANN401 - of any call.
-        query = ResultQuery(session_id, TOKEN, PHONE, "a-request", digest="0" * 64)
-        polled.append((await get_result(workshop.app, query)).record)
-        return await effect()
-
-    workshop.publisher.around = around
-    await workshop.collect(session_id)
-
-    [event] = workshop.publisher.events
-    [record] = polled
-    assert event["data"]["passed"] is record.passed is True
-    assert event_of((await workshop.app.sessions.reload(session_id)).record) == event
 
 
 @pytest.mark.parametrize("error", FACE_ERRORS)

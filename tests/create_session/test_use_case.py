@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ NO_ROOM = UpstreamThrottled("no room", retry_after=3.0, request_sent=False)
 class Scene:
     """An app over doubles, and what is left after a create."""
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - settings of the app.
         self.face, self.store = FakeFace(), FakeStore()
         app = app_of(face=self.face, store=self.store, **settings)
         assert isinstance(app.queue, MemoryQueue)

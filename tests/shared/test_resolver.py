@@ -65,13 +65,6 @@ async def test_an_address_is_looked_up_once_while_it_is_fresh(
     assert server.asked == ["face"]
 
 
-async def test_requests_that_wait_share_one_look_up(resolver: Resolver, server: NameServer) -> None:
-    """Ten requests at once ask the name server once."""
-    await asyncio.gather(*[resolver.resolve("face", 443) for _ in range(10)])
-
-    assert server.asked == ["face"]
-
-
 async def test_a_name_that_hangs_fails_in_time_and_holds_up_no_other(
     resolver: Resolver, server: NameServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,6 @@
 """What the app can be set to, and what stops its start."""
 
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import pytest
 
@@ -163,32 +160,27 @@ def test_bad_value_is_refused_by_name_and_not_repeated(name: str, value: str) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "read"),
+    ("name", "text", "field", "read"),
     [
-        ("AUTH_TOKEN_TTL_MAX_SECONDS", "60", lambda settings: settings.auth_token_ttl_max_seconds == 60),
-        (
-            "AUTH_TOKEN_TTL_MAX_SECONDS",
-            "86400",
-            lambda settings: settings.auth_token_ttl_max_seconds == 86_400,
-        ),
-        ("FACE_MAX_TPS", "0.1", lambda settings: settings.face_max_tps == 0.1),
-        ("DELETE_AFTER_RESULT", "TRUE", lambda settings: settings.delete_after_result is True),
-        ("DELETE_AFTER_RESULT", "False", lambda settings: settings.delete_after_result is False),
-        ("PUBLIC_BASE_URL", "http://[::1]:7071", lambda settings: settings.base_url == "http://[::1]:7071"),
+        ("AUTH_TOKEN_TTL_MAX_SECONDS", "60", "auth_token_ttl_max_seconds", 60),
+        ("AUTH_TOKEN_TTL_MAX_SECONDS", "86400", "auth_token_ttl_max_seconds", 86_400),
+        ("FACE_MAX_TPS", "0.1", "face_max_tps", 0.1),
+        ("DELETE_AFTER_RESULT", "TRUE", "delete_after_result", True),
+        ("DELETE_AFTER_RESULT", "False", "delete_after_result", False),
+        ("PUBLIC_BASE_URL", "http://[::1]:7071", "base_url", "http://[::1]:7071"),
         (
             "AUTH_ISSUER",
-            "https://sts.windows.net/a-tenant/, http://[::1]:7073",
-            lambda settings: (
-                settings.auth_issuer == ("https://sts.windows.net/a-tenant/", "http://[::1]:7073")
-            ),
+            "https://a.example/, http://[::1]:1",
+            "auth_issuer",
+            ("https://a.example/", "http://[::1]:1"),
         ),
-        ("AUTH_AUDIENCE", "api://x,y", lambda settings: settings.auth_audience == ("api://x", "y")),
-        ("BROKER_REGION", "weu-2", lambda settings: settings.region == "weu-2"),
+        ("AUTH_AUDIENCE", "api://x,y", "auth_audience", ("api://x", "y")),
+        ("BROKER_REGION", "weu-2", "region", "weu-2"),
     ],
 )
-def test_good_value_is_read(name: str, text: str, read: Callable[[Settings], bool]) -> None:
+def test_good_value_is_read(name: str, text: str, field: str, read: object) -> None:
     """The lowest and the highest number are allowed, and `True` may be written in capitals."""
-    assert read(Settings.from_mapping(LOCAL | JWT | {name: text}))
+    assert getattr(Settings.from_mapping(LOCAL | JWT | {name: text}), field) == read
 
 
 @pytest.mark.parametrize(
@@ -310,16 +302,6 @@ def test_development_storage_is_azurites_own_account() -> None:
 
     assert settings.storage_connection is not None
     assert "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1" in settings.storage_connection.reveal()
-
-
-def test_import_of_the_settings_loads_little_else() -> None:
-    """Commands and tests read settings without the rest of the app."""
-    loaded = "print(*(name for name in sys.modules if name.partition('.')[0] == 'shared'))"
-    command = [sys.executable, "-c", f"import sys, shared.settings; {loaded}"]
-    printed = subprocess.check_output(command, cwd=Path(__file__).parents[2], text=True)  # noqa: S603 - ours.
-
-    assert "shared.settings" in printed.split()
-    assert len(printed.split()) <= 10
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ async def test_lines_of_running_invocations_are_written_at_once_and_of_late_ones
     assert [json.loads(line).get("number") for line in host_log.taken[1:]] == [*range(900, 1000), None]
 
 
-@pytest.mark.parametrize("addresses", [1, 40, 300, 2_500])
+@pytest.mark.parametrize("addresses", [40, 2_500])
 def test_flood_from_everywhere_is_a_few_lines_and_each_code_keeps_its_count(
     addresses: int, caplog: pytest.LogCaptureFixture
 ) -> None:

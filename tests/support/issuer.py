@@ -1,8 +1,7 @@
-"""An OpenID Connect issuer on loopback, in plain HTTP or over TLS under a name of its own."""
+"""An OpenID Connect issuer on loopback, in plain HTTP."""
 
 import asyncio
 import json
-import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -73,13 +72,13 @@ class FakeIssuer:
         self.kid = kid
         self.published = [public_jwk(private_key(kid), kid=kid)]
 
-    async def start(self, certificate: ssl.SSLContext | None = None) -> None:
+    async def start(self) -> None:
         """Serve at a free port, or again at the one before."""
         app = web.Application()
         app.router.add_get("/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=certificate).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
         self.port = self._runner.addresses[0][1]
         self.url = self.url or f"http://127.0.0.1:{self.port}{self.path}"
 

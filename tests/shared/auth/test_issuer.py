@@ -1,23 +1,18 @@
 """Reading the keys of an issuer, over HTTP."""
 
-import asyncio
 import gzip
 import json
-import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-import trustme
 from aiohttp import web
-from aiohttp.abc import ResolveResult
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from shared.auth import issuer as module
 from shared.auth.issuer import LARGEST_ANSWER, Issuer, SigningKeys
 from shared.errors import KeyUnavailable
 from shared.http import Connections
-from shared.resolver import Resolver
 from tests.support.issuer import FakeIssuer, private_key, public_jwk, running_issuer
 from tests.support.time import FakeClock
 
@@ -51,11 +46,6 @@ async def test_issuer_that_compresses_and_sets_cookies_is_read(issuer: FakeIssue
     """Compressed answers are not asked for, and no cookie is sent back."""
     assert len((await read(issuer.url)).keys) == 1
     assert issuer.cookies_received == []
-
-
-def test_production_bounds() -> None:
-    """Entra's keys fit several times over, and a request that waits for them still ends in time."""
-    assert (LARGEST_ANSWER, module.DEADLINE) == (256 * 1024, 5.0)
 
 
 RSA = public_jwk(private_key("key-1"), kid="k")
@@ -175,14 +165,6 @@ async def test_trouble_of_an_issuer_is_told_to_the_operator(issuer: FakeIssuer, 
     [
         (429, {"Retry-After": "20"}, 20),
         (503, {"Retry-After": "3600"}, 60),
-        (
-            429,
-            {
-                "Retry-After": "Mon, 23 Nov 2026 09:52:30 GMT",
-                "Date": "Mon, 23 Nov 2026 09:52:00 GMT",
-            },
-            30,
-        ),
         (429, {"Retry-After": "soon"}, 1),
         (429, {}, 1),
         (404, {"Retry-After": "20"}, 1),
@@ -191,7 +173,7 @@ async def test_trouble_of_an_issuer_is_told_to_the_operator(issuer: FakeIssuer, 
 async def test_pause_that_an_issuer_asks_for_is_kept(
     issuer: FakeIssuer, document: str, status: int, headers: dict[str, str], pause: int
 ) -> None:
-    """A minute at most, in both forms of HTTP, and only where the issuer throttles or is down."""
+    """A minute at most, and only where the issuer throttles or is down."""
     path = issuer.discovery_path if document == "discovery" else "/keys"
     issuer.answers[path] = body(status, {}, **headers)
 
@@ -242,30 +224,3 @@ async def test_issuer_that_is_down_or_hangs_is_no_answer(
     await issuer.stop()
     with pytest.raises(KeyUnavailable, match="ConnectError"):
         await read(issuer.url)
-
-
-@pytest.mark.parametrize("trusted", [True, False])
-async def test_certificate_of_an_issuer_is_checked(trusted: bool) -> None:
-    """An issuer under its name, over TLS; another authority's certificate is refused."""
-    authority, other = trustme.CA(), trustme.CA()
-    served, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("sts.windows.net").configure_cert(served)
-    (authority if trusted else other).configure_trust(client)
-    issuer = FakeIssuer(FakeClock(), url="https://sts.windows.net/a-tenant/")
-    await issuer.start(served)
-
-    def look_up(host: str, _port: int, family: int) -> list[ResolveResult]:
-        address = ResolveResult(
-            hostname=host, host="127.0.0.1", port=issuer.port, family=family, proto=0, flags=0
-        )
-        return [address]
-
-    reading = asyncio.ensure_future(read(issuer.url, Connections(client, Resolver(look_up))))
-    await asyncio.wait([reading])
-    await issuer.stop()
-
-    if trusted:
-        assert len(reading.result().keys) == 1
-    else:
-        with pytest.raises(KeyUnavailable, match="ConnectError"):
-            reading.result()

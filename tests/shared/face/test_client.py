@@ -1,6 +1,5 @@
 import gzip
 import json
-from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 
 import pytest
@@ -17,7 +16,6 @@ from shared.face.endpoint import API_VERSIONS
 from shared.face.model import (
     AuditPage,
     CreatedSession,
-    Face,
     LivenessMode,
     SessionResult,
     SessionStatus,
@@ -130,14 +128,6 @@ async def test_create_with_an_unusable_response_is_not_repeated(step: Step) -> N
     assert len(server.requests) == 1
 
 
-async def test_result_of_unknown_session_is_gone() -> None:
-    """SessionNotFound is an answer, and is not asked for again."""
-    server = ScriptedFace(GONE)
-    with pytest.raises(UpstreamSessionGone):
-        await server.client().result(SESSION, REQUEST_ID)
-    assert len(server.requests) == 1
-
-
 @pytest.mark.parametrize("session_id", ["", "..", f"{SESSION}/audit", SESSION.upper(), f"{SESSION}\n"])
 async def test_id_that_is_not_a_guid_is_never_sent(session_id: str) -> None:
     """Only a session id becomes part of a URL: with another text there is no such session."""
@@ -233,11 +223,3 @@ async def test_unsupported_version_is_a_failure() -> None:
         with pytest.raises(UpstreamFailure, match="does not support"):
             await call(SESSION, REQUEST_ID, api_version="v9")
     assert not server.requests
-
-
-CALLS: dict[str, Callable[[Face], Awaitable[object]]] = {
-    "create": lambda face: face.create(SPEC, REQUEST_ID),
-    "result": lambda face: face.result(SESSION, REQUEST_ID),
-    "delete": lambda face: face.delete(SESSION, REQUEST_ID),
-    "audit": lambda face: face.audit(SESSION, AuditPage(), REQUEST_ID),
-}

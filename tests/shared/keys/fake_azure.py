@@ -38,12 +38,11 @@ class FakeIdentity:
     """The endpoint that App Service gives an app.
 
     https://learn.microsoft.com/azure/app-service/overview-managed-identity
-    `fresh` makes each call answer a new token; the platform itself keeps one for hours.
+    Each call answers a new token; the platform itself keeps one for hours.
     """
 
     header: str = f"{CANARY}-identity-header"
     client_ids: frozenset[str] = frozenset()
-    fresh: bool = True
     answer: tuple[int, str] | None = None
     retry_after: str = ""
     calls: list[Mapping[str, str]] = field(default_factory=list)
@@ -75,7 +74,7 @@ class FakeIdentity:
         return None
 
     def _issue(self, resource: str) -> web.Response:
-        claims = {"appid": "an-app", "tid": TENANT, "number": len(self.calls) if self.fresh else 0}
+        claims = {"appid": "an-app", "tid": TENANT, "number": len(self.calls)}
         body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
         token = f"{CANARY}header.{body}.{CANARY}signature"
         self.tokens[token] = resource

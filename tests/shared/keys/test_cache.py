@@ -172,25 +172,6 @@ async def test_forced_refresh_keeps_the_pause_that_was_asked_for(
     assert secret.count() == 3
 
 
-async def test_success_ends_the_pause_after_a_failure(clock: FakeClock, secret: FakeSecret) -> None:
-    """A failure before a success delays no later read."""
-
-    async def read() -> Secret:
-        return Secret((await secret.read()).reveal(), expires_at=clock() + SECOND)
-
-    cache = CachedSecret(read, name="token", clock=clock, soft_lifetime=100)
-    refused = await cache.get()
-    secret.break_down()
-    clock.advance_ms(200)
-    await cache.get()
-    await settle()
-    secret.recover()
-    clock.advance_ms(SECOND)
-    await cache.refresh(refused)
-    clock.advance_ms(2 * SECOND)
-    assert await revealed(cache) == "key-1"
-
-
 async def test_unforeseen_error_is_named_without_its_text(
     cache: CachedSecret, secret: FakeSecret, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -201,15 +182,6 @@ async def test_unforeseen_error_is_named_without_its_text(
     assert unavailable.value.detail == "reading face-key failed with RuntimeError"
     assert unavailable.value.__context__ is None
     assert "CANARY" not in caplog.text
-
-
-async def test_keys_of_an_issuer_are_called_no_secret(secret: FakeSecret, clock: FakeClock) -> None:
-    """The operator reads what could not be read."""
-    secret.break_down(RuntimeError())
-    keys = CachedSecret(secret.read, name="keys of https://issuer.example", clock=clock)
-    with pytest.raises(KeyUnavailable) as unavailable:
-        await keys.get()
-    assert unavailable.value.detail == "reading keys of https://issuer.example failed with RuntimeError"
 
 
 async def test_clock_set_back_delays_nothing(
@@ -238,39 +210,6 @@ async def test_closing_ends_the_read_and_its_callers(cache: CachedSecret, secret
     with pytest.raises(KeyUnavailable, match="broken off"):
         await waiting
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "read face-key"]
-
-
-async def test_callers_refused_during_a_read_share_one_look(
-    clock: FakeClock, secret: FakeSecret, cache: CachedSecret
-) -> None:
-    """After that read both look again, by the same read: the second one of the time is left for the next value."""
-    refused = await cache.get()
-    clock.advance_ms(module.SOFT_LIFETIME * 2)
-    secret.gate.clear()
-    await cache.get()
-    waiting = [asyncio.create_task(cache.refresh(refused)) for _ in range(2)]
-    await settle()
-    secret.gate.set()
-    await asyncio.gather(*waiting)
-    secret.value = "key-2"
-
-    assert (await cache.refresh(refused)).reveal() == "key-2"
-    assert secret.count("reread") == 2
-
-
-async def test_cache_that_is_forced_seldom_looks_once_in_30_seconds(
-    clock: FakeClock, secret: FakeSecret
-) -> None:
-    """However many are refused."""
-    cache = CachedSecret(
-        secret.read, name="face-key", clock=clock, reread=secret.reread, forced=module.FORCED_SELDOM
-    )
-    refused = await cache.get()
-    for second in range(31):
-        assert (await cache.refresh(refused), cache.refresh_pause) == (refused, 30 - second % 30)
-        clock.advance_seconds(1)
-
-    assert secret.count("reread") == 2
 
 
 def test_production_lifetimes() -> None:

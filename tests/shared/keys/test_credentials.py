@@ -77,18 +77,6 @@ async def test_a_thousand_refusals_make_one_identity_call(
     assert len(endpoint.calls) == 2
 
 
-async def test_a_refused_token_that_the_platform_keeps_is_asked_for_seldom(
-    tokens: CachedSecret, endpoint: FakeIdentity, clock: FakeClock
-) -> None:
-    """The platform answers the same token for hours: it is asked twice in 10 seconds."""
-    endpoint.fresh = False
-    refused = await tokens.get()
-    for _ in range(9):
-        assert await tokens.refresh(refused) == refused
-        clock.advance_ms(1000)
-    assert len(endpoint.calls) == 3
-
-
 class RollingFace:
     """A Face that accepts the current keys only. `roll` is called after the session number `roll_at`."""
 

@@ -1,6 +1,6 @@
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tests.shared.keys.fake_secret import MINUTE, settle
 from tests.support.time import FakeClock
 
 NAME = "face-key"
+VAULT_SCOPE = "https://vault.azure.net/.default"
 OURS = str(Path(__file__).parents[3] / "shared" / "keys")
 
 
@@ -106,42 +107,31 @@ async def test_nothing_secret_is_logged_or_told_while_tokens_are_issued_and_refu
         {"raw": b'["' + CANARY.encode() + b'"]'},
         {"secrets": {NAME: f"{CANARY}\n"}},
         {"hang_up": True},
+        {"answer": (200, f'{{"access_token":"{CANARY}","resource":"r"}}')},
+        {"answer": (200, f'{{"access_token":"{CANARY}","expires_on":"soon","resource":"r"}}')},
+        {"answer": (400, '{"statusCode":400}')},
+        {"answer": (200, f'{{"access_token":"{CANARY}')},
     ],
 )
-async def test_nothing_secret_is_in_an_error_however_the_vault_fails(
-    served: Served, secrets: KeyVaultSecrets, clock: FakeClock, log: Collector, trouble: dict[str, object]
+async def test_nothing_secret_is_in_an_error_however_vault_or_identity_fail(
+    served: Served,
+    endpoint: FakeIdentity,
+    secrets: KeyVaultSecrets,
+    identity: ManagedIdentity,
+    clock: FakeClock,
+    log: Collector,
+    trouble: dict[str, object],
 ) -> None:
-    """No text of an error, no local variable of its frames and no log record quotes what the vault answered."""
+    """No text of an error, no local variable of its frames and no log record quotes what they answered."""
     for name, value in trouble.items():
-        setattr(served.vault, name, value)
-    cache = CachedSecret(partial(secrets.read, NAME), name=NAME, clock=clock)
-    with pytest.raises(KeyUnavailable) as unavailable:
-        await cache.get()
-    assert CANARY not in everything_told_about(unavailable.value)
+        setattr(endpoint if name == "answer" else served.vault, name, value)
+    clock.now = system_clock()
+    keys = CachedSecret(partial(secrets.read, NAME), name=NAME, clock=clock).get
+    reads: list[Callable[[], Awaitable[object]]] = [keys, partial(secrets.read, NAME)]
+    if "answer" in trouble:
+        reads = [keys, face_tokens(identity, clock).get, partial(identity.get_token, VAULT_SCOPE)]
+    for read in reads[: 1 if "raw" in trouble else None]:
+        with pytest.raises(KeyUnavailable) as unavailable:
+            await read()
+        assert CANARY not in everything_told_about(unavailable.value)
     assert not [text for text in log.texts if CANARY in text]
-    if trouble.keys() != {"raw"}:
-        with pytest.raises(KeyUnavailable) as from_the_vault:
-            await secrets.read(NAME)
-        assert CANARY not in everything_told_about(from_the_vault.value)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        (200, f'{{"access_token":"{CANARY}","resource":"r"}}'),
-        (200, f'{{"access_token":"{CANARY}","expires_on":"soon","resource":"r"}}'),
-        (400, '{"statusCode":400}'),
-        (200, f'{{"access_token":"{CANARY}'),
-    ],
-)
-async def test_nothing_secret_is_in_an_error_however_the_identity_endpoint_fails(
-    identity: ManagedIdentity, endpoint: FakeIdentity, log: Collector, answer: tuple[int, str]
-) -> None:
-    """A token in a broken answer is quoted by no error of ours."""
-    endpoint.answer = answer
-    with pytest.raises(KeyUnavailable) as of_the_cache:
-        await face_tokens(identity, FakeClock(system_clock())).get()
-    with pytest.raises(KeyUnavailable) as of_the_endpoint:
-        await identity.get_token("https://vault.azure.net/.default")
-    told = everything_told_about(of_the_cache.value) + everything_told_about(of_the_endpoint.value)
-    assert not [text for text in [*log.texts, told] if CANARY in text]

@@ -6,13 +6,16 @@ They never change after the release. Each row is made by the broker itself, at a
 import asyncio
 import json
 import tomllib
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from collect_result.delays import DEADLINE
 from shared.errors import EventsUnavailable
 from shared.events.cloud_event import event_of
+from shared.face.model import SessionResult
 from shared.idempotency import Answer, RequestKey
 from shared.storage.port import Entity, Table
 from tests.collect_result.workshop import MASKED, REAL, SPOOF, STARTED, Workshop
@@ -31,7 +34,7 @@ async def rows_of_this_release() -> dict[str, list[Row]]:
     """Return the rows of sessions, limits and idempotency keys, and the messages, each with what it has to say."""
     workshop = Workshop(REQUIRE_DIGEST="true", THROTTLE_REFERENCE="50/d", THROTTLE_PRINCIPAL="50/d")
     sessions, messages = [], []
-    for number, (state, made) in enumerate(_STATES):
+    for number, (state, made) in enumerate(_STATES.items()):
         sessions.append(await _session(workshop, state, await made(workshop, number)))
         messages += [{"text": message.text} for message in workshop.messages]
     await workshop.app.idempotency.once(KEY, _answer(workshop), _undo)
@@ -68,6 +71,29 @@ def _row(entity: Entity) -> Row:
     return {"key": entity.key, "expires_at": entity.expires_at, "values": dict(entity.values)}
 
 
+async def _made(
+    workshop: Workshop,
+    number: int,
+    result: SessionResult | None = None,
+    digest: str | None = None,
+    *,
+    revoked: bool = False,
+    seconds: int = 0,
+    topic_fails: bool = False,
+) -> str:
+    """Create a session and collect it; `seconds` pass in between."""
+    session_id = await workshop.created(result, device=f"phone-{number}")
+    if digest:
+        await workshop.change(session_id, lambda record: record.with_digest(digest))
+    if revoked:
+        await workshop.change(session_id, lambda record: record.as_revoked(workshop.clock()))
+    if topic_fails:
+        workshop.publisher.fail("publish", EventsUnavailable("Event Grid answered 503"))
+    workshop.clock.advance_seconds(seconds)
+    await workshop.collect(session_id)
+    return session_id
+
+
 async def _created(workshop: Workshop, number: int) -> str:
     return await workshop.created(device=f"phone-{number}")
 
@@ -83,77 +109,21 @@ async def _created_in_a_rotation(workshop: Workshop, number: int) -> str:
     return session_id
 
 
-async def _started(workshop: Workshop, number: int) -> str:
-    return await _read(workshop, number, STARTED)
-
-
-async def _failing(workshop: Workshop, number: int) -> str:
-    session_id = await workshop.created(REAL, device=f"phone-{number}")
-    workshop.publisher.fail("publish", EventsUnavailable("Event Grid answered 503"))
-    await workshop.change(session_id, lambda record: record.with_digest("A" * 64))
-    await workshop.collect(session_id)
-    return session_id
-
-
-async def _passed(workshop: Workshop, number: int) -> str:
-    session_id = await workshop.created(REAL, device=f"phone-{number}")
-    await workshop.change(session_id, lambda record: record.with_digest("A" * 64))
-    await workshop.collect(session_id)
-    return session_id
-
-
-async def _forged(workshop: Workshop, number: int) -> str:
-    session_id = await workshop.created(REAL, device=f"phone-{number}")
-    await workshop.change(session_id, lambda record: record.with_digest("another"))
-    await workshop.collect(session_id)
-    return session_id
-
-
-async def _waiting(workshop: Workshop, number: int) -> str:
-    return await _read(workshop, number, REAL)
-
-
-async def _spoofed(workshop: Workshop, number: int) -> str:
-    return await _read(workshop, number, SPOOF)
-
-
-async def _masked(workshop: Workshop, number: int) -> str:
-    return await _read(workshop, number, MASKED)
-
-
-async def _revoked(workshop: Workshop, number: int) -> str:
-    session_id = await workshop.created(device=f"phone-{number}")
-    await workshop.change(session_id, lambda record: record.as_revoked(workshop.clock()))
-    await workshop.collect(session_id)
-    return session_id
-
-
-async def _expired(workshop: Workshop, number: int) -> str:
-    session_id = await workshop.created(device=f"phone-{number}")
-    workshop.clock.now += DEADLINE * 1000
-    await workshop.collect(session_id)
-    return session_id
-
-
-async def _read(workshop: Workshop, number: int, result: Any) -> str:  # noqa: ANN401
-    session_id = await workshop.created(result, device=f"phone-{number}")
-    await workshop.collect(session_id)
-    return session_id
-
-
-_STATES: Final = (
-    ("created", _created),
-    ("started", _started),
-    ("passed", _passed),
-    ("passed, and its event cannot be published", _failing),
-    ("passed, and waits for the phone's digest", _waiting),
-    ("passed at Face, and the phone sent another digest", _forged),
-    ("spoofed", _spoofed),
-    ("failed", _masked),
-    ("revoked", _revoked),
-    ("expired", _expired),
-    ("created while the pepper is rotated", _created_in_a_rotation),
-)
+_STATES: Final[Mapping[str, Callable[[Workshop, int], Awaitable[str]]]] = {
+    "created": _created,
+    "started": partial(_made, result=STARTED),
+    "passed": partial(_made, result=REAL, digest="A" * 64),
+    "passed, and its event cannot be published": partial(
+        _made, result=REAL, digest="A" * 64, topic_fails=True
+    ),
+    "passed, and waits for the phone's digest": partial(_made, result=REAL),
+    "passed at Face, and the phone sent another digest": partial(_made, result=REAL, digest="another"),
+    "spoofed": partial(_made, result=SPOOF),
+    "failed": partial(_made, result=MASKED),
+    "revoked": partial(_made, revoked=True),
+    "expired": partial(_made, seconds=DEADLINE),
+    "created while the pepper is rotated": _created_in_a_rotation,
+}
 
 
 def _answer(workshop: Workshop) -> Any:  # noqa: ANN401

@@ -208,17 +208,6 @@ def test_text_that_is_no_policy_is_refused(text: str) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "windows",
-    [[(0, 1000)], [(1001, 1000)], [(1, 999)], [(1, 1500)], [(1, 31 * DAY + 1000)], [(20, DAY), (5, 1000)]],
-    ids=["no-limit", "large-limit", "short", "broken-second", "long", "out-of-order"],
-)
-def test_windows_out_of_bounds_or_order_are_refused(windows: list[tuple[int, int]]) -> None:
-    """There is no such policy, however it is made."""
-    with pytest.raises(ValueError, match="expected limits like"):
-        Policy(tuple(Window(*window) for window in windows))
-
-
 def test_policy_that_is_off_admits_without_a_log() -> None:
     """It refuses nothing and keeps nothing."""
     off = Policy.parse("off")
