@@ -7,12 +7,7 @@ from collect_result.use_case import collect_result
 from create_session.use_case import create_session
 from shared.access import Caller
 from shared.app import build
-from shared.face.model import (
-    Failure,
-    LivenessDecision,
-    SessionResult,
-    SessionStatus,
-)
+from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
 from shared.queues.memory import MemoryQueue, QueuedMessage
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord

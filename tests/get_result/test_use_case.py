@@ -12,10 +12,7 @@ from revoke_session.use_case import revoke_session
 from shared.access import OPERATE, Caller
 from shared.app import App
 from shared.errors import SessionNotFound, UpstreamFailure, UpstreamThrottled
-from shared.face.model import (
-    LivenessDecision,
-    SessionStatus,
-)
+from shared.face.model import LivenessDecision, SessionStatus
 from shared.queues.memory import MemoryQueue
 from shared.queues.message import CollectMessage, Reason
 from tests.collect_result.workshop import REAL, SPOOF, STARTED

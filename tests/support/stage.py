@@ -104,12 +104,7 @@ class Instance:
     """A process of the broker: the calls of its ports wait on the stage."""
 
     def __init__(
-        self,
-        stage: Stage,
-        store: MemoryStore,
-        face: FakeFace,
-        queue: MemoryQueue,
-        publisher: MemoryPublisher,
+        self, stage: Stage, store: MemoryStore, face: FakeFace, queue: MemoryQueue, publisher: MemoryPublisher
     ) -> None:
         self.alive = True
         self.store, self.queue, self.publisher = FakeStore(store), FakeQueue(queue), FakePublisher(publisher)

@@ -325,9 +325,7 @@ ATTACKS: dict[str, Callable[[Scene], str]] = {
         zlib.compress(json.dumps(scene.issuer.claims()).encode()),
     ),
     "payload is a token": lambda scene: spliced(
-        scene.issuer.token(),
-        {"alg": "RS256", "kid": "key-1", "cty": "JWT"},
-        scene.issuer.token().encode(),
+        scene.issuer.token(), {"alg": "RS256", "kid": "key-1", "cty": "JWT"}, scene.issuer.token().encode()
     ),
     "two parts": lambda scene: scene.issuer.token().rpartition(".")[0],
     "four parts": lambda scene: f"{scene.issuer.token()}.e30",

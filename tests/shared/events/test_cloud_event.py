@@ -14,14 +14,7 @@ from jsonschema import Draft202012Validator
 from shared.events.cloud_event import COMPLETED, ERASED, EXPIRED, erased_event, event_id, event_of
 from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
 from shared.sessions.record import SessionRecord
-from tests.shared.events.schemas import (
-    TYPES,
-    final_records,
-    new_records,
-    parts_of,
-    schema_of,
-    validator_of,
-)
+from tests.shared.events.schemas import TYPES, final_records, new_records, parts_of, schema_of, validator_of
 
 Event = dict[str, Any]
 

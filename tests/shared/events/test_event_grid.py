@@ -69,10 +69,7 @@ async def test_event_is_published_with_the_managed_identity(
     assert endpoint.calls == [{"api-version": "2019-08-01", "resource": RESOURCE}]
 
 
-@settings(
-    max_examples=20,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(record=final_records())
 async def test_event_of_any_record_arrives_unchanged(
     publisher: EventGridPublisher, topic: FakeTopic, record: SessionRecord

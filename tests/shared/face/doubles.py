@@ -109,10 +109,7 @@ Step: TypeAlias = tuple[int, object] | tuple[int, object, Mapping[str, str]] | E
 
 @asynccontextmanager
 async def face_client(
-    base_url: str,
-    *,
-    version: ApiVersion = v1_1_preview_1.VERSION,
-    ssl_context: ssl.SSLContext | None = None,
+    base_url: str, *, version: ApiVersion = v1_1_preview_1.VERSION, ssl_context: ssl.SSLContext | None = None
 ) -> AsyncIterator[FaceClient]:
     """Make a client that is closed at the end, with the longest jitter and no waits."""
     async with OwnTransport(ssl_context) as opened:

@@ -38,16 +38,8 @@ from tests.shared.face.doubles import (
     Step,
     face_client,
 )
-from tests.support.raw_server import (
-    RawServer,
-    answer,
-    reset_after,
-    sent,
-    then_endless,
-)
-from tests.support.raw_server import (
-    Step as RawStep,
-)
+from tests.support.raw_server import RawServer, answer, reset_after, sent, then_endless
+from tests.support.raw_server import Step as RawStep
 from tests.support.time import in_virtual_time
 
 CALLS: dict[str, Callable[[Face], Awaitable[object]]] = {

@@ -4,22 +4,11 @@ from contextlib import nullcontext
 
 import pytest
 
-from shared.errors import (
-    UpstreamError,
-    UpstreamFailure,
-    UpstreamSessionGone,
-    UpstreamUnauthorized,
-)
+from shared.errors import UpstreamError, UpstreamFailure, UpstreamSessionGone, UpstreamUnauthorized
 from shared.face import v1_1_preview_1
 from shared.face.client import load_version
 from shared.face.endpoint import API_VERSIONS
-from shared.face.model import (
-    AuditPage,
-    CreatedSession,
-    LivenessMode,
-    SessionResult,
-    SessionStatus,
-)
+from shared.face.model import AuditPage, CreatedSession, LivenessMode, SessionResult, SessionStatus
 from tests.shared.face import test_v1_1_preview_1, test_v1_2
 from tests.shared.face.doubles import (
     CREATED,
@@ -33,10 +22,7 @@ from tests.shared.face.doubles import (
     Step,
     face_client,
 )
-from tests.support.raw_server import (
-    RawServer,
-    answer,
-)
+from tests.support.raw_server import RawServer, answer
 
 SESSIONS = "/face/v1.1-preview.1/detectLiveness/singleModal/sessions"
 GONE: Step = (404, NOT_FOUND)

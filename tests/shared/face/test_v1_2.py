@@ -7,13 +7,7 @@ import pytest
 from shared.errors import UpstreamFailure
 from shared.face import v1_2, v1_3_preview_1
 from shared.face.answers import ApiVersion, UpstreamRequest
-from shared.face.model import (
-    LivenessDecision,
-    LivenessMode,
-    SessionResult,
-    SessionSpec,
-    SessionStatus,
-)
+from shared.face.model import LivenessDecision, LivenessMode, SessionResult, SessionSpec, SessionStatus
 from tests.shared.face.doubles import SESSION, response
 
 DIGEST = "B0A803BB7B26F3C8F29CD36030F8E63ED3FAF955FEEF8E01C88AB8FD89CCF761"

@@ -69,8 +69,7 @@ async def test_text_is_base64_on_the_wire(azurite: Azurite, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("delay", "seconds"),
-    [(0, 0), (-1, 0), (605, 605), (605.4, 605), (605.6, 606), (1e9, MAX_DELAY_SECONDS)],
+    ("delay", "seconds"), [(0, 0), (-1, 0), (605, 605), (605.4, 605), (605.6, 606), (1e9, MAX_DELAY_SECONDS)]
 )
 async def test_message_has_a_delay_in_whole_seconds_and_never_expires(delay: float, seconds: int) -> None:
     """The delay is one that the service takes: https://learn.microsoft.com/rest/api/storageservices/put-message.

@@ -8,13 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import (
-    ClientThrottled,
-    DeviceThrottled,
-    EntityChanged,
-    StorageUnavailable,
-    Throttled,
-)
+from shared.errors import ClientThrottled, DeviceThrottled, EntityChanged, StorageUnavailable, Throttled
 from shared.storage.port import Entity, Table
 from shared.throttle.limiter import Admission, Charge, Limiter, Subject
 from shared.throttle.policy import Limit

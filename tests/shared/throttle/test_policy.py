@@ -20,10 +20,7 @@ def policies(draw: st.DrawFn) -> Policy:
     return Policy(tuple(windows))
 
 
-steps = st.one_of(
-    st.integers(0, 4000),
-    st.sampled_from([0, 0, 1, 999, 1000, 1001, 2999, 3000, 3001, 9000]),
-)
+steps = st.one_of(st.integers(0, 4000), st.sampled_from([0, 0, 1, 999, 1000, 1001, 2999, 3000, 3001, 9000]))
 backward_steps = st.one_of(steps, st.integers(-5000, 0))
 
 

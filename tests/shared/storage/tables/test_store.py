@@ -113,13 +113,7 @@ async def test_refusal_is_reported_with_its_reason_and_not_repeated(
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [
-        ("7", 7),
-        ("0", 1),
-        ("86400", 60),
-        ("Mon, 23 Nov 2026 09:52:30 GMT", 30),
-        (None, 1),
-    ],
+    [("7", 7), ("0", 1), ("86400", 60), ("Mon, 23 Nov 2026 09:52:30 GMT", 30), (None, 1)],
 )
 async def test_retry_after_is_kept_between_a_second_and_a_minute(header: str | None, seconds: int) -> None:
     """Seconds or a date; any other text counts as one second."""
