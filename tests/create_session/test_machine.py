@@ -17,12 +17,12 @@ from shared.errors import (
 from shared.idempotency import LEASE_MS
 from shared.sessions.record import token_hash
 from shared.storage.port import Table
-from tests.create_session.world import TOKENS, Request, World
 from tests.support.broker import PEPPER
 from tests.support.commands import create_command
 from tests.support.form import FORM
 from tests.support.staged_machine import INDEX, PLACE, StagedMachine
 from tests.support.watched_store import leaks
+from tests.support.world import TOKENS, Request, World
 
 KEYS = ("key-of-the-first-kind", "key-of-the-other-kind")
 DEVICES = ("phone-of-anna", "phone-of-bert")
@@ -62,6 +62,7 @@ class IdempotencyMachine(StagedMachine):
     - No row of any table and no message ever holds a token, an idempotency key or a device id.
     """
 
+    world: World
     peppers = (PEPPER, PEPPER)
 
     def __init__(self) -> None:

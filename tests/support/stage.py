@@ -44,7 +44,7 @@ class Call:
     """A call of a port that is under way: it has `arrived` once it had its effect, and only its answer is to come."""
 
     name: str
-    instance: "Instance"
+    instance: "Process"
     effect: Effect
     actor: int | None = field(default_factory=ACTOR.get)
     arrived: bool = False
@@ -91,7 +91,7 @@ class Stage:
         self.late.remove(effect)
         await _answer(effect)
 
-    def crash(self, instance: "Instance", *, late: bool) -> None:
+    def crash(self, instance: "Process", *, late: bool) -> None:
         """End all calls of an instance. With `late` their effects can still happen."""
         instance.alive = False
         for call in [call for call in self.calls if call.instance is instance]:
@@ -100,13 +100,20 @@ class Stage:
             call.turn.cancel()
 
 
-class Instance:
+class Process:
+    """Who calls on the stage, until it ends."""
+
+    def __init__(self) -> None:
+        self.alive = True
+
+
+class Instance(Process):
     """A process of the broker: the calls of its ports wait on the stage."""
 
     def __init__(
         self, stage: Stage, store: MemoryStore, face: FakeFace, queue: MemoryQueue, publisher: MemoryPublisher
     ) -> None:
-        self.alive = True
+        super().__init__()
         self.store, self.queue, self.publisher = FakeStore(store), FakeQueue(queue), FakePublisher(publisher)
         self.store.around = self.queue.around = self._around(stage, StorageUnavailable, StorageUnavailable)
         self.publisher.around = self._around(stage, EventsUnavailable, EventsUnavailable)

@@ -1,10 +1,12 @@
 """The rules that state machines on the stage have in common."""
 
+from typing import Any
+
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from tests.create_session.world import World
 from tests.support.stage import Call
+from tests.support.world import StagedWorld
 
 INDEX = st.integers(0, 7)
 PLACE = st.integers(0, 1)
@@ -13,7 +15,7 @@ PLACE = st.integers(0, 1)
 class StagedMachine(RuleBasedStateMachine):
     """Calls go on in any order, fail before or after their effect, or arrive late; instances end, phones hang up."""
 
-    world: World
+    world: StagedWorld[Any]
 
     def teardown(self) -> None:
         self.world.close()

@@ -1,10 +1,11 @@
-"""Instances of the broker in one process, on a stage, with all that they share behind it."""
+"""Instances of the broker, or of a part of it, in one process, on a stage, with all that they share behind it."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from random import random
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from shared.app import App, build
 from shared.events.publisher import MemoryPublisher
@@ -13,11 +14,12 @@ from shared.settings import Settings
 from shared.throttle.limiter import Limiter
 from tests.support.broker import PEPPER, environment
 from tests.support.fake_face import FakeFace
-from tests.support.stage import ACTOR, Call, Instance, Stage
+from tests.support.stage import ACTOR, Call, Instance, Process, Stage
 from tests.support.time import FakeClock, VirtualLoop
 from tests.support.watched_store import WatchedStore
 
 T = TypeVar("T")
+Part = TypeVar("Part")
 
 TOKENS = "auth-token-"
 """How every token of the fake Face begins."""
@@ -25,57 +27,37 @@ TOKENS = "auth-token-"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """A request on its way through an instance."""
+    """A request on its way through an instance; its number is the `ACTOR` of its calls."""
 
-    instance: Instance
+    instance: Process
+    number: int
     task: asyncio.Task[Any]
 
 
-class World:
-    """Two instances, the store, queue, Face and publisher that they share, and a clock.
+class StagedWorld(ABC, Generic[Part]):
+    """Instances whose calls wait on a stage, and a clock; `requests` were sent and not taken back by `ended`."""
 
-    `requests` are those that were sent and not taken back by `ended`; `secrets` must never be stored. `peppers` are
-    those of each instance.
-    """
-
-    def __init__(
-        self, secrets: Collection[str] = (), peppers: Sequence[str] = (PEPPER, PEPPER), **settings: str
-    ) -> None:
+    def __init__(self) -> None:
         self.loop = VirtualLoop()
         self.clock = FakeClock()
-        self.store = WatchedStore((*secrets, TOKENS))
-        self.queue = MemoryQueue(self.clock)
-        self.face = FakeFace()
-        self.publisher = MemoryPublisher()
         self.stage = Stage()
         self.requests: list[Request] = []
-        self._settings = [
-            Settings.from_mapping(environment("http://127.0.0.1:9", ID_PEPPER=one, **settings))
-            for one in peppers
-        ]
-        self._instances = [self._new_instance(place) for place in range(2)]
+        self.instances: list[tuple[Process, Part]] = []
         self._sent = 0
 
-    def undisturbed(self) -> App:
-        """Make an instance that is not on the stage: what it calls happens at once."""
-        return build(
-            self._settings[0],
-            clock=self.clock,
-            face=self.face,
-            store=self.store,
-            queue=self.queue,
-            publisher=self.publisher,
-        )
+    @abstractmethod
+    def new_instance(self, place: int) -> tuple[Process, Part]:
+        """Make an instance for a place."""
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run what waits for nobody on the stage."""
         return self.loop.run(coroutine)
 
-    def send(self, place: int, ask: Callable[[App], Coroutine[Any, Any, T]]) -> Request:
+    def send(self, place: int, ask: Callable[[Part], Coroutine[Any, Any, T]]) -> Request:
         """Have an instance begin with a request."""
-        instance, app = self._instances[place]
+        instance, part = self.instances[place]
         self._sent += 1
-        request = Request(instance, self.loop.start(_numbered(self._sent, ask(app))))
+        request = Request(instance, self._sent, self.loop.start(_numbered(self._sent, ask(part))))
         self.requests.append(request)
         self.loop.settle()
         return request
@@ -121,12 +103,12 @@ class World:
 
     def crash(self, place: int, *, late: bool) -> None:
         """End an instance where it is, with all its requests, and start another in its place."""
-        ended, _ = self._instances[place]
+        ended, _ = self.instances[place]
         self.stage.crash(ended, late=late)
         for request in self.requests:
             if request.instance is ended:
                 request.task.cancel()
-        self._instances[place] = self._new_instance(place)
+        self.instances[place] = self.new_instance(place)
         self.loop.settle()
 
     def hang_up(self, index: int) -> None:
@@ -136,11 +118,44 @@ class World:
 
     def close(self) -> None:
         """End everything."""
-        for instance, _ in self._instances:
+        for instance, _ in self.instances:
             instance.alive = False
         self.loop.close()
 
-    def _new_instance(self, place: int) -> tuple[Instance, App]:
+
+class World(StagedWorld[App]):
+    """Two instances, and the store, queue, Face and publisher that they share.
+
+    `secrets` must never be stored. `peppers` are those of each instance.
+    """
+
+    def __init__(
+        self, secrets: Collection[str] = (), peppers: Sequence[str] = (PEPPER, PEPPER), **settings: str
+    ) -> None:
+        super().__init__()
+        self.store = WatchedStore((*secrets, TOKENS))
+        self.queue = MemoryQueue(self.clock)
+        self.face = FakeFace()
+        self.publisher = MemoryPublisher()
+        self._settings = [
+            Settings.from_mapping(environment("http://127.0.0.1:9", ID_PEPPER=one, **settings))
+            for one in peppers
+        ]
+        self.instances = [self.new_instance(place) for place in range(2)]
+
+    def undisturbed(self) -> App:
+        """Make an instance that is not on the stage: what it calls happens at once."""
+        return build(
+            self._settings[0],
+            clock=self.clock,
+            face=self.face,
+            store=self.store,
+            queue=self.queue,
+            publisher=self.publisher,
+        )
+
+    def new_instance(self, place: int) -> tuple[Process, App]:
+        """Make an instance on the stage."""
         instance = Instance(self.stage, self.store, self.face, self.queue, self.publisher)
         app = build(
             self._settings[place],
