@@ -148,19 +148,6 @@ def test_first_digest_is_compared_whole_and_without_case(
     assert record.with_digest(later) == record
 
 
-@pytest.mark.parametrize(
-    ("digest", "expected"), [(DIGEST, True), (DIGEST.lower(), True), ("B" * 64, False), ("", False)]
-)
-def test_first_digest_before_the_decision_is_compared(digest: str, expected: bool) -> None:
-    """Nothing that comes later counts, before the decision or after it."""
-    sent = NEW.with_digest(None).with_digest(digest).with_digest("another").with_digest(DIGEST)
-    masked = replace(MASKED, may_retry=True)
-    record = sent.with_result(masked, 1_500).with_result(REAL, 2_000)
-
-    assert record.digest_matches is expected
-    assert record.with_digest(DIGEST) == record
-
-
 def test_first_fifty_flagged_sessions_and_addresses_are_kept() -> None:
     """A row holds no more, however many Face names."""
     names = tuple(map(str, range(1_000)))
@@ -256,16 +243,6 @@ def test_each_attempt_that_decided_is_kept_under_a_time_of_its_own() -> None:
     )
     assert record.failed_at == (4_999, 5_000, 5_001)
     assert record.passed
-
-
-@pytest.mark.parametrize("is_failure", [True, False])
-@pytest.mark.parametrize("detected", [True, False, None])
-def test_abuse_is_no_pass_where_it_is_a_failure(detected: bool | None, is_failure: bool) -> None:
-    """Most versions of Face say nothing about abuse."""
-    result = replace(REAL, abuse_detected=detected)
-    record = replace(NEW, abuse_is_failure=is_failure).with_result(result, 2_000)
-
-    assert (record.abuse_detected, record.passed) == (detected, not (detected and is_failure))
 
 
 @pytest.mark.parametrize(

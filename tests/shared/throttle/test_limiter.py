@@ -422,25 +422,18 @@ async def test_lost_races_are_retried_after_a_growing_pause() -> None:
     assert await stored_log(store, "device-a") == (START,)
 
 
-async def test_two_subjects_with_one_key_are_an_error() -> None:
-    """One row cannot be two identities."""
+async def test_what_cannot_be_counted_is_an_error() -> None:
+    """One row cannot be two identities, and one log cannot be trimmed for two policies.
+
+    Names go into header fields and table columns as they are.
+    """
     with pytest.raises(ValueError, match="different keys"):
         await limiter(FakeStore()).admit([device(), device()])
-
-
-def test_two_limits_in_one_log_are_an_error() -> None:
-    """One log cannot be trimmed for two policies."""
     with pytest.raises(ValueError, match="a log of its own"):
         device("a", DEVICE, CLIENT)
-
-
-@pytest.mark.parametrize(
-    ("name", "log"), [("", "created"), ("Device", "created"), ("device", "x-y"), ("device", "a" * 33)]
-)
-def test_unfit_name_of_a_limit_is_an_error(name: str, log: str) -> None:
-    """Names go into header fields and table columns as they are."""
-    with pytest.raises(ValueError, match="1 to 32 letters"):
-        Limit(name, DEVICE.policy, log, charged=True)
+    for name, log in [("", "created"), ("Device", "created"), ("device", "x-y"), ("device", "a" * 33)]:
+        with pytest.raises(ValueError, match="1 to 32 letters"):
+            Limit(name, DEVICE.policy, log, charged=True)
 
 
 # Many at once.
