@@ -66,6 +66,7 @@ def test_create_is_the_documented_request(version: ApiVersion) -> None:
         ("NotStarted", SessionStatus.NOT_STARTED),
         ("Running", SessionStatus.STARTED),
         ("SomethingNew", SessionStatus.STARTED),
+        ("ResultAvailable", SessionStatus.STARTED),
     ],
 )
 def test_session_that_goes_on_has_no_decision(status: str, expected: SessionStatus) -> None:
@@ -74,12 +75,6 @@ def test_session_that_goes_on_has_no_decision(status: str, expected: SessionStat
     assert read(session(status, REAL, MASK)) == SessionResult(
         expected, attempts=2, request_id="read-call", decisions=((2, "realface"),)
     )
-
-
-def test_status_of_the_other_version_is_unknown_here(caplog: pytest.LogCaptureFixture) -> None:
-    """v1.1's ResultAvailable is nothing that v1.2 says: not final, and a warning."""
-    assert read(session("ResultAvailable", REAL)).status is SessionStatus.STARTED
-    assert "face_status_unknown" in caplog.text
 
 
 def test_session_with_a_good_decision_has_it() -> None:
