@@ -2,19 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+import httpx
 import pytest
-from aiohttp import web
 
 from shared.clock import system_clock
 from shared.errors import Unauthorized
 from shared.face import v1_1_preview_1
 from shared.face.budget import Budget
 from shared.face.client import FaceClient
-from shared.face.model import FaceCredential, LivenessMode, SessionSpec
+from shared.face.model import LivenessMode, SessionSpec
 from shared.http import Connections
 from shared.keys.cache import CachedSecret
 from shared.keys.credentials import face_tokens, key_credential, token_credential
@@ -22,11 +21,10 @@ from shared.keys.identity import ManagedIdentity
 from shared.keys.key_vault import KeyVaultSecrets
 from shared.keys.secret import Secret
 from tests.e2e.signed_in import signed_in
-from tests.shared.keys.conftest import Served, serve
+from tests.shared.keys.conftest import Served
 from tests.shared.keys.fake_azure import FACE_RESOURCE, FakeIdentity, FakeVault
 from tests.shared.keys.fake_secret import MINUTE, FakeSecret, settle
 from tests.support.broker import PEPPER, running_broker
-from tests.support.http import OwnTransport
 from tests.support.time import FakeClock
 
 KEY = "CANARY0123456789abcdef0123456789"
@@ -77,7 +75,7 @@ async def test_a_thousand_refusals_make_one_identity_call(
     assert len(endpoint.calls) == 2
 
 
-class RollingFace:
+class RollingFace(httpx.AsyncBaseTransport):
     """A Face that accepts the current keys only. `roll` is called after the session number `roll_at`."""
 
     def __init__(self, *keys: str) -> None:
@@ -87,26 +85,15 @@ class RollingFace:
         self.created = 0
         self.refused = 0
 
-    async def create(self, request: web.Request) -> web.Response:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0)
         if request.headers.get(KEY_HEADER) not in self.keys:
             self.refused += 1
-            return web.json_response({"error": {"code": "401", "message": "Access denied"}}, status=401)
+            return httpx.Response(401, json={"error": {"code": "401", "message": "Access denied"}})
         self.created += 1
         if self.roll and self.created == self.roll_at:
             self.roll()
-        return web.json_response({"sessionId": REQUEST_ID, "authToken": "a-token"})
-
-
-@asynccontextmanager
-async def face_client(face: RollingFace, credential: FaceCredential) -> AsyncIterator[FaceClient]:
-    app = web.Application()
-    app.router.add_post("/{path:.*}", face.create)
-    runner, port = await serve(app)
-    async with OwnTransport() as http:
-        yield FaceClient(
-            http, f"http://127.0.0.1:{port}", v1_1_preview_1.VERSION, credential, Budget(100_000)
-        )
-    await runner.cleanup()
+        return httpx.Response(200, json={"sessionId": REQUEST_ID, "authToken": "a-token"})
 
 
 async def create(client: FaceClient, times: int) -> None:
@@ -128,10 +115,11 @@ async def test_a_rotation_while_requests_run_fails_none(
         face.keys = {f"key-{number}"}
         clock.advance_ms(30_000)
 
-    async with face_client(face, key_credential(cache)) as client:
-        for number in (2, 3):
-            face.roll, face.roll_at = partial(roll, number), face.created + 20
-            await asyncio.gather(*[create(client, 5) for _ in range(16)])
+    credential, budget = key_credential(cache), Budget(100_000)
+    client = FaceClient(face, "http://127.0.0.1:1", v1_1_preview_1.VERSION, credential, budget)
+    for number in (2, 3):
+        face.roll, face.roll_at = partial(roll, number), face.created + 20
+        await asyncio.gather(*[create(client, 5) for _ in range(16)])
     assert face.created == 2 * 5 * 16
     assert 2 <= face.refused <= 2 * 16
     assert vault.reads == 1 + 2

@@ -7,7 +7,6 @@ from dataclasses import replace
 from http import HTTPStatus
 
 import azure.functions as func
-import httpx
 import pytest
 
 from shared.access import Caller
@@ -21,14 +20,10 @@ from shared.errors import (
     SessionNotFound,
     StorageUnavailable,
 )
-from shared.face.budget import Budget
-from shared.face.client import FaceClient, load_version
-from shared.face.endpoint import API_VERSIONS
 from shared.face.model import NO_SESSION
-from shared.keys.credentials import key_credential
-from shared.keys.secret import Secret, StaticSecret
 from shared.web.endpoint import TOTAL_SECONDS, Context, json_body, respond
 from shared.web.responses import Reply
+from tests.shared.face.doubles import HANG, ScriptedFace
 from tests.support.app import app_of
 from tests.support.time import in_virtual_time
 
@@ -83,14 +78,6 @@ async def test_only_what_an_operator_has_to_see_is_a_warning(
     assert (first["event"], first["level"]) == (event, level)
 
 
-class Silent(httpx.AsyncBaseTransport):
-    """A Face that never answers."""
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-
 @pytest.mark.parametrize(
     ("slow", "code"),
     [("keys", "KeyUnavailable"), ("store", "StorageUnavailable"), ("Face", "UpstreamTimeout")],
@@ -98,9 +85,7 @@ class Silent(httpx.AsyncBaseTransport):
 @in_virtual_time
 async def test_every_answer_comes_in_ten_seconds_and_names_what_was_slow(slow: str, code: str) -> None:
     """The seven seconds before Face's patience count too."""
-    credential = key_credential(StaticSecret(Secret("k"), name="FACE_KEY"))
-    version = load_version(API_VERSIONS[0])
-    face = FaceClient(Silent(), "https://face.example", version, credential, Budget(10))
+    face = ScriptedFace(HANG).client()
     seconds = {"keys": 60.0, "store": 7.0, "Face": 7.0}[slow]
 
     class SlowSignIn:
