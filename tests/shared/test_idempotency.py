@@ -172,6 +172,28 @@ async def test_store_that_stays_away_is_told(scene: Scene) -> None:
     assert (scene.worked, scene.store.count("insert")) == (0, 2)
 
 
+@pytest.mark.parametrize("row_is_gone", [False, True], ids=["expired", "gone"])
+async def test_race_for_a_free_key_has_one_winner(scene: Scene, row_is_gone: bool) -> None:
+    """The request that loses the second write gets an error that tells it to wait."""
+    await scene.once()
+    scene.clock.advance_ms(600_000)
+    row = await scene.row()
+    raced: list[Call] = []
+
+    async def race(call: Call, effect: Effect) -> object:
+        result = await effect()
+        if call.operation == "get" and not raced:
+            raced.append(call)
+            await scene.store.inner.replace(Table.IDEMPOTENCY, row)
+            return None if row_is_gone else result
+        return result
+
+    scene.store.around = race
+    with pytest.raises(IdempotencyInProgress):
+        await scene.once()
+    assert (scene.worked, len(raced)) == (1, 1)
+
+
 @pytest.mark.parametrize(("fault", "undone"), [("not sent", 1), ("answer lost", 0), ("store gone", 0)])
 async def test_answer_that_is_not_certainly_stored(scene: Scene, fault: str, undone: int) -> None:
     """The work is undone only where no repeat can get its answer; the key works again as soon as it can."""
