@@ -212,6 +212,21 @@ async def test_closing_ends_the_read_and_its_callers(cache: CachedSecret, secret
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "read face-key"]
 
 
+async def test_cache_that_is_forced_seldom_looks_once_in_30_seconds(
+    clock: FakeClock, secret: FakeSecret
+) -> None:
+    """However many are refused."""
+    cache = CachedSecret(
+        secret.read, name="face-key", clock=clock, reread=secret.reread, forced=module.FORCED_SELDOM
+    )
+    refused = await cache.get()
+    for second in range(31):
+        assert (await cache.refresh(refused), cache.refresh_pause) == (refused, 30 - second % 30)
+        clock.advance_seconds(1)
+
+    assert secret.count("reread") == 2
+
+
 def test_production_lifetimes() -> None:
     """15 minutes soft, 24 hours hard, 30 seconds between retries, 5 after a cold failure, two forced reads in 10."""
     assert (module.SOFT_LIFETIME, module.HARD_LIFETIME) == (15 * MINUTE, 24 * HOUR)
