@@ -173,7 +173,7 @@ async def test_session_without_a_record_is_deleted_at_face_where_there_is_no_roo
     face, store = ScriptedFace((200, CREATED), (200, b"")), FakeStore()
     store.around = failing_once("insert", Table.SESSIONS, arrives=False, error=DOWN)
     await budget.take(Lane.READ, within=0)
-    command = replace(command_of(), request_id=REQUEST_ID)
+    command = replace(create_command(), request_id=REQUEST_ID)
 
     with pytest.raises(StorageUnavailable):
         await create_session(app_of(face=face.client(budget=budget), store=store), command)
