@@ -1,6 +1,7 @@
 """The caller of a request, and finding a session for it."""
 
 import logging
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from shared.clock import Clock
@@ -93,8 +94,16 @@ class Access:
         pseudonym = await caller.pseudonym(self._pseudonyms)
         address = await caller.address(self._pseudonyms)
         callers = await caller.pseudonyms(self._pseudonyms)
-        for subject in await self._subjects.of_misses(callers, caller.network):
-            await self._limiter.admit([subject], caller=pseudonym, address=address)
+        subjects = await self._subjects.of_misses(callers, caller.network)
+        self._limiter.require_not_refused(subjects)
+        # What was charged is taken back where a later one of them refuses, or would refuse if it did not only observe.
+        async with AsyncExitStack() as charged:
+            for subject in subjects:
+                admission = await self._limiter.admit([subject], caller=pseudonym, address=address)
+                if not admission.charges:
+                    return
+                charged.push_async_callback(self._limiter.refund, admission)
+            charged.pop_all()
 
     async def find_any(self, session_id: str, caller: Caller, request_id: str) -> Stored:
         """Read the record of any session, for a server that proved itself, and log that; raises `SessionNotFound`."""

@@ -314,7 +314,7 @@ def _refusals(
         for limit in subject.limits:
             until = limit.policy.opens_at(logs.get(limit.log, ()))
             if until > now:
-                rate_limit = RateLimit.of(subject.published, logs, now)
+                rate_limit = _left(subjects, rows, now) if subject.published else None
                 refusals.append(_Refusal(subject, limit, until, asked_at, rate_limit))
     return refusals
 
@@ -322,7 +322,6 @@ def _refusals(
 def _charged(subjects: Sequence[Subject], rows: Mapping[str, Row], now: int) -> _Decision:
     changed: dict[str, Row] = {}
     charges: list[Charge] = []
-    least: RateLimit | None = None
     for subject in subjects:
         row = rows[subject.key]
         for limit in subject.limits:
@@ -330,9 +329,14 @@ def _charged(subjects: Sequence[Subject], rows: Mapping[str, Row], now: int) -> 
                 log = limit.policy.admit(row.logs.get(limit.log, ()), now)
                 row = changed[subject.key] = row.with_log(limit.log, log, log[-1] + limit.policy.longest_ms)
                 charges.append(Charge(subject.key, limit.log, log[-1]))
-        published = subject.published
-        state = RateLimit.of(published, row.logs, now) if published else None
-        # While the pepper is rotated, a device has a row under each, and only the older one has counted all.
-        if state and (least is None or state.remaining < least.remaining):
-            least = state
-    return _Decision(now, changed, Admission(tuple(charges), least.fields(now) if least else {}))
+    left = _left(subjects, {**rows, **changed}, now)
+    return _Decision(now, changed, Admission(tuple(charges), left.fields(now) if left else {}))
+
+
+def _left(subjects: Sequence[Subject], rows: Mapping[str, Row], now: int) -> RateLimit | None:
+    """What is left of the published limits, in the row with the least left.
+
+    While the pepper is rotated, a device has a row under each, and only the older one has counted all.
+    """
+    states = [RateLimit.of(subject.published, rows[subject.key].logs, now) for subject in subjects]
+    return min(filter(None, states), key=lambda state: (state.remaining, -state.reset_at), default=None)

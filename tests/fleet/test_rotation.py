@@ -33,6 +33,7 @@ from tests.support.rotating import (
     give,
     read,
 )
+from tests.support.store import FakeStore
 
 # Two instances are at most one step apart: each step waits until all instances have made it.
 PAIRS = [pair for one, other in pairwise(STEPS) for pair in ((one, other), (other, one))]
@@ -132,6 +133,58 @@ async def test_misses_at_both_instances_count_together(caller: Caller, here: str
     for app in apps:
         with pytest.raises(ClientThrottled):
             await read(app, given, caller)
+
+
+@pytest.mark.parametrize("mode", ["enforce", "observe"])
+async def test_refused_miss_costs_nothing(mode: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Although the row under the first pepper has room. It is one line in the log, and room comes back in time."""
+    rotation = Rotation(OFF | {"THROTTLE_MISSES": "1/h", "THROTTLE_MODE": mode})
+    given = await give(rotation.at("old"), command_of())
+    with pytest.raises(SessionNotFound):
+        await read(rotation.at("old"), given, BERT)
+    app = rotation.at("new,old")
+
+    for _ in range(2):
+        rotation.clock.advance_seconds(1_799)
+        with pytest.raises(ClientThrottled if mode == "enforce" else SessionNotFound):
+            await read(app, given, BERT)
+    rotation.clock.advance_seconds(2)
+    with pytest.raises(SessionNotFound):
+        await read(app, given, BERT)
+
+    lines = [line for line in caplog.messages if "throttle_would_refuse" in line]
+    assert len(lines) == (2 if mode == "observe" else 0)
+
+
+async def test_repeated_refusal_of_a_miss_calls_no_store() -> None:
+    """A flood of misses that are refused must cost nothing."""
+    rotation = Rotation(OFF | {"THROTTLE_MISSES": "1/h"})
+    given = await give(rotation.at("old"), command_of())
+    with pytest.raises(SessionNotFound):
+        await read(rotation.at("old"), given, BERT)
+    store = rotation.store = FakeStore(rotation.store)
+    app = rotation.at("new,old")
+    counts = []
+    for _ in range(2):
+        with pytest.raises(ClientThrottled):
+            await read(app, given, BERT)
+        counts.append(len([call for call in store.calls if call.table is Table.THROTTLE]))
+
+    assert counts[0] == counts[1]
+
+
+async def test_refused_device_is_told_what_is_left_under_all_peppers() -> None:
+    """Failed checks refuse it under each pepper, but only the row under the old one has counted all creates."""
+    rotation = Rotation(OFF | {"THROTTLE_DEVICE": "5/d", "THROTTLE_FAILURES": "1/h"})
+    await give(rotation.at("old"), command_of())
+    given = await give(rotation.at("old,new"), command_of())
+    app = rotation.at("new,old")
+    await rotation.fail(app, given)
+
+    with pytest.raises(Throttled) as refused:
+        await give(app, command_of())
+
+    assert refused.value.rate_limit["RateLimit"].startswith('"device-1d";r=3')
 
 
 @beside
