@@ -64,24 +64,94 @@ def test_operators_find_each_command_and_the_roles_that_errors_name() -> None:
         assert role in section("The commands")
 
 
-def test_pepper_is_rotated_by_what_the_page_prints(tmp_path: Path) -> None:
-    """In three steps; the made-up Azure CLI keeps what it reads from standard input in a file."""
-    secret = tmp_path / "secret"
-    secret.write_text("old")
-    show = f'if [ "$3" = show ]; then cat {secret}; exit; fi'
-    add_az(tmp_path, f"{show}\ncat > {secret}")
-    functions, *steps = re.findall(
-        r"^```sh\n(.*?)^```", section("Rotating the pepper"), re.MULTILINE | re.DOTALL
-    )
-    values = []
-    for step in steps:
-        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-        subprocess.run(["/bin/sh", "-ec", functions + step], env=environment, check=True)  # noqa: S603 - ours.
-        values.append(secret.read_text())
+VAULT = """
+echo call >> calls
+[ "$(wc -l < calls)" -eq "$FAILS_AT" ] && exit "$FAILS_WITH"
+case "$3 $*" in
+  show*tags.rotation*) cat tag ;;
+  show*) cat secret ;;
+  *) cat > secret; for word; do case "$word" in rotation=*) echo "${word#*=}" > tag ;; esac; done ;;
+esac
+"""
+"""A made-up Azure CLI, which keeps the secret and its tag in files; one call may fail, or write nothing."""
 
-    new = values[-1]
-    assert re.fullmatch("[0-9a-f]{64}", new)
-    assert values == [f"old,{new}", f"{new},old", new]
+
+class Vault:
+    """The secret of a region, and what the page prints to change it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        add_az(folder, VAULT)
+        (folder / "secret").write_text("old")
+        (folder / "tag").write_text("none")
+        blocks = re.findall(r"^```sh\n(.*?)^```", section("Rotating the pepper"), re.MULTILINE | re.DOTALL)
+        self._functions, *self.steps = blocks
+
+    @property
+    def value(self) -> str:
+        """What is stored."""
+        return (self._folder / "secret").read_text()
+
+    def run(self, step: str, fails_at: int = 0, fails_with: int = 0) -> bool:
+        """Run a step; False where it says that it failed."""
+        (self._folder / "calls").write_text("")
+        environment = {
+            "PATH": f"{self._folder}:{os.environ['PATH']}",
+            "FAILS_AT": str(fails_at),
+            "FAILS_WITH": str(fails_with),
+        }
+        ended = subprocess.run(  # noqa: S603 - ours.
+            ["/bin/sh", "-c", self._functions + step],
+            cwd=self._folder,
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return "failed" not in ended.stdout
+
+
+def test_pepper_is_rotated_by_what_the_page_prints(tmp_path: Path) -> None:
+    """In three steps, again and again. A step that is not the next one stores nothing."""
+    vault, old = Vault(tmp_path), "old"
+    for _ in range(2):
+        values = []
+        for number, step in enumerate(vault.steps):
+            for other in vault.steps[:number] + vault.steps[number + 1 :]:
+                before = vault.value
+                assert (vault.run(other), vault.value) == (False, before)
+            assert vault.run(step)
+            values.append(vault.value)
+        new = values[-1]
+        assert re.fullmatch("[0-9a-f]{64}", new)
+        assert values == [f"{old},{new}", f"{new},{old}", new]
+        old = new
+
+
+@pytest.mark.parametrize("fails_with", [0, 1], ids=["writes nothing", "fails"])
+@pytest.mark.parametrize("fails_at", [1, 2, 3])
+def test_step_of_a_rotation_that_fails_stores_nothing(tmp_path: Path, fails_at: int, fails_with: int) -> None:
+    """Whichever call of the Azure CLI it is, and it can be repeated."""
+    vault = Vault(tmp_path)
+    for step in vault.steps:
+        before = vault.value
+        assert vault.run(step, fails_at, fails_with) is (fails_at == 3 and fails_with == 0)
+        assert vault.value == before
+        assert vault.run(step)
+        assert vault.value != before
+
+
+def test_rotation_without_a_new_pepper_stores_nothing(tmp_path: Path) -> None:
+    """The program that makes it may not be there, or not work. Nor is a third one added."""
+    vault = Vault(tmp_path)
+    openssl = tmp_path / "openssl"
+    for script in ("exit 1", ":"):
+        openssl.write_text(f"#!/bin/sh\n{script}\n")
+        openssl.chmod(0o755)
+        assert (vault.run(vault.steps[0]), vault.value) == (False, "old")
+    openssl.unlink()
+    (tmp_path / "secret").write_text("new,old")
+    assert (vault.run(vault.steps[0]), vault.value) == (False, "new,old")
 
 
 @pytest.mark.parametrize("path", [path for path in tracked() if path.endswith(".md")])
