@@ -6,6 +6,7 @@ import pytest
 
 from ops.connections import read_settings
 from tests.ops.shell import UNKNOWN, Ended, add_az, run_command
+from tests.ops.test_commands import COMMANDS
 from tests.support.azurite import Azurite
 from tests.support.broker import PEPPER
 
@@ -104,17 +105,17 @@ def test_denied_operator_learns_which_role_is_missing(
     assert error.endswith(f": access denied: needs role {role}, and the firewall must allow this machine")
 
 
-@pytest.mark.parametrize("words", [LIST, SHOW])
+@pytest.mark.parametrize("words", ["drill", *[command.words for command in COMMANDS]])
 def test_storage_account_that_cannot_be_reached_is_an_error(
-    words: str, capsys: pytest.CaptureFixture[str]
+    words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Most often its name is wrong."""
+    """Of each command. Most often the name of the account is wrong."""
     nowhere = "http://127.0.0.1:1/local"
     storage = f"AccountName=local;AccountKey=AAAA;QueueEndpoint={nowhere};TableEndpoint={nowhere}"
 
-    ended = run(capsys, words, storage)
+    ended = run(capsys, words, storage, EVENTS_FILE=str(tmp_path / "events"))
 
-    assert ended.target == f"storage account local, {nowhere}, release unknown"
+    assert ended.target.startswith(f"storage account local, {nowhere}, release unknown")
     assert only_error(ended, 1).endswith("cannot be reached: check its name and its network rules")
 
 

@@ -457,3 +457,5 @@ async def test_broker_that_is_not_ready_is_a_problem(
     assert ended.lines[0].startswith(f"problem  {what}")
     assert ended.lines[1].strip().startswith(advice)
     assert ended.errors == ["ops: the broker is not ready: 1 problem"]
+    script = await run_beside(capsys, f"preflight --url {broker.host.url} --json", BROKER_KEY=key)
+    assert (script.status, len(script.objects)) == (1, 1)

@@ -351,10 +351,11 @@ esac""",
     timed = partial(run_publish, scheme="http", clock=lambda: sum(slept), sleep=sleep)
     monkeypatch.setattr("ops.publish.run", timed)
     words = ["publish", "a-group", "an-app", str(package), "--admitted", "--subscription", "a-subscription"]
+    words.append("--json")
     ended = await asyncio.to_thread(run_command, capsys, words, {})
 
     assert (ended.status, site.packages) == (0, [package.read_bytes()])
-    assert "as deployment deployment-2" in ended.lines[0]
+    assert "as deployment deployment-2" in ended.objects[0]["result"]
     assert "the IP rules of the SCM site refuse 192.0.2.1" in "".join(ended.errors)
     of_app = "--resource-group a-group --name an-app --resource-type Microsoft.Web/sites"
     assert (path / "calls").read_text().splitlines() == [

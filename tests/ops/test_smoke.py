@@ -29,6 +29,8 @@ async def test_all_steps_pass_against_a_local_broker(
 
     assert (ended.status, ended.errors, ended.target) == (0, [], f"broker {broker.host.url}")
     assert ", ".join(line.split(":")[0].split("  ", 1)[1].strip() for line in ended.lines) == STEPS
+    script = await run_beside(capsys, f"smoke {broker.host.url} --anonymous --json", BROKER_KEY=FUNCTION_KEY)
+    assert (script.status, len(script.objects)) == (0, len(ended.lines))
 
 
 async def test_broker_that_signs_nobody_in_is_no_success_without_anonymous(
