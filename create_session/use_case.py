@@ -25,7 +25,7 @@ from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord, Step, token_hash
 from shared.telemetry import log_event
 from shared.throttle.limiter import Admission, Subject
-from shared.throttle.subjects import person_of
+from shared.throttle.subjects import person_of, rows_of
 
 _log = logging.getLogger(__name__)
 
@@ -276,7 +276,7 @@ class _Create:
 
     async def _keep(self, made: CreatedSession, created_at: int, expires_at: int) -> None:
         """Send the sweep, then write the record: whenever the process dies, a recorded session has its end."""
-        command, (own, *others) = self.command, self.identities
+        command, own = self.command, self.identities[0]
         sweep = CollectMessage(made.session_id, Reason.SWEEP, traceparent=command.traceparent)
         await self.app.queue.send(sweep.to_text(), command.spec.token_lifetime + SWEEP_AFTER_SECONDS)
         record = SessionRecord(
@@ -287,8 +287,7 @@ class _Create:
             token_expires_at=expires_at,
             caller=own.caller,
             principal=command.principal,
-            device_aliases=tuple([other.device for other in others]),
-            person_aliases=tuple([other.person for other in others if other.person]),
+            limit_rows=tuple([key for one in self.identities for key in rows_of(one.device, one.person)]),
             client_reference=command.client_reference,
             client_reference_from=command.client_reference_from,
             face_api_version=self.app.face.api_version,

@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ops.access import TABLE_READER, TABLE_WRITER, explained
 from ops.connections import Connect, connected
@@ -15,7 +15,7 @@ from shared.storage.port import EntityStore, Table
 from shared.text import rfc3339
 from shared.throttle.limiter import Subject
 from shared.throttle.rows import Row
-from shared.throttle.subjects import Subjects
+from shared.throttle.subjects import Subjects, rows_of
 
 
 async def run(arguments: argparse.Namespace, environment: Mapping[str, str], connect: Connect) -> None:
@@ -75,20 +75,20 @@ async def _subjects(
 
     Their limits are those of the caller's client id, or else of its issuer, where `THROTTLE_OVERRIDES` names one.
     """
-    made = Subjects(settings, pseudonyms)
-    devices: Collection[str]
-    persons: Collection[str]
+    keys: Sequence[str]
     if arguments.session:
         _, record = await find_session(store, pseudonyms, arguments.session)
-        devices, persons = (record.device, *record.device_aliases), await made.persons_of(record)
+        keys = record.limit_rows
         # Where a server named the person, the record does not name the server.
-        caller = record.principal if record.caller in persons else None
+        caller = record.principal if set(rows_of(None, record.caller)) & set(keys) else None
     else:
         devices, caller = await devices_of(arguments, pseudonyms), arguments.caller
         persons = await pseudonyms.all_of("principal", caller) if caller else ()
+        keys = [key for device in devices for key in rows_of(device, None)]
+        keys += [key for person in persons for key in rows_of(None, person)]
     names = (arguments.limits_of, caller.split(" ")[0] if caller else None)
-    subjects = [made.of_device(device, names) for device in devices]
-    return subjects + [made.of_person(person, names) for person in persons]
+    made = Subjects(settings, pseudonyms)
+    return [made.of_row(key, names) for key in keys]
 
 
 async def _row(store: EntityStore, key: str) -> Row:

@@ -24,6 +24,7 @@ from shared.settings import Settings
 from shared.storage.account import StorageAccount
 from shared.storage.port import EntityStore, Table
 from shared.throttle.rows import Row
+from shared.throttle.subjects import rows_of
 
 GOOD: Final = "0dec6cb6-2122-4d0e-acbf-cf83fc1e5d60"
 """It passed, and its event was published. Its device is locked out since."""
@@ -85,7 +86,8 @@ async def _fill_tables(store: EntityStore, pseudonyms: Pseudonyms, now: int) -> 
     failed = tuple(now - ago * _MINUTE for ago in (5, 4, 3, 2, 1))
     # Not within the last ten minutes: what the page shows has to be true until the failures are over.
     created = tuple(at - 30 * _MINUTE for at in failed)
-    row = Row(f"device-{device}", {"created": created, "failed": failed}, now + 1_440 * _MINUTE)
+    [key] = rows_of(device, None)
+    row = Row(key, {"created": created, "failed": failed}, now + 1_440 * _MINUTE)
     await store.delete(Table.THROTTLE, row.key)
     await store.insert(Table.THROTTLE, row.entity())
 
@@ -112,6 +114,7 @@ def _records(now: int, device: str, caller: str) -> Iterator[SessionRecord]:
             session_id=session_id,
             token_hash="0" * 64,
             device=device,
+            limit_rows=tuple(rows_of(device, caller)),
             created_at=created_at,
             token_expires_at=created_at + _LIFETIME,
             caller=caller,
@@ -147,7 +150,14 @@ def _records(now: int, device: str, caller: str) -> Iterator[SessionRecord]:
     yield ended(UNPUBLISHED, 80, 3, LivenessDecision.SPOOFFACE)
     yield record(LOST, 300, 4)
     leaver = ended(LEAVER, 200, 5, LivenessDecision.REALFACE).as_published(now - 199 * _MINUTE)
-    yield replace(leaver, device="1" * 64, caller="2" * 64, principal="https://login.example/ bert")
+    device, caller = "1" * 64, "2" * 64
+    yield replace(
+        leaver,
+        device=device,
+        caller=caller,
+        principal="https://login.example/ bert",
+        limit_rows=tuple(rows_of(device, caller)),
+    )
 
 
 def _local_connection(settings: Settings) -> str | None:

@@ -25,7 +25,7 @@ from shared.queues.message import CollectMessage, Reason
 from shared.queues.port import RESULTS_QUEUE, MessageQueue
 from shared.sessions.record import SessionRecord
 from shared.storage.port import SearchableStore, Table
-from shared.throttle.subjects import Subjects
+from shared.throttle.subjects import rows_of
 
 
 async def run(arguments: argparse.Namespace, environment: Mapping[str, str], connect: Connect) -> None:
@@ -40,7 +40,7 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
             )
         store = await connections.store()
         records, refused = await _selected(arguments, store, pseudonyms, system_clock())
-        rows = await _rows(arguments, store, Subjects(connections.settings, pseudonyms), pseudonyms, records)
+        rows = await _rows(arguments, store, pseudonyms, records)
         if arguments.dry_run or not arguments.yes:
             _show(records, rows, output)
             if not arguments.dry_run and (records or rows):
@@ -111,17 +111,16 @@ async def _selected(
 async def _rows(
     arguments: argparse.Namespace,
     store: SearchableStore,
-    subjects: Subjects,
     pseudonyms: Pseudonyms,
     records: Sequence[SessionRecord],
 ) -> list[str]:
     """The keys of the rows of limits that exist for the devices and persons of these sessions."""
-    keys = {key for record in records for key, _ in await subjects.of_failure(record)}
+    keys = {key for record in records for key in record.limit_rows}
     if arguments.device:
-        keys |= {f"device-{device}" for device in await devices_of(arguments, pseudonyms)}
+        keys |= {key for device in await devices_of(arguments, pseudonyms) for key in rows_of(device, None)}
     if arguments.principal:
         persons = await pseudonyms.all_of("principal", arguments.principal)
-        keys |= {f"principal-{person}" for person in persons}
+        keys |= {key for person in persons for key in rows_of(None, person)}
     with explained("the rows of limits", TABLE_READER):
         return [key for key in sorted(keys) if await store.get(Table.THROTTLE, key)]
 

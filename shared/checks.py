@@ -79,12 +79,12 @@ class Checks:
     async def charge(self, record: SessionRecord) -> None:
         """Charge each attempt that decided anything but `realface`: once, however often this is called.
 
-        The event is published only after all were charged. Raises `StorageUnavailable` and `KeyUnavailable`.
+        The event is published only after all were charged. Raises `StorageUnavailable`.
         """
         if not record.failed_at or record.published_at is not None:
             return
         stamps = [failure_stamp(at, record.device, record.session_id) for at in record.failed_at]
-        for key, limit in await self.subjects.of_failure(record):
+        for key, limit in self.subjects.of_failure(record):
             await self.limiter.charge(key, limit, *stamps)
 
     async def hasten(self, before: SessionRecord, record: SessionRecord) -> None:

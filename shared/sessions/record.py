@@ -50,13 +50,12 @@ class Step(StrEnum):
 class SessionRecord:
     """One session. Times are unix milliseconds. It holds no image, no auth token and no raw device id.
 
-    `device` and `caller` are pseudonyms. `device_aliases` and `person_aliases` are the pseudonyms of the device, and of
-    the person that the session is for, under the other peppers that there were when it was made: a failed check counts
-    under them too. `principal` is the name in events: that of the caller, or of the person that a
-    server named with `onBehalfOf`. `client_reference_from` says what named the transaction: `token`, the caller's
-    access token, or `caller`, the body. `reads` are the times of the upstream reads that count against
-    `THROTTLE_RESULT`. `history` may hold steps, and `further` columns, that only another release knows; they are kept
-    as they are.
+    `device` and `caller` are pseudonyms. `limit_rows` are the rows of limits in which a failed check counts: those
+    of the device, and of the person that the session is for, under each pepper that there was when it was made.
+    `principal` is the name in events: that of the caller, or of the person that a server named with `onBehalfOf`.
+    `client_reference_from` says what named the transaction: `token`, the caller's access token, or `caller`, the
+    body. `reads` are the times of the upstream reads that count against `THROTTLE_RESULT`. `history` may hold
+    steps, and `further` columns, that only another release knows; they are kept as they are.
 
     `unread` holds the columns of an outcome that only another release knows, as they are in the row. Until this release
     gives the session an outcome of its own, the record stands for one that did not pass: it has not ended, or its
@@ -79,8 +78,7 @@ class SessionRecord:
     token_expires_at: int
     caller: str | None = None
     principal: str | None = None
-    device_aliases: tuple[str, ...] = ()
-    person_aliases: tuple[str, ...] = ()
+    limit_rows: tuple[str, ...] = ()
     client_reference: str | None = None
     client_reference_from: str | None = None
     face_api_version: str = ""

@@ -59,7 +59,7 @@ _COLUMNS: Mapping[str, Callable[[object], Any]] = {
     "failed_looks": columns.count,
 }
 """The fields of a record that a row holds as they are, and their readers; None is an absent column."""
-_LISTS = ("reads", "decided", "device_aliases", "person_aliases", "flagged_sessions", "client_addresses")
+_LISTS = ("reads", "decided", "limit_rows", "flagged_sessions", "client_addresses")
 """The fields of a record that a row holds as lists in JSON; an empty list is an absent column."""
 _MAC = "mac"
 _OUTCOME = ("status", "decision", "failure_code", "failure_message")
@@ -223,8 +223,7 @@ def _to_record(session_id: str, values: Mapping[str, Value]) -> SessionRecord:
         failure=failure,
         reads=reads,
         decided=decided,
-        device_aliases=tuple([columns.text(alias) for alias in lists["device_aliases"]]),
-        person_aliases=tuple([columns.text(alias) for alias in lists["person_aliases"]]),
+        limit_rows=tuple([columns.text(key) for key in lists["limit_rows"]]),
         flagged_sessions=tuple([columns.text(other) for other in lists["flagged_sessions"]]),
         client_addresses=tuple([columns.text(address) for address in lists["client_addresses"]]),
         history=tuple([_timed(step) for step in columns.json_list(values["history"])]),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from shared.errors import ClientThrottled, DeviceThrottled
 from shared.pseudonyms import Pepper, Pseudonyms
@@ -9,6 +10,9 @@ from shared.sessions.record import SessionRecord
 from shared.settings import Settings
 from shared.throttle.limiter import Subject
 from shared.throttle.policy import Limit
+
+_DEVICE: Final = "device-"
+_PERSON: Final = "principal-"
 
 
 class Subjects:
@@ -42,9 +46,7 @@ class Subjects:
         `device`, `person` and `transaction` are pseudonyms under this pepper; `person` comes from `person_of`.
         `names` are the caller's client id and issuer; the first one with an override of a limit decides that limit.
         """
-        subjects = [self.of_device(device, names)]
-        if person is not None:
-            subjects.append(self.of_person(person, names))
+        subjects = [self.of_row(key, names) for key in rows_of(device, person)]
         if transaction is not None:
             subjects.append(Subject(f"transaction-{transaction}", self._transaction, ClientThrottled))
         limits = self._for(names, self._client)
@@ -52,13 +54,11 @@ class Subjects:
         apart = () if limits == self._client else (str(limits[0].policy),)
         return subjects + _of_address(pepper, "client", network, limits, *apart)
 
-    def of_device(self, device: str, names: Sequence[str | None] = ()) -> Subject:
-        """Return the subject of a device, whose pseudonym it takes, with the limits for a caller of these names."""
-        return Subject(f"device-{device}", self._for(names, self._device), DeviceThrottled)
-
-    def of_person(self, person: str, names: Sequence[str | None] = ()) -> Subject:
-        """Return the subject of a person, whose pseudonym it takes, with the limits for a caller of these names."""
-        return Subject(f"principal-{person}", self._for(names, self._person), ClientThrottled)
+    def of_row(self, key: str, names: Sequence[str | None] = ()) -> Subject:
+        """Return the subject with the row of a device or a person, with the limits for a caller of these names."""
+        if key.startswith(_DEVICE):
+            return Subject(key, self._for(names, self._device), DeviceThrottled)
+        return Subject(key, self._for(names, self._person), ClientThrottled)
 
     def _for(self, names: Sequence[str | None], limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
         """The limits as the overrides for a caller change them."""
@@ -70,23 +70,9 @@ class Subjects:
                 return replace(limit, policy=policy)
         return limit
 
-    async def of_failure(self, record: SessionRecord) -> list[tuple[str, Limit]]:
+    def of_failure(self, record: SessionRecord) -> list[tuple[str, Limit]]:
         """Return the rows and limits for the failed checks of a session: those of its device and its person."""
-        devices, persons = (record.device, *record.device_aliases), await self.persons_of(record)
-        keys = [*[f"device-{device}" for device in devices], *[f"principal-{person}" for person in persons]]
-        return [(key, self._failures) for key in keys]
-
-    async def persons_of(self, record: SessionRecord) -> list[str]:
-        """The pseudonyms of the person that a session is for.
-
-        A record does not say which pepper its pseudonyms were made under. So while the pepper is rotated, there may be
-        one more for a person that a server named, which nothing is counted under.
-        """
-        if record.caller is None or record.principal is None:
-            return []
-        peppers = await self._pseudonyms.peppers()
-        persons = dict.fromkeys([person_of(pepper, record.caller, record.principal) for pepper in peppers])
-        return [*([record.caller] if record.caller in persons else persons), *record.person_aliases]
+        return [(key, self._failures) for key in record.limit_rows]
 
     async def of_misses(self, callers: Sequence[str], network: str | None) -> list[Subject]:
         """Return the subjects of a request with an unknown session or a wrong token: one for each pepper.
@@ -99,6 +85,11 @@ class Subjects:
             return [Subject(f"miss-{caller}", self._misses, ClientThrottled) for caller in callers]
         peppers = await self._pseudonyms.peppers()
         return [one for pepper in peppers for one in _of_address(pepper, "miss", network, self._misses)]
+
+
+def rows_of(device: str | None, person: str | None) -> list[str]:
+    """The keys of the rows of a device and of a person, whose pseudonyms these are."""
+    return [prefix + one for prefix, one in ((_DEVICE, device), (_PERSON, person)) if one is not None]
 
 
 def person_of(pepper: Pepper, caller: str, principal: str) -> str:

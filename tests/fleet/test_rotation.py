@@ -20,6 +20,7 @@ from shared.errors import (
     Throttled,
 )
 from shared.idempotency import LEASE_MS
+from shared.storage.memory import MemoryStore
 from shared.storage.port import Table
 from tests.support.azurite import Azurite
 from tests.support.rotating import (
@@ -162,6 +163,7 @@ async def test_repeated_refusal_of_a_miss_calls_no_store() -> None:
     given = await give(rotation.at("old"), command_of())
     with pytest.raises(SessionNotFound):
         await read(rotation.at("old"), given, BERT)
+    assert isinstance(rotation.store, MemoryStore)
     store = rotation.store = FakeStore(rotation.store)
     app = rotation.at("new,old")
     counts = []

@@ -198,6 +198,7 @@ def new_record(**changes: Any) -> SessionRecord:  # noqa: ANN401 - of any field.
         session_id=str(uuid.uuid4()),
         token_hash=TOKEN_HASH,
         device="a-pseudonym",
+        limit_rows=("device-a-pseudonym",),
         created_at=ENDED_AT - 5_000,
         token_expires_at=ENDED_AT + 595_000,
         principal="a-caller",

@@ -13,6 +13,7 @@ from shared.events.cloud_event import ERASED
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord
 from shared.storage.port import Entity, Table
+from shared.throttle.subjects import rows_of
 from tests.ops.shell import ENDED_AT, FORGED, OPEN, TRACEPARENT, UNKNOWN, Shell
 from tests.support.app import PSEUDONYMS, app_of, pseudonyms_of
 from tests.support.broker import PEPPER
@@ -26,6 +27,12 @@ def pseudonym(*parts: str) -> str:
 
 
 DEVICE, CALLER = pseudonym("device", NAME, "a-phone"), pseudonym("principal", NAME)
+OF_ANNA = {
+    "device": DEVICE,
+    "caller": CALLER,
+    "principal": NAME,
+    "limit_rows": tuple(rows_of(DEVICE, CALLER)),
+}
 
 
 def add_rows(shell: Shell, *keys: str) -> None:
@@ -43,7 +50,7 @@ def left(shell: Shell) -> tuple[set[str], set[str]]:
 
 
 def of_anna(shell: Shell, **changes: Any) -> SessionRecord:  # noqa: ANN401 - of any field.
-    return shell.add(**{"device": DEVICE, "caller": CALLER, "principal": NAME} | changes)
+    return shell.add(**OF_ANNA | changes)
 
 
 @pytest.mark.parametrize(
@@ -82,23 +89,22 @@ NEW_CALLER = asyncio.run(NEW.of("principal", NAME))
 
 
 @pytest.mark.parametrize(
-    ("words", "has_aliases", "kept"),
+    ("words", "is_from_before", "kept"),
     [
-        (["--device", "a-phone", "--caller", NAME], False, {f"principal-{NEW_CALLER}"}),
-        (["--principal", NAME], False, {f"device-{NEW_DEVICE}"}),
-        (["--device", DEVICE], True, set()),
-        (["--principal", NAME], True, set()),
+        (["--device", "a-phone", "--caller", NAME], True, {f"principal-{NEW_CALLER}"}),
+        (["--principal", NAME], True, {f"device-{NEW_DEVICE}"}),
+        (["--device", DEVICE], False, set()),
+        (["--principal", NAME], False, set()),
     ],
-    ids=["device", "principal", "pseudonym", "principal with aliases"],
+    ids=["device", "principal", "pseudonym", "principal of a session in it"],
 )
 def test_limits_under_all_peppers_are_erased(
-    shell: Shell, words: Sequence[str], has_aliases: bool, kept: set[str]
+    shell: Shell, words: Sequence[str], is_from_before: bool, kept: set[str]
 ) -> None:
     """While the pepper is rotated: those that a session from before it, or the command line, lets be found."""
     shell.environment["ID_PEPPER"] = f"{PEPPER},new"
-    aliases = {"device_aliases": (NEW_DEVICE,), "person_aliases": (NEW_CALLER,)}
-    of_anna(shell, **(aliases if has_aliases else {}))
-    rows = [f"device-{DEVICE}", f"device-{NEW_DEVICE}", f"principal-{CALLER}", f"principal-{NEW_CALLER}"]
+    rows = (*rows_of(DEVICE, CALLER), *rows_of(NEW_DEVICE, NEW_CALLER))
+    of_anna(shell, limit_rows=rows[:2] if is_from_before else rows)
     add_rows(shell, *rows)
 
     assert shell.run("session", "erase", *words, "--yes").status == 0

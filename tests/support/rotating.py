@@ -11,6 +11,7 @@ from shared.face.model import LivenessDecision, LivenessMode, SessionResult, Ses
 from shared.queues.memory import MemoryQueue
 from shared.settings import Settings
 from shared.storage.memory import MemoryStore
+from shared.storage.port import EntityStore
 from tests.support.broker import environment
 from tests.support.fake_face import FakeFace
 from tests.support.time import FakeClock
@@ -47,7 +48,7 @@ class Rotation:
 
     settings: dict[str, str]
     clock: FakeClock = field(default_factory=FakeClock)
-    store: MemoryStore | None = field(default_factory=MemoryStore)
+    store: EntityStore | None = field(default_factory=MemoryStore)
     face: FakeFace = field(default_factory=FakeFace)
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from shared.events.cloud_event import event_of
 from shared.face.model import SessionResult
 from shared.idempotency import Answer, RequestKey
 from shared.storage.port import Entity, Table
+from shared.throttle.subjects import rows_of
 from tests.collect_result.workshop import MASKED, REAL, SPOOF, STARTED, Workshop
 from tests.support.app import pseudonyms_of
 
@@ -101,11 +102,10 @@ async def _created(workshop: Workshop, number: int) -> str:
 async def _created_in_a_rotation(workshop: Workshop, number: int) -> str:
     session_id = await workshop.created(device=f"phone-{number}")
     other = pseudonyms_of("another-pepper")
-    devices = await other.all_of("device", "somebody", f"phone-{number}")
-    persons = await other.all_of("principal", "somebody")
-    await workshop.change(
-        session_id, lambda record: replace(record, device_aliases=devices, person_aliases=persons)
+    rows = rows_of(
+        await other.of("device", "somebody", f"phone-{number}"), await other.of("principal", "somebody")
     )
+    await workshop.change(session_id, lambda record: replace(record, limit_rows=(*record.limit_rows, *rows)))
     return session_id
 
 

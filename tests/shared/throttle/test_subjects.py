@@ -14,7 +14,7 @@ from shared.queues.memory import MemoryQueue
 from shared.settings import Settings
 from shared.throttle.limiter import Subject
 from shared.throttle.policy import Limit
-from shared.throttle.subjects import Subjects, person_of
+from shared.throttle.subjects import Subjects, person_of, rows_of
 from tests.shared.sessions.test_record import NEW
 from tests.support.app import PSEUDONYMS
 from tests.support.broker import environment
@@ -52,11 +52,11 @@ async def test_create_counts_against_device_person_transaction_and_address() -> 
     [miss] = await subjects.of_misses((), "192.0.2.1")
     assert miss == Subject(client_key.replace("client-", "miss-"), (missed,), ClientThrottled)
     assert await subjects.of_misses((), None) == []
-    for caller, person in ((anna, anna), ("c1", customer)):
-        rows = await subjects.of_failure(replace(NEW, device="d1", caller=caller, principal="anna"))
-        assert rows == [(device.key, failures), (f"principal-{person}", failures)]
+    assert person_of(pepper, anna, "anna") == anna
     assert len({anna, customer, person_of(pepper, "c2", "anna")}) == 3
-    assert await subjects.of_failure(replace(NEW, device="d1")) == [(device.key, failures)]
+    record = replace(NEW, limit_rows=tuple(rows_of("d1", customer)))
+    assert subjects.of_failure(record) == [(device.key, failures), (f"principal-{customer}", failures)]
+    assert rows_of("d1", None) == [device.key]
 
 
 class Fleet:
@@ -177,7 +177,8 @@ async def test_create_that_one_limit_refuses_leaves_everything_as_it_was(
     await create(fleet.here, "phone", "caller", "192.0.2.1")
     if name == "FAILURES":
         device = await fleet.here.pseudonyms.of("device", "caller", "phone")
-        for key, limit in await fleet.here.subjects.of_failure(replace(NEW, device=device)):
+        record = replace(NEW, limit_rows=tuple(rows_of(device, None)))
+        for key, limit in fleet.here.subjects.of_failure(record):
             await fleet.here.limiter.charge(key, limit, fleet.here.clock())
     for app in (fleet.here, fleet.there, fleet.here):
         await fleet.require_refusal_without_effect(create(app, *asked), refusal)
