@@ -25,7 +25,7 @@ from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord, Step, token_hash
 from shared.telemetry import log_event
 from shared.throttle.limiter import Admission, Subject
-from shared.throttle.subjects import person_of, rows_of
+from shared.throttle.subjects import rows_of
 
 _log = logging.getLogger(__name__)
 
@@ -125,8 +125,9 @@ class _Identity:
             # A stranger who sends the id of somebody's device must not use up its limits.
             device_of = (principal, command.device_id)
             caller = person = pepper.of("principal", principal)
-            if command.on_behalf_of:
-                person = person_of(pepper, caller, command.on_behalf_of)
+            if command.on_behalf_of and command.on_behalf_of != principal:
+                # Each person that a server names has limits of its own, apart for each server.
+                person = pepper.of("person", caller, command.on_behalf_of)
         network = command.caller.network
         return cls(
             device=pepper.of("device", *device_of),
@@ -287,6 +288,7 @@ class _Create:
             token_expires_at=expires_at,
             caller=own.caller,
             principal=command.principal,
+            answer_row=await self._answer_row(),
             limit_rows=tuple([key for one in self.identities for key in rows_of(one.device, one.person)]),
             client_reference=command.client_reference,
             client_reference_from=command.client_reference_from,
@@ -298,6 +300,10 @@ class _Create:
             history=((created_at, Step.CREATED),),
         )
         await self.app.sessions.add(record)
+
+    async def _answer_row(self) -> str | None:
+        key = _request_key(self.command)
+        return await self.app.idempotency.row_of(key) if key else None
 
     async def _undo(self, answer: Answer) -> None:
         """Take the charge back, and delete the session here and at Face, as far as possible.

@@ -69,6 +69,11 @@ class Erasure:
 
     async def of(self, records: Sequence[SessionRecord], rows: Collection[str]) -> None:
         """Erase all of them; raises `CommandFailed` where some are left, and the command can be run again."""
+        # First, because only the records tell which ones they are.
+        for key in rows:
+            with explained("the rows of limits", TABLE_WRITER):
+                await self.store.delete(Table.THROTTLE, key)
+            self.output.result(f"{'erased':<9}{key}", outcome="erased", row=key)
         failed = 0
         for record in records:
             try:
@@ -76,16 +81,15 @@ class Erasure:
             except (Failed, CommandFailed) as fault:
                 failed += 1
                 notify(f"session {record.session_id}: {fault}")
-        for key in rows:
-            with explained("the rows of limits", TABLE_WRITER):
-                await self.store.delete(Table.THROTTLE, key)
-            self.output.result(f"{'erased':<9}{key}", outcome="erased", row=key)
         if failed:
             raise CommandFailed(f"{counted(failed, 'session')} left; see above, and try again")
 
     async def _erase(self, record: SessionRecord) -> None:
         """Publish the event first: a run that dies after it can be repeated, as long as the record is there."""
         await self.publisher.publish(erased_event(record, self.clock()))
+        if record.answer_row:
+            with explained("the answer for the idempotency key", TABLE_WRITER):
+                await self.store.delete(Table.IDEMPOTENCY, record.answer_row)
         with explained("the record of the session", TABLE_WRITER):
             await self.store.delete(Table.SESSIONS, record.session_id)
         self.output.result(

@@ -151,6 +151,10 @@ class Idempotency:
                 return answer
         return None
 
+    async def row_of(self, key: RequestKey) -> str:
+        """The row that the answer to a request is kept in."""
+        return (await self._derive(key))[0].row
+
     async def _derive(self, key: RequestKey) -> list[_Names]:
         """The names of a key under each pepper."""
         return [_names(key, pepper) for pepper in await self._pseudonyms.peppers()]

@@ -52,10 +52,11 @@ class SessionRecord:
 
     `device` and `caller` are pseudonyms. `limit_rows` are the rows of limits in which a failed check counts: those
     of the device, and of the person that the session is for, under each pepper that there was when it was made.
-    `principal` is the name in events: that of the caller, or of the person that a server named with `onBehalfOf`.
-    `client_reference_from` says what named the transaction: `token`, the caller's access token, or `caller`, the
-    body. `reads` are the times of the upstream reads that count against `THROTTLE_RESULT`. `history` may hold
-    steps, and `further` columns, that only another release knows; they are kept as they are.
+    `answer_row` is the row with the answer that is kept for its idempotency key. `principal` is the name in events:
+    that of the caller, or of the person that a server named with `onBehalfOf`. `client_reference_from` says what
+    named the transaction: `token`, the caller's access token, or `caller`, the body. `reads` are the times of the
+    upstream reads that count against `THROTTLE_RESULT`. `history` may hold steps, and `further` columns, that only
+    another release knows; they are kept as they are.
 
     `unread` holds the columns of an outcome that only another release knows, as they are in the row. Until this release
     gives the session an outcome of its own, the record stands for one that did not pass: it has not ended, or its
@@ -79,6 +80,7 @@ class SessionRecord:
     caller: str | None = None
     principal: str | None = None
     limit_rows: tuple[str, ...] = ()
+    answer_row: str | None = None
     client_reference: str | None = None
     client_reference_from: str | None = None
     face_api_version: str = ""

@@ -36,6 +36,7 @@ _COLUMNS: Mapping[str, Callable[[object], Any]] = {
     "token_expires_at": columns.moment,
     "caller": columns.text,
     "principal": columns.text,
+    "answer_row": columns.text,
     "client_reference": columns.text,
     "client_reference_from": columns.text,
     "face_api_version": columns.text,

@@ -43,7 +43,7 @@ class Subjects:
     ) -> list[Subject]:
         """Return the subjects that a create counts against: device, person, transaction and address.
 
-        `device`, `person` and `transaction` are pseudonyms under this pepper; `person` comes from `person_of`.
+        `device`, `person` and `transaction` are pseudonyms under this pepper.
         `names` are the caller's client id and issuer; the first one with an override of a limit decides that limit.
         """
         subjects = [self.of_row(key, names) for key in rows_of(device, person)]
@@ -90,16 +90,6 @@ class Subjects:
 def rows_of(device: str | None, person: str | None) -> list[str]:
     """The keys of the rows of a device and of a person, whose pseudonyms these are."""
     return [prefix + one for prefix, one in ((_DEVICE, device), (_PERSON, person)) if one is not None]
-
-
-def person_of(pepper: Pepper, caller: str, principal: str) -> str:
-    """The pseudonym of the person that a check is for; `caller` is a pseudonym under the same pepper.
-
-    It is the caller's where `principal` is the caller's own name. Each other person that a server names has limits of
-    its own, apart for each server.
-    """
-    own = pepper.of("principal", principal)
-    return own if own == caller else pepper.of("person", caller, principal)
 
 
 def _of_address(

@@ -296,6 +296,8 @@ async def test_persons_of_a_server_have_limits_of_their_own() -> None:
         for number in range(2):
             assert (await create("anna", f"a-{number}")).status_code == 200
         assert (await create("anna", "a-2")).json()["error"]["code"] == "ClientThrottled"
+        other = scene.issuer.token(sub="another shop", roles=ROLE)
+        assert (await scene.create(other, "a-2", {"onBehalfOf": "anna"})).status_code == 200
         failing = (await create("bert", "b-1")).json()
         await event_of(scene.broker, failing, "spoofface")
         assert (await create("bert", "b-2")).json()["error"]["code"] == "ClientThrottled"

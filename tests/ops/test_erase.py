@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from collect_result.use_case import collect_result
+from create_session.use_case import CreateCommand, create_session
+from shared.access import Caller
 from shared.errors import StorageUnavailable
 from shared.events.cloud_event import ERASED
+from shared.face.model import LivenessMode, SessionSpec
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord
 from shared.storage.port import Entity, Table
@@ -18,6 +21,7 @@ from tests.ops.shell import ENDED_AT, FORGED, OPEN, TRACEPARENT, UNKNOWN, Shell
 from tests.support.app import PSEUDONYMS, app_of, pseudonyms_of
 from tests.support.broker import PEPPER
 from tests.support.fake_face import FakeFace
+from tests.support.intercepted import Call, Effect
 
 NAME = "https://login.example/ anna"
 
@@ -109,6 +113,52 @@ def test_limits_under_all_peppers_are_erased(
 
     assert shell.run("session", "erase", *words, "--yes").status == 0
     assert left(shell) == (set(), kept)
+
+
+def test_create_leaves_nothing_that_is_not_erased(shell: Shell) -> None:
+    """Not the answer for its idempotency key either; while the pepper is rotated, too."""
+    shell.environment["ID_PEPPER"] = f"new,{PEPPER}"
+
+    async def create() -> str:
+        app = app_of(face=FakeFace(), store=shell.store, ID_PEPPER=shell.environment["ID_PEPPER"])
+        command = CreateCommand(
+            spec=SessionSpec(LivenessMode.PASSIVE, "a-phone", 600),
+            device_id="a-phone",
+            client_reference=None,
+            caller=Caller(NAME),
+            idempotency_key="an-idempotency-key",
+            fingerprint="",
+            request_id="a-request",
+        )
+        return (await create_session(app, command)).session_id
+
+    async def rows() -> list[Entity]:
+        return [entity for table in Table async for entity in shell.store.inner.expired(table, 2**53)]
+
+    session_id = asyncio.run(create())
+    assert len(asyncio.run(rows())) == 1 + 2 * 2 + 1
+
+    assert shell.run("session", "erase", session_id, "--yes").status == 0
+    assert asyncio.run(rows()) == []
+
+
+def test_erasure_that_fails_at_a_row_can_be_run_again(shell: Shell) -> None:
+    """The record that names the rows is still there then."""
+    of_anna(shell)
+    add_rows(shell, f"device-{DEVICE}", f"principal-{CALLER}")
+
+    async def fail_once(call: Call, effect: Effect) -> Any:  # noqa: ANN401 - of any call.
+        if call.operation == "delete" and call.keys == (f"principal-{CALLER}",):
+            shell.store.around = None
+            raise StorageUnavailable("the table failed")
+        return await effect()
+
+    shell.store.around = fail_once
+    failed = shell.run("session", "erase", "--reference", "order:1", "--yes")
+    again = shell.run("session", "erase", "--reference", "order:1", "--yes")
+
+    assert (failed.status, failed.errors) == (1, ["ops: the rows of limits: the table failed"])
+    assert (again.status, left(shell)) == (0, (set(), set()))
 
 
 def test_session_is_deleted_at_face_by_the_collector(shell: Shell) -> None:

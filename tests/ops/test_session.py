@@ -17,7 +17,7 @@ from tests.ops.shell import ENDED_AT, FORGED, OPEN, TOKEN_HASH, TRACEPARENT, UNK
 from tests.support.app import pseudonyms_of
 from tests.support.broker import PEPPER
 
-NOT_SHOWN = {"token_hash", "reads", "unread", "sent_digest"}
+NOT_SHOWN = {"token_hash", "reads", "unread", "sent_digest", "answer_row"}
 COMPUTED = {"passed", "owesEvent", "eventId", "keptUntil", "verified"}
 
 

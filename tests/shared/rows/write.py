@@ -99,13 +99,16 @@ async def _created(workshop: Workshop, number: int) -> str:
     return await workshop.created(device=f"phone-{number}")
 
 
-async def _created_in_a_rotation(workshop: Workshop, number: int) -> str:
+async def _created_with_a_key(workshop: Workshop, number: int) -> str:
     session_id = await workshop.created(device=f"phone-{number}")
     other = pseudonyms_of("another-pepper")
     rows = rows_of(
         await other.of("device", "somebody", f"phone-{number}"), await other.of("principal", "somebody")
     )
-    await workshop.change(session_id, lambda record: replace(record, limit_rows=(*record.limit_rows, *rows)))
+    await workshop.change(
+        session_id,
+        lambda record: replace(record, limit_rows=(*record.limit_rows, *rows), answer_row="0" * 64),
+    )
     return session_id
 
 
@@ -122,7 +125,7 @@ _STATES: Final[Mapping[str, Callable[[Workshop, int], Awaitable[str]]]] = {
     "failed": partial(_made, result=MASKED),
     "revoked": partial(_made, revoked=True),
     "expired": partial(_made, seconds=DEADLINE),
-    "created while the pepper is rotated": _created_in_a_rotation,
+    "created with an idempotency key while the pepper is rotated": _created_with_a_key,
 }
 
 

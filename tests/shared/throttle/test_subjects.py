@@ -14,7 +14,7 @@ from shared.queues.memory import MemoryQueue
 from shared.settings import Settings
 from shared.throttle.limiter import Subject
 from shared.throttle.policy import Limit
-from shared.throttle.subjects import Subjects, person_of, rows_of
+from shared.throttle.subjects import Subjects, rows_of
 from tests.shared.sessions.test_record import NEW
 from tests.support.app import PSEUDONYMS
 from tests.support.broker import environment
@@ -38,7 +38,6 @@ async def test_create_counts_against_device_person_transaction_and_address() -> 
     called = Limit("client", settings.throttle_client, "created", charged=True)
     missed = Limit("misses", settings.throttle_misses, "missed", charged=True)
     device = Subject("device-d1", (created, failures), DeviceThrottled)
-    anna, customer = pepper.of("principal", "anna"), person_of(pepper, "c1", "anna")
     client_key = f"client-{pepper.of('client', '192.0.2.1')}"
     client = Subject(client_key, (called,), ClientThrottled)
 
@@ -52,10 +51,8 @@ async def test_create_counts_against_device_person_transaction_and_address() -> 
     [miss] = await subjects.of_misses((), "192.0.2.1")
     assert miss == Subject(client_key.replace("client-", "miss-"), (missed,), ClientThrottled)
     assert await subjects.of_misses((), None) == []
-    assert person_of(pepper, anna, "anna") == anna
-    assert len({anna, customer, person_of(pepper, "c2", "anna")}) == 3
-    record = replace(NEW, limit_rows=tuple(rows_of("d1", customer)))
-    assert subjects.of_failure(record) == [(device.key, failures), (f"principal-{customer}", failures)]
+    record = replace(NEW, limit_rows=tuple(rows_of("d1", "c1")))
+    assert subjects.of_failure(record) == [(device.key, failures), ("principal-c1", failures)]
     assert rows_of("d1", None) == [device.key]
 
 
