@@ -8,7 +8,7 @@ from shared.clock import Clock
 from shared.errors import SessionNotFound
 from shared.pseudonyms import Pseudonyms
 from shared.sessions.store import Sessions, Stored
-from shared.telemetry import log_event
+from shared.telemetry import FloodLog
 from shared.text import parse_session_id
 from shared.throttle.limiter import Limiter
 from shared.throttle.subjects import Subjects
@@ -65,12 +65,19 @@ class Access:
     """Finds sessions for callers. Unknown, foreign, revoked and purged sessions are all the same `SessionNotFound`."""
 
     def __init__(
-        self, sessions: Sessions, limiter: Limiter, subjects: Subjects, pseudonyms: Pseudonyms, clock: Clock
+        self,
+        sessions: Sessions,
+        limiter: Limiter,
+        subjects: Subjects,
+        pseudonyms: Pseudonyms,
+        flood_log: FloodLog,
+        clock: Clock,
     ) -> None:
         self._sessions = sessions
         self._limiter = limiter
         self._subjects = subjects
         self._pseudonyms = pseudonyms
+        self._flood_log = flood_log
         self._clock = clock
 
     async def find(
@@ -109,12 +116,16 @@ class Access:
         """Read the record of any session, for a server that proved itself, and log that; raises `SessionNotFound`."""
         known_id = _canonical(session_id)
         stored = await self._lookup(known_id)
-        log_event(
+        pseudonym = await caller.pseudonym(self._pseudonyms)
+        # Each session that was found has a line with its reader, however many others were read.
+        self._flood_log.write(
             _log,
             logging.INFO,
             "session_accessed_by_server",
+            (pseudonym or "", known_id if known_id and stored else ""),
+            None,
             sessionId=known_id,
-            caller=await caller.pseudonym(self._pseudonyms),
+            caller=pseudonym,
             requestId=request_id,
         )
         if stored is None:

@@ -79,7 +79,7 @@ class FloodLog:
     that was left out is logged after the minute, with the number of all of them as `times`.
 
     An event has at most 100 lines in a minute. Further ones are counted for all senders of one kind together: there is
-    one more line for each kind, which names no sender.
+    one more line for each kind, which names no sender. A kind without senders keeps its fields.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -112,6 +112,8 @@ class FloodLog:
             if has_room:
                 # The line with the count.
                 self._lines[event] += 1
+            elif sender is None:
+                self._subjects[key] = seen
             else:
                 seen = self._subjects.setdefault((event, *kind), _Subject())
                 fields = {name: value for name, value in fields.items() if name not in _SENDER}

@@ -113,14 +113,12 @@ async def respond(
         reply = error_reply(error, request_id)
     except Exception as fault:
         # Only the type: the text of an exception can hold what a caller or the upstream sent.
-        log_event(
-            _log,
-            logging.ERROR,
-            "internal_error",
-            requestId=request_id,
-            fault=type(fault).__name__,
-            frames=_frames(fault),
-        )
+        details = {"requestId": request_id, "fault": type(fault).__name__, "frames": _frames(fault)}
+        if built is None:
+            log_event(_log, logging.ERROR, "internal_error", **details)
+        else:
+            kind = (operation, details["frames"])
+            built.flood_log.write(_log, logging.ERROR, "internal_error", kind, None, **details)
         reply = error_reply(InternalError(), request_id)
     ended: dict[str, Field] = {
         "operation": operation,

@@ -1,5 +1,8 @@
 """A session is found by its holder alone, and each miss is charged to the caller's address."""
 
+import json
+import logging
+
 import pytest
 
 from create_session.use_case import create_session
@@ -8,6 +11,7 @@ from shared.access import OPERATE, Caller
 from shared.errors import ClientThrottled, SessionNotFound
 from tests.support.app import app_of
 from tests.support.commands import create_command
+from tests.support.time import FakeClock
 
 UNKNOWN = "b12e033e-bda7-4b83-a211-e721c661f30e"
 HERE = "203.0.113.7/32"
@@ -47,3 +51,25 @@ async def test_misses_of_an_address_are_limited() -> None:
             await app.access.find(UNKNOWN, "a-guess", Caller(network=HERE))
     with pytest.raises(SessionNotFound):
         await app.access.find(UNKNOWN, "a-guess", Caller(network="203.0.113.8/32"))
+
+
+async def test_server_that_floods_has_a_line_for_each_session_and_few_for_ids_without_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A server that loops cannot use up the day's volume of logs, and what it read is known all the same."""
+    clock = FakeClock()
+    app = app_of(clock=clock)
+    spec = SessionSpec(LivenessMode.PASSIVE, "a-device", 600)
+    created = await create_session(app, CreateCommand(spec, "a-device", None, ANNA, None, "", "a-request"))
+    with caplog.at_level(logging.INFO):
+        for number in range(1_000):
+            await app.access.find_any(created.session_id, SHOP, "a-request")
+            with pytest.raises(SessionNotFound):
+                await app.access.find_any(f"{number:08x}-bda7-4b83-a211-e721c661f30e", SHOP, "a-request")
+        clock.advance_seconds(60)
+        await app.access.find_any(created.session_id, SHOP, "a-request")
+
+    lines = [json.loads(record.getMessage()) for record in caplog.records]
+    accesses = [line for line in lines if line["event"] == "session_accessed_by_server"]
+    assert [line.get("times") for line in accesses] == [None] * 10 + [995] * 2 + [None]
+    assert len({line["caller"] for line in accesses}) == 1

@@ -190,3 +190,22 @@ def test_flood_of_one_event_leaves_the_lines_of_others(caplog: pytest.LogCapture
         {"event": "request_refused", "times": 900},
         {"event": "request_refused", "address": "c"},
     ]
+
+
+def test_kind_without_senders_keeps_its_fields_beyond_the_limit(caplog: pytest.LogCaptureFixture) -> None:
+    """Who read which session is known however many were read in the minute: it counts lines, and merges none."""
+    clock = FakeClock()
+    flood_log = FloodLog(clock)
+    with caplog.at_level(logging.INFO):
+        for number in range(400):
+            kind = ("shop", f"session-{number % 200}")
+            flood_log.write(_log, logging.INFO, "read", kind, None, caller=kind[0], sessionId=kind[1])
+        clock.advance_seconds(60)
+        flood_log.write(_log, logging.INFO, "another", (), None)
+
+    lines = [json.loads(record.getMessage()) for record in caplog.records[:-1]]
+    assert {line["caller"] for line in lines} == {"shop"}
+    counted = Counter[str]()
+    for line in lines:
+        counted[line["sessionId"]] += line.get("times", 1)
+    assert counted == {f"session-{number}": 2 for number in range(200)}

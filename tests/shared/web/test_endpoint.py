@@ -25,7 +25,7 @@ from shared.web.endpoint import TOTAL_SECONDS, Context, json_body, respond
 from shared.web.responses import Reply
 from tests.shared.face.doubles import HANG, ScriptedFace
 from tests.support.app import app_of
-from tests.support.time import in_virtual_time
+from tests.support.time import FakeClock, in_virtual_time
 
 CANARY = "canary-in-an-exception"
 
@@ -58,6 +58,29 @@ async def test_fault_is_logged_by_its_type_and_place_alone(caplog: pytest.LogCap
     )
     assert str(fault["frames"]).startswith("test_endpoint.py:")
     assert CANARY not in response.get_body().decode() + caplog.text
+
+
+async def test_flood_of_faults_is_a_few_lines(caplog: pytest.LogCaptureFixture) -> None:
+    """A caller who finds a fault in the code cannot hide other lines behind it; another place has its own lines."""
+
+    async def handle(context: Context) -> Reply:
+        if context.header("X-Place"):
+            raise ValueError
+        raise ValueError
+
+    clock = FakeClock()
+    install(app_of(clock=clock))
+    with caplog.at_level(logging.ERROR):
+        for number in range(1_001):
+            headers = {"X-Place": "another"} if number == 1_000 else {}
+            request = func.HttpRequest("GET", "http://localhost/api/x", headers=headers, body=b"")
+            await respond(request, "an_operation", handle)
+        clock.advance_seconds(60)
+        await respond(request, "an_operation", handle)
+
+    lines = [json.loads(record.getMessage()) for record in caplog.records]
+    assert [line.get("times") for line in lines] == [None] * 6 + [995, None]
+    assert len({line["frames"] for line in lines}) == 2
 
 
 @pytest.mark.parametrize(
