@@ -37,15 +37,19 @@ create by some seconds, so Face feels a lower rate late. Without this, one insta
 
 RECOVERY_SECONDS: Final = 30.0
 RECOVERY_CALLS: Final = 120
-"""The rate is back where Face refused after 30 s and 120 calls. In fewer calls, 40 instances with 0.1 calls a second
-each would cause more than 5 % of 429s; in less time, one instance would. An instance counts as making at least
-`LOWEST_RATE` calls a second, so one without calls is back after 40 minutes."""
+"""The rate is back where Face refused after three quarters of 30 s and 120 calls, and at five times that after all of
+them. In fewer calls, 40 instances with 0.1 calls a second each would cause more than 5 % of 429s; in less time, one
+instance would. In more, a fleet that a phone brought down to 0.3 calls a second would stay there for minutes after it.
+An instance counts as making at least `LOWEST_RATE` calls a second, so one without calls is back after 30 minutes."""
 
 CREATE_SHARE: Final = 0.5
 """Creates get at most this part of rate and burst: each needs reads after it, and without them no check completes."""
 
 COMES_BACK: Final = 3.0
 """For so many seconds a read that was sent away is expected again: phones are told to ask again after 2 s."""
+
+SERIES_GAP: Final = 60.0
+"""Seconds without a refusal that end a series of them. Of 40 instances, one has a refusal each 10 to 20 s."""
 
 _MOST_ASKERS = 1_000
 _MOST_EXPECTED = 100
@@ -96,6 +100,9 @@ class Budget:
         self._began = self._now
         self._recent_calls = 0.0
         self._burst = max(2.0, ceiling)
+        # The series of refusals: when it began, and its last one.
+        self._refused_since = -math.inf
+        self._refused_at = -math.inf
         # The last decrease: the rate that was too high, when it was lowered, and the calls since.
         self._too_high = ceiling
         self._decreased_at = -math.inf
@@ -114,6 +121,12 @@ class Budget:
         """The calls a second that are admitted now."""
         self._advance()
         return self._rate
+
+    @property
+    def throttled_for(self) -> float:
+        """The seconds for which calls have been refused: by Face, or here because Face's 429s lowered the rate."""
+        now = self._monotonic()
+        return 0.0 if now - self._refused_at > SERIES_GAP else now - self._refused_since
 
     async def take(self, lane: Lane, within: float, asker: str = "") -> float:
         """Wait for the turn of one call, at most `within` seconds and as long as the lane allows.
@@ -141,6 +154,7 @@ class Budget:
     def slow_down(self, began: float) -> None:
         """Lower the rate after a 429 to a call whose turn was at `began`."""
         self._advance()
+        self._note_refusal()
         if began < self._decreased_at + DECREASE_EVERY:
             return
         self._rate = max(LOWEST_RATE, min(DECREASE * self._rate, max(QUIET_RATE, self._rate_in_use())))
@@ -191,10 +205,17 @@ class Budget:
 
     def _in_time(self, wait: float, give_up_at: float) -> float:
         if self._monotonic() + wait > give_up_at:
+            if self._rate < self._ceiling:
+                self._note_refusal()
             raise UpstreamThrottled(
                 "no room in the budget kept for Face", retry_after=wait, request_sent=False
             )
         return wait
+
+    def _note_refusal(self) -> None:
+        if self._now - self._refused_at > SERIES_GAP:
+            self._refused_since = self._now
+        self._refused_at = self._now
 
     def _advance(self) -> None:
         """Bring recent calls, tokens and rate up to the present."""
@@ -219,4 +240,5 @@ class Budget:
         since = self._now - self._decreased_at
         calls = max(self._calls, since * LOWEST_RATE)
         recovered = min(since / RECOVERY_SECONDS, calls / RECOVERY_CALLS)
-        return self._too_high * (1.0 + (1.0 - DECREASE) * (recovered - 1.0) ** 3)
+        missing, beyond = max(0.0, 1.0 - recovered), max(0.0, 8.0 * (recovered - 0.75))
+        return self._too_high * (1.0 + (1.0 - DECREASE) * (beyond**3 - missing**3))

@@ -13,6 +13,7 @@ from shared.face.budget import (
     QUIET_RATE,
     RECOVERY_CALLS,
     RECOVERY_SECONDS,
+    SERIES_GAP,
     Budget,
     Lane,
 )
@@ -298,7 +299,7 @@ async def test_rate_never_falls_to_zero() -> None:
 
 @in_virtual_time
 async def test_rate_comes_back_by_time_and_calls() -> None:
-    """A busy instance is back where Face refused after 30 s and 120 calls, and then goes on to the ceiling."""
+    """A busy instance is back where Face refused within 30 s and 120 calls, and then goes on to the ceiling."""
     budget = await busy_budget(8)
     await decrease(budget)
     rates = []
@@ -317,6 +318,29 @@ async def test_rate_comes_back_by_time_and_calls() -> None:
 
 
 @in_virtual_time
+async def test_time_without_room_lasts_while_refusals_follow_each_other() -> None:
+    """Those of Face count, and those of this instance while Face's 429s keep its rate down; no others."""
+    budget = virtual_budget(2)
+    await drain(budget, creates=1)
+    await refusal_of(budget, Lane.CREATE, within=0.0)
+    await asyncio.sleep(1)
+    assert budget.throttled_for == 0.0
+    await decrease(budget)
+    await asyncio.sleep(SERIES_GAP - 1)
+    budget.slow_down(now())
+    await drain(budget, creates=1)
+    await refusal_of(budget, Lane.CREATE, within=0.0)
+    await asyncio.sleep(SERIES_GAP)
+    assert budget.throttled_for == 2 * SERIES_GAP - 1
+    await asyncio.sleep(1)
+    assert budget.throttled_for == 0.0
+    await decrease(budget)
+    assert budget.throttled_for == 0.0
+    await asyncio.sleep(1)
+    assert budget.throttled_for == 1.0
+
+
+@in_virtual_time
 async def test_quiet_instance_comes_back_by_time_alone() -> None:
     """Without calls the rate grows as if calls came at the lowest rate, and goes on to the ceiling."""
     budget = virtual_budget(8)
@@ -324,9 +348,11 @@ async def test_quiet_instance_comes_back_by_time_alone() -> None:
     await decrease(budget)
     await asyncio.sleep(RECOVERY_SECONDS)
     assert budget.rate < 1.2 * QUIET_RATE
-    await asyncio.sleep(RECOVERY_CALLS / LOWEST_RATE - RECOVERY_SECONDS)
-    assert budget.rate == pytest.approx(2 * QUIET_RATE)
-    await asyncio.sleep(6 * RECOVERY_CALLS / LOWEST_RATE)
+    await asyncio.sleep(0.75 * RECOVERY_CALLS / LOWEST_RATE - RECOVERY_SECONDS)
+    assert budget.rate == pytest.approx(2 * QUIET_RATE, rel=0.01)
+    await asyncio.sleep(0.25 * RECOVERY_CALLS / LOWEST_RATE)
+    assert budget.rate == pytest.approx(5 * 2 * QUIET_RATE)
+    await asyncio.sleep(RECOVERY_CALLS / LOWEST_RATE)
     assert budget.rate == 8.0
 
 
