@@ -300,6 +300,7 @@ class _Create:
             history=((created_at, Step.CREATED),),
         )
         await self.app.sessions.add(record)
+        self.app.suspects.know(record)
 
     async def _answer_row(self) -> str | None:
         key = _request_key(self.command)

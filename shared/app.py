@@ -35,6 +35,7 @@ from shared.settings import Settings
 from shared.storage.account import StorageAccount
 from shared.storage.memory import MemoryStore
 from shared.storage.port import EntityStore
+from shared.suspects import Suspects
 from shared.telemetry import BackgroundLog, FloodLog, quiet_libraries
 from shared.throttle.limiter import Limiter
 from shared.throttle.local import LocalLimit
@@ -48,6 +49,8 @@ _PEPPER_BYTES = 32
 # How often a throttled create with an idempotency key may look for a stored answer, for each caller or address. A phone
 # retries after some seconds; a flood must not cost a read for each request.
 _SECOND_LOOKS = "1/s"
+# How often a session may be asked for with one token: each time costs a call of the store. A client polls every 2 s.
+_POLLS = "30/10s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,9 @@ class App:
     subjects: Subjects
     access: Access
     checks: Checks
+    suspects: Suspects
     second_looks: LocalLimit
+    polls: LocalLimit
     pseudonyms: Pseudonyms
     queue: MessageQueue
     publisher: Publisher
@@ -154,6 +159,8 @@ class _Builder:
         )
         subjects = Subjects(settings, pseudonyms)
         face, queue = face or self._face(), queue or self._queue()
+        background = self._closed_with_app(Background())
+        checks = Checks(face, sessions, limiter, subjects, queue, clock)
         return App(
             settings=settings,
             clock=clock,
@@ -163,13 +170,15 @@ class _Builder:
             idempotency=Idempotency(store, pseudonyms, clock),
             limiter=limiter,
             subjects=subjects,
-            access=Access(sessions, limiter, subjects, pseudonyms, clock),
-            checks=Checks(face, sessions, limiter, subjects, queue, clock),
+            access=Access(sessions, limiter, subjects, pseudonyms, flood_log, clock),
+            checks=checks,
+            suspects=Suspects(sessions, face, checks, background, clock),
             second_looks=LocalLimit(_SECOND_LOOKS, clock),
+            polls=LocalLimit(_POLLS, clock),
             pseudonyms=pseudonyms,
             queue=queue,
             publisher=publisher or self._publisher(),
-            background=self._closed_with_app(Background()),
+            background=background,
             background_log=BackgroundLog(clock),
             flood_log=flood_log,
             sign_in=self._sign_in() if settings.client_auth == "jwt" else None,

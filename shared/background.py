@@ -40,10 +40,16 @@ class Background:
             raise
         if task.done():
             return task.result()
-        for late in (task, asyncio.create_task(self._end(task, when_late))):
-            self._late.add(late)
-            late.add_done_callback(self._late.discard)
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+        self.start(self._end(task, when_late))
         raise TimeoutError
+
+    def start(self, work: Coroutine[Any, Any, object]) -> None:
+        """Start work that nobody waits for. What it raises is logged."""
+        task = asyncio.create_task(work)
+        self._late.add(task)
+        task.add_done_callback(self._ended)
 
     async def aclose(self) -> None:
         """End the work that is late."""
@@ -55,7 +61,9 @@ class Background:
     async def _end(
         self, task: asyncio.Task[_Result], when_late: Callable[[_Result], Awaitable[object]]
     ) -> None:
-        try:
-            await when_late(await task)
-        except Exception as error:
+        await when_late(await task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._late.discard(task)
+        if not task.cancelled() and (error := task.exception()):
             log_event(_log, logging.WARNING, "late_work_failed", error=type(error).__name__)

@@ -51,7 +51,10 @@ SEED: Final = 21
 PATIENCE_FOR_RESULT: Final = 90.0
 """`RESULT_SECONDS` of clients/javascript/liveness.js; a test compares them."""
 
-_CHECKS_PER_SECOND = FACE_RATE / 6 / 3
+LOAD: Final = 1 / 3
+"""The checks that honest people begin, as a share of what Face can carry."""
+
+_CALLS_OF_A_CHECK = 6
 _PATIENCE = 2 * 60.0
 _TOKEN_SECONDS = 600
 _PHONE_CALLS = 3
@@ -80,12 +83,17 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The shares of honest checks that were completed; `throttled` is the share of Face's answers that were 429."""
+    """The shares of honest checks that were completed.
+
+    `throttled` is the share of Face's answers that were 429. `cut_off` counts the sessions that were deleted while
+    their check went on.
+    """
 
     before: float
     under: float
     neighbours: float
     throttled: float
+    cut_off: int
 
 
 class Face(FaceOfTen):
@@ -94,27 +102,39 @@ class Face(FaceOfTen):
     def __init__(self) -> None:
         super().__init__(told_at=None)
         self.is_down = False
+        self.started: set[str] = set()
         self.done: set[str] = set()
+        self.deleted: set[str] = set()
+
+    def take_of_phone(self, session_id: str) -> bool:
+        """Whether a phone's call has room: it starts the check. A deleted session has none, and uses none up."""
+        if session_id in self.deleted or not self.take():
+            return False
+        self.started.add(session_id)
+        return True
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer a call of the broker."""
         if self.is_down:
             await asyncio.sleep(0.15)
             return answer(500, {"error": {"code": "InternalError", "message": "Internal server error."}})
-        return await super().handle_async_request(request)
+        response = await super().handle_async_request(request)
+        if request.method == "DELETE" and response.status_code == 204:
+            self.deleted.add(_session_of(request))
+        return response
 
     def session(self, session_id: str) -> dict[str, object]:
         """Show a session as v1.2 does."""
         is_done = session_id in self.done
         attempts = [_GOOD] if is_done else []
-        status = "Succeeded" if is_done else "NotStarted"
+        status = "Succeeded" if is_done else "Running" if session_id in self.started else "NotStarted"
         return {"sessionId": session_id, "status": status, "results": {"attempts": attempts}}
 
 
 class Region:
     """Instances over one store, queue and Face, and those who call them."""
 
-    def __init__(self, chance: Random, *, signed_in: bool) -> None:
+    def __init__(self, chance: Random, *, signed_in: bool, instances: int) -> None:
         self.chance = chance
         self.signed_in = signed_in
         self.face = Face()
@@ -140,7 +160,7 @@ class Region:
                 queue=self._queue,
                 publisher=MemoryPublisher(),
             )
-            for _ in range(INSTANCES)
+            for _ in range(instances)
         ]
 
     def _client(self, settings: Settings) -> FaceClient:
@@ -201,7 +221,9 @@ class Region:
             return False
         for _ in range(_PHONE_CALLS):
             await asyncio.sleep(self.chance.uniform(1, 6))
-            while not self.face.take():  # noqa: ASYNC110 - a phone asks again.
+            while not self.face.take_of_phone(created.session_id):
+                if created.session_id in self.face.deleted:
+                    return False
                 await asyncio.sleep(self.chance.uniform(0.5, 2))
         self.face.done.add(created.session_id)
         give_up_at = now() + PATIENCE_FOR_RESULT
@@ -282,10 +304,10 @@ async def idle_sessions(region: Region) -> None:
 async def looping_phone(region: Region) -> None:
     """A phone calls Face with its token, one call after the other: each takes a tenth to a fifth of a second."""
     caller = region.caller("mallory", _SHARED)
-    await region.patiently(now() + _PATIENCE, lambda: region.create(caller, "looping"))
-    while True:
+    created = await region.patiently(now() + _PATIENCE, lambda: region.create(caller, "looping"))
+    while created:
         await asyncio.sleep(region.chance.uniform(0.1, 0.2))
-        region.face.take()
+        region.face.take_of_phone(created.session_id)
 
 
 async def bogus_ids(region: Region) -> None:
@@ -335,21 +357,34 @@ LASTING: Final[Mapping[str, float]] = {"The same until its token ends: ten minut
 
 
 def simulate(
-    attack: Attack, *, signed_in: bool, seed: int = SEED, seconds: float = ATTACK_SECONDS
+    attack: Attack,
+    *,
+    signed_in: bool,
+    seed: int = SEED,
+    seconds: float = ATTACK_SECONDS,
+    instances: int = INSTANCES,
+    load: float = LOAD,
 ) -> Outcome:
-    """Let honest people make checks, and attack them after a while; the same arguments give the same result."""
+    """Let honest people make checks, and attack them after a while; the same arguments give the same result.
+
+    `load` is how many checks they begin, as a share of what Face can carry.
+    """
     # The app's own jitter comes from the global source.
     random.seed(seed)
     chance = Random(f"{seed} attack")  # noqa: S311
-    return run_in_virtual_time(_simulate(attack, chance, seconds, signed_in=signed_in))
+
+    async def run() -> Outcome:
+        region = Region(chance, signed_in=signed_in, instances=instances)
+        return await _simulate(region, attack, seconds, load * FACE_RATE / _CALLS_OF_A_CHECK)
+
+    return run_in_virtual_time(run())
 
 
-async def _simulate(attack: Attack, chance: Random, seconds: float, *, signed_in: bool) -> Outcome:
-    region = Region(chance, signed_in=signed_in)
+async def _simulate(region: Region, attack: Attack, seconds: float, checks_per_second: float) -> Outcome:
     collector = asyncio.create_task(region.collect())
-    before = await _checks(region, QUIET_SECONDS)
+    before = await _checks(region, QUIET_SECONDS, checks_per_second)
     attacker = asyncio.create_task(attack(region))
-    under = await _checks(region, seconds)
+    under = await _checks(region, seconds, checks_per_second)
     for task in (collector, attacker):
         task.cancel()
     await asyncio.gather(collector, attacker, return_exceptions=True)
@@ -358,21 +393,26 @@ async def _simulate(attack: Attack, chance: Random, seconds: float, *, signed_in
         under=_share(under),
         neighbours=_share([check for check in under if check[0].is_target]),
         throttled=region.face.throttled(),
+        cut_off=len(region.face.deleted & region.face.started - region.face.done),
     )
 
 
-async def _checks(region: Region, seconds: float) -> list[tuple[Person, bool]]:
+async def _checks(region: Region, seconds: float, checks_per_second: float) -> list[tuple[Person, bool]]:
     """Let people begin checks for so many seconds, and wait for the last one."""
     people, checks, ends_at = [], [], now() + seconds
     while now() < ends_at:
         people.append(region.next_person())
         checks.append(asyncio.create_task(region.check(people[-1])))
-        await asyncio.sleep(region.chance.expovariate(_CHECKS_PER_SECOND))
+        await asyncio.sleep(region.chance.expovariate(checks_per_second))
     return list(zip(people, await asyncio.gather(*checks), strict=True))
 
 
 def _share(checks: Sequence[tuple[Person, bool]]) -> float:
     return sum(is_completed for _, is_completed in checks) / max(1, len(checks))
+
+
+def _session_of(request: httpx.Request) -> str:
+    return request.url.path.rpartition("/")[2]
 
 
 async def _creates(region: Region, caller: Caller, device: str) -> None:

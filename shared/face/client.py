@@ -61,6 +61,16 @@ class FaceClient:
         self._budget = budget
         self._calls = FaceCalls(http, base_url, credential, budget, sleep=sleep, random=random)
 
+    @property
+    def rate(self) -> float:
+        """The calls a second that this instance may make now."""
+        return self._budget.rate
+
+    @property
+    def throttled_for(self) -> float:
+        """The seconds for which Face has had no room for all calls; 0 while it has."""
+        return self._budget.throttled_for
+
     def require_room(self) -> None:
         """Raise `UpstreamThrottled` if a create would be refused now for lack of budget; sends nothing."""
         self._budget.require_room()

@@ -160,6 +160,16 @@ class Face(Protocol):
         """The API version of new sessions."""
         ...
 
+    @property
+    def rate(self) -> float:
+        """The calls a second that this instance may make now."""
+        ...
+
+    @property
+    def throttled_for(self) -> float:
+        """The seconds for which Face has had no room for all calls; 0 while it has."""
+        ...
+
     def require_room(self) -> None:
         """Raise `UpstreamThrottled` if a create would be refused now for lack of budget; sends and uses nothing."""
         ...

@@ -265,6 +265,10 @@ class SessionRecord:
             return self
         return replace(self, revoked=True).expired(now).noted(Step.REVOKED, now)
 
+    def cut_off(self, now: int) -> "SessionRecord":
+        """The record after the broker ended a check that goes on for too long: it expires, so it has its event."""
+        return self.expired(now).as_revoked(now)
+
     def as_deleted_upstream(self, now: int) -> "SessionRecord":
         """The record after the session was deleted at Face."""
         if self.deleted_upstream:

@@ -28,6 +28,7 @@ LAYERS = f"""
     events queues sessions.record storage
     idempotency sessions throttle
     access checks
+    suspects
     resolver http
     azure_transport
     {" ".join(ADAPTERS.split())}

@@ -126,6 +126,10 @@ CASES: Mapping[str, tuple[Mapping[str, Sequence[Row]], Mapping[str, Sequence[Row
             "other failures": [line("face_called", status=500)] * 100,
         },
     ),
+    "session-cut-off": (
+        {"a phone loops": [line("session_cut_off")]},
+        {"a phone revokes": [line("session_revoked")]},
+    ),
     "key-unavailable": (
         {"callers fail": [line("dependency_failed", code="KeyUnavailable")] * 3},
         {

@@ -109,3 +109,20 @@ async def test_closing_ends_late_work() -> None:
     await asyncio.sleep(60.0)
     assert (work.ended, work.late) == ([], [])
     assert len(asyncio.all_tasks()) == 1
+
+
+@in_virtual_time
+async def test_started_work_goes_on_and_its_failure_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody waits for it, so nobody else hears of its error. Closing ends it."""
+    work = Work()
+    for seconds in (1.0, 13.0, 99.0):
+        work.background.start(work.run(seconds))
+    with caplog.at_level(logging.WARNING):
+        await asyncio.sleep(50.0)
+    assert work.ended == [1.0, 13.0]
+    assert [record.getMessage() for record in caplog.records] == [
+        '{"event": "late_work_failed", "error": "RuntimeError"}'
+    ]
+    await work.background.aclose()
+    await asyncio.sleep(50.0)
+    assert work.ended == [1.0, 13.0]

@@ -45,6 +45,8 @@ class FakeFace:
     gate: asyncio.Event | None = None
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     around: Around | None = None
+    rate: float = 1.0
+    throttled_for: float = 0.0
     _made_with: dict[str, str] = field(default_factory=dict)
     _results: dict[str, SessionResult] = field(default_factory=dict)
     _failures: dict[Operation, deque[Exception]] = field(default_factory=dict)

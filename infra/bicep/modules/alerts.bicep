@@ -115,6 +115,15 @@ var queries = [
     query: loadTextContent('../alerts/face-throttled.kql')
   }
   {
+    name: 'session-cut-off'
+    title: 'A check was ended, because its phone may use up the rate of Face'
+    severity: 2
+    minutes: 15
+    lookBack: null
+    endsWithItsCause: true
+    query: loadTextContent('../alerts/session-cut-off.kql')
+  }
+  {
     name: 'key-unavailable'
     title: 'Callers get errors, because a secret or Face cannot be used'
     severity: 1

@@ -14,7 +14,10 @@ from benchmarks.fleet.attacks import (
     PATIENCE_FOR_RESULT,
     Outcome,
     attack_table,
+    down,
+    looping_phone,
     new_ids,
+    nobody,
     simulate,
 )
 from tests.support.processes import SOAK
@@ -42,6 +45,9 @@ AT_LEAST: Mapping[tuple[str, bool], tuple[float, float]] = {
     ("A phone that loops at Face", True): (0.9, 0.9),
     ("Bogus ids from a carrier's address", False): (1.0, 1.0),
     ("Five creates with the id of a known device", True): (1.0, 1.0),
+    ("The same until its token ends: ten minutes", False): (0.9, 0.9),
+    ("The same until its token ends: ten minutes", True): (0.9, 0.9),
+    ("A minute of Face's 500s", False): (0.99, 0.99),
     ("A minute of Face's 500s", True): (0.99, 0.99),
     ("New ids, one address", True): (0.95, 0.95),
     ("New ids, 250 addresses, 20 accounts", True): (0.95, 0.95),
@@ -65,6 +71,26 @@ def test_honest_checks_are_completed_under_an_attack_as_the_page_says(name: str,
     row = next(line for line in table.splitlines() if line.startswith(f"| {name} |"))
     shown = row.rstrip(" |").split(" | ")[3:5] if signed_in else row.split(" | ")[1:3]
     assert shown == [cell.rstrip(" |") for cell in cells(outcome)]
+
+
+@pytest.mark.parametrize("seed", [22, 23])
+def test_phone_that_loops_is_cut_off_and_nobody_else(seed: int) -> None:
+    """Whoever is lucky with one seed is not with three."""
+    outcome = simulate(looping_phone, signed_in=True, seed=seed, seconds=600)
+
+    assert outcome.cut_off == 1
+    assert outcome.under >= 0.9
+
+
+@pytest.mark.parametrize(("instances", "load"), [(1, 1.0), (4, 1.0), (40, 1.0), (4, 1 / 3)])
+def test_honest_people_are_not_cut_off(instances: int, load: float) -> None:
+    """Not even where they begin as many checks as Face can carry, so that its 429s last."""
+    assert simulate(nobody, signed_in=False, seconds=420, instances=instances, load=load).cut_off == 0
+
+
+def test_nobody_is_cut_off_after_face_was_down() -> None:
+    """All come back at once then, and Face refuses many of them."""
+    assert simulate(down, signed_in=False, seconds=300).cut_off == 0
 
 
 def test_people_wait_for_a_result_as_the_client_does() -> None:

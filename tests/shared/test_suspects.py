@@ -1,0 +1,159 @@
+"""A session whose check goes on for very long is ended while Face has no room, and no other one is."""
+
+import asyncio
+import json
+import logging
+from dataclasses import replace
+
+import pytest
+
+from collect_result.use_case import collect_result
+from create_session.use_case import CreateCommand, Created, create_session
+from get_result.use_case import ResultQuery, get_result
+from shared.access import Caller
+from shared.app import App
+from shared.errors import SessionNotFound, UpstreamThrottled
+from shared.events.publisher import MemoryPublisher
+from shared.face.model import LivenessMode, SessionResult, SessionSpec, SessionStatus
+from shared.queues.memory import MemoryQueue
+from shared.queues.message import CollectMessage
+from shared.suspects import LASTING_SECONDS, MOST_KNOWN, SUSPECT_AFTER_MS
+from tests.collect_result.workshop import REAL, SPOOF, STARTED
+from tests.support.app import app_of
+from tests.support.fake_face import FakeFace
+from tests.support.time import FakeClock
+
+NOT_STARTED = SessionResult(SessionStatus.NOT_STARTED)
+
+
+class Region:
+    """One instance, and a Face without room since long ago."""
+
+    def __init__(self) -> None:
+        self.face, self.clock = FakeFace(throttled_for=LASTING_SECONDS), FakeClock()
+        self.app: App = app_of(face=self.face, clock=self.clock)
+
+    async def create(self, device: str = "looping") -> Created:
+        spec = SessionSpec(LivenessMode.PASSIVE, device, 600)
+        return await create_session(
+            self.app, CreateCommand(spec, device, None, Caller(), None, "", "a-request")
+        )
+
+    async def poll(self, session: Created, digest: str | None = None) -> SessionStatus:
+        """Ask for a result, and let the work behind the answer end."""
+        query = ResultQuery(session.session_id, session.auth_token, Caller(), "a-request", digest)
+        state = await get_result(self.app, query)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        return state.record.status
+
+    async def collect(self) -> list[str]:
+        """Work on the queue; return the types of the published events."""
+        queue, publisher = self.app.queue, self.app.publisher
+        assert isinstance(queue, MemoryQueue)
+        assert isinstance(publisher, MemoryPublisher)
+        while message := queue.take(600):
+            await collect_result(self.app, CollectMessage.from_text(message.text))
+            queue.finish(message)
+        return [str(event["type"]) for event in publisher.events]
+
+
+async def test_old_started_session_is_ended_with_its_event_and_its_token(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The poll of another session is enough; the line names who made it."""
+    region = Region()
+    looping = await region.create()
+    region.face.answer(looping.session_id, STARTED)
+    region.clock.advance_ms(SUSPECT_AFTER_MS)
+    other = await region.create("honest")
+    with caplog.at_level(logging.WARNING):
+        await region.poll(other)
+
+    assert region.face.deleted == [looping.session_id]
+    [line] = [json.loads(record.getMessage()) for record in caplog.records]
+    stored = await region.app.sessions.reload(looping.session_id)
+    assert (line["event"], line["sessionId"], line["device"], line["seconds"]) == (
+        "session_cut_off",
+        looping.session_id,
+        stored.record.device,
+        180,
+    )
+    assert await region.collect() == ["liveness.session.expired"]
+    with pytest.raises(SessionNotFound):
+        await region.poll(looping)
+    assert await region.poll(other) is SessionStatus.NOT_STARTED
+
+
+@pytest.mark.parametrize(
+    ("age", "throttled", "result"),
+    [
+        (SUSPECT_AFTER_MS - 1, LASTING_SECONDS, STARTED),
+        (SUSPECT_AFTER_MS, LASTING_SECONDS - 1, STARTED),
+        (SUSPECT_AFTER_MS, LASTING_SECONDS, NOT_STARTED),
+        (SUSPECT_AFTER_MS, LASTING_SECONDS, REAL),
+    ],
+    ids=["young", "Face had room", "not started", "done"],
+)
+async def test_no_other_session_is_cut_off(age: int, throttled: float, result: SessionResult) -> None:
+    """Each condition counts. A check that is done has its result."""
+    region = Region()
+    region.face.throttled_for = throttled
+    session = await region.create()
+    region.face.answer(session.session_id, result)
+    region.clock.advance_ms(age)
+    await region.poll(await region.create("another"))
+
+    record = (await region.app.sessions.reload(session.session_id)).record
+    assert (region.face.deleted, record.revoked) == ([], False)
+    assert record.passed is (result is REAL)
+
+
+async def test_failed_attempt_of_a_session_that_is_cut_off_is_charged() -> None:
+    """Looping hides no failure: the session has its result, and its device is refused from the fifth on."""
+    region = Region()
+    session = await region.create()
+    attempt = replace(SPOOF, may_retry=True, decision=None)
+    region.face.answer(session.session_id, attempt)
+    region.clock.advance_ms(SUSPECT_AFTER_MS)
+    await region.poll(await region.create("another"))
+
+    record = (await region.app.sessions.reload(session.session_id)).record
+    assert record.revoked
+    assert len(record.failed_at) == len(attempt.decisions) > 0
+    assert await region.collect() == ["liveness.session.completed"]
+
+
+async def test_suspects_take_a_fifth_of_the_rate_and_those_with_a_digest_come_last() -> None:
+    """One is read after five calls; one that cannot be read is read again with the next."""
+    region = Region()
+    done, second, third = [await region.create(name) for name in ("done", "second", "third")]
+    await region.poll(done, "a-digest")
+    for session in (done, second, third):
+        region.face.answer(session.session_id, STARTED)
+    region.clock.advance_ms(SUSPECT_AFTER_MS)
+    other = await region.create("other")
+    read: list[list[str]] = []
+    region.face.fail("result", UpstreamThrottled("full"), UpstreamThrottled("full"))
+    for _ in range(8):
+        await region.poll(other)
+        read.append([*region.face.deleted])
+        region.clock.advance_seconds(2.5)
+
+    ends = [second.session_id, third.session_id, done.session_id]
+    assert read == [[], [], ends[:1], ends[:1], ends[:2], ends[:2], ends, ends]
+
+
+async def test_an_instance_knows_a_bounded_number_of_open_sessions() -> None:
+    """The oldest are forgotten, and those that ended."""
+    region = Region()
+    stored = await region.app.sessions.reload((await region.create()).session_id)
+    for number in range(MOST_KNOWN):
+        region.app.suspects.know(replace(stored.record, session_id=f"session-{number}"))
+    region.face.answer(stored.record.session_id, STARTED)
+    region.clock.advance_ms(SUSPECT_AFTER_MS)
+    region.app.suspects.examine()
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+    assert region.face.calls["result"] == 0
