@@ -59,8 +59,7 @@ async def test_server_that_floods_has_a_line_for_each_session_and_few_for_ids_wi
     """A server that loops cannot use up the day's volume of logs, and what it read is known all the same."""
     clock = FakeClock()
     app = app_of(clock=clock)
-    spec = SessionSpec(LivenessMode.PASSIVE, "a-device", 600)
-    created = await create_session(app, CreateCommand(spec, "a-device", None, ANNA, None, "", "a-request"))
+    created = await create_session(app, create_command(caller=ANNA))
     with caplog.at_level(logging.INFO):
         for number in range(1_000):
             await app.access.find_any(created.session_id, SHOP, "a-request")

@@ -8,18 +8,19 @@ from dataclasses import replace
 import pytest
 
 from collect_result.use_case import collect_result
-from create_session.use_case import CreateCommand, Created, create_session
+from create_session.use_case import Created, create_session
 from get_result.use_case import ResultQuery, get_result
 from shared.access import Caller
 from shared.app import App
 from shared.errors import SessionNotFound, UpstreamThrottled
 from shared.events.publisher import MemoryPublisher
-from shared.face.model import LivenessMode, SessionResult, SessionSpec, SessionStatus
+from shared.face.model import SessionResult, SessionStatus
 from shared.queues.memory import MemoryQueue
 from shared.queues.message import CollectMessage
 from shared.suspects import LASTING_SECONDS, MOST_KNOWN, SUSPECT_AFTER_MS
 from tests.collect_result.workshop import REAL, SPOOF, STARTED
 from tests.support.app import app_of
+from tests.support.commands import create_command
 from tests.support.fake_face import FakeFace
 from tests.support.time import FakeClock
 
@@ -34,10 +35,7 @@ class Region:
         self.app: App = app_of(face=self.face, clock=self.clock)
 
     async def create(self, device: str = "looping") -> Created:
-        spec = SessionSpec(LivenessMode.PASSIVE, device, 600)
-        return await create_session(
-            self.app, CreateCommand(spec, device, None, Caller(), None, "", "a-request")
-        )
+        return await create_session(self.app, create_command(device))
 
     async def poll(self, session: Created, digest: str | None = None) -> SessionStatus:
         """Ask for a result, and let the work behind the answer end."""
