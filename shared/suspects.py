@@ -1,8 +1,9 @@
 """Ending the session whose phone uses up Face's rate, found by elimination.
 
-Face's 429s do not tell whose calls they are. An honest check ends within about 90 seconds. So while Face has no room
-for all calls, a session that is much older and still open is suspect. Each instance knows the sessions that it made or
-was asked for. It reads one suspect at a time at Face, and ends it if its check was started and has no result.
+Face's 429s do not tell whose calls they are. An honest check ends within about 90 seconds after its start. So while
+Face has no room for all calls, a check that goes on for much longer is suspect. Each instance knows the sessions that
+it made or was asked for. It reads one open session at a time at Face: to learn that the check was started, and to end
+it if it still goes on two minutes later.
 """
 
 import logging
@@ -13,23 +14,23 @@ from typing import Final
 from shared.background import Background
 from shared.checks import Checks
 from shared.clock import Clock
-from shared.errors import Failed
+from shared.errors import Failed, UpstreamSessionGone
 from shared.face.model import Face, Reader, SessionStatus
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions, Stored
 from shared.telemetry import log_event
 
-SUSPECT_AFTER_MS: Final = 180_000
-"""The age from which an open session is suspect. A check takes some 12 s, and 90 s where Face refuses a phone's calls.
+LONGEST_CHECK_MS: Final = 120_000
+"""For how long a check may go on. It takes some 12 s, and up to 90 s where Face refuses calls of its phone."""
 
-With it, 90 to 97 % of the honest checks are completed beside a phone that loops for ten minutes. With 120 s it is 97 to
-100 %, but honest people who are slow would lose their checks."""
+LOOK_AFTER_MS: Final = 60_000
+"""The age from which an open session is read, and how long after that it is read again."""
 
 LASTING_SECONDS: Final = 60.0
 """For how long Face must have had no room. A busy minute makes nobody suspect."""
 
 CALLS_FOR_ONE: Final = 5.0
-"""A suspect is read after as many calls as this instance may make now: that takes a fifth of its rate at most."""
+"""A session is read after as many calls as this instance may make now: that takes a fifth of its rate at most."""
 
 MOST_KNOWN: Final = 2_000
 _RECORDS_AT_ONCE = 10
@@ -38,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 class Suspects:
-    """The open sessions that this instance knows, oldest first, and at most 2,000."""
+    """The open sessions that this instance knows, at most 2,000, and when to look at each again."""
 
     def __init__(
         self, sessions: Sessions, face: Face, checks: Checks, background: Background, clock: Clock
@@ -52,16 +53,16 @@ class Suspects:
         self._next_at = 0
 
     def know(self, record: SessionRecord) -> None:
-        """Remember a session with the time of its creation, or forget it once it has ended."""
+        """Remember an open session, or forget one that has ended."""
         if record.final or record.revoked:
             self._open.pop(record.session_id, None)
             return
-        self._open.setdefault(record.session_id, record.created_at)
+        self._open.setdefault(record.session_id, record.created_at + LOOK_AFTER_MS)
         if len(self._open) > MOST_KNOWN:
             del self._open[next(iter(self._open))]
 
     def examine(self) -> None:
-        """Examine a suspect in the background, if Face has had no room for long and it is time for the next one."""
+        """Look at a session in the background, if Face has had no room for long and it is time for the next one."""
         now = self._clock()
         if now < self._next_at or self._face.throttled_for < LASTING_SECONDS:
             return
@@ -69,22 +70,29 @@ class Suspects:
         self._background.start(self._examine_one(now))
 
     async def _examine_one(self, now: int) -> None:
-        # What fails now is tried again with the next suspect.
+        # What fails now is tried again with the next session.
         with suppress(Failed):
-            if suspect := await self._most_suspect(now):
-                request_id = str(uuid.uuid4())
-                # Below one call a second, a read that waits for its turn would get none.
-                stored = await self._checks.read(suspect, request_id, Reader(follows=True))
-                self._open.pop(suspect.record.session_id, None)
-                await self._checks.hasten(suspect.record, stored.record)
-                if stored.record.status is SessionStatus.STARTED:
+            if found := await self._most_suspect(now):
+                session_id, request_id = found.record.session_id, str(uuid.uuid4())
+                try:
+                    # Below one call a second, a read that waits for its turn would get none.
+                    stored = await self._checks.read(found, request_id, Reader(follows=True))
+                except UpstreamSessionGone:
+                    del self._open[session_id]
+                    raise
+                record = stored.record
+                self._open[session_id] = now + LOOK_AFTER_MS
+                self.know(record)
+                await self._checks.hasten(found.record, record)
+                since = record.started_at
+                if record.status is SessionStatus.STARTED and since and since <= now - LONGEST_CHECK_MS:
                     await self._end(stored, request_id)
 
     async def _most_suspect(self, now: int) -> Stored | None:
-        """The record of the oldest suspect. One whose phone sent a digest has made its check, and comes last."""
-        old = [one for one, created_at in self._open.items() if now - created_at >= SUSPECT_AFTER_MS]
+        """The open session to look at next. One whose phone sent a digest has made its check, and comes last."""
+        due = [session_id for session_id, look_at in self._open.items() if look_at <= now]
         suspects = []
-        for session_id in old[:_RECORDS_AT_ONCE]:
+        for session_id in due[:_RECORDS_AT_ONCE]:
             stored = await self._sessions.get(session_id)
             if stored is None or stored.record.final or stored.record.revoked:
                 self._open.pop(session_id, None)

@@ -158,7 +158,7 @@ class FaceOfTen(httpx.AsyncBaseTransport):
         if wait:
             return answer(429, {"error": {"code": "429", "message": f"Try again in {wait} seconds."}})
         if request.method == "DELETE":
-            return answer(204, {})
+            return httpx.Response(204)
         if request.method == "POST":
             self._made += 1
             session_id = f"{self._made:08x}-fa4e-4000-8000-000000000000"

@@ -172,6 +172,11 @@ class SessionRecord:
         return tuple([at for at, decision, _ in self.decided if decision != LivenessDecision.REALFACE])
 
     @property
+    def started_at(self) -> int | None:
+        """When the broker learned that the check was started, or None."""
+        return next((at for at, step in self.history if step == Step.STARTED), None)
+
+    @property
     def idle_until(self) -> int:
         """Until when Face is not asked about a session that nobody started, in unix milliseconds; 0 if it may be."""
         if self.status is not SessionStatus.NOT_STARTED or not self.reads:

@@ -12,12 +12,12 @@ from create_session.use_case import Created, create_session
 from get_result.use_case import ResultQuery, get_result
 from shared.access import Caller
 from shared.app import App
-from shared.errors import SessionNotFound, UpstreamThrottled
+from shared.errors import SessionNotFound, UpstreamSessionGone, UpstreamThrottled
 from shared.events.publisher import MemoryPublisher
 from shared.face.model import SessionResult, SessionStatus
 from shared.queues.memory import MemoryQueue
 from shared.queues.message import CollectMessage
-from shared.suspects import LASTING_SECONDS, MOST_KNOWN, SUSPECT_AFTER_MS
+from shared.suspects import LASTING_SECONDS, LONGEST_CHECK_MS, LOOK_AFTER_MS, MOST_KNOWN
 from tests.collect_result.workshop import REAL, SPOOF, STARTED
 from tests.support.app import app_of
 from tests.support.commands import create_command
@@ -56,15 +56,18 @@ class Region:
         return [str(event["type"]) for event in publisher.events]
 
 
-async def test_old_started_session_is_ended_with_its_event_and_its_token(
+async def test_check_that_goes_on_is_ended_with_its_event_and_its_token(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The poll of another session is enough; the line names who made it."""
+    """The polls of another session are enough; the line names who made it."""
     region = Region()
     looping = await region.create()
     region.face.answer(looping.session_id, STARTED)
-    region.clock.advance_ms(SUSPECT_AFTER_MS)
     other = await region.create("honest")
+    region.clock.advance_ms(LOOK_AFTER_MS)
+    await region.poll(other)
+    assert region.face.deleted == []
+    region.clock.advance_ms(LONGEST_CHECK_MS)
     with caplog.at_level(logging.WARNING):
         await region.poll(other)
 
@@ -84,36 +87,44 @@ async def test_old_started_session_is_ended_with_its_event_and_its_token(
 
 
 @pytest.mark.parametrize(
-    ("age", "throttled", "result"),
+    ("age", "first", "goes_on", "throttled", "second"),
     [
-        (SUSPECT_AFTER_MS - 1, LASTING_SECONDS, STARTED),
-        (SUSPECT_AFTER_MS, LASTING_SECONDS - 1, STARTED),
-        (SUSPECT_AFTER_MS, LASTING_SECONDS, NOT_STARTED),
-        (SUSPECT_AFTER_MS, LASTING_SECONDS, REAL),
+        (LOOK_AFTER_MS - 1, STARTED, LONGEST_CHECK_MS, LASTING_SECONDS, STARTED),
+        (LOOK_AFTER_MS, STARTED, LONGEST_CHECK_MS - 1, LASTING_SECONDS, STARTED),
+        (LOOK_AFTER_MS, STARTED, LONGEST_CHECK_MS, LASTING_SECONDS - 1, STARTED),
+        (LOOK_AFTER_MS, NOT_STARTED, LONGEST_CHECK_MS, LASTING_SECONDS, STARTED),
+        (LOOK_AFTER_MS, STARTED, LONGEST_CHECK_MS, LASTING_SECONDS, REAL),
     ],
-    ids=["young", "Face had room", "not started", "done"],
+    ids=["young", "not for long", "Face had room", "began late", "done"],
 )
-async def test_no_other_session_is_cut_off(age: int, throttled: float, result: SessionResult) -> None:
-    """Each condition counts. A check that is done has its result."""
+async def test_no_other_check_is_ended(
+    age: int, first: SessionResult, goes_on: int, throttled: float, second: SessionResult
+) -> None:
+    """Each condition counts. A person may begin late; a check that is done has its result."""
     region = Region()
     region.face.throttled_for = throttled
     session = await region.create()
-    region.face.answer(session.session_id, result)
+    region.face.answer(session.session_id, first)
+    other = await region.create("another")
     region.clock.advance_ms(age)
-    await region.poll(await region.create("another"))
+    await region.poll(other)
+    region.face.answer(session.session_id, second)
+    region.clock.advance_ms(goes_on)
+    await region.poll(other)
 
     record = (await region.app.sessions.reload(session.session_id)).record
     assert (region.face.deleted, record.revoked) == ([], False)
-    assert record.passed is (result is REAL)
+    assert record.passed is (second is REAL)
 
 
-async def test_failed_attempt_of_a_session_that_is_cut_off_is_charged() -> None:
+async def test_failed_attempt_of_a_check_that_is_ended_is_charged() -> None:
     """Looping hides no failure: the session has its result, and its device is refused from the fifth on."""
     region = Region()
     session = await region.create()
     attempt = replace(SPOOF, may_retry=True, decision=None)
     region.face.answer(session.session_id, attempt)
-    region.clock.advance_ms(SUSPECT_AFTER_MS)
+    await region.poll(session)
+    region.clock.advance_ms(LONGEST_CHECK_MS)
     await region.poll(await region.create("another"))
 
     record = (await region.app.sessions.reload(session.session_id)).record
@@ -122,14 +133,14 @@ async def test_failed_attempt_of_a_session_that_is_cut_off_is_charged() -> None:
     assert await region.collect() == ["liveness.session.completed"]
 
 
-async def test_suspects_take_a_fifth_of_the_rate_and_those_with_a_digest_come_last() -> None:
+async def test_looks_take_a_fifth_of_the_rate_and_sessions_with_a_digest_come_last() -> None:
     """One is read after five calls; one that cannot be read is read again with the next."""
     region = Region()
     done, second, third = [await region.create(name) for name in ("done", "second", "third")]
-    await region.poll(done, "a-digest")
-    for session in (done, second, third):
+    for session, digest in ((done, "a-digest"), (second, None), (third, None)):
         region.face.answer(session.session_id, STARTED)
-    region.clock.advance_ms(SUSPECT_AFTER_MS)
+        await region.poll(session, digest)
+    region.clock.advance_ms(LONGEST_CHECK_MS)
     other = await region.create("other")
     read: list[list[str]] = []
     region.face.fail("result", UpstreamThrottled("full"), UpstreamThrottled("full"))
@@ -142,6 +153,24 @@ async def test_suspects_take_a_fifth_of_the_rate_and_those_with_a_digest_come_la
     assert read == [[], [], ends[:1], ends[:1], ends[:2], ends[:2], ends, ends]
 
 
+async def test_session_that_face_does_not_know_keeps_no_place() -> None:
+    """The next one is looked at then."""
+    region = Region()
+    gone, looping, other = [await region.create(name) for name in ("gone", "looping", "other")]
+    region.face.answer(looping.session_id, STARTED)
+    await region.poll(looping)
+    region.clock.advance_ms(LONGEST_CHECK_MS)
+    region.app.suspects.examine()
+    region.face.fail("result", UpstreamSessionGone())
+    for _ in range(100):
+        await asyncio.sleep(0)
+    region.clock.advance_seconds(5)
+    await region.poll(other)
+
+    assert region.face.deleted == [looping.session_id]
+    assert not (await region.app.sessions.reload(gone.session_id)).record.revoked
+
+
 async def test_an_instance_knows_a_bounded_number_of_open_sessions() -> None:
     """The oldest are forgotten, and those that ended."""
     region = Region()
@@ -149,7 +178,7 @@ async def test_an_instance_knows_a_bounded_number_of_open_sessions() -> None:
     for number in range(MOST_KNOWN):
         region.app.suspects.know(replace(stored.record, session_id=f"session-{number}"))
     region.face.answer(stored.record.session_id, STARTED)
-    region.clock.advance_ms(SUSPECT_AFTER_MS)
+    region.clock.advance_ms(LOOK_AFTER_MS)
     region.app.suspects.examine()
     for _ in range(100):
         await asyncio.sleep(0)
