@@ -15,6 +15,7 @@ using '../bootstrap/main.bicep'
 param repository = 'example/face-liveness-broker'
 param location = 'westeurope'
 """
+_SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 _CONTRIBUTOR, _ADMINISTRATOR = "Contributor", "Role Based Access Control Administrator"
 _BUILT_IN = {
     "b24988ac-6180-42a0-ab88-20f7382dd24c": _CONTRIBUTOR,
@@ -90,7 +91,9 @@ def test_identities_have_exactly_these_roles(bootstrap: Snapshot) -> None:
     The identity of the smoke test has no role: its token for the broker is all that it needs.
 
     A deployer that could assign any role could make itself an owner, and one that could assign a role to itself could
-    read the secrets. What-if jobs run for pull requests, before anybody has approved them.
+    read the secrets. What-if jobs run for pull requests, before anybody has approved them. Their role has the
+    subscription in its name, because a tenant has no two custom roles of one name, and each subscription has its own.
+    https://learn.microsoft.com/azure/role-based-access-control/custom-roles#custom-role-properties
     """
     [definition] = bootstrap.find(_DEFINITION)
     names = {**_BUILT_IN, definition["name"]: definition["properties"]["roleName"]}
@@ -106,7 +109,7 @@ def test_identities_have_exactly_these_roles(bootstrap: Snapshot) -> None:
 
     assert sorted(rights, key=str) == [
         *((_CONTRIBUTOR, f"deployers[{number}].principalId]", None) for number in range(3)),
-        *(("Liveness broker what-if", f"lookers[{number}].principalId]", None) for number in range(2)),
+        *((f"Liveness broker what-if {_SUBSCRIPTION}", f"lookers[{number}].principalId]", None) for number in range(2)),
         *((_ADMINISTRATOR, f"deployers[{number}].principalId]", _LOCK) for number in range(3)),
     ]
 

@@ -151,7 +151,8 @@ module roleAdministrators 'assignment.bicep' = [
 resource whatIf 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(subscription().id, 'liveness-what-if')
   properties: {
-    roleName: 'Liveness broker what-if'
+    // A tenant has no two custom roles of one name, and each subscription has its own.
+    roleName: 'Liveness broker what-if ${subscription().subscriptionId}'
     description: 'Reads resources, no data and no keys, and computes what a deployment would change.'
     type: 'CustomRole'
     assignableScopes: [subscription().id]
