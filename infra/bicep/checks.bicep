@@ -1,9 +1,30 @@
 metadata description = 'What Azure or the app would refuse, found before anything is created: one sentence for each fault.'
 
-import { brokerType, easyAuthType, regionType } from 'types.bicep'
+import { brokerType, budgetType, easyAuthType, regionType } from 'types.bicep'
 
-@description('The regions with Face that have no availability zones: https://learn.microsoft.com/azure/reliability/regions-list')
-var withoutZones = ['jioindiawest', 'northcentralus', 'switzerlandwest', 'westcentralus', 'westus']
+@description('The regions of the public cloud that have no availability zones: https://learn.microsoft.com/azure/reliability/regions-list')
+var withoutZones = [
+  'australiacentral'
+  'australiacentral2'
+  'australiasoutheast'
+  'brazilsoutheast'
+  'canadaeast'
+  'francesouth'
+  'germanynorth'
+  'jioindiacentral'
+  'jioindiawest'
+  'koreasouth'
+  'northcentralus'
+  'norwaywest'
+  'southafricawest'
+  'southindia'
+  'switzerlandwest'
+  'uaecentral'
+  'ukwest'
+  'westcentralus'
+  'westindia'
+  'westus'
+]
 
 @export()
 @description('Whether a region has availability zones.')
@@ -99,6 +120,19 @@ func foreign(text string) string[] =>
     map(range(0, length(text)), i => substring(text, i, 1)),
     character => !contains('abcdefghijklmnopqrstuvwxyz0123456789', character)
   )
+
+@description('The first days of months, as a budget has one.')
+var firstDays = flatten(map(
+  range(2020, 80),
+  year => map(range(1, 12), month => '${year}-${padLeft(month, 2, '0')}-01')
+))
+
+@export()
+@description('The fault of a budget: https://learn.microsoft.com/rest/api/consumption/budgets/create-or-update')
+func faultsOfBudget(budget budgetType?) string[] =>
+  budget == null || contains(firstDays, budget!.from)
+    ? []
+    : ['budget.from is the first day of a month, such as 2026-12-01, and not "${budget!.from}"']
 
 @export()
 @description('The faults of how callers sign in. With them the app would not start, or Easy Auth would refuse good tokens.')

@@ -3,7 +3,14 @@ metadata description = 'The broker in one or more regions of a subscription, and
 targetScope = 'subscription'
 
 import { brokerType, easyAuthType, frontDoorType, monitoringType, regionType } from 'types.bicep'
-import { faultsOfDomain, faultsOfDomains, faultsOfRanges, faultsOfRegions, faultsOfSignIn } from 'checks.bicep'
+import {
+  faultsOfBudget
+  faultsOfDomain
+  faultsOfDomains
+  faultsOfRanges
+  faultsOfRegions
+  faultsOfSignIn
+} from 'checks.bicep'
 import { stampNames } from 'names.bicep'
 
 @description('Required. The environment, such as `dev`: two to ten lower-case letters and digits, part of every name.')
@@ -63,6 +70,7 @@ var faults = concat(
   faultsOfDomains(filter(concat([frontDoor.?domain ?? ''], regionDomains), domain => !empty(domain))),
   faultsOfRanges(publishFrom ?? []),
   faultsOfSignIn(broker, easyAuth),
+  faultsOfBudget(monitoring.?budget),
   empty(unknown) ? [] : ['there is no region ${join(unknown, ', ')}, but ${join(codes, ', ')}']
 )
 var chosen = empty(faults)

@@ -28,7 +28,7 @@ type regionType = {
   @description('Optional. Spread over zones; keeps at least two always-ready instances, which are paid for. Default false.')
   zoneRedundant: bool?
 
-  @description('Optional. Your own host name for this region, such as `weu.liveness.example.com`. See docs/deploy.md.')
+  @description('Optional. Your own host name for this region, such as `weu.liveness.example.com`. See docs/deploy-more.md.')
   @minLength(4)
   domain: string?
 

@@ -188,6 +188,14 @@ def test_parameter_sets_its_property(switched: Snapshot, rule: Rule) -> None:
             "publicBaseUrl starts with https://, and what follows it is /api",
         ),
         ("'test'", "'abcdefghijk'", 'environmentName has two to ten characters, which "abcdefghijk" has not'),
+        *(
+            (
+                "param restoreFace",
+                f"param monitoring = {{ budget: {{ amount: 1, from: '{day}' }} }}\nparam restoreFace",
+                f'budget.from is the first day of a month, such as 2026-12-01, and not "{day}"',
+            )
+            for day in ("2026-12-15", "01.12.2026", "2026-13-01", "2O26-12-01")
+        ),
     ],
 )
 def test_bad_parameter_is_refused(bicep: Bicep, tmp_path: Path, right: str, wrong: str, message: str) -> None:
@@ -205,13 +213,14 @@ def test_ranges_of_version_6_may_publish(bicep: Bicep, tmp_path: Path) -> None:
     assert first["ipAddress"] == "2001:db8::/32"
 
 
-def test_storage_is_as_redundant_as_the_region_allows(bicep: Bicep, tmp_path: Path) -> None:
-    """Without a choice it is in all zones, or in one place where there are none."""
+@pytest.mark.parametrize("region", ["westus", "ukwest"])
+def test_storage_is_as_redundant_as_the_region_allows(bicep: Bicep, tmp_path: Path, region: str) -> None:
+    """Without a choice it is in all zones, or in one place where there are none, also where there is no Face."""
     text = SWITCHED.replace(", storageSku: 'Standard_LRS'", "").replace("['wus']", "[]")
-    accounts = snapshot_with(bicep, text, tmp_path).find(rules.ACCOUNT)
+    accounts = snapshot_with(bicep, text.replace("'westus'", f"'{region}'"), tmp_path).find(rules.ACCOUNT)
 
     assert [(one["location"], one["sku"]["name"]) for one in accounts] == [
-        ("westus", "Standard_LRS"),
+        (region, "Standard_LRS"),
         ("eastus", "Standard_ZRS"),
     ]
 
