@@ -120,6 +120,7 @@ _ALERTS = (
     *rules_for(
         f"{METRIC_ALERT}:health",
         ("enabled", True, _HEARD),
+        ("scopes", lambda place: [place.id(WEB_TEST), place.id(INSIGHTS)], _PROBED),
         ("criteria.webTestId", id_of(WEB_TEST), _PROBED),
         ("criteria.componentId", id_of(INSIGHTS), _PROBED),
         ("actions", lambda place: [{"actionGroupId": place.id(ACTION_GROUP)}], _HEARD),

@@ -54,10 +54,10 @@ def stored(table: str, *, ago: float = 5, **columns: object) -> Row:
     return Row(table, ago, {"StatusCode": "204", **columns})
 
 
-def used(gigabytes: float) -> Row:
-    """What came within the hour that began an hour ago."""
-    start = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=1)
-    return Row("Usage", 5, {"StartTime": start, "IsBillable": True, "Quantity": gigabytes * 1000})
+def used(gigabytes: float, *, hours_ago: int = 1, billable: bool = True) -> Row:
+    """What came within an hour."""
+    start = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=hours_ago)
+    return Row("Usage", 5, {"StartTime": start, "IsBillable": billable, "Quantity": gigabytes * 1000})
 
 
 def ended(session: str, *, ago: float, **fields: object) -> Row:
@@ -88,7 +88,14 @@ CASES: Mapping[str, tuple[Mapping[str, Sequence[Row]], Mapping[str, Sequence[Row
         {"capped": [Row("_LogOperation", 5, {"Category": "ingestion", "Detail": "the quota: OverQuota"})]},
         {"other": [Row("_LogOperation", 5, {"Category": "Ingestion", "Detail": "a new table"})]},
     ),
-    "logs-near-cap": ({"half": [used(2.6)]}, {"less": [used(2.4)]}),
+    "logs-near-cap": (
+        {"half": [used(2.6)], "in three hours": [used(1.3), used(1.3, hours_ago=2)]},
+        {
+            "less": [used(2.4)],
+            "before": [used(1.3), used(1.3, hours_ago=4)],
+            "free": [used(1.3), used(1.3, billable=False)],
+        },
+    ),
     "app-silent": (
         {"nothing": [], "others": [line("request_ended")]},
         {"runs": [line("purge_ended", ago=55)]},
@@ -131,7 +138,10 @@ CASES: Mapping[str, tuple[Mapping[str, Sequence[Row]], Mapping[str, Sequence[Row
         {"a phone revokes": [line("session_revoked")]},
     ),
     "key-unavailable": (
-        {"callers fail": [line("dependency_failed", code="KeyUnavailable")] * 3},
+        {
+            "callers fail": [line("dependency_failed", code="KeyUnavailable")] * 3,
+            "in one line": [line("dependency_failed", code="KeyUnavailable", times=3)],
+        },
         {
             "twice": [line("dependency_failed", code="UpstreamUnauthorized")] * 2,
             "the old value serves": [line("secret_read_failed", secret="face-key")] * 5,
@@ -139,7 +149,7 @@ CASES: Mapping[str, tuple[Mapping[str, Sequence[Row]], Mapping[str, Sequence[Row
     ),
     "secret-read-failed": (
         {"again and again": [line("secret_read_failed", secret="face-key")] * 3},
-        {"two secrets": [line("secret_read_failed", secret=name) for name in ("face-key", "id-pepper")]},
+        {"two secrets": [line("secret_read_failed", secret=name) for name in ("face-key", "id-pepper")] * 2},
     ),
     "throttling": (
         {"more than usual": [calls(200, 1000, ago=600), calls(200, 100, ago=10), calls(429, 20, ago=10)]},
@@ -181,6 +191,7 @@ CASES: Mapping[str, tuple[Mapping[str, Sequence[Row]], Mapping[str, Sequence[Row
     "no-events": (
         {
             "none": [_CREATED],
+            "just now": [line("session_created", ago=41, sessionId="a", tokenLifetimeSeconds=600)],
             "another's": [_CREATED, published("b", ago=100)],
             "revoked": [_CREATED, line("session_revoked", sessionId="a")],
         },
@@ -189,6 +200,9 @@ CASES: Mapping[str, tuple[Mapping[str, Sequence[Row]], Mapping[str, Sequence[Row
             "has none": [_CREATED, line("session_closed_without_event", ago=100, sessionId="a")],
             "is open": [_CREATED, line("session_still_open", ago=100, sessionId="a")],
             "its token works": [line("session_created", ago=180, sessionId="a", tokenLifetimeSeconds=86400)],
+            "its token has just ended": [
+                line("session_created", ago=39, sessionId="a", tokenLifetimeSeconds=600)
+            ],
         },
     ),
     "event-lost": ({"lost": [line("session_purged_without_event")]}, {"purged": [line("purge_ended")]}),
@@ -225,12 +239,20 @@ CASES: Mapping[str, tuple[Mapping[str, Sequence[Row]], Mapping[str, Sequence[Row
     "misses": (
         {
             "many": [line("request_refused", code="SessionNotFound")] * 60
-            + [line("request_refused", code="Unauthorized")] * 40
+            + [line("request_refused", code="Unauthorized")] * 20
+            + [line("request_refused", code="Forbidden")] * 20,
+            "in one line": [line("request_refused", code="SessionNotFound", times=100)],
         },
-        {"other refusals": [line("request_refused", code="InvalidRequestBody")] * 100},
+        {
+            "few": [line("request_refused", code="SessionNotFound")] * 99,
+            "other refusals": [line("request_refused", code="InvalidRequestBody")] * 100,
+        },
     ),
     "client-address-unvouched": (
-        {"many": [line("client_address_unvouched")] * 20},
+        {
+            "many": [line("client_address_unvouched")] * 20,
+            "in one line": [line("client_address_unvouched", times=20)],
+        },
         {"few": [line("client_address_unvouched")] * 19},
     ),
 }

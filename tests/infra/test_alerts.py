@@ -216,9 +216,13 @@ def test_nothing_is_probed_and_no_budget_is_set_unless_it_is_asked_for(
     assert [len(asked.find(kind)) for kind in kinds] == [1, 1]
     assert budget["properties"]["amount"] == 200
     assert budget["properties"]["timePeriod"] == {"startDate": "2026-12-01T00:00:00Z"}
-    assert {one["contactEmails"][0] for one in budget["properties"]["notifications"].values()} == {
-        "a@example.com"
-    }
+    told = budget["properties"]["notifications"].values()
+    assert [
+        (one["enabled"], one["thresholdType"], one["threshold"], one["contactEmails"]) for one in told
+    ] == [
+        (True, "Forecasted", 100, ["a@example.com"]),
+        (True, "Actual", 80, ["a@example.com"]),
+    ]
 
 
 _WITH_A_BUDGET = """

@@ -256,8 +256,8 @@ def test_any_deployer_is_known_by_the_object_id_in_its_token(login: str, roles: 
     assert (account.user, account.object_id) == (LOGINS[login]["name"], OBJECT_ID)
     assert found == []
     assert (
-        f"--assignee-object-id {OBJECT_ID} --scope /subscriptions/{ACCOUNT.subscription} "
-        in (path / "asked").read_text()
+        f"--assignee-object-id {OBJECT_ID} --scope /subscriptions/{ACCOUNT.subscription} --include-inherited "
+        "--include-groups --fill-principal-name false " in (path / "asked").read_text()
     )
 
 
@@ -274,14 +274,14 @@ def test_old_azure_cli_is_a_note_with_what_it_says(path: Path) -> None:
 
 
 def test_what_exists_is_not_blocked_by_what_its_region_offers_by_now() -> None:
-    """A region that is deployed again needs no room, and keeps what it has."""
+    """A region that is deployed again needs no room, and keeps what it has, its Face account of the free tier too."""
     changed: dict[str, object] = {
         question: answer for question, answer, *_ in FINDINGS if question in REGIONAL
     }
     existing = [{"name": resource["name"]} for resource in plan_for("dev").resources]
 
     assert len(findings(changed)) == len(REGIONAL) == 5
-    assert findings(changed | {"resource list": existing}) == []
+    assert findings(changed | {"resource list": existing, FACES: [{**FREE, "name": FACE}]}) == []
 
 
 def test_provider_that_no_resource_belongs_to_has_to_be_registered_before() -> None:

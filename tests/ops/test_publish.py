@@ -280,6 +280,13 @@ async def test_deployment_of_somebody_else_is_not_taken_for_ours(site: ScmSite, 
     assert "the deployment has not ended" in (await published(url)).error
 
 
+async def test_package_that_never_shows_is_no_success(site: ScmSite, url: str) -> None:
+    """The newest deployment stays the one before: nothing says that ours was made."""
+    site.refusals = [Refusal(202, '"deployment-2"', lost=True, late=10_000)]
+
+    assert "the deployment has not ended" in (await published(url)).error
+
+
 async def test_nothing_answers() -> None:
     """The name of a new site may not be known yet, so it tries for as long."""
     ended = await published("http://127.0.0.1:1")

@@ -1,10 +1,13 @@
 """`ops smoke`, against a broker on loopback."""
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from ops.broker_client import Answer
 from ops.broker_client import Broker as Client
 from ops.output import CommandFailed, Output
 from ops.smoke import check_ready, check_session, wait_for_health
@@ -123,6 +126,64 @@ async def test_create_is_repeated_until_the_roles_of_the_app_are_known(broker: B
     assert slept == [5, 5]
     await asyncio.to_thread(check, 300)
     assert slept == [5, 5, 5]
+
+
+@dataclass(frozen=True)
+class WrongClient(Client):
+    """A broker some of whose answers are replaced, by the number of the call."""
+
+    wrong: Mapping[int, Answer] = field(default_factory=dict)
+    made: list[str] = field(default_factory=list)
+
+    def call(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
+        self.made.append(method)
+        right = super().call(method, path, body, **headers)
+        return self.wrong.get(len(self.made), right)
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "error"),
+    [
+        (2, Answer(200, {}, {"status": "Started"}), "read: the status of a new session is Started"),
+        (3, Answer(200, {}, {}), "read with another token: expected 404, got 200"),
+        (4, Answer(404, {}, {}), "revoke: expected 204, got 404"),
+        (5, Answer(200, {}, {}), "read after revoking: expected 404, got 200"),
+    ],
+)
+async def test_each_step_can_fail(broker: Broker, number: int, answer: Answer, error: str) -> None:
+    """A broker that shows a session to anybody, or after its end, does not pass."""
+    client = WrongClient(broker.host.url, wrong={number: answer})
+
+    with pytest.raises(CommandFailed, match=error):
+        await asyncio.to_thread(check_session, client, Output(), anonymous=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "waits"),
+    [
+        ("KeyUnavailable", [5]),
+        ("StorageUnavailable", [5]),
+        ("UpstreamUnauthorized", [5]),
+        ("UpstreamThrottled", [5]),
+        ("UpstreamNotApproved", []),
+        ("InternalError", []),
+    ],
+)
+async def test_only_what_passes_is_waited_for(broker: Broker, code: str, waits: list[float]) -> None:
+    """Each service learns the roles of the app at its own time. Other refusals fail at once."""
+    refusal, slept = Answer(503, {"x-ms-error-code": code}, {"error": {"code": code}}), list[float]()
+    client, clock = WrongClient(broker.host.url, wrong={1: refusal}), lambda: sum(slept)
+
+    def check() -> str:
+        try:
+            check_session(client, Output(), anonymous=True, seconds=60, clock=clock, sleep=slept.append)
+        except CommandFailed as failure:
+            return str(failure)
+        return ""
+
+    error = await asyncio.to_thread(check)
+
+    assert (slept, error == "") == (waits, waits != [])
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.3])
