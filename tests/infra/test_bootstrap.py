@@ -12,7 +12,7 @@ from tests.infra.test_roles import KIND, ROLES
 
 _PARAMETERS = """
 using '../bootstrap/main.bicep'
-param repository = 'example/face-liveness-broker'
+param repository = 'example@1/face-liveness-broker@2'
 param location = 'westeurope'
 """
 _SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
@@ -78,7 +78,7 @@ def test_each_identity_is_for_one_environment_of_the_repository(bootstrap: Snaps
     assert usable_by == {
         f"id-liveness-deployer-{environment}": [
             "https://token.actions.githubusercontent.com",
-            f"repo:example/face-liveness-broker:environment:{environment}",
+            f"repo:example@1/face-liveness-broker@2:environment:{environment}",
             [_AUDIENCE],
         ]
         for environment in environments
@@ -109,7 +109,10 @@ def test_identities_have_exactly_these_roles(bootstrap: Snapshot) -> None:
 
     assert sorted(rights, key=str) == [
         *((_CONTRIBUTOR, f"deployers[{number}].principalId]", None) for number in range(3)),
-        *((f"Liveness broker what-if {_SUBSCRIPTION}", f"lookers[{number}].principalId]", None) for number in range(2)),
+        *(
+            (f"Liveness broker what-if {_SUBSCRIPTION}", f"lookers[{number}].principalId]", None)
+            for number in range(2)
+        ),
         *((_ADMINISTRATOR, f"deployers[{number}].principalId]", _LOCK) for number in range(3)),
     ]
 

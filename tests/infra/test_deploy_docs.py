@@ -169,6 +169,20 @@ def test_parameters_and_resource_groups_in_commands_exist(
     assert _with_code(groups) <= {*_names(snapshots, "Microsoft.Resources/resourceGroups"), *of_pipelines}
 
 
+def test_identities_are_for_the_subject_that_github_names() -> None:
+    """Tokens of repositories since July 2026 have ids in it, and Entra compares the whole text.
+
+    https://docs.github.com/actions/reference/security/oidc#immutable-subject-claims
+    """
+    asked, used = (
+        next(number for number, line in enumerate(COMMANDS) if part in line)
+        for part in ("/actions/oidc/customization/sub --jq .sub_claim_prefix", "bootstrap/main.bicep")
+    )
+
+    assert asked < used
+    assert "repository=OWNER@OWNER_ID/NAME@REPOSITORY_ID " in COMMANDS[used]
+
+
 @pytest.mark.parametrize(
     ("option", "kind"),
     [

@@ -3,7 +3,7 @@ metadata description = 'An identity that jobs of one environment of a repository
 @description('Required. The environment of the repository.')
 param environment string
 
-@description('Required. The repository, as `OWNER/NAME`.')
+@description('Required. The repository as the subject of its tokens has it.')
 param repository string
 
 @description('Required. The region.')

@@ -4,7 +4,7 @@ targetScope = 'subscription'
 
 import { roleIds } from '../role-ids.bicep'
 
-@description('Required. The repository, such as `example/face-liveness-broker`.')
+@description('Required. The repository as the subject of its tokens has it: `OWNER@OWNER_ID/NAME@REPOSITORY_ID`; `OWNER/NAME` if it is older. See docs/deploy.md.')
 param repository string
 
 @description('Required. The region of the identities.')
