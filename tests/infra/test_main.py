@@ -182,10 +182,13 @@ def test_parameter_sets_its_property(switched: Snapshot, rule: Rule) -> None:
                 "::/129",
             )
         ),
-        (
-            "domain: 'wus.example.com'",
-            "publicBaseUrl: 'https://a.example.com/'",
-            "publicBaseUrl starts with https://, and what follows it is /api",
+        *(
+            (
+                "domain: 'wus.example.com'",
+                f"publicBaseUrl: '{url}'",
+                "publicBaseUrl starts with https://, and what follows it is /api",
+            )
+            for url in ("https://a.example.com/", "https://a.example.com/api", "http://a.example.com")
         ),
         ("'test'", "'abcdefghijk'", 'environmentName has two to ten characters, which "abcdefghijk" has not'),
         *(
