@@ -228,6 +228,15 @@ def test_storage_is_as_redundant_as_the_region_allows(bicep: Bicep, tmp_path: Pa
     ]
 
 
+def test_a_region_over_zones_keeps_two_instances(bicep: Bicep, tmp_path: Path) -> None:
+    """Flex Consumption has at least two always-ready instances there, whether they were asked for or not."""
+    text = SWITCHED.replace("alwaysReadyInstances: 3", "zoneRedundant: true").replace("['wus']", "['eus']")
+    [site] = snapshot_with(bicep, text, tmp_path).find(rules.SITE)
+
+    scale = site["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+    assert scale["alwaysReady"] == [{"name": "http", "instanceCount": 2}]
+
+
 def test_azd_gives_each_region_with_face_another_code(bicep: Bicep, tmp_path: Path) -> None:
     """Neighbours such as westus and westus2 get different names; an unknown region is refused with a sentence."""
     text = parameters_of("azd").read_text("utf-8")
