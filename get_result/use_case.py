@@ -4,15 +4,9 @@ from dataclasses import dataclass, field, replace
 
 from shared.access import Caller
 from shared.app import App
-from shared.errors import (
-    ClientThrottled,
-    EntityChanged,
-    SessionNotFound,
-    UpstreamSessionGone,
-    UpstreamThrottled,
-)
+from shared.errors import EntityChanged, SessionNotFound, UpstreamSessionGone, UpstreamThrottled
 from shared.face.model import Reader
-from shared.sessions.record import SessionRecord, token_hash
+from shared.sessions.record import SessionRecord
 from shared.sessions.store import Stored
 
 POLL_MS = 2_000
@@ -39,11 +33,7 @@ class ResultState:
 
 
 async def get_result(app: App, query: ResultQuery) -> ResultState:
-    """Return the state of a session; raises `SessionNotFound`, and the errors of Face and the store.
-
-    Raises `ClientThrottled` where somebody asks for one session far too often.
-    """
-    _require_few_polls(app, query)
+    """Return the state of a session; raises `SessionNotFound`, and the errors of Face and the store."""
     if query.caller.operator and query.auth_token is None:
         found = await app.access.find_any(query.session_id, query.caller, query.request_id)
         # Only the phone's own digest says what the phone saw.
@@ -65,16 +55,6 @@ async def get_result(app: App, query: ResultQuery) -> ResultState:
     return ResultState(
         record, None if record.final else max(wait, POLL_MS, _opens_at(app, record) - app.clock())
     )
-
-
-def _require_few_polls(app: App, query: ResultQuery) -> None:
-    """Count a poll in the memory of this instance, before it costs a call of the store."""
-    # With the token, so that nobody who knows the id alone can use up the polls of its phone.
-    asker = token_hash(query.auth_token or query.caller.principal or "")
-    key = f"{query.session_id} {asker}"
-    if wait := app.polls.wait_ms(key):
-        raise ClientThrottled("limit polls", retry_after=wait / 1000)
-    app.polls.count(key)
 
 
 async def _refreshed(app: App, stored: Stored, query: ResultQuery) -> tuple[Stored, int]:

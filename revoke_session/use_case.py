@@ -41,7 +41,7 @@ async def revoke_session(
             requestId=request_id,
             device=stored.record.device,
             caller=stored.record.caller,
-            address=await caller.address(app.pseudonyms),
+            address=await app.pseudonyms.of_address(caller.network),
         )
     stored = await _read(app, stored, request_id, Reader(follows=not found.record.revoked))
     await app.checks.hasten(found.record, stored.record)

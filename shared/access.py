@@ -56,10 +56,6 @@ class Caller:
             return ()
         return self.known_pseudonyms or await pseudonyms.all_of("principal", self.principal)
 
-    async def address(self, pseudonyms: Pseudonyms) -> str | None:
-        """The keyed hash of the address, for logs; the same as in the keys of its rows. Raises `KeyUnavailable`."""
-        return None if self.network is None else await pseudonyms.of("client", self.network)
-
 
 class Access:
     """Finds sessions for callers. Unknown, foreign, revoked and purged sessions are all the same `SessionNotFound`."""
@@ -99,7 +95,7 @@ class Access:
     async def charge_miss(self, caller: Caller) -> None:
         """Count a wrong token against the signed-in caller, or else the address; raises `ClientThrottled`."""
         pseudonym = await caller.pseudonym(self._pseudonyms)
-        address = await caller.address(self._pseudonyms)
+        address = await self._pseudonyms.of_address(caller.network)
         callers = await caller.pseudonyms(self._pseudonyms)
         subjects = await self._subjects.of_misses(callers, caller.network)
         self._limiter.require_not_refused(subjects)

@@ -49,8 +49,6 @@ _PEPPER_BYTES = 32
 # How often a throttled create with an idempotency key may look for a stored answer, for each caller or address. A phone
 # retries after some seconds; a flood must not cost a read for each request.
 _SECOND_LOOKS = "1/s"
-# How often a session may be asked for with one token: each time costs a call of the store. A client polls every 2 s.
-_POLLS = "30/10s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,6 @@ class App:
     checks: Checks
     suspects: Suspects
     second_looks: LocalLimit
-    polls: LocalLimit
     pseudonyms: Pseudonyms
     queue: MessageQueue
     publisher: Publisher
@@ -174,7 +171,6 @@ class _Builder:
             checks=checks,
             suspects=Suspects(sessions, face, checks, background, clock),
             second_looks=LocalLimit(_SECOND_LOOKS, clock),
-            polls=LocalLimit(_POLLS, clock),
             pseudonyms=pseudonyms,
             queue=queue,
             publisher=publisher or self._publisher(),

@@ -62,6 +62,13 @@ class Pseudonyms:
         """The pseudonym of an id of some kind under the first pepper; raises `KeyUnavailable`."""
         return (await self.peppers())[0].of(kind, *parts)
 
+    async def of_address(self, network: str | None) -> str | None:
+        """The pseudonym of a client's address, for logs; the same as in the keys of its rows.
+
+        Raises `KeyUnavailable`.
+        """
+        return None if network is None else await self.of("client", network)
+
     async def all_of(self, kind: str, *parts: str) -> tuple[str, ...]:
         """The pseudonyms of an id under each pepper, in the order of the secret; raises `KeyUnavailable`."""
         return tuple([pepper.of(kind, *parts) for pepper in await self.peppers()])

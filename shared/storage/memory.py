@@ -38,7 +38,6 @@ class MemoryStore:
         """Insert or replace all of them, or none."""
         require_batch(entities)
         for entity in entities:
-            require_storable(entity)
             self._require_unchanged(table, entity.key, entity.etag)
         return [self._put(table, entity) for entity in entities]
 

@@ -54,11 +54,13 @@ def require_read(etag: str) -> str:
 
 
 def require_batch(entities: Sequence[Entity]) -> None:
-    """Raise `ValueError` for more entities than one transaction takes, or the same key twice."""
+    """Raise `ValueError` for more entities than one transaction takes, the same key twice, or one not storable."""
     if len(entities) > MAX_TOGETHER:
         raise ValueError(f"at most {MAX_TOGETHER} entities are written together")
     if len({entity.key for entity in entities}) < len(entities):
         raise ValueError("entities that are written together need different keys")
+    for entity in entities:
+        require_storable(entity)
 
 
 def _require_value(name: str, value: Value) -> None:

@@ -338,5 +338,9 @@ def _left(subjects: Sequence[Subject], rows: Mapping[str, Row], now: int) -> Rat
 
     While the pepper is rotated, a device has a row under each, and only the older one has counted all.
     """
-    states = [RateLimit.of(subject.published, rows[subject.key].logs, now) for subject in subjects]
+    states = [
+        RateLimit.of(published, rows[subject.key].logs, now)
+        for subject in subjects
+        if (published := subject.published)
+    ]
     return min(filter(None, states), key=lambda state: (state.remaining, -state.reset_at), default=None)

@@ -88,10 +88,11 @@ async def respond(
     request_id = str(uuid.uuid4())
     started = time.perf_counter()
     built: App | None = None
-    pseudonym = None
+    network = pseudonym = None
     of_origin: Mapping[str, str] = {}
     try:
         app = built = current_app()
+        network = client_network(request.headers, app.settings.client_address, app.settings.front_door_id)
         if allowed := app.settings.allowed_origins:
             of_origin = origins.of_answer(request.headers.get("Origin"), allowed)
         deadline = asyncio.get_running_loop().time() + TOTAL_SECONDS
@@ -99,7 +100,7 @@ async def respond(
         with app.background_log.invocation():
             try:
                 async with asyncio.timeout_at(deadline) as limit:
-                    caller = Caller() if open_to_all else await _caller(app, request, request_id)
+                    caller = Caller() if open_to_all else await _caller(app, request, network, request_id)
                     pseudonym = next(iter(caller.known_pseudonyms), None)
                     waits_for = StorageUnavailable
                     reply = await handle(Context(request, app, request_id, deadline, caller))
@@ -109,7 +110,7 @@ async def respond(
                 at_face = WAITED_FOR_FACE in getattr(late.__cause__, "__notes__", ())
                 raise (UpstreamTimeout if at_face else waits_for)("the request took too long") from late
     except BrokerError as error:
-        await _log_error(app, request, request_id, operation, pseudonym, error)
+        await _log_error(app, network, request_id, operation, pseudonym, error)
         reply = error_reply(error, request_id)
     except Exception as fault:
         # Only the type: the text of an exception can hold what a caller or the upstream sent.
@@ -130,7 +131,7 @@ async def respond(
     if quiet or built is None:
         log_event(_log, logging.DEBUG if quiet else logging.INFO, "request_ended", **ended)
     else:
-        who = pseudonym or await _address(built, request)
+        who = pseudonym or await _address(built, network)
         kind = (operation, str(int(reply.status)))
         built.flood_log.write(_log, logging.INFO, "request_ended", kind, who, **ended)
     return render(reply, request_id, request.url, of_origin)
@@ -174,9 +175,8 @@ def _is_json(headers: Mapping[str, str]) -> bool:
     )
 
 
-async def _caller(app: App, request: func.HttpRequest, request_id: str) -> Caller:
+async def _caller(app: App, request: func.HttpRequest, network: str | None, request_id: str) -> Caller:
     """The caller, as far as its token and the platform vouch for it. `X-MS-CLIENT-PRINCIPAL` is never read."""
-    network = _network(app, request)
     if network == UNVOUCHED:
         app.flood_log.write(_log, logging.WARNING, "client_address_unvouched", (), None, requestId=request_id)
     if app.sign_in is None:
@@ -190,13 +190,9 @@ async def _caller(app: App, request: func.HttpRequest, request_id: str) -> Calle
     return replace(caller, known_pseudonyms=await caller.pseudonyms(app.pseudonyms))
 
 
-def _network(app: App, request: func.HttpRequest) -> str | None:
-    return client_network(request.headers, app.settings.client_address, app.settings.front_door_id)
-
-
 async def _log_error(
     app: App,
-    request: func.HttpRequest,
+    network: str | None,
     request_id: str,
     operation: str,
     caller: str | None,
@@ -204,7 +200,7 @@ async def _log_error(
 ) -> None:
     """Log why a request failed, and who sent it, or count it as part of a flood."""
     expected = isinstance(error, RequestRefused | Throttled | IdempotencyInProgress)
-    address = await _address(app, request)
+    address = await _address(app, network)
     app.flood_log.write(
         _log,
         logging.INFO if expected else logging.WARNING,
@@ -222,10 +218,10 @@ async def _log_error(
     )
 
 
-async def _address(app: App, request: func.HttpRequest) -> str | None:
+async def _address(app: App, network: str | None) -> str | None:
     """The pseudonym of the address that a request came from, or None where the pepper cannot be read."""
     with suppress(KeyUnavailable):
-        return await Caller(network=_network(app, request)).address(app.pseudonyms)
+        return await app.pseudonyms.of_address(network)
     return None
 
 

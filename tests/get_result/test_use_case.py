@@ -11,11 +11,10 @@ from get_result.use_case import ResultQuery, ResultState, get_result
 from revoke_session.use_case import revoke_session
 from shared.access import OPERATE, Caller
 from shared.app import App
-from shared.errors import ClientThrottled, SessionNotFound, UpstreamFailure, UpstreamThrottled
+from shared.errors import SessionNotFound, UpstreamFailure, UpstreamThrottled
 from shared.face.model import LivenessDecision, SessionStatus
 from shared.queues.memory import MemoryQueue
 from shared.queues.message import CollectMessage, Reason
-from shared.storage.port import Table
 from tests.collect_result.workshop import REAL, SPOOF, STARTED
 from tests.support.app import app_of
 from tests.support.commands import create_command
@@ -204,24 +203,6 @@ async def test_digest_is_kept_although_its_poll_learns_nothing(
 
     assert (await asked(app, session)).record.digest_matches is matches
     assert (await asked(app, session, "A" * 64)).record.digest_matches is matches
-
-
-async def test_polls_of_a_session_are_bounded_before_they_cost_a_call_of_the_store(face: FakeFace) -> None:
-    """Thirty in ten seconds with one token. A stranger with another token uses up nothing."""
-    clock = FakeClock()
-    app, session = await begun(face, clock)
-    for token in ("a-guess", session.auth_token):
-        for _ in range(30):
-            with contextlib.suppress(SessionNotFound):
-                query = ResultQuery(session.session_id, token, Caller(), "a-request")
-                await get_result(app, query)
-    await app.store.delete(Table.SESSIONS, session.session_id)
-    with pytest.raises(ClientThrottled) as refusal:
-        await asked(app, session)
-    assert refusal.value.retry_after == 10.0
-    clock.advance_seconds(10)
-    with pytest.raises(SessionNotFound):
-        await asked(app, session)
 
 
 async def test_poll_after_a_revocation_is_told_so_at_once(face: FakeFace) -> None:
