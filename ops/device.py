@@ -1,7 +1,6 @@
 """`ops device`: show what counts against a device and its person, or clear it."""
 
 import argparse
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from ops.access import TABLE_READER, TABLE_WRITER, explained
@@ -58,7 +57,7 @@ async def reset_device(
     """Delete the rows, so that nothing counts any more; asks before that. Raises `CommandFailed`."""
     keys = [subject.key for subject in subjects if (await _row(store, subject.key)).logs]
     if keys and not (dry_run or is_confirmed):
-        await asyncio.to_thread(confirm, f"Clear {counted(len(keys), 'row')}: {', '.join(keys)}?")
+        confirm(f"Clear {counted(len(keys), 'row')}: {', '.join(keys)}?")
     for key in keys:
         if not dry_run:
             with explained("the throttle rows", TABLE_WRITER):

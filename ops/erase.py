@@ -1,7 +1,6 @@
 """`ops session erase`: tell subscribers, and then delete what the broker keeps of sessions, at Face too."""
 
 import argparse
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -44,7 +43,7 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
         if arguments.dry_run or not arguments.yes:
             _show(records, rows, output)
             if not arguments.dry_run and (records or rows):
-                await asyncio.to_thread(confirm, _question(records, rows))
+                confirm(_question(records, rows))
         if not arguments.dry_run:
             erasure = Erasure(
                 store, await connections.results(), await connections.publisher(), system_clock, output

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -48,14 +49,23 @@ def notify(sentence: str) -> None:
 
 
 def confirm(question: str) -> None:
-    """Ask before something is destroyed.
+    """Ask before something is destroyed. The event loop stands still meanwhile.
 
     Raises `CommandFailed` unless the answer is yes, and `UsageError` where there is no terminal.
     """
     if not sys.stdin.isatty():
         raise UsageError("this destroys something, and nobody can be asked here: add --yes")
-    print(f"ops: {question} [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    # The handler of asyncio only cancels the task, which cannot end before the line is read.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        print(f"ops: {question} [y/N] ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        answer = ""
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if answer.strip().lower() not in ("y", "yes"):
         raise CommandFailed("nothing was changed")
 
 

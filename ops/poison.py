@@ -1,7 +1,6 @@
 """`ops poison`: list the messages that failed too often, show one, replay them, or drop them."""
 
 import argparse
-import asyncio
 import base64
 import shlex
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -135,7 +134,7 @@ async def drop_poison(
     if dry_run or not yes:
         outcomes = await _handle(queue, output, chosen, look)
         if outcomes and not dry_run:
-            await asyncio.to_thread(confirm, f"Drop {counted(len(outcomes), 'message')}?")
+            confirm(f"Drop {counted(len(outcomes), 'message')}?")
     if not dry_run:
         outcomes = await _handle(queue, output, chosen, drop)
     output.summary(f"{len(outcomes)} {'would be ' if dry_run else ''}dropped")

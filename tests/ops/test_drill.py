@@ -2,8 +2,13 @@
 
 import asyncio
 import io
+import os
+import pty
 import re
 import shlex
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +105,48 @@ def test_drill_names_commands_that_work(night: dict[str, str], capsys: pytest.Ca
         assert not ended.lines[-1].startswith("0 ")
     account = StorageAccount.local(night["AzureWebJobsStorage"])
     assert asyncio.run(count_messages(account, POISON_QUEUE)) == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "poison drop 44136fa355b3678a",
+        "device reset --session 0dec6cb6-2122-4d0e-acbf-cf83fc1e5d60",
+        "session erase --reference order:5",
+    ],
+)
+def test_interrupt_at_a_question_ends_the_command(
+    night: dict[str, str], capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """At once, as the answer no does."""
+    run(capsys, "drill", night)
+    near, far = pty.openpty()
+    with (
+        os.fdopen(near, "rb"),
+        os.fdopen(far) as terminal,
+        subprocess.Popen(  # noqa: S603 - our own module.
+            [sys.executable, "-m", "ops", *command.split()],
+            cwd=Path(__file__).parents[2],
+            env={"PATH": os.environ["PATH"], **night},
+            stdin=terminal,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        ) as process,
+    ):
+        try:
+            assert process.stderr
+            written = b""
+            while not written.endswith(b"[y/N] "):
+                byte = process.stderr.read(1)
+                assert byte, written
+                written += byte
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
+
+    assert (process.returncode, errors) == (1, b"\nops: nothing was changed\n")
+    assert run(capsys, f"{command} --dry-run", night).lines[-1].startswith("1 ")
 
 
 @pytest.mark.parametrize(
