@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from ops.access import TABLE_READER, TABLE_WRITER, explained
 from ops.connections import Connect, connected
-from ops.output import Output, UsageError, confirm, counted
-from ops.session import devices_of, find_session
+from ops.output import Output, UsageError, confirm, counted, notify
+from ops.session import caller_hint, devices_of, find_session
 from shared.clock import system_clock
 from shared.pseudonyms import Pseudonyms
 from shared.settings import Settings
@@ -25,6 +25,9 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
         if pseudonyms is None:
             raise UsageError("no pepper: set KEY_VAULT_URL, or use --vault")
         subjects = await _subjects(arguments, store, connections.settings, pseudonyms)
+        hint = caller_hint(arguments)
+        if hint and not any([(await _row(store, subject.key)).logs for subject in subjects]):
+            notify(f"nothing found{hint}")
         if arguments.verb == "show":
             await show_device(store, subjects, output, system_clock())
         else:

@@ -8,6 +8,7 @@ from ops.access import QUEUE_WRITER, TABLE_READER, TABLE_WRITER, explained
 from ops.connections import Connect, connected
 from ops.output import CommandFailed, Output, UsageError, confirm, counted, notify
 from ops.session import (
+    caller_hint,
     devices_of,
     find_session,
     require_device_of_caller,
@@ -40,6 +41,8 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
         store = await connections.store()
         records, refused = await _selected(arguments, store, pseudonyms, system_clock())
         rows = await _rows(arguments, store, pseudonyms, records)
+        if not (records or rows or refused):
+            raise CommandFailed(f"nothing found{caller_hint(arguments)}")
         if arguments.dry_run or not arguments.yes:
             _show(records, rows, output)
             if not arguments.dry_run and (records or rows):

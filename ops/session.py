@@ -105,6 +105,8 @@ async def find_sessions(
         fields = _fields(record, entity.expires_at, verified=pseudonyms is not None)
         output.result(summary_of(record), **fields)
     output.summary(f"{counted(len(found), 'session')} found")
+    if not found and (hint := caller_hint(arguments)):
+        notify(f"nothing found{hint}")
     if refused:
         raise CommandFailed(f"{counted(refused, 'record')} refused; see above")
 
@@ -133,6 +135,13 @@ async def devices_of(arguments: argparse.Namespace, pseudonyms: Pseudonyms | Non
     if pseudonyms is None:
         raise UsageError("no pepper to find the id of a device with: set KEY_VAULT_URL, or use --vault")
     return await pseudonyms.all_of("device", *filter(None, [arguments.caller]), arguments.device)
+
+
+def caller_hint(arguments: argparse.Namespace) -> str:
+    """What may be missing where nothing was found: a device's own id is one of its caller, where callers sign in."""
+    device = arguments.device
+    is_alone = device and not arguments.caller and not _PSEUDONYM.fullmatch(device)
+    return "; where callers sign in, add --caller NAME" if is_alone else ""
 
 
 async def search(

@@ -131,6 +131,12 @@ def test_pseudonym_in_a_log_names_the_device_too(shell: Shell) -> None:
 
 
 def test_device_without_rows_has_nothing_to_clear(shell: Shell) -> None:
+    """Perhaps it is the device of a caller, which has to be named too."""
+    shown = shell.run("device", "show", "another-device")
     ended = shell.run("device", "reset", "another-device")
+    named = shell.run("device", "reset", "another-device", "--caller", ANNA)
 
     assert (ended.status, ended.lines) == (0, ["0 rows cleared"])
+    hint = "ops: nothing found; where callers sign in, add --caller NAME"
+    assert shown.errors == ended.errors == [hint]
+    assert named.errors == []

@@ -87,6 +87,26 @@ def test_all_sessions_and_limits_of_a_person_are_erased(shell: Shell, words: Seq
     }
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["--device", "a-phone"], "; where callers sign in, add --caller NAME"),
+        (["--device", "a-phone", "--caller", "https://login.example/ bert"], ""),
+        (["--device", "f" * 64], ""),
+        (["--principal", "nobody"], ""),
+    ],
+)
+@pytest.mark.parametrize("caution", ["--yes", "--dry-run"])
+def test_erasure_of_nothing_fails(shell: Shell, words: Sequence[str], hint: str, caution: str) -> None:
+    """Else a request for erasure would be closed although the person's sessions are still there."""
+    record = of_anna(shell)
+
+    ended = shell.run("session", "erase", *words, caution)
+
+    assert (ended.status, ended.lines, ended.errors) == (1, [], [f"ops: nothing found{hint}"])
+    assert (left(shell)[0], shell.events()) == ({record.session_id}, [])
+
+
 NEW = pseudonyms_of("new")
 NEW_DEVICE = asyncio.run(NEW.of("device", NAME, "a-phone"))
 NEW_CALLER = asyncio.run(NEW.of("principal", NAME))

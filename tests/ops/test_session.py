@@ -209,7 +209,9 @@ def test_sessions_of_a_device_are_found_by_its_own_id(shell: Shell) -> None:
     shell.add()
 
     assert sorted(found(shell, "--device", "a-phone", "--caller", "anna")) == sorted(sessions)
-    assert found(shell, "--device", "a-phone") == []
+    nothing = shell.run("session", "find", "--device", "a-phone")
+    assert (nothing.status, nothing.lines) == (0, ["0 sessions found"])
+    assert nothing.errors == ["ops: nothing found; where callers sign in, add --caller NAME"]
     shell.environment["ID_PEPPER"] = ""
     for words in (("--device", "a-phone"), ("--caller", "anna", "--owed")):
         assert shell.run("session", "find", *words).status == 2
