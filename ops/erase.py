@@ -56,7 +56,7 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
         verb = "would be erased" if arguments.dry_run else "erased"
         output.summary(f"{counted(len(records), 'session')} and {counted(len(rows), 'row')} of limits {verb}")
         if refused:
-            raise CommandFailed(f"{counted(refused, 'record')} refused and kept; see above")
+            raise CommandFailed(f"{refused} and kept; see above")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +106,10 @@ class Erasure:
 
 async def _selected(
     arguments: argparse.Namespace, store: SearchableStore, pseudonyms: Pseudonyms, now: int
-) -> tuple[list[SessionRecord], int]:
-    """The records that the command line selects, the oldest first, and how many more were refused."""
+) -> tuple[list[SessionRecord], str]:
+    """The records that the command line selects, the oldest first, and how many more were refused: "" is none."""
     if arguments.session:
-        return [(await find_session(store, pseudonyms, arguments.session))[1]], 0
+        return [(await find_session(store, pseudonyms, arguments.session))[1]], ""
     found, refused = await search(store, pseudonyms, await wanted_of(arguments, pseudonyms), 0, now)
     return [record for _, record in found], refused
 

@@ -113,7 +113,8 @@ class Republication:
             await publication
         except (Failed, CommandFailed) as fault:
             self.failed += 1
-            notify(f"session {session_id}: {fault}")
+            about = f"session {session_id}: "
+            notify(about + str(fault).removeprefix(about))
             if self.output.as_json:
                 self.output.result("", sessionId=session_id, outcome="failed", why=str(fault))
 

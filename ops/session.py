@@ -18,9 +18,12 @@ from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord
 from shared.sessions.store import from_entity, unverified
 from shared.storage.port import Entity, EntityStore, SearchableStore, Table
 from shared.text import rfc3339
+from shared.throttle.subjects import devices_in, rows_of
 
 _LATE_MS: Final = 600_000
 """How late a look may be before the operator is told."""
+_MOST_NAMED: Final = 10
+"""How many refused records a search names: with another pepper, all are refused."""
 _PSEUDONYM: Final = re.compile("[0-9a-f]{64}")
 _WHO_LOOKED: Final = """\
   AppTraces | where Message startswith "{{" | extend Event = parse_json(Message)
@@ -108,7 +111,7 @@ async def find_sessions(
     if not found and (hint := caller_hint(arguments)):
         notify(f"nothing found{hint}")
     if refused:
-        raise CommandFailed(f"{counted(refused, 'record')} refused; see above")
+        raise CommandFailed(f"{refused}; see above")
 
 
 async def wanted_of(
@@ -150,27 +153,59 @@ async def search(
     wanted: Mapping[str, Collection[str]],
     start: int,
     end: int,
-) -> tuple[list[tuple[Entity, SessionRecord]], int]:
+) -> tuple[list[tuple[Entity, SessionRecord]], str]:
     """Find the records with one of the values in each of these columns, of sessions that were created in a range.
 
-    Returns them with their rows, the oldest first, and the number of records that were refused and named on stderr.
+    A device has several pseudonyms while the pepper is rotated: the records that name both lead to the others.
+    Returns the records with their rows, the oldest first, and how many were refused, which stderr names: "" is none.
     """
+    while True:
+        found, refused, faults = await _read_all(store, pseudonyms, wanted, start, end)
+        known = set(wanted.get("device", ()))
+        same = known | devices_in(key for _, record in found for key in record.limit_rows)
+        if not known or same == known:
+            break
+        wanted = {**wanted, "device": same}
+    for fault in faults:
+        notify(fault)
+    if refused > len(faults):
+        notify(f"and {refused - len(faults)} more")
+    found.sort(key=lambda one: one[1].created_at)
+    return found, f"{refused} of {counted(len(found) + refused, 'record')} refused" if refused else ""
+
+
+async def _read_all(
+    store: SearchableStore,
+    pseudonyms: Pseudonyms | None,
+    wanted: Mapping[str, Collection[str]],
+    start: int,
+    end: int,
+) -> tuple[list[tuple[Entity, SessionRecord]], int, list[str]]:
+    """Read the table: the records that are wanted, how many more were refused, and why the first ones were."""
     found: list[tuple[Entity, SessionRecord]] = []
+    faults: list[str] = []
     seen = refused = 0
     async with progress(lambda: f"{counted(seen, 'session')} read, {len(found)} found"):
         with explained("the sessions", TABLE_READER):
             async for entity in store.between(Table.SESSIONS, "created_at", start, end):
                 seen += 1
-                if any(entity.values.get(name) not in values for name, values in wanted.items()):
+                if not all(_has(entity, name, values) for name, values in wanted.items()):
                     continue
                 try:
-                    record = await _record_of(entity, pseudonyms)
+                    found.append((entity, await _record_of(entity, pseudonyms)))
                 except CommandFailed as fault:
                     refused += 1
-                    notify(f"session {entity.key}: {fault}")
-                    continue
-                found.append((entity, record))
-    return sorted(found, key=lambda one: one[1].created_at), refused
+                    if refused <= _MOST_NAMED:
+                        faults.append(str(fault))
+    return found, refused, faults
+
+
+def _has(entity: Entity, name: str, values: Collection[str]) -> bool:
+    """Whether a row has one of the values in a column. Its limits name its device under the other peppers."""
+    if entity.values.get(name) in values:
+        return True
+    rows = str(entity.values.get("limit_rows"))
+    return name == "device" and any(f'"{key}"' in rows for one in values for key in rows_of(one, None))
 
 
 async def find_session(
@@ -193,7 +228,8 @@ async def _record_of(entity: Entity, pseudonyms: Pseudonyms | None) -> SessionRe
     try:
         stored = await from_entity(entity, pseudonyms) if pseudonyms else unverified(entity)
     except StorageUnavailable as fault:
-        raise CommandFailed(fault.detail) from fault
+        page = "see A record that was changed in docs/operations.md"
+        raise CommandFailed(f"session {entity.key}: {fault.detail}; {page}") from fault
     return stored.record
 
 

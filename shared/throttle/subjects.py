@@ -1,6 +1,6 @@
 """Which limits a request counts against, and under which pseudonyms."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -90,6 +90,11 @@ class Subjects:
 def rows_of(device: str | None, person: str | None) -> list[str]:
     """The keys of the rows of a device and of a person, whose pseudonyms these are."""
     return [prefix + one for prefix, one in ((_DEVICE, device), (_PERSON, person)) if one is not None]
+
+
+def devices_in(rows: Iterable[str]) -> set[str]:
+    """The pseudonyms of the devices that some of these rows are of."""
+    return {key.removeprefix(_DEVICE) for key in rows if key.startswith(_DEVICE)}
 
 
 def _of_address(

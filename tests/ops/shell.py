@@ -31,7 +31,10 @@ RETENTION_DAYS: Final = 17
 TOKEN_HASH: Final = "d0" * 32
 TRACEPARENT: Final = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 ENDED_AT: Final = 1_790_000_000_000
-FORGED: Final = "a session record does not fit its MAC: it was changed by hand, or the pepper was"
+FORGED: Final = (
+    "a session record does not fit its MAC: it was changed by hand, or the pepper was; "
+    "see A record that was changed in docs/operations.md"
+)
 UNKNOWN: Final = "00000000-0000-4000-8000-000000000000"
 OPEN: Final[Mapping[str, Any]] = {
     "status": SessionStatus.STARTED,
@@ -198,7 +201,7 @@ def new_record(**changes: Any) -> SessionRecord:  # noqa: ANN401 - of any field.
         session_id=str(uuid.uuid4()),
         token_hash=TOKEN_HASH,
         device="a-pseudonym",
-        limit_rows=("device-a-pseudonym",),
+        limit_rows=(f"device-{changes.get('device', 'a-pseudonym')}",),
         created_at=ENDED_AT - 5_000,
         token_expires_at=ENDED_AT + 595_000,
         principal="a-caller",

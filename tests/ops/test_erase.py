@@ -135,6 +135,23 @@ def test_limits_under_all_peppers_are_erased(
     assert left(shell) == (set(), kept)
 
 
+@pytest.mark.parametrize("named", [DEVICE, NEW_DEVICE], ids=["former", "new"])
+def test_pseudonym_stands_for_the_sessions_under_the_other_pepper_too(shell: Shell, named: str) -> None:
+    """Records that were made since the new pepper was added tell that both are one device."""
+    shell.environment["ID_PEPPER"] = f"new,{PEPPER}"
+    rows = (*rows_of(DEVICE, CALLER), *rows_of(NEW_DEVICE, NEW_CALLER))
+    of_anna(shell, limit_rows=rows[:2])
+    of_anna(shell, limit_rows=rows)
+    of_anna(shell, device=NEW_DEVICE, limit_rows=rows)
+    other = shell.add()
+    add_rows(shell, *rows)
+
+    ended = shell.run("session", "erase", "--device", named, "--yes")
+
+    assert (ended.status, ended.lines[-1]) == (0, "3 sessions and 4 rows of limits erased")
+    assert left(shell) == ({other.session_id}, set())
+
+
 def test_create_leaves_nothing_that_is_not_erased(shell: Shell) -> None:
     """Not the answer for its idempotency key either; while the pepper is rotated, too."""
     shell.environment["ID_PEPPER"] = f"new,{PEPPER}"

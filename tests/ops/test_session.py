@@ -148,7 +148,7 @@ def test_session_without_a_record_of_the_brokers_own_fails(shell: Shell, words: 
     if exists:
         shell.add(session_id=UNKNOWN, decision=LivenessDecision.SPOOFFACE)
         shell.edit(UNKNOWN, decision="realface")
-        error = FORGED
+        error = f"session {UNKNOWN}: {FORGED}"
 
     ended = shell.run(*words.split(), UNKNOWN)
 
@@ -175,7 +175,9 @@ def test_unreadable_record_is_an_error_without_the_key_too(shell: Shell) -> None
 
     ended = shell.run("session", "show", record.session_id)
 
-    assert (ended.status, ended.errors) == (1, ["ops: a session record cannot be read"])
+    [error] = ended.errors
+    assert ended.status == 1
+    assert error.startswith(f"ops: session {record.session_id}: a session record cannot be read; see ")
 
 
 def found(shell: Shell, *words: str) -> list[str]:
@@ -239,4 +241,23 @@ def test_search_goes_on_after_a_record_that_was_edited(shell: Shell) -> None:
         good.session_id,
         "1 session found",
     )
-    assert result.errors == [f"ops: session {bad.session_id}: {FORGED}", "ops: 1 record refused; see above"]
+    assert result.errors == [
+        f"ops: session {bad.session_id}: {FORGED}",
+        "ops: 1 of 2 records refused; see above",
+    ]
+
+
+def test_search_with_another_pepper_names_few_records(shell: Shell) -> None:
+    """Nothing fits then: a million lines would hide why."""
+    for _ in range(12):
+        shell.add(**OPEN)
+    shell.environment["ID_PEPPER"] = "another"
+
+    ended = shell.run("session", "find", "--owed")
+    shell.environment["ID_PEPPER"] = ""
+    unchecked = shell.run("session", "find", "--owed")
+
+    assert (ended.status, ended.lines) == (1, ["0 sessions found"])
+    assert [FORGED in line for line in ended.errors] == [True] * 10 + [False] * 2
+    assert ended.errors[10:] == ["ops: and 2 more", "ops: 12 of 12 records refused; see above"]
+    assert (unchecked.status, unchecked.lines[-1]) == (0, "12 sessions found")
