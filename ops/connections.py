@@ -38,6 +38,7 @@ _USED: Final = (
     "throttle_principal",
     "throttle_overrides",
 )
+HOW_TO_GIVE_THE_PEPPER: Final = "set KEY_VAULT_URL, or use --vault, or set ID_PEPPER"
 _DEADLINE_SECONDS: Final = 10.0
 _Opened = TypeVar("_Opened", SearchableStore, MessageQueue, PoisonQueue)
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 from ops.access import TABLE_READER, TABLE_WRITER, explained
-from ops.connections import Connect, connected
+from ops.connections import HOW_TO_GIVE_THE_PEPPER, Connect, connected
 from ops.output import Output, UsageError, confirm, counted, notify
 from ops.session import caller_hint, devices_of, find_session
 from shared.clock import system_clock
@@ -23,7 +23,7 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
     async with connected(arguments, environment, connect) as connections:
         store, pseudonyms = await connections.store(), await connections.pseudonyms()
         if pseudonyms is None:
-            raise UsageError("no pepper: set KEY_VAULT_URL, or use --vault")
+            raise UsageError(f"no pepper: {HOW_TO_GIVE_THE_PEPPER}")
         subjects = await _subjects(arguments, store, connections.settings, pseudonyms)
         hint = caller_hint(arguments)
         if hint and not any([(await _row(store, subject.key)).logs for subject in subjects]):
@@ -38,6 +38,7 @@ async def show_device(store: EntityStore, subjects: Sequence[Subject], output: O
     """Show each limit: how many are used, and when the next one is free (`now` in unix milliseconds)."""
     for subject in subjects:
         row = await _row(store, subject.key)
+        output.summary(subject.key)
         for limit in subject.limits:
             log = row.logs.get(limit.log, ())
             for window in limit.policy.windows:
@@ -45,7 +46,7 @@ async def show_device(store: EntityStore, subjects: Sequence[Subject], output: O
                 used = window.limit - state.remaining
                 free_at = None if state.remaining else rfc3339(now + state.reset_ms)
                 output.result(
-                    f"{limit.name:<10}{window!s:<8}{used} used{f', free at {free_at}' if free_at else ''}",
+                    f"  {limit.name:<10}{window!s:<8}{used} used{f', free at {free_at}' if free_at else ''}",
                     row=subject.key,
                     limit=limit.name,
                     window=str(window),

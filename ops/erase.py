@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ops.access import QUEUE_WRITER, TABLE_READER, TABLE_WRITER, explained
-from ops.connections import Connect, connected
+from ops.connections import HOW_TO_GIVE_THE_PEPPER, Connect, connected
 from ops.output import CommandFailed, Output, UsageError, confirm, counted, notify
 from ops.session import (
     caller_hint,
@@ -35,26 +35,26 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
     async with connected(arguments, environment, connect) as connections:
         pseudonyms = await connections.pseudonyms()
         if pseudonyms is None:
-            raise UsageError(
-                "no key to check records and find limits with: set KEY_VAULT_URL, or use --vault"
-            )
+            raise UsageError(f"no key to check records and find limits with: {HOW_TO_GIVE_THE_PEPPER}")
         store = await connections.store()
         records, refused = await _selected(arguments, store, pseudonyms, system_clock())
         rows = await _rows(arguments, store, pseudonyms, records)
         if not (records or rows or refused):
             raise CommandFailed(f"nothing found{caller_hint(arguments)}")
+        amount = _amount(records, rows)
         if arguments.dry_run or not arguments.yes:
-            _show(records, rows, output)
+            _show(records, rows, output, system_clock())
             if not arguments.dry_run and (records or rows):
-                confirm(_question(records, rows))
+                confirm(f"Erase {amount} for ever?")
         if not arguments.dry_run:
             erasure = Erasure(
                 store, await connections.results(), await connections.publisher(), system_clock, output
             )
             await erasure.of(records, rows)
-            notify("other copies are not reached: see Erase a person in docs/operations.md")
         verb = "would be erased" if arguments.dry_run else "erased"
-        output.summary(f"{counted(len(records), 'session')} and {counted(len(rows), 'row')} of limits {verb}")
+        output.summary(f"{amount} {verb}")
+        if not arguments.dry_run:
+            notify("other copies are not reached: see Erase a person in docs/operations.md")
         if refused:
             raise CommandFailed(f"{refused} and kept; see above")
 
@@ -95,7 +95,7 @@ class Erasure:
         with explained("the record of the session", TABLE_WRITER):
             await self.store.delete(Table.SESSIONS, record.session_id)
         self.output.result(
-            f"{'erased':<9}{summary_of(record)}", outcome="erased", sessionId=record.session_id
+            f"{'erased':<9}{summary_of(record, self.clock())}", outcome="erased", sessionId=record.session_id
         )
         if not record.deleted_upstream:
             # The collector deletes a session without a record at Face.
@@ -131,14 +131,16 @@ async def _rows(
         return [key for key in sorted(keys) if await store.get(Table.THROTTLE, key)]
 
 
-def _show(records: Sequence[SessionRecord], rows: Sequence[str], output: Output) -> None:
+def _show(records: Sequence[SessionRecord], rows: Sequence[str], output: Output, now: int) -> None:
     for record in records:
-        output.result(f"{'dry-run':<9}{summary_of(record)}", outcome="dry-run", sessionId=record.session_id)
+        output.result(
+            f"{'dry-run':<9}{summary_of(record, now)}", outcome="dry-run", sessionId=record.session_id
+        )
     for key in rows:
         output.result(f"{'dry-run':<9}{key}", outcome="dry-run", row=key)
 
 
-def _question(records: Sequence[SessionRecord], rows: Sequence[str]) -> str:
+def _amount(records: Sequence[SessionRecord], rows: Sequence[str]) -> str:
     owed = sum(record.owes_event for record in records)
-    lost = f", of which {owed} will never tell an outcome" if owed else ""
-    return f"Erase {counted(len(records), 'session')}{lost}, and {counted(len(rows), 'row')} of limits, for ever?"
+    lost = f", of which {owed} will never tell an outcome," if owed else ""
+    return f"{counted(len(records), 'session')}{lost} and {counted(len(rows), 'row')} of limits"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ops.access import TABLE_READER, TABLE_WRITER, explained
-from ops.connections import Connect, connected
+from ops.connections import HOW_TO_GIVE_THE_PEPPER, Connect, connected
 from ops.output import CommandFailed, Output, UsageError, counted, notify, progress
 from ops.session import find_session, require_range
 from shared.clock import Clock, system_clock
@@ -29,7 +29,7 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
         pseudonyms = await connections.pseudonyms()
         if pseudonyms is None:
             raise UsageError(
-                "no key to check the records with, so a forged one would pass: set KEY_VAULT_URL, or use --vault"
+                f"no key to check the records with, so a forged one would pass: {HOW_TO_GIVE_THE_PEPPER}"
             )
         publisher = None if arguments.dry_run else await connections.publisher()
         store = await connections.store()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from ops.access import QUEUE_WRITER, TABLE_READER, explained
-from ops.connections import Connect, connected
+from ops.connections import HOW_TO_GIVE_THE_PEPPER, Connect, connected
 from ops.output import CommandFailed, JsonValue, Output, UsageError, counted, notify, progress, worded
 from shared.clock import system_clock
 from shared.errors import StorageUnavailable
@@ -103,10 +103,10 @@ async def find_sessions(
     end = now if arguments.end is None else arguments.end
     found, refused = await search(store, pseudonyms, wanted, arguments.start or 0, end)
     if arguments.owed:
-        found = [one for one in found if one[1].owes_event and now > one[1].token_expires_at]
+        found = [one for one in found if _is_overdue(one[1], now)]
     for entity, record in found:
         fields = _fields(record, entity.expires_at, verified=pseudonyms is not None)
-        output.result(summary_of(record), **fields)
+        output.result(summary_of(record, now), **fields)
     output.summary(f"{counted(len(found), 'session')} found")
     if not found and (hint := caller_hint(arguments)):
         notify(f"nothing found{hint}")
@@ -136,7 +136,7 @@ async def devices_of(arguments: argparse.Namespace, pseudonyms: Pseudonyms | Non
     if _PSEUDONYM.fullmatch(arguments.device):
         return [arguments.device]
     if pseudonyms is None:
-        raise UsageError("no pepper to find the id of a device with: set KEY_VAULT_URL, or use --vault")
+        raise UsageError(f"no pepper to find the id of a device with: {HOW_TO_GIVE_THE_PEPPER}")
     return await pseudonyms.all_of("device", *filter(None, [arguments.caller]), arguments.device)
 
 
@@ -313,9 +313,16 @@ def _next_look(record: SessionRecord) -> int | None:
     return record.token_expires_at + EXPIRY_GRACE_MS
 
 
-def summary_of(record: SessionRecord) -> str:
-    """One line about a session."""
-    owed = "  owes its event" if record.owes_event else ""
+def _is_overdue(record: SessionRecord, now: int) -> bool:
+    """Whether the event should have come: the token has ended, so nobody can make the check any more."""
+    return record.owes_event and now > record.token_expires_at
+
+
+def summary_of(record: SessionRecord, now: int) -> str:
+    """One line about a session (`now` in unix milliseconds)."""
+    owed = ""
+    if record.owes_event:
+        owed = "  owes its event" if _is_overdue(record, now) else "  its event is still to come"
     verdict = f"  passed {worded(record.passed)}" if record.final else ""
     return (
         f"{record.session_id}  {rfc3339(record.created_at)}  {record.status.value}{verdict}{owed}"

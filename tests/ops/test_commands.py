@@ -39,7 +39,7 @@ COMMANDS = (
     Command(
         f"session erase {UNKNOWN}",
         "session erase 99999999-0000-4000-8000-000000000000",
-        asks="Erase 1 session, of which 1 will never tell an outcome, and 1 row of limits, for ever?",
+        asks="Erase 1 session, of which 1 will never tell an outcome, and 1 row of limits for ever?",
         shows=True,
     ),
     Command(f"device show --session {UNKNOWN}", "device show --session 99999999-0000-4000-8000-000000000000"),

@@ -88,8 +88,12 @@ def test_rows_under_all_peppers_are_shown_and_cleared(shell: Shell, words: tuple
         words = ("--session", fleet.sessions[0].session_id)
 
     shown = shell.run("device", "show", *words, "--json").objects
+    text = shell.run("device", "show", *words).lines
     cleared = shell.run("device", "reset", *words, "--yes").lines
 
+    headings = [line for line in text if not line.startswith("  ")]
+    assert headings == list(dict.fromkeys(line["row"] for line in shown))
+    assert len(headings) == 4
     assert [line["used"] for line in shown if line["window"] == "20/d"] == [5, 5]
     assert cleared[-1] == "4 rows cleared"
     assert not fleet.is_refused()
@@ -126,7 +130,8 @@ def test_pseudonym_in_a_log_names_the_device_too(shell: Shell) -> None:
 
     ended = shell.run("device", "show", line["row"].removeprefix("device-"))
 
-    assert ended.lines[0].startswith("device    5/10m   5 used, free at 20")
+    assert ended.lines[0] == line["row"]
+    assert ended.lines[1].startswith("  device    5/10m   5 used, free at 20")
     assert ended.target
 
 

@@ -77,7 +77,9 @@ def test_all_sessions_and_limits_of_a_person_are_erased(shell: Shell, words: Seq
     erased = shell.run("session", "erase", *words, "--yes")
 
     assert erased.status == 0
-    assert erased.lines[-1] == "2 sessions and 2 rows of limits erased"
+    assert (
+        erased.lines[-1] == "2 sessions, of which 1 will never tell an outcome, and 2 rows of limits erased"
+    )
     assert erased.errors == ["ops: other copies are not reached: see Erase a person in docs/operations.md"]
     assert left(shell) == ({other.session_id}, {"device-of-another"})
     told = [json.loads(line) for line in shell.events()]
@@ -196,6 +198,18 @@ def test_erasure_that_fails_at_a_row_can_be_run_again(shell: Shell) -> None:
 
     assert (failed.status, failed.errors) == (1, ["ops: the rows of limits: the table failed"])
     assert (again.status, left(shell)) == (0, (set(), set()))
+
+
+def test_dry_run_counts_the_outcomes_that_nobody_would_be_told(shell: Shell) -> None:
+    """As the question does."""
+    of_anna(shell)
+    of_anna(shell, **OPEN)
+
+    ended = shell.run("session", "erase", "--reference", "order:1", "--dry-run")
+
+    assert ended.lines[-1] == (
+        "2 sessions, of which 1 will never tell an outcome, and 0 rows of limits would be erased"
+    )
 
 
 def test_session_is_deleted_at_face_by_the_collector(shell: Shell) -> None:

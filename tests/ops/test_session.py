@@ -203,6 +203,17 @@ def test_sessions_are_found_by_what_events_name(shell: Shell) -> None:
     assert line == f"{other}  {rfc3339(ENDED_AT + 2)}  ResultAvailable  passed yes  reference order:2"
 
 
+def test_search_tells_what_is_owed_from_what_is_still_to_come(shell: Shell) -> None:
+    """As `--owed` does: a token that still runs may still be used."""
+    shell.add(**OPEN)
+    shell.add(**OPEN, created_at=ENDED_AT, token_expires_at=LATEST - EXPIRY_GRACE_MS)
+
+    owed, coming, _ = shell.run("session", "find", "--from", rfc3339(0)).lines
+
+    assert "  Started  owes its event  reference" in owed
+    assert "  Started  its event is still to come  reference" in coming
+
+
 def test_sessions_of_a_device_are_found_by_its_own_id(shell: Shell) -> None:
     """Also those that were made under another pepper. The search needs the caller of the device, and the pepper."""
     shell.environment["ID_PEPPER"] = f"new,{PEPPER}"
