@@ -35,6 +35,11 @@ if [ -e "$folder" ] || [ -L "$folder" ]; then
     fi
 fi
 cmp -s "$lock" "$folder/$lock" && exit 0
+if [ -L "$folder" ]; then
+    echo "$folder is a link to another environment, which does not have what $lock says." >&2
+    echo "Others may use it, so nothing was installed. Remove the link to get an environment here." >&2
+    exit 1
+fi
 echo "Installing $lock into $folder with Python $chosen ($size) ..."
 [ -d "$folder" ] || "$python" -m venv "$folder"
 "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r "$lock"

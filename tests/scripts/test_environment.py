@@ -112,12 +112,19 @@ def test_a_spoilt_environment_is_made_anew(project: Path, spoil: Callable[[Path]
 
 
 def test_an_environment_behind_a_link_is_not_taken_for_a_moved_one(project: Path) -> None:
-    """Several worktrees may share one."""
+    """Several worktrees may share one. None of them installs into it what the others have not."""
     other = project.with_name("other")
     shutil.copytree(project, other, ignore=shutil.ignore_patterns(".venv"))
     (other / ".venv").symlink_to(project / ".venv")
 
     assert prepare(other) == (0, "", "")
+    (other / "lock.txt").write_text("one==2\n")
+    status, output, errors = prepare(other)
+
+    assert (status, output, (project / ".venv/lock.txt").read_text()) == (1, "", "one==1\n")
+    assert errors.startswith(
+        ".venv is a link to another environment, which does not have what lock.txt says."
+    )
 
 
 @pytest.mark.parametrize(
