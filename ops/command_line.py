@@ -55,7 +55,7 @@ def main(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        taken = "; messages that were taken show again after five minutes at the latest"
+        taken = "; any message that was taken shows again after five minutes at the latest"
         notify(f"interrupted{taken if arguments.noun == 'poison' else ''}")
         return 1
     return 0

@@ -107,7 +107,7 @@ class Erasure:
 async def _selected(
     arguments: argparse.Namespace, store: SearchableStore, pseudonyms: Pseudonyms, now: int
 ) -> tuple[list[SessionRecord], str]:
-    """The records that the command line selects, the oldest first, and how many more were refused: "" is none."""
+    """The records that the command line selects, the oldest first, and what `search` says of those it refused."""
     if arguments.session:
         return [(await find_session(store, pseudonyms, arguments.session))[1]], ""
     found, refused = await search(store, pseudonyms, await wanted_of(arguments, pseudonyms), 0, now)

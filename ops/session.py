@@ -156,8 +156,9 @@ async def search(
 ) -> tuple[list[tuple[Entity, SessionRecord]], str]:
     """Find the records with one of the values in each of these columns, of sessions that were created in a range.
 
-    A device has several pseudonyms while the pepper is rotated: the records that name both lead to the others.
-    Returns the records with their rows, the oldest first, and how many were refused, which stderr names: "" is none.
+    A device has several pseudonyms while the pepper is rotated. A record that names two of them leads to the records
+    that name the other one. Returns the records with their rows, the oldest first, and a sentence about how many were
+    refused, which is empty if none was. Names the first of these on stderr.
     """
     while True:
         found, refused, faults = await _read_all(store, pseudonyms, wanted, start, end)
@@ -181,7 +182,7 @@ async def _read_all(
     start: int,
     end: int,
 ) -> tuple[list[tuple[Entity, SessionRecord]], int, list[str]]:
-    """Read the table: the records that are wanted, how many more were refused, and why the first ones were."""
+    """Read the table: the records that are wanted, how many of them were refused, and why the first ones were."""
     found: list[tuple[Entity, SessionRecord]] = []
     faults: list[str] = []
     seen = refused = 0
@@ -201,7 +202,7 @@ async def _read_all(
 
 
 def _has(entity: Entity, name: str, values: Collection[str]) -> bool:
-    """Whether a row has one of the values in a column. Its limits name its device under the other peppers."""
+    """Whether a row has one of the values in a column. Its rows of limits have its device under each pepper."""
     if entity.values.get(name) in values:
         return True
     rows = str(entity.values.get("limit_rows"))

@@ -93,7 +93,7 @@ def rows_of(device: str | None, person: str | None) -> list[str]:
 
 
 def devices_in(rows: Iterable[str]) -> set[str]:
-    """The pseudonyms of the devices that some of these rows are of."""
+    """The pseudonyms of the devices in the keys of rows; the inverse of `rows_of`."""
     return {key.removeprefix(_DEVICE) for key in rows if key.startswith(_DEVICE)}
 
 
