@@ -53,6 +53,46 @@ async def test_check_passes_with_the_read_that_sends_its_digest(
     assert orders.handle(event) is (accepted and reads)
 
 
+async def test_phone_that_signs_in_names_its_session_before_the_check(orders: Orders) -> None:
+    """Then the event finds the order, also where it comes at once. One session confirms one order of its person."""
+    async with signed_in() as scene:
+        anna = f"{scene.issuer.url} anna"
+        orders.expect("login:1", anna)
+        orders.expect("login:2", anna)
+        orders.expect("login:3", f"{scene.issuer.url} eve")
+        session = await scene.created(scene.issuer.token(**PERSON))
+        session_id = session["sessionId"]
+        named = [
+            orders.name_session("login:1", f"{scene.issuer.url} eve", session_id),
+            orders.name_session("login:1", anna, "an-earlier-try"),
+            orders.name_session("login:1", anna, session_id),
+            orders.name_session("login:2", anna, session_id),
+            orders.name_session("login:3", f"{scene.issuer.url} eve", session_id),
+        ]
+        await scene.broker.perform(session)
+        event = await outcome(scene, session)
+
+    assert named == [False, True, True, False, False]
+    assert [orders.handle(event), orders.handle(event)] == [True, False]
+    assert orders.name_session("login:1", anna, "a-later-session") is False
+    assert orders.verified() == ["login:1"]
+
+
+async def test_session_that_is_named_after_its_event_confirms_nothing(orders: Orders) -> None:
+    """A check of last week does not confirm a login of today, whatever the clocks say."""
+    async with signed_in() as scene:
+        anna = f"{scene.issuer.url} anna"
+        session = await scene.created(scene.issuer.token(**PERSON))
+        await scene.broker.perform(session)
+        event = await outcome(scene, session)
+    orders.handle(event)
+    orders.expect("login:1", anna)
+    orders.name_session("login:1", anna, session["sessionId"])
+
+    assert orders.handle(event) is False
+    assert orders.verified() == []
+
+
 async def test_digest_of_a_servers_session_needs_both_tokens() -> None:
     """The phone has no access token. The server sends the session's token too, or its digest is ignored."""
     async with signed_in(REQUIRE_DIGEST="true") as scene:

@@ -1,4 +1,4 @@
-"""The consumer that docs/events.md prints, over a database of its own."""
+"""The consumer that docs/events.md and docs/trust.md print, over a database of its own."""
 
 import re
 import sqlite3
@@ -9,19 +9,24 @@ from typing import Any
 
 import pytest
 
-_PAGE = Path(__file__).parents[2] / "docs/events.md"
+_DOCS = Path(__file__).parents[2] / "docs"
+
+
+def printed() -> dict[str, Any]:
+    """The names that the Python of both pages defines."""
+    pages = ((_DOCS / name).read_text(encoding="utf-8") for name in ("events.md", "trust.md"))
+    blocks = re.findall(r"^```python\n(.*?)^```$", "".join(pages), re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec("".join(blocks), names)  # noqa: S102 - our own pages.
+    return names
 
 
 class Orders:
     """Orders that wait for a check."""
 
     def __init__(self) -> None:
-        [source] = re.findall(
-            r"^```python\n(.*?)^```$", _PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-        )
-        names: dict[str, Any] = {}
-        exec(source, names)  # noqa: S102 - our own page.
-        self._handle = names["handle"]
+        names = printed()
+        self._handle, self._name_session = names["handle"], names["name_session"]
         self.database = sqlite3.connect(":memory:")
         self.database.executescript(names["TABLES"])
 
@@ -31,9 +36,19 @@ class Orders:
         self.database.execute("INSERT INTO orders (reference, person, session) VALUES (?, ?, ?)", row)
         self.database.commit()
 
+    def name_session(self, reference: str, person: str, session: str) -> bool:
+        """Let the phone of a person name its session; returns whether it may make the check."""
+        return bool(self._name_session(self.database, reference, person, session))
+
     def handle(self, event: Mapping[str, Any]) -> bool:
         """Let the consumer take an event; returns whether it verified an order."""
         return bool(self._handle(self.database, event))
+
+    def verified(self) -> list[str]:
+        """The references of the orders that are verified."""
+        return [
+            reference for (reference,) in self.database.execute("SELECT reference FROM orders WHERE verified")
+        ]
 
 
 @pytest.fixture
