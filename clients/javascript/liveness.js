@@ -144,8 +144,8 @@ export class LivenessClient {
         return await this.#sendOnce(method, path, { headers, body, signal });
       } catch (error) {
         if (!(error instanceof LivenessError) || error.again !== "now") throw error;
-        // Without a wait from the service it doubles, and is spread so that phones do not return together.
-        const pause = (error.retryAfterSeconds ?? 2 ** tries * (0.5 + Math.random() / 2)) * 1000;
+        // Never sooner than the service says. The rest doubles, and is spread so that phones do not return together.
+        const pause = ((error.retryAfterSeconds ?? 0) + 2 ** tries * (0.5 + Math.random() / 2)) * 1000;
         if (this.now() - start + pause > error.atMost * 1000) throw error;
         await this.sleep(pause, signal);
       }

@@ -214,8 +214,8 @@ class LivenessClient(
                 return sendOnce(method, path, if (token == null) headers else headers + ("Authorization" to "Bearer $token"), body)
             } catch (error: LivenessError) {
                 if (error.again != Again.NOW) throw error
-                // Without a wait from the service it doubles, and is spread so that phones do not return together.
-                val pause = milliseconds(error.retryAfterSeconds ?: (2.0.pow(tries++) * (0.5 + Random.nextDouble() / 2)))
+                // Never sooner than the service says. The rest doubles, and is spread so that phones do not return together.
+                val pause = milliseconds((error.retryAfterSeconds ?: 0.0) + 2.0.pow(tries++) * (0.5 + Random.nextDouble() / 2))
                 if (now() - start + pause > error.atMost * 1000) throw error
                 sleep(pause)
             }

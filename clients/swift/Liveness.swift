@@ -286,8 +286,8 @@ public final class LivenessClient: Sendable {
                 return try await sendOnce(method, path, headers, body)
             } catch let error as LivenessError {
                 guard error.again == .now else { throw error }
-                // Without a wait from the service it doubles, and is spread so that phones do not return together.
-                let pause = error.retryAfterSeconds ?? pow(2, Double(tries)) * Double.random(in: 0.5...1)
+                // Never sooner than the service says. The rest doubles, and is spread so that phones do not return together.
+                let pause = (error.retryAfterSeconds ?? 0) + pow(2, Double(tries)) * Double.random(in: 0.5...1)
                 tries += 1
                 if now() - start + pause > Double(error.atMost) { throw error }
                 try await sleep(pause)

@@ -11,7 +11,7 @@ class Again(StrEnum):
     """Whether a client sends the same request again."""
 
     NOW = "now"
-    """By itself, after the wait that the answer names, or one that doubles; up to `at_most` seconds in all."""
+    """By itself, after the wait that the answer names and one that doubles; up to `at_most` seconds in all."""
     LATER = "later"
     """Only when the person asks for it, and after the wait."""
     NEW_SESSION = "new session"
@@ -48,7 +48,7 @@ class CatalogueRow:
 
 
 _THROTTLED = "Rate limit is exceeded. Try again in {seconds} seconds."
-_WAIT = "Wait for the seconds in Retry-After, then send the same request again."
+_WAIT = "Wait for the seconds in Retry-After and a pause that grows, then send the same request again."
 
 CATALOGUE: tuple[CatalogueRow, ...] = (
     # The messages of the 400s for the body, SessionNotFound, BadArgument and the 429s are Face's own (v1.1-preview.1).
