@@ -74,3 +74,14 @@ async def test_each_magic_id_gives_the_app_what_the_table_says(version: str) -> 
         told |= {device_id: await _checked(broker, each) for device_id, each in slow.items()}
 
     assert told == {each.device_id: each.app_gets_in.get(version, each.app_gets) for each in SCENARIOS}
+
+
+@pytest.mark.parametrize("version", API_VERSIONS)
+async def test_both_attempts_of_the_second_that_passes_can_be_made_before_the_read(version: str) -> None:
+    """Also where a read between them would end the session, as the page says."""
+    async with running_broker(FACE_API_VERSION=version, **FREE) as broker:
+        session = await broker.created("sim-second-passes")
+        await broker.perform(session)
+        digest = {"X-Client-Digest": (await broker.perform(session))["digest"]}
+
+        assert _told(await broker.result(session, **digest)) == "`ResultAvailable`, `passed: true`, `realface`"
