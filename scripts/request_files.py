@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from scripts import openapi
 
-# A reader fills these in; the first two are those of `make run`, which prints the function key too.
+# A reader fills these in; the first three are printed by `make run`.
+_FILL_IN: Final = "The line `readiness` of `make run` has the function key. Each run sends another device id."
 _VARIABLES: Final = {
     "broker": "http://127.0.0.1:7071",
     "simulator": "http://127.0.0.1:7072",
@@ -45,6 +46,7 @@ def http_file() -> str:
     """The requests for httpyac, also in VS Code."""
     lines = [
         "# Made by `make reference`. Each call of one check, for httpyac: `httpyac send docs/liveness.http --all`.",
+        f"# Fill in the values of your run here. {_FILL_IN}",
         *(f"@{name} = {value}" for name, value in _VARIABLES.items()),
     ]
     for request in _requests():
@@ -67,7 +69,9 @@ def postman_collection() -> str:
     collection = {
         "info": {
             "name": "Face Liveness Broker",
-            "description": "Made by `make reference`. Each call of one check, in order: run the whole collection.",
+            "description": "Made by `make reference`. Each call of one check, in order: run the whole collection. "
+            "For another port: `newman run docs/postman_collection.json --env-var broker=http://127.0.0.1:8071`, and "
+            f"so on for each variable. {_FILL_IN}",
             "schema": schema,
         },
         "variable": [{"key": name, "value": value} for name, value in _VARIABLES.items()],
@@ -129,7 +133,7 @@ def _request(url: str, method: str, operation: Mapping[str, Any]) -> _Request:
     body = None
     if "requestBody" in operation:
         headers["Content-Type"] = "application/json"
-        body = {"livenessOperationMode": "Passive", "deviceCorrelationId": "{{device}}"}
+        body = {"livenessOperationMode": "Passive", "deviceCorrelationId": "{{device}}.{{$guid}}"}
     return _Request(
         operation["operationId"],
         operation["summary"],

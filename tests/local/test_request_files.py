@@ -53,6 +53,12 @@ def test_requests_of_httpyac(tmp_path: Path) -> None:
     assert json.loads(sent["getResult"]["response"]["body"])["passed"] is True
 
 
+def test_each_run_is_another_device() -> None:
+    """A device may have five sessions in ten minutes, so that the sixth run would be refused."""
+    for page in ("docs/liveness.http", "docs/postman_collection.json"):
+        assert "{{device}}.{{$guid}}" in (ROOT / page).read_text("utf-8")
+
+
 def test_requests_of_postman(tmp_path: Path) -> None:
     """Each call is answered as it says, and the check passed."""
     options = ("--reporters", "json", "--reporter-json-export", "report.json")
