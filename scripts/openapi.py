@@ -68,6 +68,17 @@ def document() -> dict[str, Any]:
         ],
         "paths": _paths(),
         "components": {"schemas": _SCHEMAS, "securitySchemes": _SECURITY},
+        # The tables of docs/errors.md: what an app does about an error or a failure, and what it tells the person.
+        "x-errors": {
+            row.code: {
+                "status": int(row.status),
+                "again": row.again,
+                "atMostSeconds": row.at_most,
+                "tell": row.tell,
+            }
+            for row in catalogue.CATALOGUE
+        },
+        "x-failures": catalogue.FAILURES,
     }
 
 

@@ -42,6 +42,17 @@ def test_each_error_is_told_where_it_can_happen(made: Mapping[str, Any]) -> None
     assert told == {row.code: {str(row.status)} for row in CATALOGUE if row.code != "NotFound"}
 
 
+def test_programs_can_read_what_an_app_does_about_each_error(made: Mapping[str, Any]) -> None:
+    """Each code that an operation names has its group, its time, and a sentence for the person."""
+    for _, _, operation in operations(made):
+        for status, response in operation["responses"].items():
+            for code in response.get("content", {}).get("application/json", {}).get("examples", {}):
+                row = made["x-errors"][code]
+                assert (row["status"], row["tell"][-1]) == (int(status), "."), code
+                assert (row["atMostSeconds"] > 0) is (row["again"] == "now"), code
+    assert made["x-failures"]["FaceWithMaskDetected"].startswith("Please take your mask off")
+
+
 def test_each_field_of_the_body_is_described(made: Mapping[str, Any]) -> None:
     body = made["components"]["schemas"]["CreateBody"]
     assert set(body["properties"]) == {field.alias for field in CreateBody.model_fields.values()}
