@@ -84,4 +84,6 @@ async def test_both_attempts_of_the_second_that_passes_can_be_made_before_the_re
         await broker.perform(session)
         digest = {"X-Client-Digest": (await broker.perform(session))["digest"]}
 
-        assert _told(await broker.result(session, **digest)) == "`ResultAvailable`, `passed: true`, `realface`"
+        assert (
+            _told(await broker.result(session, **digest)) == "`ResultAvailable`, `passed: true`, `realface`"
+        )
