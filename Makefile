@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 	to-run to-develop to-develop-oldest to-check-infra to-release
 
 help:  ## List the targets.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-14s%s\n", $$1, $$2 }'
+	@grep -hE '^([a-z-]+:.*)?## ' $(MAKEFILE_LIST) | awk -F '(:.*)?## ' '{ printf "%-14s%s\n", $$1, $$2 }'
 
 ENVIRONMENT := @scripts/environment.sh
 
@@ -45,9 +45,15 @@ EVENTS_WEBHOOK ?=
 RUN_OPTIONS = --storage $(STORAGE) --port $(PORT) --simulator-port $(SIMULATOR_PORT) --auth $(AUTH) \
 	$(if $(FACE_TPS),--face-tps $(FACE_TPS)) $(if $(EVENTS_WEBHOOK),--events-webhook $(EVENTS_WEBHOOK))
 
-run: to-run  ## Simulator, broker and a demonstration check; Ctrl-C ends it. STORAGE=azurite keeps state in tables, AUTH=jwt has callers sign in, FACE_TPS=10 limits the simulator, EVENTS_WEBHOOK=http://127.0.0.1:... gets events.
+run: to-run  ## Simulator, broker and a demonstration check; Ctrl-C ends it. Options, as in make run PORT=8071, are below.
 	@if [ "$(STORAGE)" = azurite ]; then scripts/azurite.sh; fi
 	@$(BIN)/python -m local run $(RUN_OPTIONS)
+## PORT=7071 is the broker's port.
+## SIMULATOR_PORT=7072 is the simulator's; the issuer of AUTH=jwt has the next one.
+## STORAGE=azurite keeps state in tables; it needs npm.
+## AUTH=jwt has callers sign in.
+## FACE_TPS=10 limits the simulator's calls in a second.
+## EVENTS_WEBHOOK=http://127.0.0.1:8080/orders gets the events.
 
 check: to-develop  ## Formatter, linter and types.
 	$(BIN)/ruff format --check .

@@ -36,8 +36,13 @@ def test_help_lists_each_target_with_a_description() -> None:
         text=True,
         check=True,
     ).stdout
-    listed = {line.split()[0]: line.split(maxsplit=1)[1] for line in shown.splitlines()}
+    lines = shown.splitlines()
+    listed = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines if line[0] != " "}
+    options = {line.split("=")[0].strip() for line in lines if line[0] == " "}
+    [of_a_run] = re.findall(r"^RUN_OPTIONS = (.*\\\n.*)", MAKEFILE, re.MULTILINE)
 
+    assert max(map(len, lines)) <= 120
+    assert options == set(re.findall(r"--\S+ \$\((\w+)\)", of_a_run))
     assert set(listed) == {name for name in TARGETS if not name.startswith("to-")} - {"tools"}
     assert {name for name, text in listed.items() if not text.endswith(".")} == set()
 
