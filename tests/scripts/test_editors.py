@@ -24,6 +24,8 @@ def test_their_commands_are_targets_of_the_makefile() -> None:
     assert {command.removeprefix("make ") for command in commands} <= TARGETS
     launches = read(".vscode/launch.json")["configurations"]
     assert {launch["preLaunchTask"] for launch in launches} <= {task["label"] for task in tasks}
+    runs = [launch["args"] for launch in launches if launch["module"] == "local"]
+    assert runs == [["run"], ["run", "--auth", "jwt"]]
 
 
 def test_the_container_has_the_python_of_the_app_and_forwards_the_ports_of_a_run() -> None:
@@ -32,6 +34,8 @@ def test_the_container_has_the_python_of_the_app_and_forwards_the_ports_of_a_run
 
     assert re.fullmatch(r"\S+/python:3\.13-bookworm", container["image"])
     assert container["forwardPorts"] == [7071, 7072, 7073]
+    # The tests of the Kotlin client and of pages need these.
+    assert {"chromium", "default-jre-headless"} <= set(container["onCreateCommand"].split())
 
 
 def test_their_files_can_be_read() -> None:
