@@ -171,7 +171,7 @@ class _Running:
         url, keys = self.broker.url, "echo 'x-functions-key: {}' | curl -H @-"
         purge = f"-d '{{}}' -H 'Content-Type: application/json' {url}/admin/functions/purge_expired"
         print("\nBroker and simulator stay up.")
-        print(f"  console    {url}/console")
+        print(f"  console    {url}/console\n  API        {url}/docs")
         print(f"  readiness  {keys.format(self.broker.function_key)} {url}/api/ready")
         print(f"  deletion   {keys.format(self.broker.master_key)} {purge}")
         print("             deletes expired rows now; in Azure a timer does so each hour")
