@@ -19,6 +19,7 @@ _INDEX = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Face Liveness Broker: API</title>
+<link rel="icon" href="/docs/favicon-32x32.png">
 <link rel="stylesheet" href="/docs/swagger-ui.css">
 <div id="api"></div>
 <script src="/docs/swagger-ui-bundle.js"></script>
@@ -46,6 +47,8 @@ def api_page_routes() -> list[web.RouteDef]:
     return [
         *(serve(path, _INDEX, "text/html") for path in ("/docs", "/docs/")),
         serve("/docs/start.js", _START, "text/javascript"),
+        # Without one a browser asks for `/favicon.ico`.
+        serve("/docs/favicon-32x32.png", static / "favicon-32x32.png", "image/png"),
         serve("/docs/swagger-ui.css", static / "swagger-ui.css", "text/css"),
         serve("/docs/swagger-ui-bundle.js", static / "swagger-ui-bundle.js", "text/javascript"),
     ]

@@ -15,8 +15,8 @@ async def test_page_and_all_that_it_loads_are_served() -> None:
     async with TestClient(TestServer(app)) as client:
         page = await (await client.get("/docs")).text()
         loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
-        assert len(loaded) == 3
+        assert len(loaded) == 4
         for path in loaded:
             answer = await client.get(path)
             assert answer.status == 200
-            assert answer.content_type in ("text/css", "text/javascript")
+            assert answer.content_type in ("image/png", "text/css", "text/javascript")
