@@ -16,7 +16,7 @@ from shared.checks import Checks
 from shared.clock import Clock
 from shared.errors import Failed, UpstreamSessionGone
 from shared.face.model import Face, Reader, SessionStatus
-from shared.sessions.record import SessionRecord
+from shared.sessions.record import SessionRecord, Step
 from shared.sessions.store import Sessions, Stored
 from shared.telemetry import log_event
 
@@ -70,16 +70,17 @@ class Suspects:
         self._background.start(self._examine_one(now))
 
     async def _examine_one(self, now: int) -> None:
-        # What fails now is tried again with the next session.
         with suppress(Failed):
             if found := await self._most_suspect(now):
                 session_id, request_id = found.record.session_id, str(uuid.uuid4())
+                # A session that cannot be read now waits behind the others that are due.
+                self._open[session_id] = now
                 try:
                     # Below one call a second, a read that waits for its turn would get none.
                     stored = await self._checks.read(found, request_id, Reader(follows=True))
                 except UpstreamSessionGone:
-                    del self._open[session_id]
-                    raise
+                    self._open.pop(session_id, None)
+                    return
                 record = stored.record
                 self._open[session_id] = now + LOOK_AFTER_MS
                 self.know(record)
@@ -89,20 +90,25 @@ class Suspects:
                     await self._end(stored, request_id)
 
     async def _most_suspect(self, now: int) -> Stored | None:
-        """The open session to look at next. One whose phone sent a digest has made its check, and comes last."""
-        due = [session_id for session_id, look_at in self._open.items() if look_at <= now]
+        """The open session to look at next: one whose check was started, or else the one that is due for longest."""
+        due = sorted([(look_at, session_id) for session_id, look_at in self._open.items() if look_at <= now])
         suspects = []
-        for session_id in due[:_RECORDS_AT_ONCE]:
+        for _, session_id in due[:_RECORDS_AT_ONCE]:
             stored = await self._sessions.get(session_id)
             if stored is None or stored.record.final or stored.record.revoked:
                 self._open.pop(session_id, None)
             else:
                 suspects.append(stored)
-        return min(suspects, key=lambda stored: stored.record.sent_digest is not None, default=None)
+        started = SessionStatus.STARTED
+        return min(suspects, key=lambda stored: stored.record.status is not started, default=None)
 
     async def _end(self, found: Stored, request_id: str) -> None:
         """End a session and its token. Its event follows; if the deletion fails, the collector deletes it."""
-        stored = await self._sessions.change(found, lambda record: record.cut_off(self._clock()))
+        now = self._clock()
+        stored = await self._sessions.change(found, lambda record: record.cut_off(now))
+        if (now, Step.REVOKED) not in stored.record.history:
+            # The check ended, or its phone revoked the session, after Face was asked.
+            return
         record = stored.record
         log_event(
             _log,

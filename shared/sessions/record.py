@@ -271,8 +271,11 @@ class SessionRecord:
         return replace(self, revoked=True).expired(now).noted(Step.REVOKED, now)
 
     def cut_off(self, now: int) -> "SessionRecord":
-        """The record after the broker ended a check that goes on for too long: it expires, so it has its event."""
-        return self.expired(now).as_revoked(now)
+        """The record after the broker ended a check that goes on for too long: it expires, so it has its event.
+
+        A record with an outcome, of another release too, or that was revoked, stays as it is.
+        """
+        return self if self.final or self.revoked or self.unread else self.expired(now).as_revoked(now)
 
     def as_deleted_upstream(self, now: int) -> "SessionRecord":
         """The record after the session was deleted at Face."""

@@ -12,16 +12,18 @@ from create_session.use_case import Created, create_session
 from get_result.use_case import ResultQuery, get_result
 from shared.access import Caller
 from shared.app import App
-from shared.errors import SessionNotFound, UpstreamSessionGone, UpstreamThrottled
+from shared.errors import SessionNotFound, UpstreamFailure, UpstreamSessionGone, UpstreamThrottled
 from shared.events.publisher import MemoryPublisher
 from shared.face.model import SessionResult, SessionStatus
 from shared.queues.memory import MemoryQueue
 from shared.queues.message import CollectMessage
+from shared.sessions.record import SessionRecord
 from shared.suspects import LASTING_SECONDS, LONGEST_CHECK_MS, LOOK_AFTER_MS, MOST_KNOWN
 from tests.collect_result.workshop import REAL, SPOOF, STARTED
 from tests.support.app import app_of
 from tests.support.commands import create_command
 from tests.support.fake_face import FakeFace
+from tests.support.intercepted import Call, Effect
 from tests.support.time import FakeClock
 
 NOT_STARTED = SessionResult(SessionStatus.NOT_STARTED)
@@ -133,13 +135,13 @@ async def test_failed_attempt_of_a_check_that_is_ended_is_charged() -> None:
     assert await region.collect() == ["liveness.session.completed"]
 
 
-async def test_looks_take_a_fifth_of_the_rate_and_sessions_with_a_digest_come_last() -> None:
-    """One is read after five calls; one that cannot be read is read again with the next."""
+async def test_looks_take_a_fifth_of_the_rate_and_a_session_that_cannot_be_read_comes_last() -> None:
+    """One is read after five calls. The first error is that of a poll, and the second that of a look."""
     region = Region()
-    done, second, third = [await region.create(name) for name in ("done", "second", "third")]
-    for session, digest in ((done, "a-digest"), (second, None), (third, None)):
+    unread, second, third = [await region.create(name) for name in ("unread", "second", "third")]
+    for session in (unread, second, third):
         region.face.answer(session.session_id, STARTED)
-        await region.poll(session, digest)
+        await region.poll(session)
     region.clock.advance_ms(LONGEST_CHECK_MS)
     other = await region.create("other")
     read: list[list[str]] = []
@@ -149,16 +151,83 @@ async def test_looks_take_a_fifth_of_the_rate_and_sessions_with_a_digest_come_la
         read.append([*region.face.deleted])
         region.clock.advance_seconds(2.5)
 
-    ends = [second.session_id, third.session_id, done.session_id]
+    ends = [second.session_id, third.session_id, unread.session_id]
     assert read == [[], [], ends[:1], ends[:1], ends[:2], ends[:2], ends, ends]
 
 
-async def test_session_that_face_does_not_know_keeps_no_place() -> None:
+async def test_idle_sessions_do_not_protect_one_that_goes_on() -> None:
+    """Each has its turn, the one that was looked at longest ago first, whatever its phone sent."""
+    region = Region()
+    region.face.rate = 0.25
+    names = [f"idle-{number}" for number in range(6)]
+    *_, looping, other = [await region.create(name) for name in (*names, "looping", "other")]
+    await region.poll(looping, "a-digest")
+    region.face.answer(looping.session_id, STARTED)
+    for _ in range(16):
+        region.clock.advance_seconds(20)
+        await region.poll(other)
+
+    assert region.face.deleted == [looping.session_id]
+
+
+async def test_session_that_cannot_be_read_does_not_stop_the_looks() -> None:
+    """Such as one of a version that this release does not know."""
+    region = Region()
+    unreadable, looping, other = [await region.create(name) for name in ("unreadable", "looping", "other")]
+    region.face.answer(looping.session_id, STARTED)
+
+    async def fail(call: Call, effect: Effect) -> object:
+        if unreadable.session_id in call.keys:
+            raise UpstreamFailure("unreadable")
+        return await effect()
+
+    region.face.around = fail
+    region.clock.advance_ms(LOOK_AFTER_MS)
+    for _ in range(30):
+        region.clock.advance_seconds(5)
+        await region.poll(other)
+
+    assert region.face.deleted == [looping.session_id]
+
+
+@pytest.mark.parametrize("late", [REAL, SPOOF, None], ids=["pass", "failure", "revoked"])
+async def test_check_that_ends_during_a_look_is_not_cut_off(
+    late: SessionResult | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another instance wrote the result, or the phone revoked the session, while Face answered."""
+    region = Region()
+    session = await region.create()
+    region.face.answer(session.session_id, STARTED)
+    await region.poll(session)
+    region.clock.advance_ms(LONGEST_CHECK_MS)
+    sessions = region.app.sessions
+
+    def end(record: SessionRecord) -> SessionRecord:
+        now = region.clock() - 1
+        return record.with_result(late, now) if late else record.as_revoked(now)
+
+    async def meanwhile(call: Call, effect: Effect) -> object:
+        region.face.around = None
+        await sessions.change(await sessions.reload(session.session_id), end)
+        return await effect()
+
+    region.face.around = meanwhile
+    region.app.suspects.examine()
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+    record = (await sessions.reload(session.session_id)).record
+    assert record == end(record)
+    assert (record.revoked, region.face.deleted, caplog.messages) == (late is None, [], [])
+
+
+async def test_session_that_face_does_not_know_keeps_no_place(caplog: pytest.LogCaptureFixture) -> None:
     """The next one is looked at then."""
     region = Region()
     gone, looping, other = [await region.create(name) for name in ("gone", "looping", "other")]
-    region.face.answer(looping.session_id, STARTED)
-    await region.poll(looping)
+    for session in (gone, looping):
+        region.face.answer(session.session_id, STARTED)
+        await region.poll(session)
     region.clock.advance_ms(LONGEST_CHECK_MS)
     region.app.suspects.examine()
     region.face.fail("result", UpstreamSessionGone())
@@ -169,6 +238,7 @@ async def test_session_that_face_does_not_know_keeps_no_place() -> None:
 
     assert region.face.deleted == [looping.session_id]
     assert not (await region.app.sessions.reload(gone.session_id)).record.revoked
+    assert "late_work_failed" not in caplog.text
 
 
 async def test_an_instance_knows_a_bounded_number_of_open_sessions() -> None:

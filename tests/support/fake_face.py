@@ -91,7 +91,7 @@ class FakeFace:
                 raise UpstreamSessionGone
             return self._results[session_id]
 
-        return await self._called("result", request_id, effect)
+        return await self._called("result", request_id, effect, session_id)
 
     async def delete(
         self, session_id: str, request_id: str, *, api_version: str | None = None, follows: bool = False
@@ -103,7 +103,7 @@ class FakeFace:
                 self.deleted.append(session_id)
                 self.forget(session_id)
 
-        await self._called("delete", request_id, effect)
+        await self._called("delete", request_id, effect, session_id)
 
     async def audit(
         self, session_id: str, page: AuditPage, request_id: str, *, api_version: str | None = None
@@ -123,7 +123,9 @@ class FakeFace:
         spoken = api_version or self.api_version
         return self._made_with.get(session_id, spoken) == spoken
 
-    async def _called(self, operation: Operation, request_id: str, effect: Callable[[], Awaitable[T]]) -> T:
+    async def _called(
+        self, operation: Operation, request_id: str, effect: Callable[[], Awaitable[T]], *keys: str
+    ) -> T:
         self.calls[operation] += 1
         self.request_ids.append(request_id)
         if self.gate:
@@ -131,5 +133,6 @@ class FakeFace:
             await self.gate.wait()
         if failures := self._failures.get(operation):
             raise failures.popleft()
-        answer: T = await (self.around(Call(operation), effect) if self.around else effect())
+        call = Call(operation, keys=keys)
+        answer: T = await (self.around(call, effect) if self.around else effect())
         return answer
