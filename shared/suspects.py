@@ -9,6 +9,7 @@ it if it still goes on two minutes later.
 import logging
 import uuid
 from contextlib import suppress
+from operator import itemgetter
 from typing import Final
 
 from shared.background import Background
@@ -49,7 +50,8 @@ class Suspects:
         self._checks = checks
         self._background = background
         self._clock = clock
-        self._open: dict[str, int] = {}
+        # By session: whether it comes after those whose check was seen to go on, and when to look at it.
+        self._open: dict[str, tuple[bool, int]] = {}
         self._next_at = 0
 
     def know(self, record: SessionRecord) -> None:
@@ -57,7 +59,7 @@ class Suspects:
         if record.final or record.revoked:
             self._open.pop(record.session_id, None)
             return
-        self._open.setdefault(record.session_id, record.created_at + LOOK_AFTER_MS)
+        self._open.setdefault(record.session_id, (True, record.created_at + LOOK_AFTER_MS))
         if len(self._open) > MOST_KNOWN:
             del self._open[next(iter(self._open))]
 
@@ -74,7 +76,7 @@ class Suspects:
             if found := await self._most_suspect(now):
                 session_id, request_id = found.record.session_id, str(uuid.uuid4())
                 # A session that cannot be read now waits behind the others that are due.
-                self._open[session_id] = now
+                self._open[session_id] = (True, now)
                 try:
                     # Below one call a second, a read that waits for its turn would get none.
                     stored = await self._checks.read(found, request_id, Reader(follows=True))
@@ -82,7 +84,7 @@ class Suspects:
                     self._open.pop(session_id, None)
                     return
                 record = stored.record
-                self._open[session_id] = now + LOOK_AFTER_MS
+                self._open[session_id] = (record.status is not SessionStatus.STARTED, now + LOOK_AFTER_MS)
                 self.know(record)
                 await self._checks.hasten(found.record, record)
                 since = record.started_at
@@ -90,17 +92,20 @@ class Suspects:
                     await self._end(stored, request_id)
 
     async def _most_suspect(self, now: int) -> Stored | None:
-        """The open session to look at next: one whose check was started, or else the one that is due for longest."""
-        due = sorted([(look_at, session_id) for session_id, look_at in self._open.items() if look_at <= now])
-        suspects = []
-        for _, session_id in due[:_RECORDS_AT_ONCE]:
+        """The session to look at next: one whose check was seen to go on, or else the one that is due for longest.
+
+        A digest counts as a minute less, because it says that the check was made. Whoever lies gains that minute.
+        """
+        due = sorted([(*look, session_id) for session_id, look in self._open.items() if look[1] <= now])
+        suspects: list[tuple[bool, int, Stored]] = []
+        for last, look_at, session_id in due[:_RECORDS_AT_ONCE]:
             stored = await self._sessions.get(session_id)
-            if stored is None or stored.record.final or stored.record.revoked:
+            if stored is None or stored.record.final or stored.record.revoked or stored.record.unread:
                 self._open.pop(session_id, None)
             else:
-                suspects.append(stored)
-        started = SessionStatus.STARTED
-        return min(suspects, key=lambda stored: stored.record.status is not started, default=None)
+                later = LOOK_AFTER_MS if stored.record.sent_digest else 0
+                suspects.append((last, look_at + later, stored))
+        return min(suspects, key=itemgetter(0, 1))[2] if suspects else None
 
     async def _end(self, found: Stored, request_id: str) -> None:
         """End a session and its token. Its event follows; if the deletion fails, the collector deletes it."""

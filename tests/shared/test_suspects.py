@@ -174,17 +174,18 @@ async def test_session_that_cannot_be_read_does_not_stop_the_looks() -> None:
     """Such as one of a version that this release does not know."""
     region = Region()
     unreadable, looping, other = [await region.create(name) for name in ("unreadable", "looping", "other")]
-    region.face.answer(looping.session_id, STARTED)
+    for session in (unreadable, looping):
+        region.face.answer(session.session_id, STARTED)
+    await region.poll(unreadable)
 
     async def fail(call: Call, effect: Effect) -> object:
         if unreadable.session_id in call.keys:
             raise UpstreamFailure("unreadable")
         return await effect()
 
-    region.face.around = fail
-    region.clock.advance_ms(LOOK_AFTER_MS)
-    for _ in range(30):
-        region.clock.advance_seconds(5)
+    region.face.around, region.face.rate = fail, 0.05
+    for _ in range(5):
+        region.clock.advance_seconds(100)
         await region.poll(other)
 
     assert region.face.deleted == [looping.session_id]
