@@ -9,7 +9,6 @@ it if it still goes on two minutes later.
 import logging
 import uuid
 from contextlib import suppress
-from operator import itemgetter
 from typing import Final
 
 from shared.background import Background
@@ -84,28 +83,23 @@ class Suspects:
                     self._open.pop(session_id, None)
                     return
                 record = stored.record
-                self._open[session_id] = (record.status is not SessionStatus.STARTED, now + LOOK_AFTER_MS)
+                since = record.started_at if record.status is SessionStatus.STARTED else None
+                look_at = now + LOOK_AFTER_MS if since is None else since + LONGEST_CHECK_MS
+                self._open[session_id] = (since is None, look_at)
                 self.know(record)
                 await self._checks.hasten(found.record, record)
-                since = record.started_at
-                if record.status is SessionStatus.STARTED and since and since <= now - LONGEST_CHECK_MS:
+                if since is not None and look_at <= now:
                     await self._end(stored, request_id)
 
     async def _most_suspect(self, now: int) -> Stored | None:
-        """The session to look at next: one whose check was seen to go on, or else the one that is due for longest.
-
-        A digest counts as a minute less, because it says that the check was made. Whoever lies gains that minute.
-        """
+        """The session to look at next: one whose check was seen to go on, or else the one that is due for longest."""
         due = sorted([(*look, session_id) for session_id, look in self._open.items() if look[1] <= now])
-        suspects: list[tuple[bool, int, Stored]] = []
-        for last, look_at, session_id in due[:_RECORDS_AT_ONCE]:
+        for *_, session_id in due[:_RECORDS_AT_ONCE]:
             stored = await self._sessions.get(session_id)
-            if stored is None or stored.record.final or stored.record.revoked or stored.record.unread:
-                self._open.pop(session_id, None)
-            else:
-                later = LOOK_AFTER_MS if stored.record.sent_digest else 0
-                suspects.append((last, look_at + later, stored))
-        return min(suspects, key=itemgetter(0, 1))[2] if suspects else None
+            if stored and not (stored.record.final or stored.record.revoked or stored.record.unread):
+                return stored
+            self._open.pop(session_id, None)
+        return None
 
     async def _end(self, found: Stored, request_id: str) -> None:
         """End a session and its token. Its event follows; if the deletion fails, the collector deletes it."""
