@@ -321,3 +321,14 @@ def test_history_tells_each_step_once() -> None:
         *[(1, None), (2, None)],
         (3, Failure("a", "b")),
     ]
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [NEW.with_result(REAL, 2_000), NEW.as_revoked(2_000), replace(NEW, unread={"status": "Later"})],
+    ids=["result", "revoked", "outcome of another release"],
+)
+def test_session_that_ended_is_not_cut_off(ended: SessionRecord) -> None:
+    """Nobody loses a result that came meanwhile, and a worse outcome does not become an expiry."""
+    assert ended.cut_off(3_000) is ended
+    assert NEW.cut_off(3_000).revoked
