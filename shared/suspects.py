@@ -74,8 +74,6 @@ class Suspects:
         with suppress(Failed):
             if found := await self._most_suspect(now):
                 session_id, request_id = found.record.session_id, str(uuid.uuid4())
-                # A session that cannot be read now waits behind the others that are due.
-                self._open[session_id] = (True, now)
                 try:
                     # Below one call a second, a read that waits for its turn would get none.
                     stored = await self._checks.read(found, request_id, Reader(follows=True))
@@ -95,6 +93,8 @@ class Suspects:
         """The session to look at next: one whose check was seen to go on, or else the one that is due for longest."""
         due = sorted([(*look, session_id) for session_id, look in self._open.items() if look[1] <= now])
         for *_, session_id in due[:_RECORDS_AT_ONCE]:
+            # A session that cannot be read now waits behind the others that are due.
+            self._open[session_id] = (True, now)
             stored = await self._sessions.get(session_id)
             if stored and not (stored.record.final or stored.record.revoked or stored.record.unread):
                 return stored

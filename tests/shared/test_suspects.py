@@ -12,7 +12,13 @@ from create_session.use_case import Created, create_session
 from get_result.use_case import ResultQuery, get_result
 from shared.access import Caller
 from shared.app import App
-from shared.errors import SessionNotFound, UpstreamFailure, UpstreamSessionGone, UpstreamThrottled
+from shared.errors import (
+    SessionNotFound,
+    StorageUnavailable,
+    UpstreamFailure,
+    UpstreamSessionGone,
+    UpstreamThrottled,
+)
 from shared.events.publisher import MemoryPublisher
 from shared.face.model import SessionResult, SessionStatus
 from shared.queues.memory import MemoryQueue
@@ -24,6 +30,7 @@ from tests.support.app import app_of
 from tests.support.commands import create_command
 from tests.support.fake_face import FakeFace
 from tests.support.intercepted import Call, Effect
+from tests.support.store import FakeStore
 from tests.support.time import FakeClock
 
 NOT_STARTED = SessionResult(SessionStatus.NOT_STARTED)
@@ -32,9 +39,9 @@ NOT_STARTED = SessionResult(SessionStatus.NOT_STARTED)
 class Region:
     """One instance, and a Face without room since long ago."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: FakeStore | None = None) -> None:
         self.face, self.clock = FakeFace(throttled_for=LASTING_SECONDS), FakeClock()
-        self.app: App = app_of(face=self.face, clock=self.clock)
+        self.app: App = app_of(store=store, face=self.face, clock=self.clock)
 
     async def create(self, device: str = "looping") -> Created:
         return await create_session(self.app, create_command(device))
@@ -170,9 +177,11 @@ async def test_idle_sessions_do_not_protect_one_that_goes_on() -> None:
     assert region.face.deleted == [looping.session_id]
 
 
-async def test_session_that_cannot_be_read_does_not_stop_the_looks() -> None:
-    """Such as one of a version that this release does not know."""
-    region = Region()
+@pytest.mark.parametrize("where", ["face", "store"])
+async def test_session_that_cannot_be_read_does_not_stop_the_looks(where: str) -> None:
+    """Such as one of a version that this release does not know, or a record that somebody changed."""
+    store = FakeStore()
+    region = Region(store)
     unreadable, looping, other = [await region.create(name) for name in ("unreadable", "looping", "other")]
     for session in (unreadable, looping):
         region.face.answer(session.session_id, STARTED)
@@ -180,10 +189,11 @@ async def test_session_that_cannot_be_read_does_not_stop_the_looks() -> None:
 
     async def fail(call: Call, effect: Effect) -> object:
         if unreadable.session_id in call.keys:
-            raise UpstreamFailure("unreadable")
+            raise UpstreamFailure("unreadable") if where == "face" else StorageUnavailable("unreadable")
         return await effect()
 
-    region.face.around, region.face.rate = fail, 0.05
+    unreliable: FakeFace | FakeStore = region.face if where == "face" else store
+    unreliable.around, region.face.rate = fail, 0.05
     for _ in range(5):
         region.clock.advance_seconds(100)
         await region.poll(other)
