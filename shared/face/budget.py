@@ -37,9 +37,10 @@ create by some seconds, so Face feels a lower rate late. Without this, one insta
 
 RECOVERY_SECONDS: Final = 30.0
 RECOVERY_CALLS: Final = 120
-"""The rate is back where Face refused after 30 s and 120 calls. In fewer calls, 40 instances with 0.1 calls a second
-each would cause more than 5 % of 429s; in less time, one instance would. An instance counts as making at least
-`LOWEST_RATE` calls a second, so one without calls is back after 40 minutes."""
+"""The rate is back where Face refused after three quarters of 30 s and 120 calls, and at five times that after all of
+them. In fewer calls, 40 instances with 0.1 calls a second each would cause more than 5 % of 429s; in less time, one
+instance would. In more, a fleet that a phone brought down to 0.3 calls a second would stay there for minutes after it.
+An instance counts as making at least `LOWEST_RATE` calls a second, so one without calls is back after 30 minutes."""
 
 CREATE_SHARE: Final = 0.5
 """Creates get at most this part of rate and burst: each needs reads after it, and without them no check completes."""
@@ -239,4 +240,5 @@ class Budget:
         since = self._now - self._decreased_at
         calls = max(self._calls, since * LOWEST_RATE)
         recovered = min(since / RECOVERY_SECONDS, calls / RECOVERY_CALLS)
-        return self._too_high * (1.0 + (1.0 - DECREASE) * (recovered - 1.0) ** 3)
+        missing, beyond = max(0.0, 1.0 - recovered), max(0.0, 8.0 * (recovered - 0.75))
+        return self._too_high * (1.0 + (1.0 - DECREASE) * (beyond**3 - missing**3))

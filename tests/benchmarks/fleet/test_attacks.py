@@ -74,11 +74,11 @@ def test_honest_checks_are_completed_under_an_attack_as_the_page_says(name: str,
 
 
 def test_phone_that_loops_is_cut_off_and_nobody_else() -> None:
-    """One seed is luck. In a few runs the region recovers slowly after the end, so the mean of several counts."""
+    """One seed is luck."""
     outcomes = [simulate(looping_phone, signed_in=True, seed=seed, seconds=600) for seed in (21, 22, 23)]
 
     assert [outcome.cut_off for outcome in outcomes] == [1, 1, 1]
-    assert sum(outcome.under for outcome in outcomes) / 3 >= 0.9
+    assert min(outcome.under for outcome in outcomes) >= 0.9
 
 
 @pytest.mark.parametrize(("instances", "load"), [(1, 1.0), (4, 1.0), (40, 1.0), (4, 1 / 3)])
