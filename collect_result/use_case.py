@@ -143,19 +143,13 @@ class _Run:
         return await app.sessions.change(stored, lambda record: record.as_published(app.clock()))
 
     async def _delete_upstream(self, stored: Stored, *, follows: bool) -> None:
-        """Delete the session at Face, its image included, unless Face has forgotten it.
-
-        Right after a read the deletion does not wait for its turn: below one call a second it would never get one.
-        """
+        """Delete the session at Face, unless it is to stay there, or Face has forgotten it."""
         app, record = self.app, stored.record
         if record.deleted_upstream or not (app.settings.delete_after_result or record.revoked):
             return
         if self._age(record) >= FORGOTTEN:
             return
-        await app.face.delete(
-            record.session_id, self.request_id, api_version=record.face_api_version, follows=follows
-        )
-        await app.sessions.change(stored, lambda record: record.as_deleted_upstream(app.clock()))
+        await app.checks.delete(stored, self.request_id, follows=follows)
 
     def delay_after(self, failure: Failed) -> float:
         """The seconds until the next try."""

@@ -45,15 +45,8 @@ async def revoke_session(
         )
     stored = await _read(app, stored, request_id, Reader(follows=not found.record.revoked))
     await app.checks.hasten(found.record, stored.record)
-    record = stored.record
-    if not record.deleted_upstream:
-        await app.face.delete(
-            record.session_id,
-            request_id,
-            api_version=record.face_api_version,
-            follows=not found.record.closed,
-        )
-        await app.sessions.change(stored, lambda record: record.as_deleted_upstream(app.clock()))
+    if not stored.record.deleted_upstream:
+        await app.checks.delete(stored, request_id, follows=not found.record.closed)
 
 
 async def _read(app: App, stored: Stored, request_id: str, reader: Reader) -> Stored:

@@ -76,6 +76,18 @@ class Checks:
         stored = await self.sessions.reload(stored.record.session_id)
         return await self.sessions.change(stored, lambda record: record.gone(self.clock()))
 
+    async def delete(self, stored: Stored, request_id: str, *, follows: bool) -> None:
+        """Delete the session at Face, its image included, and keep that; raises the errors of Face and the store.
+
+        With `follows`, which is for right after a read, the deletion does not wait for its turn: below one call a
+        second it would never get one.
+        """
+        record = stored.record
+        await self.face.delete(
+            record.session_id, request_id, api_version=record.face_api_version, follows=follows
+        )
+        await self.sessions.change(stored, lambda record: record.as_deleted_upstream(self.clock()))
+
     async def charge(self, record: SessionRecord) -> None:
         """Charge each attempt that decided anything but `realface`: once, however often this is called.
 

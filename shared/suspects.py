@@ -105,10 +105,10 @@ class Suspects:
         """End a session and its token. Its event follows; if the deletion fails, the collector deletes it."""
         now = self._clock()
         stored = await self._sessions.change(found, lambda record: record.cut_off(now))
-        if (now, Step.REVOKED) not in stored.record.history:
+        record = stored.record
+        if (now, Step.REVOKED) not in record.history:
             # The check ended, or its phone revoked the session, after Face was asked.
             return
-        record = stored.record
         log_event(
             _log,
             logging.WARNING,
@@ -117,10 +117,7 @@ class Suspects:
             requestId=request_id,
             device=record.device,
             caller=record.caller,
-            seconds=(self._clock() - record.created_at) // 1000,
+            seconds=(now - record.created_at) // 1000,
         )
         await self._checks.hasten(found.record, record)
-        await self._face.delete(
-            record.session_id, request_id, api_version=record.face_api_version, follows=True
-        )
-        await self._sessions.change(stored, lambda record: record.as_deleted_upstream(self._clock()))
+        await self._checks.delete(stored, request_id, follows=True)
