@@ -187,9 +187,7 @@ class _Create:
             if answer is None:
                 raise
         else:
-            answer = await (
-                app.idempotency.once(key, self._first, self._undo) if key else self._first(again=False)
-            )
+            answer = await (app.idempotency.once(key, self._first, self._undo) if key else self._first())
         if answer.replayed:
             await self._require_not_revoked(answer)
         return answer
@@ -233,8 +231,8 @@ class _Create:
         if stored is None or stored.record.revoked:
             raise IdempotencyKeyReused("its session was revoked")
 
-    async def _first(self, again: bool) -> Answer:
-        """Admit the request, make the session, keep it.
+    async def _first(self, again: bool = False, answer_row: str | None = None) -> Answer:
+        """Admit the request, make the session, keep it. The record names the row that its answer is kept in.
 
         Where the process of an earlier request with this key died, its charge counts for this one.
         """
@@ -262,7 +260,7 @@ class _Create:
         }
         answer = Answer(content, expires_at)
         try:
-            await self._keep(made, created_at, expires_at)
+            await self._keep(made, created_at, expires_at, answer_row)
         except EntityExists as taken:
             # The id belongs to an earlier session, which is not this create's to delete.
             self.failure = UpstreamFailure("Face gave an id twice", request_sent=True)
@@ -275,7 +273,9 @@ class _Create:
             raise
         return answer
 
-    async def _keep(self, made: CreatedSession, created_at: int, expires_at: int) -> None:
+    async def _keep(
+        self, made: CreatedSession, created_at: int, expires_at: int, answer_row: str | None
+    ) -> None:
         """Send the sweep, then write the record: whenever the process dies, a recorded session has its end."""
         command, own = self.command, self.identities[0]
         sweep = CollectMessage(made.session_id, Reason.SWEEP, traceparent=command.traceparent)
@@ -288,7 +288,7 @@ class _Create:
             token_expires_at=expires_at,
             caller=own.caller,
             principal=command.principal,
-            answer_row=await self._answer_row(),
+            answer_row=answer_row,
             limit_rows=tuple([key for one in self.identities for key in rows_of(one.device, one.person)]),
             client_reference=command.client_reference,
             client_reference_from=command.client_reference_from,
@@ -301,10 +301,6 @@ class _Create:
         )
         await self.app.sessions.add(record)
         self.app.suspects.know(record)
-
-    async def _answer_row(self) -> str | None:
-        key = _request_key(self.command)
-        return await self.app.idempotency.row_of(key) if key else None
 
     async def _undo(self, answer: Answer) -> None:
         """Take the charge back, and delete the session here and at Face, as far as possible.

@@ -101,12 +101,13 @@ class Idempotency:
     async def once(
         self,
         key: RequestKey,
-        work: Callable[[bool], Awaitable[Answer]],
+        work: Callable[[bool, str], Awaitable[Answer]],
         undo: Callable[[Answer], Awaitable[None]],
     ) -> Answer:
         """Run `work` and store its answer, or return the answer that an earlier request with the key got.
 
-        `work` is told whether an earlier request with the key began its work and never ended, as its process died.
+        `work` is told whether an earlier request with the key began its work and never ended, as its process died, and
+        the row that the answer is going to be kept in.
 
         Where the answer cannot be stored, `undo` is run if it is certain that no repeat can get the answer.
         Raises `IdempotencyInProgress` while the first request runs, `IdempotencyKeyReused` where the key stands for
@@ -127,7 +128,7 @@ class Idempotency:
                     await self._release(claim)
                     return found
                 again |= found
-            answer = await work(again)
+            answer = await work(again, names.row)
         except Exception:
             await self._release(claim)
             raise
@@ -150,10 +151,6 @@ class Idempotency:
             if stored and (answer := self._opened(stored, names)):
                 return answer
         return None
-
-    async def row_of(self, key: RequestKey) -> str:
-        """The row that the answer to a request is kept in."""
-        return (await self._derive(key))[0].row
 
     async def _derive(self, key: RequestKey) -> list[_Names]:
         """The names of a key under each pepper."""

@@ -174,7 +174,7 @@ async def _claimed(content: Mapping[str, Any]) -> tuple[bytes, ...]:
     async def note() -> None:
         rows.extend([_input_of(row) async for row in store.expired(Table.IDEMPOTENCY, LATEST)])
 
-    async def work(_again: bool) -> Answer:
+    async def work(_again: bool, _row: str) -> Answer:
         await note()
         return Answer(content, _NOW + 600_000)
 

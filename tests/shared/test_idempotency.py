@@ -54,7 +54,7 @@ class Scene:
         self.undone += 1
 
     async def once(self, key: RequestKey = KEY, work: Work | None = None) -> Answer:
-        async def told(again: bool) -> Answer:
+        async def told(again: bool, _row: str) -> Answer:
             self.again.append(again)
             return await (work or self.work)()
 

@@ -130,7 +130,7 @@ _STATES: Final[Mapping[str, Callable[[Workshop, int], Awaitable[str]]]] = {
 
 
 def _answer(workshop: Workshop) -> Any:  # noqa: ANN401
-    async def work(_: bool) -> Answer:
+    async def work(_again: bool, _row: str) -> Answer:
         return Answer({"session_id": "a-session"}, workshop.clock() + 600_000)
 
     return work
