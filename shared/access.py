@@ -94,9 +94,9 @@ class Access:
 
     async def charge_miss(self, caller: Caller) -> None:
         """Count a wrong token against the signed-in caller, or else the address; raises `ClientThrottled`."""
-        pseudonym = await caller.pseudonym(self._pseudonyms)
-        address = await self._pseudonyms.of_address(caller.network)
         callers = await caller.pseudonyms(self._pseudonyms)
+        pseudonym = next(iter(callers), None)
+        address = await self._pseudonyms.of_address(caller.network)
         subjects = await self._subjects.of_misses(callers, caller.network)
         self._limiter.require_not_refused(subjects)
         # What was charged is taken back where a later one of them refuses, or would refuse if it did not only observe.
