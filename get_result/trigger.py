@@ -38,7 +38,7 @@ async def _get(context: Context) -> Reply:
 
 
 def _digest(context: Context) -> str | None:
-    """The digest of the phone's SDK; an empty header is none."""
+    """The digest of the phone's SDK; an empty header counts as absent."""
     return context.header("X-Client-Digest") or None
 
 

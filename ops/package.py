@@ -8,7 +8,7 @@ from shared.release import RELEASE_FILE, Release, parse_release
 
 
 def release_of(package: Path) -> Release:
-    """Return the version and the commit of a package; raises `UsageError` where the file is none."""
+    """Return the version and the commit of a package; raises `UsageError` where the file is not a package."""
     try:
         with zipfile.ZipFile(package) as content:
             return parse_release(content.read(RELEASE_FILE).decode())

@@ -131,7 +131,7 @@ async def wanted_of(
 async def devices_of(arguments: argparse.Namespace, pseudonyms: Pseudonyms | None) -> Collection[str]:
     """The pseudonym of a device, or those under each pepper where its own id and its caller are given.
 
-    Raises `UsageError` where that needs the peppers, and there are none.
+    Raises `UsageError` where that needs a pepper, and none is known.
     """
     if _PSEUDONYM.fullmatch(arguments.device):
         return [arguments.device]

@@ -40,9 +40,9 @@ SENDER_PAUSE: Final = 30.0
 
 The first token with a new key and a forged token with a made-up one look the same. Both have the issuer asked at once,
 so that no request fails when keys change. If forged tokens could use up that right of everybody, good tokens with a
-new key would be refused. So each address has its own, and `Cached` bounds all of them together. Who is not allowed
-to ask is answered 503, and not 401: the token may be good. Waiting here instead would hold a place of the instance for
-whoever sends forged tokens.
+new key would be refused. So each address has its own, and `Cached` bounds all of them together. A caller
+that may not have the issuer asked gets 503, and not 401: its token may be good. If it waited here instead, a sender of
+forged tokens could fill the places of the instance.
 """
 
 _MOST_SENDERS: Final = 10_000

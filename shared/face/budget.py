@@ -71,7 +71,7 @@ class Lane(Enum):
 
 
 _Rank = tuple[bool, int]
-"""The order of reads: first reads before repeated ones, then whoever made fewer reads of late."""
+"""The order of reads: first reads before repeated ones, then those of the asker with fewer reads of late."""
 
 
 class Budget:
@@ -81,7 +81,7 @@ class Budget:
     creates, so that reads never delay them. Creates get their turns in order.
 
     A read leaves room for those that go before it: first reads before repeated ones, and among these the reads of
-    whoever made fewer in the last half minute. That counts for the reads that wait, and for those that were sent away
+    the asker with fewer in the last half minute. That counts for the reads that wait, and for those that were sent away
     and are expected again. So no caller or address takes more than a fair part while others wait.
     """
 

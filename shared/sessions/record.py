@@ -23,7 +23,7 @@ MOST_NAMED = 50
 IDLE_READ_PART = 10
 LONGEST_IDLE_WAIT_MS = 30_000
 """A session that nobody started is read again after a tenth of the age that it had at the last read, and at most 30 s.
-Without that, whoever polls some sessions without a check takes the rate of Face from others."""
+Without that, a caller that polls some sessions without a check takes the rate of Face from others."""
 
 MOST_SAID = 256
 """How many characters of the collector's last error a record keeps."""
