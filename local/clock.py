@@ -1,6 +1,6 @@
 """The clock of a local run: the machine's, and whatever it was moved on by."""
 
-from shared.clock import Clock, system_clock
+from shared.text import Clock, system_clock
 
 
 class MovableClock:

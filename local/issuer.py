@@ -10,8 +10,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from local.loopback import only_this_machine
 from shared.access import OPERATE
-from shared.clock import Clock, system_clock
-from shared.text import CLIENT_REFERENCE
+from shared.text import CLIENT_REFERENCE, Clock, system_clock
 
 AUDIENCE: Final = "api://liveness-local"
 """The `aud` of the tokens."""

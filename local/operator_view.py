@@ -10,12 +10,11 @@ from typing import Any, Final, Self
 from health.use_case import check_dependencies
 from local.queues import MessageSource
 from shared.app import App
-from shared.clock import Clock
 from shared.errors import StorageUnavailable
 from shared.face.budget import Budget
 from shared.sessions.store import unverified
 from shared.storage.port import SearchableStore, Table
-from shared.text import rfc3339
+from shared.text import Clock, rfc3339
 
 # All events have come by then (docs/events.md).
 _WITH_EVENTS_MS: Final = 50 * 3600 * 1000

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from shared.clock import Sleep
 from shared.errors import SettingsError
 from shared.events.publisher import Publisher
+from shared.text import Sleep
 
 _ORIGIN: Final = "eventgrid.azure.net"
 _ANSWER_WITHIN_SECONDS: Final = 30.0

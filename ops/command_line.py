@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ops.output import CommandFailed, notify
-from shared.clock import system_clock
-from shared.text import parse_session_id
+from shared.text import parse_session_id, system_clock
 
 if TYPE_CHECKING:
     from ops.connections import Connect

@@ -8,8 +8,8 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 
 from ops.output import CommandFailed, printable
-from shared.clock import Clock, system_clock
 from shared.errors import KeyUnavailable
+from shared.text import Clock, system_clock
 
 STORAGE: Final = "https://storage.azure.com/.default"
 

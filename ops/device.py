@@ -7,11 +7,10 @@ from ops.access import TABLE_READER, TABLE_WRITER, explained
 from ops.connections import HOW_TO_GIVE_THE_PEPPER, Connect, connected
 from ops.output import Output, UsageError, confirm, counted, notify
 from ops.session import caller_hint, devices_of, find_session
-from shared.clock import system_clock
 from shared.pseudonyms import Pseudonyms
 from shared.settings import Settings
 from shared.storage.port import EntityStore, Table
-from shared.text import rfc3339
+from shared.text import rfc3339, system_clock
 from shared.throttle.limiter import Subject
 from shared.throttle.rows import Row
 from shared.throttle.subjects import Subjects, rows_of

@@ -13,7 +13,6 @@ from azure.core.exceptions import ResourceExistsError
 from ops.access import QUEUE_WRITER, TABLE_WRITER, explained
 from ops.connections import Connect, connected, read_settings
 from ops.output import Output, UsageError
-from shared.clock import system_clock
 from shared.face.model import LivenessDecision, SessionStatus
 from shared.pseudonyms import Pseudonyms
 from shared.queues.message import CollectMessage, Reason, id_of_text
@@ -23,6 +22,7 @@ from shared.sessions.store import Sessions
 from shared.settings import Settings
 from shared.storage.account import StorageAccount
 from shared.storage.port import EntityStore, Table
+from shared.text import system_clock
 from shared.throttle.rows import Row
 from shared.throttle.subjects import rows_of
 

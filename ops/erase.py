@@ -16,7 +16,6 @@ from ops.session import (
     summary_of,
     wanted_of,
 )
-from shared.clock import Clock, system_clock
 from shared.errors import Failed
 from shared.events.cloud_event import erased_event
 from shared.events.publisher import Publisher
@@ -25,6 +24,7 @@ from shared.queues.message import CollectMessage, Reason
 from shared.queues.port import RESULTS_QUEUE, MessageQueue
 from shared.sessions.record import SessionRecord
 from shared.storage.port import SearchableStore, Table
+from shared.text import Clock, system_clock
 from shared.throttle.subjects import rows_of
 
 

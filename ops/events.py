@@ -10,7 +10,6 @@ from ops.access import TABLE_READER, TABLE_WRITER, explained
 from ops.connections import HOW_TO_GIVE_THE_PEPPER, Connect, connected
 from ops.output import CommandFailed, Output, UsageError, counted, notify, progress
 from ops.session import find_session, require_range
-from shared.clock import Clock, system_clock
 from shared.errors import Failed
 from shared.events.cloud_event import event_of
 from shared.events.publisher import Publisher
@@ -18,6 +17,7 @@ from shared.pseudonyms import Pseudonyms
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions, Stored, retention_days_of
 from shared.storage.port import Entity, SearchableStore, Table
+from shared.text import Clock, system_clock
 
 _BATCH_SIZE: Final = 16
 

@@ -8,7 +8,6 @@ from typing import Final
 from ops.access import QUEUE_WRITER, TABLE_READER, explained
 from ops.connections import HOW_TO_GIVE_THE_PEPPER, Connect, connected
 from ops.output import CommandFailed, JsonValue, Output, UsageError, counted, notify, progress, worded
-from shared.clock import system_clock
 from shared.errors import StorageUnavailable
 from shared.events.cloud_event import event_of
 from shared.pseudonyms import Pseudonyms
@@ -17,7 +16,7 @@ from shared.queues.port import RESULTS_QUEUE, MessageQueue
 from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord
 from shared.sessions.store import from_entity, unverified
 from shared.storage.port import Entity, EntityStore, SearchableStore, Table
-from shared.text import rfc3339
+from shared.text import rfc3339, system_clock
 from shared.throttle.subjects import devices_in, rows_of
 
 _LATE_MS: Final = 600_000

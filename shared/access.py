@@ -4,12 +4,11 @@ import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from shared.clock import Clock
 from shared.errors import SessionNotFound
 from shared.pseudonyms import Pseudonyms
 from shared.sessions.store import Sessions, Stored
 from shared.telemetry import FloodLog
-from shared.text import parse_session_id
+from shared.text import Clock, parse_session_id
 from shared.throttle.limiter import Limiter
 from shared.throttle.subjects import Subjects
 

@@ -14,7 +14,6 @@ from weakref import WeakKeyDictionary
 from shared.access import Access
 from shared.background import Background
 from shared.checks import Checks
-from shared.clock import Clock, system_clock
 from shared.events.event_grid import open_topic
 from shared.events.publisher import FilePublisher, MemoryPublisher, Publisher
 from shared.face.budget import Budget
@@ -37,6 +36,7 @@ from shared.storage.memory import MemoryStore
 from shared.storage.port import EntityStore
 from shared.suspects import Suspects
 from shared.telemetry import BackgroundLog, FloodLog, quiet_libraries
+from shared.text import Clock, system_clock
 from shared.throttle.limiter import Limiter
 from shared.throttle.local import LocalLimit
 from shared.throttle.subjects import Subjects

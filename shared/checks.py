@@ -5,7 +5,6 @@ import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
-from shared.clock import Clock
 from shared.errors import StorageUnavailable
 from shared.face.model import BY_BROKER, Face, Reader
 from shared.queues.message import CollectMessage, Reason
@@ -13,6 +12,7 @@ from shared.queues.port import MessageQueue
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions, Stored
 from shared.telemetry import log_event
+from shared.text import Clock
 from shared.throttle.limiter import Limiter
 from shared.throttle.policy import failure_stamp
 from shared.throttle.subjects import Subjects

@@ -23,7 +23,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from shared.clock import Clock
 from shared.errors import (
     ClientThrottled,
     EntityChanged,
@@ -37,6 +36,7 @@ from shared.pseudonyms import Pepper, Pseudonyms
 from shared.sealing import NONCE_BYTES, seal, unseal
 from shared.storage import columns
 from shared.storage.port import Entity, EntityStore, Table
+from shared.text import Clock
 from shared.throttle.local import LocalLimit
 
 LEASE_MS = 32_000

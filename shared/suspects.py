@@ -13,12 +13,12 @@ from typing import Final
 
 from shared.background import Background
 from shared.checks import Checks
-from shared.clock import Clock
 from shared.errors import Failed, UpstreamSessionGone
 from shared.face.model import Face, Reader, SessionStatus
 from shared.sessions.record import SessionRecord, Step
 from shared.sessions.store import Sessions, Stored
 from shared.telemetry import log_event
+from shared.text import Clock
 
 LONGEST_CHECK_MS: Final = 120_000
 """For how long a check may go on. It takes some 12 s, and up to 90 s where Face refuses calls of its phone."""

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from shared.clock import Clock
 from shared.release import RELEASE
-from shared.text import rfc3339
+from shared.text import Clock, rfc3339
 
 Field = str | int | float | bool | None
 

@@ -1,14 +1,22 @@
-"""Text formats: strict JSON, session ids, times of the contract and of HTTP, the W3C trace context."""
+"""Times and text formats: the clock, RFC 3339, HTTP dates, strict JSON, ids, the W3C trace context."""
 
 import json
 import math
 import re
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from shared.clock import Clock, system_clock
+Clock = Callable[[], int]
+"""Answers the time in milliseconds since 1970-01-01 UTC. No rule of the broker reads a clock by itself."""
+
+Sleep = Callable[[float], Awaitable[None]]
+"""Waits for a number of seconds (`asyncio.sleep`)."""
+
+LATEST: Final = 253_402_300_799_999
+"""The end of the year 9999, after which RFC 3339 has no times; a stored time is not later."""
 
 LONGEST_RETRY_AFTER: Final = 3_600.0
 """Seconds, an hour: a longer `Retry-After` is not believed. The collector's own pauses grow to an hour too."""
@@ -21,6 +29,11 @@ CLIENT_REFERENCE = re.compile("[A-Za-z0-9._:-]{1,128}")
 
 # https://www.w3.org/TR/trace-context/#traceparent-header
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def system_clock() -> int:
+    """Answer this machine's time, in unix milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 def parse_json(body: bytes) -> Any:  # noqa: ANN401 - JSON can be anything; models narrow it.

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from local.simulator.answers import Answer, ConnectionLost, Refused, rate_limited
 from local.simulator.scenarios import Fault
-from shared.clock import Clock
+from shared.text import Clock
 
 # https://learn.microsoft.com/azure/ai-services/authentication
 _AUDIENCES = ("https://cognitiveservices.azure.com", "https://cognitiveservices.azure.com/")

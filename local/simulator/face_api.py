@@ -21,7 +21,7 @@ from local.simulator.versions import (
     show_entry,
     show_item,
 )
-from shared.clock import Clock, Sleep
+from shared.text import Clock, Sleep
 
 CALLS = ("create", "get", "delete", "list", "audit", "image", "settings")
 _LARGEST_TOP = 1000

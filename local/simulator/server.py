@@ -16,7 +16,7 @@ from local.simulator.phone import Phone
 from local.simulator.scenarios import SCENARIOS, Fault
 from local.simulator.sessions import Session, Sessions
 from local.simulator.versions import date_time
-from shared.clock import Clock, Sleep, system_clock
+from shared.text import Clock, Sleep, system_clock
 
 _REQUEST_ID = web.RequestKey("request_id", str)
 _OWN_ROUTES = "/simulator/"

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from local.simulator import answers, scenarios
 from local.simulator.answers import Refused
 from local.simulator.scenarios import Outcome, Scenario
-from shared.clock import Clock
+from shared.text import Clock
 
 SESSION_LIFE_MS = 48 * 3600 * 1000
 """A session expires 48 hours after it was created (the page of the create operation)."""

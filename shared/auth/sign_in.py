@@ -14,11 +14,10 @@ from cachetools import TTLCache
 
 from shared.access import Caller
 from shared.auth.issuer import ALGORITHMS, SigningKeys
-from shared.clock import Clock
 from shared.errors import KeyUnavailable, Unauthorized
 from shared.keys.secret import Secret
 from shared.settings import SHORTEST_SIGNING_SECRET
-from shared.text import CLIENT_REFERENCE
+from shared.text import CLIENT_REFERENCE, Clock
 
 LEEWAY_SECONDS: Final = 60
 """How far the clocks of issuer and broker may differ."""

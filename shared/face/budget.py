@@ -18,8 +18,8 @@ from typing import Final
 
 from cachetools import LRUCache
 
-from shared.clock import Sleep
 from shared.errors import UpstreamThrottled
+from shared.text import Sleep
 
 DECREASE: Final = 0.5
 USE_PERIOD: Final = 30.0

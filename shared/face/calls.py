@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 import httpx
 from cachetools import LRUCache
 
-from shared.clock import Sleep
 from shared.errors import (
     WAITED_FOR_FACE,
     KeyUnavailable,
@@ -26,6 +25,7 @@ from shared.face.model import FaceCredential
 from shared.face.refusals import refusal
 from shared.keys.secret import Secret
 from shared.telemetry import log_event
+from shared.text import Sleep
 
 _logger = logging.getLogger(__name__)
 

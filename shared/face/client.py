@@ -8,7 +8,6 @@ from importlib import import_module
 
 import httpx
 
-from shared.clock import Sleep
 from shared.errors import UpstreamFailure, UpstreamSessionGone
 from shared.face.answers import ApiVersion, UpstreamRequest, UpstreamResponse, read_created
 from shared.face.budget import Budget, Lane
@@ -26,6 +25,7 @@ from shared.face.model import (
     SessionSpec,
     SessionStatus,
 )
+from shared.text import Sleep
 
 _ALL_ATTEMPTS = AuditPage(top=20)
 """More than a session can have."""

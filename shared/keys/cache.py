@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, Protocol, TypeVar
 
-from shared.clock import Clock
 from shared.errors import KeyUnavailable
 from shared.keys.secret import Secret
 from shared.telemetry import Field, log_event
+from shared.text import Clock
 
 # Ages and pauses, in milliseconds.
 SOFT_LIFETIME: Final = 15 * 60_000  # An older value is refreshed in the background.

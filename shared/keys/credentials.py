@@ -1,11 +1,11 @@
 """The header field that authenticates a call to Face: the subscription key, or a token of the app's identity."""
 
-from shared.clock import Clock
 from shared.cloud import PUBLIC
 from shared.face.model import FaceCredential
 from shared.keys.cache import CachedSecret
 from shared.keys.identity import ManagedIdentity
 from shared.keys.secret import Secret, SecretSource
+from shared.text import Clock
 
 _SCOPE = f"https://{PUBLIC.face}/.default"
 # The SDK caches tokens itself: asked each minute, it calls the identity endpoint only for one that is due.

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from shared.clock import Sleep
 from shared.errors import KeyUnavailable, StorageUnavailable
 from shared.queues.port import MAX_DELAY_SECONDS
+from shared.text import Sleep
 
 if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueClient

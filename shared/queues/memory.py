@@ -3,7 +3,7 @@
 import secrets
 from dataclasses import dataclass, field
 
-from shared.clock import Clock
+from shared.text import Clock
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from shared.clock import Sleep
+from shared.text import Sleep
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential

@@ -5,8 +5,7 @@ A row may hold anything: an operator can edit it, and another release may have w
 
 from typing import Any
 
-from shared.clock import LATEST
-from shared.text import parse_json
+from shared.text import LATEST, parse_json
 
 
 def text(value: object) -> str:

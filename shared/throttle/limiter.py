@@ -8,10 +8,10 @@ from typing import Final
 
 from cachetools import LRUCache
 
-from shared.clock import Clock, Sleep
 from shared.errors import ClientThrottled, DeviceThrottled, EntityChanged, StorageUnavailable, Throttled
 from shared.storage.port import EntityStore
 from shared.telemetry import FloodLog, log_event
+from shared.text import Clock, Sleep
 from shared.throttle.headers import RateLimit, policy_fields
 from shared.throttle.policy import Limit, Policy
 from shared.throttle.rows import Row, Rows

@@ -2,7 +2,7 @@
 
 from cachetools import LRUCache
 
-from shared.clock import Clock
+from shared.text import Clock
 from shared.throttle.policy import Log, Policy
 
 

@@ -11,9 +11,9 @@ from typing import Final, Self
 
 from cachetools import LRUCache
 
-from shared.clock import LATEST
 from shared.errors import StorageUnavailable
 from shared.storage.port import Entity, EntityStore, Table, Value
+from shared.text import LATEST
 from shared.throttle.policy import MAX_LIMIT, Log
 
 _LOG: Final = re.compile(rf"(?:[0-9a-f]{{1,12}}(?:\.[0-9a-f]{{1,12}}){{0,{MAX_LIMIT - 1}}})?")

@@ -8,7 +8,6 @@ TESTED_ELSEWHERE = {
     "revoke_session/trigger.py": "tests/e2e/test_revoke.py",
     "unknown_route/trigger.py": "tests/e2e/test_errors.py",
     "audit_session/use_case.py": "tests/audit_session/test_trigger.py",
-    "shared/clock.py": "a type and a call of Python's clock",
     "shared/errors.py": "tests/shared/web/test_catalogue.py",
     "shared/face/model.py": "types; tests/contract/test_face_port.py has the port",
     "shared/keys/failures.py": "tests/shared/keys/test_identity.py and test_key_vault.py",

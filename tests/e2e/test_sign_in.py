@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.clock import system_clock
+from shared.text import system_clock
 from tests.e2e.signed_in import ROLE, Scene, signed_in
 from tests.support.broker import FUNCTION_KEY, running_broker
 from tests.support.issuer import private_key

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from local.simulator import FaceSimulator
-from shared.clock import system_clock
+from shared.text import system_clock
 from shared.throttle.policy import Policy, Window
 from tests.fleet.fleet import Fleet, running_fleet
 from tests.support.azurite import Azurite

@@ -7,7 +7,6 @@ from dataclasses import astuple, replace
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from shared.clock import LATEST
 from shared.errors import (
     IdempotencyInProgress,
     IdempotencyKeyReused,
@@ -27,7 +26,7 @@ from shared.settings import Settings
 from shared.storage.account import StorageAccount
 from shared.storage.memory import MemoryStore
 from shared.storage.port import Entity, EntityStore, Table
-from shared.text import rfc3339
+from shared.text import LATEST, rfc3339
 from shared.throttle.policy import Policy
 from shared.throttle.rows import Row, encode
 from tests.fuzz.target import Target, complete, object_of, text_of

@@ -16,7 +16,7 @@ from local.demonstration import demonstrate
 from local.event_log import EventLog
 from local.issuer import AUDIENCE, LocalIssuer
 from shared.access import Caller
-from shared.clock import system_clock
+from shared.text import system_clock
 from tests.support.broker import running_broker
 from tests.support.http import plain_client
 from tests.support.publisher import FakePublisher

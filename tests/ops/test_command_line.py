@@ -11,11 +11,10 @@ import pytest
 from azure.storage.queue.aio import QueueClient
 
 from ops.command_line import parse
-from shared.clock import system_clock
 from shared.queues.port import POISON_QUEUE
 from shared.sessions.store import Sessions
 from shared.storage.account import StorageAccount
-from shared.text import rfc3339
+from shared.text import rfc3339, system_clock
 from tests.architecture.source_tree import tracked
 from tests.ops.shell import ENDED_AT, UNKNOWN, Shell, new_record
 from tests.support.app import PSEUDONYMS

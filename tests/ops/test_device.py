@@ -7,9 +7,9 @@ import pytest
 from create_session.use_case import CreateCommand, Created, create_session
 from shared.access import Caller
 from shared.app import App
-from shared.clock import system_clock
 from shared.errors import DeviceThrottled
 from shared.face.model import LivenessMode, SessionSpec
+from shared.text import system_clock
 from tests.ops.shell import Shell
 from tests.support.app import app_of
 from tests.support.broker import PEPPER

@@ -14,13 +14,12 @@ import trustme
 
 from ops.events import Republication
 from ops.output import CommandFailed, Output, progress
-from shared.clock import LATEST
 from shared.errors import EventsUnavailable
 from shared.events.cloud_event import event_of
 from shared.face.model import LivenessDecision
 from shared.sessions.record import EXPIRY_GRACE_MS, Step
 from shared.storage.port import Table
-from shared.text import rfc3339
+from shared.text import LATEST, rfc3339
 from tests.ops.shell import ENDED_AT, FORGED, OPEN, RETENTION_DAYS, UNKNOWN, Ended, Shell
 from tests.shared.events import test_event_grid as event_grid
 from tests.shared.events.event_grid_server import FakeTopic, error

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from shared.clock import LATEST
 from shared.errors import StorageUnavailable
 from shared.events.cloud_event import event_of
 from shared.face.model import Failure, LivenessDecision
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord, Step
-from shared.text import rfc3339
+from shared.text import LATEST, rfc3339
 from tests.ops.shell import ENDED_AT, FORGED, OPEN, TOKEN_HASH, TRACEPARENT, UNKNOWN, Shell
 from tests.support.app import pseudonyms_of
 from tests.support.broker import PEPPER

@@ -18,10 +18,10 @@ import httpx
 
 from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
 from local.simulator import FaceSimulator
-from shared.clock import LATEST
 from shared.sessions.store import unverified
 from shared.storage.account import StorageAccount
 from shared.storage.port import Table
+from shared.text import LATEST
 
 _ROOT: Final = Path(__file__).parents[2]
 _START_SECONDS: Final = 60

@@ -16,11 +16,11 @@ import pytest
 from local.host import Host
 from local.simulator import FaceSimulator
 from shared.app import App, build, install
-from shared.clock import Sleep
 from shared.face.budget import Budget
 from shared.face.model import Face
 from shared.settings import Settings
 from shared.storage.port import EntityStore
+from shared.text import Sleep
 from tests.support.http import plain_client
 from tests.support.time import FakeClock
 

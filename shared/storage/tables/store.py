@@ -11,7 +11,6 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
-from shared.clock import LATEST
 from shared.errors import EntityChanged, EntityExists, StorageUnavailable
 from shared.storage.port import Entity, Table
 from shared.storage.rules import MAX_TOGETHER, require_batch, require_key, require_read, require_storable
@@ -24,6 +23,7 @@ from shared.storage.tables.failures import (
     translated,
 )
 from shared.storage.tables.rows import partition, place, to_entity, to_row, with_etag
+from shared.text import LATEST
 
 _Answer = TypeVar("_Answer")
 _Operation = tuple[str, dict[str, Any], dict[str, Any]]

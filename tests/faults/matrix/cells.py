@@ -20,9 +20,9 @@ from get_result.trigger import trigger as get_trigger
 from local.simulator import FaceSimulator
 from revoke_session.trigger import trigger as revoke_trigger
 from shared.app import App, build, install
-from shared.clock import system_clock
 from shared.queues.message import CollectMessage, Reason
 from shared.settings import Settings
+from shared.text import system_clock
 from tests.faults.matrix.faults import FAULTS, Fault, Place, bomb, queue_error, table_error
 from tests.faults.matrix.peers import Address, Network, Peer, network
 from tests.shared.events.event_grid_server import FakeTopic

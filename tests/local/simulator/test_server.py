@@ -152,10 +152,11 @@ async def test_foreign_page_is_refused(face: FaceClient, method: str, origin: st
 
 
 def test_simulator_does_not_use_the_broker() -> None:
-    """The simulator shares nothing with the code that it tests but the type of a clock."""
+    """The simulator shares nothing with the code that it tests but the clock."""
     sources = Path(local.simulator.__file__).parent.glob("*.py")
-    imports = {name for path in sources for name in re.findall(r"^from (shared\S*)", path.read_text(), re.M)}
-    assert imports == {"shared.clock"}
+    found = [re.findall(r"^from shared\.(\S*) import (.*)", path.read_text(), re.M) for path in sources]
+    imports = {f"{module}.{name}" for module, names in sum(found, []) for name in names.split(", ")}
+    assert imports == {"text.Clock", "text.Sleep", "text.system_clock"}
 
 
 async def test_scenarios_are_the_table(face: FaceClient) -> None:

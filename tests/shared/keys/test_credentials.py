@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.clock import system_clock
 from shared.errors import Unauthorized
 from shared.face import v1_1_preview_1
 from shared.face.budget import Budget
@@ -20,6 +19,7 @@ from shared.keys.credentials import face_tokens, key_credential, token_credentia
 from shared.keys.identity import ManagedIdentity
 from shared.keys.key_vault import KeyVaultSecrets
 from shared.keys.secret import Secret
+from shared.text import system_clock
 from tests.e2e.signed_in import signed_in
 from tests.shared.keys.conftest import Served
 from tests.shared.keys.fake_azure import FACE_RESOURCE, FakeIdentity, FakeVault

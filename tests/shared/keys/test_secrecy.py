@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from shared.clock import system_clock
 from shared.errors import KeyUnavailable
 from shared.keys.cache import CachedSecret
 from shared.keys.credentials import face_tokens, key_credential, token_credential
 from shared.keys.identity import ManagedIdentity
 from shared.keys.key_vault import KeyVaultSecrets
+from shared.text import system_clock
 from tests.shared.keys.conftest import Served
 from tests.shared.keys.fake_azure import CANARY, FakeIdentity, key_vault_error
 from tests.shared.keys.fake_secret import MINUTE, settle

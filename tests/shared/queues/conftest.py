@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from shared.clock import system_clock
 from shared.queues.memory import MemoryQueue
 from shared.queues.port import MessageQueue
 from shared.storage.account import StorageAccount
+from shared.text import system_clock
 from tests.shared.storage.conftest import EACH_KIND, account_in
 from tests.support.azurite import count_messages
 

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager, nullcontext
 import pytest
 from azure.core.credentials import AccessToken
 
-from shared.clock import Sleep
 from shared.errors import KeyUnavailable, StorageUnavailable
 from shared.queues.port import MAX_DELAY_SECONDS, MessageQueue
 from shared.storage.account import LARGEST_QUEUE_ANSWER, StorageAccount
+from shared.text import Sleep
 from tests.support.azurite import Azurite, StubCredential
 from tests.support.raw_server import HANG, KEY, RESET, RawServer, Step, answer
 

@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.clock import LATEST
 from shared.errors import KeyUnavailable, SessionNotFound, StorageUnavailable
 from shared.face import v1_3_preview_1
 from shared.face.answers import UpstreamResponse
@@ -29,6 +28,7 @@ from shared.pseudonyms import Pseudonyms
 from shared.sessions.record import SessionRecord, Step
 from shared.sessions.store import Sessions, Stored, from_entity, retention_days_of, unverified
 from shared.storage.port import Entity, Table, Value
+from shared.text import LATEST
 from tests.shared.sessions.test_record import DIGEST, NEW, SESSION_ID, steps
 from tests.support import junk
 from tests.support.app import PSEUDONYMS

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.clock import LATEST
 from shared.storage.columns import count, flag, json_list, moment, text
+from shared.text import LATEST
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.clock import LATEST
 from shared.errors import EntityChanged, StorageUnavailable
 from shared.storage.port import Entity, Value
+from shared.text import LATEST
 from shared.throttle.policy import Policy
 from shared.throttle.rows import Row, Rows, decode, encode
 from tests.support import junk
