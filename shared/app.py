@@ -37,8 +37,7 @@ from shared.storage.port import EntityStore
 from shared.suspects import Suspects
 from shared.telemetry import BackgroundLog, FloodLog, quiet_libraries
 from shared.text import Clock, system_clock
-from shared.throttle.limiter import Limiter
-from shared.throttle.local import LocalLimit
+from shared.throttle.limiter import Limiter, LocalLimit
 from shared.throttle.subjects import Subjects
 
 if TYPE_CHECKING:

@@ -33,11 +33,10 @@ from shared.errors import (
     StorageUnavailable,
 )
 from shared.pseudonyms import Pepper, Pseudonyms
-from shared.sealing import NONCE_BYTES, seal, unseal
 from shared.storage import columns
 from shared.storage.port import Entity, EntityStore, Table
 from shared.text import Clock
-from shared.throttle.local import LocalLimit
+from shared.throttle.limiter import LocalLimit
 
 LEASE_MS = 32_000
 """Longer than a create can take: 8 s at Face, 5 s for its admission, and nine calls of store and queue at 2 s each.
@@ -50,6 +49,8 @@ _REPEATS = "10/10s"
 """How often a key may be used again: each time costs calls of the store, and no other limit counts it."""
 
 _OWNER_BYTES = 16
+NONCE_BYTES, _TAG_BYTES = 12, 16
+"""Of AES-256-GCM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +226,7 @@ class Idempotency:
         return Answer(json.loads(content), stored.expires_at, replayed=True)
 
     def _sealed(self, claim: Entity, names: _Names, answer: Answer) -> Entity:
-        nonce = os.urandom(NONCE_BYTES)
-        sealed = seal(names.seal, nonce, json.dumps(answer.content).encode(), names.row.encode())
+        sealed = seal(names.seal, json.dumps(answer.content).encode(), names.row.encode())
         values = {**claim.values, "answer": base64.b64encode(sealed).decode()}
         return replace(claim, values=values, expires_at=answer.expires_at)
 
@@ -247,3 +247,25 @@ def _names(key: RequestKey, pepper: Pepper) -> _Names:
         hmac.digest(root, b"seal", "sha256"),
         hmac.digest(root, b"request" + key.request.encode(), "sha256").hex(),
     )
+
+
+def seal(key: bytes, content: bytes, bound_to: bytes) -> bytes:
+    """Encrypt under a 32-byte key by AES-256-GCM, the nonce in front; opening needs the same `bound_to`."""
+    # Imported late: it takes longer to load than most requests take, and few need it.
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, content, bound_to)
+
+
+def unseal(key: bytes, sealed: bytes, bound_to: bytes) -> bytes | None:
+    """Decrypt, or return None where the content was not sealed under this key and `bound_to`."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    if len(sealed) < NONCE_BYTES + _TAG_BYTES:
+        return None
+    try:
+        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound_to)
+    except InvalidTag:
+        return None

@@ -1,4 +1,4 @@
-"""Decides whether a request is admitted, exactly, over all instances at once."""
+"""Decides whether a request is admitted: exactly, over all instances at once, or for one instance."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from shared.storage.port import EntityStore
 from shared.telemetry import FloodLog, log_event
 from shared.text import Clock, Sleep
 from shared.throttle.headers import RateLimit, policy_fields
-from shared.throttle.policy import Limit, Policy
+from shared.throttle.policy import Limit, Log, Policy
 from shared.throttle.rows import Row, Rows
 
 BELIEVED_MS: Final = 10_000
@@ -344,3 +344,23 @@ def _left(subjects: Sequence[Subject], rows: Mapping[str, Row], now: int) -> Rat
         if (published := subject.published)
     ]
     return min(filter(None, states), key=lambda state: (state.remaining, -state.reset_at), default=None)
+
+
+class LocalLimit:
+    """A limit that each instance keeps for itself, so that it costs no call of the store.
+
+    It forgets the keys that were not used for longest.
+    """
+
+    def __init__(self, limits: str, clock: Clock, *, keys: int = 10_000) -> None:
+        self._policy = Policy.parse(limits)
+        self._clock = clock
+        self._logs: LRUCache[str, Log] = LRUCache(keys)
+
+    def wait_ms(self, key: str) -> int:
+        """In how many milliseconds one more is admitted under a key; 0 means now."""
+        return self._policy.check(self._logs.get(key, ()), self._clock()).retry_after_ms
+
+    def count(self, key: str) -> None:
+        """Count one, whatever `wait_ms` says."""
+        self._logs[key] = self._policy.admit(self._logs.get(key, ()), self._clock())

@@ -7,6 +7,8 @@ from dataclasses import astuple, replace
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from shared.errors import (
     IdempotencyInProgress,
     IdempotencyKeyReused,
@@ -15,11 +17,10 @@ from shared.errors import (
 )
 from shared.events.cloud_event import event_of
 from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
-from shared.idempotency import Answer, Idempotency, RequestKey
+from shared.idempotency import Answer, Idempotency, RequestKey, unseal
 from shared.keys.secret import Secret, StaticSecret
 from shared.pseudonyms import Pseudonyms
 from shared.queues.message import CollectMessage, Reason
-from shared.sealing import seal, unseal
 from shared.sessions.record import SessionRecord, Step
 from shared.sessions.store import Sessions, from_entity, unverified
 from shared.settings import Settings
@@ -221,7 +222,7 @@ _RECORDS: Final = (
 _ROWS: Final = tuple(map(_row_of, _RECORDS))
 _WRITTEN: Final = [json.loads(row) for row in _ROWS]
 _POLICY: Final = Policy.parse("5/10m, 20/d")
-_SEALED: Final = seal(bytes(32), bytes(12), b"an answer", b"a row")
+_SEALED: Final = bytes(12) + AESGCM(bytes(32)).encrypt(bytes(12), b"an answer", b"a row")
 _LOCAL: Final = {"FACE_ENDPOINT": "http://127.0.0.1:7072", "FACE_KEY": "k", "ID_PEPPER": "p"}
 _AZURITE: Final = (
     "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=a2V5;"

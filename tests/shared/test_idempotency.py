@@ -17,10 +17,18 @@ from shared.errors import (
     StorageUnavailable,
     UpstreamFailure,
 )
-from shared.idempotency import LEASE_MS, Answer, Idempotency, RequestKey, parse_key
+from shared.idempotency import (
+    LEASE_MS,
+    NONCE_BYTES,
+    Answer,
+    Idempotency,
+    RequestKey,
+    parse_key,
+    seal,
+    unseal,
+)
 from shared.keys.secret import Secret, StaticSecret
 from shared.pseudonyms import Pseudonyms
-from shared.sealing import unseal
 from shared.storage.port import Entity, Table, Value
 from tests.support import junk
 from tests.support.intercepted import Call, Effect, failing_once
@@ -334,3 +342,28 @@ async def test_no_repr_shows_key_or_answer(scene: Scene) -> None:
     shown = repr((KEY, await scene.once()))
 
     assert not any(secret in shown for secret in (KEY.key, KEY.request, TOKEN))
+
+
+SEAL_KEY = bytes(32)
+SEALED = seal(SEAL_KEY, b"an answer", b"a row")
+
+
+def test_sealed_content_is_hidden_and_opens() -> None:
+    """A nonce of its own is in front of each."""
+    assert b"an answer" not in SEALED
+    assert unseal(SEAL_KEY, SEALED, b"a row") == b"an answer"
+    assert seal(SEAL_KEY, b"an answer", b"a row")[:NONCE_BYTES] != SEALED[:NONCE_BYTES]
+
+
+@pytest.mark.parametrize(
+    ("key", "sealed", "place"),
+    [
+        (b"1" * 32, SEALED, b"a row"),
+        (SEAL_KEY, SEALED, b"another row"),
+        (SEAL_KEY, SEALED[:-1] + bytes([SEALED[-1] ^ 1]), b"a row"),
+        *((SEAL_KEY, SEALED[:count], b"a row") for count in (0, 12, 27, 28)),
+    ],
+)
+def test_anything_else_does_not_open(key: bytes, sealed: bytes, place: bytes) -> None:
+    """Another key or row, a changed bit, and too few bytes for a nonce and a tag."""
+    assert unseal(key, sealed, place) is None

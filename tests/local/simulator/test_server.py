@@ -154,8 +154,9 @@ async def test_foreign_page_is_refused(face: FaceClient, method: str, origin: st
 def test_simulator_does_not_use_the_broker() -> None:
     """The simulator shares nothing with the code that it tests but the clock."""
     sources = Path(local.simulator.__file__).parent.glob("*.py")
-    found = [re.findall(r"^from shared\.(\S*) import (.*)", path.read_text(), re.M) for path in sources]
-    imports = {f"{module}.{name}" for module, names in sum(found, []) for name in names.split(", ")}
+    text = "\n".join(path.read_text() for path in sources)
+    found = re.findall(r"^from shared\.(\S*) import (.*)", text, re.M)
+    imports = {f"{module}.{name}" for module, names in found for name in names.split(", ")}
     assert imports == {"text.Clock", "text.Sleep", "text.system_clock"}
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.errors import ClientThrottled, DeviceThrottled, EntityChanged, StorageUnavailable, Throttled
 from shared.storage.port import Entity, Table
-from shared.throttle.limiter import Admission, Charge, Limiter, Subject
+from shared.throttle.limiter import Admission, Charge, Limiter, LocalLimit, Subject
 from shared.throttle.policy import Limit
 from tests.shared.throttle.builders import (
     CLIENT,
@@ -538,3 +538,18 @@ def test_call_ends_after_five_seconds_in_all() -> None:
     assert {(error.detail, error.retry_after) for error in failed} == {
         ("throttle rows could not be written in time", 1.0)
     }
+
+
+def test_a_local_limit_forgets_old_keys() -> None:
+    """It says how long to wait, and keeps no more keys than it may."""
+    clock = FakeClock()
+    limit = LocalLimit("2/10s", clock, keys=2)
+    for key in ("a", "a", "b"):
+        assert limit.wait_ms(key) == 0
+        limit.count(key)
+    clock.advance_seconds(4)
+
+    assert (limit.wait_ms("a"), limit.wait_ms("b")) == (6_000, 0)
+    limit.count("b")
+    limit.count("c")
+    assert limit.wait_ms("a") == 0
