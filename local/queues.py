@@ -17,8 +17,7 @@ from local.host import Host
 from local.host_json import QueueOptions
 from shared.app import App
 from shared.errors import SettingsError, StorageUnavailable
-from shared.queues.memory import MemoryQueue
-from shared.queues.port import RESULTS_QUEUE
+from shared.queues.port import RESULTS_QUEUE, MemoryQueue
 from shared.storage.account import StorageAccount
 
 Invoke = Callable[[str, int, str], Awaitable[None]]

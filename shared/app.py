@@ -27,13 +27,11 @@ from shared.keys.identity import ManagedIdentity, open_identity
 from shared.keys.key_vault import KeyVaultSecrets, open_key_vault
 from shared.keys.secret import Secret, SecretSource, StaticSecret, values_of
 from shared.pseudonyms import Pseudonyms
-from shared.queues.memory import MemoryQueue
-from shared.queues.port import RESULTS_QUEUE, MessageQueue
+from shared.queues.port import RESULTS_QUEUE, MemoryQueue, MessageQueue
 from shared.sessions.store import Sessions
 from shared.settings import Settings
 from shared.storage.account import StorageAccount
-from shared.storage.memory import MemoryStore
-from shared.storage.port import EntityStore
+from shared.storage.port import EntityStore, MemoryStore
 from shared.suspects import Suspects
 from shared.telemetry import BackgroundLog, FloodLog, quiet_libraries
 from shared.text import Clock, system_clock

@@ -36,10 +36,10 @@ from shared.face.client import FaceClient, load_version
 from shared.face.model import LivenessMode, SessionSpec
 from shared.keys.credentials import key_credential
 from shared.keys.secret import Secret, StaticSecret
-from shared.queues.memory import MemoryQueue
 from shared.queues.message import CollectMessage
+from shared.queues.port import MemoryQueue
 from shared.settings import Settings
-from shared.storage.memory import MemoryStore
+from shared.storage.port import MemoryStore
 from shared.web.responses import whole_seconds
 from tests.support.time import run_in_virtual_time, virtual_clock
 

@@ -15,8 +15,6 @@ ADAPTERS = """
     face.budget face.calls face.client
     keys
     queues.azure_queue
-    queues.memory
-    storage.memory
     storage.tables
 """
 # From the bottom to the top, one line for each layer. A module belongs to the layer with the longest part of its name.
@@ -89,9 +87,9 @@ def test_imports_run_in_no_circle(imported: Imports) -> None:
     [
         ("shared.text", "shared.settings.Settings"),
         ("shared.settings", "shared.keys.cache"),
-        ("shared.storage.memory", "shared.storage.tables.store.AzureTableStore"),
+        ("shared.queues.azure_queue", "shared.storage.tables.store.AzureTableStore"),
         ("shared.keys.cache", "shared.face.client.FaceClient"),
-        ("shared.web.responses", "shared.storage.memory"),
+        ("shared.web.responses", "shared.storage.tables"),
         ("shared.app", "create_session.body"),
         ("get_result.use_case", "create_session.body"),
     ],

@@ -11,9 +11,7 @@ TESTED_ELSEWHERE = {
     "shared/errors.py": "tests/shared/web/test_catalogue.py",
     "shared/face/model.py": "types; tests/contract/test_face_port.py has the port",
     "shared/keys/failures.py": "tests/shared/keys/test_identity.py and test_key_vault.py",
-    "shared/queues/memory.py": "tests/shared/queues/test_port.py",
     "shared/release.py": "tests/scripts/test_package.py",
-    "shared/storage/memory.py": "tests/shared/storage/test_port.py",
     "shared/storage/tables/failures.py": "tests/shared/storage/tables/test_store.py",
 }
 

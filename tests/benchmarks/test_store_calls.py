@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from benchmarks.store_calls import CASES, Bench, Counted, Phone, count_calls, count_herd
-from shared.queues.memory import MemoryQueue
+from shared.queues.port import MemoryQueue
 from tests.support.azurite import Azurite
 from tests.support.intercepted import Call, Effect
 from tests.support.queue import FakeQueue

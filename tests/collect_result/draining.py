@@ -1,7 +1,6 @@
 """The queue of a broker on loopback, drained as the Functions host does it."""
 
-from shared.queues.memory import MemoryQueue, QueuedMessage
-from shared.queues.port import RESULTS_QUEUE
+from shared.queues.port import RESULTS_QUEUE, MemoryQueue, QueuedMessage
 from tests.support.broker import Broker
 
 HIDDEN_SECONDS = 600

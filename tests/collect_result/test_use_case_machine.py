@@ -17,8 +17,8 @@ from shared.access import Caller
 from shared.errors import SessionNotFound, StorageUnavailable, UpstreamError
 from shared.events.cloud_event import event_of
 from shared.face.model import SessionResult, SessionStatus
-from shared.queues.memory import QueuedMessage
 from shared.queues.message import CollectMessage
+from shared.queues.port import QueuedMessage
 from shared.sessions.record import SessionRecord
 from shared.storage.port import Table, Value
 from shared.throttle.policy import failure_stamp

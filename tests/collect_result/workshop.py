@@ -8,8 +8,8 @@ from create_session.use_case import create_session
 from shared.access import Caller
 from shared.app import build
 from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
-from shared.queues.memory import MemoryQueue, QueuedMessage
 from shared.queues.message import CollectMessage, Reason
+from shared.queues.port import MemoryQueue, QueuedMessage
 from shared.sessions.record import SessionRecord
 from shared.settings import Settings
 from tests.support.broker import environment

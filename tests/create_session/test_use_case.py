@@ -24,7 +24,7 @@ from shared.errors import (
 from shared.face.budget import Budget, Lane
 from shared.face.model import LivenessMode, SessionSpec
 from shared.idempotency import LEASE_MS
-from shared.queues.memory import MemoryQueue
+from shared.queues.port import MemoryQueue
 from shared.sessions.record import EXPIRY_GRACE_MS, Step
 from shared.storage.port import Table
 from tests.shared.face.doubles import CREATED, REQUEST_ID, ScriptedFace

@@ -13,8 +13,7 @@ from shared.errors import MessageGivenUp
 from shared.events.publisher import MemoryPublisher
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import token_hash
-from shared.storage.memory import MemoryStore
-from shared.storage.port import Table, Value
+from shared.storage.port import MemoryStore, Table, Value
 from tests.support.app import PSEUDONYMS
 from tests.support.broker import FUNCTION_KEY, Broker, running_broker
 

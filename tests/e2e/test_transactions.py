@@ -11,7 +11,7 @@ import pytest
 from collect_result.use_case import collect_result
 from shared.events.publisher import MemoryPublisher
 from shared.queues.message import CollectMessage, Reason
-from shared.storage.memory import MemoryStore
+from shared.storage.port import MemoryStore
 from tests.e2e.signed_in import ROLE, signed_in
 from tests.support.broker import Broker, running_broker
 from tests.support.consumer import Orders

@@ -20,8 +20,7 @@ from shared.errors import (
     Throttled,
 )
 from shared.idempotency import LEASE_MS
-from shared.storage.memory import MemoryStore
-from shared.storage.port import Table
+from shared.storage.port import MemoryStore, Table
 from tests.support.azurite import Azurite
 from tests.support.rotating import (
     ANNA,

@@ -25,8 +25,7 @@ from shared.sessions.record import SessionRecord, Step
 from shared.sessions.store import Sessions, from_entity, unverified
 from shared.settings import Settings
 from shared.storage.account import StorageAccount
-from shared.storage.memory import MemoryStore
-from shared.storage.port import Entity, EntityStore, Table
+from shared.storage.port import Entity, EntityStore, MemoryStore, Table
 from shared.text import LATEST, rfc3339
 from shared.throttle.policy import Policy
 from shared.throttle.rows import Row, encode

@@ -13,8 +13,8 @@ from shared.access import OPERATE, Caller
 from shared.app import App
 from shared.errors import SessionNotFound, UpstreamFailure, UpstreamThrottled
 from shared.face.model import LivenessDecision, SessionStatus
-from shared.queues.memory import MemoryQueue
 from shared.queues.message import CollectMessage, Reason
+from shared.queues.port import MemoryQueue
 from tests.collect_result.workshop import REAL, SPOOF, STARTED
 from tests.support.app import app_of
 from tests.support.commands import create_command

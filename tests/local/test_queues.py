@@ -16,7 +16,7 @@ from local.queues import MemorySource, MessageSource, QueuePump, StorageSource, 
 from shared.app import install
 from shared.errors import StorageUnavailable
 from shared.events.publisher import MemoryPublisher
-from shared.queues.memory import MemoryQueue
+from shared.queues.port import MemoryQueue
 from tests.support.azurite import Azurite
 from tests.support.broker import running_broker
 from tests.support.queue import FakeQueue

@@ -15,8 +15,8 @@ from ops.command_line import main
 from ops.connections import Connections
 from ops.poison_queue import MOST_PEEKED, Handle, PoisonMessage, PoisonQueue
 from shared.face.model import LivenessDecision, SessionStatus
-from shared.queues.memory import MemoryQueue
 from shared.queues.message import CollectMessage, Reason
+from shared.queues.port import MemoryQueue
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions
 from shared.settings import Settings

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.app import App
-from shared.storage.memory import MemoryStore
-from shared.storage.port import EntityStore
+from shared.storage.port import EntityStore, MemoryStore
 from tests.support.app import app_of
 from tests.support.azurite import Azurite
 from tests.support.time import FakeClock

@@ -21,8 +21,7 @@ from shared.keys.secret import Secret, StaticSecret
 from shared.pseudonyms import Pseudonyms
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions
-from shared.storage.memory import MemoryStore
-from shared.storage.port import Entity, EntityStore, Table
+from shared.storage.port import Entity, EntityStore, MemoryStore, Table
 from shared.storage.tables.rows import place
 from tests.support.app import PSEUDONYMS, app_of
 from tests.support.intercepted import Around, Call, Effect

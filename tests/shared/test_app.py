@@ -5,9 +5,9 @@ import pytest
 from shared.app import build, current_app, install
 from shared.events.event_grid import EventGridPublisher
 from shared.events.publisher import FilePublisher, MemoryPublisher
-from shared.queues.memory import MemoryQueue
+from shared.queues.port import MemoryQueue
 from shared.settings import Settings
-from shared.storage.memory import MemoryStore
+from shared.storage.port import MemoryStore
 
 KEY = {"FACE_REGION": "westeurope", "FACE_KEY": "a-key"}
 STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "ID_PEPPER": "p"}

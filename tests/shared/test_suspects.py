@@ -21,8 +21,8 @@ from shared.errors import (
 )
 from shared.events.publisher import MemoryPublisher
 from shared.face.model import SessionResult, SessionStatus
-from shared.queues.memory import MemoryQueue
 from shared.queues.message import CollectMessage
+from shared.queues.port import MemoryQueue
 from shared.sessions.record import SessionRecord
 from shared.suspects import LASTING_SECONDS, LONGEST_CHECK_MS, LOOK_AFTER_MS, MOST_KNOWN
 from tests.collect_result.workshop import REAL, SPOOF, STARTED

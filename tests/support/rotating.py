@@ -8,10 +8,9 @@ from get_result.use_case import ResultQuery, ResultState, get_result
 from shared.access import OPERATE, Caller
 from shared.app import App, build
 from shared.face.model import LivenessDecision, LivenessMode, SessionResult, SessionSpec, SessionStatus
-from shared.queues.memory import MemoryQueue
+from shared.queues.port import MemoryQueue
 from shared.settings import Settings
-from shared.storage.memory import MemoryStore
-from shared.storage.port import EntityStore
+from shared.storage.port import EntityStore, MemoryStore
 from tests.support.broker import environment
 from tests.support.fake_face import FakeFace
 from tests.support.time import FakeClock

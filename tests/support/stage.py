@@ -9,9 +9,8 @@ from typing import Any, Final, Literal
 
 from shared.errors import EventsUnavailable, Outcome, StorageUnavailable, UpstreamFailure, UpstreamTimeout
 from shared.events.publisher import MemoryPublisher
-from shared.queues.memory import MemoryQueue
-from shared.storage.memory import MemoryStore
-from shared.storage.port import Table
+from shared.queues.port import MemoryQueue
+from shared.storage.port import MemoryStore, Table
 from tests.support.fake_face import FakeFace
 from tests.support.intercepted import Around, Effect
 from tests.support.intercepted import Call as PortCall

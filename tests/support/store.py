@@ -2,8 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from shared.storage.memory import MemoryStore
-from shared.storage.port import Entity, SearchableStore, Table
+from shared.storage.port import Entity, MemoryStore, SearchableStore, Table
 from tests.support.intercepted import Call, Intercepted
 
 

@@ -5,8 +5,7 @@ import binascii
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
-from shared.storage.memory import MemoryStore
-from shared.storage.port import Entity, Table, Value
+from shared.storage.port import Entity, MemoryStore, Table, Value
 
 
 class WatchedStore(MemoryStore):

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from shared.app import App, build
 from shared.events.publisher import MemoryPublisher
-from shared.queues.memory import MemoryQueue
+from shared.queues.port import MemoryQueue
 from shared.settings import Settings
 from shared.throttle.limiter import Limiter
 from tests.support.broker import PEPPER, environment

@@ -12,8 +12,15 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from shared.errors import EntityChanged, EntityExists, StorageUnavailable
-from shared.storage.port import Entity, Table
-from shared.storage.rules import MAX_TOGETHER, require_batch, require_key, require_read, require_storable
+from shared.storage.port import (
+    MAX_TOGETHER,
+    Entity,
+    Table,
+    require_batch,
+    require_key,
+    require_read,
+    require_storable,
+)
 from shared.storage.tables.failures import (
     EXISTS,
     MISSING_OR_CHANGED,

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from shared.queues.memory import MemoryQueue
-from shared.queues.port import MessageQueue
+from shared.queues.port import MemoryQueue, MessageQueue
 from shared.storage.account import StorageAccount
 from shared.text import system_clock
 from tests.shared.storage.conftest import EACH_KIND, account_in

@@ -12,8 +12,7 @@ from shared.face.model import SessionStatus
 from shared.idempotency import Idempotency
 from shared.queues.message import CollectMessage
 from shared.sessions.store import Sessions, from_entity
-from shared.storage.memory import MemoryStore
-from shared.storage.port import Entity, Table, Value
+from shared.storage.port import Entity, MemoryStore, Table, Value
 from shared.throttle.rows import Row
 from tests.collect_result.workshop import PHONE, REAL, TOKEN, Workshop
 from tests.shared.rows.write import FOLDER, KEY, VERSION, columns_of, rows_of_this_release

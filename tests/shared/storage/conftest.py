@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.storage.account import StorageAccount
-from shared.storage.memory import MemoryStore
-from shared.storage.port import EntityStore
+from shared.storage.port import EntityStore, MemoryStore
 from tests.support.azurite import Azurite, StubCredential
 
 EACH_KIND = (

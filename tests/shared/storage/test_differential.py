@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import Outcome
-from shared.storage.memory import MemoryStore
-from shared.storage.port import Entity, EntityStore, Table
+from shared.storage.port import Entity, EntityStore, MemoryStore, Table
 from tests.support.azurite import Azurite
 
 KEYS = ("a", "b-1", "c")

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.storage.port import Entity
-from shared.storage.rules import require_key, require_storable
+from shared.storage.port import Entity, require_key, require_storable
 
 
 class Word(StrEnum):

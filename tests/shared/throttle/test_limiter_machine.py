@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
 from shared.errors import StorageUnavailable, Throttled
-from shared.storage.memory import MemoryStore
+from shared.storage.port import MemoryStore
 from shared.throttle.limiter import BELIEVED_MS, Admission, Limiter, Subject
 from shared.throttle.policy import Log
 from tests.shared.throttle.builders import client, device, limit, stored

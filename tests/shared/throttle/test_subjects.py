@@ -10,7 +10,7 @@ from get_result.use_case import ResultQuery, get_result
 from shared.access import Caller
 from shared.app import App, build
 from shared.errors import ClientThrottled, DeviceThrottled, SessionNotFound, Throttled
-from shared.queues.memory import MemoryQueue
+from shared.queues.port import MemoryQueue
 from shared.settings import Settings
 from shared.throttle.limiter import Subject
 from shared.throttle.policy import Limit
