@@ -359,7 +359,7 @@ class LocalLimit:
 
     def wait_ms(self, key: str) -> int:
         """In how many milliseconds one more is admitted under a key; 0 means now."""
-        return self._policy.check(self._logs.get(key, ()), self._clock()).retry_after_ms
+        return max(0, self._policy.opens_at(self._logs.get(key, ())) - self._clock())
 
     def count(self, key: str) -> None:
         """Count one, whatever `wait_ms` says."""

@@ -75,14 +75,6 @@ class WindowState:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether one more is admitted, and the milliseconds until it is if no other comes before."""
-
-    allowed: bool
-    retry_after_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class Policy:
     """Windows that hold together, from the shortest to the longest period; a policy without windows is off.
 
@@ -120,11 +112,6 @@ class Policy:
             if entries >= window.limit:
                 opens = max(opens, log[-window.limit] + window.period_ms)
         return opens
-
-    def check(self, log: Log, now: int) -> Verdict:
-        """Return whether one more is admitted now, or else when."""
-        wait = max(0, self.opens_at(log) - now)
-        return Verdict(wait == 0, wait)
 
     def admit(self, log: Log, now: int) -> Log:
         """Add one admission, without a check, and drop the entries that cannot matter any more.

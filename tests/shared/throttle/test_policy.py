@@ -48,7 +48,7 @@ def run(policy: Policy, readings: list[int]) -> tuple[Log, list[int], list[bool]
     answers, expected = [], []
     for now in readings:
         expected.append(naive_allows(policy, history, now))
-        answers.append(policy.check(log, now).allowed)
+        answers.append(policy.opens_at(log) <= now)
         if answers[-1]:
             log = policy.admit(log, now)
             history.append(log[-1])
@@ -91,15 +91,14 @@ def test_log_stays_sorted_and_bounded(policy: Policy, gaps: list[int]) -> None:
         assert log[0] > now - policy.longest_ms
 
 
-@given(policies(), st.lists(backward_steps, max_size=40), backward_steps)
-def test_retry_after_is_exact(policy: Policy, gaps: list[int], later: int) -> None:
-    """After the wait the call is admitted, and one millisecond earlier it is refused."""
-    log, now = filled(policy, gaps)
-    verdict = policy.check(log, now + later)
-    ready = now + later + verdict.retry_after_ms
-    assert policy.check(log, ready).allowed
-    assert verdict.allowed == (verdict.retry_after_ms == 0)
-    assert verdict.allowed or not policy.check(log, ready - 1).allowed
+@given(policies(), st.lists(steps, max_size=40))
+def test_the_time_from_which_one_more_is_admitted_is_exact(policy: Policy, gaps: list[int]) -> None:
+    """A naive count admits a call at that time, and refuses one a millisecond earlier."""
+    readings = times([0, *gaps])
+    log, history, _, _ = run(policy, readings)
+    now, opens_at = readings[-1], policy.opens_at(log)
+    assert naive_allows(policy, history, max(now, opens_at))
+    assert opens_at <= now or not naive_allows(policy, history, opens_at - 1)
 
 
 @given(policies(), st.lists(backward_steps, max_size=40), steps)
@@ -122,15 +121,16 @@ def test_refund_restores_what_was_left(
 ) -> None:
     """An admission taken back leaves no trace in any later verdict, whoever was admitted in between."""
     log, now = filled(policy, gaps)
-    if not policy.check(log, now).allowed:
+    if policy.opens_at(log) > now:
         return
     charged, stamp = policy.admit(log, now), now
     for gap in others:
         now += gap
-        if policy.check(charged, now).allowed:
+        if policy.opens_at(charged) <= now:
             charged, log = policy.admit(charged, now), policy.admit(log, now)
     refunded = Policy.refund(charged, stamp)
-    assert policy.check(refunded, now + later) == policy.check(log, now + later)
+    opens_at = (policy.opens_at(refunded), policy.opens_at(log))
+    assert opens_at[0] == opens_at[1] or max(opens_at) <= now + later
     for window in policy.windows:
         assert window.state(refunded, now + later) == window.state(log, now + later)
 
@@ -148,7 +148,7 @@ def test_refund_takes_one_admission_with_its_stamp(log: Log, stamp: int, left: L
 def test_state_tells_what_is_left_of_each_window() -> None:
     """The shorter is free again before the longer; the call waits for both."""
     policy, log = Policy.parse("2/10s, 3/1m"), (1_000, 52_000, 55_000)
-    assert policy.check(log, 58_000).retry_after_ms == 4_000
+    assert policy.opens_at(log) == 62_000
     assert [window.state(log, 58_000) for window in policy.windows] == [
         WindowState(policy.windows[0], 0, 4_000),
         WindowState(policy.windows[1], 0, 3_000),
@@ -158,7 +158,7 @@ def test_state_tells_what_is_left_of_each_window() -> None:
 def test_entry_ahead_of_the_clock_counts() -> None:
     """Another instance's clock may be ahead: what it admitted is within the window."""
     policy = Policy.parse("1/10s")
-    assert policy.check((5_000,), 1_000).retry_after_ms == 14_000
+    assert policy.opens_at((5_000,)) == 15_000
     assert Policy.parse("2/10s").admit((5_000,), 1_000) == (5_000, 5_000)
 
 
@@ -208,7 +208,7 @@ def test_text_that_is_no_policy_is_refused(text: str) -> None:
 def test_policy_that_is_off_admits_without_a_log() -> None:
     """It refuses nothing and keeps nothing."""
     off = Policy.parse("off")
-    assert off.check((1, 2, 3), 3).allowed
+    assert off.opens_at((1, 2, 3)) == 0
     assert off.admit((1, 2, 3), 3) == ()
     assert off.longest_ms == 0
 

@@ -64,7 +64,7 @@ def test_any_row_is_logs_or_a_failure_of_the_store(values: dict[str, Value]) -> 
     for log in read.logs.values():
         assert list(log) == sorted(log)
         assert not log or 0 <= log[0] <= log[-1] <= LATEST
-        Policy.parse("5/10m").check(log, 0)
+        Policy.parse("5/10m").opens_at(log)
     assert Row.of(read.entity()) == read
 
 
