@@ -16,11 +16,9 @@ class Publisher(Protocol):
 
     async def publish(self, event: Mapping[str, Any]) -> None:
         """Publish an event; raises `EventsUnavailable` unless it was certainly taken."""
-        ...
 
     async def aclose(self) -> None:
         """Close connections."""
-        ...
 
 
 class MemoryPublisher:

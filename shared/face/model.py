@@ -148,41 +148,33 @@ class Face(Protocol):
     @property
     def modes(self) -> tuple[LivenessMode, ...]:
         """The operation modes of this API version."""
-        ...
 
     @property
     def can_send_results_to_client(self) -> bool:
         """Whether this API version can hand the decision to the phone itself."""
-        ...
 
     @property
     def api_version(self) -> str:
         """The API version of new sessions."""
-        ...
 
     @property
     def rate(self) -> float:
         """The calls a second that this instance may make now."""
-        ...
 
     @property
     def throttled_for(self) -> float:
         """The seconds for which Face has had no room for all calls; 0 while it has."""
-        ...
 
     def require_room(self) -> None:
         """Raise `UpstreamThrottled` if a create would be refused now for lack of budget; sends and uses nothing."""
-        ...
 
     async def create(self, spec: SessionSpec, request_id: str) -> CreatedSession:
         """Create a session; never repeated if Face may have made one."""
-        ...
 
     async def result(
         self, session_id: str, request_id: str, *, api_version: str | None = None, reader: Reader = BY_BROKER
     ) -> SessionResult:
         """Read the state of a session; raises `UpstreamSessionGone`."""
-        ...
 
     async def delete(
         self, session_id: str, request_id: str, *, api_version: str | None = None, follows: bool = False
@@ -191,7 +183,6 @@ class Face(Protocol):
 
         A deletion that `follows` another call of the same request does not wait for its turn.
         """
-        ...
 
     async def audit(
         self, session_id: str, page: AuditPage, request_id: str, *, api_version: str | None = None
@@ -200,11 +191,9 @@ class Face(Protocol):
 
         Raises `UpstreamSessionGone`.
         """
-        ...
 
     async def check(self, request_id: str) -> None:
         """Check endpoint and credential by reading a session that cannot exist."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,11 +48,9 @@ class SecretSource(Protocol):
 
     async def get(self) -> Secret:
         """Return the value to use now; raises `KeyUnavailable`."""
-        ...
 
     async def refresh(self, refused: Secret) -> Secret:
         """Return a newer value than the refused one, or the refused one again; raises `KeyUnavailable`."""
-        ...
 
 
 class StaticSecret:
