@@ -9,11 +9,11 @@ from get_result import get_result_bp
 from health import health_bp
 from purge_expired import purge_expired_bp
 from revoke_session import revoke_session_bp
-from shared.app import require_settings
+from shared.settings import Settings
 from unknown_route import unknown_route_bp
 
 # Bad settings stop the start, and say so, rather than fail each request.
-require_settings()
+Settings.from_environment()
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 app.register_functions(create_session_bp)

@@ -94,11 +94,6 @@ def build(
     return _Builder(settings, clock or system_clock, budget).app(face, store, queue, publisher)
 
 
-def require_settings() -> None:
-    """Check the settings in the environment; raises `SettingsError`."""
-    Settings.from_environment()
-
-
 def current_app() -> App:
     """The app of the running event loop, built from the environment at the first request.
 
