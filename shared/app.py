@@ -90,8 +90,39 @@ def build(
 ) -> App:
     """Build the app without calling anything; an argument replaces what the settings would make."""
     quiet_libraries()
-    budget = budget or Budget(settings.face_max_tps)
-    return _Builder(settings, clock or system_clock, budget).app(face, store, queue, publisher)
+    clock = clock or system_clock
+    make = _Builder(settings, clock, budget or Budget(settings.face_max_tps))
+    store, pseudonyms = store or make.store(), Pseudonyms(make.pepper())
+    face, queue = face or make.face(), queue or make.queue()
+    sessions = Sessions(store, settings.record_retention_days, pseudonyms)
+    flood_log = FloodLog(clock)
+    observes = settings.throttle_mode == "observe"
+    limiter = Limiter(store, clock, random=random.random, observing_flood_log=flood_log if observes else None)
+    subjects = Subjects(settings, pseudonyms)
+    background = make.closed_with_app(Background())
+    checks = Checks(face, sessions, limiter, subjects, queue, clock)
+    return App(
+        settings=settings,
+        clock=clock,
+        face=face,
+        store=store,
+        sessions=sessions,
+        idempotency=Idempotency(store, pseudonyms, clock),
+        limiter=limiter,
+        subjects=subjects,
+        access=Access(sessions, limiter, subjects, pseudonyms, flood_log, clock),
+        checks=checks,
+        suspects=Suspects(sessions, face, checks, background, clock),
+        second_looks=LocalLimit(_SECOND_LOOKS, clock),
+        pseudonyms=pseudonyms,
+        queue=queue,
+        publisher=publisher or make.publisher(),
+        background=background,
+        background_log=BackgroundLog(clock),
+        flood_log=flood_log,
+        sign_in=make.sign_in() if settings.client_auth == "jwt" else None,
+        resources=make.resources,
+    )
 
 
 def current_app() -> App:
@@ -127,57 +158,13 @@ class _Builder:
         self._settings = settings
         self._clock = clock
         self._budget = budget
-        self._resources = AsyncExitStack()
+        self.resources = AsyncExitStack()
 
-    def app(
-        self,
-        face: Face | None,
-        store: EntityStore | None,
-        queue: MessageQueue | None,
-        publisher: Publisher | None,
-    ) -> App:
-        """Make the parts that are None, and the app of all parts."""
-        settings, clock = self._settings, self._clock
-        store = store or self._store()
-        pseudonyms = Pseudonyms(self._pepper())
-        sessions = Sessions(store, settings.record_retention_days, pseudonyms)
-        flood_log = FloodLog(clock)
-        observes = settings.throttle_mode == "observe"
-        limiter = Limiter(
-            store, clock, random=random.random, observing_flood_log=flood_log if observes else None
-        )
-        subjects = Subjects(settings, pseudonyms)
-        face, queue = face or self._face(), queue or self._queue()
-        background = self._closed_with_app(Background())
-        checks = Checks(face, sessions, limiter, subjects, queue, clock)
-        return App(
-            settings=settings,
-            clock=clock,
-            face=face,
-            store=store,
-            sessions=sessions,
-            idempotency=Idempotency(store, pseudonyms, clock),
-            limiter=limiter,
-            subjects=subjects,
-            access=Access(sessions, limiter, subjects, pseudonyms, flood_log, clock),
-            checks=checks,
-            suspects=Suspects(sessions, face, checks, background, clock),
-            second_looks=LocalLimit(_SECOND_LOOKS, clock),
-            pseudonyms=pseudonyms,
-            queue=queue,
-            publisher=publisher or self._publisher(),
-            background=background,
-            background_log=BackgroundLog(clock),
-            flood_log=flood_log,
-            sign_in=self._sign_in() if settings.client_auth == "jwt" else None,
-            resources=self._resources,
-        )
-
-    def _store(self) -> EntityStore:
+    def store(self) -> EntityStore:
         account = self._storage_account
-        return self._closed_with_app(account.open_tables()) if account else MemoryStore()
+        return self.closed_with_app(account.open_tables()) if account else MemoryStore()
 
-    def _pepper(self) -> SecretSource:
+    def pepper(self) -> SecretSource:
         """The secret that ids are hashed with; random where there is neither a vault nor a lasting store."""
         settings = self._settings
         if settings.id_pepper is None and settings.key_vault_url is not None:
@@ -185,14 +172,14 @@ class _Builder:
             return self._vault_secret(settings.pepper_secret, check=values_of)
         return StaticSecret(settings.id_pepper or Secret(secrets.token_hex(_PEPPER_BYTES)), name="ID_PEPPER")
 
-    def _sign_in(self) -> "SignIn":
+    def sign_in(self) -> "SignIn":
         from shared.auth.issuer import LARGEST_ANSWER, Issuer
         from shared.auth.sign_in import SharedSecret, SignIn
 
         settings = self._settings
         http = self._connections.transport(largest_answer=LARGEST_ANSWER)
         issuers = {
-            url: self._closed_with_app(
+            url: self.closed_with_app(
                 Cached(Issuer(url, http).read, name=f"keys of {url}", clock=self._clock)
             )
             for url in settings.auth_issuer
@@ -203,7 +190,7 @@ class _Builder:
             secret = SharedSecret(name, given or self._vault_secret(name, forced=FORCED))
         return SignIn(settings.auth_audience, issuers, secret, self._clock)
 
-    def _face(self) -> Face:
+    def face(self) -> Face:
         settings = self._settings
         http = self._connections.transport(largest_answer=LARGEST_BODY)
         return FaceClient(
@@ -218,21 +205,21 @@ class _Builder:
         settings = self._settings
         if settings.face_auth == "identity":
             scope = f"https://{settings.cloud.face}/.default"
-            return token_credential(self._closed_with_app(face_tokens(self._identity, self._clock, scope)))
+            return token_credential(self.closed_with_app(face_tokens(self._identity, self._clock, scope)))
         if settings.face_key is not None:
             return key_credential(StaticSecret(settings.face_key, name="FACE_KEY"))
         return key_credential(self._vault_secret(settings.face_key_secret))
 
-    def _queue(self) -> MessageQueue:
+    def queue(self) -> MessageQueue:
         account = self._storage_account
         return (
-            self._closed_with_app(account.open_queue(RESULTS_QUEUE)) if account else MemoryQueue(self._clock)
+            self.closed_with_app(account.open_queue(RESULTS_QUEUE)) if account else MemoryQueue(self._clock)
         )
 
-    def _publisher(self) -> Publisher:
+    def publisher(self) -> Publisher:
         settings = self._settings
         if settings.event_grid_topic_endpoint is not None:
-            return self._closed_with_app(
+            return self.closed_with_app(
                 open_topic(settings.event_grid_topic_endpoint, self._identity, self._connections)
             )
         return FilePublisher(Path(settings.events_file)) if settings.events_file else MemoryPublisher()
@@ -252,7 +239,7 @@ class _Builder:
                 check(secret)
             return secret
 
-        return self._closed_with_app(CachedSecret(read, name=name, clock=self._clock, forced=forced))
+        return self.closed_with_app(CachedSecret(read, name=name, clock=self._clock, forced=forced))
 
     @cached_property
     def _storage_account(self) -> StorageAccount | None:
@@ -266,7 +253,7 @@ class _Builder:
     @cached_property
     def _vault(self) -> KeyVaultSecrets:
         """The one client of the vault, made where a part needs it."""
-        return self._closed_with_app(
+        return self.closed_with_app(
             open_key_vault(self._settings.key_vault_url or "", self._identity, self._connections)
         )
 
@@ -274,7 +261,7 @@ class _Builder:
     def _identity(self) -> ManagedIdentity:
         """The one managed identity of the app, made where a part needs it."""
         identity = open_identity(self._settings.azure_client_id, self._connections)
-        self._resources.push_async_callback(identity.close)
+        self.resources.push_async_callback(identity.close)
         return identity
 
     @cached_property
@@ -282,8 +269,8 @@ class _Builder:
         """The HTTP connections of the app, opened with the first request."""
         from shared.http import Connections
 
-        return self._closed_with_app(Connections())
+        return self.closed_with_app(Connections())
 
-    def _closed_with_app(self, resource: _Resource) -> _Resource:
-        self._resources.push_async_callback(resource.aclose)
+    def closed_with_app(self, resource: _Resource) -> _Resource:
+        self.resources.push_async_callback(resource.aclose)
         return resource
