@@ -49,6 +49,23 @@ class CatalogueRow:
 
 _THROTTLED = "Rate limit is exceeded. Try again in {seconds} seconds."
 _WAIT = "Wait for the seconds in Retry-After and a pause that grows, then send the same request again."
+_SAME_KEY = "Wait, then send the same request again, with the same Idempotency-Key."
+
+
+def _soon(error: type[BrokerError], status: int, message: str, what_to_do: str = _WAIT) -> CatalogueRow:
+    """The row of an error that may be over within a minute."""
+    return CatalogueRow(error, status, message, what_to_do, Again.NOW, _UNAVAILABLE, at_most=60)
+
+
+def _out_of_order(
+    error: type[BrokerError],
+    status: int,
+    message: str,
+    what_to_do: str = "Try again later. The operator must fix this.",
+) -> CatalogueRow:
+    """The row of an error that lasts until the operator has acted."""
+    return CatalogueRow(error, status, message, what_to_do, Again.LATER, _OUT_OF_ORDER)
+
 
 CATALOGUE: tuple[CatalogueRow, ...] = (
     # The messages of the 400s for the body, SessionNotFound, BadArgument and the 429s are Face's own (v1.1-preview.1).
@@ -134,14 +151,8 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         "Invalid Media Type.",
         "Send Content-Type: application/json in UTF-8, and no Content-Encoding but identity.",
     ),
-    CatalogueRow(
-        errors.IdempotencyInProgress,
-        409,
-        "The first request with this Idempotency-Key has not ended yet.",
-        _WAIT,
-        again=Again.NOW,
-        tell=_UNAVAILABLE,
-        at_most=60,
+    _soon(
+        errors.IdempotencyInProgress, 409, "The first request with this Idempotency-Key has not ended yet."
     ),
     CatalogueRow(
         errors.IdempotencyKeyReused,
@@ -167,76 +178,24 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         again=Again.LATER,
         tell="There were too many checks. Please try again in {wait}.",
     ),
-    CatalogueRow(
-        errors.UpstreamFailure,
-        502,
-        "The liveness service failed.",
-        "Wait, then send the same request again, with the same Idempotency-Key.",
-        again=Again.NOW,
-        tell=_UNAVAILABLE,
-        at_most=60,
+    _soon(errors.UpstreamFailure, 502, "The liveness service failed.", _SAME_KEY),
+    _out_of_order(
+        errors.UpstreamUnauthorized, 502, "The liveness service refused this service's credential."
     ),
-    CatalogueRow(
-        errors.UpstreamUnauthorized,
-        502,
-        "The liveness service refused this service's credential.",
-        "Try again later. The operator must fix this.",
-        again=Again.LATER,
-        tell=_OUT_OF_ORDER,
+    _out_of_order(
+        errors.UpstreamNotApproved, 502, "The liveness service has not approved this service's resource."
     ),
-    CatalogueRow(
-        errors.UpstreamNotApproved,
-        502,
-        "The liveness service has not approved this service's resource.",
-        "Try again later. The operator must fix this.",
-        again=Again.LATER,
-        tell=_OUT_OF_ORDER,
-    ),
-    CatalogueRow(
-        errors.UpstreamThrottled,
-        503,
-        "The liveness service is busy.",
-        _WAIT,
-        again=Again.NOW,
-        tell=_UNAVAILABLE,
-        at_most=60,
-    ),
-    CatalogueRow(
+    _soon(errors.UpstreamThrottled, 503, "The liveness service is busy."),
+    _out_of_order(
         errors.UpstreamQuotaExceeded,
         503,
         "The call volume of the liveness service is used up.",
         "Do not send it again by itself: Retry-After is an hour, and the quota may be used up for days. "
         "The operator must raise it.",
-        again=Again.LATER,
-        tell=_OUT_OF_ORDER,
     ),
-    CatalogueRow(
-        errors.StorageUnavailable,
-        503,
-        "The service's store is not available.",
-        _WAIT,
-        again=Again.NOW,
-        tell=_UNAVAILABLE,
-        at_most=60,
-    ),
-    CatalogueRow(
-        errors.KeyUnavailable,
-        503,
-        "A key that the service needs is not available.",
-        _WAIT,
-        again=Again.NOW,
-        tell=_UNAVAILABLE,
-        at_most=60,
-    ),
-    CatalogueRow(
-        errors.UpstreamTimeout,
-        504,
-        "The liveness service did not answer in time.",
-        "Wait, then send the same request again, with the same Idempotency-Key.",
-        again=Again.NOW,
-        tell=_UNAVAILABLE,
-        at_most=60,
-    ),
+    _soon(errors.StorageUnavailable, 503, "The service's store is not available."),
+    _soon(errors.KeyUnavailable, 503, "A key that the service needs is not available."),
+    _soon(errors.UpstreamTimeout, 504, "The liveness service did not answer in time.", _SAME_KEY),
     CatalogueRow(
         errors.InternalError,
         500,
