@@ -1,13 +1,23 @@
-"""The transport of the Azure SDKs over the connections of the process. Importing this imports the SDKs' core."""
+"""The transport of the Azure SDKs over the connections of the process, and what their errors mean to the broker.
+
+Importing this imports the SDKs' core.
+"""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Collection, Mapping
+from typing import Any, Final, TypeVar
 
 import aiohttp
-from azure.core.exceptions import ServiceRequestError, ServiceRequestTimeoutError, ServiceResponseError
+from azure.core.exceptions import (
+    HttpResponseError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+    ServiceRequestTimeoutError,
+    ServiceResponseError,
+)
 from azure.core.pipeline.transport import AioHttpTransport
 
+from shared.errors import EventsUnavailable, KeyUnavailable, StorageUnavailable
 from shared.http import IN_FLIGHT, Connections, enter
 from shared.text import retry_after_seconds
 
@@ -25,6 +35,36 @@ def headers_of(error: Exception) -> Mapping[str, str]:
 def asked_pause(error: Exception, longest: float = LONGEST_PAUSE) -> float:
     """The seconds to wait that a service asked for in a refusal, between one and `longest`."""
     return max(1.0, retry_after_seconds(headers_of(error), longest) or 0.0)
+
+
+_Error = TypeVar("_Error", StorageUnavailable, EventsUnavailable)
+
+
+def unavailable(
+    kind: type[_Error],
+    service: str,
+    fault: Exception,
+    advice: Mapping[object, str],
+    *,
+    code: str = "",
+    lasting: Collection[object] = (),
+    longest: float = LONGEST_PAUSE,
+) -> _Error:
+    """The error for what a call of a service raised; `advice` by its code or status tells the operator what to do.
+
+    Besides their own errors the SDKs raise what their parsers raise for an answer that is not the service's.
+    """
+    if isinstance(fault, KeyUnavailable):
+        return kind(f"no token for {service}: {fault.detail}", retry_after=fault.retry_after)
+    # The SDK of Event Grid makes a `ResourceNotFoundError` itself, without the answer.
+    status = 404 if isinstance(fault, ResourceNotFoundError) else getattr(fault, "status_code", None)
+    if status is None or not isinstance(fault, HttpResponseError):
+        late = isinstance(fault, TimeoutError)
+        return kind(f"{service} did not answer {'in time' if late else f'usably: {type(fault).__name__}'}")
+    detail = f"{service} answered {status} {code}".rstrip()
+    if told := advice.get(code) or advice.get(status):
+        detail += f": {told}"
+    return kind(detail, retry_after=asked_pause(fault, longest), lasting=status in lasting)
 
 
 class AzureTransport(AioHttpTransport):  # type: ignore[misc] # The SDK loads the class lazily, as Any.

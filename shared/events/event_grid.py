@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from shared.cloud import cloud_of
-from shared.errors import EventsUnavailable, KeyUnavailable
+from shared.errors import EventsUnavailable
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 _LARGEST_ANSWER: Final = 64 << 10
 _MAX_WAIT_SECONDS = 3600.0
-_ROLE = ": the app's identity needs the role EventGrid Data Sender on the topic"
-_REASONS = {
-    400: ": it does not take the event as it is",
+_ROLE = "the app's identity needs the role EventGrid Data Sender on the topic"
+_ADVICE: Final[dict[object, str]] = {
+    400: "it does not take the event as it is",
     401: _ROLE,
     403: f"{_ROLE}, and the topic's network rules have to admit the app",
-    404: ": there is no such topic",
-    413: ": the event is larger than it takes",
+    404: "there is no such topic",
+    413: "the event is larger than it takes",
 }
 """Why Event Grid refuses: https://learn.microsoft.com/azure/event-grid/troubleshoot-errors."""
 
@@ -42,18 +42,23 @@ class EventGridPublisher:
         """Send an event; raises `EventsUnavailable`."""
         from azure.core.messaging import CloudEvent
 
+        from shared.azure_transport import unavailable
+
         batch: list[Any] = [CloudEvent.from_dict(dict(event))]
         try:
             async with asyncio.timeout(self._deadline):
                 await self._client.send(batch)
         except EventsUnavailable:
             raise
-        except KeyUnavailable as fault:
-            detail = f"no token for Event Grid: {fault.detail}"
-            raise EventsUnavailable(detail, retry_after=fault.retry_after) from fault
         except Exception as fault:
-            # Besides its own errors the SDK raises what its parsers raise for an answer that is not Event Grid's.
-            raise _refusal(fault) from fault
+            raise unavailable(
+                EventsUnavailable,
+                "Event Grid",
+                fault,
+                _ADVICE,
+                lasting=_LASTING,
+                longest=_MAX_WAIT_SECONDS,
+            ) from fault
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -109,21 +114,3 @@ def _require_taken(response: "PipelineResponse[Any, Any]") -> None:
     http = response.http_response
     if http.status_code == 200 and http.text():
         raise EventsUnavailable("Event Grid answered 200 with a body: it is not its own answer")
-
-
-def _refusal(fault: Exception) -> EventsUnavailable:
-    from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-
-    from shared.azure_transport import asked_pause
-
-    status = fault.status_code if isinstance(fault, HttpResponseError) else None
-    if isinstance(fault, ResourceNotFoundError):
-        # The SDK makes this error itself, without the answer.
-        status = 404
-    if status is None:
-        return EventsUnavailable(f"Event Grid did not answer usably: {type(fault).__name__}")
-    return EventsUnavailable(
-        f"Event Grid answered {status}{_REASONS.get(status, '')}",
-        retry_after=asked_pause(fault, _MAX_WAIT_SECONDS),
-        lasting=status in _LASTING,
-    )

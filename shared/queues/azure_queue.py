@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from shared.errors import KeyUnavailable, StorageUnavailable
+from shared.errors import StorageUnavailable
 from shared.queues.port import MAX_DELAY_SECONDS
 from shared.text import Sleep
 
@@ -14,8 +14,17 @@ if TYPE_CHECKING:
 
 # By default a queue drops a message after a week: an app that is down for longer would lose events.
 _NEVER_EXPIRES = -1
-# Statuses that stay until an operator has repaired something.
-_REFUSED = (401, 403, 404)
+_ROLE = (
+    "the app's identity needs the role Storage Queue Data Contributor, "
+    "and the account's network rules have to admit the app"
+)
+_ADVICE: Final[dict[object, str]] = {
+    401: _ROLE,
+    403: _ROLE,
+    404: "the queue does not exist; the deployment creates it",
+}
+"""By the statuses that stay until an operator has repaired something."""
+
 # Seconds before each further try. A partition of the service that moves is away for some seconds.
 _PAUSES = (0.2,)
 _PATIENT_PAUSES = (1.0, 3.0, 6.0)
@@ -69,7 +78,7 @@ class AzureQueue:
     async def _call(self, call: Callable[[], Awaitable[object]]) -> None:
         from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
-        from shared.azure_transport import asked_pause
+        from shared.azure_transport import unavailable
 
         try:
             async with asyncio.timeout(self._deadline):
@@ -81,27 +90,7 @@ class AzureQueue:
                     with suppress(ResourceExistsError):
                         await self._client.create_queue()
                     await call()
-        except TimeoutError as fault:
-            raise StorageUnavailable("the queue did not answer in time") from fault
-        except KeyUnavailable as fault:
-            raise StorageUnavailable(
-                f"no token for the queue: {fault.detail}", retry_after=fault.retry_after
-            ) from fault
         except Exception as fault:
-            # The SDK's parser raises all kinds of errors for an answer that is not the queue service's.
-            lasting = getattr(fault, "status_code", None) in _REFUSED
-            raise StorageUnavailable(
-                _explained(fault), retry_after=asked_pause(fault), lasting=lasting
+            raise unavailable(
+                StorageUnavailable, "the queue service", fault, _ADVICE, lasting=tuple(_ADVICE)
             ) from fault
-
-
-def _explained(fault: Exception) -> str:
-    status = getattr(fault, "status_code", None)
-    if status in (401, 403):
-        return (
-            f"the queue refused the app ({status}): its identity needs the role Storage Queue Data Contributor, "
-            "and the account's network rules have to admit the app"
-        )
-    if status == 404:
-        return "the queue does not exist; the deployment creates it"
-    return f"the queue failed: {type(fault).__name__} {status or ''}".rstrip()

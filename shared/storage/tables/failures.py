@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
+from azure.core.exceptions import HttpResponseError
 
-from shared.azure_transport import asked_pause, headers_of
+from shared.azure_transport import headers_of, unavailable
 from shared.errors import EntityChanged, EntityExists, KeyUnavailable, Outcome, StorageUnavailable
 
 TABLE_NOT_FOUND: Final = "TableNotFound"
@@ -39,23 +39,16 @@ def translated(meanings: Meanings) -> Iterator[None]:
     """Raise one of the outcomes in `meanings`, or `StorageUnavailable`, for the SDK's errors."""
     try:
         yield
-    except KeyUnavailable as fault:
-        # The identity endpoint failed, not the table service.
-        raise StorageUnavailable(
-            f"no token for the table service: {fault.detail}", retry_after=fault.retry_after
-        ) from fault
-    except HttpResponseError as error:
-        raise _answer(error, meanings) from error
-    except TimeoutError as error:
-        raise StorageUnavailable("the table service did not answer in time") from error
     except Exception as error:
-        # The SDK's parser raises all kinds of errors for an answer that is not the table service's. While it
-        # parses an error, that error is the context.
-        if isinstance(error.__context__, HttpResponseError):
-            raise _answer(error.__context__, meanings) from error
-        raise StorageUnavailable(
-            f"the request to the table service failed: {type(error).__name__}"
-        ) from error
+        fault = error
+        known = HttpResponseError | KeyUnavailable | TimeoutError
+        if not isinstance(error, known) and isinstance(error.__context__, HttpResponseError):
+            # The SDK failed to parse this refusal.
+            fault = error.__context__
+        code = error_code(fault) if isinstance(fault, HttpResponseError) else ""
+        if code in meanings:
+            raise meanings[code]() from error
+        raise unavailable(StorageUnavailable, "the table service", fault, _ADVICE, code=code) from error
 
 
 def error_code(error: HttpResponseError) -> str:
@@ -64,17 +57,6 @@ def error_code(error: HttpResponseError) -> str:
         getattr(error, "error_code", None) or headers_of(error).get("x-ms-error-code") or _code_in_body(error)
     )
     return str(getattr(code, "value", code))
-
-
-def _answer(error: HttpResponseError, meanings: Meanings) -> Outcome | StorageUnavailable:
-    code, status = error_code(error), error.status_code
-    if code in meanings:
-        return meanings[code]()
-    if isinstance(error, ClientAuthenticationError) and not error.response:
-        return StorageUnavailable(f"no token for the table service: {type(error).__name__}")
-    advice = _ADVICE.get(code) or _ADVICE.get(status)
-    detail = f"the table service answered {status} {code}".rstrip() + (f": {advice}" if advice else "")
-    return StorageUnavailable(detail, retry_after=asked_pause(error))
 
 
 def _code_in_body(error: HttpResponseError) -> str:

@@ -111,12 +111,12 @@ async def test_queue_is_created_only_if_it_is_missing() -> None:
         (error(401, "NoAuthenticationInformation"), "Storage Queue Data Contributor", 1),
         (error(403, "AuthorizationFailure"), "network rules have to admit the app", 1),
         (error(404, "QueueNotFound"), "the queue does not exist; the deployment creates it", 1),
-        (error(409, "QueueBeingDeleted"), "the queue failed: .* 409", 2),
-        (error(503, "ServerBusy"), "the queue failed: HttpResponseError 503", 2),
-        (answer(307, "", {"Location": "http://127.0.0.1:1/"}), "the queue failed: .* 307", 2),
-        (answer(500, "<html>"), "the queue failed: .*", 2),
-        (RESET, "the queue failed: ServiceRe", 2),
-        (HANG, "the queue did not answer in time|ServiceResponseTimeoutError", 2),
+        (error(409, "QueueBeingDeleted"), "the queue service answered 409", 2),
+        (error(503, "ServerBusy"), "the queue service answered 503", 2),
+        (answer(307, "", {"Location": "http://127.0.0.1:1/"}), "the queue service answered 307", 2),
+        (answer(500, "<html>"), "the queue service .*", 2),
+        (RESET, "the queue service did not answer usably: ServiceRe", 2),
+        (HANG, "the queue service did not answer in time|ServiceResponseTimeoutError", 2),
     ],
 )
 async def test_message_is_sent_twice_at_most_and_once_where_the_app_is_refused(
@@ -217,7 +217,7 @@ async def test_missing_token_is_unavailable() -> None:
     account = StorageAccount(queue_endpoint="https://127.0.0.1:9", credential=NoToken())
     queue, missing = (
         account.open_queue("q", sleep=no_pause),
-        "no token for the queue: the managed identity is missing",
+        "no token for the queue service: the managed identity is missing",
     )
     with pytest.raises(StorageUnavailable, match=missing) as unavailable:
         await queue.send("a", 0)

@@ -264,7 +264,11 @@ class Failing(StubCredential):
 @pytest.mark.parametrize(
     ("fault", "detail", "retry_after"),
     [
-        (ClientAuthenticationError("x"), "no token for the table service: ClientAuthenticationError", 1),
+        (
+            ClientAuthenticationError("x"),
+            "the table service did not answer usably: ClientAuthenticationError",
+            1,
+        ),
         (None, "the table service did not answer in time", 1),
         (
             KeyUnavailable("no identity (403)", retry_after=7),
