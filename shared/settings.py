@@ -5,7 +5,6 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -39,14 +38,6 @@ _SECRET_NAME = "[0-9A-Za-z-]{1,127}"  # noqa: S105 - the pattern of a name.
 
 SHORTEST_SIGNING_SECRET = 32
 """Bytes, as many as the hash of HS256 has: https://www.rfc-editor.org/rfc/rfc7518#section-3.2."""
-
-
-class AddressSource(StrEnum):
-    """The service in front of the app, which decides the header field of the client's address."""
-
-    NONE = "none"
-    APP_SERVICE = "appservice"
-    FRONT_DOOR = "frontdoor"
 
 
 def _setting(
@@ -279,10 +270,10 @@ class Settings:
     throttle_mode: str = _setting(
         "enforce|observe", "`enforce`, or `observe`: limits count and log, and refuse nothing", "enforce"
     )
-    client_address: AddressSource = _setting(
-        AddressSource,
+    client_address: str = _setting(
+        "none|appservice|frontdoor",
         "`none`, `appservice` or `frontdoor`: the service whose header has the client's address",
-        AddressSource.NONE,
+        "none",
     )
     front_door_id: str | None = _setting(_GUID, "the id (a GUID) of the operator's own Front Door")
     client_auth: str | None = _setting(
@@ -441,7 +432,7 @@ def _conflicts(settings: Settings) -> Iterator[str]:
     if settings.storage_connection and settings.key_vault_url is None and settings.id_pepper is None:
         yield "ID_PEPPER: expected with a store that outlives the process, or KEY_VAULT_URL"
     yield from _auth_conflicts(settings)
-    if settings.client_address is AddressSource.FRONT_DOOR and settings.front_door_id is None:
+    if settings.client_address == "frontdoor" and settings.front_door_id is None:
         yield _SETTING_OF["front_door_id"].refusal
 
 

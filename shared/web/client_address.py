@@ -4,32 +4,28 @@ from collections.abc import Mapping
 from hmac import compare_digest
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from shared.settings import AddressSource
-
 UNVOUCHED = "unvouched"
 """The one network of all requests without the platform's header: no way around its front is a way around limits."""
 
 
-def client_network(
-    headers: Mapping[str, str], source: AddressSource, front_door_id: str | None = None
-) -> str | None:
+def client_network(headers: Mapping[str, str], source: str, front_door_id: str | None = None) -> str | None:
     """The client's network: an IPv4 address, the /64 of an IPv6 address, or None where addresses do not count.
+
+    `source` is the setting `CLIENT_ADDRESS`.
 
     App Service overwrites `client-ip` with the peer that it saw, port included
     (Azure/app-service-linux-docs, headers.md). Behind Front Door that peer is Front Door, and `X-Azure-SocketIP` is the
     client; it counts only with the id of the operator's own Front Door. `X-Azure-ClientIP` and `X-Forwarded-For` are
     never read: the client can write them. A request without the platform's header is `UNVOUCHED`.
     """
-    match source:
-        case AddressSource.NONE:
-            return None
-        case AddressSource.APP_SERVICE:
-            return network(headers.get("client-ip", "")) or UNVOUCHED
-        case AddressSource.FRONT_DOOR:
-            sent = headers.get("x-azure-fdid", "").lower().encode("utf-8", "replace")
-            if not front_door_id or not compare_digest(sent, front_door_id.lower().encode()):
-                return UNVOUCHED
-            return network(headers.get("x-azure-socketip", "")) or UNVOUCHED
+    if source == "none":
+        return None
+    if source == "appservice":
+        return network(headers.get("client-ip", "")) or UNVOUCHED
+    sent = headers.get("x-azure-fdid", "").lower().encode("utf-8", "replace")
+    if not front_door_id or not compare_digest(sent, front_door_id.lower().encode()):
+        return UNVOUCHED
+    return network(headers.get("x-azure-socketip", "")) or UNVOUCHED
 
 
 def network(text: str) -> str | None:
