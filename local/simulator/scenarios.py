@@ -92,6 +92,9 @@ class Scenario:
 
 _CALLS: Mapping[str, Call] = {"create": "create", "result": "get", "delete": "delete"}
 
+FAILED = "502 `UpstreamFailure`"
+BUSY = "503 `UpstreamThrottled`"
+
 _REFUSALS: Mapping[str, tuple[Answer, str, str]] = {
     "401": (
         answers.UNAUTHORIZED_UNSPECIFIED,
@@ -108,34 +111,14 @@ _REFUSALS: Mapping[str, tuple[Answer, str, str]] = {
         "403 `UnsupportedFeature`: the resource is not approved.",
         "502 `UpstreamNotApproved`",
     ),
-    "429": (
-        answers.rate_limited(26),
-        "429 with the wait (26 seconds) in its message only.",
-        "503 `UpstreamThrottled`",
-    ),
-    "429-header": (
-        answers.rate_limited(7, header=True),
-        "429 with `Retry-After: 7`.",
-        "503 `UpstreamThrottled`",
-    ),
-    "429-gateway": (
-        answers.GATEWAY_RATE_LIMITED,
-        "429 in the newer wording, with a code (1 second).",
-        "503 `UpstreamThrottled`",
-    ),
-    "500": (answers.INTERNAL_SERVER_ERROR, "500 `Unspecified`.", "502 `UpstreamFailure`"),
-    "502": (answers.BAD_GATEWAY, "502 with an HTML page.", "502 `UpstreamFailure`"),
-    "503": (answers.SERVICE_UNAVAILABLE, "503 without a body.", "503 `UpstreamThrottled`"),
-    "gone": (
-        answers.SESSION_NOT_FOUND,
-        "404 `SessionNotFound`, although the session was created.",
-        "502 `UpstreamFailure`",
-    ),
-    "no-route": (
-        answers.RESOURCE_NOT_FOUND,
-        "404 with another code, as for a retired API version.",
-        "502 `UpstreamFailure`",
-    ),
+    "429": (answers.rate_limited(26), "429 with the wait (26 seconds) in its message only.", BUSY),
+    "429-header": (answers.rate_limited(7, header=True), "429 with `Retry-After: 7`.", BUSY),
+    "429-gateway": (answers.GATEWAY_RATE_LIMITED, "429 in the newer wording, with a code (1 second).", BUSY),
+    "500": (answers.INTERNAL_SERVER_ERROR, "500 `Unspecified`.", FAILED),
+    "502": (answers.BAD_GATEWAY, "502 with an HTML page.", FAILED),
+    "503": (answers.SERVICE_UNAVAILABLE, "503 without a body.", BUSY),
+    "gone": (answers.SESSION_NOT_FOUND, "404 `SessionNotFound`, although the session was created.", FAILED),
+    "no-route": (answers.RESOURCE_NOT_FOUND, "404 with another code, as for a retired API version.", FAILED),
 }
 
 
@@ -146,7 +129,7 @@ def _refused(word: str, *names: str) -> list[Scenario]:
 
 def _faulty(device_id: str, answer: Answer | Fault, happens: str, app_gets: str) -> Scenario:
     call = _CALLS[device_id.split("-")[1]]
-    if call == "get" and app_gets == "503 `UpstreamThrottled`":
+    if call == "get" and app_gets == BUSY:
         # While Face has no room for a read, a poll gets the last known state.
         app_gets = "`NotStarted`"
     fault = answer if isinstance(answer, Fault) else Fault(answer)
@@ -248,12 +231,7 @@ SCENARIOS = (
         "The session is created; the answer comes after 30 seconds.",
         "504 `UpstreamTimeout`",
     ),
-    _faulty(
-        "sim-create-lost",
-        Fault(lost=True),
-        "The session is created; the connection is reset.",
-        "502 `UpstreamFailure`",
-    ),
+    _faulty("sim-create-lost", Fault(lost=True), "The session is created; the connection is reset.", FAILED),
     *_refused("result", "401", "quota", "429", "429-header", "500", "502", "503"),
     _faulty("sim-result-flaky", UNAVAILABLE_TWICE, "503 for the first two reads, then the result.", PASSED),
     *_refused("result", "gone", "no-route"),
@@ -262,7 +240,7 @@ SCENARIOS = (
         "sim-delete-500",
         Fault(answers.INTERNAL_SERVER_ERROR),
         "500 `Unspecified`: the session stays.",
-        "502 `UpstreamFailure`",
+        FAILED,
     ),
 )
 
