@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from shared.errors import KeyUnavailable
-from shared.keys.failures import explained_for_identity
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
@@ -39,6 +38,16 @@ and queue and 3 for the vault, so that their errors name the identity where it i
 
 PATIENCE_SECONDS: Final = 15.0
 """How long a request for a token goes on after its callers have left."""
+
+# What App Service answers for an identity that the app does not have; None where the SDK finds no endpoint to ask.
+_IDENTITY_MISSING = (None, 400, 403)
+_ASSIGN = "assign it, and compare the configured client id"
+_IDENTITY_ANSWERS = {
+    401: ": it does not accept the app's own header: restart the app",
+    404: ": the identity is not there, or not yet: try again, then " + _ASSIGN,
+    408: ": it was too slow: try again later",
+    429: ": it throttles the app: try again later",
+}
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,7 +79,7 @@ class ManagedIdentity:
             self._requests[wanted] = asyncio.create_task(self._fetch(ask), name="fetch a token")
             self._requests[wanted].add_done_callback(partial(self._forget, wanted))
         request = self._requests[wanted]
-        with explained_for_identity():
+        with _explained():
             async with asyncio.timeout(self._deadline):
                 # Unlike awaiting the task, this does not cancel it with its caller.
                 await asyncio.wait((request,))
@@ -93,7 +102,7 @@ class ManagedIdentity:
         await self.close()
 
     async def _fetch(self, ask: Callable[[], Awaitable["AccessToken"]]) -> _Answer:
-        with explained_for_identity():
+        with _explained():
             async with asyncio.timeout(self._patience):
                 return _Answer(await ask())
 
@@ -132,3 +141,39 @@ def _has_token(body: str) -> bool:
         answer = json.loads(body)
         return isinstance(answer, dict) and {"access_token", "expires_on", "resource"} <= answer.keys()
     return False
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn every error of one request for a token into `KeyUnavailable`, which tells the operator what to do.
+
+    The SDK's error is cut off with `from None`: its text quotes whole bodies, which may hold a secret.
+    """
+    from azure.core.exceptions import AzureError, ClientAuthenticationError
+
+    from shared.azure_transport import asked_pause
+
+    try:
+        yield
+    except KeyUnavailable:
+        raise
+    except ClientAuthenticationError as error:
+        raise KeyUnavailable(_refusal(error.status_code), retry_after=asked_pause(error)) from None
+    except (AzureError, TimeoutError) as error:
+        raise KeyUnavailable(f"the managed identity endpoint did not answer ({cause_of(error)})") from None
+    except Exception as error:
+        # The SDK lets through what its parsers raise.
+        raise KeyUnavailable(f"the managed identity endpoint answered no token ({cause_of(error)})") from None
+
+
+def _refusal(status: int | None) -> str:
+    if status in _IDENTITY_MISSING:
+        shown = f" ({status})" if status else ""
+        return f"the managed identity is missing or not assigned to the app{shown}: {_ASSIGN}"
+    meaning = _IDENTITY_ANSWERS.get(status or 0, " without a token")
+    return f"the managed identity endpoint answered {status}{meaning}"
+
+
+def cause_of(error: Exception) -> str:
+    """The name of the type of an error, or of the error inside."""
+    return type(getattr(error, "inner_exception", None) or error).__name__

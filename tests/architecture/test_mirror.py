@@ -10,9 +10,7 @@ TESTED_ELSEWHERE = {
     "audit_session/use_case.py": "tests/audit_session/test_trigger.py",
     "shared/errors.py": "tests/shared/web/test_catalogue.py",
     "shared/face/model.py": "types; tests/contract/test_face_port.py has the port",
-    "shared/keys/failures.py": "tests/shared/keys/test_identity.py and test_key_vault.py",
     "shared/release.py": "tests/scripts/test_package.py",
-    "shared/storage/tables/failures.py": "tests/shared/storage/tables/test_store.py",
 }
 
 

@@ -1,8 +1,9 @@
 """The entity store in Azure Table Storage."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from typing import Any, Final, TypeVar
 
@@ -11,7 +12,8 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
-from shared.errors import EntityChanged, EntityExists, StorageUnavailable
+from shared.azure_transport import headers_of, unavailable
+from shared.errors import EntityChanged, EntityExists, KeyUnavailable, Outcome, StorageUnavailable
 from shared.storage.port import (
     MAX_TOGETHER,
     Entity,
@@ -20,14 +22,6 @@ from shared.storage.port import (
     require_key,
     require_read,
     require_storable,
-)
-from shared.storage.tables.failures import (
-    EXISTS,
-    MISSING_OR_CHANGED,
-    TABLE_NOT_FOUND,
-    Meanings,
-    error_code,
-    translated,
 )
 from shared.storage.tables.rows import partition, place, to_entity, to_row, with_etag
 from shared.text import LATEST
@@ -43,6 +37,29 @@ _PAGE_DEADLINES: Final = 5
 _ROWS_IN_PAGE: Final = 500
 _PROBE: Final = Entity("check", {"written": True}, LATEST)
 _NOT_KEPT: Final = "the table service does not keep a row that is written: is the endpoint the right one?"
+
+_TABLE_NOT_FOUND: Final = "TableNotFound"
+
+_Meanings = dict[str, type[Outcome]]
+"""What the service's error codes mean for one operation; others are failures.
+
+https://learn.microsoft.com/rest/api/storageservices/table-service-error-codes
+"""
+
+_EXISTS: Final[_Meanings] = {"EntityAlreadyExists": EntityExists}
+
+_MISSING_OR_CHANGED: Final[_Meanings] = dict.fromkeys(
+    ("ConditionNotMet", "EntityNotFound", "ResourceNotFound", "UpdateConditionNotSatisfied"), EntityChanged
+)
+
+_ADVICE: Final[dict[object, str]] = {
+    _TABLE_NOT_FOUND: "the table is missing; the deployment creates it",
+    401: "the app's credential was not accepted",
+    403: (
+        "the app's identity needs the role Storage Table Data Contributor on the storage account, "
+        "and the account's network rules have to admit the app"
+    ),
+}
 
 
 class AzureTableStore:
@@ -72,7 +89,7 @@ class AzureTableStore:
             return to_entity(await client.get_entity(partition(table, key), key, **self._read_options))
 
         try:
-            return await self._call(table, read, MISSING_OR_CHANGED)
+            return await self._call(table, read, _MISSING_OR_CHANGED)
         except EntityChanged:
             return None
 
@@ -80,7 +97,7 @@ class AzureTableStore:
         """Store a new entity."""
         require_storable(entity)
         row = to_row(table, entity)
-        written = await self._call(table, lambda client: client.create_entity(row, **_WITHOUT_BODY), EXISTS)
+        written = await self._call(table, lambda client: client.create_entity(row, **_WITHOUT_BODY), _EXISTS)
         return with_etag(entity, written)
 
     async def replace(self, table: Table, entity: Entity) -> Entity:
@@ -89,7 +106,7 @@ class AzureTableStore:
         require_storable(entity)
         row, options = to_row(table, entity), _replacing(entity.etag)
         written = await self._call(
-            table, lambda client: client.update_entity(row, **options), MISSING_OR_CHANGED
+            table, lambda client: client.update_entity(row, **options), _MISSING_OR_CHANGED
         )
         return with_etag(entity, written)
 
@@ -112,7 +129,7 @@ class AzureTableStore:
         await self._call(
             table,
             lambda client: client.delete_entity(partition(table, key), key, **condition),
-            MISSING_OR_CHANGED,
+            _MISSING_OR_CHANGED,
         )
 
     async def delete_together(self, table: Table, entities: Sequence[Entity]) -> int:
@@ -144,7 +161,7 @@ class AzureTableStore:
             return to_entity(await client.get_entity(row["PartitionKey"], _PROBE.key, **self._read_options))
 
         try:
-            found = await self._call(table, write_and_read, MISSING_OR_CHANGED)
+            found = await self._call(table, write_and_read, _MISSING_OR_CHANGED)
         except EntityChanged as answer:
             raise StorageUnavailable(_NOT_KEPT) from answer
         if found != _PROBE:
@@ -172,7 +189,7 @@ class AzureTableStore:
                 raise ValueError("the answer has another number of parts than the request")
             return written
 
-        return await self._call(table, send, EXISTS | MISSING_OR_CHANGED)
+        return await self._call(table, send, _EXISTS | _MISSING_OR_CHANGED)
 
     async def _query(self, table: Table, condition: str) -> AsyncIterator[Entity]:
         deadline = _PAGE_DEADLINES * self._deadline
@@ -194,16 +211,16 @@ class AzureTableStore:
         self,
         table: Table,
         send: Callable[[TableClient], Awaitable[_Answer]],
-        meanings: Meanings,
+        meanings: _Meanings,
         deadline: float | None = None,
     ) -> _Answer:
         client = self._tables[table]
-        with translated(meanings):
+        with _translated(meanings):
             async with asyncio.timeout(deadline or self._deadline):
                 try:
                     return await send(client)
                 except HttpResponseError as error:
-                    if not self._create_tables or error_code(error) != TABLE_NOT_FOUND:
+                    if not self._create_tables or _error_code(error) != _TABLE_NOT_FOUND:
                         raise
                 with suppress(ResourceExistsError):
                     await client.create_table()
@@ -251,3 +268,35 @@ def _batches(table: Table, entities: Sequence[Entity]) -> Iterator[list[Entity]]
 def _delete(table: Table, entity: Entity) -> _Operation:
     row = {"PartitionKey": partition(table, entity.key), "RowKey": entity.key}
     return "delete", row, _unchanged(entity.etag)
+
+
+@contextmanager
+def _translated(meanings: _Meanings) -> Iterator[None]:
+    """Raise one of the outcomes in `meanings`, or `StorageUnavailable`, for the SDK's errors."""
+    try:
+        yield
+    except Exception as error:
+        fault = error
+        known = HttpResponseError | KeyUnavailable | TimeoutError
+        if not isinstance(error, known) and isinstance(error.__context__, HttpResponseError):
+            # The SDK failed to parse this refusal.
+            fault = error.__context__
+        code = _error_code(fault) if isinstance(fault, HttpResponseError) else ""
+        if code in meanings:
+            raise meanings[code]() from error
+        raise unavailable(StorageUnavailable, "the table service", fault, _ADVICE, code=code) from error
+
+
+def _error_code(error: HttpResponseError) -> str:
+    """Return the service's error code, or an empty string; the SDK decodes most of them, not all."""
+    code = (
+        getattr(error, "error_code", None) or headers_of(error).get("x-ms-error-code") or _code_in_body(error)
+    )
+    return str(getattr(code, "value", code))
+
+
+def _code_in_body(error: HttpResponseError) -> str:
+    try:
+        return str(json.loads(error.response.text())["odata.error"]["code"]) if error.response else ""
+    except (LookupError, TypeError, ValueError):
+        return ""
