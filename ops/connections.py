@@ -20,7 +20,7 @@ from shared.keys.key_vault import open_key_vault
 from shared.keys.secret import StaticSecret, values_of
 from shared.pseudonyms import Pseudonyms
 from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE, MessageQueue
-from shared.settings import SETTINGS, Settings
+from shared.settings import SETTINGS, Settings, connection_parts
 from shared.storage.account import StorageAccount
 from shared.storage.port import SearchableStore
 
@@ -189,9 +189,9 @@ def _target(settings: Settings) -> str:
     """Name the storage account, and its region and release, which only the Azure CLI can tell."""
     if not (name := _account_name(settings)):
         connection = settings.storage_connection.reveal() if settings.storage_connection else ""
-        parts = dict(part.split("=", 1) for part in connection.split(";") if "=" in part)
-        where = parts.get("TableEndpoint") or parts.get("QueueEndpoint") or "in Azure, region unknown"
-        name = printable(parts.get("AccountName", "without a name"))
+        parts = connection_parts(connection)
+        where = parts.get("tableendpoint") or parts.get("queueendpoint") or "in Azure, region unknown"
+        name = printable(parts.get("accountname", "without a name"))
         return f"storage account {name}, {printable(where)}, release unknown"
     return f"storage account {name}, {_deployed(name)}"
 

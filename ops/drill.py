@@ -19,7 +19,7 @@ from shared.queues.message import CollectMessage, Reason, id_of_text
 from shared.queues.port import POISON_QUEUE, RESULTS_QUEUE
 from shared.sessions.record import SessionRecord, Step
 from shared.sessions.store import Sessions
-from shared.settings import Settings
+from shared.settings import Settings, connection_parts
 from shared.storage.account import StorageAccount
 from shared.storage.port import EntityStore, Table
 from shared.text import system_clock
@@ -165,8 +165,8 @@ def _local_connection(settings: Settings) -> str | None:
     if settings.tables_url is not None or settings.storage_connection is None:
         return None
     text = settings.storage_connection.reveal()
-    parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
-    urls = [parts.get("TableEndpoint", ""), parts.get("QueueEndpoint", "")]
+    parts = connection_parts(text)
+    urls = [parts.get("tableendpoint", ""), parts.get("queueendpoint", "")]
     return text if all(_is_loopback(urlsplit(url).hostname or "") for url in urls) else None
 
 

@@ -110,13 +110,16 @@ def _list_of(pattern: str) -> Callable[[str], tuple[str, ...]]:
     return lambda text: tuple(parse(one.strip()) for one in text.split(","))
 
 
+def connection_parts(text: str) -> dict[str, str]:
+    """The parts of a storage connection string by their names in lower case: the SDKs ignore the case."""
+    parts = (part.partition("=") for part in text.strip().rstrip(";").split(";"))
+    return {name.strip().lower(): value for name, _, value in parts}
+
+
 def _connection_string(text: str) -> Secret:
     if text.strip().rstrip(";").lower() == "usedevelopmentstorage=true":
         return Secret(_DEVELOPMENT_STORAGE)
-    parts = {
-        name.strip().lower(): value
-        for name, _, value in (part.partition("=") for part in text.strip().rstrip(";").split(";"))
-    }
+    parts = connection_parts(text)
     # What the SDKs of tables and queues need; they say so at the first request only.
     b64decode(parts.get("accountkey", ""), validate=True)
     endpoints = [parts.get(name, "") for name in ("tableendpoint", "queueendpoint")]

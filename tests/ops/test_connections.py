@@ -155,6 +155,17 @@ def test_machine_with_an_identity_does_not_use_the_azure_cli(
     assert error.startswith("no token: the managed identity endpoint did not answer")
 
 
+def test_names_in_a_connection_string_have_any_case(capsys: pytest.CaptureFixture[str]) -> None:
+    """The SDKs read them so too."""
+    text = (
+        "accountname=a;AccountKey=AAAA;tableendpoint=http://127.0.0.1:1/a;queueendpoint=http://127.0.0.1:1/b"
+    )
+
+    ended = run(capsys, SHOW, AzureWebJobsStorage=text)
+
+    assert ended.target == "storage account a, http://127.0.0.1:1/a, release unknown"
+
+
 AZ = """case "$*" in
 "storage account show --name anaccount"*) echo '{"region": "westeurope", "group": "rg"}';;
 "group show --name rg"*) %s;;
