@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _LARGEST_ANSWER: Final = 64 << 10
 _MAX_WAIT_SECONDS = 3600.0
+_DEADLINE_SECONDS: Final = 10.0
+"""For one event."""
 _ROLE = "the app's identity needs the role EventGrid Data Sender on the topic"
 _ADVICE: Final[dict[object, str]] = {
     400: "it does not take the event as it is",
@@ -34,9 +36,8 @@ _LASTING = (400, 413)
 class EventGridPublisher:
     """A `Publisher` to an Event Grid topic with the CloudEvents schema."""
 
-    def __init__(self, client: "EventGridPublisherClient", *, deadline: float) -> None:
+    def __init__(self, client: "EventGridPublisherClient") -> None:
         self._client = client
-        self._deadline = deadline
 
     async def publish(self, event: Mapping[str, Any]) -> None:
         """Send an event; raises `EventsUnavailable`."""
@@ -46,7 +47,7 @@ class EventGridPublisher:
 
         batch: list[Any] = [CloudEvent.from_dict(dict(event))]
         try:
-            async with asyncio.timeout(self._deadline):
+            async with asyncio.timeout(_DEADLINE_SECONDS):
                 await self._client.send(batch)
         except EventsUnavailable:
             raise
@@ -69,10 +70,8 @@ def open_topic(
     endpoint: str,
     identity: "AsyncTokenCredential",
     connections: "Connections | None" = None,
-    *,
-    deadline: float = 10.0,
 ) -> EventGridPublisher:
-    """Make the publisher to a custom topic; `deadline` is for one event, in seconds. The caller closes the identity."""
+    """Make the publisher to a custom topic. The caller closes the identity."""
     from azure.eventgrid.aio import EventGridPublisherClient
 
     from shared.azure_transport import AzureTransport
@@ -86,7 +85,7 @@ def open_topic(
         retry_total=0,
         permit_redirects=False,
     )
-    return EventGridPublisher(client, deadline=deadline)
+    return EventGridPublisher(client)
 
 
 class _Tokens:
