@@ -1,17 +1,20 @@
-"""The transport of the Azure SDKs, by requests to a server on loopback."""
+"""The transport of the Azure SDKs, by requests to a server on loopback, and what their errors mean."""
 
 import asyncio
 
 import pytest
 from azure.core.exceptions import (
+    HttpResponseError,
     IncompleteReadError,
+    ResourceNotFoundError,
     ServiceRequestError,
     ServiceRequestTimeoutError,
     ServiceResponseError,
 )
 from azure.core.rest import HttpRequest
 
-from shared.azure_transport import AzureTransport
+from shared.azure_transport import AzureTransport, unavailable
+from shared.errors import KeyUnavailable, StorageUnavailable
 from shared.http import IN_FLIGHT, Connections
 from tests.support.raw_server import HANG, RESET, RawServer, Step, answer
 
@@ -96,3 +99,33 @@ async def test_connections_of_the_process_outlive_one_client() -> None:
         await connections.aclose()
 
     assert [request.connection for request in server.received] == [1, 1]
+
+
+def _answered(status: int, kind: type[HttpResponseError] = HttpResponseError) -> HttpResponseError:
+    error = kind("its text may quote a secret")
+    error.status_code = status
+    return error
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "detail", "lasting"),
+    [
+        (KeyUnavailable("no identity"), "", "no token for the shop: no identity", False),
+        (TimeoutError(), "", "the shop did not answer in time", False),
+        (ServiceRequestError("secret"), "", "the shop did not answer usably: ServiceRequestError", False),
+        (ValueError("secret"), "", "the shop did not answer usably: ValueError", False),
+        (_answered(503), "Busy", "the shop answered 503 Busy", False),
+        (_answered(403), "Closed", "the shop answered 403 Closed: open it", True),
+        (_answered(403), "", "the shop answered 403: knock", True),
+        (ResourceNotFoundError("made by the SDK"), "", "the shop answered 404", False),
+    ],
+)
+def test_what_a_call_raised_is_explained_without_its_text(
+    fault: Exception, code: str, detail: str, lasting: bool
+) -> None:
+    """Advice is found by the code first, and then by the status."""
+    advice: dict[object, str] = {"Closed": "open it", 403: "knock"}
+
+    error = unavailable(StorageUnavailable, "the shop", fault, advice, code=code, lasting=(403,))
+
+    assert (error.detail, error.lasting) == (detail, lasting)
