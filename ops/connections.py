@@ -108,6 +108,12 @@ class Connections:
                 ) from fault
         return Pseudonyms(StaticSecret(secret, name=name)) if secret else None
 
+    async def needed_pseudonyms(self, lack: str) -> Pseudonyms:
+        """The same for a command that cannot do without; raises `UsageError`, which begins with `lack`."""
+        if found := await self.pseudonyms():
+            return found
+        raise UsageError(f"{lack}: {HOW_TO_GIVE_THE_PEPPER}")
+
     async def aclose(self) -> None:
         """Close everything, the last opened first."""
         await self._resources.aclose()

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 from ops.access import TABLE_READER, TABLE_WRITER, explained
-from ops.connections import HOW_TO_GIVE_THE_PEPPER, Connect, connected
-from ops.output import Output, UsageError, confirm, counted, notify
+from ops.connections import Connect, connected
+from ops.output import Output, confirm, counted, notify
 from ops.session import caller_hint, devices_of, find_session
 from shared.pseudonyms import Pseudonyms
 from shared.settings import Settings
@@ -20,9 +20,7 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
     """Run one of the commands; raises `CommandFailed`."""
     output = Output(arguments.json)
     async with connected(arguments, environment, connect) as connections:
-        store, pseudonyms = await connections.store(), await connections.pseudonyms()
-        if pseudonyms is None:
-            raise UsageError(f"no pepper: {HOW_TO_GIVE_THE_PEPPER}")
+        store, pseudonyms = await connections.store(), await connections.needed_pseudonyms("no pepper")
         subjects = await _subjects(arguments, store, connections.settings, pseudonyms)
         hint = caller_hint(arguments)
         if hint and not any([(await _row(store, subject.key)).logs for subject in subjects]):

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ops.access import QUEUE_WRITER, TABLE_READER, TABLE_WRITER, explained
-from ops.connections import HOW_TO_GIVE_THE_PEPPER, Connect, connected
-from ops.output import CommandFailed, Output, UsageError, confirm, counted, notify
+from ops.connections import Connect, connected
+from ops.output import CommandFailed, Output, confirm, counted, notify
 from ops.session import (
     caller_hint,
     devices_of,
@@ -33,9 +33,7 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
     require_device_of_caller(arguments)
     output = Output(arguments.json)
     async with connected(arguments, environment, connect) as connections:
-        pseudonyms = await connections.pseudonyms()
-        if pseudonyms is None:
-            raise UsageError(f"no key to check records and find limits with: {HOW_TO_GIVE_THE_PEPPER}")
+        pseudonyms = await connections.needed_pseudonyms("no key to check records and find limits with")
         store = await connections.store()
         records, refused = await _selected(arguments, store, pseudonyms, system_clock())
         rows = await _rows(arguments, store, pseudonyms, records)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ops.access import TABLE_READER, TABLE_WRITER, explained
-from ops.connections import HOW_TO_GIVE_THE_PEPPER, Connect, connected
+from ops.connections import Connect, connected
 from ops.output import CommandFailed, Output, UsageError, counted, notify, progress
 from ops.session import find_session, require_range
 from shared.errors import Failed
@@ -26,11 +26,8 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
     """Run the command; raises `CommandFailed`."""
     _require_selection(arguments)
     async with connected(arguments, environment, connect) as connections:
-        pseudonyms = await connections.pseudonyms()
-        if pseudonyms is None:
-            raise UsageError(
-                f"no key to check the records with, so a forged one would pass: {HOW_TO_GIVE_THE_PEPPER}"
-            )
+        lack = "no key to check the records with, so a forged one would pass"
+        pseudonyms = await connections.needed_pseudonyms(lack)
         publisher = None if arguments.dry_run else await connections.publisher()
         store = await connections.store()
         republication = Republication(store, pseudonyms, publisher, system_clock, Output(arguments.json))
