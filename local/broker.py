@@ -5,12 +5,16 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from aiohttp import web
 
 from local.host import Host
 from local.loopback import only_this_machine
 from local.queues import MessageSource, queue_pump
+
+FUNCTION_KEY: Final = "local-function-key"
+"""The function key of a run that has nothing worth guarding: all requests of docs/ work as they are."""
 
 _ROOT = Path(__file__).parents[1]
 _BODY_LIMIT = 65_536
@@ -21,13 +25,14 @@ async def running_broker(
     port: int = 0,
     extra_routes: Sequence[web.RouteDef] = (),
     *,
+    function_key: str | None = None,
     lease_seconds: float | None = None,
     source: MessageSource | None = None,
 ) -> AsyncIterator[Host]:
     """Serve on loopback and feed the queue function until the block ends.
 
-    `lease_seconds` replaces the ten minutes in which a message that a dead process took is hidden. `source` is the
-    queue that it feeds from; by default the app's.
+    Without `function_key` the key is a random one. `lease_seconds` replaces the ten minutes in which a message that a
+    dead process took is hidden. `source` is the queue that it feeds from; by default the app's.
 
     Raises `SettingsError`, and `OSError` if the port is taken.
     """
@@ -42,7 +47,7 @@ async def running_broker(
         host = Host(
             functions,
             host_json,
-            function_key=secrets.token_urlsafe(16),
+            function_key=function_key or secrets.token_urlsafe(16),
             master_key=secrets.token_urlsafe(16),
             body_limit=_BODY_LIMIT,
             extra_routes=extra_routes,

@@ -66,7 +66,7 @@ class LocalIssuer:
 
     def introduction(self) -> list[str]:
         """The commands that get a token for each kind of caller."""
-        ask = f"curl -s {self.url}/token -d sub="
+        ask = f"curl -sw '\\n' {self.url}/token -d sub="
         return [
             f"  person     {ask}anna",
             f"  grant      {ask}anna -d client_reference=order:4711",

@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from local.api_page import api_page_routes
 from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
-from local.broker import running_broker
+from local.broker import FUNCTION_KEY, running_broker
 from local.console.routes import console_routes
 from local.demonstration import REFERENCE, Tokens, demonstrate
 from local.event_log import Event, EventLog
@@ -168,7 +168,7 @@ class _Running:
     def invite(self) -> None:
         """Print what a user can do now."""
         # Other users of a machine see the arguments of its processes, but not what a shell's own `echo` writes.
-        url, keys = self.broker.url, "echo 'x-functions-key: {}' | curl -H @-"
+        url, keys = self.broker.url, "echo 'x-functions-key: {}' | curl -sw '\\n' -H @-"
         purge = f"-d '{{}}' -H 'Content-Type: application/json' {url}/admin/functions/purge_expired"
         print("\nBroker and simulator stay up.")
         print(f"  console    {url}/console\n  API        {url}/docs")
@@ -183,7 +183,7 @@ class _Running:
             print(*self.issuer.introduction(), sep="\n")
         if self.simulated:
             move = "-H 'Content-Type: application/json' -d '{\"seconds\": 600}'"
-            print(f"  clock      curl {move} {self.simulator_url}/simulator/clock")
+            print(f"  clock      curl -sw '\\n' {move} {self.simulator_url}/simulator/clock")
             print("             lets ten minutes pass at once, for the broker too: sessions expire")
         print("  outcomes   docs/simulator.md lists the device ids that choose an outcome")
         print("  events     appear here and in the console when a session ends")
@@ -252,13 +252,21 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
             OperatorView(app, source, budget, log),
             issuer.answer_token if issuer else None,
         )
+        stored_in = settings.storage_connection and settings.storage_connection.reveal()
+        # The environment may name another account. Its own key must not be printed, and a key that everybody knows must
+        # not open its sessions.
+        sandbox = is_simulated and stored_in in (None, connection)
         with _listening_on(options.port, _CHOOSE_BROKER_PORT):
             broker = await resources.enter_async_context(
-                running_broker(options.port, [*routes, *api_page_routes()], source=source)
+                running_broker(
+                    options.port,
+                    [*routes, *api_page_routes()],
+                    function_key=FUNCTION_KEY if sandbox else None,
+                    source=source,
+                )
             )
-        # The environment may name another account, whose key must not be printed.
-        used = settings.storage_connection and settings.storage_connection.reveal() == connection
-        yield _Running(broker, simulator.url, settings, events, connection if used else None, issuer)
+        own_azurite = connection if stored_in == connection else None
+        yield _Running(broker, simulator.url, settings, events, own_azurite, issuer)
 
 
 def _build(settings: Settings, simulator: FaceSimulator | None) -> tuple[App, Budget]:

@@ -4,19 +4,26 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlencode
 
+from local.broker import FUNCTION_KEY
 from scripts import openapi
+from shared.access import OPERATE
 
-# A reader fills these in; the first three are printed by `make run`.
-_FILL_IN: Final = "The line `readiness` of `make run` has the function key. Each run sends another device id."
+# Those of `make run`.
 _VARIABLES: Final = {
     "broker": "http://127.0.0.1:7071",
     "simulator": "http://127.0.0.1:7072",
-    "functionKey": "the-key-that-make-run-prints",
-    "accessToken": "needed-where-callers-sign-in",
+    "issuer": "http://127.0.0.1:7073",
+    "functionKey": FUNCTION_KEY,
     "device": "sim-realface",
 }
-_ORDER: Final = ("health", "createSession", "perform", "getResult", "auditSession", "revokeSession", "ready")
+# By the variable that later requests send.
+_TOKEN_OF: Final = {"accessToken": "phoneSignsIn", "serverToken": "serverSignsIn"}
+_ORDER: Final = (
+    *_TOKEN_OF.values(),
+    *("health", "createSession", "perform", "getResult", "auditSession", "revokeSession", "ready"),
+)
 # What later requests take from the answer of an earlier one.
 _TAKEN: Final = {"createSession": ("sessionId", "authToken"), "perform": ("digest",)}
 _HEADERS: Final = {
@@ -24,10 +31,9 @@ _HEADERS: Final = {
     "X-Client-Digest": "{{digest}}",
     "Idempotency-Key": "{{$guid}}",
 }
-_SECURITY: Final = {
-    "bearer": {"Authorization": "Bearer {{accessToken}}"},
-    "functionKey": {"x-functions-key": "{{functionKey}}"},
-}
+_ELSEWHERE: Final = (
+    "For another service write its addresses, its function key, and tokens of your own in the variables."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +43,35 @@ class _Request:
     method: str
     url: str
     headers: Mapping[str, str]
-    body: Mapping[str, Any] | None
-    status: int
+    body: str | None
+    status: int = 200
     """Of the answer when all goes well."""
 
 
 def http_file() -> str:
     """The requests for httpyac, also in VS Code."""
     lines = [
-        "# Made by `make reference`. Each call of one check, for httpyac: `httpyac send docs/liveness.http --all`.",
-        f"# Fill in the values of your run here. {_FILL_IN}",
+        "# Made by `make reference`. Each call of one check, for `make run`: `httpyac send docs/liveness.http --all`.",
+        "# With `make run AUTH=jwt` add `--var auth=jwt`, or the line `@auth = jwt` in an editor.",
+        f"# {_ELSEWHERE}",
         *(f"@{name} = {value}" for name, value in _VARIABLES.items()),
+        *(
+            f'@{variable} := {{{{typeof {name} === "undefined" ? "" : {name}.access_token}}}}'
+            for variable, name in _TOKEN_OF.items()
+        ),
     ]
     for request in _requests():
+        signs_in = request.name in _TOKEN_OF.values()
         lines += [
             "",
             f"### {request.summary}",
             f"# @name {request.name}",
+            *(['# @disabled typeof auth === "undefined" || auth !== "jwt"'] if signs_in else []),
             f"{request.method} {_from_answers(request.url)}",
             *(f"{name}: {_from_answers(value)}" for name, value in request.headers.items()),
         ]
         if request.body is not None:
-            lines += ["", json.dumps(request.body, indent=2)]
+            lines += ["", request.body]
         lines += ["", f"?? status == {request.status}"]
     return "\n".join([*lines, ""])
 
@@ -69,12 +82,15 @@ def postman_collection() -> str:
     collection = {
         "info": {
             "name": "Face Liveness Broker",
-            "description": "Made by `make reference`. Each call of one check, in order: run the whole collection. "
-            "For another port: `newman run docs/postman_collection.json --env-var broker=http://127.0.0.1:8071`, and "
-            f"so on for each variable. {_FILL_IN}",
+            "description": "Made by `make reference`. Each call of one check, for `make run`: run the whole collection, "
+            "in order. With `make run AUTH=jwt` the variable `auth` is `jwt`: `newman run "
+            "docs/postman_collection.json --env-var auth=jwt`. " + _ELSEWHERE,
             "schema": schema,
         },
-        "variable": [{"key": name, "value": value} for name, value in _VARIABLES.items()],
+        "variable": [
+            {"key": name, "value": value}
+            for name, value in (_VARIABLES | {"auth": "none"} | dict.fromkeys(_TOKEN_OF, "")).items()
+        ],
         "item": [_item(request) for request in _requests()],
     }
     return json.dumps(collection, indent=2) + "\n"
@@ -87,16 +103,27 @@ def _item(request: _Request) -> dict[str, Any]:
         "url": request.url,
     }
     if request.body is not None:
-        sent["body"] = {"mode": "raw", "raw": json.dumps(request.body, indent=2)}
-    script = [
+        sent["body"] = {"mode": "raw", "raw": request.body}
+    taken = {field: field for field in _TAKEN.get(request.name, ())}
+    before = []
+    if variables := [variable for variable, name in _TOKEN_OF.items() if name == request.name]:
+        taken = dict.fromkeys(variables, "access_token")
+        before = [
+            _script("prerequest", ['if (pm.variables.get("auth") !== "jwt") pm.execution.skipRequest();'])
+        ]
+    test = [
         f'pm.test("the status is {request.status}", () => pm.response.to.have.status({request.status}));',
         *(
-            f'pm.collectionVariables.set("{field}", pm.response.json().{field});'
-            for field in _TAKEN.get(request.name, ())
+            f'pm.collectionVariables.set("{name}", pm.response.json().{field});'
+            for name, field in taken.items()
         ),
     ]
-    test = {"listen": "test", "script": {"type": "text/javascript", "exec": script}}
-    return {"name": f"{request.name}: {request.summary}", "request": sent, "event": [test]}
+    name = f"{request.name}: {request.summary}"
+    return {"name": name, "request": sent, "event": [*before, _script("test", test)]}
+
+
+def _script(listen: str, lines: Sequence[str]) -> dict[str, Any]:
+    return {"listen": listen, "script": {"type": "text/javascript", "exec": lines}}
 
 
 def _requests() -> Sequence[_Request]:
@@ -114,11 +141,22 @@ def _requests() -> Sequence[_Request]:
         "{{simulator}}/simulator/perform",
         {"Authorization": "Bearer {{authToken}}"},
         None,
-        200,
+    )
+    # Each run is another person and another transaction: both have limits.
+    grant = {"sub": "anna.{{$guid}}", "client_reference": "order:{{$guid}}"}
+    found["phoneSignsIn"] = _sign_in("phoneSignsIn", "A token for a person's check of one transaction", grant)
+    found["serverSignsIn"] = _sign_in(
+        "serverSignsIn", "A token for a server", {"sub": "shop", "role": OPERATE}
     )
     if found.keys() != set(_ORDER):
         raise ValueError("An operation has no place in the order.")
     return [found[name] for name in _ORDER]
+
+
+def _sign_in(name: str, summary: str, form: Mapping[str, str]) -> _Request:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = urlencode(form, safe="{}$:")
+    return _Request(name, f"{summary}, where callers sign in", "POST", "{{issuer}}/token", headers, body)
 
 
 def _request(url: str, method: str, operation: Mapping[str, Any]) -> _Request:
@@ -127,13 +165,19 @@ def _request(url: str, method: str, operation: Mapping[str, Any]) -> _Request:
         f"{each['name']}={each['schema']['default']}" for each in parameters if each["in"] == "query"
     )
     headers = {each["name"]: _HEADERS[each["name"]] for each in parameters if each["name"] in _HEADERS}
-    for each in operation["security"]:
-        for scheme in each:
-            headers |= _SECURITY[scheme]
+    schemes = {scheme for each in operation["security"] for scheme in each}
+    if "functionKey" in schemes:
+        headers["x-functions-key"] = "{{functionKey}}"
+    if "bearer" in schemes:
+        # What needs a function key where nobody signs in is for servers.
+        headers["Authorization"] = (
+            f"Bearer {{{{{'serverToken' if 'functionKey' in schemes else 'accessToken'}}}}}"
+        )
     body = None
     if "requestBody" in operation:
         headers["Content-Type"] = "application/json"
-        body = {"livenessOperationMode": "Passive", "deviceCorrelationId": "{{device}}.{{$guid}}"}
+        fields = {"livenessOperationMode": "Passive", "deviceCorrelationId": "{{device}}.{{$guid}}"}
+        body = json.dumps(fields, indent=2)
     return _Request(
         operation["operationId"],
         operation["summary"],

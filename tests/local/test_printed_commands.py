@@ -27,14 +27,13 @@ def blocks(page: str, heading: str) -> list[str]:
 def running(
     folder: Path, *words: str, **settings: str
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """A run at free ports; yields it, and its own addresses and function key by those in the pages."""
+    """A run at free ports; yields it, and its own addresses by those in the pages."""
     # The demonstration and the commands make more calls of Face in a second than an instance may by default.
     with started("run", *words, cwd=folder, FACE_MAX_TPS="100", **settings) as process:
         introduction = printed(process)
         addresses = {
             "http://127.0.0.1:7071": values(introduction, "broker")[0].removesuffix("/api"),
             "http://127.0.0.1:7072": values(introduction, "simulator")[0].split()[0],
-            "the-key-that-make-run-prints": re.findall("x-functions-key: ([^']+)", introduction)[0],
         }
         if issuer := re.search("sign in with tokens of (.*)", introduction):
             addresses["http://127.0.0.1:7073"] = issuer[1]
@@ -42,7 +41,7 @@ def running(
 
 
 def answers(folder: Path, addresses: dict[str, str], commands: list[str]) -> list[dict[str, object]]:
-    """Run commands in one shell; return the JSON objects that they print."""
+    """Run commands in one shell; return the JSON objects that they print, each on a line of its own."""
     script = "set -eu\n" + "".join(commands)
     for in_pages, address in addresses.items():
         script = script.replace(in_pages, address)
@@ -56,11 +55,8 @@ def answers(folder: Path, addresses: dict[str, str], commands: list[str]) -> lis
         check=True,
         timeout=PATIENCE_SECONDS,
     ).stdout
-    decoder, position, found = json.JSONDecoder(), 0, []
-    while position < len(shown):
-        answer, position = decoder.raw_decode(shown, position)
-        found.append(answer)
-    return found
+    assert not shown or shown.endswith("\n"), "The prompt would follow the last answer."
+    return [json.loads(line) for line in shown.splitlines()]
 
 
 def in_browser(url: str, profile: Path) -> str:

@@ -11,10 +11,11 @@ from tests.local.test_printed_commands import running
 from tests.local.test_run import PATIENCE_SECONDS, ROOT
 
 _PROGRAMS = ROOT / ".tools/http_clients/node_modules/.bin"
+_SIGN_INS = ["phoneSignsIn", "serverSignsIn"]
 _CALLS = ["health", "createSession", "perform", "getResult", "auditSession", "revokeSession", "ready"]
 
 
-def run(folder: Path, page: str, *command: str) -> str:
+def run(folder: Path, page: str, auth: str, *command: str) -> str:
     """Let a program of scripts/http_clients.sh send the requests of a page to a run; returns its output.
 
     Without the program the test is skipped, or fails in CI.
@@ -25,9 +26,9 @@ def run(folder: Path, page: str, *command: str) -> str:
         )
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
     text = (ROOT / page).read_text("utf-8")
-    with running(folder) as (_, own_values):
-        # What a reader does: the addresses and the key are variables of the file.
-        for in_page, own in own_values.items():
+    with running(folder, "--auth", auth) as (_, own_addresses):
+        # The run is at free ports. Nothing else of the file is changed.
+        for in_page, own in own_addresses.items():
             text = text.replace(in_page, own)
         (folder / Path(page).name).write_text(text, "utf-8")
         ended = subprocess.run(  # noqa: S603 - the program is one of ours.
@@ -43,13 +44,17 @@ def run(folder: Path, page: str, *command: str) -> str:
     return ended.stdout
 
 
-def test_requests_of_httpyac(tmp_path: Path) -> None:
-    """Each call is answered as it says, and the check passed."""
-    output = run(tmp_path, "docs/liveness.http", "httpyac", "send", "liveness.http", "--all", "--json")
+@pytest.mark.parametrize(("auth", "options"), [("none", []), ("jwt", ["--var", "auth=jwt"])])
+def test_requests_of_httpyac(tmp_path: Path, auth: str, options: list[str]) -> None:
+    """Each call is answered as it says, and the check passed; tokens are asked for where callers sign in."""
+    output = run(
+        tmp_path, "docs/liveness.http", auth, "httpyac", "send", "liveness.http", "--all", "--json", *options
+    )
     sent = {each["name"]: each for each in json.loads(output)["requests"]}
+    succeeded = [name for name, each in sent.items() if each["summary"]["successTests"] == 1]
 
-    assert list(sent) == _CALLS
-    assert {each["summary"]["successTests"] for each in sent.values()} == {1}
+    assert list(sent) == _SIGN_INS + _CALLS
+    assert succeeded == (_CALLS if auth == "none" else _SIGN_INS + _CALLS)
     assert json.loads(sent["getResult"]["response"]["body"])["passed"] is True
 
 
@@ -59,16 +64,25 @@ def test_each_run_is_another_device() -> None:
         assert "{{device}}.{{$guid}}" in (ROOT / page).read_text("utf-8")
 
 
-def test_requests_of_postman(tmp_path: Path) -> None:
-    """Each call is answered as it says, and the check passed."""
-    options = ("--reporters", "json", "--reporter-json-export", "report.json")
-    run(tmp_path, "docs/postman_collection.json", "newman", "run", "postman_collection.json", *options)
+@pytest.mark.parametrize(("auth", "options"), [("none", []), ("jwt", ["--env-var", "auth=jwt"])])
+def test_requests_of_postman(tmp_path: Path, auth: str, options: list[str]) -> None:
+    """Each call is answered as it says, and the check passed; tokens are asked for where callers sign in."""
+    report_to = ("--reporters", "json", "--reporter-json-export", "report.json")
+    run(
+        tmp_path,
+        "docs/postman_collection.json",
+        auth,
+        *("newman", "run", "postman_collection.json", *report_to, *options),
+    )
     report = json.loads((tmp_path / "report.json").read_text("utf-8"))["run"]
-    sent = {each["item"]["name"].partition(":")[0]: each for each in report["executions"]}
+    sent = {
+        each["item"]["name"].partition(":")[0]: each for each in report["executions"] if "response" in each
+    }
+    calls = _CALLS if auth == "none" else _SIGN_INS + _CALLS
 
-    assert list(sent) == _CALLS
+    assert list(sent) == calls
     assert (report["stats"]["assertions"], report["failures"]) == (
-        {"total": 7, "pending": 0, "failed": 0},
+        {"total": len(calls), "pending": 0, "failed": 0},
         [],
     )
     assert json.loads(bytes(sent["getResult"]["response"]["stream"]["data"]))["passed"] is True

@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from local.__main__ import main
+from local.broker import FUNCTION_KEY
 from local.run import RunOptions, exit_status, run, serve, simulate
 from local.simulator import FaceSimulator
 from shared.settings import SETTINGS, Settings
@@ -222,6 +223,16 @@ def test_run_over_another_account_does_not_print_its_key(azurite: Azurite, tmp_p
 
     assert "in the storage account of AzureWebJobsStorage" in introduction
     assert "AccountKey" not in introduction
+    assert FUNCTION_KEY not in introduction
+
+
+def test_function_key_of_the_pages_opens_nothing_of_the_real_face(tmp_path: Path) -> None:
+    """Other users of the machine know it too."""
+    with started("run", cwd=tmp_path, FACE_REGION="westeurope", FACE_KEY="a-key") as process:
+        introduction = printed(process)
+
+    assert "the real one" in introduction
+    assert FUNCTION_KEY not in introduction
 
 
 async def test_serve_feeds_the_queue_function_too(tmp_path: Path, client: httpx.Client) -> None:
