@@ -28,6 +28,13 @@ _ID: Final[Schema] = {
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 _FLAG_OR_NULL: Final[Schema] = {"type": ["boolean", "null"]}
 
+_ABOUT: Final = (
+    "Creates liveness sessions at Azure Face, and reads their results. An app creates a session, lets "
+    "Microsoft's Vision SDK perform the check with its `authToken`, and reads the result with the SDK's "
+    "`digest`. Every answer has `x-ms-request-id`. Every error has a code: `x-errors` says what an app does "
+    "about each, and `x-failures` what it tells the person about an attempt without a decision. Ignore fields "
+    "that you do not know: releases add some."
+)
 _APPS: Final = "For apps"
 _SERVERS: Final = "For servers and operators"
 
@@ -59,9 +66,12 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Face Liveness Broker",
             "version": version(),
-            "description": "Creates liveness sessions at Azure Face, and reads their results.",
+            "description": _ABOUT,
+            # The document is served by each deployment.
+            "contact": {"name": "The operator of this service"},
+            "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": "/api"}],
+        "servers": [{"url": "/api", "description": "The service that answers with this document."}],
         "tags": [
             {"name": _APPS, "description": "The three calls of a check."},
             {"name": _SERVERS, "description": "Backends, load balancers and people who run the service."},
@@ -93,8 +103,14 @@ def _paths() -> dict[str, Any]:
             routes.CREATE_SESSION,
             "createSession",
             "Create a session",
+            "The first step of a check. The service opens a session at Azure Face, and answers with the token "
+            "for the Vision SDK. A repeat with the same `Idempotency-Key` gets the same session, so a create "
+            "that failed or got no answer can be sent again. Give it twelve seconds: the service answers "
+            "within ten.",
             answers={
-                "200": _answer("The session, and the token for the Vision SDK.", "CreatedSession", _LIMITS)
+                "200": _answer(
+                    "The session, and the token for the Vision SDK.", "CreatedSession", _CREATED, _LIMITS
+                )
             },
             errors=(*_FIELDS, *_BODY, *_CALLER, *_STORE, *_FACE, *_IDEMPOTENCY, "DeviceThrottled"),
             parameters=[_DEVICE_HEADER, _KEY_HEADER],
@@ -104,7 +120,12 @@ def _paths() -> dict[str, Any]:
             routes.GET_RESULT,
             "getResult",
             "Read the result",
-            answers={"200": _answer("The state of the session.", "Result", _RETRY)},
+            "The last step of a check. Ask at once when the Vision SDK has returned, then after each "
+            "`retryAfterSeconds`, until `status` is `ResultAvailable` or `Expired`, or an attempt has failed "
+            "(`failure`, and `attempts` has grown). Send the digest with the first of these reads. Show "
+            "`passed` to the person. What depends on it is decided by your backend, by the event of the "
+            "session. Where the operator hides decisions from phones, there is no `passed`.",
+            answers={"200": _answer("The state of the session.", "Result", _RESULTS, _RETRY)},
             errors=("SessionNotFound", *_CALLER, *_STORE, *_FACE),
             parameters=[_SESSION, _TOKEN_HEADER, _DIGEST_HEADER],
         ),
@@ -112,6 +133,9 @@ def _paths() -> dict[str, Any]:
             routes.REVOKE_SESSION,
             "revokeSession",
             "Revoke a session",
+            "For a person who gave up. A check that was made counts all the same. The session is deleted at "
+            "Azure Face, its token stops working, and its result can no longer be read. A repeat gets the same "
+            "answer.",
             answers={"204": {"description": "The session is deleted, and its token stopped working."}},
             errors=("SessionNotFound", *_CALLER, *_STORE, *_FACE),
             parameters=[_SESSION, _TOKEN_HEADER],
@@ -120,7 +144,10 @@ def _paths() -> dict[str, Any]:
             routes.AUDIT_SESSION,
             "auditSession",
             "Read the history of a session, for servers",
-            answers={"200": _answer("A page of the history, the oldest first.", "Audit")},
+            "Where callers sign in it needs a token with the role `Liveness.Operate`, else the function key. "
+            "It works for revoked sessions too. Ask for the next page with the `id` of the last entry as "
+            "`start`. Each `source` numbers its own entries: if it changes between two pages, start again.",
+            answers={"200": _answer("A page of the history, the oldest first.", "Audit", _AUDITS)},
             errors=("InvalidStart", "InvalidTop", "SessionNotFound", *_CALLER, *_STORE, *_FACE),
             parameters=[_SESSION, *_PAGE],
             function_key=True,
@@ -129,15 +156,17 @@ def _paths() -> dict[str, Any]:
             routes.HEALTH,
             "health",
             "Whether the app runs",
-            answers={"200": _answer("It runs; no dependency was called.", "Health")},
+            "For load balancers. It calls no dependency, and names the release.",
+            answers={"200": _answer("It runs; no dependency was called.", "Health", _HEALTH)},
         ),
         _operation(
             routes.READY,
             "ready",
             "Whether each dependency answers",
+            "For operators. It asks Azure Face, the store, the queue, the secrets and, with sign-in, the issuers.",
             answers={
-                "200": _answer("All dependencies answer.", "Ready"),
-                "503": _answer("One of them does not.", "Ready"),
+                "200": _answer("All dependencies answer.", "Ready", {"ready": _readiness("ready")}),
+                "503": _answer("One of them does not.", "Ready", {"not ready": _readiness("notReady")}),
             },
             function_key=True,
         ),
@@ -152,6 +181,7 @@ def _operation(
     route: Route,
     name: str,
     summary: str,
+    description: str,
     *,
     answers: Mapping[str, Any],
     errors: Iterable[str] = (),
@@ -163,6 +193,7 @@ def _operation(
     operation: dict[str, Any] = {
         "operationId": name,
         "summary": summary,
+        "description": description,
         "tags": [_SERVERS if function_key or not errors else _APPS],
         "parameters": list(parameters),
         "responses": {**answers, **_errors((*errors, *_ANY)), **(_NO_KEY if function_key else {})},
@@ -173,14 +204,26 @@ def _operation(
         ],
     }
     if body:
-        content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{body}"}}}
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = {"required": True, "content": _json(body, _REQUESTS)}
     return f"/{route.path}", route.methods[0].lower(), operation
 
 
-def _answer(description: str, schema: str, headers: Mapping[str, Any] | None = None) -> Schema:
-    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-    return {"description": description, "headers": {**(headers or {}), **_REQUEST_ID}, "content": content}
+def _answer(
+    description: str, schema: str, examples: Mapping[str, Schema], headers: Mapping[str, Any] | None = None
+) -> Schema:
+    return {
+        "description": description,
+        "headers": {**(headers or {}), **_REQUEST_ID},
+        "content": _json(schema, examples),
+    }
+
+
+def _json(schema: str, examples: Mapping[str, Schema]) -> Schema:
+    """A body by its schema; `examples` has each by its summary."""
+    named = {
+        summary.replace(" ", "-"): {"summary": summary, "value": value} for summary, value in examples.items()
+    }
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}, "examples": named}}
 
 
 def _errors(codes: Iterable[str]) -> dict[str, Any]:
@@ -193,9 +236,7 @@ def _errors(codes: Iterable[str]) -> dict[str, Any]:
             {
                 "description": "",
                 "headers": {**_REQUEST_ID, **(_RETRY if row.status in _WITH_RETRY else {})},
-                "content": {
-                    "application/json": {"schema": {"$ref": "#/components/schemas/Error"}, "examples": {}}
-                },
+                "content": _json("Error", {}),
             },
         )
         response["description"] += f"`{row.code}`: {row.what_to_do}\n"
@@ -212,6 +253,9 @@ def _example(row: catalogue.CatalogueRow) -> Schema:
     }
     if row.status in _WITH_RETRY:
         fields["retryAfterSeconds"] = 26
+    if row.code == "InvalidRequestBody":
+        fault = {"code": row.code, "target": "clientReference", "message": message}
+        fields |= {"target": fault["target"], "details": [fault]}
     return {"error": fields}
 
 
@@ -245,7 +289,13 @@ _LIMITS: Final = {
     name: {"description": "The limits of the device (draft-ietf-httpapi-ratelimit-headers).", "schema": _TEXT}
     for name in ("RateLimit-Policy", "RateLimit")
 }
-_SESSION: Final = {"name": "sessionId", "in": "path", "required": True, "schema": _ID}
+_SESSION: Final = {
+    "name": "sessionId",
+    "in": "path",
+    "required": True,
+    "description": "The `sessionId` of the create.",
+    "schema": _ID,
+}
 _TOKEN_HEADER: Final = _header("X-Session-Token", "The `authToken` of the session.", _TEXT)
 _DIGEST_HEADER: Final = _header("X-Client-Digest", "The digest that the Vision SDK returned.", _TEXT)
 _DEVICE_HEADER: Final = _header(
@@ -273,22 +323,146 @@ _PAGE: Final = [
     },
 ]
 _SECURITY: Final = {
-    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-    "functionKey": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "Where callers sign in: an access token of a person, of a person for one transaction, or of "
+        "a server (role `Liveness.Operate`).",
+    },
+    "functionKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-functions-key",
+        "description": "A function key of the Azure Functions app. The operator has it.",
+    },
 }
 _DECISION: Final[Schema] = {"type": "string", "enum": ["realface", "spoofface", "uncertain"]}
-_RESULT: Final[Schema] = {
-    "sessionId": "0ba1f2d3-fa4e-4000-8000-000000000000",
-    "status": "ResultAvailable",
+_SESSION_ID: Final = "0ba1f2d3-fa4e-4000-8000-000000000000"
+_REQUESTS: Final[Mapping[str, Schema]] = {
+    "a device": {
+        "livenessOperationMode": "Passive",
+        "deviceCorrelationId": "7a1c5b9e-2f64-4d8a-9c3b-5e0d1f2a3b4c",
+    },
+    "a device that names itself": {
+        "livenessOperationMode": "PassiveActive",
+        "deviceCorrelationIdSetInClient": True,
+        "authTokenTimeToLiveInSeconds": 300,
+    },
+    "a server for a person": {
+        "livenessOperationMode": "Passive",
+        "deviceCorrelationId": "7a1c5b9e-2f64-4d8a-9c3b-5e0d1f2a3b4c",
+        "clientReference": "order:4711",
+        "onBehalfOf": "customer-7",
+    },
+}
+_CREATED: Final[Mapping[str, Schema]] = {
+    "created": {
+        "sessionId": _SESSION_ID,
+        "authToken": "eyJhbGciOiJFUzI1NiJ9.eyJzaWQiOiIwYmExZjJkMyJ9.c2lnbmF0dXJl",
+        "expiresAt": "2026-11-23T09:52:00.000Z",
+        "resultUrl": f"https://liveness.example.com/api/sessions/{_SESSION_ID}",
+    }
+}
+_STATE: Final[Schema] = {
+    "sessionId": _SESSION_ID,
+    "status": "NotStarted",
     "createdDateTime": "2026-11-23T09:42:00.000Z",
     "expiresAt": "2026-11-23T09:52:00.000Z",
+}
+_UNDECIDED: Final[Schema] = _STATE | {
+    "livenessDecision": None,
+    "passed": False,
+    "digestMatches": None,
+    "abuseDetected": None,
+    "attempts": 0,
+    "failure": None,
+}
+_MASK: Final = {"code": "FaceWithMaskDetected", "message": "Mask detected on face image."}
+_PASSED: Final[Schema] = {
+    "status": "ResultAvailable",
     "livenessDecision": "realface",
     "passed": True,
     "digestMatches": True,
-    "abuseDetected": None,
     "attempts": 1,
-    "failure": None,
 }
+_RESULTS: Final[Mapping[str, Schema]] = {
+    "passed": _UNDECIDED | _PASSED,
+    "not passed": _UNDECIDED | _PASSED | {"livenessDecision": "spoofface", "passed": False},
+    "not started": _UNDECIDED | {"retryAfterSeconds": 2},
+    "an attempt failed and another is allowed": _UNDECIDED
+    | {"status": "Started", "attempts": 1, "failure": _MASK, "retryAfterSeconds": 2},
+    "expired": _UNDECIDED | {"status": "Expired"},
+    "decisions are hidden from phones": _STATE | {"status": "ResultAvailable"},
+}
+_STEP: Final[Schema] = {
+    "requestId": None,
+    "clientRequestId": None,
+    "request": {"method": None, "url": None},
+    "response": {"statusCode": None, "latencyInMilliseconds": None},
+    "livenessDecision": None,
+    "failure": None,
+    "digest": None,
+    "digestMatches": None,
+    "decisions": [],
+    "abuseDetected": None,
+    "flaggedSessions": [],
+    "clientInformation": [],
+}
+_FACE_REQUEST_ID: Final = "6461837f-469e-4329-8070-d051d92565f4"
+_DIGEST: Final = "1A59E6E433F8080EADE7BCC691E8D9E1E236225088D1A041FBDB0A307F993001"
+_AUDITS: Final[Mapping[str, Schema]] = {
+    "the record": {
+        "sessionId": _SESSION_ID,
+        "source": "record",
+        "entries": [
+            {"id": 1, "event": "created", "receivedDateTime": "2026-11-23T09:42:00.000Z"} | _STEP,
+            {"id": 2, "event": "completed", "receivedDateTime": "2026-11-23T09:42:31.000Z"}
+            | _STEP
+            | {
+                "requestId": _FACE_REQUEST_ID,
+                "livenessDecision": "realface",
+                "digest": _DIGEST,
+                "digestMatches": True,
+                "decisions": ["realface"],
+            },
+        ],
+    },
+    "the attempts at Face": {
+        "sessionId": _SESSION_ID,
+        "source": "upstream",
+        "entries": [
+            {"id": 2, "event": "attempt", "receivedDateTime": "2026-11-23T09:42:29.000Z"}
+            | _STEP
+            | {
+                "requestId": _FACE_REQUEST_ID,
+                "request": {"method": "POST", "url": "/face/v1.1-preview.1/detectliveness/singlemodal"},
+                "response": {"statusCode": 200, "latencyInMilliseconds": 1200},
+                "livenessDecision": "realface",
+                "digest": _DIGEST,
+            }
+        ],
+    },
+}
+_HEALTH: Final[Mapping[str, Schema]] = {
+    "healthy": {
+        "status": "healthy",
+        "version": "0.1.0",
+        "commit": "a3fe0494d0a4c1b7e9f1a7c6d2b5e8f90a1b2c3d",
+    }
+}
+
+
+def _readiness(status: str) -> Schema:
+    dependencies = [
+        {"name": name, "state": "available", "problem": None}
+        for name in ("face", "storage", "queue", "secrets", "signIn")
+    ]
+    if status == "notReady":
+        dependencies[0] |= {"state": "unavailable", "problem": "UpstreamTimeout"}
+    return {"status": status, "faceApiVersion": "v1.2", "dependencies": dependencies}
+
+
 _FAILURE: Final = _or_null(_object({"code": _TEXT, "message": _TEXT}))
 
 
@@ -297,11 +471,9 @@ def _create_body() -> Schema:
     properties = {field.alias: _BODY_FIELDS[str(field.alias)] for field in CreateBody.model_fields.values()}
     schema = _object({}, {str(name): _or_null(field) for name, field in properties.items()})
     schema["properties"]["livenessOperationMode"] = _BODY_FIELDS["livenessOperationMode"]
-    example = {"livenessOperationMode": "Passive", "deviceCorrelationId": "0ba1f2d3-installation"}
     return schema | {
         "required": ["livenessOperationMode"],
         "additionalProperties": False,
-        "examples": [example],
     }
 
 
@@ -375,8 +547,7 @@ _SCHEMAS: Final = {
                 {"type": "integer", "minimum": 1}, "When to ask again; absent when the result is final."
             ),
         },
-    )
-    | {"examples": [_RESULT]},
+    ),
     "Audit": _object(
         {
             "sessionId": _ID,

@@ -82,7 +82,7 @@ def postman_collection() -> str:
     collection = {
         "info": {
             "name": "Face Liveness Broker",
-            "description": "Made by `make reference`. Each call of one check, for `make run`: run the whole collection, "
+            "description": "Made by `make reference`. Each call of one check, for `make run`: run the collection, "
             "in order. With `make run AUTH=jwt` the variable `auth` is `jwt`: `newman run "
             "docs/postman_collection.json --env-var auth=jwt`. " + _ELSEWHERE,
             "schema": schema,

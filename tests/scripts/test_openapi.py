@@ -23,6 +23,25 @@ def operations(made: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str,
             yield path, method, operation
 
 
+def contents(made: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What is sent and answered as JSON."""
+    for _, _, operation in operations(made):
+        name = operation["operationId"]
+        if "requestBody" in operation:
+            yield f"{name} request", operation["requestBody"]["content"]["application/json"]
+        for status, answer in operation["responses"].items():
+            if "content" in answer:
+                yield f"{name} {status}", answer["content"]["application/json"]
+
+
+def errors(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The status and code of each error that an operation names."""
+    for name, content in contents(made):
+        if content["schema"]["$ref"].endswith("/Error"):
+            for code in content["examples"]:
+                yield name.partition(" ")[2], code
+
+
 def test_each_route_is_an_operation(made: Mapping[str, Any]) -> None:
     """The document itself is no operation; `HEAD` is `GET` without a body."""
     listed = {(path, method.upper()) for path, method, _ in operations(made)}
@@ -34,22 +53,18 @@ def test_each_route_is_an_operation(made: Mapping[str, Any]) -> None:
 def test_each_error_is_told_where_it_can_happen(made: Mapping[str, Any]) -> None:
     """Only the error of a path that does not exist belongs to no operation."""
     told: dict[str, set[str]] = {}
-    for _, _, operation in operations(made):
-        for status, response in operation["responses"].items():
-            for code in response.get("content", {}).get("application/json", {}).get("examples", {}):
-                told.setdefault(code, set()).add(status)
+    for status, code in errors(made):
+        told.setdefault(code, set()).add(status)
 
     assert told == {row.code: {str(row.status)} for row in CATALOGUE if row.code != "NotFound"}
 
 
 def test_programs_can_read_what_an_app_does_about_each_error(made: Mapping[str, Any]) -> None:
     """Each code that an operation names has its group, its time, and a sentence for the person."""
-    for _, _, operation in operations(made):
-        for status, response in operation["responses"].items():
-            for code in response.get("content", {}).get("application/json", {}).get("examples", {}):
-                row = made["x-errors"][code]
-                assert (row["status"], row["tell"][-1]) == (int(status), "."), code
-                assert (row["atMostSeconds"] > 0) is (row["again"] == "now"), code
+    for status, code in errors(made):
+        row = made["x-errors"][code]
+        assert (row["status"], row["tell"][-1]) == (int(status), "."), code
+        assert (row["atMostSeconds"] > 0) is (row["again"] == "now"), code
     assert made["x-failures"]["FaceWithMaskDetected"].startswith("Please take your mask off")
 
 
@@ -84,8 +99,35 @@ def test_fields_of_the_body_have_the_types_of_the_code(made: Mapping[str, Any]) 
             assert field["type"] == [one["type"] for one in coded[name]["anyOf"]], name
 
 
+def test_a_reader_learns_what_each_operation_and_each_value_is_for(made: Mapping[str, Any]) -> None:
+    """Pages and generated clients show these texts."""
+    described = [
+        *(operation for _, _, operation in operations(made)),
+        *(each for _, _, operation in operations(made) for each in operation["parameters"]),
+        *(answer for _, _, operation in operations(made) for answer in operation["responses"].values()),
+        *made["components"]["securitySchemes"].values(),
+        *made["servers"],
+    ]
+
+    assert [each for each in described if not each.get("description", "").strip().endswith(".")] == []
+    assert made["info"].keys() >= {"contact", "license"}
+
+
 def test_examples_fit_their_schemas(made: Mapping[str, Any]) -> None:
-    """A reader copies them."""
-    for schema in made["components"]["schemas"].values():
-        for example in schema.get("examples", []):
-            Draft202012Validator(schema, format_checker=FormatChecker()).validate(example)
+    """A reader copies them: there is one of each request and of each answer."""
+    for name, content in contents(made):
+        schema = {**content["schema"], "components": made["components"]}
+        validator = Draft202012Validator(schema, format_checker=FormatChecker())
+        assert content["examples"], name
+        for example in content["examples"].values():
+            validator.validate(example["value"])
+
+
+def test_examples_of_answers_have_all_fields(made: Mapping[str, Any]) -> None:
+    """A reader sees each field that an answer may have."""
+    schemas = made["components"]["schemas"]
+    answers = [each for each in contents(made) if not each[0].endswith(" request")]
+    for name, content in answers:
+        schema = schemas[content["schema"]["$ref"].rpartition("/")[2]]
+        shown = {field for example in content["examples"].values() for field in example["value"]}
+        assert shown == set(schema["properties"]), name
