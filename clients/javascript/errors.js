@@ -62,6 +62,8 @@ export const FAILURES = {
   UserCanceledSession: "The check was canceled.",
   UserCanceledActiveMotion: "The check was canceled.",
   UserCanceledActiveMotionPrompt: "The check was canceled.",
+  UserCancelledSession: "The check was canceled.",
+  UserCancelledActiveMotion: "The check was canceled.",
   InvalidToken: "This check has ended. Please start a new one.",
   ClientVersionNotSupported: "This app has a problem. Please update it, or contact support.",
   VerifyImageNotProvided: "This app has a problem. Please update it, or contact support.",

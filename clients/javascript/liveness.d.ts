@@ -74,7 +74,8 @@ export class LivenessClient {
     /** Tells checks that go on at the same time apart. */
     name?: string;
     request?: LivenessRequest;
-    perform: (authToken: string, session: LivenessSession) => Promise<string | undefined>;
+    /** Returns the digest of the Vision SDK; nothing where the SDK ended without one. */
+    perform: (authToken: string, session: LivenessSession) => Promise<string | null | undefined>;
     signal?: AbortSignal;
   }): Promise<LivenessResult>;
   create(options?: { name?: string; request?: LivenessRequest; signal?: AbortSignal }): Promise<LivenessSession>;

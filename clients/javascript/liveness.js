@@ -57,7 +57,11 @@ export class LivenessClient {
       digest = (await perform(session.authToken, session)) || null;
       await this.#save(name, { ...kept, digest });
     }
-    const result = await this.result(session, { digest, attempts: kept.attempts, signal });
+    const result = await this.result(session, { digest, attempts: kept.attempts, signal }).catch(async (error) => {
+      // Without a digest nothing reached Face, or nothing is told of it: the next check performs again.
+      if (error.code === "NoResultYet" && !digest) await this.#save(name, { ...kept, digest: undefined });
+      throw error;
+    });
     if (result.outcome === "tryAgain") {
       await this.#save(name, { ...kept, digest: undefined, attempts: result.attempts });
     } else {
@@ -69,12 +73,10 @@ export class LivenessClient {
   /** Create the session of a check, or get it again: also after a restart of the app. */
   async create({ name = "check", request = {}, signal } = {}) {
     const body = { livenessOperationMode: "Passive", ...request };
-    if (!body.deviceCorrelationId && !body.deviceCorrelationIdSetInClient) {
-      body.deviceCorrelationId = await this.deviceId();
-    }
+    body.deviceCorrelationId ??= await this.deviceId();
     const text = JSON.stringify(body);
     let kept = await this.#load(name);
-    if (kept?.text !== text) kept = { text };
+    if (kept.text !== text) kept = { text };
     const session = await this.#create(name, kept, signal);
     if (kept.sessionId !== session.sessionId) {
       // A digest belongs to one session.
@@ -90,7 +92,8 @@ export class LivenessClient {
     await this.#save(name, { ...kept, key });
     const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
     try {
-      return await this.#send("POST", "/api/sessions", { headers, body: kept.text, signal });
+      const fields = ["sessionId", "authToken"];
+      return await this.#send("POST", "/api/sessions", { headers, body: kept.text, fields, signal });
     } catch (error) {
       if (error.again === "new session") await this.#forget(name);
       if (error.code !== "IdempotencyKeyReused" || !kept.key) throw error;
@@ -111,7 +114,7 @@ export class LivenessClient {
     const end = this.now() + seconds * 1000;
     const headers = { "X-Session-Token": session.authToken, ...(digest ? { "X-Client-Digest": digest } : {}) };
     for (;;) {
-      const answer = await this.#send("GET", pathOf(session), { headers, signal });
+      const answer = await this.#send("GET", pathOf(session), { headers, fields: ["status"], signal });
       if (FINAL.includes(answer.status) || (answer.failure && answer.attempts > attempts)) return withOutcome(answer);
       const pause = (answer.retryAfterSeconds ?? 2) * 1000;
       if (this.now() + pause > end) {
@@ -123,7 +126,12 @@ export class LivenessClient {
 
   /** End a session and its token. A check that was made counts all the same. */
   async revoke(session, { name = "check", signal } = {}) {
-    await this.#send("DELETE", pathOf(session), { headers: { "X-Session-Token": session.authToken }, signal });
+    const headers = { "X-Session-Token": session.authToken };
+    try {
+      await this.#send("DELETE", pathOf(session), { headers, signal });
+    } catch (error) {
+      if (error.code !== "SessionNotFound") throw error;
+    }
     await this.#forget(name);
   }
 
@@ -137,22 +145,23 @@ export class LivenessClient {
   }
 
   // Send a request, and again as the catalogue of errors says.
-  async #send(method, path, { headers, body, signal }) {
+  async #send(method, path, sent) {
     const start = this.now();
     for (let tries = 0; ; tries += 1) {
       try {
-        return await this.#sendOnce(method, path, { headers, body, signal });
+        return await this.#sendOnce(method, path, sent);
       } catch (error) {
         if (!(error instanceof LivenessError) || error.again !== "now") throw error;
         // Never sooner than the service says. The rest doubles, and is spread so that phones do not return together.
         const pause = ((error.retryAfterSeconds ?? 0) + 2 ** tries * (0.5 + Math.random() / 2)) * 1000;
         if (this.now() - start + pause > error.atMost * 1000) throw error;
-        await this.sleep(pause, signal);
+        await this.sleep(pause, sent.signal);
       }
     }
   }
 
-  async #sendOnce(method, path, { headers, body, signal }) {
+  // `fields` are those that an answer of the service has.
+  async #sendOnce(method, path, { headers, body, fields = [], signal }) {
     signal?.throwIfAborted();
     const token = await this.accessToken?.();
     const authorization = token ? { Authorization: `Bearer ${token}` } : {};
@@ -166,8 +175,10 @@ export class LivenessClient {
       const sent = { method, headers: { ...headers, ...authorization }, body, redirect, signal: patience.signal };
       const response = await this.fetch(this.url + path, sent);
       const text = await response.text();
-      if (response.ok) return text ? JSON.parse(text) : undefined;
-      throw errorOf(response, text);
+      if (!response.ok) throw errorOf(response, text);
+      const answer = fields.length ? JSON.parse(text) : undefined;
+      if (fields.some((field) => typeof answer?.[field] !== "string")) throw new Error("not an answer of the service");
+      return answer;
     } catch (error) {
       if (error instanceof LivenessError) throw error;
       signal?.throwIfAborted();
@@ -179,7 +190,13 @@ export class LivenessClient {
   }
 
   async #load(name) {
-    return JSON.parse((await this.storage.getItem(`liveness.check.${name}`)) ?? "null");
+    const text = await this.storage.getItem(`liveness.check.${name}`);
+    try {
+      return Object(JSON.parse(text));
+    } catch {
+      // Written by something else, or only in part.
+      return {};
+    }
   }
 
   // Never the token: the key gets it again from the service, as long as it is valid.
@@ -227,6 +244,7 @@ function errorOf(response, text) {
   } catch {
     // A gateway in front of the service answers without JSON.
   }
+  if (typeof error.code !== "string") error = {};
   const seconds = error.retryAfterSeconds ?? Number(response.headers.get("Retry-After") ?? NaN);
   return new LivenessError(error.code ?? `Http${response.status}`, {
     message: error.message,

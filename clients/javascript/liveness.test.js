@@ -52,6 +52,12 @@ async function against(answers, work) {
   }
 }
 
+// A time that goes on with each look at it.
+function nowAfter(milliseconds) {
+  let time = 0;
+  return () => (time += milliseconds);
+}
+
 for (const [outcome, expected, fields] of [
   ["realface", "passed", { passed: true, digestMatches: true }],
   ["no-digest", "passed", { passed: true }],
@@ -117,6 +123,41 @@ test("a check that was performed before a restart is not performed again", async
   assert.deepEqual([result.outcome, result.digestMatches], ["passed", true]);
 });
 
+test("where the SDK ended before anything reached Face, the next check performs again", async () => {
+  const storage = memoryStorage();
+  const request = device();
+  const closing = client({ storage });
+  closing.result = () => Promise.reject(new Error("the app was closed"));
+
+  await assert.rejects(closing.check({ request, perform: async () => undefined }), /closed/);
+  const impatient = client({ storage, sleep: async () => {}, now: nowAfter(9000) });
+  const error = await impatient.check({ request, perform: () => assert.fail("asks first") }).catch((thrown) => thrown);
+  const result = await client({ storage }).check({ request, perform });
+
+  assert.deepEqual([error.code, result.outcome], ["NoResultYet", "passed"]);
+});
+
+test("a digest is kept while its result is not there, so that the person performs once", async () => {
+  const storage = memoryStorage();
+  const request = device();
+  let performed = 0;
+  const counted = async () => `digest-${++performed}`;
+  const impatient = client({ storage, sleep: async () => {}, now: nowAfter(100000) });
+
+  const first = await impatient.check({ request, perform: counted }).catch((thrown) => thrown);
+  const second = await impatient.check({ request, perform: counted }).catch((thrown) => thrown);
+
+  assert.deepEqual([first.code, second.code, performed], ["NoResultYet", "NoResultYet", 1]);
+});
+
+test("what cannot be read any more in the storage counts as nothing", async () => {
+  for (const kept of ["{", "null", "[]", '"text"', "7"]) {
+    const storage = memoryStorage();
+    storage.setItem("liveness.check.check", kept);
+    assert.ok((await client({ storage }).create({ request: device() })).authToken);
+  }
+});
+
 test("checks with other names or requests are other sessions", async () => {
   const storage = memoryStorage();
   const [request, other] = [device(), device()];
@@ -180,6 +221,13 @@ test("a revoked session is gone, and the next check gets a new one", async () =>
   assert.deepEqual([error.code, error.again], ["SessionNotFound", "new session"]);
   assert.notEqual(next.sessionId, session.sessionId);
 });
+
+test("a session that is gone already counts as revoked", () =>
+  against([[404, { error: { code: "SessionNotFound" } }]], async (broker) => {
+    broker.storage.setItem("liveness.check.check", "{}");
+    await broker.revoke({ sessionId: "a", authToken: "t" });
+    assert.equal(broker.storage.getItem("liveness.check.check"), null);
+  }));
 
 test("a wrong request is not sent again, and names the field", async () => {
   const broker = client();
@@ -264,6 +312,30 @@ for (const [code, status, seconds] of [
       assert.ok(waits.length >= 4 && waits.length <= 6, `${waits}`);
       assert.ok(waits.reduce((a, b) => a + b, 0) <= ERRORS[code].atMost * 1000);
     }));
+}
+
+for (const page of ["<html>", "null", "[1]", '"text"', "7", "{}", '{"sessionId": "a"}', '{"error": "portal"}']) {
+  test(`an answer that is not the service's is no connection: ${page}`, async () => {
+    const fetch = async () => new Response(page);
+    const waits = [];
+    const time = { sleep: async (wait) => void waits.push(wait), now: () => waits.reduce((a, b) => a + b, 0) };
+    const broker = client({ fetch, ...time });
+
+    const created = await broker.create().catch((thrown) => thrown);
+    const read = await broker.result({ sessionId: "a", authToken: "t" }).catch((thrown) => thrown);
+
+    assert.deepEqual([created.code, read.code], ["NoConnection", "NoConnection"]);
+    assert.ok(waits.length >= 10, `${waits}`);
+  });
+}
+
+for (const body of ["null", "[]", '"text"', '{"error": "text"}', '{"error": {"code": 7}}', '{"error": null}']) {
+  test(`an error that is not the service's is understood by its status: ${body}`, async () => {
+    const broker = client({ fetch: async () => new Response(body, { status: 403 }) });
+    const error = await broker.create().catch((thrown) => thrown);
+
+    assert.deepEqual([error.code, error.again], ["Http403", "never"]);
+  });
 }
 
 test("a gateway's page is repeated too", () =>

@@ -431,6 +431,8 @@ private val FAILURES = mapOf(
     "UserCanceledSession" to "The check was canceled.",
     "UserCanceledActiveMotion" to "The check was canceled.",
     "UserCanceledActiveMotionPrompt" to "The check was canceled.",
+    "UserCancelledSession" to "The check was canceled.",
+    "UserCancelledActiveMotion" to "The check was canceled.",
     "InvalidToken" to "This check has ended. Please start a new one.",
     "ClientVersionNotSupported" to "This app has a problem. Please update it, or contact support.",
     "VerifyImageNotProvided" to "This app has a problem. Please update it, or contact support.",

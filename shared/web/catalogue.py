@@ -236,6 +236,9 @@ FAILURES: dict[str, str] = {
     "UserCanceledSession": _CANCELED,
     "UserCanceledActiveMotion": _CANCELED,
     "UserCanceledActiveMotionPrompt": _CANCELED,
+    # Earlier web SDKs spell these so.
+    "UserCancelledSession": _CANCELED,
+    "UserCancelledActiveMotion": _CANCELED,
     "InvalidToken": "This check has ended. Please start a new one.",
     "ClientVersionNotSupported": _APP_FAULT,
     "VerifyImageNotProvided": _APP_FAULT,
