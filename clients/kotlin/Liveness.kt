@@ -128,7 +128,14 @@ class LivenessClient(
             kept = kept + ("digest" to perform(session.authToken, session)?.ifEmpty { null })
             save(name, kept)
         }
-        val result = result(session, kept["digest"] as String?, (kept["attempts"] as? Number)?.toInt() ?: 0)
+        val digest = kept["digest"] as? String
+        val result = try {
+            result(session, digest, (kept["attempts"] as? Number)?.toInt() ?: 0)
+        } catch (error: LivenessError) {
+            // Without a digest nothing reached Face, or nothing is told of it: the next check performs again.
+            if (error.code == "NoResultYet" && digest == null) save(name, kept - "digest")
+            throw error
+        }
         save(name, if (result.outcome == Outcome.TRY_AGAIN) kept - "digest" + ("attempts" to result.attempts) else null)
         return result
     }
@@ -159,7 +166,7 @@ class LivenessClient(
         save(name, kept + ("key" to key))
         try {
             val headers = mapOf("Content-Type" to "application/json", "Idempotency-Key" to key)
-            return send("POST", "/api/sessions", headers, text)
+            return send("POST", "/api/sessions", headers, text, fields = listOf("sessionId", "authToken"))
         } catch (error: LivenessError) {
             if (error.again == Again.NEW_SESSION) save(name, null)
             if (error.code != "IdempotencyKeyReused" || "key" !in kept) throw error
@@ -186,7 +193,7 @@ class LivenessClient(
             if (digest != null) put("X-Client-Digest", digest)
         }
         while (true) {
-            val result = LivenessResult(send("GET", pathOf(session), headers))
+            val result = LivenessResult(send("GET", pathOf(session), headers, fields = listOf("status")))
             if (result.isFinal || (result.failureCode != null && result.attempts > attempts)) return result
             val pause = milliseconds(result.retryAfterSeconds ?: 2.0)
             if (now() + pause > end) throw LivenessError("NoResultYet", retryAfterSeconds = result.retryAfterSeconds)
@@ -196,7 +203,11 @@ class LivenessClient(
 
     /** End a session and its token. A check that was made counts all the same. */
     suspend fun revoke(session: LivenessSession, name: String = "check") {
-        send("DELETE", pathOf(session), mapOf("X-Session-Token" to session.authToken))
+        try {
+            send("DELETE", pathOf(session), mapOf("X-Session-Token" to session.authToken))
+        } catch (error: LivenessError) {
+            if (error.code != "SessionNotFound") throw error
+        }
         save(name, null)
     }
 
@@ -204,14 +215,23 @@ class LivenessClient(
     fun deviceId(): String =
         storage["liveness.device"] ?: UUID.randomUUID().toString().also { storage["liveness.device"] = it }
 
-    // Send a request, and again as the catalogue of errors says.
-    private suspend fun send(method: String, path: String, headers: Map<String, String>, body: String? = null): Map<*, *> {
+    // Send a request, and again as the catalogue of errors says. `fields` are those that an answer of the service has.
+    private suspend fun send(
+        method: String,
+        path: String,
+        headers: Map<String, String>,
+        body: String? = null,
+        fields: List<String> = emptyList(),
+    ): Map<*, *> {
         val start = now()
         var tries = 0
         while (true) {
             try {
                 val token = accessToken()
-                return sendOnce(method, path, if (token == null) headers else headers + ("Authorization" to "Bearer $token"), body)
+                val sent = if (token == null) headers else headers + ("Authorization" to "Bearer $token")
+                val answer = sendOnce(method, path, sent, body)
+                if (fields.any { answer[it] !is String }) throw LivenessError("NoConnection")
+                return answer
             } catch (error: LivenessError) {
                 if (error.again != Again.NOW) throw error
                 // Never sooner than the service says. The rest doubles, and is spread so that phones do not return together.
@@ -250,7 +270,12 @@ class LivenessClient(
     }
 
     private fun load(name: String): Map<*, *> =
-        storage["liveness.check.$name"]?.let { JsonReader(it).readObject() } ?: emptyMap<String, Any?>()
+        try {
+            JsonReader(storage["liveness.check.$name"].orEmpty()).readObject()
+        } catch (other: MalformedJson) {
+            // Nothing, or written by something else, or only in part.
+            emptyMap<String, Any?>()
+        }
 
     // Never the token: the key gets it again from the service, as long as it is valid.
     private fun save(name: String, kept: Map<*, *>?) {

@@ -182,6 +182,30 @@ private fun restarts() {
         val result = client(storage).check(request = request) { _, _ -> error("performed again") }
         equal(result.outcome to result.digestMatches, Outcome.PASSED to true)
     }
+    test("where the SDK ended before anything reached Face, the next check performs again") {
+        val storage = MemoryStorage()
+        val request = device()
+        val time = Time()
+        val impatient = LivenessClient(BROKER, storage, sleep = time::sleep, now = time::now)
+        val error = errorOf { impatient.check(request = request) { _, _ -> null } }
+        val result = client(storage).check(request = request) { token, _ -> perform(token) }
+        equal(error.code to result.outcome, "NoResultYet" to Outcome.PASSED)
+    }
+    test("a digest is kept while its result is not there, so that the person performs once") {
+        var performed = 0
+        val started = Answer(200, """{"sessionId": "a", "authToken": "t", "status": "Started"}""")
+        against(started) { url, _ ->
+            val broker = client(Time(), url)
+            repeat(2) { equal(errorOf { broker.check { _, _ -> "digest-${++performed}" } }.code, "NoResultYet") }
+        }
+        equal(performed, 1)
+    }
+    for (kept in listOf("{", "null", "[]", "\"text\"", "7")) {
+        test("what cannot be read any more in the storage counts as nothing: $kept") {
+            val storage = MemoryStorage().apply { set("liveness.check.check", kept) }
+            check(client(storage).create(request = device()).authToken.isNotEmpty())
+        }
+    }
     test("checks with other names or requests are other sessions") {
         val broker = client()
         val (request, other) = device() to device()
@@ -201,6 +225,13 @@ private fun restarts() {
         // As if the app had ended before it could forget the key.
         storage["liveness.check.check"] = kept
         check(broker.create(request = request).sessionId != session.sessionId)
+    }
+    test("a session that is gone already counts as revoked") {
+        against(Answer(404, """{"error": {"code": "SessionNotFound"}}""")) { url, _ ->
+            val storage = MemoryStorage().apply { set("liveness.check.check", "{}") }
+            client(storage, url).revoke(SESSION)
+            equal(storage["liveness.check.check"], null)
+        }
     }
     test("without a device id the one of this installation is sent") {
         val storage = MemoryStorage()
@@ -340,9 +371,25 @@ private fun answers() {
             equal(sent.map { it.path }.distinct(), listOf("/api/sessions/a"))
         }
     }
-    for (page in listOf("<html>", "[1]", "{\"a\": ", "{\"a\": 1} x", "{\"a\" 1}", "\"", "{\"a\": \"\\u12\"}")) {
+    val pages = listOf(
+        "<html>", "null", "[1]", "7", "{}", "{\"a\": ", "{\"a\": 1} x", "{\"a\" 1}", "\"", "{\"a\": \"\\u12\"}", "{\"sessionId\": \"a\"}",
+    )
+    for (page in pages) {
         test("a page that is not the service's is no connection: $page") {
-            against(Answer(200, page)) { url, _ -> equal(errorOf { client(Time(), url).create() }.code, "NoConnection") }
+            against(Answer(200, page)) { url, _ ->
+                val time = Time()
+                equal(errorOf { client(time, url).create() }.code, "NoConnection")
+                equal(errorOf { client(time, url).result(SESSION) }.code, "NoConnection")
+                check(time.waits.size >= 10) { "${time.waits}" }
+            }
+        }
+    }
+    for (body in listOf("null", "[]", "\"text\"", "{\"error\": \"text\"}", "{\"error\": {\"code\": 7}}", "{\"error\": null}")) {
+        test("an error that is not the service's is understood by its status: $body") {
+            against(Answer(403, body)) { url, _ ->
+                val error = errorOf { client(url = url).create() }
+                equal(error.code to error.again, "Http403" to Again.NEVER)
+            }
         }
     }
 }

@@ -184,7 +184,17 @@ public final class LivenessClient: Sendable {
             kept.performed = true
             save(name, kept)
         }
-        let result = try await self.result(session, digest: kept.digest, attempts: kept.attempts)
+        let result: LivenessResult
+        do {
+            result = try await self.result(session, digest: kept.digest, attempts: kept.attempts)
+        } catch let error as LivenessError {
+            if error.code == "NoResultYet", kept.digest == nil {
+                // Without a digest nothing reached Face, or nothing is told of it: the next check performs again.
+                kept.performed = false
+                save(name, kept)
+            }
+            throw error
+        }
         if result.outcome == .tryAgain {
             kept.digest = nil
             kept.performed = false
@@ -225,7 +235,7 @@ public final class LivenessClient: Sendable {
         save(name, sent)
         do {
             let headers = ["Content-Type": "application/json", "Idempotency-Key": key]
-            return try decode(try await send("POST", "/api/sessions", headers, kept.text))
+            return try await send("POST", "/api/sessions", headers, kept.text) { try decode($0) }
         } catch let error as LivenessError {
             if error.again == .newSession { save(name, nil) }
             guard error.code == "IdempotencyKeyReused", kept.key != nil else { throw error }
@@ -248,7 +258,7 @@ public final class LivenessClient: Sendable {
         var headers = ["X-Session-Token": session.authToken]
         headers["X-Client-Digest"] = digest
         while true {
-            let result: LivenessResult = try decode(try await send("GET", path(of: session), headers))
+            let result: LivenessResult = try await send("GET", path(of: session), headers) { try decode($0) }
             if result.isFinal || (result.failure != nil && (result.attempts ?? 0) > attempts) { return result }
             let pause = result.retryAfterSeconds ?? 2
             if now() + pause > end {
@@ -260,7 +270,11 @@ public final class LivenessClient: Sendable {
 
     /// End a session and its token. A check that was made counts all the same.
     public func revoke(_ session: LivenessSession, name: String = "check") async throws {
-        _ = try await send("DELETE", path(of: session), ["X-Session-Token": session.authToken])
+        do {
+            try await send("DELETE", path(of: session), ["X-Session-Token": session.authToken]) { _ in }
+        } catch let error as LivenessError {
+            if error.code != "SessionNotFound" { throw error }
+        }
         save(name, nil)
     }
 
@@ -273,17 +287,18 @@ public final class LivenessClient: Sendable {
     }
 
     // Send a request, and again as the catalogue of errors says.
-    private func send(
+    private func send<Answer>(
         _ method: String,
         _ path: String,
         _ headers: [String: String],
-        _ body: String? = nil
-    ) async throws -> Data {
+        _ body: String? = nil,
+        read: (Data) throws -> Answer
+    ) async throws -> Answer {
         let start = now()
         var tries = 0
         while true {
             do {
-                return try await sendOnce(method, path, headers, body)
+                return try read(try await sendOnce(method, path, headers, body))
             } catch let error as LivenessError {
                 guard error.again == .now else { throw error }
                 // Never sooner than the service says. The rest doubles, and is spread so that phones do not return together.
@@ -323,8 +338,6 @@ public final class LivenessClient: Sendable {
         }
         guard let http = response as? HTTPURLResponse else { throw LivenessError("NoConnection") }
         guard (200..<300).contains(http.statusCode) else { throw errorOf(http, data) }
-        // An answer without JSON is not the service's: such as the page of a hotel's network.
-        if !data.isEmpty, (try? JSONSerialization.jsonObject(with: data)) == nil { throw LivenessError("NoConnection") }
         return data
     }
 
@@ -332,13 +345,13 @@ public final class LivenessClient: Sendable {
         storage.get("liveness.check.\(name)").flatMap { try? JSONDecoder().decode(Kept.self, from: Data($0.utf8)) }
     }
 
+    // Never the token: the key gets it again from the service, as long as it is valid.
     private func save(_ name: String, _ kept: Kept?) {
         let text = kept.flatMap { try? JSONEncoder().encode($0) }.map { String(decoding: $0, as: UTF8.self) }
         storage.set("liveness.check.\(name)", text)
     }
 }
 
-// Never the token: the key gets it again from the service, as long as it is valid.
 /// The service never redirects, and the tokens are for nobody else.
 private final class NoRedirects: NSObject, URLSessionTaskDelegate {
     func urlSession(
@@ -386,6 +399,7 @@ private func decode<Answer: Decodable>(_ data: Data) throws -> Answer {
     do {
         return try JSONDecoder().decode(Answer.self, from: data)
     } catch {
+        // It is not the service's: such as the page of a hotel's network.
         throw LivenessError("NoConnection", message: "\(error)")
     }
 }
