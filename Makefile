@@ -95,8 +95,8 @@ fuzz: to-develop  ## Fuzz all parsers, each EXECUTIONS times, and each operation
 
 tools:
 	@if command -v npm >/dev/null; then \
-		scripts/azurite.sh && scripts/kusto.sh && scripts/face_sdk.sh && scripts/http_clients.sh && scripts/kotlin.sh; \
-	else echo "No npm: tests over Azurite, of Kusto queries, of Microsoft's JavaScript SDK, of the files for httpyac and Postman, and of the Kotlin client are left out."; fi
+		scripts/azurite.sh && scripts/kusto.sh && scripts/face_sdk.sh && scripts/http_clients.sh && scripts/kotlin.sh && scripts/typescript.sh; \
+	else echo "No npm: tests over Azurite, of Kusto queries, of Microsoft's JavaScript SDK, of the files for httpyac and Postman, of the Kotlin client, and of the JavaScript client's types are left out."; fi
 
 reference: to-develop  ## Write the pages that are made from code.
 	$(BIN)/python scripts/write_reference.py

@@ -4,6 +4,7 @@ The tables of the clients are made from the error catalogue too.
 """
 
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -14,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from local.simulator.scenarios import SCENARIOS, Scenario  # noqa: E402 - the path must be set first.
-from scripts import openapi, request_files  # noqa: E402
+from scripts import openapi, package, request_files  # noqa: E402
 from shared.errors import (  # noqa: E402
     ClientThrottled,
     InvalidRequestBody,
@@ -81,6 +82,12 @@ def client_errors() -> str:
         lines += ["", f"export const {name} = {{", *fields, "};"]
     sentences = (f"  {code}: {json.dumps(tell)}," for code, tell in FAILURES.items())
     return "\n".join([*lines, "", "export const FAILURES = {", *sentences, "};", ""])
+
+
+def client_package() -> str:
+    """The JavaScript client's package as it is, with the version of the project."""
+    text = (ROOT / _CLIENT_PACKAGE).read_text("utf-8")
+    return re.sub(r'"version": "[^"]*"', f'"version": "{package.version()}"', text, count=1)
 
 
 def kotlin_tables() -> list[str]:
@@ -182,6 +189,7 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]
     return [f"| {' | '.join(cell for cell in line)} |" for line in lines]
 
 
+_CLIENT_PACKAGE: Final = "clients/javascript/package.json"
 _CLIENT_MARK: Final = "// Made by `make reference`; the source is shared/web/catalogue.py."
 _HEADINGS: Final = {
     Again.NOW: "Again now",
@@ -204,6 +212,9 @@ _NATIVE_CLIENTS: Final = (
 PAGES: Final[dict[str, Callable[[], str]]] = {
     **{path: partial(_page, path, tables) for path, tables in _TABLES.items()},
     "clients/javascript/errors.js": client_errors,
+    _CLIENT_PACKAGE: client_package,
+    # A package without its license may not be passed on.
+    "clients/javascript/LICENSE": (ROOT / "LICENSE").read_text,
     **{path: partial(_native_client, path, tables) for path, tables in _NATIVE_CLIENTS},
     # One for readers, and one that the app serves.
     "docs/openapi.json": openapi.page,

@@ -4,18 +4,63 @@ import asyncio
 import json
 import os
 import re
+import subprocess
+import tarfile
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from tests.clients.services import program, services
+from tests.clients.services import missing, program, services
 
 # A client waits as the service says, and a browser starts slowly on a loaded machine.
 pytestmark = pytest.mark.timeout(300)
 
-CLIENT = Path(__file__).parents[2] / "clients/javascript"
+ROOT = Path(__file__).parents[2]
+CLIENT = ROOT / "clients/javascript"
+TYPESCRIPT = ROOT / ".tools/typescript/node_modules/typescript/bin/tsc"
+_CONSUMER = """
+import { LivenessClient, LivenessError, SENTENCES, memoryStorage } from "face-liveness-client";
+import type { LivenessResult, LivenessStorage } from "face-liveness-client";
+
+class Kept implements LivenessStorage {
+  async getItem(name: string): Promise<string | null> { return name; }
+  async setItem(_name: string, _value: string): Promise<void> {}
+  async removeItem(_name: string): Promise<void> {}
+}
+
+export async function check(signal: AbortSignal, storage: LivenessStorage = new Kept()): Promise<string> {
+  const client = new LivenessClient({ url: "https://a", accessToken: async () => "t", storage });
+  new LivenessClient({ url: "https://a", storage: memoryStorage(), fetch });
+  try {
+    const request = { livenessOperationMode: "PassiveActive", clientReference: "order:1" } as const;
+    const perform = async (authToken: string) => (authToken ? "digest" : undefined);
+    const result: LivenessResult = await client.check({ name: "a", request, perform, signal });
+    const session = await client.create();
+    await client.revoke(session, { name: "a" });
+    return result.passed === true ? result.tell : (SENTENCES[result.failure?.code ?? ""] ?? result.outcome);
+  } catch (error) {
+    if (error instanceof LivenessError && error.again !== "never") return error.tell;
+    throw error;
+  }
+}
+// @ts-expect-error: `url` is required.
+new LivenessClient({});
+// @ts-expect-error: a field that the service does not have.
+new LivenessClient({ url: "" }).create({ request: { userCorrelationId: "a" } });
+"""
+# What an app has besides: its own functions, and Microsoft's package.
+_APP = """
+declare module "azure-ai-vision-face-ui";
+interface HTMLElementTagNameMap {
+  "azure-ai-vision-face-ui": HTMLElement & { start(token: string): Promise<{ digest: string }> };
+}
+declare const backend: { livenessGrant(reference: string): Promise<string> };
+declare function show(sentence: string): void;
+declare function offerToRepeat(): void;
+declare function report(code: string, requestId?: string): void;
+"""
 _PAGE = """<!doctype html><meta charset="utf-8"><title>A check</title><script type="module">
 import {{ LivenessClient }} from "./liveness.js";
 const perform = async (token) => {{
@@ -95,6 +140,41 @@ async def test_the_client_in_a_browser(tmp_path: Path) -> None:
     assert outcomes["device"] is True
     assert outcomes["throttled"][:2] == ["DeviceThrottled", True]
     assert re.search(r"Please try again in 1[01] minutes\.$", outcomes["throttled"][2])
+
+
+def test_the_package_has_types_for_strict_typescript(tmp_path: Path) -> None:
+    """An app that installs what `npm pack` makes compiles, and so do the lines of README.md."""
+    if not TYPESCRIPT.exists():
+        missing("TypeScript is not installed: run scripts/typescript.sh, which needs Node and npm.")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+
+    def run(*command: str) -> str:
+        ended = subprocess.run(  # noqa: S603 - the programs that were looked up.
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+    packed = run(program("npm"), "pack", "--silent", str(CLIENT)).strip()
+    folder = tmp_path / "node_modules/face-liveness-client"
+    with tarfile.open(tmp_path / packed) as package:
+        package.extractall(tmp_path, filter="data")
+    folder.parent.mkdir()
+    (tmp_path / "package").rename(folder)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "app.ts").write_text(_CONSUMER)
+    [example, _] = re.findall(
+        r"^```js\n(.*?)^```", (CLIENT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    (tmp_path / "example.js").write_text(example)
+    (tmp_path / "app.d.ts").write_text(_APP)
+
+    assert {path.name for path in folder.iterdir()} >= {"LICENSE", "README.md", "liveness.js", "errors.js"}
+    strict = (program("node"), str(TYPESCRIPT), "--noEmit", "--strict", "--target", "es2022")
+    run(*strict, "--lib", "es2022,dom", "--module", "nodenext", "app.ts")
+    run(*strict, "--lib", "es2022,dom", "--module", "es2022", "--moduleResolution", "bundler", "app.ts")
+    loose = ("--strict", "false", "--allowJs", "--checkJs", "--module", "nodenext")
+    run(*strict, "--lib", "es2022,dom", *loose, "example.js", "app.d.ts")
 
 
 def test_types_name_what_the_client_exports() -> None:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_everything_shows_the_version_of_the_project() -> None:
-    """Change it in pyproject.toml, run `make reference`, and change the client's package."""
+    """Change it in pyproject.toml, and run `make reference`."""
     published = json.loads((ROOT / "docs/openapi.json").read_text("utf-8"))
     client = json.loads((ROOT / "clients/javascript/package.json").read_text("utf-8"))
 
