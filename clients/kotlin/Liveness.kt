@@ -300,6 +300,10 @@ private fun errorOf(status: Int, retryAfter: String?, text: String): LivenessErr
     )
 }
 
+/** What to tell the person about an error of the Vision SDK, such as `CAMERA_PERMISSION_DENIED`; null for an unknown one. */
+fun sentenceFor(reason: String): String? =
+    FAILURES.entries.find { it.key.equals(reason.replace("_", ""), ignoreCase = true) }?.value
+
 private fun pathOf(session: LivenessSession) = "/api/sessions/${session.sessionId}"
 
 private fun milliseconds(seconds: Double) = ceil(seconds * 1000).toLong()

@@ -292,6 +292,12 @@ private fun errors() {
             }
         }
     }
+    test("a person is told the reason of the Vision SDK in words, however the SDK spells it") {
+        for (reason in listOf("CAMERA_PERMISSION_DENIED", "CameraPermissionDenied", "cameraPermissionDenied")) {
+            equal(sentenceFor(reason), "Please allow this app to use the camera, and try again.")
+        }
+        equal(sentenceFor("NEWER_REASON"), null)
+    }
     test("waits are told in words") {
         for ((seconds, words) in mapOf(1.0 to "1 second", 59.5 to "60 seconds", 61.0 to "2 minutes", 5401.0 to "2 hours")) {
             matches(LivenessError("DeviceThrottled", retryAfterSeconds = seconds).tell, " in $words\\.$")

@@ -404,6 +404,11 @@ private func decode<Answer: Decodable>(_ data: Data) throws -> Answer {
     }
 }
 
+/// What to tell the person about an error of the Vision SDK, such as `cameraPermissionDenied`; nil for an unknown one.
+public func livenessSentence(for reason: String) -> String? {
+    failures.first { $0.key.lowercased() == reason.lowercased() }?.value
+}
+
 private func path(of session: LivenessSession) -> String {
     "/api/sessions/\(session.sessionId)"
 }
