@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 from scripts.openapi import document
@@ -25,3 +26,26 @@ def test_the_changelog_has_the_version_with_its_date() -> None:
 
     [newest, *_] = [heading for heading in headings if heading != "Unreleased"]
     assert re.fullmatch(re.escape(version()) + " - 20[0-9]{2}-[01][0-9]-[0-3][0-9]", newest)
+
+
+def test_the_printed_commands_tag_the_version(tmp_path: Path) -> None:
+    """As a maintainer types them, in a clone."""
+    [_, page] = (ROOT / "docs/development.md").read_text("utf-8").split("## A release\n")
+    [commands, *_] = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+
+    def run(*command: str | Path) -> str:
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout  # noqa: S603
+
+    run("git", "init", "--quiet", "--bare", origin)
+    run("git", "clone", "--quiet", origin, clone)
+    (clone / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text("utf-8"))
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    run("git", "-C", clone, "add", "pyproject.toml")
+    run("git", "-C", clone, *author, "commit", "--quiet", "-m", "A release")
+    run("git", "-C", clone, "config", "user.name", "a")
+    run("git", "-C", clone, "config", "user.email", "a@example.com")
+    run("sh", "-ceu", f"cd '{clone}'\n{commands}")
+
+    tag = run("git", "-C", origin, "for-each-ref", "--format", "%(refname:short) %(objecttype)", "refs/tags")
+    assert tag == f"v{version()} tag\n"

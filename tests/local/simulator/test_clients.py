@@ -23,11 +23,18 @@ HOW_TO_GET_IT = "The SDK is not installed: run scripts/face_sdk.sh"
 PATIENCE_SECONDS = 60
 
 
-async def test_sample_server(face: FaceClient, simulator: FaceSimulator) -> None:
-    """The server of the web samples creates a session and reads its result.
+@pytest.mark.parametrize(
+    ("version", "fields"),
+    [("v1.2", {}), ("v1.2", {"enableSessionImage": True}), ("v1.3-preview.1", {"enableSessionImage": True})],
+    ids=["angularjs", "vuejs", "blazor"],
+)
+async def test_sample_server(
+    face: FaceClient, simulator: FaceSimulator, version: str, fields: dict[str, bool]
+) -> None:
+    """The servers of the web samples create a session and read its result.
 
-    https://github.com/Azure-Samples/azure-ai-vision-sdk, samples/web/angularjs/server.js. Its endpoint in `.env.local`
-    ends with a slash, it sends a user id, and its GET has a content type.
+    https://github.com/Azure-Samples/azure-ai-vision-sdk, samples/web/angularjs/server.js, and so on. The endpoint in
+    `.env.local` ends with a slash, they send a user id, and their GET has a content type.
     """
     endpoint = simulator.url + "/"
     headers = {
@@ -39,9 +46,10 @@ async def test_sample_server(face: FaceClient, simulator: FaceSimulator) -> None
         "livenessOperationMode": "PassiveActive",
         "deviceCorrelationId": "8b4f4d5e-7a55-4d39-8f43-b2cd2b77f3bd",
         "userCorrelationId": "a9e5b1e0-2c52-4f2c-9a0e-3f7a2c1d5b66",
+        **fields,
     }
     async with httpx.AsyncClient(trust_env=False, headers=headers) as server:
-        sessions = f"{endpoint}/face/v1.2/detectLiveness-sessions"
+        sessions = f"{endpoint}/face/{version}/detectLiveness-sessions"
         created = await server.post(sessions, content=json.dumps(body))
         await face.perform(created.json()["authToken"])
         result = await server.get(f"{sessions}/{created.json()['sessionId']}")
