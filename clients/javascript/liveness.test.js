@@ -1,11 +1,14 @@
 // Run against a broker and its Face simulator: BROKER=http://127.0.0.1:7071 SIMULATOR=http://127.0.0.1:7072 node --test
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { test } from "node:test";
 
 import { ERRORS } from "./errors.js";
-import { LivenessClient, LivenessError, memoryStorage } from "./liveness.js";
+import { LivenessClient, LivenessError, SENTENCES, memoryStorage } from "./liveness.js";
+
+const CONTRACT = JSON.parse(readFileSync(new URL("../../docs/openapi.json", import.meta.url), "utf-8"));
 
 const { BROKER, SIMULATOR } = process.env;
 let devices = 0;
@@ -294,25 +297,34 @@ test("there is a whole sentence for each error", () => {
   assert.match(new LivenessError("DeviceThrottled", { retryAfterSeconds: 5401 }).tell, / in 2 hours\.$/);
 });
 
-for (const [code, status, seconds] of [
-  ["UpstreamFailure", 502, undefined],
-  ["UpstreamThrottled", 503, 1],
-  ["StorageUnavailable", 503, 7],
-  ["IdempotencyInProgress", 409, 1],
-]) {
-  test(`${code} is repeated for as long as the catalogue says: ${seconds} s and a time that doubles`, () =>
-    against([[status, { error: { code, retryAfterSeconds: seconds } }]], async (broker, waits) => {
-      const error = await broker.create().catch((thrown) => thrown);
+for (const [code, { status, again, atMostSeconds, tell }] of Object.entries(CONTRACT["x-errors"])) {
+  for (const seconds of [undefined, 1, 7, 61]) {
+    test(`${code} with a wait of ${seconds} s is sent again as the contract says`, () =>
+      against([[status, { error: { code, retryAfterSeconds: seconds } }]], async (broker, waits) => {
+        const error = await broker.create().catch((thrown) => thrown);
 
-      assert.equal(error.code, code);
-      waits.forEach((wait, index) => {
-        const more = wait - (seconds ?? 0) * 1000;
-        assert.ok(more >= 500 * 2 ** index && more <= 1000 * 2 ** index, `${wait}`);
-      });
-      assert.ok(waits.length >= 4 && waits.length <= 6, `${waits}`);
-      assert.ok(waits.reduce((a, b) => a + b, 0) <= ERRORS[code].atMost * 1000);
-    }));
+        assert.deepEqual([error.code, error.again, error.retryAfterSeconds], [code, again, seconds]);
+        assert.equal(error.tell.replace(/ in (1 minute|1 second|7 seconds|2 minutes)/, " in {wait}"), tell);
+        // The time doubles, is spread, and comes on top of what the service says.
+        waits.forEach((wait, index) => {
+          const more = wait - (seconds ?? 0) * 1000;
+          assert.ok(more >= 500 * 2 ** index && more <= 1000 * 2 ** index, `${waits}`);
+        });
+        assert.ok(waits.reduce((a, b) => a + b, 0) <= atMostSeconds * 1000, `${waits}`);
+        const [fewest, most] = seconds === 61 || !atMostSeconds ? [0, 0] : atMostSeconds === 60 ? [4, 6] : [0, 3];
+        assert.ok(waits.length >= fewest && waits.length <= most, `${waits}`);
+      }));
+  }
 }
+
+test("each reason of a failed attempt is told in its words", async () => {
+  for (const [code, tell] of Object.entries(CONTRACT["x-failures"])) {
+    const answer = { status: "ResultAvailable", passed: false, attempts: 1, failure: { code, message: "" } };
+    const broker = client({ fetch: async () => new Response(JSON.stringify(answer)) });
+    assert.equal((await broker.result({ sessionId: "s", authToken: "t" })).tell, tell);
+    assert.equal(SENTENCES[code], tell);
+  }
+});
 
 for (const page of ["<html>", "null", "[1]", '"text"', "7", "{}", '{"sessionId": "a"}', '{"error": "portal"}']) {
   test(`an answer that is not the service's is no connection: ${page}`, async () => {
