@@ -221,11 +221,12 @@ export function memoryStorage() {
 
 function defaultStorage() {
   try {
-    // A browser may refuse the access, and Node has none by default.
-    return globalThis.localStorage ?? memoryStorage();
+    // A browser may refuse the access, and Node has none by default, or one without functions.
+    if (globalThis.localStorage?.getItem) return globalThis.localStorage;
   } catch {
-    return memoryStorage();
+    // As where there is none.
   }
+  return memoryStorage();
 }
 
 function withOutcome(answer) {

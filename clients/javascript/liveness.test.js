@@ -174,6 +174,18 @@ test("checks with other names or requests are other sessions", async () => {
   assert.equal(new Set(sessions.map((session) => session.sessionId)).size, 3);
 });
 
+test("a storage that does not work is not used", async () => {
+  // Such as that of Node 25 without a file.
+  const before = Object.getOwnPropertyDescriptor(globalThis, "localStorage");
+  Object.defineProperty(globalThis, "localStorage", { value: {}, configurable: true });
+  try {
+    assert.match(await new LivenessClient({ url: BROKER }).deviceId(), /^[0-9a-f]{32}$/);
+  } finally {
+    if (before) Object.defineProperty(globalThis, "localStorage", before);
+    else delete globalThis.localStorage;
+  }
+});
+
 test("without a device id the one of this installation is sent", async () => {
   const storage = memoryStorage();
   const [first, second] = [client({ storage }), client({ storage })];

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -56,6 +57,16 @@ def test_requests_of_httpyac(tmp_path: Path, auth: str, options: list[str]) -> N
     assert list(sent) == _SIGN_INS + _CALLS
     assert succeeded == (_CALLS if auth == "none" else _SIGN_INS + _CALLS)
     assert json.loads(sent["getResult"]["response"]["body"])["passed"] is True
+
+
+def test_the_printed_commands_fetch_the_tested_programs() -> None:
+    """The versions are those of scripts/http_clients."""
+    tested = json.loads((ROOT / "scripts/http_clients/package.json").read_text("utf-8"))["dependencies"]
+    printed = re.findall(
+        r"^npx --yes (\w+)@(\S+) ", (ROOT / "docs/quickstart.md").read_text("utf-8"), re.MULTILINE
+    )
+
+    assert dict(printed) == tested
 
 
 def test_each_run_is_another_device() -> None:
