@@ -1,4 +1,4 @@
-// A client of the Face Liveness Broker, for browsers and Node 18 or newer. README.md shows how to use it.
+// A client of the Face Liveness Broker, for browsers and Node 20 or newer. README.md shows how to use it.
 
 import { ERRORS, FAILURES, OTHER_ERRORS } from "./errors.js";
 
@@ -88,7 +88,7 @@ export class LivenessClient {
 
   async #create(name, kept, signal) {
     // Stored before it is sent: whatever ends the app, the same key gets the same session.
-    const key = kept.key ?? (await newKey());
+    const key = kept.key ?? newKey();
     await this.#save(name, { ...kept, key });
     const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
     try {
@@ -139,7 +139,7 @@ export class LivenessClient {
   async deviceId() {
     const kept = await this.storage.getItem("liveness.device");
     if (kept) return kept;
-    const made = await newKey();
+    const made = newKey();
     await this.storage.setItem("liveness.device", made);
     return made;
   }
@@ -260,10 +260,9 @@ function pathOf(session) {
   return `/api/sessions/${encodeURIComponent(session.sessionId)}`;
 }
 
-async function newKey() {
-  // Node 18 has it in a module only.
-  const source = globalThis.crypto ?? (await import("node:crypto")).webcrypto;
-  const bytes = source.getRandomValues(new Uint8Array(16));
+function newKey() {
+  // Not `randomUUID`, which pages without https lack.
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
