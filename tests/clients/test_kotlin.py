@@ -1,6 +1,7 @@
 """The Kotlin client, compiled and run on a JVM, against a broker process and the Face simulator."""
 
 import asyncio
+import re
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
@@ -25,7 +26,10 @@ async def run(*command: str | Path, **environment: str) -> str:
 
 
 async def test_the_client_on_a_jvm(tmp_path: Path) -> None:
-    """Its own tests: outcomes, restarts, retries, limits, and what a person is told. A warning is an error."""
+    """Its own tests: outcomes, restarts, retries, limits, and what a person is told. A warning is an error.
+
+    The lines of README.md are compiled too.
+    """
     java = program("java")
     if not COMPILER.exists():
         missing("The Kotlin compiler is not installed: run scripts/kotlin.sh, which needs Node and npm.")
@@ -34,7 +38,12 @@ async def test_the_client_on_a_jvm(tmp_path: Path) -> None:
     short = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
     compiler = (*short, "-cp", library / "kotlin-compiler.jar", "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler")
     options = ("-kotlin-home", COMPILER, "-no-reflect", "-Werror", "-jvm-target", "1.8", "-d", tmp_path)
-    await run(java, *compiler, *options, CLIENT)
+    [example] = re.findall(
+        r"```kotlin\n(.*?)```", (CLIENT.parent / "README.md").read_text("utf-8"), re.DOTALL
+    )
+    app = tmp_path / "App.kt"
+    app.write_text(f"package app\nimport android.*\nimport faceliveness.*\n{example}")
+    await run(java, *compiler, *options, CLIENT, app, Path(__file__).with_name("Android.kt"))
     async with services() as running:
         classes = f"{tmp_path}:{library / 'kotlin-stdlib.jar'}"
         command = (java, *short, "-cp", classes, "faceliveness.LivenessTestKt")
