@@ -4,7 +4,8 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from shared.text import system_clock
+from tests.clients.services import program
 from tests.e2e.signed_in import ROLE, Scene, signed_in
 from tests.support.broker import FUNCTION_KEY, running_broker
 from tests.support.issuer import private_key
@@ -270,19 +272,34 @@ async def test_backend_signs_with_a_secret() -> None:
     assert stored.record.principal == "backend shop"
 
 
-async def test_printed_token_of_a_backend_signs_in() -> None:
-    """The sample in docs/servers.md, run as it is printed."""
-    page = (Path(__file__).parents[2] / "docs/servers.md").read_text()
-    [sample] = re.findall("```python\n(.*?)```", page, re.DOTALL)
-    values: dict[str, Any] = {"secret": "a-secret-of-a-backend-for-the-tests"}
+_BACKEND_SECRET = "a-secret-of-a-backend-for-the-tests"
+
+
+def _signed_by_python(sample: str) -> str:
+    values: dict[str, Any] = {"secret": _BACKEND_SECRET}
     exec(sample, values)  # noqa: S102 - our own page.
+    return str(values["token"])
+
+
+def _signed_by_node(sample: str) -> str:
+    script = f'const secret = "{_BACKEND_SECRET}";\n{sample}\nprocess.stdout.write(token);'
+    command = [program("node"), "--input-type=module", "--eval", script]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - our own page.
+
+
+@pytest.mark.parametrize(("language", "sign"), [("python", _signed_by_python), ("js", _signed_by_node)])
+async def test_printed_token_of_a_backend_signs_in(language: str, sign: Callable[[str], str]) -> None:
+    """The samples in docs/servers.md, run as they are printed."""
+    page = (Path(__file__).parents[2] / "docs/servers.md").read_text()
+    [sample] = re.findall(f"```{language}\n(.*?)```", page, re.DOTALL)
+    token = await asyncio.to_thread(sign, sample)
     auth = {"CLIENT_AUTH": "jwt", "AUTH_AUDIENCE": "api://liveness"}
-    secret = {"AUTH_SECRET_NAME": "backend-key", "AUTH_SECRET": values["secret"]}
+    secret = {"AUTH_SECRET_NAME": "backend-key", "AUTH_SECRET": _BACKEND_SECRET}
     settings: dict[str, Any] = auth | secret
 
     async with running_broker(clock=FakeClock(system_clock()), **settings) as broker:
         assert broker.app.sign_in is not None
-        caller = await broker.app.sign_in.caller(f"Bearer {values['token']}", None)
+        caller = await broker.app.sign_in.caller(f"Bearer {token}", None)
 
     assert (caller.principal, caller.client_reference) == ("backend-key customer-7", "order:4711")
 
