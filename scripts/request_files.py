@@ -62,10 +62,17 @@ def http_file() -> str:
     ]
     for request in _requests():
         signs_in = request.name in _TOKEN_OF.values()
+        sent = [request.url, *request.headers.values()]
+        needed = [
+            name
+            for name, fields in _TAKEN.items()
+            if any(f"{{{{{each}}}}}" in text for each in fields for text in sent)
+        ]
         lines += [
             "",
             f"### {request.summary}",
             f"# @name {request.name}",
+            *(f"# @ref {name}" for name in needed),
             *(['# @disabled typeof auth === "undefined" || auth !== "jwt"'] if signs_in else []),
             f"{request.method} {_from_answers(request.url)}",
             *(f"{name}: {_from_answers(value)}" for name, value in request.headers.items()),

@@ -59,6 +59,20 @@ def test_requests_of_httpyac(tmp_path: Path, auth: str, options: list[str]) -> N
     assert json.loads(sent["getResult"]["response"]["body"])["passed"] is True
 
 
+def test_one_request_of_httpyac_sends_those_before_it(tmp_path: Path) -> None:
+    """As a click on it does in an editor."""
+    output = run(
+        tmp_path,
+        "docs/liveness.http",
+        "none",
+        *["httpyac", "send", "liveness.http", "-n", "getResult", "--json"],
+    )
+    sent = {each["name"]: each for each in json.loads(output)["requests"]}
+
+    assert set(sent) == {"createSession", "perform", "getResult"}
+    assert json.loads(sent["getResult"]["response"]["body"])["passed"] is True
+
+
 def test_the_printed_commands_fetch_the_tested_programs() -> None:
     """The versions are those of scripts/http_clients."""
     tested = json.loads((ROOT / "scripts/http_clients/package.json").read_text("utf-8"))["dependencies"]
