@@ -37,7 +37,12 @@ def asked_pause(error: Exception, longest: float = LONGEST_PAUSE) -> float:
     return max(1.0, retry_after_seconds(headers_of(error), longest) or 0.0)
 
 
-_Error = TypeVar("_Error", StorageUnavailable, EventsUnavailable)
+def cause_of(error: Exception) -> str:
+    """The name of the type of an error, or of the error inside."""
+    return type(getattr(error, "inner_exception", None) or error).__name__
+
+
+_Error = TypeVar("_Error", StorageUnavailable, EventsUnavailable, KeyUnavailable)
 
 
 def unavailable(
@@ -52,7 +57,8 @@ def unavailable(
 ) -> _Error:
     """The error for what a call of a service raised; `advice` by its code or status tells the operator what to do.
 
-    Besides their own errors the SDKs raise what their parsers raise for an answer that is not the service's.
+    Besides their own errors the SDKs raise what their parsers raise for an answer that is not the service's. Nothing
+    of an error's text is repeated: it may quote whole bodies.
     """
     if isinstance(fault, KeyUnavailable):
         return kind(f"no token for {service}: {fault.detail}", retry_after=fault.retry_after)
@@ -60,7 +66,7 @@ def unavailable(
     status = 404 if isinstance(fault, ResourceNotFoundError) else getattr(fault, "status_code", None)
     if status is None or not isinstance(fault, HttpResponseError):
         late = isinstance(fault, TimeoutError)
-        return kind(f"{service} did not answer {'in time' if late else f'usably: {type(fault).__name__}'}")
+        return kind(f"{service} did not answer {'in time' if late else f'usably: {cause_of(fault)}'}")
     detail = f"{service} answered {status} {code}".rstrip()
     if told := advice.get(code) or advice.get(status):
         detail += f": {told}"

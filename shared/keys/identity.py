@@ -151,7 +151,7 @@ def _explained() -> Iterator[None]:
     """
     from azure.core.exceptions import AzureError, ClientAuthenticationError
 
-    from shared.azure_transport import asked_pause
+    from shared.azure_transport import asked_pause, cause_of
 
     try:
         yield
@@ -172,8 +172,3 @@ def _refusal(status: int | None) -> str:
         return f"the managed identity is missing or not assigned to the app{shown}: {_ASSIGN}"
     meaning = _IDENTITY_ANSWERS.get(status or 0, " without a token")
     return f"the managed identity endpoint answered {status}{meaning}"
-
-
-def cause_of(error: Exception) -> str:
-    """The name of the type of an error, or of the error inside."""
-    return type(getattr(error, "inner_exception", None) or error).__name__

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from shared.errors import KeyUnavailable
-from shared.keys.identity import LARGEST_ANSWER, SDK_OPTIONS, cause_of
+from shared.keys.identity import LARGEST_ANSWER, SDK_OPTIONS
 from shared.keys.secret import Secret, require_usable
 
 if TYPE_CHECKING:
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 DEADLINE_SECONDS: Final = 3.0
 """How long the read of a secret takes at most: a challenge at first, a token, the secret."""
 
-_NETWORK = "the vault's network rules keep the app out: let its subnet in; secret {name}"
-_ADVICE = {
-    "401": "the vault does not accept the identity's token: both have to be in one tenant",
-    "403": "the app's identity needs the role Key Vault Secrets User on the vault; secret {name}",
-    "403 SecretDisabled": "secret {name} is disabled: enable its current version",
-    "403 ForbiddenByFirewall": _NETWORK,
-    "403 ForbiddenByConnection": _NETWORK,
-    "404": "there is no secret {name}: create it, or correct its name in the settings",
-    "429": "the vault throttles the app; secret {name}",
+_NETWORK: Final = "the vault's network rules keep the app out: let its subnet in"
+_ADVICE: Final[dict[object, str]] = {
+    401: "it does not accept the identity's token: both have to be in one tenant",
+    403: "the app's identity needs the role Key Vault Secrets User on the vault",
+    "SecretDisabled": "the secret is disabled: enable its current version",
+    "ForbiddenByFirewall": _NETWORK,
+    "ForbiddenByConnection": _NETWORK,
+    404: "there is no such secret: create it, or correct its name in the settings",
+    429: "it throttles the app",
 }
-"""By status, or by status and inner code: https://learn.microsoft.com/azure/key-vault/general/rest-error-codes."""
+"""By status, or by inner code: https://learn.microsoft.com/azure/key-vault/general/rest-error-codes."""
 
 
 class KeyVaultSecrets:
@@ -77,26 +77,19 @@ def _explained(host: str, name: str) -> Iterator[None]:
 
     The SDK's error is cut off with `from None`: its text quotes whole bodies, which may hold a secret.
     """
-    from azure.core.exceptions import AzureError, HttpResponseError
+    from azure.core.exceptions import HttpResponseError
 
-    from shared.azure_transport import asked_pause
+    from shared.azure_transport import unavailable
 
     try:
         yield
-    except HttpResponseError as error:
-        status = str(error.status_code or cause_of(error))
-        answer = f"{status} {_inner_code(error)}".rstrip()
-        advice = _ADVICE.get(answer) or _ADVICE.get(status, "try again later; secret {name}")
-        detail = f"Key Vault answered {answer}: {advice.format(name=name)}"
-        wait = asked_pause(error)
-        raise KeyUnavailable(f"{detail}; vault host {host}", retry_after=wait) from None
-    except (AzureError, TimeoutError) as error:
-        raise KeyUnavailable(f"Key Vault did not answer ({cause_of(error)}); vault host {host}") from None
-    except ValueError as error:
-        # The SDK raises this for a challenge that names another domain, and for a body that is not JSON.
-        raise KeyUnavailable(
-            f"the answer is not Key Vault's ({cause_of(error)}); vault host {host}"
-        ) from None
+    except KeyUnavailable:
+        raise
+    except Exception as error:
+        code = _inner_code(error) if isinstance(error, HttpResponseError) else ""
+        failure = unavailable(KeyUnavailable, "Key Vault", error, _ADVICE, code=code)
+        detail = f"{failure.detail}; secret {name}, vault host {host}"
+        raise KeyUnavailable(detail, retry_after=failure.retry_after) from None
 
 
 def _inner_code(error: "HttpResponseError") -> str:

@@ -112,7 +112,12 @@ def _answered(status: int, kind: type[HttpResponseError] = HttpResponseError) ->
     [
         (KeyUnavailable("no identity"), "", "no token for the shop: no identity", False),
         (TimeoutError(), "", "the shop did not answer in time", False),
-        (ServiceRequestError("secret"), "", "the shop did not answer usably: ServiceRequestError", False),
+        (
+            ServiceRequestError("secret", error=OSError()),
+            "",
+            "the shop did not answer usably: OSError",
+            False,
+        ),
         (ValueError("secret"), "", "the shop did not answer usably: ValueError", False),
         (_answered(503), "Busy", "the shop answered 503 Busy", False),
         (_answered(403), "Closed", "the shop answered 403 Closed: open it", True),

@@ -117,7 +117,7 @@ async def test_retry_after_reaches_the_collector(
 async def test_event_after_a_failure_is_published(publisher: EventGridPublisher, topic: FakeTopic) -> None:
     """A broken connection or a refusal has no effect on the next event, and is tried again by the collector alone."""
     topic.hang_up = True
-    assert (await failure(publisher)).detail.startswith("Event Grid did not answer usably: Service")
+    assert (await failure(publisher)).detail.startswith("Event Grid did not answer usably: ConnectionBroken")
     topic.hang_up = False
     topic.trouble = error(503, "ServerBusy")
     await failure(publisher)

@@ -22,7 +22,7 @@ from tests.support.time import in_virtual_time, virtual_clock
 
 SILENT = 3_600.0
 IDENTITY = "the managed identity endpoint did not answer (TimeoutError)"
-VAULT = "Key Vault did not answer (TimeoutError); vault host kv.vault.azure.net"
+VAULT = "Key Vault did not answer in time; secret face-key, vault host kv.vault.azure.net"
 
 
 class SlowCredential:

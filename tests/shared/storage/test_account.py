@@ -47,10 +47,10 @@ async def test_server_of_an_unknown_authority_is_sent_nothing(azurite_with_oauth
     account = azurite_with_oauth.account_for(StubCredential())
     store, queue = account.open_tables(), account.open_queue("q")
 
-    with pytest.raises(StorageUnavailable, match="ServiceRequestError"):
+    with pytest.raises(StorageUnavailable, match="ClientConnectorCertificateError"):
         await store.get(Table.SESSIONS, "a")
     with pytest.raises(
-        StorageUnavailable, match="the queue service did not answer usably: ServiceRequestError"
+        StorageUnavailable, match="the queue service did not answer usably: ClientConnectorCertificateError"
     ):
         await queue.send("a", 0)
 
