@@ -125,7 +125,8 @@ async def test_message_is_sent_twice_at_most_and_once_where_the_app_is_refused(
     """The error tells the operator what to do, and shows neither the account's key nor a signature made with it."""
     caplog.set_level("DEBUG")
 
-    unavailable, calls = await failed_send(reply, reply, deadline=0.2)
+    # A machine that is busy may take longer for an answer that comes.
+    unavailable, calls = await failed_send(reply, reply, deadline=0.2 if reply is HANG else 2.0)
 
     assert re.search(detail, unavailable.detail)
     assert calls == ["POST"] * tries
