@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -40,7 +40,7 @@ async def running_broker(
     from function_app import app as functions
     from shared.app import current_app
 
-    host_json = json.loads((_ROOT / "host.json").read_text(encoding="utf-8"))
+    host_json = read_host_json()
     async with AsyncExitStack() as resources:
         app = current_app()
         resources.push_async_callback(app.aclose)
@@ -59,3 +59,8 @@ async def running_broker(
         await host.start(port=port)
         pump.start()
         yield host
+
+
+def read_host_json() -> dict[str, Any]:
+    """Read the settings of the functions host."""
+    return dict(json.loads((_ROOT / "host.json").read_text(encoding="utf-8")))

@@ -26,6 +26,8 @@ Invoke = Callable[[str, int, str], Awaitable[None]]
 if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueClient
 
+    from ops.poison_queue import PoisonMessage
+
 # A developer waits for the event, and a poll on the same machine costs nothing: no `maxPollingInterval`.
 _POLL_SECONDS = 0.2
 _DEADLINE_SECONDS = 2.0
@@ -77,6 +79,20 @@ class MemorySource:
         """Return how many messages the queue and the poison queue have."""
         return len(self.queue.messages), len(self.poisoned.messages)
 
+    async def oldest_due(self) -> int | None:
+        """Return when the oldest message was added that waits now, in unix milliseconds; None if none waits."""
+        now = self.queue.clock()
+        return min((one.added_at for one in self.queue.messages if one.visible_at <= now), default=None)
+
+    async def poison_messages(self) -> "list[PoisonMessage]":
+        """Return the messages of the poison queue."""
+        from ops.poison_queue import PoisonMessage
+
+        return [
+            PoisonMessage.read(one.added_at, base64.b64encode(one.text.encode()).decode())
+            for one in self.poisoned.messages
+        ]
+
     async def aclose(self) -> None:
         """Do nothing: there are no connections."""
 
@@ -126,6 +142,20 @@ class StorageSource:
     async def depths(self) -> tuple[int, int]:
         """Return about how many messages the queue and the poison queue have."""
         return await _depth(self._queue), await _depth(self._poison)
+
+    async def oldest_due(self) -> int | None:
+        """Return when the oldest message was added that waits now, in unix milliseconds; None if none waits."""
+        with _translated(ignored=[404]):
+            for message in await self._queue.peek_messages(max_messages=1):
+                return round(message.inserted_on.timestamp() * 1000) if message.inserted_on else None
+        return None
+
+    async def poison_messages(self) -> "list[PoisonMessage]":
+        """Return up to 32 messages of the poison queue, without taking them; raises `CommandFailed`."""
+        from ops.poison_queue import PoisonQueue
+
+        queue = PoisonQueue(self._poison)
+        return await queue.peek() if await queue.count() else []
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -19,13 +19,14 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from local.api_page import api_page_routes
 from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
-from local.broker import FUNCTION_KEY, running_broker
+from local.broker import FUNCTION_KEY, read_host_json, running_broker
 from local.console.routes import console_routes
 from local.demonstration import REFERENCE, Tokens, demonstrate
 from local.event_log import Event, EventLog
 from local.host import Host
+from local.host_json import QueueOptions
 from local.issuer import AUDIENCE, LocalIssuer
-from local.operator_view import OperatorView, RecentLog
+from local.operator_view import OperatorsShell, OperatorView, RecentLog
 from local.queues import message_source
 from local.sandbox import SandboxBudget
 from local.simulator import FaceSimulator
@@ -138,6 +139,7 @@ class _Running:
     events: EventLog
     own_azurite: str | None
     issuer: LocalIssuer | None
+    operator: OperatorsShell | None
 
     @property
     def simulated(self) -> bool:
@@ -175,9 +177,8 @@ class _Running:
         print(f"  readiness  {keys.format(self.broker.function_key)} {url}/api/ready")
         print(f"  deletion   {keys.format(self.broker.master_key)} {purge}")
         print("             deletes expired rows now; in Azure a timer does so each hour")
-        if self.own_azurite:
-            print(f"  operator   export {' '.join(self._operators_settings(self.own_azurite))}")
-            print(f"             {sys.executable} -m ops drill")
+        if self.own_azurite and self.operator:
+            print(f"  operator   {self.operator.settings}\n             {self.operator.ops} drill")
             print("             makes a bad night to try the commands of docs/operations.md on")
         if self.issuer:
             print(*self.issuer.introduction(), sep="\n")
@@ -188,16 +189,6 @@ class _Running:
         print("  outcomes   docs/simulator.md lists the device ids that choose an outcome")
         print("  events     appear here and in the console when a session ends")
         print("Press Ctrl-C to end.", flush=True)
-
-    def _operators_settings(self, connection: str) -> list[str]:
-        """The settings with which `ops` works on what this broker works on."""
-        named = {
-            "AzureWebJobsStorage": connection,
-            "EVENTS_FILE": str(Path(self.settings.events_file or "").resolve()),
-        }
-        if self.settings.id_pepper and self.settings.id_pepper.reveal() == _PEPPER:
-            named["ID_PEPPER"] = _PEPPER
-        return [f"{name}={shlex.quote(value)}" for name, value in named.items()]
 
 
 @asynccontextmanager
@@ -239,6 +230,12 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
         events = EventLog(publisher)
         app = replace(app, publisher=events)
         install(app)
+        # The environment may name another account. Its own key must not be shown, and a key that everybody knows must
+        # not open its sessions.
+        stored_in = settings.storage_connection and settings.storage_connection.reveal()
+        sandbox = is_simulated and stored_in in (None, connection)
+        own_azurite = connection if stored_in == connection else None
+        operator = _operators_shell(settings, own_azurite)
         source = message_source(app)
         log = resources.enter_context(RecentLog(app.clock))
         routes = console_routes(
@@ -249,13 +246,16 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
                 "faceVersion": settings.face_api_version,
                 "simulated": is_simulated,
             },
-            OperatorView(app, source, budget, log),
+            OperatorView(
+                app,
+                source,
+                budget,
+                log,
+                deliveries=QueueOptions.parse(read_host_json()).max_dequeue_count,
+                shell=operator,
+            ),
             issuer.answer_token if issuer else None,
         )
-        stored_in = settings.storage_connection and settings.storage_connection.reveal()
-        # The environment may name another account. Its own key must not be printed, and a key that everybody knows must
-        # not open its sessions.
-        sandbox = is_simulated and stored_in in (None, connection)
         with _listening_on(options.port, _CHOOSE_BROKER_PORT):
             broker = await resources.enter_async_context(
                 running_broker(
@@ -265,8 +265,26 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
                     source=source,
                 )
             )
-        own_azurite = connection if stored_in == connection else None
-        yield _Running(broker, simulator.url, settings, events, own_azurite, issuer)
+        yield _Running(broker, simulator.url, settings, events, own_azurite, issuer, operator)
+
+
+def _operators_shell(settings: Settings, own_azurite: str | None) -> OperatorsShell | None:
+    """How `ops` works on what this broker works on; None where that is in memory."""
+    if settings.storage_connection is None:
+        return None
+    program = Path(sys.executable)
+    if program.is_relative_to(Path.cwd()):
+        program = program.relative_to(Path.cwd())
+    exports = ""
+    if own_azurite:
+        named = {
+            "AzureWebJobsStorage": own_azurite,
+            "EVENTS_FILE": str(Path(settings.events_file or "").resolve()),
+        }
+        if settings.id_pepper and settings.id_pepper.reveal() == _PEPPER:
+            named["ID_PEPPER"] = _PEPPER
+        exports = " ".join(["export", *(f"{name}={shlex.quote(value)}" for name, value in named.items())])
+    return OperatorsShell(exports, f"{shlex.quote(str(program))} -m ops")
 
 
 def _build(settings: Settings, simulator: FaceSimulator | None) -> tuple[App, Budget]:

@@ -58,7 +58,7 @@ async def list_poison(queue: PoisonQueue, output: Output, *, every: bool) -> Non
     count = await queue.count()
     messages = await (queue.take_all() if every else queue.peek()) if count else []
     for message in messages:
-        output.result(_line(message), **_fields(message))
+        output.result(_line(message), **fields_of(message))
     more = "; --all shows the others" if count > len(messages) == MOST_PEEKED else ""
     output.summary(f"{len(messages)} shown, about {max(count, len(messages))} in {POISON_QUEUE}{more}")
 
@@ -68,7 +68,7 @@ async def show_poison(queue: PoisonQueue, output: Output, message_id: str) -> No
     for messages in (queue.peek, queue.take_all):
         for message in await messages():
             if message.message_id == message_id:
-                fields = _fields(message) | {"text": printable(message.text, _LONGEST_TEXT)}
+                fields = fields_of(message) | {"text": printable(message.text, _LONGEST_TEXT)}
                 # The text is printable already, and of any length.
                 shown = [
                     f"{name:<13}{value if name == 'text' else worded(value)}"
@@ -154,7 +154,7 @@ async def _handle(
             return False
         outcome = await act(message)
         outcomes.append((message.message_id, outcome))
-        output.result(f"{outcome:<10}{_line(message)}", outcome=outcome, **_fields(message))
+        output.result(f"{outcome:<10}{_line(message)}", outcome=outcome, **fields_of(message))
         return outcome in (_REPLAYED, _DROPPED)
 
     await queue.take_each(handle)
@@ -192,7 +192,8 @@ def _line(message: PoisonMessage) -> str:
     return f"{head}  session {content.session_id}  reason {content.reason}  attempt {content.attempt}"
 
 
-def _fields(message: PoisonMessage) -> dict[str, JsonValue]:
+def fields_of(message: PoisonMessage) -> dict[str, JsonValue]:
+    """List what is shown of a message."""
     fields: dict[str, JsonValue] = {
         "id": message.message_id,
         "insertedOn": rfc3339(message.inserted_at),

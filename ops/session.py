@@ -53,12 +53,10 @@ async def show_session(
     Face is not called. `now` is in unix milliseconds.
     """
     entity, record = await find_session(store, pseudonyms, session_id)
-    fields = _fields(record, entity.expires_at, verified=pseudonyms is not None)
+    fields = fields_of(record, entity.expires_at, verified=pseudonyms is not None)
     output.result("\n".join(_lines(fields, record)), **fields)
     output.summary(f"servers that looked, from the logs of the region:\n{_WHO_LOOKED.format(session_id)}")
-    due = _next_look(record)
-    if record.owes_event and (due is None or now > due + _LATE_MS):
-        state = "the collector gave up" if due is None else "the next look is overdue"
+    if state := trouble_of(record, now):
         notify(f"{state}: see ops poison list, and then ops session collect {session_id}")
 
 
@@ -102,9 +100,9 @@ async def find_sessions(
     end = now if arguments.end is None else arguments.end
     found, refused = await search(store, pseudonyms, wanted, arguments.start or 0, end)
     if arguments.owed:
-        found = [one for one in found if _is_overdue(one[1], now)]
+        found = [one for one in found if is_overdue(one[1], now)]
     for entity, record in found:
-        fields = _fields(record, entity.expires_at, verified=pseudonyms is not None)
+        fields = fields_of(record, entity.expires_at, verified=pseudonyms is not None)
         output.result(summary_of(record, now), **fields)
     output.summary(f"{counted(len(found), 'session')} found")
     if not found and (hint := caller_hint(arguments)):
@@ -160,7 +158,7 @@ async def search(
     refused, which is empty if none was. Names the first of these on stderr.
     """
     while True:
-        found, refused, faults = await _read_all(store, pseudonyms, wanted, start, end)
+        found, refused, faults = await read_records(store, pseudonyms, wanted, start, end)
         known = set(wanted.get("device", ()))
         same = known | devices_in(key for _, record in found for key in record.limit_rows)
         if not known or same == known:
@@ -174,14 +172,17 @@ async def search(
     return found, f"{refused} of {counted(len(found) + refused, 'record')} refused" if refused else ""
 
 
-async def _read_all(
+async def read_records(
     store: SearchableStore,
     pseudonyms: Pseudonyms | None,
     wanted: Mapping[str, Collection[str]],
     start: int,
     end: int,
 ) -> tuple[list[tuple[Entity, SessionRecord]], int, list[str]]:
-    """Read the table: the records that are wanted, how many of them were refused, and why the first ones were."""
+    """Read the table: the records that are wanted, how many of them were refused, and why the first ones were.
+
+    Raises `CommandFailed` where the table does not answer.
+    """
     found: list[tuple[Entity, SessionRecord]] = []
     faults: list[str] = []
     seen = refused = 0
@@ -253,8 +254,8 @@ def require_range(arguments: argparse.Namespace) -> None:
         raise UsageError("expected --from to be before --to")
 
 
-def _fields(record: SessionRecord, expires_at: int, *, verified: bool) -> dict[str, JsonValue]:
-    """List what is shown. The token's hash is left out, and so is a new field until it is added here."""
+def fields_of(record: SessionRecord, expires_at: int, *, verified: bool) -> dict[str, JsonValue]:
+    """List what is shown of a record. The token's hash is left out, and so is a new field until it is added here."""
     failure = record.failure
     return {
         "sessionId": record.session_id,
@@ -313,7 +314,15 @@ def _next_look(record: SessionRecord) -> int | None:
     return record.token_expires_at + EXPIRY_GRACE_MS
 
 
-def _is_overdue(record: SessionRecord, now: int) -> bool:
+def trouble_of(record: SessionRecord, now: int) -> str | None:
+    """Why the event of a session will not come by itself, or None (`now` in unix milliseconds)."""
+    due = _next_look(record)
+    if record.owes_event and (due is None or now > due + _LATE_MS):
+        return "the collector gave up" if due is None else "the next look is overdue"
+    return None
+
+
+def is_overdue(record: SessionRecord, now: int) -> bool:
     """Whether the event should have come: the token has ended, so nobody can make the check any more."""
     return record.owes_event and now > record.token_expires_at
 
@@ -322,7 +331,7 @@ def summary_of(record: SessionRecord, now: int) -> str:
     """One line about a session (`now` in unix milliseconds)."""
     owed = ""
     if record.owes_event:
-        owed = "  owes its event" if _is_overdue(record, now) else "  its event is still to come"
+        owed = "  owes its event" if is_overdue(record, now) else "  its event is still to come"
     verdict = f"  passed {worded(record.passed)}" if record.final else ""
     return (
         f"{record.session_id}  {rfc3339(record.created_at)}  {record.status.value}{verdict}{owed}"

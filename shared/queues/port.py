@@ -34,9 +34,10 @@ class MessageQueue(Protocol):
 
 @dataclass(slots=True)
 class QueuedMessage:
-    """A message, when it becomes visible (unix milliseconds), and how often it was taken."""
+    """A message, when it was added and becomes visible (unix milliseconds), and how often it was taken."""
 
     text: str
+    added_at: int
     visible_at: int
     dequeue_count: int = 0
     id: str = field(default_factory=secrets.token_hex)
@@ -51,7 +52,8 @@ class MemoryQueue:
 
     async def send(self, text: str, delay_seconds: float, *, patient: bool = False) -> None:
         """Add a message."""
-        self.messages.append(QueuedMessage(text, self.clock() + round(delay_seconds * 1000)))
+        now = self.clock()
+        self.messages.append(QueuedMessage(text, now, now + round(delay_seconds * 1000)))
 
     def take(self, hidden_seconds: float) -> QueuedMessage | None:
         """Take the message that has been visible for longest, and hide it for a while; None if none is visible."""

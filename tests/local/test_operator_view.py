@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from local.operator_view import OperatorView, RecentLog
-from local.queues import message_source
+from local.operator_view import OperatorsShell, OperatorView, RecentLog
+from local.queues import MemorySource, message_source
+from shared.errors import StorageUnavailable
 from shared.face.budget import Budget
+from shared.queues.message import CollectMessage, Reason
 from shared.storage.port import Entity, Table
+from shared.telemetry import log_event
 from tests.support.broker import Broker, running_broker
 from tests.support.store import FakeStore
 
@@ -16,8 +19,13 @@ CEILING = 1000
 
 
 @pytest.fixture
-async def broker() -> AsyncIterator[Broker]:
-    async with running_broker(store=FakeStore()) as broker:
+def store() -> FakeStore:
+    return FakeStore()
+
+
+@pytest.fixture
+async def broker(store: FakeStore) -> AsyncIterator[Broker]:
+    async with running_broker(store=store) as broker:
         yield broker
 
 
@@ -28,38 +36,130 @@ def log(broker: Broker) -> Iterator[RecentLog]:
 
 
 @pytest.fixture
-def view(broker: Broker, log: RecentLog) -> OperatorView:
-    return OperatorView(broker.app, message_source(broker.app), Budget(CEILING), log)
+def source(broker: Broker) -> MemorySource:
+    source = message_source(broker.app)
+    assert isinstance(source, MemorySource)
+    return source
+
+
+@pytest.fixture
+def view(broker: Broker, source: MemorySource, log: RecentLog) -> OperatorView:
+    return OperatorView(
+        broker.app, source, Budget(CEILING), log, deliveries=8, shell=OperatorsShell("", "ops")
+    )
 
 
 async def test_quiet_broker(view: OperatorView) -> None:
     """Nothing waits, and nothing went wrong."""
     assert await view.status() == {
-        "queue": {"waiting": 0, "poison": 0},
-        "owed": 0,
-        "face": {"callsPerSecond": CEILING, "ceiling": CEILING},
+        "problem": None,
+        "settings": "",
+        "queue": {"messages": 0, "oldestDue": None},
+        "owed": {"count": 0, "sessions": [], "all": ["ops session find --owed"], "unread": None},
+        "poison": {"count": 0, "deliveries": 8, "messages": [], "all": ["ops poison list --all"]},
+        "face": {"callsPerSecond": CEILING, "ceiling": CEILING, "refusingForSeconds": 0, "errors": {}},
         "refusals": {},
         "trouble": [],
     }
 
 
-async def test_session_owes_its_event_from_the_end_of_its_token(broker: Broker, view: OperatorView) -> None:
+async def test_session_owes_its_event_from_the_end_of_its_token(
+    broker: Broker, view: OperatorView, log: RecentLog
+) -> None:
     """Until then it is only a message in the queue. A revoked session owes nothing."""
-    await broker.created()
+    session_id = (await broker.created(clientReference="order:1"))["sessionId"]
     await broker.revoke(await broker.created())
     before = await view.status()
     broker.clock.advance_seconds(601)
     after = await view.status()
-    assert (before["queue"]["waiting"], before["owed"], after["owed"]) == (2, 0, 1)
+    assert (before["queue"]["messages"], before["owed"]["count"], after["owed"]["count"]) == (2, 0, 1)
+    [session] = after["owed"]["sessions"]
+    assert session["commands"] == [f"ops session show {session_id}", f"ops session collect {session_id}"]
+    assert (session["clientReference"], session["region"], len(session["device"])) == ("order:1", "local", 64)
+    assert (session["nextLookDateTime"], session["trouble"]) == ("2027-01-15T08:12:00.000Z", None)
+
+    broker.clock.advance_seconds(3600)
+    [session] = (await view.status())["owed"]["sessions"]
+    assert session["trouble"] == "the next look is overdue"
 
 
-async def test_numbers_that_storage_does_not_give_are_null(broker: Broker, view: OperatorView) -> None:
-    """A row that cannot be read hides no other part of the view."""
-    now = broker.clock()
-    await broker.app.store.insert(Table.SESSIONS, Entity("broken", {"created_at": now}, now + 1))
+async def test_oldest_ten_sessions_and_messages_are_shown(
+    broker: Broker, source: MemorySource, view: OperatorView
+) -> None:
+    """The others are counted, and a command lists them."""
+    ids = []
+    for number in range(12):
+        ids.append((await broker.created(f"device-{number}"))["sessionId"])
+        broker.clock.advance_seconds(1)
+        await source.poisoned.send(CollectMessage(ids[-1], Reason.SWEEP).to_text(), 0)
+    broker.clock.advance_seconds(601)
     status = await view.status()
-    assert (status["queue"], status["owed"]) == ({"waiting": None, "poison": None}, None)
+    assert [one["sessionId"] for one in status["owed"]["sessions"]] == ids[:10]
+    assert [one["sessionId"] for one in status["poison"]["messages"]] == ids[:10]
+    assert (status["owed"]["count"], status["poison"]["count"]) == (12, 12)
+
+
+async def test_poison_message_says_why_and_what_mends_it(
+    broker: Broker, source: MemorySource, view: OperatorView
+) -> None:
+    """The reason is in the record of its session; a message that cannot be used can only be dropped."""
+    session_id = (await broker.created())["sessionId"]
+    stored = await broker.app.sessions.get(session_id)
+    assert stored
+    await broker.app.sessions.change(stored, lambda record: record.with_next_look(None, "Face refused", 12))
+    for text in (CollectMessage(session_id, Reason.SWEEP, 11).to_text(), "{}"):
+        await source.poisoned.send(text, 0)
+    usable, unusable = (await view.status())["poison"]["messages"]
+    assert (usable["sessionId"], usable["why"], usable["attempt"]) == (session_id, "Face refused", 11)
+    assert usable["commands"] == [f"ops poison show {usable['id']}", f"ops poison replay {usable['id']}"]
+    assert (unusable["text"], unusable["why"]) == ("{}", "the message names no session")
+    assert unusable["commands"][1] == f"ops poison drop {unusable['id']}"
+    assert usable["insertedOn"] == "2027-01-15T08:00:00.000Z"
+
+
+async def test_state_in_memory_has_no_commands(broker: Broker, source: MemorySource, log: RecentLog) -> None:
+    """No other process can work on it."""
+    await broker.created()
+    await source.poisoned.send("{}", 0)
+    broker.clock.advance_seconds(601)
+    status = await OperatorView(broker.app, source, Budget(CEILING), log, deliveries=8).status()
+    [session], [message] = status["owed"]["sessions"], status["poison"]["messages"]
+    assert (status["settings"], session["commands"], message["commands"]) == (None, [], [])
+    assert (status["owed"]["all"], status["poison"]["all"]) == ([], [])
+
+
+async def test_row_that_cannot_be_read_hides_no_other(broker: Broker, view: OperatorView) -> None:
+    """It is named beside the others."""
+    now = broker.clock()
+    await broker.created()
+    await broker.app.store.insert(Table.SESSIONS, Entity("broken", {"created_at": now}, now + 1))
+    broker.clock.advance_seconds(601)
+    status = await view.status()
+    assert (status["problem"], status["owed"]["count"]) == (None, 1)
+    assert "session broken: a session record cannot be read" in status["owed"]["unread"]
+
+
+async def test_storage_that_does_not_answer_is_the_problem(store: FakeStore, view: OperatorView) -> None:
+    """The parts that need no storage are there."""
+    store.fail("between", StorageUnavailable("down"))
+    status = await view.status()
+    assert (status["problem"], status["owed"], status["poison"]) == ("the sessions: down", None, None)
     assert status["face"]["ceiling"] == CEILING
+
+
+async def test_flood_of_refusals_is_counted_whole(log: RecentLog) -> None:
+    """A line may stand for many requests."""
+    endpoint = logging.getLogger("shared.web.endpoint")
+    for times in (None, 40):
+        log_event(endpoint, logging.INFO, "request_refused", code="DeviceThrottled", times=times)
+    assert log.refusals == {"DeviceThrottled": 41}
+
+
+async def test_failed_calls_of_face_are_counted(broker: Broker, view: OperatorView) -> None:
+    """By their error, whoever asked."""
+    broker.simulator.fail(500)
+    await broker.create()
+    assert (await view.status())["face"]["errors"] == {"UpstreamFailure": 1}
 
 
 async def test_refusals_are_counted_by_code(
@@ -81,7 +181,8 @@ async def test_dependency_that_fails_is_among_the_recent_errors(
     broker.simulator.fail(500)
     await broker.create()
     last = (await view.status())["trouble"][-1]
-    assert (last["level"], "dependency_failed" in last["text"]) == ("WARNING", True)
+    assert (last["level"], last["fields"]["event"]) == ("WARNING", "dependency_failed")
+    assert len(last["fields"]["requestId"]) == 36
     assert last["time"].startswith("2027-01-15T08:00:00")
     assert "dependency_failed" in caplog.text
 

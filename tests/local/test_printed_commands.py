@@ -1,17 +1,20 @@
 """The commands of README.md and pages, run as they are printed, against the run that the pages name."""
 
+import html
 import json
 import os
 import re
 import shlex
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.clients.services import program
 from tests.local.test_run import PATIENCE_SECONDS, ROOT, events_in, printed, started, values
+from tests.support.azurite import Azurite
 
 
 def blocks(page: str, heading: str) -> list[str]:
@@ -114,6 +117,50 @@ def test_commands_of_the_quick_start(tmp_path: Path) -> None:
             finally:
                 server.terminate()
     assert '<p id="result">The check was successful.</p>' in shown
+
+
+def test_commands_of_the_operators_view(azurite: Azurite, tmp_path: Path) -> None:
+    """Each one is run in a clean shell, as the page in Chromium shows it, and after the night of `ops drill`."""
+
+    def shell(*lines: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh"],  # noqa: S607 - the reader's shell.
+            input="\n".join(lines),
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+        )
+
+    def view(number: int) -> tuple[str, list[str]]:
+        url = addresses["http://127.0.0.1:7071"] + "/console#operator-status"
+        shown = in_browser(url, tmp_path / f"profile{number}")
+        [status] = re.findall(r'id="operator-status"[^>]*>([^<]*)<', shown)
+        return status, [
+            html.unescape(text) for text in re.findall(r'class="command"><pre[^>]*>([^<]+)<', shown)
+        ]
+
+    with running(tmp_path, "--storage", "azurite") as (process, addresses):
+        quiet, [export] = view(1)
+        drill = f"{sys.executable} -m ops drill"
+        assert shell(export, drill).returncode == 0
+        troubled, [_, *commands] = view(2)
+        reading = [command for command in commands if " show " in command]
+        mending = [command for command in commands if command not in reading]
+        ran = {command: shell(export, command) for command in (*reading, *mending)}
+        for _ in range(3):
+            printed(process, last="event")
+        mended, _ = view(3)
+
+    assert quiet == "No session owes its event, and no message is poison."
+    assert troubled == "3 sessions owe their event, 2 poison messages."
+    assert (len(reading), len(mending)) == (5, 5)
+    [asked] = [command for command in mending if " drop " in command]
+    # It asks before it destroys something, and here is no terminal.
+    assert ran.pop(asked).stderr.endswith("add --yes\n")
+    assert {command: one.stderr for command, one in ran.items() if one.returncode} == {}
+    assert mended == "0 sessions owe their event, 1 poison message."
 
 
 def test_commands_of_the_page_for_callers(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The queue pump, over a queue in memory and over Azurite."""
 
 import asyncio
-import base64
 import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -14,6 +13,7 @@ import pytest
 from local.host_json import QueueOptions
 from local.queues import MemorySource, MessageSource, QueuePump, StorageSource, TakenMessage, queue_pump
 from shared.app import install
+from shared.text import system_clock
 from shared.errors import StorageUnavailable
 from shared.events.publisher import MemoryPublisher
 from shared.queues.port import MemoryQueue
@@ -53,11 +53,18 @@ class QueueFunction:
 
 @dataclass(frozen=True, slots=True)
 class Fed:
-    """A queue: its source, a way to send text as it is, and the content of its poison queue."""
+    """A queue: its source, and a way to send text as it is."""
 
     source: MessageSource
     send: Callable[[str, float], Awaitable[None]]
-    poisoned: Callable[[], Awaitable[list[str]]]
+
+    def now(self) -> int:
+        """The time of the queue, in unix milliseconds."""
+        return self.source.queue.clock() if isinstance(self.source, MemorySource) else system_clock()
+
+    async def poisoned(self) -> list[str]:
+        """The texts in the poison queue."""
+        return [message.text for message in await self.source.poison_messages()]
 
 
 @pytest.fixture
@@ -70,22 +77,13 @@ async def fed(request: pytest.FixtureRequest) -> AsyncIterator[Fed]:
     """Each kind of queue in turn; in Azurite it does not exist yet."""
     if request.param == "memory":
         source = memory_source()
-
-        async def texts() -> list[str]:
-            return [message.text for message in source.poisoned.messages]
-
-        yield Fed(source, source.queue.send, texts)
+        yield Fed(source, source.queue.send)
         return
     account = request.getfixturevalue("azurite").account
     name = f"q{secrets.token_hex(6)}"
     queue, stored = account.open_queue(name), StorageSource(account, name)
 
-    async def peeked() -> list[str]:
-        async with account.queue_client(f"{name}-poison", encoded=False) as client:
-            messages = await client.peek_messages(max_messages=32)
-        return [base64.b64decode(message.content).decode() for message in messages]
-
-    yield Fed(stored, queue.send, peeked)
+    yield Fed(stored, queue.send)
     await stored.aclose()
     await queue.aclose()
 
@@ -121,14 +119,17 @@ async def test_message_that_fails_is_delivered_again_and_then_poison(
     """After `maxDequeueCount` failures it is in the poison queue, unchanged, and the log says so."""
     function.failing = {"bad"}
     pump = QueuePump(fed.source, function, OPTIONS)
-    assert await fed.source.depths() == (0, 0)
+    assert (await fed.source.depths(), await fed.source.oldest_due()) == ((0, 0), None)
+    await fed.send("later", 3600)
+    assert (await fed.source.depths(), await fed.source.oldest_due()) == ((1, 0), None)
     await fed.send("bad", 0)
     await fed.send("good", 0)
-    assert await fed.source.depths() == (2, 0)
+    assert await fed.source.depths() == (3, 0)
+    assert abs((await fed.source.oldest_due() or 0) - fed.now()) < 60_000
 
     await pump.drain()
 
-    assert await fed.source.depths() == (0, 1)
+    assert await fed.source.depths() == (1, 1)
 
     assert [call for call in function.calls if call[0] == "bad"] == [("bad", 1), ("bad", 2), ("bad", 3)]
     assert (function.ended, await fed.poisoned()) == (["good"], ["bad"])

@@ -215,14 +215,19 @@ def test_run_over_azurite_says_how_to_operate_it(azurite: Azurite, tmp_path: Pat
     assert end == (0, "Ending.", [])
 
 
-def test_run_over_another_account_does_not_print_its_key(azurite: Azurite, tmp_path: Path) -> None:
+def test_run_over_another_account_does_not_show_its_key(
+    azurite: Azurite, tmp_path: Path, client: httpx.Client
+) -> None:
     """The account of the environment is the user's own."""
     own = {"AzureWebJobsStorage": azurite.connection_string, "ID_PEPPER": "a-pepper"}
     with started("run", "--storage", "azurite", cwd=tmp_path, **own) as process:
         introduction = printed(process)
+        [console] = values(introduction, "console")
+        seen = client.get(f"{console}/status").json()
 
     assert "in the storage account of AzureWebJobsStorage" in introduction
-    assert "AccountKey" not in introduction
+    assert (seen["problem"], seen["settings"]) == (None, "")
+    assert "AccountKey" not in introduction + json.dumps(seen)
     assert FUNCTION_KEY not in introduction
 
 

@@ -53,10 +53,11 @@ class FakeStore(Intercepted):
         while found := await self.intercept(Call("expired", table), lambda: anext(rows, None)):
             yield found
 
-    def between(self, table: Table, name: str, low: int, high: int) -> AsyncIterator[Entity]:
-        """Go through the entities with a value in a range; only noted."""
-        self.calls.append(Call("between", table))
-        return self.inner.between(table, name, low, high)
+    async def between(self, table: Table, name: str, low: int, high: int) -> AsyncIterator[Entity]:
+        """Go through the entities with a value in a range; the walk is one call, which may fail at its begin."""
+        await self.intercept(Call("between", table), _nothing)
+        async for found in self.inner.between(table, name, low, high):
+            yield found
 
     async def check(self) -> None:
         """Write a row and read it back."""
@@ -65,3 +66,7 @@ class FakeStore(Intercepted):
     async def aclose(self) -> None:
         """Close the store below."""
         await self.inner.aclose()
+
+
+async def _nothing() -> None:
+    pass

@@ -1,7 +1,7 @@
 // The log of calls: each call with its answer and its curl command.
 
 import { timeOfDay } from "./clock.js";
-import { byId, element } from "./dom.js";
+import { byId, copyable, element } from "./dom.js";
 import { curl, send, trouble } from "./exchange.js";
 
 const SHOWN_HEADERS = [
@@ -85,24 +85,9 @@ function body(answer) {
 }
 
 function command(request) {
-  const text = element("pre", { textContent: curl(request), tabIndex: 0 });
-  const button = element("button", { type: "button", className: "small", textContent: "Copy curl" });
-  button.addEventListener("click", () => copy(text, button));
+  const [text, button] = copyable(curl(request), "Copy curl", tell);
   const label = element("span", { className: "quiet", textContent: "As a curl command" });
   return element("div", {}, element("div", { className: "command-head" }, label, button), text);
-}
-
-async function copy(text, button) {
-  try {
-    await navigator.clipboard.writeText(text.textContent);
-    button.textContent = "Copied";
-    tell("The curl command is copied.");
-  } catch {
-    // Without permission for the clipboard, the user can copy the selected text.
-    getSelection().selectAllChildren(text);
-    tell("The curl command is selected: copy it with the keyboard.");
-  }
-  setTimeout(() => (button.textContent = "Copy curl"), 2000);
 }
 
 function tell(sentence) {

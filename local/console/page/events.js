@@ -1,7 +1,7 @@
 // The log of events: polls the broker and shows new events.
 
 import { dateAndTime } from "./clock.js";
-import { byId, element } from "./dom.js";
+import { byId, element, setText } from "./dom.js";
 import { send } from "./exchange.js";
 
 const POLL_MS = 2000;
@@ -62,7 +62,5 @@ function verdict(data) {
 }
 
 function tell(sentence) {
-  const status = byId("events-status");
-  // A screen reader may read a live region again if it is set to the same text.
-  if (status.textContent !== sentence) status.textContent = sentence;
+  setText("events-status", sentence);
 }

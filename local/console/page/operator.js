@@ -1,9 +1,17 @@
 // The operator's view: polled while it is open. Readiness is checked on demand, because it costs a call of Face.
 
-import { byId, element } from "./dom.js";
+import { dateAndTime } from "./clock.js";
+import { byId, copyable, element, setText } from "./dom.js";
 import { send, trouble } from "./exchange.js";
 
 const POLL_MS = 2000;
+const NO_COMMANDS =
+  "This broker keeps its state in memory, where no command reaches it. Start it with make run STORAGE=azurite to get " +
+  "the command that shows or mends each session and message.";
+const FIRST_SETTINGS = "The commands need these settings, once in each shell, and run in the folder of the repository:";
+const OWN_SETTINGS =
+  "The commands need the AzureWebJobsStorage, EVENTS_FILE and ID_PEPPER of this broker, and run in the folder of the " +
+  "repository.";
 
 export function offerOperatorView() {
   byId("operator").addEventListener("toggle", () => byId("operator").open && checkReadiness());
@@ -18,43 +26,173 @@ export function offerOperatorView() {
 async function checkReadiness() {
   await look();
   const answer = await send({ method: "GET", url: "/console/readiness", headers: {} });
-  const line = byId("readiness");
-  const failed = answer.json?.dependencies.filter(({ problem }) => problem) ?? [];
-  const ready = answer.status === 200 && failed.length === 0;
-  line.className = `outcome ${ready ? "good" : "bad"}`;
-  if (answer.status !== 200) line.textContent = trouble(answer);
-  else if (ready) line.textContent = `Ready: ${answer.json.dependencies.map(({ name }) => name).join(", ")} answer.`;
-  else line.textContent = `Not ready. ${failed.map(({ name, problem }) => `${name}: ${problem}`).join("; ")}`;
+  const { time, dependencies = [] } = answer.json ?? {};
+  const failed = dependencies.filter(({ problem }) => problem).length;
+  const verdict = failed ? `Not ready: ${failed} of ${dependencies.length} fail` : "Ready: all answer";
+  setText("readiness", time ? `${verdict}, at ${moment(time)}.` : trouble(answer));
+  showRows("dependencies", dependencies, ({ name, problem }) => [
+    line(badge(problem ? "fails" : "answers", problem ? "bad" : "good"), ` ${name} ${problem ?? ""}`),
+  ]);
 }
 
 async function look() {
   const answer = await send({ method: "GET", url: "/console/status", headers: {} });
-  if (answer.status !== 200) return;
-  const { queue, owed, face, refusals, trouble: log } = answer.json;
-  byId("queue-depth").textContent = `${counted(queue.waiting)} messages, due now or later; ${counted(queue.poison)} poison`;
-  byId("owed").textContent = `${counted(owed)} of sessions that have ended`;
-  byId("face-rate").textContent = `${face.callsPerSecond} calls a second, of at most ${face.ceiling}`;
-  const codes = Object.entries(refusals).map(([code, count]) => `${code} ${count}`);
-  byId("refusals").textContent = codes.join(", ") || "none";
-  byId("recent-errors").replaceChildren(...log.reverse().map(line));
-  byId("no-errors").hidden = log.length > 0;
+  if (answer.status !== 200) {
+    tell(trouble(answer), "bad");
+    return;
+  }
+  const { problem, settings, queue, owed, poison, face, refusals, trouble: log } = answer.json;
+  if (problem) tell(`Storage does not answer: ${problem}`, "bad");
+  else if (owed.count || poison.count) tell(`${summary(owed.count, poison.count)}.`, "warn");
+  else tell("No session owes its event, and no message is poison.", "good");
+  showNumbers(queue, face, refusals);
+  showOwed(owed);
+  showPoison(poison);
+  setText("no-errors", log.length ? "" : "None since this broker was started.");
+  showRows("recent-errors", log.reverse(), logRow);
+  showShell(settings);
+}
+
+function showNumbers(queue, { callsPerSecond, ceiling, refusingForSeconds, errors }, refusals) {
+  const since = queue?.oldestDue ? `the oldest that is due was added at ${moment(queue.oldestDue)}` : "none is due";
+  setText("queue-depth", queue ? `${counted(queue.messages, "message")}; ${since}` : "unknown");
+  const refusing = refusingForSeconds ? `; calls are refused since ${refusingForSeconds} s` : "; refuses no call now";
+  setText("face-rate", `${callsPerSecond} calls a second, of at most ${ceiling}${refusing}`);
+  setText("face-errors", listed(Object.entries(errors)));
+  const isThrottled = ([code]) => code.endsWith("Throttled");
+  setText("throttled", listed(Object.entries(refusals).filter(isThrottled)));
+  setText("refusals", listed(Object.entries(refusals).filter((one) => !isThrottled(one))));
+}
+
+function showOwed(owed) {
+  setText("no-owed", owed ? owedHint(owed) : "Unknown: storage does not answer.");
+  showRows("owed", withMore(owed, owed?.sessions), (session) => [
+    line(element("code", { textContent: session.sessionId })),
+    facts([
+      ["owes since", moment(session.completedDateTime ?? session.tokenExpiresDateTime)],
+      ["next look", [session.nextLookDateTime && moment(session.nextLookDateTime), session.trouble].filter(Boolean).join(": ")],
+      ["last error", session.lastError ? `${session.lastError} (${session.failedLooks} in a row)` : "none"],
+      ["status", session.status],
+      ["transaction", session.clientReference ?? "none"],
+      ["region", session.region],
+      ["device", session.device],
+    ]),
+    ...commands(session.commands),
+  ]);
+}
+
+function owedHint({ count, unread }) {
+  const hint = count ? "Their tokens have ended, and no event is published." : "None. Each ended session has its event.";
+  return unread ? `${hint} Not all records can be read: ${unread}` : hint;
+}
+
+function showPoison(poison) {
+  const failed = `Each failed ${poison?.deliveries} times, and the app tries it no more.`;
+  setText("no-poison", poison ? (poison.count ? failed : "None.") : "Unknown: storage does not answer.");
+  showRows("poison", withMore(poison, poison?.messages), (message) => [
+    line(element("code", { textContent: message.id })),
+    facts([
+      ["since", moment(message.insertedOn)],
+      ["why", message.why ?? "see the log"],
+      ...(message.usable
+        ? [
+            ["session", message.sessionId],
+            ["reason", `${message.reason}, attempt ${message.attempt}`],
+          ]
+        : [["text", message.text]]),
+    ]),
+    ...commands(message.commands),
+  ]);
 }
 
 // A line of the log with what matters of its fields; the whole line is its title.
-function line({ time, level, text }) {
-  const head = element("span", { className: "quiet", textContent: `${time.slice(11, 19)} ${level.toLowerCase()} ` });
-  return element("li", { title: text }, head, element("code", { textContent: shortened(text) }));
+function logRow({ time, level, text, fields }) {
+  const { event, operation, code, error, status, detail, requestId, sessionId } = fields;
+  const parts = [event, operation, code ?? error, status, detail].filter((part) => part != null);
+  const named = [requestId && `request ${requestId}`, sessionId && `session ${sessionId}`].filter(Boolean);
+  const severity = badge(level.toLowerCase(), level === "WARNING" ? "warn" : "bad");
+  const said = element("span", { title: text, textContent: ` ${moment(time)} ${event ? parts.join(" ") : text}` });
+  return [line(severity, said), line(element("code", { className: "quiet", textContent: named.join(", ") }))];
 }
 
-function shortened(text) {
-  try {
-    const { event, operation, code, error, status, detail } = JSON.parse(text);
-    return [event, operation, code ?? error, status, detail].filter((part) => part !== undefined).join(" ");
-  } catch {
-    return text;
+// The settings are for the shell, in front of the commands.
+function showShell(settings) {
+  setText("shell-hint", settings == null ? NO_COMMANDS : settings === "" ? OWN_SETTINGS : FIRST_SETTINGS);
+  showRows("shell-settings", settings ? [settings] : [], (text) => commands([text]));
+}
+
+// The items, and after them what says how many more there are.
+function withMore(found, items = []) {
+  const more = (found?.count ?? 0) - items.length;
+  return more > 0 ? [...items, { more, commands: found.all }] : items;
+}
+
+// Keeps the rows that did not change, with their focus and selection.
+function showRows(id, items, make) {
+  const list = byId(id);
+  const before = new Map([...list.children].map((row) => [row.of, row]));
+  const times = new Map();
+  const rows = items.map((item) => {
+    const text = JSON.stringify(item);
+    times.set(text, (times.get(text) ?? 0) + 1);
+    const of = `${times.get(text)} ${text}`;
+    return before.get(of) ?? Object.assign(newRow(list, item, make), { of });
+  });
+  for (const row of before.values()) {
+    if (rows.includes(row)) continue;
+    // Who mended the session stays in its list.
+    if (row.contains(document.activeElement)) list.focus();
+    row.remove();
   }
+  rows.forEach((row, i) => row !== list.children[i] && list.insertBefore(row, list.children[i] ?? null));
 }
 
-function counted(number) {
-  return number ?? "unknown";
+function newRow(list, item, make) {
+  const parts = item.more ? [line(`and ${item.more} more`), ...commands(item.commands)] : make(item);
+  return element(list.tagName === "UL" ? "li" : "div", {}, ...parts);
+}
+
+function commands(texts) {
+  return texts.map((text) => {
+    const [shown, button] = copyable(text, "Copy", (sentence) => tell(sentence));
+    button.setAttribute("aria-label", `Copy: ${text}`);
+    return element("div", { className: "command" }, shown, button);
+  });
+}
+
+function facts(pairs) {
+  const parts = pairs.flatMap(([name, value]) => [
+    element("dt", { textContent: name }),
+    element("dd", { textContent: value }),
+  ]);
+  return element("dl", { className: "facts" }, ...parts);
+}
+
+function line(...parts) {
+  return element("p", {}, ...parts);
+}
+
+function badge(text, kind) {
+  return element("span", { className: `badge ${kind}`, textContent: text });
+}
+
+function tell(sentence, kind) {
+  setText("operator-status", sentence);
+  if (kind) byId("operator-status").className = `outcome ${kind}`;
+}
+
+function summary(owed, poison) {
+  return `${counted(owed, "session")} ${owed === 1 ? "owes its" : "owe their"} event, ${counted(poison, "poison message")}`;
+}
+
+function counted(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+function listed(counts) {
+  return counts.map(([name, count]) => `${name} ${count}`).join(", ") || "none";
+}
+
+function moment(time) {
+  return dateAndTime(new Date(time));
 }

@@ -27,7 +27,7 @@ def app() -> App:
 
 def operator_view(app: App) -> OperatorView:
     """The view of an app, with a log of its own."""
-    return OperatorView(app, message_source(app), Budget(5), RecentLog(FakeClock()))
+    return OperatorView(app, message_source(app), Budget(5), RecentLog(FakeClock()), deliveries=8)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 _IMPORT = re.compile(r'from "\./([^"]+)"')
-_ELEMENT_ID = re.compile(r'(?:byId|onClick|onSubmit)\("([^"]+)"')
+_ELEMENT_ID = re.compile(r'(?:byId|onClick|onSubmit|setText|showRows)\("([^"]+)"')
 
 
 class Page(HTMLParser):
@@ -97,6 +97,7 @@ async def test_screen_reader_can_name_fields_and_hears_what_happens(page: Page) 
         "trouble": "alert",
         "sign-in-outcome": "alert",
         **dict.fromkeys((f"{step}-outcome" for step in ("create", "perform", "read", "revoke")), "status"),
+        "operator-status": "status",
         "readiness": "status",
         "calls-status": "status",
         "events-status": "status",
