@@ -10,35 +10,68 @@ TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"),
 
 
 def read(name: str) -> Any:  # noqa: ANN401 - JSON of any shape.
-    """Read JSON whose first lines may be comments."""
-    return json.loads(re.sub(r"^//.*\n", "", (ROOT / name).read_text("utf-8"), flags=re.MULTILINE))
+    """Read JSON in which whole lines may be comments."""
+    return json.loads(re.sub(r"^ *//.*\n", "", (ROOT / name).read_text("utf-8"), flags=re.MULTILINE))
+
+
+TASKS = {task["label"]: task for task in read(".vscode/tasks.json")["tasks"]}
+CONTAINER = read(".devcontainer/devcontainer.json")
 
 
 def test_their_commands_are_targets_of_the_makefile() -> None:
     """A task that was renamed would fail at the first try of a newcomer."""
-    tasks = read(".vscode/tasks.json")["tasks"]
-    commands = [task["command"] for task in tasks] + [
-        read(".devcontainer/devcontainer.json")["postCreateCommand"]
-    ]
+    commands = [task["command"] for task in TASKS.values()] + [CONTAINER["postCreateCommand"]]
+    of_make = {command.removeprefix("make ") for command in commands if command.startswith("make ")}
 
-    assert {command.removeprefix("make ") for command in commands} <= TARGETS
+    assert {"run", "quick", "test", "to-develop"} <= of_make <= TARGETS
+
+
+def test_each_configuration_finds_what_it_starts() -> None:
+    """The tasks before it, the modules, and the ports are there."""
     launches = read(".vscode/launch.json")["configurations"]
-    assert {launch["preLaunchTask"] for launch in launches} <= {task["label"] for task in tasks}
-    runs = [launch["args"] for launch in launches if launch["module"] == "local"]
+    needed = {launch["preLaunchTask"] for launch in launches}
+    for task in TASKS.values():
+        needed |= (
+            {task["dependsOn"]} if isinstance(task.get("dependsOn"), str) else set(task.get("dependsOn", ()))
+        )
+
+    assert needed <= set(TASKS)
+    runs = [launch["args"] for launch in launches if launch.get("module") == "local"]
     assert runs == [["run"], ["run", "--auth", "jwt"]]
+
+
+def test_func_has_its_settings_its_storage_and_a_simulator_with_the_same_key() -> None:
+    """They are those of docs/development.md, in which `func` is started by hand."""
+    values = read("local.settings.example.json")["Values"]
+    page = (ROOT / "docs/development.md").read_text("utf-8")
+
+    assert set(TASKS["func: host start"]["dependsOn"]) == {"settings of func", "azurite", "simulator"}
+    assert TASKS["simulator"]["command"].startswith(f"FACE_KEY={values['FACE_KEY']} ")
+    for name in ("simulator", "azurite"):
+        assert TASKS[name]["command"] in page
 
 
 def test_the_container_has_the_python_of_the_app_and_forwards_the_ports_of_a_run() -> None:
     """The tag names Python's minor version and the system, so that it does not become another one."""
-    container = read(".devcontainer/devcontainer.json")
-
-    assert re.fullmatch(r"\S+/python:3\.13-bookworm", container["image"])
-    assert container["forwardPorts"] == [7071, 7072, 7073]
+    assert re.fullmatch(r"\S+/python:3\.13-bookworm", CONTAINER["image"])
+    assert CONTAINER["forwardPorts"] == [7071, 7072, 7073]
+    # Pages and tokens name these ports: another one at the outside would not do.
+    attributes = CONTAINER["portsAttributes"]
+    assert {int(port) for port, given in attributes.items() if given["requireLocalPort"]} == {
+        7071,
+        7072,
+        7073,
+    }
     # The tests of the Kotlin client and of pages need these.
-    assert {"chromium", "default-jre-headless"} <= set(container["onCreateCommand"].split())
+    assert {"chromium", "default-jre-headless"} <= set(CONTAINER["onCreateCommand"].split())
 
 
-def test_their_files_can_be_read() -> None:
-    """The others have no commands: they are JSON, and name this repository's environment."""
-    assert read(".vscode/extensions.json")["recommendations"]
-    assert read(".vscode/settings.json")["python.defaultInterpreterPath"].endswith("/.venv/bin/python")
+def test_container_and_folder_recommend_the_same_extensions() -> None:
+    """All that the settings name are among them."""
+    extensions = read(".vscode/extensions.json")["recommendations"]
+    settings = read(".vscode/settings.json")
+
+    assert CONTAINER["customizations"]["vscode"]["extensions"] == extensions
+    assert settings["[python]"]["editor.defaultFormatter"] in extensions
+    # The extension finds the interpreter in the folder, on each system.
+    assert settings["python.defaultInterpreterPath"] == "${workspaceFolder}/.venv"
