@@ -14,7 +14,10 @@ const OWN_SETTINGS =
   "repository.";
 
 export function offerOperatorView() {
-  byId("operator").addEventListener("toggle", () => byId("operator").open && checkReadiness());
+  const checkIfOpen = () => byId("operator").open && checkReadiness();
+  byId("operator").addEventListener("toggle", checkIfOpen);
+  // A link to a part of the view opens it before this script runs.
+  checkIfOpen();
   byId("check-readiness").addEventListener("click", checkReadiness);
   const poll = async () => {
     if (byId("operator").open && !document.hidden) await look();
