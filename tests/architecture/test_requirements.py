@@ -93,12 +93,14 @@ def test_the_tests_run_with_the_versions_that_are_deployed() -> None:
 
 
 def test_a_local_run_imports_what_its_lock_installs() -> None:
-    """`make run` installs no tools of developers, and its lock is the whole of what it imports."""
-    names = {name for path in (ROOT / "local").rglob("*.py") for name in imports(ast.parse(path.read_text()))}
+    """`make run` installs no tools of developers, and its lock is the whole of what it imports, also for operators."""
+    own = ("local", "ops")
+    paths = [path for folder in own for path in (ROOT / folder).rglob("*.py")]
+    names = {name for path in paths for name in imports(ast.parse(path.read_text()))}
     # The one that is found by its files: see local/api_page.py.
     names |= {"swagger_ui"}
     others = {
-        name for name in names if name.partition(".")[0] not in {"local", *DEPLOYED, *sys.stdlib_module_names}
+        name for name in names if name.partition(".")[0] not in {*own, *DEPLOYED, *sys.stdlib_module_names}
     }
 
     assert {"aiohttp.web", "swagger_ui"} <= others
