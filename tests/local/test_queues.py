@@ -13,10 +13,10 @@ import pytest
 from local.host_json import QueueOptions
 from local.queues import MemorySource, MessageSource, QueuePump, StorageSource, TakenMessage, queue_pump
 from shared.app import install
-from shared.text import system_clock
 from shared.errors import StorageUnavailable
 from shared.events.publisher import MemoryPublisher
 from shared.queues.port import MemoryQueue
+from shared.text import system_clock
 from tests.support.azurite import Azurite
 from tests.support.broker import running_broker
 from tests.support.queue import FakeQueue
