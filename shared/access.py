@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from shared.errors import SessionNotFound
 from shared.pseudonyms import Pseudonyms
@@ -24,7 +24,7 @@ class Caller:
 
     `principal` names the signed-in caller: issuer and subject, and tenant and object id for Entra. `network` is the
     address that limits count by. `client_id` is the application that the token was issued to. `client_reference` is
-    the transaction of a token that is a grant for one. `known_pseudonyms` saves hashing the principal again.
+    the transaction of a token that is a grant for one.
     """
 
     principal: str | None = None
@@ -33,7 +33,6 @@ class Caller:
     client_id: str | None = None
     roles: frozenset[str] = frozenset()
     client_reference: str | None = None
-    known_pseudonyms: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def operator(self) -> bool:
@@ -47,13 +46,13 @@ class Caller:
 
     async def pseudonym(self, pseudonyms: Pseudonyms) -> str | None:
         """The keyed hash of the principal, for rows and logs; raises `KeyUnavailable`."""
-        return None if self.principal is None else (await self.pseudonyms(pseudonyms))[0]
+        return None if self.principal is None else await pseudonyms.of("principal", self.principal)
 
     async def pseudonyms(self, pseudonyms: Pseudonyms) -> tuple[str, ...]:
         """The keyed hashes of the principal under each pepper, for finding what is its own; raises `KeyUnavailable`."""
         if self.principal is None:
             return ()
-        return self.known_pseudonyms or await pseudonyms.all_of("principal", self.principal)
+        return await pseudonyms.all_of("principal", self.principal)
 
 
 class Access:

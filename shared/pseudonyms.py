@@ -1,22 +1,27 @@
 """Keyed hashes in place of ids, so that a stolen table names no device and no address; keys from the same secret."""
 
 import hmac
+from functools import lru_cache
 
 from shared.keys.secret import Secret, SecretSource, values_of
+
+_MOST_KNOWN = 1000
 
 
 class Pepper:
     """Makes HMAC-SHA256 pseudonyms and keys under one secret value.
 
-    A plain hash of a device id or an IPv4 address could be reversed by trying them all.
+    A plain hash of a device id or an IPv4 address could be reversed by trying them all. One request needs the same
+    pseudonym several times, so the latest 1,000 are kept in memory.
     """
 
     def __init__(self, secret: Secret) -> None:
         self._key = secret.reveal().encode()
+        self._pseudonym = lru_cache(_MOST_KNOWN)(lambda *parts: self.digest(*parts).hex())
 
     def of(self, kind: str, *parts: str) -> str:
         """The pseudonym of an id of some kind: 64 hexadecimal digits."""
-        return self.digest(kind, *parts).hex()
+        return self._pseudonym(kind, *parts)
 
     def digest(self, kind: str, *parts: str) -> bytes:
         """The same as 32 bytes."""

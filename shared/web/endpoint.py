@@ -8,7 +8,7 @@ import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ async def respond(
             try:
                 async with asyncio.timeout_at(deadline) as limit:
                     caller = Caller() if open_to_all else await _caller(app, request, network, request_id)
-                    pseudonym = next(iter(caller.known_pseudonyms), None)
+                    pseudonym = await caller.pseudonym(app.pseudonyms)
                     waits_for = StorageUnavailable
                     reply = await handle(Context(request, app, request_id, deadline, caller))
             except TimeoutError as late:
@@ -182,12 +182,11 @@ async def _caller(app: App, request: func.HttpRequest, network: str | None, requ
     if app.sign_in is None:
         return Caller(network=network)
     try:
-        caller = await app.sign_in.caller(request.headers.get("Authorization"), network)
+        return await app.sign_in.caller(request.headers.get("Authorization"), network)
     except (Unauthorized, KeyUnavailable) as error:
         if error.charged_as_miss:
             await app.access.charge_miss(Caller(network=network))
         raise
-    return replace(caller, known_pseudonyms=await caller.pseudonyms(app.pseudonyms))
 
 
 async def _log_error(
