@@ -1,7 +1,7 @@
 """HTTP/1.1 connections: aiohttp's, changed to behave like those of Kestrel, the host's web server."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.http_parser import HttpRequestParserPy
@@ -9,9 +9,15 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from local.host.messages import bare
 
-# Far above what is accepted, so that a request with too many headers is parsed, and then refused with 431.
-_PARSER_LIMIT = 1024 * 1024
-_PARSER_HEADERS = 10_000
+_OPTIONS: Final[dict[str, Any]] = {
+    # Far above what is accepted, so that a request with too many headers is parsed, and then refused with 431.
+    "max_line_size": 1024 * 1024,
+    "max_field_size": 1024 * 1024,
+    "max_headers": 10_000,
+    "auto_decompress": False,
+}
+# The methods that phones, pages and servers send.
+_COMMON: Final = (b"GET", b"POST", b"DELETE", b"OPTIONS", b"HEAD", b"PUT", b"PATCH")
 
 
 class KestrelServer(web.Server):
@@ -28,23 +34,26 @@ class KestrelServer(web.Server):
 
 
 class _Connection(web.RequestHandler):
-    # No new attributes: if aiohttp renames the one set below, this fails loudly.
-    __slots__ = ()
+    # If aiohttp renames an attribute that is set below, this fails loudly.
+    __slots__ = ("_begun",)
 
     def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         # No access log: a request line may hold a key (`?code=`).
-        options: dict[str, Any] = {"access_log": None, "lingering_time": 2.0}
-        super().__init__(manager, loop=loop, **options)
-        # aiohttp's compiled parser refuses unknown methods; the host takes any, and so does this parser.
-        self._parser = HttpRequestParserPy(
-            self,
-            loop,
-            max_line_size=_PARSER_LIMIT,
-            max_field_size=_PARSER_LIMIT,
-            max_headers=_PARSER_HEADERS,
-            payload_exception=RequestPayloadError,
-            auto_decompress=False,
-        )
+        without_log: dict[str, Any] = {"access_log": None}
+        super().__init__(manager, loop=loop, lingering_time=2.0, **without_log, **_OPTIONS)
+        self._begun = False
+
+    def data_received(self, data: bytes) -> None:
+        """Read with aiohttp's compiled parser where the connection begins with a common method.
+
+        That one refuses unknown methods. The host takes any, and so does the parser in Python.
+        """
+        if not self._begun and data.partition(b" ")[0] not in _COMMON:
+            self._parser = HttpRequestParserPy(
+                self, self._loop, payload_exception=RequestPayloadError, **_OPTIONS
+            )
+        self._begun = True
+        super().data_received(data)
 
     def handle_error(
         self,

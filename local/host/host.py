@@ -2,7 +2,10 @@
 
 Known differences from the real host:
 
-- A broken request line or header line gets `HTTP/1.0 400`.
+- A broken request line or header line gets `HTTP/1.0 400`. A request line without a version is taken, and one with two
+  blanks in a row.
+- On a connection that began with a common method, a made-up one gets 400.
+- The 404 for `CONNECT` has a text.
 - aiohttp refuses repeats of headers that may come once only (`Content-Type`, `User-Agent`, `Host` and a few more)
   with 400; the host joins them like any other.
 - `functionTimeout` ends a call in time. The host took 15 s with a limit of 3 s, and ends the worker with the call.
@@ -15,7 +18,7 @@ import asyncio
 import hmac
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import azure.functions as func
@@ -81,8 +84,11 @@ class Host:
 
     async def start(self, port: int = 0) -> None:
         """Listen on loopback; port 0 takes a free one. Raises `OSError` if the port is taken."""
-        app = web.Application(middlewares=[*self._middlewares, self._serve])
+        app = web.Application(middlewares=self._middlewares)
         app.add_routes(self._extra_routes)
+        functions = _AnyPath("/")
+        functions.add_route("*", self._serve)
+        app.router.register_resource(functions)
         inner = web.AppRunner(app)
         await self._set_up(inner)
         runner = web.ServerRunner(KestrelServer(inner), shutdown_timeout=_SHUTDOWN_SECONDS)
@@ -109,13 +115,8 @@ class Host:
         message = QueueMessage(id=message_id, body=text, dequeue_count=dequeue_count)
         await self._queues[queue_name].call(message, self._timeout)
 
-    @web.middleware
-    async def _serve(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
         """Answer a request that no extra route matches."""
-        if request.match_info.http_exception is None:
-            return await handler(request)
         try:
             return await self._answer(request)
         except Refusal as refusal:
@@ -175,6 +176,13 @@ class Host:
             await timer.call(TimerRequest(past_due=False), self._timeout)
         except Exception:
             logger.exception("Executed 'Functions.%s' (Failed)", timer.name)
+
+
+class _AnyPath(web.PlainResource):
+    """Takes the paths that no other route takes, `*` among them."""
+
+    def _match(self, path: str) -> dict[str, str] | None:
+        return {}
 
 
 def _is_object(body: bytes) -> bool:
