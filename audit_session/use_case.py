@@ -1,6 +1,6 @@
 """Auditing a session: Face's own entries where it has any, else the history in the broker's record."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from shared.access import Caller
@@ -8,9 +8,10 @@ from shared.app import App
 from shared.errors import UpstreamSessionGone
 from shared.face.model import AuditEntry, AuditPage
 from shared.sessions.record import SessionRecord
+from shared.values import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Audit:
     """Entries of one session, oldest first, and their source. The ids of one source mean nothing in the other."""
 

@@ -26,6 +26,7 @@ from shared.sessions.record import EXPIRY_GRACE_MS, SessionRecord, Step, token_h
 from shared.telemetry import log_event
 from shared.throttle.limiter import Admission, Subject
 from shared.throttle.subjects import rows_of
+from shared.values import immutable
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ SWEEP_AFTER_SECONDS = EXPIRY_GRACE_MS // 1000 + 5
 """How long after the token's end the sweep looks at a session: by then its record can be settled."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CreateCommand:
     """A request for a session; `fingerprint` holds all that makes it equal to a repeat of itself.
 
@@ -63,7 +64,7 @@ class CreateCommand:
         return "token" if self.client_reference == self.caller.client_reference else "caller"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Created:
     """What the phone is given; `expires_at` in unix milliseconds."""
 
@@ -107,7 +108,7 @@ async def create_session(app: App, command: CreateCommand, deadline: float = mat
     return Created(content["session_id"], content["auth_token"], content["expires_at"], content["rate_limit"])
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _Identity:
     """Who asks for a session, and for whom, as pseudonyms under one pepper; `person` is who the session is for."""
 

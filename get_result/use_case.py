@@ -1,6 +1,6 @@
 """Reading a result: from the record once it is final, before that from Face, within a limit for each session."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from shared.access import Caller
 from shared.app import App
@@ -8,12 +8,13 @@ from shared.errors import EntityChanged, SessionNotFound, UpstreamSessionGone, U
 from shared.face.model import Reader
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Stored
+from shared.values import immutable
 
 POLL_MS = 2_000
 """When to ask again for a result that is not there yet. A passive check takes some twelve seconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ResultQuery:
     """The session that is asked for, the proof that it was given to the caller, and the digest of the phone's SDK."""
 
@@ -24,7 +25,7 @@ class ResultQuery:
     digest: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ResultState:
     """The session as it is now, and in how many milliseconds to ask again; None if it is final."""
 

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass
 
 from shared.app import App
 from shared.errors import BrokerError
+from shared.values import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Dependency:
     """One dependency of the app; `problem` is None if it answers, else an error code and its detail."""
 

@@ -14,6 +14,7 @@ from shared.errors import EntityChanged, KeyUnavailable, StorageUnavailable
 from shared.sessions.store import from_entity
 from shared.storage.port import Entity, Table
 from shared.telemetry import log_event
+from shared.values import immutable
 
 MARGIN_MS = 300_000
 """How long a row stays after its end: longer than any request that may still hold it, by any instance's clock."""
@@ -21,7 +22,7 @@ MARGIN_MS = 300_000
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Bounds:
     """The limits of a run: `rows` and `milliseconds` for each table, `batch` rows in one deletion, `seconds` in all.
 

@@ -2,7 +2,6 @@
 
 import logging
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 from shared.errors import SessionNotFound
 from shared.pseudonyms import Pseudonyms
@@ -11,6 +10,7 @@ from shared.telemetry import FloodLog
 from shared.text import Clock, parse_session_id
 from shared.throttle.limiter import Limiter
 from shared.throttle.subjects import Subjects
+from shared.values import immutable
 
 OPERATE = "Liveness.Operate"
 """The role of servers: they create sessions for others, and read and audit any session."""
@@ -18,7 +18,7 @@ OPERATE = "Liveness.Operate"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Caller:
     """Who sends a request. Each field is None where callers are not signed in.
 

@@ -5,7 +5,7 @@ import random
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -37,6 +37,7 @@ from shared.telemetry import BackgroundLog, FloodLog, quiet_libraries
 from shared.text import Clock, system_clock
 from shared.throttle.limiter import Limiter, LocalLimit
 from shared.throttle.subjects import Subjects
+from shared.values import immutable
 
 if TYPE_CHECKING:
     from shared.auth.sign_in import SignIn
@@ -48,7 +49,7 @@ _PEPPER_BYTES = 32
 _SECOND_LOOKS = "1/s"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class App:
     """What the use-cases work with; `sign_in` is None where anybody may call."""
 

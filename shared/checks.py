@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable
-from dataclasses import dataclass
 
 from shared.errors import StorageUnavailable
 from shared.face.model import BY_BROKER, Face, Reader
@@ -16,11 +15,12 @@ from shared.text import Clock
 from shared.throttle.limiter import Limiter
 from shared.throttle.policy import failure_stamp
 from shared.throttle.subjects import Subjects
+from shared.values import immutable
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Checks:
     """Reads results from Face, keeps them in the records of their sessions, and charges failed attempts."""
 

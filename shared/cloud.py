@@ -1,11 +1,13 @@
 """The clouds of Azure, by the ends of the host names of their services."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import Final
 from urllib.parse import urlsplit
 
+from shared.values import immutable
 
-@dataclass(frozen=True, slots=True)
+
+@immutable
 class Cloud:
     """One cloud. `https://` before `face`, `vault` or `events` makes the audience of its Entra tokens."""
 

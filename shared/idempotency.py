@@ -20,7 +20,7 @@ import json
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from shared.errors import (
@@ -37,6 +37,7 @@ from shared.storage import columns
 from shared.storage.port import Entity, EntityStore, Table
 from shared.text import Clock
 from shared.throttle.limiter import LocalLimit
+from shared.values import immutable
 
 LEASE_MS = 32_000
 """Longer than a create can take: 8 s at Face, 5 s for its admission, and nine calls of store and queue at 2 s each.
@@ -53,7 +54,7 @@ NONCE_BYTES, _TAG_BYTES = 12, 16
 """Of AES-256-GCM."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class RequestKey:
     """An idempotency key and what it stands for: whose it is, and all that makes the request this one."""
 
@@ -62,7 +63,7 @@ class RequestKey:
     request: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Answer:
     """What a request was answered, as JSON values, until a time in unix milliseconds; `replayed` where it was kept."""
 
@@ -71,7 +72,7 @@ class Answer:
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _Names:
     """What is derived from a request key: the key of its row, the key that seals its answer, the request's hash."""
 

@@ -1,14 +1,15 @@
 """The release that runs: what scripts/package.py wrote into the package."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from shared.values import immutable
 
 RELEASE_FILE: Final = "release.json"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Release:
     """A version and the commit that it was built from; both None where no package was built."""
 

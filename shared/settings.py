@@ -14,6 +14,7 @@ from shared.errors import KeyUnavailable, SettingsError
 from shared.face.endpoint import API_VERSIONS, Endpoint, custom_endpoint, regional_endpoint
 from shared.keys.secret import Secret, flaw_of, values_of
 from shared.throttle.policy import Override, Policy
+from shared.values import immutable
 
 _EVENTS = "|".join(re.escape(cloud.events) for cloud in CLOUDS)
 _STORAGE = "|".join(re.escape(cloud.storage) for cloud in CLOUDS)
@@ -393,7 +394,7 @@ class Settings:
         return f"https://{self.website_hostname}" if self.in_azure else None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Setting:
     """One app setting: its name in the environment, its field in `Settings`, and the values that it may have."""
 

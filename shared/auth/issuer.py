@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -10,6 +9,7 @@ import jwt
 
 from shared.errors import KeyUnavailable
 from shared.text import parse_json, retry_after_seconds
+from shared.values import immutable
 
 if TYPE_CHECKING:
     from jwt.types import JWKDict
@@ -44,7 +44,7 @@ _KEYS_URL: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SigningKey:
     """A public key, its id, and the algorithms that it may verify."""
 
@@ -53,7 +53,7 @@ class SigningKey:
     key: Any
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SigningKeys:
     """The public keys of an issuer. They have no end of their own."""
 

@@ -19,6 +19,7 @@ from shared.errors import KeyUnavailable, Unauthorized
 from shared.keys.secret import Secret
 from shared.settings import SHORTEST_SIGNING_SECRET
 from shared.text import CLIENT_REFERENCE, Clock
+from shared.values import immutable
 
 LEEWAY_SECONDS: Final = 60
 """How far the clocks of issuer and broker may differ."""
@@ -81,7 +82,7 @@ class KeySource(Protocol[Keys]):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SharedSecret:
     """The secret that a backend signs HS256 tokens with. Their `iss` is its name in the vault."""
 

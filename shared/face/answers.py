@@ -5,18 +5,19 @@ Results are read in `results.py`, which stands on pydantic: it is loaded with th
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 
 from shared.errors import UpstreamFailure, UpstreamSessionGone
 from shared.face.model import AuditEntry, CreatedSession, LivenessMode, SessionResult, SessionSpec
 from shared.text import parse_json, parse_session_id
+from shared.values import immutable
 
 _IDENTIFIER = re.compile(r"[0-9A-Za-z._:-]{1,128}")
 _TOKEN = re.compile(r"[!-~]{1,4096}")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class UpstreamRequest:
     """One request. `path` is sent as it is. `json` can hold a device id, so the repr omits it."""
 
@@ -25,7 +26,7 @@ class UpstreamRequest:
     json: Mapping[str, object] | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class UpstreamResponse:
     """One response. The names in `headers` are in lower case. `body` may hold a token, so the repr omits it.
 
@@ -43,7 +44,7 @@ class UpstreamResponse:
         return identifier(self.headers.get("apim-request-id"))
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ApiVersion:
     """One API version: builds requests, and reads responses or raises `UpstreamFailure`.
 

@@ -26,6 +26,7 @@ from shared.face.refusals import refusal
 from shared.keys.secret import Secret
 from shared.telemetry import log_event
 from shared.text import Sleep
+from shared.values import immutable
 
 _logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ _FIELD_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Patience:
     """How many seconds a call may take in total and per try, and how many tries it has."""
 
@@ -88,7 +89,7 @@ class Operation:
         self.deadline = asyncio.get_running_loop().time() + self.patience.total
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Trouble:
     """The error of a failed try, and the status and Face's own id of its response if there was one."""
 

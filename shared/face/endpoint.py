@@ -1,9 +1,9 @@
 """The Face that the broker may call: API version, and host (a region, a custom subdomain or a local simulator)."""
 
 import re
-from dataclasses import dataclass
 
 from shared.cloud import CLOUDS
+from shared.values import immutable
 
 API_VERSIONS = ("v1.1-preview.1", "v1.2", "v1.3-preview.1")
 """The versions of the Face API that the broker can call."""
@@ -26,7 +26,7 @@ _LOOPBACK = re.compile(r"https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::([1-9][0
 _HIGHEST_PORT = 65535
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Endpoint:
     """A base URL without a path, and whether it takes Entra tokens.
 

@@ -1,10 +1,11 @@
 """The liveness session as the broker sees it, whichever API version Azure Face has, and the ports to Face."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Final, Protocol
 
 from shared.keys.secret import SecretSource
+from shared.values import immutable
 
 NO_SESSION: Final = "00000000-0000-0000-0000-000000000000"
 """An id that no session has."""
@@ -34,7 +35,7 @@ class LivenessDecision(StrEnum):
     UNCERTAIN = "uncertain"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SessionSpec:
     """The options of a new session. `device_id` is None where the client sets it; the lifetime is in seconds."""
 
@@ -44,7 +45,7 @@ class SessionSpec:
     send_results_to_client: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CreatedSession:
     """A session as Face made it; the phone's SDK presents the token to Face."""
 
@@ -52,7 +53,7 @@ class CreatedSession:
     auth_token: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Failure:
     """Why an attempt ended without a decision that is known."""
 
@@ -60,7 +61,7 @@ class Failure:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SessionResult:
     """The state of a session at Face.
 
@@ -89,7 +90,7 @@ class SessionResult:
     client_addresses: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class AuditPage:
     """The page of an audit to read: at most `top` entries (1 to 1000) after the one with the id `start`."""
 
@@ -97,7 +98,7 @@ class AuditPage:
     top: int = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class AuditEntry:
     """One event of a session: an attempt in Face's audit, or a step in the broker's own record.
 
@@ -123,7 +124,7 @@ class AuditEntry:
     client_addresses: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Reader:
     """Who reads a result: the name of a caller or address, empty for the broker, and whether it was read before.
 
@@ -196,7 +197,7 @@ class Face(Protocol):
         """Check endpoint and credential by reading a session that cannot exist."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class FaceCredential:
     """The credential of calls to Face: the header field `name` has the secret of `source`, after `prefix`."""
 

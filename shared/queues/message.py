@@ -2,11 +2,12 @@
 
 import json
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from enum import StrEnum
 from hashlib import sha256
 
 from shared.text import parse_json, parse_session_id
+from shared.values import immutable
 
 _REASON = re.compile("[A-Za-z]{1,32}")
 
@@ -22,7 +23,7 @@ class Reason(StrEnum):
     """An operator sent the message again after it failed too often, or was lost."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CollectMessage:
     """`reason` may be one that only another release knows.
 

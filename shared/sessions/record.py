@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from hashlib import sha256
 
@@ -10,6 +10,7 @@ from shared.errors import UpstreamFailure
 from shared.face.model import AuditEntry, Failure, LivenessDecision, SessionResult, SessionStatus
 from shared.storage.port import Value
 from shared.throttle.policy import Log
+from shared.values import immutable
 
 EXPIRY_GRACE_MS = 120_000
 """How long after the end of its token a session may still bring the result of a check that was running."""
@@ -46,7 +47,7 @@ class Step(StrEnum):
     DELETED_UPSTREAM = "deletedUpstream"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SessionRecord:
     """One session. Times are unix milliseconds. It holds no image, no auth token and no raw device id.
 

@@ -14,7 +14,6 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import EntityChanged, SessionNotFound, StorageUnavailable
@@ -24,6 +23,7 @@ from shared.sessions.record import UNKNOWN_DECISION, SessionRecord
 from shared.storage import columns
 from shared.storage.port import Entity, EntityStore, Table, Value
 from shared.telemetry import log_event
+from shared.values import immutable
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ _NAME = re.compile("[A-Za-z]{1,32}")
 _KNOWN = frozenset((*_COLUMNS, *_LISTS, *_COMPOSED))
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Stored:
     """A record as it was read, with the ETag that a replacement needs."""
 

@@ -3,12 +3,13 @@
 import math
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from itertools import count
 from typing import Final, Protocol
 
 from shared.errors import EntityChanged, EntityExists
+from shared.values import immutable
 
 Value = str | int | float | bool
 """The value of one property of an entity: types that Table Storage keeps without loss."""
@@ -35,7 +36,7 @@ class Table(Enum):
     IDEMPOTENCY = "idempotency"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Entity:
     """One row.
 

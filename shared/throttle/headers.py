@@ -1,11 +1,11 @@
 """The header fields `RateLimit-Policy` and `RateLimit`, after draft-ietf-httpapi-ratelimit-headers-11."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import ceil
 from typing import Self
 
 from shared.throttle.policy import Limit, Log
+from shared.values import immutable
 
 
 def policy_fields(limits: Sequence[Limit]) -> dict[str, str]:
@@ -18,7 +18,7 @@ def policy_fields(limits: Sequence[Limit]) -> dict[str, str]:
     return {"RateLimit-Policy": ", ".join(items)} if items else {}
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class RateLimit:
     """Some limits, and the state of the window that has the least left; `reset_at` in unix milliseconds."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from cachetools import LRUCache
@@ -15,6 +15,7 @@ from shared.text import Clock, Sleep
 from shared.throttle.headers import RateLimit, policy_fields
 from shared.throttle.policy import Limit, Log, Policy
 from shared.throttle.rows import Row, Rows
+from shared.values import immutable
 
 BELIEVED_MS: Final = 10_000
 """For how long a refusal is repeated without another read: another instance may refund a charge meanwhile."""
@@ -27,7 +28,7 @@ _LONGEST_PAUSE: Final = 0.5
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Subject:
     """A device, caller or address that a request counts against, with its limits; limits that are off are left out.
 
@@ -56,7 +57,7 @@ class Subject:
         return tuple([limit for limit in self.limits if limit.charged])
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Charge:
     """One entry in a log of a row, stamped in unix milliseconds."""
 
@@ -65,7 +66,7 @@ class Charge:
     stamp: int
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Admission:
     """The charges of an admitted request, and the header fields that tell the device what is left."""
 
@@ -73,7 +74,7 @@ class Admission:
     rate_limit: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _Refusal:
     """A limit refuses a subject until a time; `asked_at` is when the request was made (both unix milliseconds).
 
@@ -87,7 +88,7 @@ class _Refusal:
     rate_limit: RateLimit | None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _Decision:
     """What was decided over rows at a time (unix milliseconds): an admission or refusals, and the rows to write."""
 

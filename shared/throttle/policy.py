@@ -2,9 +2,11 @@
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from typing import Final, Self
+
+from shared.values import immutable
 
 Log = tuple[int, ...]
 """Admission times in unix milliseconds, sorted."""
@@ -25,7 +27,7 @@ _EXPECTED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Window:
     """At most `limit` admissions in any half-open interval of `period_ms` milliseconds.
 
@@ -65,7 +67,7 @@ class Window:
         return WindowState(self, self.limit - first_to_go, reset)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class WindowState:
     """What is left of a window, and the milliseconds until the next unit comes back (0 where nothing is used)."""
 
@@ -74,7 +76,7 @@ class WindowState:
     reset_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Policy:
     """Windows that hold together, from the shortest to the longest period; a policy without windows is off.
 
@@ -151,7 +153,7 @@ def failure_stamp(at: int, device: str, session_id: str) -> int:
     return at - int.from_bytes(digest[:8]) % _STAMP_SPREAD_MS
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Limit:
     """One limit of a device, caller or address, under a `name` for header fields and logs (`device`).
 
@@ -169,7 +171,7 @@ class Limit:
             raise ValueError("expected a limit and its log to be named with 1 to 32 letters a to z")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Override:
     """Another policy of a limit, for callers with this client id or issuer."""
 

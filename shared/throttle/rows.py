@@ -5,7 +5,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Final, Self
 
@@ -15,11 +14,12 @@ from shared.errors import StorageUnavailable
 from shared.storage.port import Entity, EntityStore, Table, Value
 from shared.text import LATEST
 from shared.throttle.policy import MAX_LIMIT, Log
+from shared.values import immutable
 
 _LOG: Final = re.compile(rf"(?:[0-9a-f]{{1,12}}(?:\.[0-9a-f]{{1,12}}){{0,{MAX_LIMIT - 1}}})?")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Row:
     """One log for each limit, by its name; from `expires_at` (unix milliseconds) on the row can be deleted.
 

@@ -1,10 +1,10 @@
 """The error catalogue: one row for each error code. Responses, documents and clients are made from it."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from shared import errors
 from shared.errors import BrokerError
+from shared.values import immutable
 
 
 class Again(StrEnum):
@@ -24,7 +24,7 @@ _UNAVAILABLE = "The check is not available right now. Please try again in a few 
 _OUT_OF_ORDER = "The check is not available right now. Please try again later."
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CatalogueRow:
     """How one error is answered.
 

@@ -8,7 +8,7 @@ import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from shared.errors import (
 )
 from shared.telemetry import Field, log_event
 from shared.text import parse_json
+from shared.values import immutable
 from shared.web import origins
 from shared.web.client_address import UNVOUCHED, client_network
 from shared.web.responses import Reply, error_reply, render
@@ -50,7 +51,7 @@ _CHARSET = re.compile(r'charset\s*=\s*"?([^"]*?)"?', re.IGNORECASE)
 _UTF8 = ("", "utf-8", "utf8")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Context:
     """What a handler works with: the request, the app, the id that response and log name, and the caller.
 

@@ -3,12 +3,13 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import azure.functions as func
 
 from shared.errors import BrokerError, Forbidden, MethodNotAllowed, RequestRefused, Throttled, Unauthorized
+from shared.values import immutable
 from shared.web.catalogue import ROW_OF
 
 MAX_DETAILS = 20
@@ -22,7 +23,7 @@ _ALWAYS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Reply:
     """What a trigger answers; no body is sent where `body` is None."""
 

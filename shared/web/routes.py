@@ -1,10 +1,11 @@
 """The paths of the public contract, relative to the route prefix `api`."""
 
 import re
-from dataclasses import dataclass
+
+from shared.values import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Route:
     """One function's path and methods, as the Functions host is told."""
 

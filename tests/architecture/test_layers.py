@@ -22,6 +22,7 @@ ADAPTERS = """
 # From the bottom to the top, one line for each layer. A module belongs to the layer with the longest part of its name.
 # The pure modules of `face` are at the bottom, because some of them parse settings; its client is an adapter.
 LAYERS = f"""
+    values
     cloud errors release telemetry text
     background face keys.secret pseudonyms throttle.policy
     settings

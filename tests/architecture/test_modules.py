@@ -78,8 +78,10 @@ def _is_constant(value: object) -> bool:
         # A method of an object keeps the object.
         return isinstance(value.__self__, types.ModuleType | type)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        frozen = getattr(value, "__dataclass_params__").frozen  # noqa: B009 - the type stubs lack it.
-        return frozen and all(_is_constant(getattr(value, field.name)) for field in dataclasses.fields(value))
+        made_by = getattr(value, "__dataclass_params__")  # noqa: B009 - the type stubs lack it.
+        # mypy keeps the fields of those with `unsafe_hash`, which `shared.values.immutable` makes.
+        kept = made_by.frozen or made_by.unsafe_hash
+        return kept and all(_is_constant(getattr(value, field.name)) for field in dataclasses.fields(value))
     return isinstance(value, CONSTANTS) or type(value).__module__ == typing.__name__
 
 
