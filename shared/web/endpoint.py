@@ -102,7 +102,8 @@ async def respond(
             try:
                 async with asyncio.timeout_at(deadline) as limit:
                     caller = Caller() if open_to_all else await _caller(app, request, network, request_id)
-                    pseudonym = await caller.pseudonym(app.pseudonyms)
+                    if caller.principal:
+                        pseudonym = await caller.pseudonym(app.pseudonyms)
                     waits_for = StorageUnavailable
                     reply = await handle(Context(request, app, request_id, deadline, caller))
             except TimeoutError as late:
