@@ -17,6 +17,7 @@ from shared.azure_transport import AzureTransport, unavailable
 from shared.errors import KeyUnavailable, StorageUnavailable
 from shared.http import IN_FLIGHT, Connections
 from tests.support.raw_server import HANG, RESET, RawServer, Step, answer
+from tests.support.time import let_pass
 
 LARGEST = 1000
 
@@ -73,13 +74,17 @@ async def test_calls_under_way_are_bounded_and_cancelled_ones_give_their_places_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A service that hangs holds `IN_FLIGHT` requests, and none after they were cancelled; others give up in time."""
-    monkeypatch.setattr("shared.http.GATE_SECONDS", 0.5)
+    monkeypatch.setattr("shared.http.GATE_SECONDS", 30)
+    monkeypatch.setattr("shared.http.CONNECT_SECONDS", 90)
     async with RawServer(*[HANG] * IN_FLIGHT, answer(200)) as server:
         transport = AzureTransport(None, LARGEST)
         calls = [asyncio.create_task(status(transport, url_of(server))) for _ in range(IN_FLIGHT)]
+        await server.arrived(IN_FLIGHT)
+        refused = asyncio.create_task(status(transport, url_of(server)))
         await asyncio.sleep(0)
+        let_pass(30)
         with pytest.raises(ServiceRequestTimeoutError):
-            await status(transport, url_of(server))
+            await refused
         assert len(server.received) == IN_FLIGHT
         waiting = asyncio.create_task(status(transport, url_of(server)))
         for call in calls:

@@ -66,7 +66,9 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[HttpTransport]:
+async def http(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HttpTransport]:
+    # A loaded machine takes its time for many connections at once.
+    monkeypatch.setattr("shared.http.CONNECT_SECONDS", 60)
     connections = Connections()
     yield connections.transport(largest_answer=LARGEST)
     await connections.aclose()

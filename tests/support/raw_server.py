@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
+from tests.support.time import let_pass
+
 KEY: Final = base64.b64encode(b"a key for tests alone").decode()
 
 
@@ -32,11 +34,11 @@ Step = bytes | Behaviour
 
 
 class RawServer:
-    """Takes one step for each request, and repeats the last one; `arrived` is set from the first request on."""
+    """Takes one step for each request, and repeats the last one."""
 
     def __init__(self, *steps: Step, tls: ssl.SSLContext | None = None) -> None:
         self.received: list[Received] = []
-        self.arrived = asyncio.Event()
+        self._news = asyncio.Event()
         self.connections = 0
         self._steps = list(steps)
         self._tls = tls
@@ -64,6 +66,12 @@ class RawServer:
         """Return the methods of the requests, in their order."""
         return [request.method for request in self.received]
 
+    async def arrived(self, requests: int = 1) -> None:
+        """Wait until this many requests have arrived."""
+        while len(self.received) < requests:
+            self._news.clear()
+            await self._news.wait()
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._tasks.add(asyncio.ensure_future(self._serve(reader, writer, self.connections)))
@@ -75,7 +83,7 @@ class RawServer:
             stays = True
             while stays:
                 self.received.append(await _read_request(reader, connection))
-                self.arrived.set()
+                self._news.set()
                 step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
                 behave = sent(step, stays=True) if isinstance(step, bytes) else step
                 stays = await behave(writer)
@@ -153,5 +161,12 @@ async def silent(writer: asyncio.StreamWriter) -> bool:
     return False
 
 
+async def too_slow(writer: asyncio.StreamWriter) -> bool:
+    """Never answer: an hour passes on the clock of the event loop once the request has arrived."""
+    let_pass(3600)
+    return await silent(writer)
+
+
 HANG: Final = silent
+TOO_SLOW: Final = too_slow
 RESET: Final = reset_after(b"")

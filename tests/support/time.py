@@ -81,6 +81,13 @@ def virtual_clock() -> int:
     return START_MS + int(asyncio.get_running_loop().time() * 1000 + _TOLERANCE)
 
 
+def let_pass(seconds: float) -> None:
+    """Move the clock of the running loop on, so that its timers until then are due: no test waits for a deadline."""
+    loop = asyncio.get_running_loop()
+    before = loop.time
+    loop.time = lambda: before() + seconds  # type: ignore[method-assign]
+
+
 class _JumpingSelector(selectors.SelectSelector):
     """Waits for nothing: without I/O, the next thing that happens is the next timer."""
 
