@@ -21,6 +21,9 @@ help:  ## List the targets.
 
 ENVIRONMENT := @scripts/environment.sh
 
+# Containers often set it. Pytest then compiles each test module anew in each process.
+unexport PYTHONDONTWRITEBYTECODE
+
 to-run:
 	$(ENVIRONMENT) $(VENV) "$(PYTHON)" requirements-run.txt "fetches 21 MB, takes up to a minute"
 

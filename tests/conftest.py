@@ -1,5 +1,7 @@
 """What all tests share: one Azurite and one Bicep compiler for each worker, the consumer of the docs, a profile."""
 
+import gc
+
 import pytest
 from _pytest.nodeid import coerce_node_id
 from hypothesis import HealthCheck, settings
@@ -30,3 +32,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for group in item.iter_markers("xdist_group") if in_groups else ():
             # pytest-xdist 3.8 writes the group to an attribute that pytest 9.2 does not read.
             item._id = coerce_node_id(f"{item.nodeid}@{group.args[0]}")
+
+
+def pytest_collection_finish() -> None:
+    """Keep thousands of tests and modules out of each later garbage collection."""
+    gc.collect()
+    gc.freeze()

@@ -74,14 +74,17 @@ def test_honest_checks_are_completed_under_an_attack_as_the_page_says(name: str,
 
 
 def test_phone_that_loops_is_cut_off_and_nobody_else() -> None:
-    """One seed is luck."""
-    outcomes = [simulate(looping_phone, signed_in=True, seed=seed, seconds=600) for seed in (21, 22, 23)]
+    """One seed is luck: the long form has three."""
+    seeds = (21, 22, 23) if SOAK else (21,)
+    outcomes = [simulate(looping_phone, signed_in=True, seed=seed, seconds=600) for seed in seeds]
 
-    assert [outcome.cut_off for outcome in outcomes] == [1, 1, 1]
+    assert {outcome.cut_off for outcome in outcomes} == {1}
     assert min(outcome.under for outcome in outcomes) >= 0.9
 
 
-@pytest.mark.parametrize(("instances", "load"), [(1, 1.0), (4, 1.0), (40, 1.0), (4, 1 / 3)])
+@pytest.mark.parametrize(
+    ("instances", "load"), [(4, 1.0), (4, 1 / 3), *([(1, 1.0), (40, 1.0)] if SOAK else [])]
+)
 def test_honest_people_are_not_cut_off(instances: int, load: float) -> None:
     """Not even where they begin as many checks as Face can carry, so that its 429s last."""
     assert simulate(nobody, signed_in=False, seconds=420, instances=instances, load=load).cut_off == 0
