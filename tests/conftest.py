@@ -18,9 +18,9 @@ __all__ = ["azurite", "azurite_with_oauth", "bicep", "orders", "trusted"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests that need Azurite, and keep those that need the Bicep compiler on one worker.
+    """Mark the tests that need Azurite, and keep on one worker those that need the same slow start.
 
-    The compiler starts once, and compiles each file once.
+    The Bicep compiler starts once, and compiles each file once. Azurite over https starts once too.
     """
     in_groups = getattr(config.option, "loadgroup", False)
     for item in items:
@@ -29,6 +29,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("azurite")
         if "bicep" in fixtures:
             item.add_marker(pytest.mark.xdist_group("bicep"))
+        if "azurite_with_oauth" in fixtures or "azurite_with_oauth" in item.name:
+            item.add_marker(pytest.mark.xdist_group("azurite_with_oauth"))
         for group in item.iter_markers("xdist_group") if in_groups else ():
             # pytest-xdist 3.8 writes the group to an attribute that pytest 9.2 does not read.
             item._id = coerce_node_id(f"{item.nodeid}@{group.args[0]}")

@@ -50,9 +50,7 @@ def azurite_for_drills() -> Iterator[Azurite]:
 
 
 @pytest.fixture
-def night(
-    azurite_for_drills: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> dict[str, str]:
+def night(azurite_for_drills: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment of an operator, who answers each question with yes."""
     terminal = io.StringIO("y\n" * 100)
     monkeypatch.setattr(terminal, "isatty", lambda: True)

@@ -21,7 +21,9 @@ def no_log() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.parametrize(("instances", "load"), [(1, 1.0), (4, 1.0), (40, 1.0), *([(40, 1.5)] if SOAK else [])])
+@pytest.mark.parametrize(
+    ("instances", "load"), [(1, 1.0), (4, 1.0), (40, 1.0), *([(40, 1.5)] if SOAK else [])]
+)
 def test_fleet_completes_nine_in_ten_checks_with_few_429s_as_the_page_says(
     instances: int, load: float
 ) -> None:

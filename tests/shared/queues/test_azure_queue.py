@@ -147,7 +147,9 @@ async def test_answer_of_something_else_is_no_queue(page: str) -> None:
                     await call
 
 
-@pytest.mark.parametrize("trouble", [RESET, TOO_SLOW, error(503, "ServerBusy")], ids=["reset", "hang", "busy"])
+@pytest.mark.parametrize(
+    "trouble", [RESET, TOO_SLOW, error(503, "ServerBusy")], ids=["reset", "hang", "busy"]
+)
 async def test_message_arrives_where_the_first_try_fails(trouble: Step) -> None:
     """A connection that was just being closed, or a stall, costs no create and no event."""
     async with RawServer(trouble, CREATED) as server, queue_at(server) as queue:
