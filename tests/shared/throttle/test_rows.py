@@ -8,10 +8,7 @@ from hypothesis import strategies as st
 
 from shared.errors import EntityChanged, StorageUnavailable
 from shared.storage.port import Entity, Value
-from shared.text import LATEST
-from shared.throttle.policy import Policy
 from shared.throttle.rows import Row, Rows, decode, encode
-from tests.support import junk
 from tests.support.intercepted import Call, Effect
 from tests.support.store import FakeStore
 
@@ -49,23 +46,6 @@ def test_unknown_content_is_a_failure_of_the_store(value: Value) -> None:
     with pytest.raises(StorageUnavailable) as caught:
         Row.of(Entity("device-a", {"created": value}, 0, "e1"))
     assert caught.value.detail == "a throttle row holds something that is not a log"
-
-
-@given(
-    st.dictionaries(st.sampled_from(["created", "failed"]), junk.VALUES | st.from_regex(r"[0-9a-f.]{0,30}"))
-)
-def test_any_row_is_logs_or_a_failure_of_the_store(values: dict[str, Value]) -> None:
-    """A log that is read is sorted and ends before the year 10000, so that every policy can count in it."""
-    try:
-        read = Row.of(Entity("device-a", values, 0, "e1"))
-    except StorageUnavailable as unreadable:
-        assert unreadable.lasting  # noqa: PT017 - most rows raise, and none has to.
-        return
-    for log in read.logs.values():
-        assert list(log) == sorted(log)
-        assert not log or 0 <= log[0] <= log[-1] <= LATEST
-        Policy.parse("5/10m").opens_at(log)
-    assert Row.of(read.entity()) == read
 
 
 def test_row_without_any_log_is_a_failure_of_the_store() -> None:

@@ -1,8 +1,6 @@
 """Whose address a request comes from."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from shared.web.client_address import UNVOUCHED, client_network, network
 
@@ -33,12 +31,6 @@ FORGED = {"x-forwarded-for": "198.51.100.1", "x-azure-clientip": "198.51.100.2",
 def test_address_is_read_down_to_what_counts(text: str, expected: str | None) -> None:
     """Ports go, IPv6 counts by its /64, mapped IPv4 counts as IPv4, and anything else is no address."""
     assert network(text) == expected
-
-
-@given(st.text(max_size=60))
-def test_any_text_is_an_address_or_none(text: str) -> None:
-    """No header field makes the reading fail, or gives the network of requests without a vouched address."""
-    assert network(text) not in ("", UNVOUCHED)
 
 
 PEER = {"x-azure-socketip": "203.0.113.7"}
