@@ -22,7 +22,7 @@ from scripts.openapi import document
 from tests.support.broker import FUNCTION_KEY, Broker, running_broker
 from tests.support.processes import SOAK
 
-CASES = 2_000 if SOAK else 100
+CASES = 2_000 if SOAK else 200
 CHECKS = (
     not_a_server_error,
     status_code_conformance,
