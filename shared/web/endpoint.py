@@ -1,6 +1,8 @@
 """The frame around every HTTP trigger: a request id, the body, one response, and where errors become responses."""
 
 import asyncio
+import codecs
+import json
 import logging
 import re
 import time
@@ -158,12 +160,22 @@ def json_body(request: func.HttpRequest) -> dict[str, Any]:
     if not _is_json(request.headers):
         raise InvalidMediaType
     try:
-        parsed = parse_json(body)
+        # RFC 8259, section 8.1: a reader may ignore the byte order mark that some serializers write.
+        parsed = parse_json(body.removeprefix(codecs.BOM_UTF8))
     except ValueError as fault:
-        raise InvalidRequestBody(f"not strict JSON: {type(fault).__name__}") from fault
+        raise InvalidRequestBody(_problem_of_json(fault), target="body") from fault
     if not isinstance(parsed, dict):
-        raise InvalidRequestBody("not an object")
+        raise InvalidRequestBody("The body is not a JSON object.", target="body")
     return parsed
+
+
+def _problem_of_json(fault: ValueError) -> str:
+    """What the caller is told: where the fault is, or what it is, but nothing that the body holds."""
+    if isinstance(fault, json.JSONDecodeError):
+        return f"The body is not JSON: line {fault.lineno}, column {fault.colno}."
+    if isinstance(fault, UnicodeError):
+        return "The body is not UTF-8."
+    return f"The body is not strict JSON: {fault}."
 
 
 def _is_json(headers: Mapping[str, str]) -> bool:

@@ -117,7 +117,7 @@ FROM_HERE = {"client-ip": "203.0.113.7:50123"}
 ONE_EACH = {"CLIENT_ADDRESS": "appservice", "THROTTLE_CLIENT": "1/10m"}
 
 CASES = {
-    "not JSON": Case(BODY, posted(b"{")),
+    "not JSON": Case(BODY, posted(b"{"), ("body",)),
     "forged decision": Case(BODY, created(livenessDecision="realface"), ("livenessDecision",)),
     "lifetime over a day": Case("InvalidTokenLifetime", created(authTokenTimeToLiveInSeconds=86_401), (TTL,)),
     "mode of a later version": Case(

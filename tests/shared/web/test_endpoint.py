@@ -227,9 +227,28 @@ def test_only_json_in_utf8_is_read(fields: dict[str, str | None]) -> None:
         json_body(request_of(**fields))
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"canary"', b'{"secret":"canary"', b'{"canary":NaN}'])
-def test_body_that_is_not_a_json_object_is_refused(body: bytes) -> None:
-    """The detail goes to the log, so it names the fault alone."""
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "The body is not JSON: line 1, column 1."),
+        (b'{\n"secret":"canary"', "The body is not JSON: line 2, column 18."),
+        (b"[]", "The body is not a JSON object."),
+        (b"null", "The body is not a JSON object."),
+        (b'"canary"', "The body is not a JSON object."),
+        (b'{"canary":NaN}', "The body is not strict JSON: NaN, or a number that is too large."),
+        (b'{"canary":1,"canary":2}', "The body is not strict JSON: duplicate names."),
+        (b'{"canary":"\xff"}', "The body is not UTF-8."),
+        (b'{"canary":"\\ud800"}', "The body is not UTF-8."),
+    ],
+    ids=lambda value: str(value[:20]),
+)
+def test_body_that_is_not_a_json_object_is_refused(body: bytes, problem: str) -> None:
+    """The caller is told what is wrong, and the detail goes to the log too: it repeats nothing of the body."""
     with pytest.raises(InvalidRequestBody) as refused:
         json_body(request_of(body))
-    assert "canary" not in refused.value.detail
+    assert (refused.value.target, refused.value.detail) == ("body", problem)
+
+
+def test_byte_order_mark_before_the_body_is_skipped() -> None:
+    """Some serializers write one; RFC 8259, section 8.1, lets a reader ignore it."""
+    assert json_body(request_of(b"\xef\xbb\xbf" + BODY)) == {"a": 1}
