@@ -6,9 +6,17 @@ from typing import Any, Final
 
 from create_session.body import DEFAULT_TOKEN_LIFETIME, MAX_NAME_LENGTH, MIN_TOKEN_LIFETIME, CreateBody
 from scripts.package import version
+from shared.errors import (
+    BrokerError,
+    InvalidLivenessOperationMode,
+    InvalidRequestBody,
+    InvalidTokenLifetime,
+    MethodNotAllowed,
+)
 from shared.face.model import LivenessMode
 from shared.text import CLIENT_REFERENCE
 from shared.web import catalogue, routes
+from shared.web.responses import error_reply
 from shared.web.routes import Route
 
 Schema = dict[str, Any]
@@ -231,32 +239,23 @@ def _errors(codes: Iterable[str]) -> dict[str, Any]:
     rows = [row for row in catalogue.CATALOGUE if row.code in set(codes)]
     found: dict[str, Any] = {}
     for row in sorted(rows, key=lambda row: row.status):
+        reply = error_reply(_example(row), _EXAMPLE_REQUEST)
         response = found.setdefault(
             str(row.status),
-            {
-                "description": "",
-                "headers": {**_REQUEST_ID, **(_RETRY if row.status in _WITH_RETRY else {})},
-                "content": _json("Error", {}),
-            },
+            {"description": "", "headers": dict(_REQUEST_ID), "content": _json("Error", {})},
         )
         response["description"] += f"`{row.code}`: {row.what_to_do}\n"
-        response["content"]["application/json"]["examples"][row.code] = {"value": _example(row)}
+        response["headers"] |= {name: _ERROR_HEADERS[name] for name in reply.headers}
+        response["content"]["application/json"]["examples"][row.code] = {"value": reply.body}
     return found
 
 
-def _example(row: catalogue.CatalogueRow) -> Schema:
-    message = row.message.replace("{seconds}", "26").replace("{error.maximum}", "86400")
-    fields: Schema = {
-        "code": row.code,
-        "message": message.replace("{error.choices}", "'Passive'"),
-        "requestId": "7f3f1c0e-8d34-4c55-9a66-1f6a3f0c8a10",
-    }
+def _example(row: catalogue.CatalogueRow) -> BrokerError:
+    """An error of this kind; its wait is an example where it always has one."""
+    error = _EXAMPLES.get(row.error) or row.error()
     if row.status in _WITH_RETRY:
-        fields["retryAfterSeconds"] = 26
-    if row.code == "InvalidRequestBody":
-        fault = {"code": row.code, "target": "clientReference", "message": message}
-        fields |= {"target": fault["target"], "details": [fault]}
-    return {"error": fields}
+        error.retry_after = 26
+    return error
 
 
 def _header(name: str, description: str, schema: Schema, *, required: bool = False) -> Schema:
@@ -285,6 +284,19 @@ _WITH_RETRY: Final = (409, 429, 503)
 _IDEMPOTENCY: Final = ("IdempotencyInProgress", "IdempotencyKeyReused")
 _REQUEST_ID: Final = {"x-ms-request-id": {"description": "Quote it to the operator.", "schema": _TEXT}}
 _RETRY: Final = {"Retry-After": {"description": "Seconds to wait.", "schema": _COUNT}}
+_ERROR_HEADERS: Final = {
+    **_RETRY,
+    "x-ms-error-code": {"description": "The code of the error.", "schema": _TEXT},
+    "WWW-Authenticate": {"description": "What is wrong with the token (RFC 6750).", "schema": _TEXT},
+    "Allow": {"description": "The methods of the path.", "schema": _TEXT},
+}
+_EXAMPLES: Final[Mapping[type[BrokerError], BrokerError]] = {
+    InvalidRequestBody: InvalidRequestBody("onBehalfOf must be a string.", target="onBehalfOf"),
+    InvalidTokenLifetime: InvalidTokenLifetime(86_400),
+    InvalidLivenessOperationMode: InvalidLivenessOperationMode(["Passive"]),
+    MethodNotAllowed: MethodNotAllowed(["GET", "HEAD"]),
+}
+_EXAMPLE_REQUEST: Final = "7f3f1c0e-8d34-4c55-9a66-1f6a3f0c8a10"
 _LIMITS: Final = {
     name: {"description": "The limits of the device (draft-ietf-httpapi-ratelimit-headers).", "schema": _TEXT}
     for name in ("RateLimit-Policy", "RateLimit")
@@ -447,7 +459,7 @@ _AUDITS: Final[Mapping[str, Schema]] = {
 _HEALTH: Final[Mapping[str, Schema]] = {
     "healthy": {
         "status": "healthy",
-        "version": "0.1.0",
+        "version": version(),
         "commit": "a3fe0494d0a4c1b7e9f1a7c6d2b5e8f90a1b2c3d",
     }
 }

@@ -59,6 +59,22 @@ def test_each_error_is_told_where_it_can_happen(made: Mapping[str, Any]) -> None
     assert told == {row.code: {str(row.status)} for row in CATALOGUE if row.code != "NotFound"}
 
 
+def test_errors_are_shown_as_the_service_answers_them(made: Mapping[str, Any]) -> None:
+    """The fields at fault are named, and each header field of such an answer is listed."""
+    own = {"401": "WWW-Authenticate", "403": "WWW-Authenticate", "405": "Allow"}
+    own |= dict.fromkeys(("409", "429", "503"), "Retry-After")
+    for _, _, operation in operations(made):
+        for status, answer in operation["responses"].items():
+            content = answer.get("content", {}).get("application/json", {})
+            if not content.get("schema", {}).get("$ref", "").endswith("/Error"):
+                continue
+            listed = {"x-ms-request-id", "x-ms-error-code", own.get(status, "x-ms-error-code")}
+            assert listed <= set(answer["headers"]), (operation["operationId"], status)
+            for example in content["examples"].values():
+                error = example["value"]["error"]
+                assert status != "400" or error["details"][0]["target"] == error["target"]
+
+
 def test_programs_can_read_what_an_app_does_about_each_error(made: Mapping[str, Any]) -> None:
     """Each code that an operation names has its group, its time, and a sentence for the person."""
     for status, code in errors(made):
