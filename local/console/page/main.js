@@ -63,6 +63,7 @@ function listen() {
 }
 
 async function create() {
+  release();
   if (!(await signIn())) return;
   const fields = {
     mode: byId("mode").value,
@@ -72,7 +73,6 @@ async function create() {
     setInClient: byId("set-in-client").checked,
     sendResults: byId("send-results").checked,
   };
-  release();
   latestCreate = { fields, request: createSession(fields, newIdempotencyKey()) };
   byId("repeat").disabled = false;
   await sendCreate("Create a session", latestCreate);
