@@ -10,7 +10,9 @@ _SENT: Final = (
     "Authorization, Content-Type, Idempotency-Key, traceparent, "
     "X-Client-Digest, X-Device-Correlation-Id, X-Session-Token"
 )
-_READ: Final = "Retry-After, RateLimit, RateLimit-Policy, x-ms-request-id, x-ms-error-code"
+_READ: Final = (
+    "Date, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, x-ms-error-code, x-ms-request-id"
+)
 _PREFLIGHT_SECONDS: Final = 600
 
 
