@@ -79,9 +79,9 @@ def client_errors() -> str:
     lines = [_CLIENT_MARK]
     for name, table in _client_rows().items():
         fields = (f"  {key}: {json.dumps(row)}," for key, row in table.items())
-        lines += ["", f"export const {name} = {{", *fields, "};"]
+        lines += ["", f"export const {name} = {{", "  __proto__: null,", *fields, "};"]
     sentences = (f"  {code}: {json.dumps(tell)}," for code, tell in FAILURES.items())
-    return "\n".join([*lines, "", "export const FAILURES = {", *sentences, "};", ""])
+    return "\n".join([*lines, "", "export const FAILURES = {", "  __proto__: null,", *sentences, "};", ""])
 
 
 def client_package() -> str:

@@ -1,6 +1,7 @@
 // Made by `make reference`; the source is shared/web/catalogue.py.
 
 export const ERRORS = {
+  __proto__: null,
   InvalidRequestBody: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
   InvalidTokenLifetime: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
   InvalidLivenessOperationMode: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
@@ -34,6 +35,7 @@ export const ERRORS = {
 };
 
 export const OTHER_ERRORS = {
+  __proto__: null,
   401: {"again": "now", "atMost": 5, "tell": "Please sign in again."},
   429: {"again": "later", "atMost": 0, "tell": "There were too many checks. Please try again in {wait}."},
   client: {"again": "never", "atMost": 0, "tell": "This app has a problem. Please update it, or contact support."},
@@ -41,6 +43,7 @@ export const OTHER_ERRORS = {
 };
 
 export const FAILURES = {
+  __proto__: null,
   FaceWithMaskDetected: "Please take your mask off, and try again.",
   FaceMouthRegionNotVisible: "Please make sure that nothing covers your mouth, and try again.",
   FaceEyeRegionNotVisible: "Please take your glasses off, move hair away from your eyes, and try again.",

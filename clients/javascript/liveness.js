@@ -11,6 +11,7 @@ const FINAL = ["ResultAvailable", "Expired"];
 
 /** What a person is told about a result, by outcome, and by the code of a failure or of an error of the Vision SDK. */
 export const SENTENCES = {
+  __proto__: null,
   ...FAILURES,
   passed: "The check was successful.",
   failed: "The check was not successful.",
@@ -269,7 +270,7 @@ function newKey() {
 function inWords(seconds) {
   const [amount, unit] =
     seconds < 60 ? [seconds, "second"] : seconds < 5400 ? [seconds / 60, "minute"] : [seconds / 3600, "hour"];
-  const whole = Math.ceil(amount);
+  const whole = Math.max(1, Math.ceil(amount));
   return `${whole} ${unit}${whole === 1 ? "" : "s"}`;
 }
 

@@ -338,6 +338,18 @@ test("each reason of a failed attempt is told in its words", async () => {
   }
 });
 
+test("a code that every JavaScript object has as a member is one more unknown code", async () => {
+  const answer = { status: "ResultAvailable", passed: false, attempts: 1, failure: { code: "constructor", message: "" } };
+  const broker = client({ fetch: async () => new Response(JSON.stringify(answer)) });
+  assert.equal((await broker.result({ sessionId: "s", authToken: "t" })).tell, "The check was not successful.");
+  assert.equal(new LivenessError("constructor", { status: 500 }).again, "now");
+});
+
+test("nobody is told to wait for no time", () => {
+  const error = new LivenessError("DeviceThrottled", { status: 429, retryAfterSeconds: 0 });
+  assert.match(error.tell, /in 1 second\./);
+});
+
 for (const page of ["<html>", "null", "[1]", '"text"', "7", "{}", '{"sessionId": "a"}', '{"error": "portal"}']) {
   test(`an answer that is not the service's is no connection: ${page}`, async () => {
     const fetch = async () => new Response(page);

@@ -8,6 +8,7 @@ import java.net.HttpURLConnection
 import java.net.URI
 import java.util.UUID
 import kotlin.math.ceil
+import kotlin.math.max
 import kotlin.math.pow
 import kotlin.random.Random
 
@@ -314,7 +315,7 @@ private fun inWords(seconds: Double): String {
         seconds < 5400 -> seconds / 60 to "minute"
         else -> seconds / 3600 to "hour"
     }
-    val whole = ceil(amount).toInt()
+    val whole = max(1, ceil(amount).toInt())
     return "$whole $unit${if (whole == 1) "" else "s"}"
 }
 

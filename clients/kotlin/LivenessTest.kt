@@ -299,7 +299,7 @@ private fun errors() {
         equal(sentenceFor("NEWER_REASON"), null)
     }
     test("waits are told in words") {
-        for ((seconds, words) in mapOf(1.0 to "1 second", 59.5 to "60 seconds", 61.0 to "2 minutes", 5401.0 to "2 hours")) {
+        for ((seconds, words) in mapOf(0.0 to "1 second", 1.0 to "1 second", 59.5 to "60 seconds", 61.0 to "2 minutes", 5401.0 to "2 hours")) {
             matches(LivenessError("DeviceThrottled", retryAfterSeconds = seconds).tell, " in $words\\.$")
         }
     }

@@ -417,7 +417,7 @@ private func inWords(_ seconds: Double) -> String {
     let (amount, unit) = seconds < 60
         ? (seconds, "second")
         : seconds < 5400 ? (seconds / 60, "minute") : (seconds / 3600, "hour")
-    let whole = Int(amount.rounded(.up))
+    let whole = max(1, Int(amount.rounded(.up)))
     return "\(whole) \(unit)\(whole == 1 ? "" : "s")"
 }
 

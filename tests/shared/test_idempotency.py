@@ -363,6 +363,8 @@ def test_sealed_content_is_hidden_and_opens() -> None:
         (SEAL_KEY, SEALED[:-1] + bytes([SEALED[-1] ^ 1]), b"a row"),
         *((SEAL_KEY, SEALED[:count], b"a row") for count in (0, 12, 27, 28)),
     ],
+    # The sealed bytes are others in each process.
+    ids=["key", "row", "bit", "0 bytes", "12 bytes", "27 bytes", "28 bytes"],
 )
 def test_anything_else_does_not_open(key: bytes, sealed: bytes, place: bytes) -> None:
     """Another key or row, a changed bit, and too few bytes for a nonce and a tag."""
