@@ -115,7 +115,7 @@ export class LivenessClient {
     const end = this.now() + seconds * 1000;
     const headers = { "X-Session-Token": session.authToken, ...(digest ? { "X-Client-Digest": digest } : {}) };
     for (;;) {
-      const answer = await this.#send("GET", pathOf(session), { headers, fields: ["status"], signal });
+      const answer = await this.#send("GET", pathOf(session), { headers, fields: ["status"], signal, end });
       if (FINAL.includes(answer.status) || (answer.failure && answer.attempts > attempts)) return withOutcome(answer);
       const pause = (answer.retryAfterSeconds ?? 2) * 1000;
       if (this.now() + pause > end) {
@@ -145,7 +145,7 @@ export class LivenessClient {
     return made;
   }
 
-  // Send a request, and again as the catalogue of errors says.
+  // Send a request, and again as the catalogue of errors says. No repeat comes after `sent.end`.
   async #send(method, path, sent) {
     const start = this.now();
     for (let tries = 0; ; tries += 1) {
@@ -154,8 +154,9 @@ export class LivenessClient {
       } catch (error) {
         if (!(error instanceof LivenessError) || error.again !== "now") throw error;
         // Never sooner than the service says. The rest doubles, and is spread so that phones do not return together.
-        const pause = ((error.retryAfterSeconds ?? 0) + 2 ** tries * (0.5 + Math.random() / 2)) * 1000;
-        if (this.now() - start + pause > error.atMost * 1000) throw error;
+        const pause = ((error.retryAfterSeconds ?? 0) + 2 ** tries * (1 + Math.random() / 2)) * 1000;
+        const end = Math.min(start + error.atMost * 1000, sent.end ?? Infinity);
+        if (this.now() + pause > end) throw error;
         await this.sleep(pause, sent.signal);
       }
     }

@@ -194,7 +194,7 @@ class LivenessClient(
             if (digest != null) put("X-Client-Digest", digest)
         }
         while (true) {
-            val result = LivenessResult(send("GET", pathOf(session), headers, fields = listOf("status")))
+            val result = LivenessResult(send("GET", pathOf(session), headers, fields = listOf("status"), end = end))
             if (result.isFinal || (result.failureCode != null && result.attempts > attempts)) return result
             val pause = milliseconds(result.retryAfterSeconds ?: 2.0)
             if (now() + pause > end) throw LivenessError("NoResultYet", retryAfterSeconds = result.retryAfterSeconds)
@@ -216,13 +216,15 @@ class LivenessClient(
     fun deviceId(): String =
         storage["liveness.device"] ?: UUID.randomUUID().toString().also { storage["liveness.device"] = it }
 
-    // Send a request, and again as the catalogue of errors says. `fields` are those that an answer of the service has.
+    // Send a request, and again as the catalogue of errors says. No repeat comes after `end`. `fields` are those that an
+    // answer of the service has.
     private suspend fun send(
         method: String,
         path: String,
         headers: Map<String, String>,
         body: String? = null,
         fields: List<String> = emptyList(),
+        end: Double = Double.POSITIVE_INFINITY,
     ): Map<*, *> {
         val start = now()
         var tries = 0
@@ -236,8 +238,8 @@ class LivenessClient(
             } catch (error: LivenessError) {
                 if (error.again != Again.NOW) throw error
                 // Never sooner than the service says. The rest doubles, and is spread so that phones do not return together.
-                val pause = milliseconds((error.retryAfterSeconds ?: 0.0) + 2.0.pow(tries++) * (0.5 + Random.nextDouble() / 2))
-                if (now() - start + pause > error.atMost * 1000) throw error
+                val pause = milliseconds((error.retryAfterSeconds ?: 0.0) + 2.0.pow(tries++) * (1 + Random.nextDouble() / 2))
+                if (now() + pause > minOf(start + error.atMost * 1000.0, end)) throw error
                 sleep(pause)
             }
         }

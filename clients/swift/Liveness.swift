@@ -258,7 +258,9 @@ public final class LivenessClient: Sendable {
         var headers = ["X-Session-Token": session.authToken]
         headers["X-Client-Digest"] = digest
         while true {
-            let result: LivenessResult = try await send("GET", path(of: session), headers) { try decode($0) }
+            let result: LivenessResult = try await send("GET", path(of: session), headers, end: end) {
+                try decode($0)
+            }
             if result.isFinal || (result.failure != nil && (result.attempts ?? 0) > attempts) { return result }
             let pause = result.retryAfterSeconds ?? 2
             if now() + pause > end {
@@ -286,12 +288,13 @@ public final class LivenessClient: Sendable {
         return made
     }
 
-    // Send a request, and again as the catalogue of errors says.
+    // Send a request, and again as the catalogue of errors says. No repeat comes after `end`.
     private func send<Answer>(
         _ method: String,
         _ path: String,
         _ headers: [String: String],
         _ body: String? = nil,
+        end: TimeInterval = .infinity,
         read: (Data) throws -> Answer
     ) async throws -> Answer {
         let start = now()
@@ -302,9 +305,9 @@ public final class LivenessClient: Sendable {
             } catch let error as LivenessError {
                 guard error.again == .now else { throw error }
                 // Never sooner than the service says. The rest doubles, and is spread so that phones do not return together.
-                let pause = (error.retryAfterSeconds ?? 0) + pow(2, Double(tries)) * Double.random(in: 0.5...1)
+                let pause = (error.retryAfterSeconds ?? 0) + pow(2, Double(tries)) * Double.random(in: 1...1.5)
                 tries += 1
-                if now() - start + pause > Double(error.atMost) { throw error }
+                if now() + pause > min(start + Double(error.atMost), end) { throw error }
                 try await sleep(pause)
             }
         }
