@@ -53,8 +53,12 @@ def http_file() -> str:
     lines = [
         "# Made by `make reference`. Each call of one check, for `make run`: `httpyac send docs/liveness.http --all`.",
         "# With `make run AUTH=jwt` add `--var auth=jwt`, or the line `@auth = jwt` in an editor.",
+        "# Each variable yields to one of the command line, such as `--var broker=http://127.0.0.1:8071`.",
         f"# {_ELSEWHERE}",
-        *(f"@{name} = {value}" for name, value in _VARIABLES.items()),
+        *(
+            f'@{name} = {{{{typeof {name} === "undefined" ? "{value}" : {name}}}}}'
+            for name, value in _VARIABLES.items()
+        ),
         *(
             f'@{variable} := {{{{typeof {name} === "undefined" ? "" : {name}.access_token}}}}'
             for variable, name in _TOKEN_OF.items()

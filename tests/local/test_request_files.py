@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -19,6 +20,8 @@ _CALLS = ["health", "createSession", "perform", "getResult", "auditSession", "re
 def run(folder: Path, page: str, auth: str, *command: str) -> str:
     """Let a program of scripts/http_clients.sh send the requests of a page to a run; returns its output.
 
+    The run is at free ports, which the command names as docs/quickstart.md says.
+
     Without the program the test is skipped, or fails in CI.
     """
     if not _PROGRAMS.exists():
@@ -26,14 +29,16 @@ def run(folder: Path, page: str, auth: str, *command: str) -> str:
             "httpyac and newman are not installed: run scripts/http_clients.sh, which needs Node and npm."
         )
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-    text = (ROOT / page).read_text("utf-8")
+    shutil.copy(ROOT / page, folder)
     with running(folder, "--auth", auth) as (_, own_addresses):
-        # The run is at free ports. Nothing else of the file is changed.
-        for in_page, own in own_addresses.items():
-            text = text.replace(in_page, own)
-        (folder / Path(page).name).write_text(text, "utf-8")
+        option = "--var" if command[0] == "httpyac" else "--env-var"
+        names = zip(("broker", "simulator", "issuer"), own_addresses.values(), strict=False)
         ended = subprocess.run(  # noqa: S603 - the program is one of ours.
-            [_PROGRAMS / command[0], *command[1:]],
+            [
+                _PROGRAMS / command[0],
+                *command[1:],
+                *(word for name, own in names for word in (option, f"{name}={own}")),
+            ],
             cwd=folder,
             env={"PATH": os.environ["PATH"], "HOME": str(folder)},
             capture_output=True,
