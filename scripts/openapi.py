@@ -40,8 +40,8 @@ _ABOUT: Final = (
     "Creates liveness sessions at Azure Face, and reads their results. An app creates a session, lets "
     "Microsoft's Vision SDK perform the check with its `authToken`, and reads the result with the SDK's "
     "`digest`. Every answer has `x-ms-request-id`. Every error has a code: `x-errors` says what an app does "
-    "about each, and `x-failures` what it tells the person about an attempt without a decision. Ignore fields "
-    "that you do not know: releases add some."
+    "about each, `x-results` what each answer to a poll means, and `x-failures` what an app tells the person "
+    "about an attempt without a decision. Ignore fields that you do not know: releases add some."
 )
 _APPS: Final = "For apps"
 _SERVERS: Final = "For servers and operators"
@@ -86,7 +86,7 @@ def document() -> dict[str, Any]:
         ],
         "paths": _paths(),
         "components": {"schemas": _SCHEMAS, "securitySchemes": _SECURITY},
-        # The tables of docs/errors.md: what an app does about an error or a failure, and what it tells the person.
+        # The tables of docs/errors.md: what an app does about an error or a result, and what it tells the person.
         "x-errors": {
             row.code: {
                 "status": int(row.status),
@@ -96,6 +96,17 @@ def document() -> dict[str, Any]:
             }
             for row in catalogue.CATALOGUE
         },
+        "x-results": [
+            {
+                "when": row.when,
+                "means": row.means,
+                "outcome": row.outcome,
+                "tell": row.tell,
+                "tellByFailureCode": row.by_failure,
+                "backend": row.backend,
+            }
+            for row in catalogue.RESULTS
+        ],
         "x-failures": catalogue.FAILURES,
     }
 

@@ -23,7 +23,15 @@ from shared.errors import (  # noqa: E402
     UpstreamFailure,
 )
 from shared.settings import SETTINGS  # noqa: E402
-from shared.web.catalogue import CATALOGUE, FAILURES, ROW_OF, Again, CatalogueRow  # noqa: E402
+from shared.web.catalogue import (  # noqa: E402
+    CATALOGUE,
+    FAILURES,
+    RESULTS,
+    ROW_OF,
+    Again,
+    CatalogueRow,
+    ResultRow,
+)
 
 
 class ClientRow(TypedDict):
@@ -46,6 +54,18 @@ def errors_tables() -> list[str]:
         heads = ("status", "code", "message", "the developer", "tell the person")
         lines += ["", f"### {heading}", "", *_table(heads, rows)]
     return [*lines, ""]
+
+
+def results_table() -> list[str]:
+    """What each answer to a poll means, and what the app and the backend do."""
+    rows = [(row.when, row.means, _app_says(row), row.backend) for row in RESULTS]
+    return _table(("the answer", "it means", "the app says", "the backend"), rows)
+
+
+def _app_says(row: ResultRow) -> str:
+    if row.by_failure:
+        return f"the sentence of [its code](#codes-of-a-failure); for an unknown code: {row.tell}"
+    return row.tell or "nothing; it [asks again](#while-there-is-no-result)"
 
 
 def failures_table() -> list[str]:
@@ -200,6 +220,7 @@ _HEADINGS: Final = {
 _TABLES: Final[dict[str, dict[str, Callable[[], list[str]]]]] = {
     "docs/errors.md": {
         "`CATALOGUE` in shared/web/catalogue.py": errors_tables,
+        "`RESULTS` in shared/web/catalogue.py": results_table,
         "`FAILURES` in shared/web/catalogue.py": failures_table,
     },
     "docs/settings.md": {"shared/settings.py": settings_table},

@@ -1,6 +1,8 @@
 """The OpenAPI document."""
 
+import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from create_session.body import CreateBody
 from scripts.openapi import document
 from shared.web.catalogue import CATALOGUE
 from shared.web.routes import ROUTES
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +86,20 @@ def test_programs_can_read_what_an_app_does_about_each_error(made: Mapping[str, 
         assert (row["status"], row["tell"][-1]) == (int(status), "."), code
         assert (row["atMostSeconds"] > 0) is (row["again"] == "now"), code
     assert made["x-failures"]["FaceWithMaskDetected"].startswith("Please take your mask off")
+
+
+@pytest.mark.parametrize("client", ["javascript/liveness.js", "kotlin/Liveness.kt", "swift/Liveness.swift"])
+def test_programs_can_read_what_each_result_means(made: Mapping[str, Any], client: str) -> None:
+    """Each answer has its outcome and its sentence, as the clients have them."""
+    rows = made["x-results"]
+    told = {(row["outcome"].lower(), row["tell"]) for row in rows if row["outcome"]}
+    # A field in JavaScript, the member of an enum in Kotlin, a case in Swift.
+    text = (ROOT / "clients" / client).read_text("utf-8")
+    sentences = re.findall(r'^ *(?:case )?(\w+)(?:: | = |\()"(.*?)"\)?,?$', text, re.MULTILINE)
+
+    assert told <= {(name.replace("_", "").lower(), tell) for name, tell in sentences}
+    assert {name for name, _ in told} == {"passed", "failed", "tryagain", "expired", "done"}
+    assert [row["outcome"] for row in rows if row["tellByFailureCode"]] == ["tryAgain", "failed"]
 
 
 def test_each_field_of_the_body_is_described(made: Mapping[str, Any]) -> None:
