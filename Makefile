@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 to-run:
 	$(ENVIRONMENT) $(VENV) "$(PYTHON)" requirements-run.txt "fetches 21 MB, takes up to a minute"
 
-to-develop: to-run
+to-develop: to-run  ## Install what tests need, as VS Code does.
 	$(ENVIRONMENT) $(VENV) "$(PYTHON)" requirements-dev.txt "fetches 75 MB more, takes one to two minutes"
 
 to-develop-oldest:
