@@ -4,20 +4,29 @@ import json
 import logging
 import uuid
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from health.use_case import check_dependencies
 from local.queues import MessageSource
 from shared.app import App
 from shared.errors import StorageUnavailable
 from shared.face.budget import Budget
-from shared.storage.port import SearchableStore
-from shared.text import Clock, rfc3339
+from shared.sessions.record import SessionRecord
+from shared.storage.port import SearchableStore, Table
+from shared.text import LATEST, Clock, rfc3339
+from shared.throttle.rows import Row
+from shared.throttle.subjects import devices_in
+
+if TYPE_CHECKING:
+    from ops.poison_queue import PoisonMessage
 
 _MOST_SHOWN: Final = 10
 _MOST_TROUBLE: Final = 20
+_READINESS_KNOWN_MS: Final = 60_000
+"""How long an answer about readiness is shown. The page asks every 15 s."""
 _REFUSAL_LOG: Final = "shared.web.endpoint"
 _REFUSED: Final = "request_refused"
 _FACE_CALLED: Final = "face_called"
@@ -27,6 +36,7 @@ class RecentLog(logging.Handler):
     """Counts in the log what was refused, and keeps its newest warnings and errors, until the block ends.
 
     `refusals` are the refused requests by their code, `face_errors` the failed calls of Face by their error.
+    Lines with `own_request` as their request id are left out: the view asks the dependencies again and again.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -34,6 +44,7 @@ class RecentLog(logging.Handler):
         self.refusals: Counter[str] = Counter()
         self.face_errors: Counter[str] = Counter()
         self.trouble: deque[Mapping[str, Any]] = deque(maxlen=_MOST_TROUBLE)
+        self.own_request = str(uuid.uuid4())
         self._clock = clock
 
     def __enter__(self) -> Self:
@@ -54,6 +65,8 @@ class RecentLog(logging.Handler):
         """Keep a warning or an error, with its fields if the broker wrote it."""
         text = record.getMessage()
         fields = _fields_in(text)
+        if fields.get("requestId") == self.own_request:
+            return
         if fields.get("event") == _FACE_CALLED:
             self.face_errors[fields["error"]] += 1
         self.trouble.append(
@@ -110,32 +123,42 @@ class OperatorView:
         self._log = log
         self._deliveries = deliveries
         self._shell = shell
+        self._checked_at = 0
+        self._readiness: dict[str, Any] | None = None
 
     async def status(self) -> dict[str, Any]:
         """Return all that can be seen without a call of Face.
 
-        Where storage does not answer, `queue`, `owed` or `poison` is null, and `problem` says why.
+        Where storage does not answer, `queue`, `owed`, `poison` or `devices` is null, and `problem` says why.
+        `readiness` is the last answer about it, and null where that is older than a minute.
         """
         # Imported late: nobody may look, and a run should start fast.
         from ops.output import CommandFailed
 
-        problem = queue = owed = poison = None
+        problem = queue = owed = poison = devices = None
         try:
             waiting, poisoned = await self._source.depths()
             oldest = await self._source.oldest_due()
             queue = {"messages": waiting, "oldestDue": None if oldest is None else rfc3339(oldest)}
-            owed, last_errors = await self._owed()
-            poison = await self._poison(poisoned, last_errors)
+            messages = await self._source.poison_messages()
+            owed, last_errors = await self._owed(messages)
+            poison = self._poison(poisoned, messages, last_errors)
+            devices = await self._refused_devices()
         except StorageUnavailable as fault:
             problem = fault.detail
         except CommandFailed as fault:
             problem = str(fault)
+        if self._app.clock() - self._checked_at > _READINESS_KNOWN_MS:
+            self._readiness = None
         return {
+            "summary": _summary(self._readiness, problem, owed, poison, devices),
             "problem": problem,
             "settings": self._shell and self._shell.settings,
+            "readiness": self._readiness,
             "queue": queue,
             "owed": owed,
             "poison": poison,
+            "devices": devices,
             "face": {
                 "callsPerSecond": round(self._budget.rate, 2),
                 "ceiling": self._app.settings.face_max_tps,
@@ -148,15 +171,19 @@ class OperatorView:
 
     async def readiness(self) -> dict[str, Any]:
         """Check each dependency, as `GET /api/ready` does: one call of Face."""
-        found = await check_dependencies(self._app, str(uuid.uuid4()))
-        return {
-            "time": rfc3339(self._app.clock()),
+        found = await check_dependencies(self._app, self._log.own_request)
+        self._checked_at = self._app.clock()
+        self._readiness = {
+            "time": rfc3339(self._checked_at),
             "dependencies": [{"name": each.name, "problem": each.problem} for each in found],
         }
+        return self._readiness
 
-    async def _owed(self) -> tuple[dict[str, Any], dict[str, str | None]]:
+    async def _owed(
+        self, messages: Sequence["PoisonMessage"]
+    ) -> tuple[dict[str, Any], dict[str, str | None]]:
         """The sessions that `ops session find --owed` finds, and the last error of each session. Reads all rows."""
-        from ops.session import fields_of, is_overdue, read_records, trouble_of
+        from ops.session import fields_of, is_overdue, read_records
 
         now, store = self._app.clock(), self._app.store
         # Both stores can be searched; the app has no use for that.
@@ -165,12 +192,10 @@ class OperatorView:
         owed = sorted(
             (one for one in found if is_overdue(one[1], now)), key=lambda one: one[1].token_expires_at
         )
+        poisoned = {one.content.session_id: one.message_id for one in messages if one.content}
         sessions = [
             fields_of(record, entity.expires_at, verified=False)
-            | {
-                "trouble": trouble_of(record, now),
-                "commands": self._commands(f"session show {entity.key}", f"session collect {entity.key}"),
-            }
+            | self._advice(record, poisoned.get(record.session_id), now)
             for entity, record in owed[:_MOST_SHOWN]
         ]
         last_errors = {record.session_id: record.last_error for _, record in found}
@@ -181,17 +206,39 @@ class OperatorView:
             "unread": faults[0] if refused else None,
         }, last_errors
 
-    async def _poison(self, count: int, last_errors: Mapping[str, str | None]) -> dict[str, Any]:
+    def _advice(self, record: SessionRecord, poison_id: str | None, now: int) -> dict[str, Any]:
+        """What is wrong with a session that owes its event, and what docs/operations.md says to do."""
+        from ops.session import trouble_of
+
+        trouble, mend = trouble_of(record, now), []
+        if poison_id:
+            advice = "Its message is poison. Fix the cause, then replay the message."
+            mend = [f"poison replay {poison_id}"]
+        elif trouble:
+            then = "Fix the cause, then send" if record.last_error else "Send"
+            advice = f"Its message seems to be lost. {then} a new one."
+            mend = [f"session collect {record.session_id}"]
+        else:
+            advice = "Nothing: the broker looks again by itself."
+        commands = self._commands(f"session show {record.session_id}", *mend)
+        return {"trouble": trouble, "advice": advice, "commands": commands}
+
+    def _poison(
+        self, count: int, found: Sequence["PoisonMessage"], last_errors: Mapping[str, str | None]
+    ) -> dict[str, Any]:
         """The oldest of `count` poison messages. Why one failed is in the record of its session."""
         from ops.poison import fields_of
 
         messages = []
-        for message in (await self._source.poison_messages())[:_MOST_SHOWN]:
+        for message in found[:_MOST_SHOWN]:
             content, name = message.content, message.message_id
-            mend = f"poison replay {name}" if content else f"poison drop {name}"
+            if content:
+                mend, advice = f"poison replay {name}", "Fix the cause, then replay it."
+            else:
+                mend, advice = f"poison drop {name}", "Drop it: it would fail again."
             why = {} if content is None else {"why": last_errors.get(content.session_id)}
             commands = self._commands(f"poison show {name}", mend)
-            messages.append(fields_of(message) | why | {"commands": commands})
+            messages.append(fields_of(message) | why | {"advice": advice, "commands": commands})
         return {
             "count": max(count, len(messages)),
             "deliveries": self._deliveries,
@@ -199,5 +246,67 @@ class OperatorView:
             "all": self._commands("poison list --all"),
         }
 
+    async def _refused_devices(self) -> dict[str, Any]:
+        """The devices that a limit refuses now, the one that waits longest first. Reads all rows.
+
+        Limits that `THROTTLE_OVERRIDES` sets for one caller are not known here.
+        """
+        refused = []
+        if self._app.settings.throttle_mode == "enforce":
+            async for entity in self._app.store.expired(Table.THROTTLE, LATEST):
+                for device in devices_in([entity.key]):
+                    logs = Row.of(entity).logs
+                    limits = self._app.subjects.of_row(entity.key).limits
+                    opens = [(limit.policy.opens_at(logs.get(limit.log, ())), limit) for limit in limits]
+                    refused.append((*max(opens, key=itemgetter(0)), device))
+        now = self._app.clock()
+        refused = sorted((one for one in refused if one[0] > now), key=itemgetter(0), reverse=True)
+        devices = [
+            {
+                "device": device,
+                "limit": f"{limit.name} {limit.policy}",
+                "until": rfc3339(until),
+                "commands": self._commands(f"device show {device}", f"device reset {device}"),
+            }
+            for until, limit, device in refused[:_MOST_SHOWN]
+        ]
+        return {"count": len(refused), "devices": devices}
+
     def _commands(self, *words: str) -> list[str]:
         return [f"{self._shell.ops} {each}" for each in words] if self._shell else []
+
+
+def _summary(
+    readiness: Mapping[str, Any] | None,
+    problem: str | None,
+    owed: Mapping[str, Any] | None,
+    poison: Mapping[str, Any] | None,
+    devices: Mapping[str, Any] | None,
+) -> dict[str, str]:
+    """What is wrong, the worst first, and its `kind`: `bad`, `warn`, `good`, or `waiting` without an answer yet."""
+    from ops.output import counted
+
+    kind, said = "good" if readiness else "waiting", []
+    if owed and (count := owed["count"]):
+        said.append(f"{counted(count, 'session')} {'owes its' if count == 1 else 'owe their'} event.")
+    if poison and (count := poison["count"]):
+        said.append(f"{counted(count, 'message')} {'is' if count == 1 else 'are'} poison.")
+    if owed and owed["unread"]:
+        said.append("Not all records can be read.")
+    if said:
+        kind = "warn"
+    failing = [one["name"] for one in readiness["dependencies"] if one["problem"]] if readiness else []
+    troubles = (
+        [f"Not ready: {', '.join(failing)} {'fails' if len(failing) == 1 else 'fail'}."] if failing else []
+    )
+    if problem:
+        troubles.append(f"Storage does not answer: {problem}.")
+    if troubles:
+        kind, said = "bad", troubles + said
+    if not said:
+        ready = "Ready." if readiness else "Readiness is being checked."
+        said = [f"{ready} No session owes its event, and no message is poison."]
+    if devices and (count := devices["count"]):
+        # A limit does its work: nothing is wrong.
+        said.append(f"{counted(count, 'device')} {'is' if count == 1 else 'are'} refused now.")
+    return {"text": " ".join(said), "kind": kind}

@@ -52,11 +52,17 @@ def view(broker: Broker, source: MemorySource, log: RecentLog) -> OperatorView:
 async def test_quiet_broker(view: OperatorView) -> None:
     """Nothing waits, and nothing went wrong."""
     assert await view.status() == {
+        "summary": {
+            "text": "Readiness is being checked. No session owes its event, and no message is poison.",
+            "kind": "waiting",
+        },
         "problem": None,
         "settings": "",
+        "readiness": None,
         "queue": {"messages": 0, "oldestDue": None},
         "owed": {"count": 0, "sessions": [], "all": ["ops session find --owed"], "unread": None},
         "poison": {"count": 0, "deliveries": 8, "messages": [], "all": ["ops poison list --all"]},
+        "devices": {"count": 0, "devices": []},
         "face": {"callsPerSecond": CEILING, "ceiling": CEILING, "refusingForSeconds": 0, "errors": {}},
         "refusals": {},
         "trouble": [],
@@ -74,13 +80,16 @@ async def test_session_owes_its_event_from_the_end_of_its_token(
     after = await view.status()
     assert (before["queue"]["messages"], before["owed"]["count"], after["owed"]["count"]) == (2, 0, 1)
     [session] = after["owed"]["sessions"]
-    assert session["commands"] == [f"ops session show {session_id}", f"ops session collect {session_id}"]
+    assert session["advice"] == "Nothing: the broker looks again by itself."
+    assert session["commands"] == [f"ops session show {session_id}"]
     assert (session["clientReference"], session["region"], len(session["device"])) == ("order:1", "local", 64)
     assert (session["nextLookDateTime"], session["trouble"]) == ("2027-01-15T08:12:00.000Z", None)
 
     broker.clock.advance_seconds(3600)
     [session] = (await view.status())["owed"]["sessions"]
     assert session["trouble"] == "the next look is overdue"
+    assert session["advice"] == "Its message seems to be lost. Send a new one."
+    assert session["commands"][1:] == [f"ops session collect {session_id}"]
 
 
 async def test_oldest_ten_sessions_and_messages_are_shown(
@@ -109,12 +118,106 @@ async def test_poison_message_says_why_and_what_mends_it(
     await broker.app.sessions.change(stored, lambda record: record.with_next_look(None, "Face refused", 12))
     for text in (CollectMessage(session_id, Reason.SWEEP, 11).to_text(), "{}"):
         await source.poisoned.send(text, 0)
-    usable, unusable = (await view.status())["poison"]["messages"]
+    broker.clock.advance_seconds(601)
+    status = await view.status()
+    usable, unusable = status["poison"]["messages"]
     assert (usable["sessionId"], usable["why"], usable["attempt"]) == (session_id, "Face refused", 11)
     assert usable["commands"] == [f"ops poison show {usable['id']}", f"ops poison replay {usable['id']}"]
     assert (unusable["text"], unusable["why"]) == ("{}", "the message names no session")
     assert unusable["commands"][1] == f"ops poison drop {unusable['id']}"
+    assert (usable["advice"], unusable["advice"]) == (
+        "Fix the cause, then replay it.",
+        "Drop it: it would fail again.",
+    )
     assert usable["insertedOn"] == "2027-01-15T08:00:00.000Z"
+    [session] = status["owed"]["sessions"]
+    assert session["trouble"] == "the collector gave up"
+    assert session["advice"] == "Its message is poison. Fix the cause, then replay the message."
+    assert session["commands"] == [f"ops session show {session_id}", usable["commands"][1]]
+
+
+@pytest.mark.parametrize(
+    ("fails", "owed", "poison", "kind", "text"),
+    [
+        (False, 0, 0, "good", "Ready. No session owes its event, and no message is poison."),
+        (True, 0, 0, "bad", "Not ready: face fails."),
+        (False, 2, 0, "warn", "2 sessions owe their event."),
+        (True, 1, 1, "bad", "Not ready: face fails. 1 session owes its event. 1 message is poison."),
+    ],
+)
+async def test_summary_says_what_is_wrong(
+    broker: Broker,
+    source: MemorySource,
+    view: OperatorView,
+    fails: bool,
+    owed: int,
+    poison: int,
+    kind: str,
+    text: str,
+) -> None:
+    """What keeps requests from an answer comes first."""
+    for number in range(owed):
+        await broker.created(f"device-{number}")
+    for _ in range(poison):
+        await source.poisoned.send("{}", 0)
+    broker.clock.advance_seconds(601)
+    if fails:
+        broker.simulator.keys = {"another-key"}
+    await view.readiness()
+    assert (await view.status())["summary"] == {"text": text, "kind": kind}
+
+
+async def test_readiness_is_not_shown_as_true_for_long(broker: Broker, view: OperatorView) -> None:
+    """The page asks every 15 seconds while it is looked at; an answer from before says nothing of now."""
+    checked = await view.readiness()
+    shown = []
+    for seconds in (60, 1):
+        broker.clock.advance_seconds(seconds)
+        shown.append((await view.status())["readiness"])
+    assert shown == [checked, None]
+
+
+async def test_own_checks_of_readiness_are_no_recent_errors(broker: Broker, view: OperatorView) -> None:
+    """They are repeated, and would push everything else out of the list."""
+    broker.simulator.fail(500)
+    await view.readiness()
+    status = await view.status()
+    assert "face fails" in status["summary"]["text"]
+    assert (status["trouble"], status["face"]["errors"]) == ([], {})
+
+
+@pytest.mark.parametrize("mode", ["enforce", "observe"])
+async def test_refused_devices_are_shown(mode: str) -> None:
+    """By their pseudonym, with what `ops device` takes; without refusals there are none."""
+    async with running_broker(THROTTLE_MODE=mode, THROTTLE_DEVICE="2/10m,20/d") as broker:
+        source = message_source(broker.app)
+        view = OperatorView(
+            broker.app,
+            source,
+            Budget(CEILING),
+            RecentLog(broker.clock),
+            deliveries=8,
+            shell=OperatorsShell("", "ops"),
+        )
+        session = await broker.created("refused")
+        await broker.created("refused")
+        await broker.created("another")
+        stored = await broker.app.sessions.get(session["sessionId"])
+        assert stored
+        device = stored.record.device
+        refused, text = (await view.status())["devices"], (await view.status())["summary"]["text"]
+        broker.clock.advance_seconds(601)
+        later = (await view.status())["devices"]
+    expected = {
+        "device": device,
+        "limit": "device 2/10m, 20/d",
+        "until": "2027-01-15T08:10:00.000Z",
+        "commands": [f"ops device show {device}", f"ops device reset {device}"],
+    }
+    none = {"count": 0, "devices": []}
+    assert refused == ({"count": 1, "devices": [expected]} if mode == "enforce" else none)
+    assert text.endswith("1 device is refused now.") == (mode == "enforce")
+    assert later == none
 
 
 async def test_state_in_memory_has_no_commands(broker: Broker, source: MemorySource, log: RecentLog) -> None:
@@ -137,6 +240,7 @@ async def test_row_that_cannot_be_read_hides_no_other(broker: Broker, view: Oper
     status = await view.status()
     assert (status["problem"], status["owed"]["count"]) == (None, 1)
     assert "session broken: a session record cannot be read" in status["owed"]["unread"]
+    assert status["summary"]["text"].endswith("event. Not all records can be read.")
 
 
 async def test_storage_that_does_not_answer_is_the_problem(store: FakeStore, view: OperatorView) -> None:
@@ -144,6 +248,7 @@ async def test_storage_that_does_not_answer_is_the_problem(store: FakeStore, vie
     store.fail("between", StorageUnavailable("down"))
     status = await view.status()
     assert (status["problem"], status["owed"], status["poison"]) == ("the sessions: down", None, None)
+    assert status["summary"] == {"text": "Storage does not answer: the sessions: down.", "kind": "bad"}
     assert status["face"]["ceiling"] == CEILING
 
 

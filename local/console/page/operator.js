@@ -1,41 +1,37 @@
-// The operator's view: polled while it is open. Readiness is checked on demand, because it costs a call of Face.
+// The operator's view: polled while it is open and the page is visible. Readiness is asked less often, because each
+// time costs a call of Face.
 
 import { dateAndTime } from "./clock.js";
 import { byId, copyable, element, setText } from "./dom.js";
 import { send, trouble } from "./exchange.js";
 
 const POLL_MS = 2000;
+const READINESS_MS = 15000;
 const NO_COMMANDS =
   "This broker keeps its state in memory, where no command reaches it. Start it with make run STORAGE=azurite to get " +
   "the command that shows or mends each session and message.";
-const FIRST_SETTINGS = "The commands need these settings, once in each shell, and run in the folder of the repository:";
+const FIRST_SETTINGS = "The commands need the settings below, once in each shell, and run in the folder of the repository.";
 const OWN_SETTINGS =
   "The commands need the AzureWebJobsStorage, EVENTS_FILE and ID_PEPPER of this broker, and run in the folder of the " +
   "repository.";
 
 export function offerOperatorView() {
-  const checkIfOpen = () => byId("operator").open && checkReadiness();
-  byId("operator").addEventListener("toggle", checkIfOpen);
   // A link to a part of the view opens it before this script runs.
-  checkIfOpen();
+  repeat(look, POLL_MS);
+  repeat(checkReadiness, READINESS_MS);
+  byId("operator").addEventListener("toggle", () => byId("operator").open && checkReadiness());
   byId("check-readiness").addEventListener("click", checkReadiness);
-  const poll = async () => {
-    if (byId("operator").open && !document.hidden) await look();
-    setTimeout(poll, POLL_MS);
-  };
-  poll();
+}
+
+// Acts again and again, with a pause after each answer, while somebody can see the view.
+async function repeat(act, pause) {
+  if (byId("operator").open && !document.hidden) await act();
+  setTimeout(() => repeat(act, pause), pause);
 }
 
 async function checkReadiness() {
+  await send({ method: "GET", url: "/console/readiness", headers: {} });
   await look();
-  const answer = await send({ method: "GET", url: "/console/readiness", headers: {} });
-  const { time, dependencies = [] } = answer.json ?? {};
-  const failed = dependencies.filter(({ problem }) => problem).length;
-  const verdict = failed ? `Not ready: ${failed} of ${dependencies.length} fail` : "Ready: all answer";
-  setText("readiness", time ? `${verdict}, at ${moment(time)}.` : trouble(answer));
-  showRows("dependencies", dependencies, ({ name, problem }) => [
-    line(badge(problem ? "fails" : "answers", problem ? "bad" : "good"), ` ${name} ${problem ?? ""}`),
-  ]);
 }
 
 async function look() {
@@ -44,16 +40,25 @@ async function look() {
     tell(trouble(answer), "bad");
     return;
   }
-  const { problem, settings, queue, owed, poison, face, refusals, trouble: log } = answer.json;
-  if (problem) tell(`Storage does not answer: ${problem}`, "bad");
-  else if (owed.count || poison.count) tell(`${summary(owed.count, poison.count)}.`, "warn");
-  else tell("No session owes its event, and no message is poison.", "good");
-  showNumbers(queue, face, refusals);
+  const { summary, settings, readiness, queue, owed, poison, devices, face, refusals, trouble: log } = answer.json;
+  tell(summary.text, summary.kind);
+  showReadiness(readiness);
   showOwed(owed);
   showPoison(poison);
+  showDevices(devices);
+  showNumbers(queue, face, refusals);
   setText("no-errors", log.length ? "" : "None since this broker was started.");
   showRows("recent-errors", log.reverse(), logRow);
   showShell(settings);
+}
+
+function showReadiness(readiness) {
+  setText("readiness", readiness ? `Asked at ${moment(readiness.time)}, and again every 15 seconds.` : "Being checked.");
+  const failing = (readiness?.dependencies ?? []).filter(({ problem }) => problem);
+  const answering = (readiness?.dependencies ?? []).filter(({ problem }) => !problem);
+  showRows("dependencies", [...failing, ...answering], ({ name, problem }) => [
+    line(badge(problem ? "fails" : "answers", problem ? "bad" : "good"), ` ${name} ${problem ?? ""}`),
+  ]);
 }
 
 function showNumbers(queue, { callsPerSecond, ceiling, refusingForSeconds, errors }, refusals) {
@@ -72,13 +77,12 @@ function showOwed(owed) {
   showRows("owed", withMore(owed, owed?.sessions), (session) => [
     line(element("code", { textContent: session.sessionId })),
     facts([
+      ["what to do", session.advice],
       ["owes since", moment(session.completedDateTime ?? session.tokenExpiresDateTime)],
       ["next look", [session.nextLookDateTime && moment(session.nextLookDateTime), session.trouble].filter(Boolean).join(": ")],
       ["last error", session.lastError ? `${session.lastError} (${session.failedLooks} in a row)` : "none"],
       ["status", session.status],
       ["transaction", session.clientReference ?? "none"],
-      ["region", session.region],
-      ["device", session.device],
     ]),
     ...commands(session.commands),
   ]);
@@ -95,6 +99,7 @@ function showPoison(poison) {
   showRows("poison", withMore(poison, poison?.messages), (message) => [
     line(element("code", { textContent: message.id })),
     facts([
+      ["what to do", message.advice],
       ["since", moment(message.insertedOn)],
       ["why", message.why ?? "see the log"],
       ...(message.usable
@@ -105,6 +110,19 @@ function showPoison(poison) {
         : [["text", message.text]]),
     ]),
     ...commands(message.commands),
+  ]);
+}
+
+function showDevices(devices) {
+  const refused = "A limit refuses their creates. Clear it after you have looked at the case.";
+  setText("no-devices", devices ? (devices.count ? refused : "None.") : "Unknown: storage does not answer.");
+  showRows("devices", withMore(devices, devices?.devices), ({ device, limit, until, commands: texts }) => [
+    line(element("code", { textContent: device })),
+    facts([
+      ["limit", limit],
+      ["until", moment(until)],
+    ]),
+    ...commands(texts),
   ]);
 }
 
@@ -127,7 +145,7 @@ function showShell(settings) {
 // The items, and after them what says how many more there are.
 function withMore(found, items = []) {
   const more = (found?.count ?? 0) - items.length;
-  return more > 0 ? [...items, { more, commands: found.all }] : items;
+  return more > 0 ? [...items, { more, commands: found.all ?? [] }] : items;
 }
 
 // Keeps the rows that did not change, with their focus and selection.
@@ -182,10 +200,6 @@ function badge(text, kind) {
 function tell(sentence, kind) {
   setText("operator-status", sentence);
   if (kind) byId("operator-status").className = `outcome ${kind}`;
-}
-
-function summary(owed, poison) {
-  return `${counted(owed, "session")} ${owed === 1 ? "owes its" : "owe their"} event, ${counted(poison, "poison message")}`;
 }
 
 function counted(number, noun) {
