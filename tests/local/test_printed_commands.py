@@ -145,22 +145,23 @@ def test_commands_of_the_operators_view(azurite: Azurite, tmp_path: Path) -> Non
         quiet, [export] = view(1)
         drill = f"{sys.executable} -m ops drill"
         assert shell(export, drill).returncode == 0
-        troubled, [_, *commands] = view(2)
+        troubled, [*commands, _] = view(2)
         reading = [command for command in commands if " show " in command]
-        mending = [command for command in commands if command not in reading]
+        # A session names the command of its poison message.
+        mending = list(dict.fromkeys(command for command in commands if command not in reading))
         ran = {command: shell(export, command) for command in (*reading, *mending)}
         for _ in range(3):
             printed(process, last="event")
         mended, _ = view(3)
 
-    assert quiet == "No session owes its event, and no message is poison."
-    assert troubled == "3 sessions owe their event, 2 poison messages."
-    assert (len(reading), len(mending)) == (5, 5)
-    [asked] = [command for command in mending if " drop " in command]
-    # It asks before it destroys something, and here is no terminal.
-    assert ran.pop(asked).stderr.endswith("add --yes\n")
+    assert quiet == "Ready. No session owes its event, and no message is poison."
+    assert troubled == "3 sessions owe their event. 2 messages are poison. 1 device is refused now."
+    assert (len(reading), len(mending)) == (6, 5)
+    for asked in [command for command in mending if " drop " in command or " reset " in command]:
+        # It asks before it destroys something, and here is no terminal.
+        assert ran.pop(asked).stderr.endswith("add --yes\n")
     assert {command: one.stderr for command, one in ran.items() if one.returncode} == {}
-    assert mended == "0 sessions owe their event, 1 poison message."
+    assert mended == "1 message is poison. 1 device is refused now."
 
 
 def test_commands_of_the_page_for_callers(tmp_path: Path) -> None:
