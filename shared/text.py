@@ -44,6 +44,8 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401 - JSON can be anything; mode
         if "\\u" in text:
             # The parser takes escaped lone surrogates; writing them again fails.
             json.dumps(content, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as problem:
+        raise ValueError("half of a surrogate pair") from problem
     except RecursionError as problem:
         raise ValueError("nested too deep") from problem
     return content

@@ -238,7 +238,7 @@ def test_only_json_in_utf8_is_read(fields: dict[str, str | None]) -> None:
         (b'{"canary":NaN}', "The body is not strict JSON: NaN, or a number that is too large."),
         (b'{"canary":1,"canary":2}', "The body is not strict JSON: duplicate names."),
         (b'{"canary":"\xff"}', "The body is not UTF-8."),
-        (b'{"canary":"\\ud800"}', "The body is not UTF-8."),
+        (b'{"canary":"\\ud800"}', "The body is not strict JSON: half of a surrogate pair."),
     ],
     ids=lambda value: str(value[:20]),
 )
