@@ -57,6 +57,9 @@ def unavailable(
 ) -> _Error:
     """The error for what a call of a service raised; `advice` by its code or status tells the operator what to do.
 
+    Errors with a status in `lasting` stay until the operator has acted. A pause that the service asks for counts up to
+    `longest` seconds.
+
     Besides their own errors the SDKs raise what their parsers raise for an answer that is not the service's. Nothing
     of an error's text is repeated: it may quote whole bodies.
     """
@@ -68,7 +71,8 @@ def unavailable(
         late = isinstance(fault, TimeoutError)
         return kind(f"{service} did not answer {'in time' if late else f'usably: {cause_of(fault)}'}")
     detail = f"{service} answered {status} {code}".rstrip()
-    if told := advice.get(code) or advice.get(status):
+    unusable = "the answer cannot be used" if status < 300 else None
+    if told := advice.get(code) or advice.get(status) or unusable:
         detail += f": {told}"
     return kind(detail, retry_after=asked_pause(fault, longest), lasting=status in lasting)
 

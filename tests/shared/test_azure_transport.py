@@ -124,6 +124,8 @@ def _answered(status: int, kind: type[HttpResponseError] = HttpResponseError) ->
             False,
         ),
         (ValueError("secret"), "", "the shop did not answer usably: ValueError", False),
+        (_answered(200), "", "the shop answered 200: the answer cannot be used", False),
+        (_answered(302), "", "the shop answered 302", False),
         (_answered(503), "Busy", "the shop answered 503 Busy", False),
         (_answered(403), "Closed", "the shop answered 403 Closed: open it", True),
         (_answered(403), "", "the shop answered 403: knock", True),

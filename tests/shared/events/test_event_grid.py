@@ -75,7 +75,7 @@ REFUSALS = [
     (error(404, "NotFound"), "404: there is no such topic", False),
     (error(413, "TooLarge"), "413: the event is larger than it takes", True),
     (error(429, "TooMany"), "429", False),
-    (web.Response(status=202), "202", False),
+    (web.Response(status=202), "202: the answer cannot be used", False),
     (web.Response(status=502, text="<html>"), "502", False),
     (web.Response(text="<p>Please sign in", content_type="text/html"), FOREIGN, False),
     (web.Response(body=b"{}", content_type=JSON), FOREIGN, False),
