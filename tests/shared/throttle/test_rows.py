@@ -46,6 +46,7 @@ def test_unknown_content_is_a_failure_of_the_store(value: Value) -> None:
     with pytest.raises(StorageUnavailable) as caught:
         Row.of(Entity("device-a", {"created": value}, 0, "e1"))
     assert caught.value.detail == "a throttle row holds something that is not a log"
+    assert caught.value.lasting
 
 
 def test_row_without_any_log_is_a_failure_of_the_store() -> None:
@@ -53,6 +54,7 @@ def test_row_without_any_log_is_a_failure_of_the_store() -> None:
     with pytest.raises(StorageUnavailable) as caught:
         Row.of(Entity("device-a", {}, 0, "e1"))
     assert caught.value.detail == "a throttle row holds no log"
+    assert caught.value.lasting
 
 
 def test_expiry_never_goes_back() -> None:
