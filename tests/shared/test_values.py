@@ -30,7 +30,7 @@ def test_value_has_no_other_attributes() -> None:
 
 
 def test_type_checkers_are_told_that_fields_never_change() -> None:
-    """Type checkers read this mark, and refuses to set a field."""
+    """Type checkers read this mark, and refuse to set a field."""
     mark = getattr(immutable, "__dataclass_transform__")  # noqa: B009 - the type stubs lack it.
     # Python 3.11 keeps it among others.
     assert (mark | mark["kwargs"])["frozen_default"] is True
