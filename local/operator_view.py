@@ -251,11 +251,15 @@ class OperatorView:
 
         Limits that `THROTTLE_OVERRIDES` sets for one caller are not known here.
         """
-        refused = []
+        refused, faults = [], []
         if self._app.settings.throttle_mode == "enforce":
             async for entity in self._app.store.expired(Table.THROTTLE, LATEST):
                 for device in devices_in([entity.key]):
-                    logs = Row.of(entity).logs
+                    try:
+                        logs = Row.of(entity).logs
+                    except StorageUnavailable as fault:
+                        faults.append(f"{entity.key}: {fault.detail}")
+                        continue
                     limits = self._app.subjects.of_row(entity.key).limits
                     opens = [(limit.policy.opens_at(logs.get(limit.log, ())), limit) for limit in limits]
                     refused.append((*max(opens, key=itemgetter(0)), device))
@@ -270,7 +274,7 @@ class OperatorView:
             }
             for until, limit, device in refused[:_MOST_SHOWN]
         ]
-        return {"count": len(refused), "devices": devices}
+        return {"count": len(refused), "devices": devices, "unread": faults[0] if faults else None}
 
     def _commands(self, *words: str) -> list[str]:
         return [f"{self._shell.ops} {each}" for each in words] if self._shell else []
@@ -293,6 +297,8 @@ def _summary(
         said.append(f"{counted(count, 'message')} {'is' if count == 1 else 'are'} poison.")
     if owed and owed["unread"]:
         said.append("Not all records can be read.")
+    if devices and devices["unread"]:
+        said.append("Not all limits can be read.")
     if said:
         kind = "warn"
     failing = [one["name"] for one in readiness["dependencies"] if one["problem"]] if readiness else []

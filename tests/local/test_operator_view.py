@@ -62,7 +62,7 @@ async def test_quiet_broker(view: OperatorView) -> None:
         "queue": {"messages": 0, "oldestDue": None},
         "owed": {"count": 0, "sessions": [], "all": ["ops session find --owed"], "unread": None},
         "poison": {"count": 0, "deliveries": 8, "messages": [], "all": ["ops poison list --all"]},
-        "devices": {"count": 0, "devices": []},
+        "devices": {"count": 0, "devices": [], "unread": None},
         "face": {"callsPerSecond": CEILING, "ceiling": CEILING, "refusingForSeconds": 0, "errors": {}},
         "refusals": {},
         "trouble": [],
@@ -214,8 +214,8 @@ async def test_refused_devices_are_shown(mode: str) -> None:
         "until": "2027-01-15T08:10:00.000Z",
         "commands": [f"ops device show {device}", f"ops device reset {device}"],
     }
-    none = {"count": 0, "devices": []}
-    assert refused == ({"count": 1, "devices": [expected]} if mode == "enforce" else none)
+    none = {"count": 0, "devices": [], "unread": None}
+    assert refused == ({"count": 1, "devices": [expected], "unread": None} if mode == "enforce" else none)
     assert text.endswith("1 device is refused now.") == (mode == "enforce")
     assert later == none
 
@@ -241,6 +241,19 @@ async def test_row_that_cannot_be_read_hides_no_other(broker: Broker, view: Oper
     assert (status["problem"], status["owed"]["count"]) == (None, 1)
     assert "session broken: a session record cannot be read" in status["owed"]["unread"]
     assert status["summary"]["text"].endswith("event. Not all records can be read.")
+
+
+async def test_limits_that_cannot_be_read_hide_no_others(broker: Broker, view: OperatorView) -> None:
+    """Storage does answer: only such a device gets no answer."""
+    await broker.app.store.insert(
+        Table.THROTTLE, Entity("device-broken", {"created": "?"}, broker.clock() + 1)
+    )
+    await view.readiness()
+    status = await view.status()
+    assert (status["problem"], status["devices"]["count"]) == (None, 0)
+    assert status["devices"]["unread"] == "device-broken: a throttle row holds something that is not a log"
+    assert status["summary"]["kind"] == "warn"
+    assert status["summary"]["text"] == "Not all limits can be read."
 
 
 async def test_storage_that_does_not_answer_is_the_problem(store: FakeStore, view: OperatorView) -> None:

@@ -114,8 +114,7 @@ function showPoison(poison) {
 }
 
 function showDevices(devices) {
-  const refused = "A limit refuses their creates. Clear it after you have looked at the case.";
-  setText("no-devices", devices ? (devices.count ? refused : "None.") : "Unknown: storage does not answer.");
+  setText("no-devices", devices ? devicesHint(devices) : "Unknown: storage does not answer.");
   showRows("devices", withMore(devices, devices?.devices), ({ device, limit, until, commands: texts }) => [
     line(element("code", { textContent: device })),
     facts([
@@ -124,6 +123,11 @@ function showDevices(devices) {
     ]),
     ...commands(texts),
   ]);
+}
+
+function devicesHint({ count, unread }) {
+  const hint = count ? "A limit refuses their creates. Clear it after you have looked at the case." : "None.";
+  return unread ? `${hint} Not all limits can be read: ${unread}` : hint;
 }
 
 // A line of the log with what matters of its fields; the whole line is its title.
