@@ -57,7 +57,9 @@ async def show_session(
     output.result("\n".join(_lines(fields, record)), **fields)
     output.summary(f"servers that looked, from the logs of the region:\n{_WHO_LOOKED.format(session_id)}")
     if state := trouble_of(record, now):
-        notify(f"{state}: run ops session collect {session_id}, or ops poison replay if its message is poison")
+        notify(
+            f"{state}: run ops session collect {session_id}, or ops poison replay if its message is poison"
+        )
 
 
 async def collect_session(

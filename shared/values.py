@@ -10,7 +10,7 @@ _Class = TypeVar("_Class")
 def immutable(cls: type[_Class]) -> type[_Class]:
     """Make a dataclass with slots; mypy refuses to set a field of its objects.
 
-    `dataclass(frozen=True)` would refuse it at runtime too. That costs a twentieth of a create's CPU time. It also makes
-    the definition of each class take half as long again, while an instance starts.
+    `dataclass(frozen=True)` would refuse it at runtime too. That costs a twentieth of a create's CPU time. Each class
+    would also take half as long again to define when an instance starts.
     """
     return dataclass(slots=True, unsafe_hash=True)(cls)
