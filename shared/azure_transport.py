@@ -68,8 +68,8 @@ def unavailable(
     # The SDK of Event Grid makes a `ResourceNotFoundError` itself, without the answer.
     status = 404 if isinstance(fault, ResourceNotFoundError) else getattr(fault, "status_code", None)
     if status is None or not isinstance(fault, HttpResponseError):
-        late = isinstance(fault, TimeoutError)
-        return kind(f"{service} did not answer {'in time' if late else f'usably: {cause_of(fault)}'}")
+        how = "in time" if isinstance(fault, TimeoutError) else f"usably: {cause_of(fault)}"
+        return kind(f"{service} did not answer {how}")
     detail = f"{service} answered {status} {code}".rstrip()
     unusable = "the answer cannot be used" if status < 300 else None
     if told := advice.get(code) or advice.get(status) or unusable:
