@@ -30,10 +30,26 @@ _READINESS_KNOWN_MS: Final = 60_000
 _REFUSAL_LOG: Final = "shared.web.endpoint"
 _REFUSED: Final = "request_refused"
 _FACE_CALLED: Final = "face_called"
+_ROWS: Final = {
+    "managed identity endpoint": "the managed identity",
+    "Face does not know the session": "the settings name another Face resource than the one with the sessions",
+    "UpstreamUnauthorized": "the Face key",
+    "UpstreamNotApproved": "the approval of the Face resource",
+    "Upstream": "Face",
+    "signIn ": "an issuer of tokens (`AUTH_ISSUER`)",
+    "KeyUnavailable": "Key Vault",
+    "queue ": "Queue Storage",
+    "StorageUnavailable": "Table Storage",
+    "EventsUnavailable": "Event Grid",
+}
+"""The row of "When something is down" in docs/operations.md by a part of the dependency and its problem. The first
+that fits counts."""
 
 
 class RecentLog(logging.Handler):
     """Counts in the log what was refused, and keeps its newest warnings and errors, until the block ends.
+
+    All lines of one request are one item of `trouble`: the newest line, and the text of the `earlier` ones.
 
     `refusals` are the refused requests by their code, `face_errors` the failed calls of Face by their error.
     Lines with `own_request` as their request id are left out: the view asks the dependencies again and again.
@@ -69,8 +85,20 @@ class RecentLog(logging.Handler):
             return
         if fields.get("event") == _FACE_CALLED:
             self.face_errors[fields["error"]] += 1
+        request = fields.get("requestId")
+        same = next(
+            (one for one in self.trouble if request and one["fields"].get("requestId") == request), None
+        )
+        if same:
+            self.trouble.remove(same)
         self.trouble.append(
-            {"time": rfc3339(self._clock()), "level": record.levelname, "text": text, "fields": fields}
+            {
+                "time": rfc3339(self._clock()),
+                "level": record.levelname,
+                "text": text,
+                "fields": fields,
+                "earlier": [*same["earlier"], same["text"]] if same else [],
+            }
         )
 
     def _note_refusal(self, record: logging.LogRecord) -> bool:
@@ -90,6 +118,19 @@ def _fields_in(text: str) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return fields if isinstance(fields, dict) else {}
+
+
+def where_to_look(problem: str, dependency: str = "") -> str | None:
+    """Name the row of docs/operations.md about a problem, an error code with its detail; None if there is none."""
+    for part, row in _ROWS.items():
+        if part in f"{dependency} {problem}":
+            return f'"{row}" under "When something is down" in docs/operations.md'
+    return None
+
+
+def _fix(error: str | None) -> str:
+    where = error and where_to_look(error)
+    return f"Fix the cause (see {where})" if where else "Fix the cause"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +216,14 @@ class OperatorView:
         self._checked_at = self._app.clock()
         self._readiness = {
             "time": rfc3339(self._checked_at),
-            "dependencies": [{"name": each.name, "problem": each.problem} for each in found],
+            "dependencies": [
+                {
+                    "name": each.name,
+                    "problem": each.problem,
+                    "help": each.problem and where_to_look(each.problem, each.name),
+                }
+                for each in found
+            ],
         }
         return self._readiness
 
@@ -212,10 +260,10 @@ class OperatorView:
 
         trouble, mend = trouble_of(record, now), []
         if poison_id:
-            advice = "Its message is poison. Fix the cause, then replay the message."
+            advice = f"Its message is poison. {_fix(record.last_error)}, then replay the message."
             mend = [f"poison replay {poison_id}"]
         elif trouble:
-            then = "Fix the cause, then send" if record.last_error else "Send"
+            then = f"{_fix(record.last_error)}, then send" if record.last_error else "Send"
             advice = f"Its message seems to be lost. {then} a new one."
             mend = [f"session collect {record.session_id}"]
         else:
@@ -233,10 +281,11 @@ class OperatorView:
         for message in found[:_MOST_SHOWN]:
             content, name = message.content, message.message_id
             if content:
-                mend, advice = f"poison replay {name}", "Fix the cause, then replay it."
+                error = last_errors.get(content.session_id)
+                mend, advice = f"poison replay {name}", f"{_fix(error)}, then replay it."
+                why = {"why": error}
             else:
-                mend, advice = f"poison drop {name}", "Drop it: it would fail again."
-            why = {} if content is None else {"why": last_errors.get(content.session_id)}
+                mend, advice, why = f"poison drop {name}", "Drop it: it would fail again.", {}
             commands = self._commands(f"poison show {name}", mend)
             messages.append(fields_of(message) | why | {"advice": advice, "commands": commands})
         return {
@@ -310,7 +359,7 @@ def _summary(
     if troubles:
         kind, said = "bad", troubles + said
     if not said:
-        ready = "Ready." if readiness else "Readiness is being checked."
+        ready = "Ready." if readiness else "Readiness is not known."
         said = [f"{ready} No session owes its event, and no message is poison."]
     if devices and (count := devices["count"]):
         # A limit does its work: nothing is wrong.

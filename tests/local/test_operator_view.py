@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
-from local.operator_view import OperatorsShell, OperatorView, RecentLog
+from local.operator_view import OperatorsShell, OperatorView, RecentLog, where_to_look
 from local.queues import MemorySource, message_source
 from shared.errors import StorageUnavailable
 from shared.face.budget import Budget
@@ -16,6 +17,9 @@ from tests.support.broker import Broker, running_broker
 from tests.support.store import FakeStore
 
 CEILING = 1000
+ROOT = Path(__file__).parents[2]
+REFUSED = "UpstreamUnauthorized: Face answered 401"
+OTHER_RESOURCE = "the settings name another Face resource than the one with the sessions"
 
 
 @pytest.fixture
@@ -53,7 +57,7 @@ async def test_quiet_broker(view: OperatorView) -> None:
     """Nothing waits, and nothing went wrong."""
     assert await view.status() == {
         "summary": {
-            "text": "Readiness is being checked. No session owes its event, and no message is poison.",
+            "text": "Readiness is not known. No session owes its event, and no message is poison.",
             "kind": "waiting",
         },
         "problem": None,
@@ -115,24 +119,27 @@ async def test_poison_message_says_why_and_what_mends_it(
     session_id = (await broker.created())["sessionId"]
     stored = await broker.app.sessions.get(session_id)
     assert stored
-    await broker.app.sessions.change(stored, lambda record: record.with_next_look(None, "Face refused", 12))
+    await broker.app.sessions.change(stored, lambda record: record.with_next_look(None, REFUSED, 12))
     for text in (CollectMessage(session_id, Reason.SWEEP, 11).to_text(), "{}"):
         await source.poisoned.send(text, 0)
     broker.clock.advance_seconds(601)
     status = await view.status()
     usable, unusable = status["poison"]["messages"]
-    assert (usable["sessionId"], usable["why"], usable["attempt"]) == (session_id, "Face refused", 11)
+    assert (usable["sessionId"], usable["why"], usable["attempt"]) == (session_id, REFUSED, 11)
     assert usable["commands"] == [f"ops poison show {usable['id']}", f"ops poison replay {usable['id']}"]
     assert (unusable["text"], unusable["why"]) == ("{}", "the message names no session")
     assert unusable["commands"][1] == f"ops poison drop {unusable['id']}"
     assert (usable["advice"], unusable["advice"]) == (
-        "Fix the cause, then replay it.",
+        f"Fix the cause (see {where_to_look(REFUSED)}), then replay it.",
         "Drop it: it would fail again.",
     )
     assert usable["insertedOn"] == "2027-01-15T08:00:00.000Z"
     [session] = status["owed"]["sessions"]
     assert session["trouble"] == "the collector gave up"
-    assert session["advice"] == "Its message is poison. Fix the cause, then replay the message."
+    assert (
+        session["advice"]
+        == f"Its message is poison. Fix the cause (see {where_to_look(REFUSED)}), then replay the message."
+    )
     assert session["commands"] == [f"ops session show {session_id}", usable["commands"][1]]
 
 
@@ -308,9 +315,63 @@ async def test_dependency_that_fails_is_among_the_recent_errors(
 async def test_readiness_names_what_does_not_answer(broker: Broker, view: OperatorView) -> None:
     """It is that of `GET /api/ready`."""
     broker.simulator.keys = {"another-key"}
-    found = {each["name"]: each["problem"] for each in (await view.readiness())["dependencies"]}
+    checked = await view.readiness()
+    found = {each["name"]: each["problem"] for each in checked["dependencies"]}
+    assert checked["dependencies"][0]["help"] == where_to_look(found["face"], "face")
     assert "UpstreamUnauthorized" in found.pop("face")
     assert found == dict.fromkeys(("storage", "queue", "secrets"))
+
+
+@pytest.mark.parametrize(
+    ("name", "problem", "row"),
+    [
+        ("face", "UpstreamFailure: no answer: ReadError", "Face"),
+        ("face", "UpstreamUnauthorized: Face answered 401", "the Face key"),
+        ("face", "UpstreamNotApproved", "the approval of the Face resource"),
+        (
+            "",
+            "UpstreamFailure: Face does not know the session: is this the resource that made it?",
+            OTHER_RESOURCE,
+        ),
+        (
+            "face",
+            "KeyUnavailable: the managed identity endpoint answered 200 without a token",
+            "the managed identity",
+        ),
+        ("secrets", "KeyUnavailable", "Key Vault"),
+        ("signIn", "KeyUnavailable: no answer", "an issuer of tokens (`AUTH_ISSUER`)"),
+        ("storage", "StorageUnavailable: down", "Table Storage"),
+        ("queue", "StorageUnavailable: down", "Queue Storage"),
+        ("", "EventsUnavailable", "Event Grid"),
+    ],
+)
+def test_each_problem_names_its_row_of_the_operators_page(name: str, problem: str, row: str) -> None:
+    """The row is in the table of docs/operations.md, with what to do."""
+    table = (ROOT / "docs/operations.md").read_text("utf-8").partition("## When something is down\n")[2]
+    assert f"\n| {row} | " in table.partition("\n## ")[0]
+    assert where_to_look(problem, name) == f'"{row}" under "When something is down" in docs/operations.md'
+
+
+def test_unknown_problem_names_no_row() -> None:
+    """A fault of the broker's own has none."""
+    assert where_to_look("InternalError") is None
+
+
+async def test_lines_of_one_request_are_one_row(log: RecentLog) -> None:
+    """The newest line is shown, with the earlier ones. Lines without a request stay apart."""
+    root = logging.getLogger()
+    for request, event in (
+        ("r1", "face_called"),
+        ("r2", "other"),
+        ("r1", "face_called"),
+        ("r1", "dependency_failed"),
+    ):
+        log_event(root, logging.WARNING, event, requestId=request, error="UpstreamFailure")
+    for _ in range(2):
+        root.warning("a line of a library")
+    shown = [(one["fields"].get("event"), len(one["earlier"])) for one in log.trouble]
+    assert shown == [("other", 0), ("dependency_failed", 2), (None, 0), (None, 0)]
+    assert log.face_errors == {"UpstreamFailure": 2}
 
 
 async def test_log_is_left_as_it_was(broker: Broker) -> None:

@@ -133,8 +133,8 @@ def test_commands_of_the_operators_view(azurite: Azurite, tmp_path: Path) -> Non
             timeout=PATIENCE_SECONDS,
         )
 
-    def view(number: int) -> tuple[str, list[str]]:
-        url = addresses["http://127.0.0.1:7071"] + "/console#operator-status"
+    def view(number: int, path: str = "/console#operator-status") -> tuple[str, list[str]]:
+        url = addresses["http://127.0.0.1:7071"] + path
         shown = in_browser(url, tmp_path / f"profile{number}")
         [status] = re.findall(r'id="operator-status"[^>]*>([^<]*)<', shown)
         return status, [
@@ -146,6 +146,7 @@ def test_commands_of_the_operators_view(azurite: Azurite, tmp_path: Path) -> Non
         drill = f"{sys.executable} -m ops drill"
         assert shell(export, drill).returncode == 0
         troubled, [*commands, _] = view(2)
+        closed, _ = view(4, "/console")
         reading = [command for command in commands if " show " in command]
         # A session names the command of its poison message.
         mending = list(dict.fromkeys(command for command in commands if command not in reading))
@@ -156,6 +157,7 @@ def test_commands_of_the_operators_view(azurite: Azurite, tmp_path: Path) -> Non
 
     assert quiet == "Ready. No session owes its event, and no message is poison."
     assert troubled == "3 sessions owe their event. 2 messages are poison. 1 device is refused now."
+    assert closed == troubled
     assert (len(reading), len(mending)) == (6, 5)
     for asked in [command for command in mending if " drop " in command or " reset " in command]:
         # It asks before it destroys something, and here is no terminal.

@@ -1,5 +1,5 @@
-// The operator's view: polled while it is open and the page is visible. Readiness is asked less often, because each
-// time costs a call of Face.
+// The operator's view: polled while the page is visible. Readiness is asked less often, and only while the details are
+// open, because each time costs a call of Face.
 
 import { dateAndTime } from "./clock.js";
 import { byId, copyable, element, setText } from "./dom.js";
@@ -7,6 +7,7 @@ import { send, trouble } from "./exchange.js";
 
 const POLL_MS = 2000;
 const READINESS_MS = 15000;
+const COPIED_MS = 5000;
 const NO_COMMANDS =
   "This broker keeps its state in memory, where no command reaches it. Start it with make run STORAGE=azurite to get " +
   "the command that shows or mends each session and message.";
@@ -15,18 +16,25 @@ const OWN_SETTINGS =
   "The commands need the AzureWebJobsStorage, EVENTS_FILE and ID_PEPPER of this broker, and run in the folder of the " +
   "repository.";
 
-export function offerOperatorView() {
-  // A link to a part of the view opens it before this script runs.
-  repeat(look, POLL_MS);
-  repeat(checkReadiness, READINESS_MS);
-  byId("operator").addEventListener("toggle", () => byId("operator").open && checkReadiness());
+export async function offerOperatorView() {
+  const isLinked = location.hash === "#operator-status";
+  if (isLinked) byId("operator").open = true;
+  byId("operator").addEventListener("toggle", () => isOpen() && checkReadiness());
   byId("check-readiness").addEventListener("click", checkReadiness);
+  await repeat(look, POLL_MS, () => true);
+  // The browser went to the link before the page had its texts.
+  if (isLinked) byId("operator").parentElement.scrollIntoView();
+  repeat(checkReadiness, READINESS_MS, isOpen);
 }
 
-// Acts again and again, with a pause after each answer, while somebody can see the view.
-async function repeat(act, pause) {
-  if (byId("operator").open && !document.hidden) await act();
-  setTimeout(() => repeat(act, pause), pause);
+// Acts again and again, with a pause after each answer, while the page is visible and the act is wanted.
+async function repeat(act, pause, isWanted) {
+  if (isWanted() && !document.hidden) await act();
+  setTimeout(() => repeat(act, pause, isWanted), pause);
+}
+
+function isOpen() {
+  return byId("operator").open;
 }
 
 async function checkReadiness() {
@@ -56,8 +64,9 @@ function showReadiness(readiness) {
   setText("readiness", readiness ? `Asked at ${moment(readiness.time)}, and again every 15 seconds.` : "Being checked.");
   const failing = (readiness?.dependencies ?? []).filter(({ problem }) => problem);
   const answering = (readiness?.dependencies ?? []).filter(({ problem }) => !problem);
-  showRows("dependencies", [...failing, ...answering], ({ name, problem }) => [
+  showRows("dependencies", [...failing, ...answering], ({ name, problem, help }) => [
     line(badge(problem ? "fails" : "answers", problem ? "bad" : "good"), ` ${name} ${problem ?? ""}`),
+    ...(help ? [line(element("span", { className: "hint", textContent: `See ${help}.` }))] : []),
   ]);
 }
 
@@ -130,13 +139,17 @@ function devicesHint({ count, unread }) {
   return unread ? `${hint} Not all limits can be read: ${unread}` : hint;
 }
 
-// A line of the log with what matters of its fields; the whole line is its title.
-function logRow({ time, level, text, fields }) {
+// The newest line of a request with what matters of its fields; all its lines are the title.
+function logRow({ time, level, text, fields, earlier }) {
   const { event, operation, code, error, status, detail, requestId, sessionId } = fields;
   const parts = [event, operation, code ?? error, status, detail].filter((part) => part != null);
-  const named = [requestId && `request ${requestId}`, sessionId && `session ${sessionId}`].filter(Boolean);
+  const before = earlier.length ? `after ${counted(earlier.length, "other line")} of this request` : "";
+  const named = [requestId && `request ${requestId}`, sessionId && `session ${sessionId}`, before].filter(Boolean);
   const severity = badge(level.toLowerCase(), level === "WARNING" ? "warn" : "bad");
-  const said = element("span", { title: text, textContent: ` ${moment(time)} ${event ? parts.join(" ") : text}` });
+  const said = element("span", {
+    title: [...earlier, text].join("\n"),
+    textContent: ` ${moment(time)} ${event ? parts.join(" ") : text}`,
+  });
   return [line(severity, said), line(element("code", { className: "quiet", textContent: named.join(", ") }))];
 }
 
@@ -179,7 +192,7 @@ function newRow(list, item, make) {
 
 function commands(texts) {
   return texts.map((text) => {
-    const [shown, button] = copyable(text, "Copy", (sentence) => tell(sentence));
+    const [shown, button] = copyable(text, "Copy", tellCopied);
     button.setAttribute("aria-label", `Copy: ${text}`);
     return element("div", { className: "command" }, shown, button);
   });
@@ -201,9 +214,15 @@ function badge(text, kind) {
   return element("span", { className: `badge ${kind}`, textContent: text });
 }
 
+// The sentence goes again, so that the next copy is announced too.
+function tellCopied(sentence) {
+  setText("operator-copied", sentence);
+  setTimeout(() => setText("operator-copied", ""), COPIED_MS);
+}
+
 function tell(sentence, kind) {
   setText("operator-status", sentence);
-  if (kind) byId("operator-status").className = `outcome ${kind}`;
+  byId("operator-status").className = `outcome ${kind}`;
 }
 
 function counted(number, noun) {

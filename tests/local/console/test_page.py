@@ -98,6 +98,7 @@ async def test_screen_reader_can_name_fields_and_hears_what_happens(page: Page) 
         "sign-in-outcome": "alert",
         **dict.fromkeys((f"{step}-outcome" for step in ("create", "perform", "read", "revoke")), "status"),
         "operator-status": "status",
+        "operator-copied": "status",
         "calls-status": "status",
         "events-status": "status",
         "events-log": "log",
