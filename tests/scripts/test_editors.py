@@ -37,7 +37,16 @@ def test_each_configuration_finds_what_it_starts() -> None:
 
     assert needed <= set(TASKS)
     runs = [launch["args"] for launch in launches if launch.get("module") == "local"]
-    assert runs == [["run"], ["run", "--auth", "jwt"]]
+    assert runs == [["run"], ["run", "--auth", "jwt"], ["run", "--storage", "azurite"]]
+    assert (ROOT / TASKS["install azurite"]["command"]).is_file()
+
+
+def test_each_configuration_runs_the_python_that_is_installed_before_it() -> None:
+    """The interpreter that the editor chose may be from before `.venv` was there; its path differs on Windows."""
+    for launch in read(".vscode/launch.json")["configurations"]:
+        if launch["request"] == "launch":
+            assert launch["python"] == "${workspaceFolder}/.venv/bin/python"
+            assert launch["windows"] == {"python": "${workspaceFolder}/.venv/Scripts/python.exe"}
 
 
 def test_func_has_its_settings_its_storage_and_a_simulator_with_the_same_key() -> None:
