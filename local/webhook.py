@@ -23,7 +23,12 @@ _ORIGIN: Final = "eventgrid.azure.net"
 _ANSWER_WITHIN_SECONDS: Final = 30.0
 _WAITS: Final = (10, 30, 60, 300, 600, 1800)
 _TAKEN: Final = range(200, 205)
-_NOT_REPEATED: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_NOT_REPEATED: Final = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+)
 
 logger = logging.getLogger(__name__)
 

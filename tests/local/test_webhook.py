@@ -82,7 +82,7 @@ async def test_webhook_without_the_handshake_gets_no_event(
     assert "without WebHook-Allowed-Origin: eventgrid.azure.net" in caplog.text
 
 
-@pytest.mark.parametrize("status", [400, 401, 413])
+@pytest.mark.parametrize("status", [400, 401, 403, 413])
 async def test_some_refusals_are_final(
     webhook: Webhook, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
