@@ -61,6 +61,25 @@ declare function show(sentence: string): void;
 declare function offerToRepeat(): void;
 declare function report(code: string, requestId?: string): void;
 """
+# An app that came from Microsoft's sample; only its waits move the time on.
+_SAMPLES_APP = """
+const [session, success, accessToken] = [{{ sessionId: "s", authToken: "t" }}, {{ digest: "d" }}, "a"];
+const [answers, attempts, waits] = [{answers}, 1, []];
+Date.now = () => waits.reduce((sum, wait) => sum + wait, 0);
+globalThis.setTimeout = (done, wait) => void done(waits.push(wait));
+globalThis.fetch = async () => {{
+  const [status, body] = answers.length > 1 ? answers.shift() : answers[0];
+  return new Response(JSON.stringify(body), {{ status }});
+}};
+const read = async () => {{
+{lines}
+  return live ?? null;
+}};
+console.log(JSON.stringify([await read().catch(String), waits]));
+"""
+_UNFINISHED: dict[str, object] = {"status": "Started", "passed": False, "attempts": 1, "retryAfterSeconds": 2}
+_MASK: dict[str, object] = {"failure": {"code": "FaceWithMaskDetected"}, "attempts": 2}
+_PASSED: dict[str, object] = {"status": "ResultAvailable", "passed": True, "attempts": 2}
 _PAGE = """<!doctype html><meta charset="utf-8"><title>A check</title><script type="module">
 import {{ LivenessClient }} from "./liveness.js";
 const perform = async (token) => {{
@@ -140,6 +159,30 @@ async def test_the_client_in_a_browser(tmp_path: Path) -> None:
     assert outcomes["device"] is True
     assert outcomes["throttled"][:2] == ["DeviceThrottled", True]
     assert re.search(r"Please try again in 1[01] minutes\.$", outcomes["throttled"][2])
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([(200, _UNFINISHED), (200, _PASSED)], [True, [2000]]),
+        ([(200, _UNFINISHED | _MASK), (200, _PASSED)], [None, []]),
+        ([(200, _UNFINISHED | _MASK | {"attempts": 1}), (200, _PASSED)], [True, [2000]]),
+        ([(200, _UNFINISHED)], [None, [2000] * 45]),
+        ([(200, {"status": "Expired", "passed": False})], [False, []]),
+        ([(502, {"error": {"code": "UpstreamFailure"}})], ["Error: The service answered 502.", []]),
+    ],
+)
+def test_lines_for_apps_of_the_sample_wait_for_a_result(
+    answers: list[tuple[int, dict[str, object]]], expected: list[object]
+) -> None:
+    """A person is refused by a result alone: not before there is one, and not while another attempt is allowed."""
+    page = (ROOT / "docs/from-the-sample.md").read_text("utf-8")
+    [lines] = re.findall(r"^// After\. `attempts`.*?(?=^```)", page, re.DOTALL | re.MULTILINE)
+    script = _SAMPLES_APP.format(answers=json.dumps(answers), lines=lines)
+    ended = subprocess.run(  # noqa: S603 - the program that was looked up.
+        [program("node"), "--input-type=module", "--eval", script], capture_output=True, text=True, check=True
+    )
+    assert json.loads(ended.stdout) == expected
 
 
 def test_the_package_has_types_for_strict_typescript(tmp_path: Path) -> None:
