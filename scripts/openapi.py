@@ -8,10 +8,13 @@ from create_session.body import DEFAULT_TOKEN_LIFETIME, MAX_NAME_LENGTH, MIN_TOK
 from scripts.package import version
 from shared.errors import (
     BrokerError,
+    ClientThrottled,
     InvalidLivenessOperationMode,
     InvalidRequestBody,
     InvalidTokenLifetime,
     MethodNotAllowed,
+    Unauthorized,
+    UpstreamFailure,
 )
 from shared.face.model import LivenessMode
 from shared.text import CLIENT_REFERENCE
@@ -39,9 +42,11 @@ _FLAG_OR_NULL: Final[Schema] = {"type": ["boolean", "null"]}
 _ABOUT: Final = (
     "Creates liveness sessions at Azure Face, and reads their results. An app creates a session, lets "
     "Microsoft's Vision SDK perform the check with its `authToken`, and reads the result with the SDK's "
-    "`digest`. Every answer has `x-ms-request-id`. Every error has a code: `x-errors` says what an app does "
-    "about each, `x-results` what each answer to a poll means, and `x-failures` what an app tells the person "
-    "about an attempt without a decision. Ignore fields that you do not know: releases add some."
+    "`digest`. Every answer has `x-ms-request-id`. Every error has a code. At the end of "
+    "[openapi.json](/api/openapi.json), `x-errors` says what an app does about each, `x-status-errors` about an "
+    "answer without a code that it knows, and `x-client-errors` where no answer or no result comes. `x-results` says "
+    "what each answer to a poll means, and `x-failures` what an app tells the person about an attempt without a "
+    "decision. Ignore fields that you do not know: releases add some."
 )
 _APPS: Final = "For apps"
 _SERVERS: Final = "For servers and operators"
@@ -69,6 +74,7 @@ _FIELDS: Final = (
 
 def document() -> dict[str, Any]:
     """The document of the whole contract, OpenAPI 3.1."""
+    failure = catalogue.ROW_OF[UpstreamFailure]
     return {
         "openapi": "3.1.0",
         "info": {
@@ -87,14 +93,19 @@ def document() -> dict[str, Any]:
         "paths": _paths(),
         "components": {"schemas": _SCHEMAS, "securitySchemes": _SECURITY},
         # The tables of docs/errors.md: what an app does about an error or a result, and what it tells the person.
-        "x-errors": {
-            row.code: {
-                "status": int(row.status),
-                "again": row.again,
-                "atMostSeconds": row.at_most,
-                "tell": row.tell,
-            }
-            for row in catalogue.CATALOGUE
+        "x-errors": {row.code: {"status": int(row.status), **_told(row)} for row in catalogue.CATALOGUE},
+        "x-status-errors": {
+            "401": _told(catalogue.ROW_OF[Unauthorized]),
+            "429": _told(catalogue.ROW_OF[ClientThrottled]),
+            "client": _told(catalogue.ROW_OF[InvalidRequestBody]),
+            "server": _told(failure),
+        },
+        "x-client-errors": {
+            "NoConnection": {
+                **_told(failure),
+                "tell": "There is no connection to the service. Please check your network, and try again.",
+            },
+            "NoResultYet": {"again": catalogue.Again.LATER, "atMostSeconds": 0, "tell": failure.tell},
         },
         "x-results": [
             {
@@ -114,6 +125,11 @@ def document() -> dict[str, Any]:
 def page() -> str:
     """The document as the text that is published."""
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _told(row: catalogue.CatalogueRow) -> dict[str, Any]:
+    """What an app does about an error, and what it tells the person."""
+    return {"again": row.again, "atMostSeconds": row.at_most, "tell": row.tell}
 
 
 def _paths() -> dict[str, Any]:

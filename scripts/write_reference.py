@@ -16,18 +16,11 @@ sys.path.insert(0, str(ROOT))
 
 from local.simulator.scenarios import SCENARIOS, Scenario  # noqa: E402 - the path must be set first.
 from scripts import openapi, package, request_files  # noqa: E402
-from shared.errors import (  # noqa: E402
-    ClientThrottled,
-    InvalidRequestBody,
-    Unauthorized,
-    UpstreamFailure,
-)
 from shared.settings import SETTINGS  # noqa: E402
 from shared.web.catalogue import (  # noqa: E402
     CATALOGUE,
     FAILURES,
     RESULTS,
-    ROW_OF,
     Again,
     CatalogueRow,
     ResultRow,
@@ -74,24 +67,17 @@ def failures_table() -> list[str]:
 
 
 def _client_rows() -> dict[str, dict[str, ClientRow]]:
-    """The tables of the clients; the last four rows are for answers of a gateway, and for newer codes."""
-    rows: dict[str, ClientRow] = {
-        row.code: {"again": row.again, "atMost": row.at_most, "tell": row.tell} for row in CATALOGUE
-    }
-    failure = ROW_OF[UpstreamFailure]
-    rows["NoConnection"] = {
-        "again": Again.NOW,
-        "atMost": failure.at_most,
-        "tell": "There is no connection to the service. Please check your network, and try again.",
-    }
-    rows["NoResultYet"] = {"again": Again.LATER, "atMost": 0, "tell": failure.tell}
-    others = {
-        "401": rows[Unauthorized.code],
-        "429": rows[ClientThrottled.code],
-        "client": rows[InvalidRequestBody.code],
-        "server": rows[failure.code],
-    }
-    return {"ERRORS": rows, "OTHER_ERRORS": others}
+    """The tables of the clients, as the OpenAPI document has them."""
+    contract = openapi.document()
+
+    def rows(*tables: str) -> dict[str, ClientRow]:
+        return {
+            code: {"again": row["again"], "atMost": row["atMostSeconds"], "tell": row["tell"]}
+            for table in tables
+            for code, row in contract[table].items()
+        }
+
+    return {"ERRORS": rows("x-errors", "x-client-errors"), "OTHER_ERRORS": rows("x-status-errors")}
 
 
 def client_errors() -> str:

@@ -351,6 +351,20 @@ for (const { when, outcome, tell, tellByFailureCode } of CONTRACT["x-results"].f
   });
 }
 
+test("errors without a known code are those of the contract", () => {
+  const statuses = { 401: [401], 429: [429], client: [404, 499], server: [500, 599] };
+  assert.deepEqual(Object.keys(CONTRACT["x-status-errors"]), Object.keys(statuses));
+  for (const [key, row] of Object.entries(CONTRACT["x-status-errors"])) {
+    for (const status of statuses[key]) assertTold(new LivenessError("New", { status }), row);
+  }
+  for (const [code, row] of Object.entries(CONTRACT["x-client-errors"])) assertTold(new LivenessError(code), row);
+
+  function assertTold(error, { again, atMostSeconds, tell }) {
+    const told = error.tell.replace("1 minute", "{wait}");
+    assert.deepEqual([error.again, error.atMost, told], [again, atMostSeconds, tell]);
+  }
+});
+
 test("a code that every JavaScript object has as a member is one more unknown code", async () => {
   const answer = { status: "ResultAvailable", passed: false, attempts: 1, failure: { code: "constructor", message: "" } };
   const broker = client({ fetch: async () => new Response(JSON.stringify(answer)) });

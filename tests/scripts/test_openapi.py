@@ -88,6 +88,21 @@ def test_programs_can_read_what_an_app_does_about_each_error(made: Mapping[str, 
     assert made["x-failures"]["FaceWithMaskDetected"].startswith("Please take your mask off")
 
 
+def test_programs_can_read_what_an_app_does_without_a_code(made: Mapping[str, Any]) -> None:
+    """A gateway answers without a code, a newer release with another one, and a broken network not at all."""
+    by_status, by_client = made["x-status-errors"], made["x-client-errors"]
+    assert {key: row["again"] for key, row in (by_status | by_client).items()} == {
+        "401": "now",
+        "429": "later",
+        "client": "never",
+        "server": "now",
+        "NoConnection": "now",
+        "NoResultYet": "later",
+    }
+    assert not by_client.keys() & made["x-errors"].keys()
+    assert "check your network" in by_client["NoConnection"]["tell"]
+
+
 @pytest.mark.parametrize("client", ["javascript/liveness.js", "kotlin/Liveness.kt", "swift/Liveness.swift"])
 def test_programs_can_read_what_each_result_means(made: Mapping[str, Any], client: str) -> None:
     """Each answer has its outcome and its sentence, as the clients have them."""
