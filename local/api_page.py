@@ -21,6 +21,18 @@ _INDEX = """<!doctype html>
 <title>Face Liveness Broker: API</title>
 <link rel="icon" href="/docs/favicon-32x32.png">
 <link rel="stylesheet" href="/docs/swagger-ui.css">
+<style>
+header {{ font-family: sans-serif; line-height: 1.5; max-width: 1460px; margin: auto; padding: 0 20px; }}
+header code {{ overflow-wrap: anywhere; }}
+</style>
+<header>
+<p>After the POST, the GET answers <code>NotStarted</code> until the check is performed. In an app the Vision SDK does
+that. Here the simulator does, with the <code>authToken</code> of the POST:
+<code>curl -X POST {simulator_url}/simulator/perform -H "Authorization: Bearer AUTH_TOKEN"</code>.
+<a href="/console">The console</a> has a button for each step.</p>
+<p>A closed padlock means that a call can be sent as it is: you have entered a token, or the call may do without one.
+<code>docs/errors.md</code> says what an app does about each error and each result.</p>
+</header>
 <div id="api"></div>
 <script src="/docs/swagger-ui-bundle.js"></script>
 <script src="/docs/start.js"></script>
@@ -29,8 +41,11 @@ _INDEX = """<!doctype html>
 _START = 'SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#api", validatorUrl: null});\n'
 
 
-def api_page_routes() -> list[web.RouteDef]:
-    """Return the routes of the page; raises `RuntimeError` without the package `swagger-ui-py`."""
+def api_page_routes(simulator_url: str) -> list[web.RouteDef]:
+    """Return the routes of the page; raises `RuntimeError` without the package `swagger-ui-py`.
+
+    The page says how to perform a check at the simulator.
+    """
     package = find_spec("swagger_ui")
     if package is None or not package.submodule_search_locations:
         raise RuntimeError("swagger-ui-py is not installed")
@@ -44,8 +59,9 @@ def api_page_routes() -> list[web.RouteDef]:
 
         return web.get(path, answer)
 
+    page = _INDEX.format(simulator_url=simulator_url)
     return [
-        *(serve(path, _INDEX, "text/html") for path in ("/docs", "/docs/")),
+        *(serve(path, page, "text/html") for path in ("/docs", "/docs/")),
         serve("/docs/start.js", _START, "text/javascript"),
         # Without one a browser asks for `/favicon.ico`.
         serve("/docs/favicon-32x32.png", static / "favicon-32x32.png", "image/png"),

@@ -260,7 +260,7 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
             broker = await resources.enter_async_context(
                 running_broker(
                     options.port,
-                    [*routes, *api_page_routes()],
+                    [*routes, *api_page_routes(simulator.url)],
                     function_key=FUNCTION_KEY if sandbox else None,
                     source=source,
                 )
