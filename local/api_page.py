@@ -30,7 +30,8 @@ header code {{ overflow-wrap: anywhere; }}
 that. Here the simulator does, with the <code>authToken</code> of the POST:
 <code>curl -X POST {simulator_url}/simulator/perform -H "Authorization: Bearer AUTH_TOKEN"</code>.
 <a href="/console">The console</a> has a button for each step.</p>
-<p>A closed padlock means that a call can be sent as it is: you have entered a token, or the call may do without one.
+<p>A closed padlock means that you have entered a token or key, or that the call may do without. With
+<code>make run AUTH=jwt</code> it may not: enter a token under <i>Authorize</i>.
 <code>docs/errors.md</code> says what an app does about each error and each result.</p>
 </header>
 <div id="api"></div>
