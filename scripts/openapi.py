@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from create_session.body import DEFAULT_TOKEN_LIFETIME, MAX_NAME_LENGTH, MIN_TOKEN_LIFETIME, CreateBody
+from scripts import results
 from scripts.package import version
 from shared.errors import (
     BrokerError,
@@ -116,9 +117,9 @@ def document() -> dict[str, Any]:
                 "tellByFailureCode": row.by_failure,
                 "backend": row.backend,
             }
-            for row in catalogue.RESULTS
+            for row in results.RESULTS
         ],
-        "x-failures": catalogue.FAILURES,
+        "x-failures": results.FAILURES,
     }
 
 

@@ -16,15 +16,9 @@ sys.path.insert(0, str(ROOT))
 
 from local.simulator.scenarios import SCENARIOS, Scenario  # noqa: E402 - the path must be set first.
 from scripts import openapi, package, request_files  # noqa: E402
+from scripts.results import FAILURES, RESULTS, ResultRow  # noqa: E402
 from shared.settings import SETTINGS  # noqa: E402
-from shared.web.catalogue import (  # noqa: E402
-    CATALOGUE,
-    FAILURES,
-    RESULTS,
-    Again,
-    CatalogueRow,
-    ResultRow,
-)
+from shared.web.catalogue import CATALOGUE, Again, CatalogueRow  # noqa: E402
 
 
 class ClientRow(TypedDict):
@@ -83,11 +77,11 @@ def _client_rows() -> dict[str, dict[str, ClientRow]]:
 def client_errors() -> str:
     """The table of the JavaScript client."""
     lines = [_CLIENT_MARK]
-    for name, table in _client_rows().items():
+    tables: Mapping[str, Mapping[str, object]] = {**_client_rows(), "FAILURES": FAILURES}
+    for name, table in tables.items():
         fields = (f"  {key}: {json.dumps(row)}," for key, row in table.items())
         lines += ["", f"export const {name} = {{", "  __proto__: null,", *fields, "};"]
-    sentences = (f"  {code}: {json.dumps(tell)}," for code, tell in FAILURES.items())
-    return "\n".join([*lines, "", "export const FAILURES = {", "  __proto__: null,", *sentences, "};", ""])
+    return "\n".join([*lines, ""])
 
 
 def client_package() -> str:
@@ -196,7 +190,9 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]
 
 
 _CLIENT_PACKAGE: Final = "clients/javascript/package.json"
-_CLIENT_MARK: Final = "// Made by `make reference`; the source is shared/web/catalogue.py."
+_CLIENT_MARK: Final = (
+    "// Made by `make reference`; the sources are shared/web/catalogue.py and scripts/results.py."
+)
 _HEADINGS: Final = {
     Again.NOW: "Again now",
     Again.LATER: "Again later",
@@ -206,8 +202,8 @@ _HEADINGS: Final = {
 _TABLES: Final[dict[str, dict[str, Callable[[], list[str]]]]] = {
     "docs/errors.md": {
         "`CATALOGUE` in shared/web/catalogue.py": errors_tables,
-        "`RESULTS` in shared/web/catalogue.py": results_table,
-        "`FAILURES` in shared/web/catalogue.py": failures_table,
+        "`RESULTS` in scripts/results.py": results_table,
+        "`FAILURES` in scripts/results.py": failures_table,
     },
     "docs/settings.md": {"shared/settings.py": settings_table},
     "docs/simulator.md": {"local/simulator/scenarios.py": scenarios_table},

@@ -1,4 +1,4 @@
-// Made by `make reference`; the source is shared/web/catalogue.py.
+// Made by `make reference`; the sources are shared/web/catalogue.py and scripts/results.py.
 
 export const ERRORS = {
   __proto__: null,

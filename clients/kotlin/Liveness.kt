@@ -400,7 +400,7 @@ private class JsonReader(private val text: String) {
 
 internal class ErrorRow(val again: Again, val atMost: Int, val tell: String)
 
-// Made by `make reference`; the source is shared/web/catalogue.py.
+// Made by `make reference`; the sources are shared/web/catalogue.py and scripts/results.py.
 private val ERRORS = mapOf(
     "InvalidRequestBody" to ErrorRow(Again.NEVER, 0, "This app has a problem. Please update it, or contact support."),
     "InvalidTokenLifetime" to ErrorRow(Again.NEVER, 0, "This app has a problem. Please update it, or contact support."),

@@ -436,7 +436,7 @@ private struct ErrorRow: Sendable {
     }
 }
 
-// Made by `make reference`; the source is shared/web/catalogue.py.
+// Made by `make reference`; the sources are shared/web/catalogue.py and scripts/results.py.
 private let errors: [String: ErrorRow] = [
     "InvalidRequestBody": ErrorRow(.never, 0, "This app has a problem. Please update it, or contact support."),
     "InvalidTokenLifetime": ErrorRow(.never, 0, "This app has a problem. Please update it, or contact support."),

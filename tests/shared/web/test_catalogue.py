@@ -7,10 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.errors import BrokerError
-from shared.face.model import Failure
-from shared.face.results import failure, verdict
-from shared.sessions.record import UNFINISHED, UNKNOWN_DECISION
-from shared.web.catalogue import CATALOGUE, FAILURES, ROW_OF, Again
+from shared.web.catalogue import CATALOGUE, ROW_OF, Again
 from tests.architecture.source_tree import DEPLOYED, deployed_modules
 
 CONTRACT = {
@@ -79,15 +76,6 @@ def test_an_app_sends_again_by_itself_only_what_ends_in_time() -> None:
 
     assert told == {row.code: row.again is Again.NOW for row in CATALOGUE}
     assert {row.code for row in CATALOGUE if (row.at_most > 0) != (row.again is Again.NOW)} == set()
-
-
-def test_each_failure_that_the_broker_names_has_its_sentence() -> None:
-    """Face's own codes may be others than those that its SDKs name; ours are known."""
-    ours = [verdict(None), verdict("deepfake"), failure(None, None, ""), failure(None, None, "Canceled")]
-
-    codes = {each.code for each in (*ours, UNFINISHED, UNKNOWN_DECISION) if isinstance(each, Failure)}
-    assert codes == {"NoDecision", "UnknownDecision", "Unspecified", "Canceled", "Unfinished"}
-    assert codes <= set(FAILURES)
 
 
 def _below(error: type[BrokerError]) -> Iterator[type[BrokerError]]:
