@@ -5,7 +5,6 @@ import json
 import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal, Protocol, Self, TypeVar
 from urllib.parse import urlsplit
@@ -234,9 +233,12 @@ class SignIn:
             raise _invalid("not valid yet: compare the clocks")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@immutable
 class _Token:
     """A signed token in its compact form (RFC 7515): nothing in it counts before its signature was verified."""
+
+    # Shows no field.
+    __repr__ = object.__repr__
 
     algorithm: str
     key_id: str | None
