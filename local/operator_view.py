@@ -121,7 +121,7 @@ def _fields_in(text: str) -> Mapping[str, Any]:
 
 
 def where_to_look(problem: str, dependency: str = "") -> str | None:
-    """Name the row of docs/operations.md about a problem, an error code with its detail; None if there is none."""
+    """Name the row of docs/operations.md about a problem, an error code with its detail; None for one without a row."""
     for part, row in _ROWS.items():
         if part in f"{dependency} {problem}":
             return f'"{row}" under "When something is down" in docs/operations.md'
@@ -339,25 +339,22 @@ def _summary(
     """What is wrong, the worst first, and its `kind`: `bad`, `warn`, `good`, or `waiting` without an answer yet."""
     from ops.output import counted
 
-    kind, said = "good" if readiness else "waiting", []
-    if owed and (count := owed["count"]):
-        said.append(f"{counted(count, 'session')} {'owes its' if count == 1 else 'owe their'} event.")
-    if poison and (count := poison["count"]):
-        said.append(f"{counted(count, 'message')} {'is' if count == 1 else 'are'} poison.")
-    if owed and owed["unread"]:
-        said.append("Not all records can be read.")
-    if devices and devices["unread"]:
-        said.append("Not all limits can be read.")
-    if said:
-        kind = "warn"
     failing = [one["name"] for one in readiness["dependencies"] if one["problem"]] if readiness else []
-    troubles = (
-        [f"Not ready: {', '.join(failing)} {'fails' if len(failing) == 1 else 'fail'}."] if failing else []
-    )
+    bad, warn = list[str](), list[str]()
+    if failing:
+        bad.append(f"Not ready: {', '.join(failing)} {'fails' if len(failing) == 1 else 'fail'}.")
     if problem:
-        troubles.append(f"Storage does not answer: {problem}.")
-    if troubles:
-        kind, said = "bad", troubles + said
+        bad.append(f"Storage does not answer: {problem}.")
+    if owed and (count := owed["count"]):
+        warn.append(f"{counted(count, 'session')} {'owes its' if count == 1 else 'owe their'} event.")
+    if poison and (count := poison["count"]):
+        warn.append(f"{counted(count, 'message')} {'is' if count == 1 else 'are'} poison.")
+    if owed and owed["unread"]:
+        warn.append("Not all records can be read.")
+    if devices and devices["unread"]:
+        warn.append("Not all limits can be read.")
+    said = bad + warn
+    kind = "bad" if bad else "warn" if warn else "good" if readiness else "waiting"
     if not said:
         ready = "Ready." if readiness else "Readiness is not known."
         said = [f"{ready} No session owes its event, and no message is poison."]

@@ -65,9 +65,11 @@ def unavailable(
     """
     if isinstance(fault, KeyUnavailable):
         return kind(f"no token for {service}: {fault.detail}", retry_after=fault.retry_after)
-    # The SDK of Event Grid makes a `ResourceNotFoundError` itself, without the answer.
-    status = 404 if isinstance(fault, ResourceNotFoundError) else getattr(fault, "status_code", None)
-    if status is None or not isinstance(fault, HttpResponseError):
+    status = fault.status_code if isinstance(fault, HttpResponseError) else None
+    if isinstance(fault, ResourceNotFoundError):
+        # The SDK of Event Grid makes this error itself, without the answer.
+        status = 404
+    if status is None:
         how = "in time" if isinstance(fault, TimeoutError) else f"usably: {cause_of(fault)}"
         return kind(f"{service} did not answer {how}")
     detail = f"{service} answered {status} {code}".rstrip()
