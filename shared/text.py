@@ -68,7 +68,7 @@ def retry_after_seconds(
     """Read the `Retry-After` of a response, in seconds or as a date: at most `longest` seconds, None if unreadable.
 
     The names in `headers` are in lower case, or their case does not count. A date is compared with the response's own
-    `Date`, so that the skew of this machine's clock does not matter; `clock` counts only where there is none.
+    `Date`, so that the skew of this machine's clock does not matter; `clock` counts only for a response without `Date`.
     """
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():

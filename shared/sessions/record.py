@@ -132,7 +132,7 @@ class SessionRecord:
     def is_held_by(self, auth_token: str, callers: Collection[str], now: int) -> bool:
         """Whether the session was given to this caller. Tokens are compared in constant time.
 
-        `callers` are the caller's pseudonyms under each pepper; there is none where callers are not signed in.
+        `callers` are the caller's pseudonyms under each pepper; empty where callers are not signed in.
         For a session that was made before callers had to sign in, the token alone counts until its end.
         """
         same_token = hmac.compare_digest(self.token_hash.encode(), token_hash(auth_token).encode())

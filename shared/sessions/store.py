@@ -6,7 +6,7 @@ written by anybody but the broker is not read: not one with another decision, no
 without its MAC.
 
 It cannot show that a row is the newest: an older row of the same session fits, and so does a row that is gone.
-Whoever can read the secret can make MACs.
+Everybody who can read the secret can make MACs.
 """
 
 import hmac
