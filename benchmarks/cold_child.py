@@ -16,7 +16,7 @@ from tests.support.engine import require_runtime, start_engine
 async def main(app: str, packages: str, function: str, body: str = "") -> None:
     """Index the app in the folder `app`, and call one function."""
     require_runtime()
-    # As in Azure, nothing else is there: httpx for one imports more where the packages of its command are installed.
+    # As in Azure, nothing else is there: some packages import more where others are installed.
     sys.path[:] = [app, packages, *(path for path in sys.path if "site-packages" not in path)]
     moments = [(time.process_time(), time.perf_counter())]
     engine = await start_engine(Path(app))

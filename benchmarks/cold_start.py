@@ -32,7 +32,7 @@ async def bare(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse("ok")
 """
 _PACKAGES = """
-import aiohttp, httpx
+import aiohttp
 from pydantic import BaseModel
 """
 # pydantic loads most of itself with the first model.

@@ -3,18 +3,20 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any
 
-import httpx
-
 from local.event_log import EventLog
+from shared.http import Connections
+from shared.http_port import Http, HttpAnswer
 
 REFERENCE = "demonstration:1"
 """The transaction of the check."""
 
 _BODY = {"livenessOperationMode": "Passive", "deviceCorrelationId": "demonstration-device"}
 _Json = Mapping[str, Any]
+_LARGEST_ANSWER = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,29 @@ class Tokens:
     person: str
     grant: str
     server: str
+
+
+class _Failed(Exception):
+    """An answer that ends the demonstration."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """Sends JSON to a server, for a caller who may be signed in."""
+
+    http: Http
+    url: str
+    token: str | None = None
+
+    async def send(
+        self, method: str, path: str, body: _Json | None = None, headers: Mapping[str, str] | None = None
+    ) -> HttpAnswer:
+        """Send a request; returns its answer, whatever the status."""
+        fields = {"Content-Type": "application/json"} if body else {}
+        if self.token:
+            fields["Authorization"] = f"Bearer {self.token}"
+        content = json.dumps(body).encode() if body else None
+        return await self.http.send(method, self.url + path, fields | dict(headers or {}), content)
 
 
 async def demonstrate(
@@ -39,78 +64,83 @@ async def demonstrate(
     With `tokens` the phone signs in with the grant. Returns whether all of that went well.
     """
     print("A demonstration check\n")
-    signed_in = _signed_in(tokens.grant) if tokens else {}
-    async with (
-        httpx.AsyncClient(base_url=broker_url, headers=signed_in, trust_env=False) as broker,
-        httpx.AsyncClient(base_url=simulator_url, trust_env=False) as phone,
-    ):
-        try:
-            # A grant names the transaction. Without one the body does.
-            session = await _create(broker, {} if tokens else {"clientReference": REFERENCE})
-            digest = await _perform(phone, session)
-            read = await _read(broker, session, digest)
-            refused = await _read_with_wrong_token(broker, session)
-            others = await _use_other_tokens(broker, session, tokens) if tokens else True
-        except httpx.HTTPStatusError as error:
-            print(f"\n  Failed: HTTP {error.response.status_code}\n  {error.response.text}")
-            return False
+    connections = Connections()
+    http = connections.transport(largest_answer=_LARGEST_ANSWER)
+    broker = _Client(http, broker_url, tokens.grant if tokens else None)
+    try:
+        # A grant names the transaction. Without one the body does.
+        session = await _create(broker, {} if tokens else {"clientReference": REFERENCE})
+        digest = await _perform(_Client(http, simulator_url, session["authToken"]))
+        read = await _read(broker, session, digest)
+        refused = await _read_with_wrong_token(broker, session)
+        others = await _use_other_tokens(broker, session, tokens) if tokens else True
+    except _Failed as failed:
+        print(f"\n  Failed: {failed}")
+        return False
+    finally:
+        await connections.aclose()
     event = await _event(events, session, patience, step=6 if tokens else 5)
     named_by = "token" if tokens else "caller"
     return event is not None and _is_pass(event, named_by) and read and refused and others
 
 
-def _signed_in(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-async def _create(broker: httpx.AsyncClient, fields: _Json) -> _Json:
+async def _create(broker: _Client, fields: _Json) -> _Json:
     _print_step("1. The phone asks the broker for a session: POST /api/sessions")
-    answer = (await broker.post("/api/sessions", json={**_BODY, **fields})).raise_for_status()
-    session: _Json = answer.json()
+    answer = await broker.send("POST", "/api/sessions", {**_BODY, **fields})
+    session = _content(answer)
     limit = answer.headers.get("RateLimit", "none")
     _print_values({"session": session["sessionId"], "expires": session["expiresAt"], "limit": limit})
     return session
 
 
-async def _perform(phone: httpx.AsyncClient, session: _Json) -> str:
+async def _perform(phone: _Client) -> str:
     _print_step("2. The phone performs the check with Face (simulated), using the session's token")
-    token = {"Authorization": f"Bearer {session['authToken']}"}
-    answer = (await phone.post("/simulator/perform", headers=token)).raise_for_status()
-    digest = str(answer.json()["digest"])
+    digest = str(_content(await phone.send("POST", "/simulator/perform"))["digest"])
     _print_values({"digest": f"{digest[:16]}..."})
     return digest
 
 
-async def _read(broker: httpx.AsyncClient, session: _Json, digest: str) -> bool:
+async def _read(broker: _Client, session: _Json, digest: str) -> bool:
     _print_step("3. The phone reads the result from the broker: GET /api/sessions/{sessionId}")
     headers = {"X-Session-Token": session["authToken"], "X-Client-Digest": digest}
-    answer = (await broker.get(f"/api/sessions/{session['sessionId']}", headers=headers)).raise_for_status()
-    result: _Json = answer.json()
+    result = _content(await broker.send("GET", _path(session), headers=headers))
     shown = ("status", "livenessDecision", "digestMatches", "passed")
     _print_values({name: result[name] for name in shown if name in result})
     # With RESULT_VISIBILITY=status a phone sees no decision: only the event shows that the check passed.
     return bool(result.get("passed", result["status"] == "ResultAvailable"))
 
 
-async def _read_with_wrong_token(broker: httpx.AsyncClient, session: _Json) -> bool:
+async def _read_with_wrong_token(broker: _Client, session: _Json) -> bool:
     _print_step("4. Another caller tries to read the result with a wrong token")
     headers = {"X-Session-Token": "a-guess"}
-    answer = await broker.get(f"/api/sessions/{session['sessionId']}", headers=headers)
-    _print_values({str(answer.status_code): answer.json()["error"]["message"]})
-    return answer.status_code == httpx.codes.NOT_FOUND
+    answer = await broker.send("GET", _path(session), headers=headers)
+    _print_values({str(answer.status): json.loads(answer.body)["error"]["message"]})
+    return answer.status == HTTPStatus.NOT_FOUND
 
 
-async def _use_other_tokens(broker: httpx.AsyncClient, session: _Json, tokens: Tokens) -> bool:
+async def _use_other_tokens(broker: _Client, session: _Json, tokens: Tokens) -> bool:
     _print_step(
         "5. A person without a grant names the transaction; a server reads the session without its token"
     )
     body = _BODY | {"clientReference": REFERENCE}
-    person = await broker.post("/api/sessions", json=body, headers=_signed_in(tokens.person))
-    server = await broker.get(f"/api/sessions/{session['sessionId']}", headers=_signed_in(tokens.server))
-    refusal = person.json().get("error", {})
-    _print_values({"person": f"{person.status_code} {refusal.get('code')}, target {refusal.get('target')}"})
-    _print_values({"server": f"{server.status_code}, passed {json.dumps(server.json().get('passed'))}"})
-    return (person.status_code, server.status_code) == (httpx.codes.FORBIDDEN, httpx.codes.OK)
+    person = await replace(broker, token=tokens.person).send("POST", "/api/sessions", body)
+    server = await replace(broker, token=tokens.server).send("GET", _path(session))
+    refusal, seen = json.loads(person.body).get("error", {}), json.loads(server.body)
+    _print_values({"person": f"{person.status} {refusal.get('code')}, target {refusal.get('target')}"})
+    _print_values({"server": f"{server.status}, passed {json.dumps(seen.get('passed'))}"})
+    return (person.status, server.status) == (HTTPStatus.FORBIDDEN, HTTPStatus.OK)
+
+
+def _path(session: _Json) -> str:
+    return f"/api/sessions/{session['sessionId']}"
+
+
+def _content(answer: HttpAnswer) -> _Json:
+    """The JSON of a success; raises `_Failed`."""
+    if answer.status != HTTPStatus.OK:
+        raise _Failed(f"HTTP {answer.status}\n  {answer.body.decode()}")
+    content: _Json = json.loads(answer.body)
+    return content
 
 
 async def _event(events: EventLog, session: _Json, patience: float, step: int) -> _Json | None:

@@ -13,14 +13,15 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import httpx
-
 from shared.errors import SettingsError
 from shared.events.publisher import Publisher
+from shared.http import Connections
+from shared.http_port import NoAnswer
 from shared.text import Sleep
 
 _ORIGIN: Final = "eventgrid.azure.net"
 _ANSWER_WITHIN_SECONDS: Final = 30.0
+_LARGEST_ANSWER: Final = 64 * 1024
 _WAITS: Final = (10, 30, 60, 300, 600, 1800)
 _TAKEN: Final = range(200, 205)
 _NOT_REPEATED: Final = (
@@ -43,7 +44,8 @@ class WebhookPublisher:
         self._publisher = publisher
         self._url = _local(url)
         self._sleep = sleep
-        self._http = httpx.AsyncClient(trust_env=False, timeout=_ANSWER_WITHIN_SECONDS)
+        self._connections = Connections()
+        self._http = self._connections.transport(largest_answer=_LARGEST_ANSWER)
         self._is_granted = False
         self._deliveries: set[asyncio.Task[None]] = set()
 
@@ -58,7 +60,7 @@ class WebhookPublisher:
         """End the deliveries, and close connections and the other publisher."""
         for delivery in self._deliveries:
             delivery.cancel()
-        await self._http.aclose()
+        await self._connections.aclose()
         await self._publisher.aclose()
 
     async def _deliver(self, event: Mapping[str, Any]) -> None:
@@ -76,32 +78,30 @@ class WebhookPublisher:
     async def _try(self, event: Mapping[str, Any], earlier_tries: int) -> tuple[str | None, bool]:
         """Send the event once; returns what went wrong, and whether another try may help."""
         try:
-            if not await self._ask():
-                return f"it answered OPTIONS without WebHook-Allowed-Origin: {_ORIGIN}, or *", True
-            response = await self._http.post(
-                self._url,
-                content=json.dumps(event),
-                headers={
+            async with asyncio.timeout(_ANSWER_WITHIN_SECONDS):
+                if not await self._ask():
+                    return f"it answered OPTIONS without WebHook-Allowed-Origin: {_ORIGIN}, or *", True
+                headers = {
                     "Content-Type": "application/cloudevents+json; charset=utf-8",
                     "aeg-event-type": "Notification",
                     "aeg-subscription-name": "LOCAL",
                     "aeg-delivery-count": str(earlier_tries),
-                },
-            )
-        except httpx.HTTPError as error:
-            return f"{type(error).__name__} {error}".rstrip(), True
-        if response.status_code in _TAKEN:
+                }
+                answer = await self._http.send("POST", self._url, headers, json.dumps(event).encode())
+        except NoAnswer as error:
+            return str(error), True
+        except TimeoutError:
+            return f"no answer within {_ANSWER_WITHIN_SECONDS:.0f} s", True
+        if answer.status in _TAKEN:
             return None, False
-        return f"it answered {response.status_code}", response.status_code not in _NOT_REPEATED
+        return f"it answered {answer.status}", answer.status not in _NOT_REPEATED
 
     async def _ask(self) -> bool:
         """Ask the webhook once whether it wants events, as Event Grid does where a subscription is made."""
         if not self._is_granted:
-            answer = await self._http.options(self._url, headers={"WebHook-Request-Origin": _ORIGIN})
-            self._is_granted = answer.is_success and answer.headers.get("WebHook-Allowed-Origin") in (
-                _ORIGIN,
-                "*",
-            )
+            answer = await self._http.send("OPTIONS", self._url, {"WebHook-Request-Origin": _ORIGIN})
+            allowed = answer.headers.get("WebHook-Allowed-Origin")
+            self._is_granted = 200 <= answer.status < 300 and allowed in (_ORIGIN, "*")
         return self._is_granted
 
 

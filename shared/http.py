@@ -1,23 +1,20 @@
-"""The HTTP connections to everything that the app calls: Azure Face, and by the SDKs Azure's other services.
+"""The HTTP connections to everything that the app calls: Azure Face, issuers, and by the SDKs Azure's other services.
 
-httpx's interface over the connections of aiohttp. httpx's own pool loses places for good when calls are cancelled
-while they wait (https://github.com/encode/httpcore/issues/1093), and a call costs it several times the CPU. The package
-`httpx-aiohttp` does the same, but reports a connection that broke after sending as one that was never made: a create
-could be counted as not sent although Face made a session.
+They are those of aiohttp, which the SDKs of Azure use as well.
 """
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
 from typing import Final
 
 import aiohttp
-import httpx
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from yarl import URL
 
+from shared.http_port import HttpAnswer, NoAnswer
 from shared.resolver import Resolver
 
 IN_FLIGHT: Final = 64
@@ -32,6 +29,10 @@ meets a connection which Face is closing is lost, because it must not be repeate
 
 CONNECT_SECONDS: Final = 1.5
 """How long a connection may take to be made. The time of the whole request is its caller's to bound."""
+
+
+_NEVER_LEFT: Final = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.InvalidURL)
+"""The errors of requests that certainly never left. Nothing ambiguous may be one of them."""
 
 
 class AnswerRefused(aiohttp.ClientPayloadError):
@@ -92,8 +93,8 @@ class Connections:
             await self._connector.close()
 
 
-class HttpTransport(httpx.AsyncBaseTransport):
-    """httpx's transport to one dependency; raises httpx's errors."""
+class HttpTransport:
+    """Sends requests to one dependency; implements `Http`."""
 
     def __init__(self, connections: Connections, largest_answer: int) -> None:
         self._connections = connections
@@ -101,33 +102,34 @@ class HttpTransport(httpx.AsyncBaseTransport):
         self._session: aiohttp.ClientSession | None = None
         self._gate = asyncio.Semaphore(IN_FLIGHT)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and read its answer to the end, however long that takes; there is nothing to close.
-
-        The content of an answer that is refused raises `DecodingError` where it is read: the status may say enough.
-        """
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None
+    ) -> HttpAnswer:
+        """Send a request and read its answer to the end, however long that takes; raises `NoAnswer`."""
         if self._session is None:
             self._session = self._connections.open_session(self._largest_answer)
         try:
             await enter(self._gate)
         except TimeoutError as error:
-            raise httpx.PoolTimeout("too many requests are under way") from error
+            raise NoAnswer("too many requests are under way", sent=False, timed_out=True) from error
         try:
             answer = await self._session.request(
-                request.method,
-                URL(str(request.url), encoded=True),
-                headers=[
-                    (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw
-                ],
-                data=request.read() or None,
-                allow_redirects=False,
+                method, URL(url, encoded=True), headers=headers, data=content, allow_redirects=False
             )
-            content = await _content_of(answer)
+            try:
+                return HttpAnswer(answer.status, answer.headers, await answer.read())
+            except AnswerRefused:
+                return HttpAnswer(answer.status, answer.headers, b"", unread=True)
+        # A `ValueError` is about a URL, or a header field that HTTP does not allow.
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise _of_httpx(error) from error
+            raise NoAnswer(
+                # Without the text of the error, which can hold the value of a header field.
+                type(error).__name__,
+                sent=not isinstance(error, _NEVER_LEFT),
+                timed_out=isinstance(error, TimeoutError),
+            ) from error
         finally:
             self._gate.release()
-        return httpx.Response(answer.status, headers=answer.raw_headers, stream=content, request=request)
 
 
 async def enter(gate: asyncio.Semaphore) -> None:
@@ -138,13 +140,6 @@ async def enter(gate: asyncio.Semaphore) -> None:
         return
     async with asyncio.timeout(GATE_SECONDS):
         await gate.acquire()
-
-
-async def _content_of(answer: aiohttp.ClientResponse) -> httpx.AsyncByteStream:
-    try:
-        return httpx.ByteStream(await answer.read())
-    except AnswerRefused as refused:
-        return _Refused(str(refused))
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -188,16 +183,6 @@ class _BoundedAnswer(aiohttp.ClientResponse):
         return {coding.strip() for coding in listed} - {""}
 
 
-class _Refused(httpx.AsyncByteStream):
-    """The content of an answer that is not read."""
-
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        raise httpx.DecodingError(self._reason)
-
-
 async def _send_once(
     request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
@@ -212,22 +197,3 @@ async def _send_once(
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise ConnectionBroken(str(error)) from error
-
-
-# The first match counts. Callers take ConnectError, ConnectTimeout and UnsupportedProtocol for requests that never
-# left: nothing ambiguous may become one of them.
-_HTTPX_ERRORS: Final[tuple[tuple[type[Exception], type[httpx.RequestError]], ...]] = (
-    (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
-    (aiohttp.ClientConnectorError, httpx.ConnectError),
-    (aiohttp.InvalidURL, httpx.UnsupportedProtocol),
-    (TimeoutError, httpx.ReadTimeout),
-    (aiohttp.ClientError, httpx.ReadError),
-    # A header field that HTTP does not allow.
-    (ValueError, httpx.LocalProtocolError),
-)
-
-
-def _of_httpx(error: Exception) -> httpx.RequestError:
-    """The error of httpx for one of aiohttp; without its text, which can hold the value of a header field."""
-    kind = next(ours for theirs, ours in _HTTPX_ERRORS if isinstance(error, theirs))
-    return kind(type(error).__name__)

@@ -13,7 +13,7 @@ from shared.text import Clock, rfc3339
 
 Field = str | int | float | bool | None
 
-_CHATTY = ("azure", "httpcore", "httpx", "msal")
+_CHATTY = ("azure", "msal")
 _MOST_KEPT = 100
 _MINUTE_MS = 60_000
 _FIRST_LINES = 5

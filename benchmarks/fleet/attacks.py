@@ -20,9 +20,7 @@ from random import Random
 from statistics import mean
 from typing import Any, Final, TypeVar
 
-import httpx
-
-from benchmarks.fleet.face_load import FACE_RATE, REQUEST_ID, FaceOfTen, answer, now
+from benchmarks.fleet.face_load import FACE_RATE, REQUEST_ID, FaceOfTen, now
 from benchmarks.fleet.report import table
 from collect_result.use_case import collect_result
 from create_session.use_case import CreateCommand, Created, create_session
@@ -34,6 +32,7 @@ from shared.events.publisher import MemoryPublisher
 from shared.face.budget import Budget
 from shared.face.client import FaceClient, load_version
 from shared.face.model import LivenessMode, SessionSpec
+from shared.http_port import HttpAnswer
 from shared.keys.credentials import key_credential
 from shared.keys.secret import Secret, StaticSecret
 from shared.queues.message import CollectMessage
@@ -41,6 +40,7 @@ from shared.queues.port import MemoryQueue
 from shared.settings import Settings
 from shared.storage.port import MemoryStore
 from shared.web.responses import whole_seconds
+from tests.support.http import answer_of
 from tests.support.time import run_in_virtual_time, virtual_clock
 
 T = TypeVar("T")
@@ -115,14 +115,16 @@ class Face(FaceOfTen):
         self.started.add(session_id)
         return True
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None
+    ) -> HttpAnswer:
         """Answer a call of the broker."""
         if self.is_down:
             await asyncio.sleep(0.15)
-            return answer(500, {"error": {"code": "InternalError", "message": "Internal server error."}})
-        response = await super().handle_async_request(request)
-        if request.method == "DELETE" and response.status_code == 204:
-            self.deleted.add(_session_of(request))
+            return answer_of(500, {"error": {"code": "InternalError", "message": "Internal server error."}})
+        response = await super().send(method, url, headers, content)
+        if method == "DELETE" and response.status == 204:
+            self.deleted.add(url.rpartition("/")[2])
         return response
 
     def session(self, session_id: str) -> dict[str, object]:
@@ -411,10 +413,6 @@ async def _checks(region: Region, seconds: float, checks_per_second: float) -> l
 
 def _share(checks: Sequence[tuple[Person, bool]]) -> float:
     return sum(is_completed for _, is_completed in checks) / max(1, len(checks))
-
-
-def _session_of(request: httpx.Request) -> str:
-    return request.url.path.rpartition("/")[2]
 
 
 async def _creates(region: Region, caller: Caller, device: str) -> None:

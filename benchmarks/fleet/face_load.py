@@ -6,7 +6,6 @@ create, read and delete, and three of the phone. Phones behave as the error guid
 """
 
 import asyncio
-import json
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -16,8 +15,6 @@ from random import Random
 from statistics import mean
 from typing import Final
 
-import httpx
-
 from benchmarks.fleet.people import Kind, Visitor
 from benchmarks.fleet.report import table
 from benchmarks.fleet.throttles import BrokerThrottle
@@ -26,10 +23,12 @@ from shared.errors import Failed
 from shared.face.budget import Budget
 from shared.face.client import FaceClient, load_version
 from shared.face.model import LivenessMode, SessionSpec
+from shared.http_port import HttpAnswer
 from shared.keys.credentials import key_credential
 from shared.keys.secret import Secret, StaticSecret
 from shared.settings import Settings
 from shared.web.responses import whole_seconds
+from tests.support.http import answer_of
 from tests.support.time import run_in_virtual_time
 
 SEEDS: Final = (11, 12, 13)
@@ -124,7 +123,7 @@ async def _simulate(
     )
 
 
-class FaceOfTen(httpx.AsyncBaseTransport):
+class FaceOfTen:
     """Azure Face as a transport: a bucket of ten calls a second, for the broker and the phones together."""
 
     def __init__(self, told_at: float | None) -> None:
@@ -148,23 +147,25 @@ class FaceOfTen(httpx.AsyncBaseTransport):
         answers = [has_room for at, has_room in self._answers if at >= _FIRST_MINUTE]
         return answers.count(False) / max(1, len(answers))
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None
+    ) -> HttpAnswer:
         """Answer a call of the broker."""
         await asyncio.sleep(0.05)
         wait = 0 if self.take() else 1
-        if self._told_at is not None and now() >= self._told_at and request.method == "POST":
+        if self._told_at is not None and now() >= self._told_at and method == "POST":
             self._told_at, wait = None, 26
         await asyncio.sleep(0.1)
         if wait:
-            return answer(429, {"error": {"code": "429", "message": f"Try again in {wait} seconds."}})
-        if request.method == "DELETE":
-            return httpx.Response(204)
-        if request.method == "POST":
+            return answer_of(429, {"error": {"code": "429", "message": f"Try again in {wait} seconds."}})
+        if method == "DELETE":
+            return HttpAnswer(204, {}, b"")
+        if method == "POST":
             self._made += 1
             session_id = f"{self._made:08x}-fa4e-4000-8000-000000000000"
-            return answer(200, {"sessionId": session_id, "authToken": "a-token"})
-        session_id = request.url.path.rpartition("/")[2]
-        return answer(200, self.session(session_id))
+            return answer_of(200, {"sessionId": session_id, "authToken": "a-token"})
+        session_id = url.rpartition("/")[2]
+        return answer_of(200, self.session(session_id))
 
     def session(self, session_id: str) -> dict[str, object]:
         """Show a session as v1.2 does: nobody looks for its outcome."""
@@ -247,12 +248,6 @@ class _Fleet:
         except Failed:
             return False
         return True
-
-
-def answer(status: int, body: object) -> httpx.Response:
-    """Make a response of Face."""
-    content = httpx.ByteStream(json.dumps(body).encode())
-    return httpx.Response(status, headers={"Content-Type": "application/json"}, stream=content)
 
 
 def now() -> float:

@@ -2,21 +2,22 @@
 
 import asyncio
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx
 import jwt
 
 from shared.errors import KeyUnavailable
+from shared.http_port import Http, NoAnswer
 from shared.text import parse_json, retry_after_seconds
 from shared.values import immutable
 
 if TYPE_CHECKING:
     from jwt.types import JWKDict
 
-_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
+_HEADERS: Final = {"Accept": "application/json"}
 
-_ASKS_TO_WAIT: Final = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
+_ASKS_TO_WAIT: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 LONGEST_PAUSE: Final = 60.0
 """Seconds; a longer `Retry-After` of an issuer is cut to this."""
@@ -71,11 +72,10 @@ class SigningKeys:
 
 
 class Issuer:
-    """Reads the keys of the issuer `url` over `http`, a transport that bounds answers and follows no redirect."""
+    """Reads the keys of the issuer `url`."""
 
-    def __init__(self, url: str, http: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, url: str, http: Http) -> None:
         self._url = url
-        # Without httpx's client, which keeps cookies and asks for compressed answers.
         self._http = http
 
     async def read(self) -> SigningKeys:
@@ -94,8 +94,8 @@ class Issuer:
                 if not isinstance(keys_url, str) or not _KEYS_URL.fullmatch(keys_url):
                     raise self._trouble("its discovery document has no usable jwks_uri")
                 answered = (await self._fetch(keys_url)).get("keys")
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            raise self._trouble(f"no answer ({type(error).__name__})") from error
+        except (NoAnswer, TimeoutError) as error:
+            raise self._trouble(f"no answer ({str(error) or type(error).__name__})") from error
         listed = answered if isinstance(answered, list) else []
         keys = tuple(key for one in listed if (key := _usable_key(one)))
         if not keys:
@@ -103,20 +103,16 @@ class Issuer:
         return SigningKeys(keys)
 
     async def _fetch(self, url: str) -> dict[str, Any]:
-        answer = await self._http.handle_async_request(httpx.Request("GET", url, headers=_HEADERS))
+        answer = await self._http.send("GET", url, _HEADERS)
+        if answer.status != HTTPStatus.OK:
+            wait = retry_after_seconds(answer.headers, LONGEST_PAUSE)
+            raise self._trouble(
+                f"it answered {answer.status} for {url}", wait if answer.status in _ASKS_TO_WAIT else None
+            )
+        if answer.unread:
+            raise self._trouble(f"too large or compressed an answer from {url}")
         try:
-            if answer.status_code != httpx.codes.OK:
-                wait = retry_after_seconds(answer.headers, LONGEST_PAUSE)
-                raise self._trouble(
-                    f"it answered {answer.status_code} for {url}",
-                    wait if answer.status_code in _ASKS_TO_WAIT else None,
-                )
-            # The parts as they came: `aread` would undo a coding.
-            body = b"".join([part async for part in answer.stream])  # type: ignore[union-attr] # Asynchronous.
-        finally:
-            await answer.aclose()
-        try:
-            content = parse_json(body)
+            content = parse_json(answer.body)
         except ValueError as error:
             raise self._trouble(f"no JSON from {url}") from error
         if not isinstance(content, dict):

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from shared.errors import UpstreamFailure, UpstreamSessionGone
 from shared.face.model import AuditEntry, CreatedSession, LivenessMode, SessionResult, SessionSpec
+from shared.http_port import HttpAnswer
 from shared.text import parse_json, parse_session_id
 from shared.values import immutable
 
@@ -27,24 +28,6 @@ class UpstreamRequest:
 
 
 @immutable
-class UpstreamResponse:
-    """One response. The names in `headers` are in lower case. `body` may hold a token, so the repr omits it.
-
-    `unread` is true, and `body` empty, where the body was too large, or compressed although that was ruled out.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    unread: bool = False
-
-    @property
-    def request_id(self) -> str | None:
-        """Face's own id of this call, which a support case asks for."""
-        return identifier(self.headers.get("apim-request-id"))
-
-
-@immutable
 class ApiVersion:
     """One API version: builds requests, and reads responses or raises `UpstreamFailure`.
 
@@ -58,8 +41,8 @@ class ApiVersion:
     modes: tuple[LivenessMode, ...]
     can_send_results_to_client: bool
     deleted_status: int
-    read_result: Callable[[UpstreamResponse, str], SessionResult]
-    read_audit: Callable[[UpstreamResponse, str], tuple[AuditEntry, ...]] | None
+    read_result: Callable[[HttpAnswer, str], SessionResult]
+    read_audit: Callable[[HttpAnswer, str], tuple[AuditEntry, ...]] | None
     with_audit: Callable[[SessionResult, Sequence[AuditEntry]], SessionResult] | None = None
     fixed_options: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -83,13 +66,13 @@ class ApiVersion:
             raise UpstreamSessionGone
         return UpstreamRequest(method, f"/face/{self.name}/{self.resource}/{session_id}{suffix}")
 
-    def require_deleted(self, response: UpstreamResponse) -> None:
+    def require_deleted(self, response: HttpAnswer) -> None:
         """Raise `UpstreamFailure` unless the response to a delete can be Face's own: it has no content."""
         if response.status != self.deleted_status or response.unread or response.body:
             raise broken(response, f"status {response.status} does not confirm a delete")
 
 
-def read_created(response: UpstreamResponse) -> CreatedSession:
+def read_created(response: HttpAnswer) -> CreatedSession:
     """Read the response to a create; raises `UpstreamFailure`."""
     created = read_json(response)
     if not isinstance(created, dict):
@@ -102,7 +85,7 @@ def read_created(response: UpstreamResponse) -> CreatedSession:
     return CreatedSession(session_id, token)
 
 
-def read_json(response: UpstreamResponse) -> object:
+def read_json(response: HttpAnswer) -> object:
     """Read the content of a successful response; raises `UpstreamFailure` if it is not strict JSON."""
     if response.status not in (200, 201):
         raise broken(response, f"unexpected status {response.status}")
@@ -117,9 +100,14 @@ def read_json(response: UpstreamResponse) -> object:
     return content
 
 
-def broken(response: UpstreamResponse, what: str) -> UpstreamFailure:
+def broken(response: HttpAnswer, what: str) -> UpstreamFailure:
     """Build the error for a response that breaks the contract."""
-    return UpstreamFailure(f"not Face's contract: {what}", upstream_request_id=response.request_id)
+    return UpstreamFailure(f"not Face's contract: {what}", upstream_request_id=request_id_of(response))
+
+
+def request_id_of(response: HttpAnswer) -> str | None:
+    """Face's own id of a call, which a support case asks for."""
+    return identifier(response.headers.get("apim-request-id"))
 
 
 def identifier(text: str | None) -> str | None:

@@ -4,12 +4,8 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-
-import httpx
-from cachetools import LRUCache
 
 from shared.errors import (
     WAITED_FOR_FACE,
@@ -19,10 +15,11 @@ from shared.errors import (
     UpstreamSessionGone,
     UpstreamTimeout,
 )
-from shared.face.answers import UpstreamRequest, UpstreamResponse
+from shared.face.answers import UpstreamRequest, request_id_of
 from shared.face.budget import Budget, Lane
 from shared.face.model import FaceCredential
 from shared.face.refusals import refusal
+from shared.http_port import Http, HttpAnswer, NoAnswer
 from shared.keys.secret import Secret
 from shared.telemetry import log_event
 from shared.text import Sleep
@@ -33,7 +30,8 @@ _logger = logging.getLogger(__name__)
 LARGEST_BODY = 64 * 1024
 """Bytes on the wire; a real response has a few kilobytes."""
 
-_URLS_REMEMBERED = 16
+# Only a path that was meant may get a request with our key: none that a library, a proxy or Face could read as another.
+_PATH = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+(?:\?[a-z0-9=&]+)?")
 
 _REQUEST_ID = re.compile(r"[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}")
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.2, 2.0
@@ -42,10 +40,6 @@ _MAY_PASS = (429, 500, 502, 503, 504)
 _HEADERS = {"User-Agent": "face-liveness-broker", "Accept": "application/json"}
 # The values that a header field can carry. The HTTP library's own error could contain the value, which is the key.
 _FIELD_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-
-# The request was certainly not sent. Everything else is ambiguous, also on a kept connection: Face may have closed it
-# before or after reading the request.
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
 @immutable
@@ -85,6 +79,8 @@ class Operation:
     def __post_init__(self) -> None:
         if not _REQUEST_ID.fullmatch(self.request_id):
             raise ValueError("a request id has the form of a GUID")
+        if not _PATH.fullmatch(self.request.path):
+            raise ValueError("the path is not one of Face's")
         self.patience = PATIENCE[self.lane]
         self.deadline = asyncio.get_running_loop().time() + self.patience.total
 
@@ -103,7 +99,7 @@ class FaceCalls:
 
     def __init__(
         self,
-        http: httpx.AsyncBaseTransport,
+        http: Http,
         base_url: str,
         credential: FaceCredential,
         budget: Budget,
@@ -112,16 +108,13 @@ class FaceCalls:
         random: Callable[[], float],
     ) -> None:
         self._http = http
-        # In the form of httpx, which omits the default port, because each URL is compared with it.
-        self._base_url = str(httpx.URL(base_url)).removesuffix("/")
-        # Parsing takes a twentieth of a create's CPU time, and the URL of creates is always the same.
-        self._urls: LRUCache[str, httpx.URL] = LRUCache(_URLS_REMEMBERED)
+        self._base_url = base_url.removesuffix("/")
         self._credential = credential
         self._budget = budget
         self._sleep = sleep
         self._random = random
 
-    async def perform(self, operation: Operation) -> UpstreamResponse:
+    async def perform(self, operation: Operation) -> HttpAnswer:
         """Return the first success; raises an `UpstreamError`, `KeyUnavailable` or `UpstreamSessionGone`."""
         now = asyncio.get_running_loop().time
         attempt, renewed = 1, False
@@ -129,11 +122,11 @@ class FaceCalls:
             async with asyncio.timeout_at(operation.deadline):
                 while True:
                     secret = await self._credential.source.get()
-                    request = self._build(operation, secret)
+                    headers = self._headers(operation, secret)
                     remaining = operation.deadline - now()
                     began = await self._budget.take(operation.lane, remaining, operation.asker)
-                    outcome = await self._try(operation, attempt, request)
-                    if isinstance(outcome, UpstreamResponse):
+                    outcome = await self._try(operation, attempt, headers)
+                    if isinstance(outcome, HttpAnswer):
                         return outcome
                     if outcome.status == 429:
                         self._budget.slow_down(began)
@@ -161,70 +154,46 @@ class FaceCalls:
             error.request_sent = operation.sent
             raise
 
-    def _build(self, operation: Operation, secret: Secret) -> httpx.Request:
-        url, content = self._url(operation.request.path), operation.request.json
+    def _headers(self, operation: Operation, secret: Secret) -> dict[str, str]:
         headers = {**_HEADERS, "client-request-id": operation.request_id}
-        if content is not None:
+        if operation.request.json is not None:
             headers["Content-Type"] = "application/json"
         # The value is in no variable, because an error report may show those.
         if not _FIELD_VALUE.fullmatch(self._credential.prefix + secret.reveal()):
             raise KeyUnavailable("the credential has characters that a header field cannot carry")
-        return httpx.Request(
-            operation.request.method,
-            url,
-            # As a stream, because httpx would add header fields that the transport adds anyway.
-            stream=httpx.ByteStream(b"" if content is None else json.dumps(content).encode()),
-            headers=headers | {self._credential.name: self._credential.prefix + secret.reveal()},
-        )
-
-    def _url(self, path: str) -> httpx.URL:
-        if known := self._urls.get(path):
-            return known
-        # httpx resolves `..` and drops fragments. Only the intended URL may get a request with our key.
-        with suppress(httpx.InvalidURL):
-            url = httpx.URL(self._base_url + path)
-            if str(url) == self._base_url + path and url.raw_path == path.encode():
-                self._urls[path] = url
-                return url
-        raise UpstreamFailure("the URL is not the one that was meant", request_sent=False)
+        return headers | {self._credential.name: self._credential.prefix + secret.reveal()}
 
     async def _try(
-        self, operation: Operation, attempt: int, request: httpx.Request
-    ) -> UpstreamResponse | Trouble:
+        self, operation: Operation, attempt: int, headers: Mapping[str, str]
+    ) -> HttpAnswer | Trouble:
         """Send one request and read the response, whatever its status."""
+        request = operation.request
+        content = None if request.json is None else json.dumps(request.json).encode()
         now = asyncio.get_running_loop().time
         began, sent_before, operation.sent = now(), operation.sent, True
-        outcome: UpstreamResponse | Trouble
+        outcome: HttpAnswer | Trouble
         try:
             async with asyncio.timeout(operation.patience.per_try):
-                response = await self._http.handle_async_request(request)
-                body = await _body_of(response)
-        except (httpx.HTTPError, TimeoutError) as error:
-            timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
-            kind = UpstreamTimeout if timed_out else UpstreamFailure
-            failure = kind(
-                f"no answer: {type(error).__name__}", request_sent=not isinstance(error, _NOT_SENT)
-            )
+                outcome = await self._http.send(
+                    request.method, self._base_url + request.path, headers, content
+                )
+        except (NoAnswer, TimeoutError) as error:
+            failure = _failure(error)
             failure.__cause__ = error
             operation.sent = sent_before or failure.request_sent
             outcome = Trouble(failure)
         else:
-            outcome = UpstreamResponse(
-                response.status_code, response.headers, body or b"", unread=body is None
-            )
             if not 200 <= outcome.status < 300:
-                outcome = Trouble(refusal(outcome), outcome.status, outcome.request_id)
+                outcome = Trouble(refusal(outcome), outcome.status, request_id_of(outcome))
         _log(operation, attempt, outcome, now() - began)
         return outcome
 
 
-async def _body_of(response: httpx.Response) -> bytes | None:
-    """Return the body, or None if it is compressed or too large: the status of an error says enough without it."""
-    try:
-        # The parts as they came: `aread` would look for a coding to undo.
-        return b"".join([part async for part in response.stream])  # type: ignore[union-attr] # Always asynchronous.
-    except httpx.DecodingError:
-        return None
+def _failure(error: NoAnswer | TimeoutError) -> UpstreamError:
+    if isinstance(error, TimeoutError):
+        return UpstreamTimeout("no answer in the time of a try", request_sent=True)
+    kind = UpstreamTimeout if error.timed_out else UpstreamFailure
+    return kind(f"no answer: {error}", request_sent=error.sent)
 
 
 def next_wait(
@@ -251,8 +220,11 @@ def _may_repeat(error: UpstreamError, status: int | None, repeatable: bool) -> b
     return status == 429 or not error.request_sent
 
 
-def _log(operation: Operation, attempt: int, outcome: UpstreamResponse | Trouble, seconds: float) -> None:
-    error = outcome.error if isinstance(outcome, Trouble) else None
+def _log(operation: Operation, attempt: int, outcome: HttpAnswer | Trouble, seconds: float) -> None:
+    if isinstance(outcome, Trouble):
+        error, upstream_id = outcome.error, outcome.request_id
+    else:
+        error, upstream_id = None, request_id_of(outcome)
     log_event(
         _logger,
         logging.WARNING if isinstance(error, UpstreamError) else logging.INFO,
@@ -264,5 +236,5 @@ def _log(operation: Operation, attempt: int, outcome: UpstreamResponse | Trouble
         detail=(str(error) or None) if error else None,
         milliseconds=round(seconds * 1000),
         requestId=operation.request_id,
-        upstreamRequestId=outcome.request_id,
+        upstreamRequestId=upstream_id,
     )

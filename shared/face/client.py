@@ -6,10 +6,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from importlib import import_module
 
-import httpx
-
 from shared.errors import UpstreamFailure, UpstreamSessionGone
-from shared.face.answers import ApiVersion, UpstreamRequest, UpstreamResponse, read_created
+from shared.face.answers import ApiVersion, UpstreamRequest, read_created
 from shared.face.budget import Budget, Lane
 from shared.face.calls import FaceCalls, Operation
 from shared.face.endpoint import API_VERSIONS
@@ -25,6 +23,7 @@ from shared.face.model import (
     SessionSpec,
     SessionStatus,
 )
+from shared.http_port import Http, HttpAnswer
 from shared.text import Sleep
 
 _ALL_ATTEMPTS = AuditPage(top=20)
@@ -45,7 +44,7 @@ class FaceClient:
 
     def __init__(
         self,
-        http: httpx.AsyncBaseTransport,
+        http: Http,
         base_url: str,
         version: ApiVersion,
         credential: FaceCredential,
@@ -136,7 +135,7 @@ class FaceClient:
 
     def _perform(
         self, name: str, request: UpstreamRequest, request_id: str, lane: Lane, asker: str = ""
-    ) -> Awaitable[UpstreamResponse]:
+    ) -> Awaitable[HttpAnswer]:
         # Not async: saves a coroutine for each call.
         return self._calls.perform(Operation(name, request, request_id, lane, asker))
 

@@ -16,7 +16,8 @@ from shared.errors import (
     UpstreamThrottled,
     UpstreamUnauthorized,
 )
-from shared.face.answers import UpstreamResponse, identifier
+from shared.face.answers import identifier, request_id_of
+from shared.http_port import HttpAnswer
 from shared.text import LONGEST_RETRY_AFTER, parse_json, retry_after_seconds
 
 _DEFAULT_WAIT = 1.0
@@ -35,7 +36,7 @@ class ErrorText(NamedTuple):
     message: str = ""
 
 
-def refusal(response: UpstreamResponse) -> UpstreamError | UpstreamSessionGone:
+def refusal(response: HttpAnswer) -> UpstreamError | UpstreamSessionGone:
     """Translate a response that is not a success."""
     text = _error_of(response)
     if response.status == 404 and text.code == "SessionNotFound":
@@ -45,7 +46,7 @@ def refusal(response: UpstreamResponse) -> UpstreamError | UpstreamSessionGone:
     return kind(
         f"Face answered {response.status} {code}".rstrip(),
         retry_after=None if default_wait is None else _wait(response, text.message, default_wait),
-        upstream_request_id=response.request_id,
+        upstream_request_id=request_id_of(response),
     )
 
 
@@ -65,7 +66,7 @@ def error_text(content: object) -> ErrorText:
     )
 
 
-def _error_of(response: UpstreamResponse) -> ErrorText:
+def _error_of(response: HttpAnswer) -> ErrorText:
     try:
         code, message = error_text(parse_json(response.body))
     except ValueError:
@@ -85,7 +86,7 @@ def _kind(status: int, text: ErrorText) -> tuple[type[UpstreamError], float | No
     return UpstreamFailure, None
 
 
-def _wait(response: UpstreamResponse, message: str, default: float) -> float:
+def _wait(response: HttpAnswer, message: str, default: float) -> float:
     """The seconds that Face asks to wait, in the header or else in the message: at most an hour."""
     asked = retry_after_seconds(response.headers)
     if asked is None and (match := _IN_UNITS.search(message)):

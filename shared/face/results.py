@@ -7,8 +7,9 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from shared.face.answers import UpstreamResponse, broken, identifier, printable, read_json
+from shared.face.answers import broken, identifier, printable, read_json
 from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
+from shared.http_port import HttpAnswer
 from shared.telemetry import log_event
 
 _logger = logging.getLogger(__name__)
@@ -41,12 +42,12 @@ AttemptId = Annotated[int, Field(ge=0, lt=2**63)]
 _P = TypeVar("_P", bound=Part)
 
 
-def read(model: type[_P], response: UpstreamResponse) -> _P:
+def read(model: type[_P], response: HttpAnswer) -> _P:
     """Read a successful response; raises `UpstreamFailure` if it breaks the contract."""
     return read_part(model, read_json(response), response)
 
 
-def read_all(model: type[_P], response: UpstreamResponse) -> list[_P]:
+def read_all(model: type[_P], response: HttpAnswer) -> list[_P]:
     """Read a successful response that is an array, as `read` does."""
     content = read_json(response)
     if not isinstance(content, list):
@@ -54,7 +55,7 @@ def read_all(model: type[_P], response: UpstreamResponse) -> list[_P]:
     return [read_part(model, part, response) for part in content]
 
 
-def read_part(model: type[_P], content: object, response: UpstreamResponse) -> _P:
+def read_part(model: type[_P], content: object, response: HttpAnswer) -> _P:
     """Read a part of a response that is already parsed; raises `UpstreamFailure`."""
     try:
         return model.model_validate(content)
@@ -64,7 +65,7 @@ def read_part(model: type[_P], content: object, response: UpstreamResponse) -> _
         raise broken(response, f"{first['type']} at {place or 'the top'}") from problem
 
 
-def require_session(found: str, expected: str, response: UpstreamResponse) -> None:
+def require_session(found: str, expected: str, response: HttpAnswer) -> None:
     """Raise `UpstreamFailure` if the response is about another session than the request."""
     if found != expected:
         raise broken(response, "the answer is about another session")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from shared.face.answers import ApiVersion, UpstreamResponse, broken, identifier
+from shared.face.answers import ApiVersion, broken, identifier, request_id_of
 from shared.face.model import (
     AuditEntry,
     Failure,
@@ -32,6 +32,7 @@ from shared.face.results import (
     status_of,
     verdict,
 )
+from shared.http_port import HttpAnswer
 
 _STATUS = {
     "NotStarted": SessionStatus.NOT_STARTED,
@@ -94,7 +95,7 @@ class _Verdict(Part):
     liveness_decision: str | None = None
 
 
-def _read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
+def _read_result(response: HttpAnswer, session_id: str) -> SessionResult:
     """Read the result of a session; raises `UpstreamFailure`.
 
     Published examples show a result under the status `NotStarted`: the status decides.
@@ -110,16 +111,16 @@ def _read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
             attempts=1,
             attempts_allowed=0 if session.session_expired else _ATTEMPTS_ALLOWED,
             digest=session.result.digest,
-            request_id=identifier(session.result.request_id) or response.request_id,
+            request_id=identifier(session.result.request_id) or request_id_of(response),
         )
     if session.session_expired:
-        return SessionResult(SessionStatus.EXPIRED, request_id=response.request_id)
+        return SessionResult(SessionStatus.EXPIRED, request_id=request_id_of(response))
     if status is SessionStatus.RESULT_AVAILABLE:
         raise broken(response, "a result is announced, but missing")
-    return SessionResult(status, request_id=response.request_id)
+    return SessionResult(status, request_id=request_id_of(response))
 
 
-def _read_audit(response: UpstreamResponse, session_id: str) -> tuple[AuditEntry, ...]:
+def _read_audit(response: HttpAnswer, session_id: str) -> tuple[AuditEntry, ...]:
     """Read a session's attempts, oldest first; raises `UpstreamFailure`."""
     entries = read_all(_Entry, response)
     for entry in entries:
@@ -145,7 +146,7 @@ def _with_audit(result: SessionResult, entries: Sequence[AuditEntry]) -> Session
     )
 
 
-def _outcome(answered: _Response, response: UpstreamResponse) -> LivenessDecision | Failure:
+def _outcome(answered: _Response, response: HttpAnswer) -> LivenessDecision | Failure:
     text = error_text(answered.body)
     # An attempt with any part of an error in it has no decision, whatever else it holds.
     has_error = isinstance(answered.body, dict) and any(
@@ -157,7 +158,7 @@ def _outcome(answered: _Response, response: UpstreamResponse) -> LivenessDecisio
     return verdict(read_part(_Verdict, body, response).liveness_decision)
 
 
-def _audited(entry: _Entry, response: UpstreamResponse) -> AuditEntry:
+def _audited(entry: _Entry, response: HttpAnswer) -> AuditEntry:
     outcome = _outcome(entry.response, response)
     request = entry.request or _Request()
     return AuditEntry(
@@ -179,7 +180,7 @@ def _matching(pattern: re.Pattern[str], text: str | None) -> str | None:
     return text if text and pattern.fullmatch(text) else None
 
 
-def _milliseconds(text: str, response: UpstreamResponse) -> int:
+def _milliseconds(text: str, response: HttpAnswer) -> int:
     try:
         moment = datetime.fromisoformat(text)
         utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -6,7 +6,7 @@ https://github.com/Azure/azure-rest-api-specs, specification/ai/data-plane/Face/
 from collections.abc import Sequence
 from dataclasses import replace
 
-from shared.face.answers import ApiVersion, UpstreamResponse, broken
+from shared.face.answers import ApiVersion, broken, request_id_of
 from shared.face.model import Failure, LivenessDecision, LivenessMode, SessionResult, SessionStatus
 from shared.face.results import (
     AttemptId,
@@ -20,6 +20,7 @@ from shared.face.results import (
     status_of,
     verdict,
 )
+from shared.http_port import HttpAnswer
 
 # As in the versions before. This version's page does not say how many attempts a session has.
 _ATTEMPTS_ALLOWED = 3
@@ -67,14 +68,14 @@ class Session(Part):
     results: Results | None = None
 
 
-def _read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
+def _read_result(response: HttpAnswer, session_id: str) -> SessionResult:
     """Read the result of a session; raises `UpstreamFailure`."""
     session = read(Session, response)
     require_session(session.session_id, session_id, response)
     return result_of(session, response, _ATTEMPTS_ALLOWED)
 
 
-def attempts_of(session: Session, response: UpstreamResponse) -> list[Attempt]:
+def attempts_of(session: Session, response: HttpAnswer) -> list[Attempt]:
     """Return the attempts of a session, the oldest first; raises `UpstreamFailure` if two have the same id.
 
     Published examples have the newest first, the vendor's tutorial the oldest: only the id is reliable.
@@ -85,7 +86,7 @@ def attempts_of(session: Session, response: UpstreamResponse) -> list[Attempt]:
     return sorted(attempts, key=lambda attempt: attempt.attempt_id)
 
 
-def result_of(session: Session, response: UpstreamResponse, attempts_allowed: int) -> SessionResult:
+def result_of(session: Session, response: HttpAnswer, attempts_allowed: int) -> SessionResult:
     """Return the result of a session that was read from a response; raises `UpstreamFailure`."""
     attempts = attempts_of(session, response)
     outcomes = [(attempt.attempt_id, _attempt_outcome(attempt)) for attempt in attempts]
@@ -93,7 +94,7 @@ def result_of(session: Session, response: UpstreamResponse, attempts_allowed: in
     status = status_of(session.status, _STATUS)
     if status is not SessionStatus.RESULT_AVAILABLE:
         return SessionResult(
-            status, attempts=len(attempts), request_id=response.request_id, decisions=decisions
+            status, attempts=len(attempts), request_id=request_id_of(response), decisions=decisions
         )
     if not attempts and session.status == _SUCCEEDED:
         raise broken(response, "a result is announced, but missing")
@@ -103,7 +104,7 @@ def result_of(session: Session, response: UpstreamResponse, attempts_allowed: in
         attempts=len(attempts),
         attempts_allowed=attempts_allowed,
         digest=latest.result.digest if latest and latest.result else None,
-        request_id=response.request_id,
+        request_id=request_id_of(response),
     )
     # A session that was canceled, or ended without any attempt, cannot go on.
     may_retry = result.may_retry and latest is not None and session.status != _CANCELED

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.face import v1_2
-from shared.face.answers import UpstreamResponse, identifier
+from shared.face.answers import identifier
 from shared.face.model import SessionResult
 from shared.face.results import Part, read, require_session
+from shared.http_port import HttpAnswer
 
 # The default of `numberOfClientAttemptsAllowed`, which a create does not set.
 _ATTEMPTS_ALLOWED = 1
@@ -44,7 +45,7 @@ class _Session(v1_2.Session):
     results: _Results | None = None
 
 
-def _read_result(response: UpstreamResponse, session_id: str) -> SessionResult:
+def _read_result(response: HttpAnswer, session_id: str) -> SessionResult:
     """Read the result of a session; raises `UpstreamFailure`. Abuse in any attempt is abuse in the session."""
     session = read(_Session, response)
     require_session(session.session_id, session_id, response)

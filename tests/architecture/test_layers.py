@@ -23,7 +23,7 @@ ADAPTERS = """
 # The pure modules of `face` are at the bottom, because some of them parse settings; its client is an adapter.
 LAYERS = f"""
     values
-    cloud errors release telemetry text
+    cloud errors http_port release telemetry text
     background face keys.secret pseudonyms throttle.policy
     settings
     events queues sessions.record storage

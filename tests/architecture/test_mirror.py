@@ -10,6 +10,7 @@ TESTED_ELSEWHERE = {
     "audit_session/use_case.py": "tests/audit_session/test_trigger.py",
     "shared/errors.py": "tests/shared/web/test_catalogue.py",
     "shared/face/model.py": "types; tests/contract/test_face_port.py has the port",
+    "shared/http_port.py": "types; tests/shared/test_http.py",
     "shared/release.py": "tests/scripts/test_package.py",
 }
 

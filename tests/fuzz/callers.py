@@ -5,12 +5,12 @@ import hmac
 import json
 import re
 import uuid
+from collections.abc import Mapping
 from functools import cache
 from ipaddress import ip_network
 from typing import Any, Final
 
 import azure.functions as func
-import httpx
 from jwt.algorithms import ECAlgorithm
 
 from create_session.body import DEVICE_HEADER, MIN_TOKEN_LIFETIME, read_body
@@ -18,6 +18,7 @@ from shared.auth.issuer import Issuer, SigningKeys
 from shared.auth.sign_in import SharedSecret, SignIn
 from shared.errors import InvalidIdempotencyKey, KeyUnavailable, RequestRefused, Unauthorized
 from shared.face.model import LivenessMode
+from shared.http_port import HttpAnswer
 from shared.idempotency import parse_key
 from shared.keys.secret import Secret, StaticSecret
 from shared.settings import Settings
@@ -105,14 +106,15 @@ def _idempotency_key(data: bytes) -> None:
     assert parsed in text
 
 
-class _Documents(httpx.AsyncBaseTransport):
+class _Documents:
     """Serves a discovery document and keys."""
 
     discovery = keys = b""
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        found = self.discovery if "openid-configuration" in request.url.path else self.keys
-        return httpx.Response(200, content=found)
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None
+    ) -> HttpAnswer:
+        return HttpAnswer(200, {}, self.discovery if "openid-configuration" in url else self.keys)
 
 
 _DOCUMENTS: Final = _Documents()

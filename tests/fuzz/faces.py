@@ -11,11 +11,12 @@ from local.simulator.scenarios import MASK, REALFACE, SPOOF, Outcome
 from local.simulator.sessions import Session, Sessions
 from local.simulator.versions import VERSIONS, Version, show_entry
 from shared.errors import UpstreamError, UpstreamFailure, UpstreamSessionGone
-from shared.face.answers import ApiVersion, UpstreamResponse, read_created
+from shared.face.answers import ApiVersion, read_created
 from shared.face.client import load_version
 from shared.face.endpoint import API_VERSIONS
 from shared.face.model import LivenessDecision, SessionResult, SessionStatus
 from shared.face.refusals import refusal
+from shared.http_port import HttpAnswer
 from shared.sessions.record import SessionRecord
 from shared.text import LONGEST_RETRY_AFTER, parse_session_id
 from tests.fuzz.target import Target, answer, message, response_of
@@ -48,7 +49,7 @@ def _result(version: ApiVersion, data: bytes) -> SessionResult:
     return result
 
 
-def _says_realface(version: str, response: UpstreamResponse) -> bool:
+def _says_realface(version: str, response: HttpAnswer) -> bool:
     """Whether the newest attempt of the session decided so, and nothing in the answer speaks against it."""
     session = json.loads(response.body)
     if version == "v1.1-preview.1":
@@ -88,7 +89,7 @@ def _history(data: bytes) -> None:
     assert not (record.final and record.completed_at is None)
 
 
-def _audit(read: Callable[[UpstreamResponse, str], Any], data: bytes) -> None:
+def _audit(read: Callable[[HttpAnswer, str], Any], data: bytes) -> None:
     entries = read(response_of(data), SESSION)
     assert [entry.id for entry in entries] == sorted(entry.id for entry in entries)
     for entry in entries:

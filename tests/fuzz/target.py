@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from shared.face.answers import UpstreamResponse
+from shared.http_port import HttpAnswer
 
 T = TypeVar("T")
 
@@ -61,11 +61,11 @@ def message_of(data: bytes) -> tuple[dict[str, str], bytes]:
     return {name.strip().lower(): value.strip() for name, _, value in lines}, body
 
 
-def response_of(data: bytes) -> UpstreamResponse:
+def response_of(data: bytes) -> HttpAnswer:
     """The input as a response of Face; the line `:status` holds its status."""
     headers, body = message_of(data)
     status = headers.pop(":status", "200")
-    return UpstreamResponse(
+    return HttpAnswer(
         int(status) if status.isascii() and status.isdigit() and len(status) == 3 else 200, headers, body
     )
 

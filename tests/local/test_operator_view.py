@@ -325,7 +325,7 @@ async def test_readiness_names_what_does_not_answer(broker: Broker, view: Operat
 @pytest.mark.parametrize(
     ("name", "problem", "row"),
     [
-        ("face", "UpstreamFailure: no answer: ReadError", "Face"),
+        ("face", "UpstreamFailure: no answer: ConnectionBroken", "Face"),
         ("face", "UpstreamUnauthorized: Face answered 401", "the Face key"),
         ("face", "UpstreamNotApproved", "the approval of the Face resource"),
         (

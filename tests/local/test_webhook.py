@@ -111,7 +111,7 @@ async def test_webhook_that_is_down_is_tried_again(caplog: pytest.LogCaptureFixt
     await waits.over.wait()
     await publisher.aclose()
 
-    assert "again in 10 s: ConnectError" in caplog.text
+    assert "again in 10 s: ClientConnectorError" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -136,9 +136,9 @@ TROUBLE = {
     "no JSON": ("discovery", body(200, b"<html>"), "no JSON from"),
     "nested": ("discovery", body(200, b"[" * 100_000), "no JSON from"),
     "no object": ("discovery", body(200, []), "no JSON object"),
-    "too large": ("discovery", body(200, b" " * (LARGEST_ANSWER + 1)), "no answer .DecodingError"),
-    "compressed": ("discovery", body(200, gzip.compress(b"{}"), **GZIP), "no answer .DecodingError"),
-    "compressed twice": ("discovery", body(200, b"{}", **GZIP_TWICE), "no answer .DecodingError"),
+    "too large": ("discovery", body(200, b" " * (LARGEST_ANSWER + 1)), "too large or compressed"),
+    "compressed": ("discovery", body(200, gzip.compress(b"{}"), **GZIP), "too large or compressed"),
+    "compressed twice": ("discovery", body(200, b"{}", **GZIP_TWICE), "too large or compressed"),
     "another issuer": ("discovery", body(200, {"issuer": "https://evil.example"}), "'https://evil.example'"),
     "keys fail": ("keys", body(500, {}), "it answered 500 for http://.*/keys"),
     "keys are no list": ("keys", body(200, {"keys": "x"}), "no usable key"),
@@ -222,5 +222,5 @@ async def test_issuer_that_is_down_or_hangs_is_no_answer(
         await read(issuer.url)
     issuer.gate.set()
     await issuer.stop()
-    with pytest.raises(KeyUnavailable, match="ConnectError"):
+    with pytest.raises(KeyUnavailable, match="ClientConnectorError"):
         await read(issuer.url)

@@ -1,28 +1,29 @@
 """Doubles for the tests of the client: keys, a Face in memory, clients, and responses of Face."""
 
 import asyncio
-import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TypeAlias
 
-import httpx
-
 from shared.face import v1_1_preview_1
-from shared.face.answers import ApiVersion, UpstreamResponse
+from shared.face.answers import ApiVersion
 from shared.face.budget import Budget
 from shared.face.client import FaceClient
 from shared.face.model import LivenessMode, SessionSpec
+from shared.http_port import HttpAnswer
 from shared.keys.credentials import key_credential
 from shared.keys.secret import Secret, SecretSource
-from tests.support.http import OwnTransport
+from tests.support.http import answer_of, own_transport
 
 KEY = "canary-face-key-0123456789abcdef"
 SESSION = "b12e033e-bda7-4b83-a211-e721c661f30e"
 TOKEN = "eyJhbGciOiJFUzI1NiIsIm"
 REQUEST_ID = "723d6d03-ef33-40a8-9682-23a1feb7bccd"
 SPEC = SessionSpec(LivenessMode.PASSIVE, device_id="723d6d03-ef33-40a8-9682-23a1feb7bccd", token_lifetime=600)
+
+BASE_URL = "http://127.0.0.1:1"
 
 CREATED = {"sessionId": SESSION, "authToken": TOKEN}
 NOT_STARTED = {"id": SESSION, "status": "NotStarted", "sessionExpired": False}
@@ -58,7 +59,22 @@ async def _no_wait(seconds: float) -> None:
     await asyncio.sleep(0)
 
 
-class ScriptedFace(httpx.AsyncBaseTransport):
+@dataclass(frozen=True)
+class Sent:
+    """One request that a transport was given."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def path(self) -> str:
+        """What comes after the base URL."""
+        return self.url.removeprefix(BASE_URL)
+
+
+class ScriptedFace:
     """Face in memory: takes one step for each request, and repeats the last one.
 
     A step is a status with content (JSON or bytes) and header fields, an exception that the request ends in, or `HANG`.
@@ -67,12 +83,13 @@ class ScriptedFace(httpx.AsyncBaseTransport):
 
     def __init__(self, *steps: "Step") -> None:
         self._steps = list(steps)
-        self.requests: list[httpx.Request] = []
+        self.requests: list[Sent] = []
         self.times: list[float] = []
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        await request.aread()
-        self.requests.append(request)
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None
+    ) -> HttpAnswer:
+        self.requests.append(Sent(method, url, headers, content or b""))
         self.times.append(asyncio.get_running_loop().time())
         step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
         if isinstance(step, Exception):
@@ -80,10 +97,7 @@ class ScriptedFace(httpx.AsyncBaseTransport):
         if step is None:
             await asyncio.Event().wait()
             raise AssertionError("nothing ends this wait")
-        status, content, headers = step if len(step) == 3 else (*step, {})
-        body = content if isinstance(content, bytes) else json.dumps(content).encode()
-        fields = {"Content-Type": "application/json", **headers}
-        return httpx.Response(status, headers=fields, stream=httpx.ByteStream(body))
+        return answer_of(*step)
 
     def client(
         self,
@@ -96,7 +110,7 @@ class ScriptedFace(httpx.AsyncBaseTransport):
         now = asyncio.get_running_loop().time
         return FaceClient(
             self,
-            "http://127.0.0.1:1",
+            BASE_URL,
             version,
             key_credential(keys or FakeKeys()),
             budget or Budget(10, monotonic=now),
@@ -112,9 +126,9 @@ async def face_client(
     base_url: str, *, version: ApiVersion = v1_1_preview_1.VERSION, ssl_context: ssl.SSLContext | None = None
 ) -> AsyncIterator[FaceClient]:
     """Make a client that is closed at the end, with the longest jitter and no waits."""
-    async with OwnTransport(ssl_context) as opened:
+    async with own_transport(ssl_context) as http:
         yield FaceClient(
-            opened,
+            http,
             base_url,
             version,
             key_credential(FakeKeys()),
@@ -124,6 +138,6 @@ async def face_client(
         )
 
 
-def response(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> UpstreamResponse:
+def response(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> HttpAnswer:
     """Build a response as the transport returns it."""
-    return UpstreamResponse(status, {"content-type": "application/json", **(headers or {})}, body)
+    return HttpAnswer(status, {"content-type": "application/json", **(headers or {})}, body)

@@ -11,8 +11,8 @@ from shared.errors import (
     UpstreamThrottled,
     UpstreamUnauthorized,
 )
-from shared.face.answers import UpstreamResponse
 from shared.face.refusals import refusal
+from shared.http_port import HttpAnswer
 from shared.text import LONGEST_RETRY_AFTER
 from tests.shared.face.doubles import NOT_FOUND, response
 
@@ -31,7 +31,7 @@ def error(code: str | None, message: str, **more: object) -> bytes:
     return json.dumps({"error": {**fields, "message": message, **more}}).encode()
 
 
-def wait_of(answered: UpstreamResponse) -> float | None:
+def wait_of(answered: HttpAnswer) -> float | None:
     failure = refusal(answered)
     assert isinstance(failure, UpstreamThrottled)
     return failure.retry_after

@@ -1,11 +1,10 @@
 """The header field that authenticates a call to Face, and its renewal after a 401."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any
 
-import httpx
 import pytest
 
 from shared.errors import Unauthorized
@@ -14,6 +13,7 @@ from shared.face.budget import Budget
 from shared.face.client import FaceClient
 from shared.face.model import LivenessMode, SessionSpec
 from shared.http import Connections
+from shared.http_port import HttpAnswer
 from shared.keys.cache import CachedSecret
 from shared.keys.credentials import face_tokens, key_credential, token_credential
 from shared.keys.identity import ManagedIdentity
@@ -25,6 +25,7 @@ from tests.shared.keys.conftest import Served
 from tests.shared.keys.fake_azure import FACE_RESOURCE, FakeIdentity, FakeVault
 from tests.shared.keys.fake_secret import MINUTE, FakeSecret, settle
 from tests.support.broker import PEPPER, running_broker
+from tests.support.http import answer_of
 from tests.support.time import FakeClock
 
 KEY = "CANARY0123456789abcdef0123456789"
@@ -75,7 +76,7 @@ async def test_a_thousand_refusals_make_one_identity_call(
     assert len(endpoint.calls) == 2
 
 
-class RollingFace(httpx.AsyncBaseTransport):
+class RollingFace:
     """A Face that accepts the current keys only. `roll` is called after the session number `roll_at`."""
 
     def __init__(self, *keys: str) -> None:
@@ -85,15 +86,17 @@ class RollingFace(httpx.AsyncBaseTransport):
         self.created = 0
         self.refused = 0
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None
+    ) -> HttpAnswer:
         await asyncio.sleep(0)
-        if request.headers.get(KEY_HEADER) not in self.keys:
+        if headers.get(KEY_HEADER) not in self.keys:
             self.refused += 1
-            return httpx.Response(401, json={"error": {"code": "401", "message": "Access denied"}})
+            return answer_of(401, {"error": {"code": "401", "message": "Access denied"}})
         self.created += 1
         if self.roll and self.created == self.roll_at:
             self.roll()
-        return httpx.Response(200, json={"sessionId": REQUEST_ID, "authToken": "a-token"})
+        return answer_of(200, {"sessionId": REQUEST_ID, "authToken": "a-token"})
 
 
 async def create(client: FaceClient, times: int) -> None:

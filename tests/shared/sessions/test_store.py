@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from shared.errors import KeyUnavailable, SessionNotFound, StorageUnavailable
 from shared.face import v1_3_preview_1
-from shared.face.answers import UpstreamResponse
 from shared.face.calls import LARGEST_BODY
 from shared.face.model import SessionResult
+from shared.http_port import HttpAnswer
 from shared.keys.secret import Secret, StaticSecret
 from shared.pseudonyms import Pseudonyms
 from shared.sessions.record import SessionRecord, Step
@@ -358,7 +358,7 @@ async def test_largest_answer_of_face_can_be_stored(attempts: list[object], stor
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     assert LARGEST_BODY * 0.9 < len(body) <= LARGEST_BODY
     headers = {"content-type": "application/json", "apim-request-id": "a" * 128}
-    result = v1_3_preview_1.VERSION.read_result(UpstreamResponse(200, headers, body), SESSION_ID)
+    result = v1_3_preview_1.VERSION.read_result(HttpAnswer(200, headers, body), SESSION_ID)
     sessions = Sessions(store, 30, PSEUDONYMS)
     record = NEW.with_result(result, LATEST)
 
