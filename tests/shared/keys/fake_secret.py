@@ -15,6 +15,8 @@ HOUR: Final = 60 * MINUTE
 class FakeSecret(Intercepted):
     """Answers `value` to `read` and `reread`. Reads wait while `gate` is cleared, and fail after `break_down`."""
 
+    expires_at: int | None = None
+
     def __init__(self, value: str = "key-1") -> None:
         super().__init__()
         self.value = value
@@ -44,7 +46,7 @@ class FakeSecret(Intercepted):
 
     async def _answer(self) -> Secret:
         await self.gate.wait()
-        return Secret(self.value)
+        return Secret(self.value, self.expires_at)
 
 
 async def settle() -> None:
