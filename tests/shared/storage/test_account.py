@@ -1,5 +1,7 @@
 """The storage account: what opening it costs, and which servers it trusts."""
 
+from contextlib import aclosing
+
 import pytest
 
 from shared.errors import StorageUnavailable
@@ -45,17 +47,10 @@ def test_credential_over_plain_http_is_refused() -> None:
 async def test_server_of_an_unknown_authority_is_sent_nothing(azurite_with_oauth: Azurite) -> None:
     """A token goes to the service alone, not to any server under its address."""
     account = azurite_with_oauth.account_for(StubCredential())
-    store, queue = account.open_tables(), account.open_queue("q")
-
-    with pytest.raises(StorageUnavailable, match="ClientConnectorCertificateError"):
-        await store.get(Table.SESSIONS, "a")
-    with pytest.raises(
-        StorageUnavailable, match="the queue service did not answer usably: ClientConnectorCertificateError"
-    ):
-        await queue.send("a", 0)
-
-    await store.aclose()
-    await queue.aclose()
+    async with aclosing(account.open_tables()) as store, aclosing(account.open_queue("q")) as queue:
+        for call in (store.get(Table.SESSIONS, "a"), queue.send("a", 0)):
+            with pytest.raises(StorageUnavailable, match="ClientConnectorCertificateError"):
+                await call
 
 
 class Owned(StubCredential):
@@ -69,11 +64,12 @@ async def test_one_token_serves_many_calls(azurite_with_oauth: Azurite, trusted:
     """Tables and queue ask the credential once each, for the storage service, and leave closing it to its owner."""
     credential = Owned()
     account = azurite_with_oauth.account_for(credential)
-    store, queue = account.open_tables(prefix=prefix), account.open_queue(prefix)
-    for table in Table:
-        await store.get(table, "a")
-        await queue.send("a", 0)
-    await store.aclose()
-    await queue.aclose()
+    async with (
+        aclosing(account.open_tables(prefix=prefix)) as store,
+        aclosing(account.open_queue(prefix)) as queue,
+    ):
+        for table in Table:
+            await store.get(table, "a")
+            await queue.send("a", 0)
 
     assert credential.scopes == ["https://storage.azure.com/.default"] * 2

@@ -4,10 +4,8 @@ import asyncio
 import gzip
 import json
 import logging
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 from azure.core.credentials import AccessToken
@@ -20,7 +18,6 @@ from tests.support.azurite import Azurite, StubCredential
 from tests.support.raw_server import HANG, RESET, TOO_SLOW, RawServer, Received, Step, answer, refusal, sent
 from tests.support.time import let_pass
 
-Store = TypeVar("Store", bound=EntityStore)
 Operation = Callable[[EntityStore], Awaitable[object]]
 
 NEW = Entity("a", {"number": 1}, 1)
@@ -52,30 +49,17 @@ each_operation = pytest.mark.parametrize("operation", (READS | WRITES).values(),
 
 
 @asynccontextmanager
-async def store_at(
-    server: RawServer, *, create_missing: bool = False, deadline: float = 30.0
-) -> AsyncIterator[EntityStore]:
+async def store_at(server: RawServer, *, create_missing: bool = False) -> AsyncIterator[EntityStore]:
     account = StorageAccount(connection_string=server.connection_string, create_missing=create_missing)
-    async with closing(account.open_tables(deadline=deadline)) as store:
+    async with aclosing(account.open_tables(deadline=30.0)) as store:
         yield store
-
-
-@asynccontextmanager
-async def closing(store: Store) -> AsyncIterator[Store]:
-    try:
-        yield store
-    finally:
-        await store.aclose()
 
 
 async def failed(
-    operation: Operation, *replies: Step, create_missing: bool = False, deadline: float = 30.0
+    operation: Operation, *replies: Step, create_missing: bool = False
 ) -> tuple[StorageUnavailable, list[Received]]:
     """Return the error of an operation on a service with these answers, and the requests."""
-    async with (
-        RawServer(*replies) as server,
-        store_at(server, create_missing=create_missing, deadline=deadline) as store,
-    ):
+    async with RawServer(*replies) as server, store_at(server, create_missing=create_missing) as store:
         with pytest.raises(StorageUnavailable) as raised:
             await operation(store)
     return raised.value, server.received
@@ -156,8 +140,7 @@ async def test_read_over_a_broken_connection_is_sent_once_more(operation: Operat
     """The caller does not see one broken connection; after the second the read fails."""
     _, received = await failed(operation, RESET)
 
-    assert [request.method for request in received] == ["GET", "GET"]
-    assert [request.connection for request in received] == [1, 2]
+    assert [(request.method, request.connection) for request in received] == [("GET", 1), ("GET", 2)]
 
 
 @each_read
@@ -224,11 +207,13 @@ async def test_cancelled_call_ends_as_cancelled() -> None:
             await call
 
 
+GO_ON = {"x-ms-continuation-NextPartitionKey": "ca", "x-ms-continuation-NextRowKey": "a"}
+
+
 async def test_empty_page_is_not_the_end() -> None:
     """After five seconds the service answers with an empty page and a continuation token."""
-    go_on = {"x-ms-continuation-NextPartitionKey": "ca", "x-ms-continuation-NextRowKey": "a"}
     empty = '{"value": []}'
-    pages = [answer(200, empty, go_on), answer(200, json.dumps({"value": [ROW]})), answer(200, empty)]
+    pages = [answer(200, empty, GO_ON), answer(200, json.dumps({"value": [ROW]})), answer(200, empty)]
     async with RawServer(*pages) as server, store_at(server) as store:
         assert await go_through_expired(store) == [Entity("a", {}, 1)]
 
@@ -237,8 +222,7 @@ async def test_empty_page_is_not_the_end() -> None:
 
 async def test_walk_that_is_given_up_reads_no_further_page() -> None:
     """The purge stops when its time is over. The connection is free for the next call."""
-    go_on = {"x-ms-continuation-NextPartitionKey": "ca", "x-ms-continuation-NextRowKey": "a"}
-    page = answer(200, json.dumps({"value": [ROW]}), go_on)
+    page = answer(200, json.dumps({"value": [ROW]}), GO_ON)
     async with RawServer(page, A_ROW) as server, store_at(server) as store:
         async for _ in store.expired(Table.SESSIONS, 1):
             break
@@ -277,11 +261,7 @@ class Failing(StubCredential):
             1,
         ),
         (None, "the table service did not answer in time", 1),
-        (
-            KeyUnavailable("no identity (403)", retry_after=7),
-            "no token for the table service: no identity (403)",
-            7,
-        ),
+        (KeyUnavailable("no identity", retry_after=7), "no token for the table service: no identity", 7),
     ],
 )
 @each_operation
@@ -290,7 +270,7 @@ async def test_credential_without_a_token_is_an_unusable_store(
 ) -> None:
     """The deadline includes the time for the token. The log names the identity, not the account's roles."""
     account = StorageAccount(table_endpoint="https://127.0.0.1:9", credential=Failing(fault))
-    async with closing(account.open_tables(deadline=0.05)) as store:
+    async with aclosing(account.open_tables(deadline=0.05)) as store:
         with pytest.raises(StorageUnavailable) as raised:
             await operation(store)
 
@@ -302,11 +282,10 @@ async def test_nothing_of_a_row_is_logged(caplog: pytest.LogCaptureFixture) -> N
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.WARNING, logger="azure")
 
-    row = Entity("a-key", {"secret": "a-value"}, 1)
+    row = Entity("canary-key", {"secret": "canary-value"}, 1)
     await failed(lambda store: store.insert(Table.SESSIONS, row), refusal(500, "InternalError"))
 
-    assert "a-key" not in caplog.text
-    assert "a-value" not in caplog.text
+    assert "canary" not in caplog.text
 
 
 async def test_stores_that_create_the_same_table_all_succeed(azurite: Azurite, prefix: str) -> None:
@@ -319,9 +298,9 @@ async def test_stores_that_create_the_same_table_all_succeed(azurite: Azurite, p
         await store.aclose()
 
 
-async def test_check_writes_its_row_again_and_again(azurite: Azurite) -> None:
+async def test_check_writes_its_row_again_and_again(azurite: Azurite, prefix: str) -> None:
     """Also two instances at once, and where the table is not there yet."""
-    async with closing(azurite.account.open_tables(prefix=f"t{uuid.uuid4().hex}")) as store:
+    async with aclosing(azurite.account.open_tables(prefix=prefix)) as store:
         await asyncio.gather(store.check(), store.check())
         await store.check()
 
@@ -331,8 +310,8 @@ async def test_check_fails_where_one_table_is_missing(azurite: Azurite, prefix: 
     """Without the table of limits, every create fails, though sessions can be kept."""
     account = StorageAccount(connection_string=azurite.connection_string)
     async with (
-        closing(azurite.account.open_tables(prefix=prefix)) as creating,
-        closing(account.open_tables(prefix=prefix)) as store,
+        aclosing(azurite.account.open_tables(prefix=prefix)) as creating,
+        aclosing(account.open_tables(prefix=prefix)) as store,
     ):
         for table in set(Table) - {missing}:
             await creating.insert(table, Entity("a", {}, 1))
