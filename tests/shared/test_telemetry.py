@@ -4,9 +4,10 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,14 @@ from tests.shared.keys.fake_secret import FakeSecret, settle
 from tests.support.time import FakeClock
 
 _log = logging.getLogger("shared.tests")
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Lines:
+    """Return what was logged so far."""
+    caplog.set_level(logging.INFO)
+    return lambda: [json.loads(line) for line in caplog.messages]
 
 
 @pytest.mark.parametrize(
@@ -25,32 +34,28 @@ _log = logging.getLogger("shared.tests")
 )
 def test_no_value_can_forge_a_line(value: str, caplog: pytest.LogCaptureFixture) -> None:
     """Line breaks, direction marks and control characters come out escaped, in one line of ASCII."""
-    with caplog.at_level(logging.INFO):
-        log_event(_log, logging.INFO, "an_event", detail=value)
-    (line,) = [record.getMessage() for record in caplog.records]
+    caplog.set_level(logging.INFO)
+    log_event(_log, logging.INFO, "an_event", detail=value)
+    [line] = caplog.messages
 
     assert line.isascii()
     assert line.isprintable()
     assert json.loads(line) == {"event": "an_event", "detail": value}
 
 
-def test_absent_fields_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_absent_fields_are_left_out(lines: Lines) -> None:
     """A field without a value says nothing; false and zero do."""
-    with caplog.at_level(logging.INFO):
-        log_event(_log, logging.INFO, "an_event", code=None, stale=False, attempt=0)
+    log_event(_log, logging.INFO, "an_event", code=None, stale=False, attempt=0)
 
-    assert json.loads(caplog.records[0].getMessage()) == {"event": "an_event", "stale": False, "attempt": 0}
+    assert lines() == [{"event": "an_event", "stale": False, "attempt": 0}]
 
 
-def test_each_line_has_the_commit_that_runs(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_each_line_has_the_commit_that_runs(monkeypatch: pytest.MonkeyPatch, lines: Lines) -> None:
     """While a roll-out lasts, two releases write to one place. A working directory has no commit."""
     monkeypatch.setattr("shared.telemetry.RELEASE", Release("1.0", "abc"))
-    with caplog.at_level(logging.INFO):
-        log_event(_log, logging.INFO, "an_event")
+    log_event(_log, logging.INFO, "an_event")
 
-    assert json.loads(caplog.records[0].getMessage()) == {"event": "an_event", "commit": "abc"}
+    assert lines() == [{"event": "an_event", "commit": "abc"}]
 
 
 def test_libraries_do_not_log_each_request(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,64 +153,60 @@ async def test_lines_of_running_invocations_are_written_at_once_and_of_late_ones
     assert [json.loads(line).get("number") for line in host_log.taken[1:]] == [*range(900, 1000), None]
 
 
+def counted(lines: list[dict[str, Any]], field: str) -> Counter[str]:
+    """How many requests the lines stand for, by the value of a field."""
+    counts = Counter[str]()
+    for line in lines:
+        counts[line[field]] += line.get("times", 1)
+    return counts
+
+
 @pytest.mark.parametrize("addresses", [40, 2_500])
-def test_flood_from_everywhere_is_a_few_lines_and_each_code_keeps_its_count(
-    addresses: int, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_flood_is_a_few_lines_and_each_code_keeps_its_count(addresses: int, lines: Lines) -> None:
     """Ten minutes of 60 requests a second. An alert counts by code; a line for several senders names none of them."""
     clock, sent = FakeClock(), Counter[str]()
     flood_log = FloodLog(clock)
-    with caplog.at_level(logging.INFO):
-        for number in range(36_000):
-            code, address = f"code-{number % 7 % 2}", f"address-{number % addresses}"
-            fields: dict[str, Field] = {"code": code, "address": address, "requestId": f"request-{number}"}
-            flood_log.write(_log, logging.INFO, "request_refused", (code,), address, **fields)
-            sent[code] += 1
-            clock.advance_ms(1000 // 60)
-        clock.advance_seconds(60)
-        flood_log.write(_log, logging.INFO, "request_refused", ("code-0",), "another")
+    for number in range(36_000):
+        code, address = f"code-{number % 7 % 2}", f"address-{number % addresses}"
+        fields: dict[str, Field] = {"code": code, "address": address, "requestId": f"request-{number}"}
+        flood_log.write(_log, logging.INFO, "request_refused", (code,), address, **fields)
+        sent[code] += 1
+        clock.advance_ms(1000 // 60)
+    clock.advance_seconds(60)
+    flood_log.write(_log, logging.INFO, "request_refused", ("code-0",), "another")
 
-    lines = [json.loads(record.getMessage()) for record in caplog.records[:-1]]
-    counted = Counter[str]()
-    for line in lines:
-        counted[line["code"]] += line.get("times", 1)
-    assert counted == sent
-    assert len(lines) <= 10 * 102
+    *written, _ = lines()
+    assert counted(written, "code") == sent
+    assert len(written) <= 10 * 102
 
 
-def test_flood_of_one_event_leaves_the_lines_of_others(caplog: pytest.LogCaptureFixture) -> None:
+def test_flood_of_one_event_leaves_the_lines_of_others(lines: Lines) -> None:
     """Many who are refused hide no failure of a dependency, and the next minute has lines of its own."""
     clock = FakeClock()
     flood_log = FloodLog(clock)
-    with caplog.at_level(logging.INFO):
-        for number in range(1_000):
-            flood_log.write(_log, logging.INFO, "request_refused", (), f"address-{number}", address="a")
-        flood_log.write(_log, logging.INFO, "dependency_failed", (), "b", address="b")
-        clock.advance_seconds(60)
-        flood_log.write(_log, logging.INFO, "request_refused", (), "c", address="c")
+    for number in range(1_000):
+        flood_log.write(_log, logging.INFO, "request_refused", (), f"address-{number}", address="a")
+    flood_log.write(_log, logging.INFO, "dependency_failed", (), "b", address="b")
+    clock.advance_seconds(60)
+    flood_log.write(_log, logging.INFO, "request_refused", (), "c", address="c")
 
-    lines = [json.loads(record.getMessage()) for record in caplog.records[100:]]
-    assert lines == [
+    assert lines()[100:] == [
         {"event": "dependency_failed", "address": "b"},
         {"event": "request_refused", "times": 900},
         {"event": "request_refused", "address": "c"},
     ]
 
 
-def test_kind_without_senders_keeps_its_fields_beyond_the_limit(caplog: pytest.LogCaptureFixture) -> None:
+def test_kind_without_senders_keeps_its_fields_beyond_the_limit(lines: Lines) -> None:
     """Who read which session is known however many were read in the minute: it counts lines, and merges none."""
     clock = FakeClock()
     flood_log = FloodLog(clock)
-    with caplog.at_level(logging.INFO):
-        for number in range(400):
-            kind = ("shop", f"session-{number % 200}")
-            flood_log.write(_log, logging.INFO, "read", kind, None, caller=kind[0], sessionId=kind[1])
-        clock.advance_seconds(60)
-        flood_log.write(_log, logging.INFO, "another", (), None)
+    for number in range(400):
+        kind = ("shop", f"session-{number % 200}")
+        flood_log.write(_log, logging.INFO, "read", kind, None, caller=kind[0], sessionId=kind[1])
+    clock.advance_seconds(60)
+    flood_log.write(_log, logging.INFO, "another", (), None)
 
-    lines = [json.loads(record.getMessage()) for record in caplog.records[:-1]]
-    assert {line["caller"] for line in lines} == {"shop"}
-    counted = Counter[str]()
-    for line in lines:
-        counted[line["sessionId"]] += line.get("times", 1)
-    assert counted == {f"session-{number}": 2 for number in range(200)}
+    *written, _ = lines()
+    assert {line["caller"] for line in written} == {"shop"}
+    assert counted(written, "sessionId") == {f"session-{number}": 2 for number in range(200)}

@@ -10,7 +10,7 @@ import azure.functions as func
 import pytest
 
 from shared.access import Caller
-from shared.app import install
+from shared.app import App, install
 from shared.errors import (
     IdempotencyInProgress,
     InvalidMediaType,
@@ -39,23 +39,24 @@ async def answered(
         raise error
 
     install(app_of())
-    request = func.HttpRequest("GET", "http://localhost/api/x", headers={}, body=b"")
     with caplog.at_level(logging.DEBUG):
-        response = await respond(request, "an_operation", handle)
+        response = await respond(request_of(), "an_operation", handle)
     ours = [record for record in caplog.records if record.name.startswith("shared")]
     return response, [json.loads(record.getMessage()) | {"level": record.levelno} for record in ours]
 
 
-async def test_fault_is_logged_by_its_type_and_place_alone(caplog: pytest.LogCaptureFixture) -> None:
-    """The text of an exception can hold what a caller sent: neither the answer nor the log repeats it."""
-    response, (fault, ended) = await answered(ValueError(CANARY), caplog)
+@pytest.mark.parametrize("kind", [ValueError, TimeoutError])
+async def test_fault_is_logged_by_its_type_and_place_alone(
+    kind: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The text of an exception can hold what a caller sent: neither the answer nor the log repeats it.
 
-    assert (response.status_code, ended["status"]) == (500, 500)
-    assert (fault["event"], fault["fault"], ended["event"]) == (
-        "internal_error",
-        "ValueError",
-        "request_ended",
-    )
+    A handler's own timeout is a fault too: it says nothing about the deadline of the request.
+    """
+    response, (fault, ended) = await answered(kind(CANARY), caplog)
+
+    assert (fault["event"], fault["fault"]) == ("internal_error", kind.__name__)
+    assert (ended["event"], ended["status"], response.status_code) == ("request_ended", 500, 500)
     assert str(fault["frames"]).startswith("test_endpoint.py:")
     assert CANARY not in response.get_body().decode() + caplog.text
 
@@ -72,13 +73,12 @@ async def test_flood_of_faults_is_a_few_lines(caplog: pytest.LogCaptureFixture) 
     install(app_of(clock=clock))
     with caplog.at_level(logging.ERROR):
         for number in range(1_001):
-            headers = {"X-Place": "another"} if number == 1_000 else {}
-            request = func.HttpRequest("GET", "http://localhost/api/x", headers=headers, body=b"")
+            request = request_of(X_Place="another" if number == 1_000 else None)
             await respond(request, "an_operation", handle)
         clock.advance_seconds(60)
         await respond(request, "an_operation", handle)
 
-    lines = [json.loads(record.getMessage()) for record in caplog.records]
+    lines = [json.loads(line) for line in caplog.messages]
     assert [line.get("times") for line in lines] == [None] * 6 + [995, None]
     assert len({line["frames"] for line in lines}) == 2
 
@@ -101,20 +101,29 @@ async def test_only_what_an_operator_has_to_see_is_a_warning(
     assert (first["event"], first["level"]) == (event, level)
 
 
-@pytest.mark.parametrize(
-    ("slow", "code"),
-    [("keys", "KeyUnavailable"), ("store", "StorageUnavailable"), ("Face", "UpstreamTimeout")],
-)
-@in_virtual_time
-async def test_every_answer_comes_in_ten_seconds_and_names_what_was_slow(slow: str, code: str) -> None:
-    """The seven seconds before Face's patience count too."""
-    face = ScriptedFace(HANG).client()
-    seconds = {"keys": 60.0, "store": 7.0, "Face": 7.0}[slow]
-
-    class SlowSignIn:
+def app_that_signs_in(caller: Caller, seconds: float = 0.0) -> App:
+    class SignIn:
         async def caller(self, *_: object) -> Caller:
             await asyncio.sleep(seconds)
-            return Caller()
+            return caller
+
+    return replace(app_of(), sign_in=SignIn())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("slow", "sign_in_takes", "code"),
+    [
+        ("keys", 60.0, "KeyUnavailable"),
+        ("store", 7.0, "StorageUnavailable"),
+        ("Face", 7.0, "UpstreamTimeout"),
+    ],
+)
+@in_virtual_time
+async def test_every_answer_comes_in_ten_seconds_and_names_what_was_slow(
+    slow: str, sign_in_takes: float, code: str
+) -> None:
+    """The seven seconds before Face's patience count too."""
+    face = ScriptedFace(HANG).client()
 
     async def handle(context: Context) -> Reply:
         if slow == "Face":
@@ -122,16 +131,10 @@ async def test_every_answer_comes_in_ten_seconds_and_names_what_was_slow(slow: s
         await asyncio.sleep(60.0)
         raise AssertionError
 
-    install(replace(app_of(), sign_in=SlowSignIn()))  # type: ignore[arg-type]
+    install(app_that_signs_in(Caller(), sign_in_takes))
     response = await respond(request_of(), "an_operation", handle)
     assert json.loads(response.get_body())["error"]["code"] == code
     assert asyncio.get_running_loop().time() == TOTAL_SECONDS
-
-
-async def test_timeout_of_a_handlers_own_is_a_fault(caplog: pytest.LogCaptureFixture) -> None:
-    """It says nothing about the deadline of the request."""
-    response, _ = await answered(TimeoutError(), caplog)
-    assert response.status_code == 500
 
 
 async def empty(_: Context) -> Reply:
@@ -141,13 +144,7 @@ async def empty(_: Context) -> Reply:
 async def test_caller_is_in_the_access_log_under_its_pseudonym(caplog: pytest.LogCaptureFixture) -> None:
     """Its requests are found without its name."""
     anna = Caller(principal="anna")
-
-    class SignedIn:
-        async def caller(self, *_: object) -> Caller:
-            return anna
-
-    app = replace(app_of(), sign_in=SignedIn())  # type: ignore[arg-type]
-    install(app)
+    install(app := app_that_signs_in(anna))
     with caplog.at_level(logging.INFO):
         await respond(request_of(), "an_operation", empty)
     assert json.loads(caplog.messages[-1])["caller"] == await anna.pseudonym(app.pseudonyms)
