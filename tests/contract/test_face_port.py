@@ -45,7 +45,6 @@ async def real_client(version: str) -> AsyncIterator[Face]:
 
 
 async def test_created_sessions_are_apart_and_not_started(port: Face) -> None:
-    """Each session has an id and a token of its own, and nobody has started it."""
     first, second = [await port.create(SPEC, REQUEST_ID) for _ in range(2)]
 
     assert first.session_id != second.session_id

@@ -18,7 +18,6 @@ async def made(*parts: str, pepper: str = "a-pepper") -> str:
 
 
 async def test_no_two_lists_of_parts_run_together() -> None:
-    """Each list has a pseudonym of its own, wherever its parts begin and end."""
     lists = ["k ab c", "k a bc", "k abc", "ka b c", "k abc ", "k  abc"]
 
     assert len({await made(*parts.split(" ")) for parts in lists}) == len(lists)

@@ -192,7 +192,6 @@ def test_good_value_is_read(name: str, text: str, field: str, read: object) -> N
     ids=["bad values", "local secrets in Azure"],
 )
 def test_all_faults_are_told_at_once(good: dict[str, str], wrong: dict[str, str]) -> None:
-    """Nobody has to find them one by one."""
     assert [line.partition(":")[0] for line in refusal_of(good | wrong)] == list(wrong)
 
 

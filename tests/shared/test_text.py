@@ -60,13 +60,11 @@ NOT_IDS = [
 
 
 def test_canonical_id_is_returned_unchanged() -> None:
-    """A GUID in lower case with its hyphens is a session id."""
     assert parse_session_id(SESSION) == SESSION
 
 
 @pytest.mark.parametrize("text", NOT_IDS, ids=ascii)
 def test_anything_else_is_not_an_id(text: str) -> None:
-    """A text that a lenient parser would accept is not a session id."""
     assert parse_session_id(text) is None
 
 

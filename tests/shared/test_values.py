@@ -16,7 +16,6 @@ class Pair:
 
 
 def test_values_are_compared_by_their_fields() -> None:
-    """Equal objects are one key of a dictionary, and a copy may differ in a field."""
     assert Pair("a", 1) == Pair("a", 2) != Pair("b")
     assert {Pair("a", 1): "found"}[Pair("a", 2)] == "found"
     assert replace(Pair("a"), number=3).number == 3

@@ -429,7 +429,6 @@ async def test_clocks_may_differ_by_a_minute(scene: Scene, claim: str, good: int
 
 
 async def test_longest_token_signs_in(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And one character more does not."""
     token = scene.issuer.token()
     monkeypatch.setattr(module, "LONGEST_TOKEN", len(token))
     assert (await scene.caller(token)).principal
@@ -567,7 +566,6 @@ async def test_forged_token_does_not_hide_a_new_secret(scene: Scene) -> None:
 
 
 async def test_new_secret_while_the_vault_is_down_is_not_called_invalid(scene: Scene) -> None:
-    """The token may be signed with it."""
     await scene.caller(scene.backend_token())
     scene.secret.break_down()
 

@@ -156,7 +156,6 @@ WRONG = [
 @each_result
 @pytest.mark.parametrize(("path", "value"), WRONG)
 def test_wrong_value_is_refused(path: str, value: object, result: SessionResult | None) -> None:
-    """Nothing that a consumer relies on may be of another kind."""
     made = event(result)
     kind, name = made["type"], path.removeprefix("data.")
     (made["data"] if path != name else made)[name] = value
@@ -198,7 +197,6 @@ def test_contradiction_is_refused(
     "field", ["passed", "livenessDecision", "failure", "digest", "digestMatches", "upstreamRequestId"]
 )
 def test_expired_event_with_a_result_is_refused(field: str) -> None:
-    """A session that expired has no result, nor part of one."""
     made = event(None)
     made["data"][field] = event(FAILED if field == "failure" else PASSED)["data"][field]
 

@@ -37,7 +37,6 @@ async def test_events_are_lines_of_a_file(tmp_path: Path) -> None:
 
 
 def test_processes_that_write_at_once_do_not_mix_their_lines(tmp_path: Path) -> None:
-    """Lines longer than any buffer stay whole, and none is lost."""
     path = tmp_path / "events.jsonl"
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(number)], cwd=ROOT)  # noqa: S603
@@ -56,6 +55,5 @@ async def test_file_that_cannot_be_written_is_told_as_such(tmp_path: Path) -> No
 
 
 async def test_full_disk_is_told_as_such() -> None:
-    """Nothing counts as published that did not fit."""
     with pytest.raises(EventsUnavailable, match="No space left"):
         await asyncio.wait_for(FilePublisher(Path("/dev/full")).publish({}), 5)

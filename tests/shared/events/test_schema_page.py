@@ -42,7 +42,6 @@ def test_samples_show_each_kind_of_end() -> None:
 
 
 def test_table_of_fields_is_that_of_the_schemas() -> None:
-    """Every field of `data` is explained, and no other."""
     table = PAGE.split("## The fields of `data`")[1].split("\n\n")[1]
     named = set(re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in table.splitlines())))
 
@@ -50,7 +49,6 @@ def test_table_of_fields_is_that_of_the_schemas() -> None:
 
 
 def test_files_and_tests_that_the_page_names_exist() -> None:
-    """Nothing leads nowhere."""
     files = re.findall(r"`((?:tests|infra)/[\w/.-]+)`", PAGE)
     tests = re.findall(r"`(test_\w+)`", PAGE)
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
@@ -61,7 +59,6 @@ def test_files_and_tests_that_the_page_names_exist() -> None:
 
 
 def test_times_on_the_page_are_those_of_the_code() -> None:
-    """When a session expires, and how long Face knows it."""
     assert (SWEEP_AFTER_SECONDS, DEADLINE, FORGOTTEN) == (125, 47 * 3_600, 48 * 3_600)
     assert OUTAGE_DEADLINE - DEADLINE == 50 * 60
     words = " ".join(PAGE.split())
@@ -80,7 +77,6 @@ def waiting(orders: Orders) -> Orders:
 
 
 def test_example_applies_a_duplicate_once(waiting: Orders) -> None:
-    """However often an event comes, it changes something once."""
     assert [waiting.handle(SAMPLES[0]) for _ in range(3)] == [True, False, False]
     assert waiting.database.execute("SELECT verified FROM orders").fetchone() == (1,)
     assert waiting.database.execute("SELECT count(*) FROM applied_events").fetchone() == (1,)

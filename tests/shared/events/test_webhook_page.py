@@ -69,7 +69,6 @@ async def test_token_of_event_grid_is_accepted(entra: FakeIssuer, version: str) 
     ids=str,
 )
 async def test_other_tokens_are_refused(entra: FakeIssuer, changes: dict[str, Any]) -> None:
-    """Those for others, of others, and those that have ended."""
     webhook = Webhook(entra)
     claims = {name: value for name, value in (webhook.claims | changes).items() if value is not None}
 

@@ -106,7 +106,6 @@ async def test_read_that_would_wait_too_long_is_refused_at_once() -> None:
 
 @in_virtual_time
 async def test_wait_ends_with_the_deadline_of_the_call() -> None:
-    """A create with little time left does not wait for the two seconds that it could."""
     budget = virtual_budget(2)
     await drain(budget, creates=1)
     await refusal_of(budget, Lane.CREATE, within=0.9)
@@ -115,7 +114,6 @@ async def test_wait_ends_with_the_deadline_of_the_call() -> None:
 
 @in_virtual_time
 async def test_read_that_waits_lets_creates_pass() -> None:
-    """A create that comes after a waiting read gets its turn first."""
     budget = virtual_budget(10)
     order: list[tuple[str, float]] = []
 
@@ -134,7 +132,6 @@ async def test_read_that_waits_lets_creates_pass() -> None:
 
 @in_virtual_time
 async def test_reads_may_use_all_that_creates_leave() -> None:
-    """Without creates, reads get the whole rate."""
     budget = virtual_budget(10)
     for _ in range(105):
         await budget.take(Lane.READ, LONG)
@@ -204,7 +201,6 @@ async def _reads_all_the_time(
 
 @in_virtual_time
 async def test_cancelled_create_lets_the_next_one_through() -> None:
-    """A create that is cancelled while it waits neither takes a turn nor keeps others from theirs."""
     budget = virtual_budget(2)
     await drain(budget, creates=1)
     first, second = (asyncio.ensure_future(budget.take(Lane.CREATE, LONG)) for _ in range(2))

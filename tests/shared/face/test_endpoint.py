@@ -6,7 +6,6 @@ SUBDOMAIN = ".cognitiveservices.azure.com"
 
 
 def test_known_region_gives_its_host_without_entra() -> None:
-    """A region of the table is reached at its host, which takes keys alone."""
     expected = Endpoint("https://westeurope.api.cognitive.microsoft.com", takes_entra_tokens=False)
     assert expected == regional_endpoint("westeurope")
 
@@ -24,7 +23,6 @@ def test_known_region_gives_its_host_without_entra() -> None:
     ],
 )
 def test_unknown_region_is_refused_without_its_value(region: str) -> None:
-    """Only the exact names of the table are regions, and the refusal is the same whatever was given."""
     with pytest.raises(ValueError, match="name of an Azure region") as refusal:
         regional_endpoint(region)
     assert str(refusal.value) == "must be the name of an Azure region that has Face, in the form westeurope"
@@ -76,7 +74,6 @@ MORE = (".evil.example", ":8443", "/face", "#a", "\n", "\\@evil.example")
     ids=ascii,
 )
 def test_any_other_url_is_refused_without_its_value(url: str) -> None:
-    """No other host, scheme, port, path, query or user is taken, and the refusal does not repeat the URL."""
     with pytest.raises(ValueError, match=r"^must be https://NAME") as refusal:
         custom_endpoint(url)
     assert not url or url not in str(refusal.value)
@@ -93,7 +90,6 @@ South, West Central US, West Europe, West US, West US 2, West US 3
 
 
 def test_table_holds_the_regions_of_the_vendors_page() -> None:
-    """The table has the 32 regions of the page, named as the page's titles are without spaces."""
     names = [title.strip().lower().replace(" ", "") for title in PAGE.replace("\n", " ").split(",")]
     assert len(names) == 32
     assert sorted(names) == sorted(REGION_NAMES)

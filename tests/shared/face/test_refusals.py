@@ -84,12 +84,10 @@ def test_status_and_body_give_the_kind_of_failure(
     ids=["in the body", "in the gateway's shape", "in the header", "in the header, body without a code"],
 )
 def test_session_not_found_means_that_the_session_is_gone(body: bytes, headers: dict[str, str]) -> None:
-    """Only the code SessionNotFound, from the body or the header, says that there is no such session."""
     assert isinstance(refusal(response(404, body, headers)), UpstreamSessionGone)
 
 
 def test_code_of_the_body_counts_before_that_of_the_header() -> None:
-    """Where body and header disagree, the body is believed."""
     headers = {"x-ms-error-code": "SessionNotFound"}
     assert isinstance(refusal(response(404, error("404", "Resource not found"), headers)), UpstreamFailure)
 
@@ -138,6 +136,5 @@ def test_wait_in_prose_is_understood(message: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(("header", "seconds"), [("5", 5.0), ("0", 0.0), ("soon", 26.0)])
 def test_header_counts_before_prose_where_it_can_be_read(header: str, seconds: float) -> None:
-    """The English counts where there is no `Retry-After` that can be read."""
     answered = response(429, error(None, IN_26_SECONDS), {"retry-after": header})
     assert wait_of(answered) == seconds

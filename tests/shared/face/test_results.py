@@ -49,7 +49,6 @@ def test_named_fields_are_read_and_others_are_not(body: bytes, expected: tuple[o
     ids=lambda body: repr(body[:40]),
 )
 def test_body_that_is_not_the_contract_is_an_upstream_failure(body: bytes) -> None:
-    """Another type, a missing field, a doubled name: all the same failure."""
     with pytest.raises(UpstreamFailure, match="not Face's contract"):
         read(Sample, response(200, body))
 
@@ -62,7 +61,6 @@ def test_failure_names_the_place_and_no_value() -> None:
 
 
 def test_unknown_status_is_not_final_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """It leaves a warning of one line."""
     assert status_of("Something\nnew", {}) is SessionStatus.STARTED
     (record,) = caplog.records
     assert record.levelname == "WARNING"

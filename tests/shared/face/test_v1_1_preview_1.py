@@ -153,7 +153,6 @@ def test_attempt_with_another_status_or_an_error_fails(
 
 @pytest.mark.parametrize("request_id", [None, "two words", "a" * 129])
 def test_attempt_without_a_request_id_takes_that_of_this_call(request_id: str | None) -> None:
-    """Where the attempt's own id is missing or unusable, the id of this call stands for it."""
     assert read(with_result(REAL, requestId=request_id)).request_id == "read-call"
 
 
@@ -175,7 +174,6 @@ def test_attempt_without_a_request_id_takes_that_of_this_call(request_id: str | 
     ids=lambda content: json.dumps(content)[:60],
 )
 def test_answer_that_is_not_the_contract_is_an_upstream_failure(content: object) -> None:
-    """Another session, a missing result, a wrong type: an upstream failure, and no other exception."""
     with pytest.raises(UpstreamFailure):
         read(content)
 

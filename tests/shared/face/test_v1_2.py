@@ -195,6 +195,5 @@ def test_null_counts_as_absent() -> None:
     ids=lambda content: json.dumps(content)[-60:],
 )
 def test_answer_that_is_not_the_contract_is_an_upstream_failure(content: object) -> None:
-    """Another session, no attempts, two of the same id, a wrong type: an upstream failure, nothing else."""
     with pytest.raises(UpstreamFailure):
         read(content)

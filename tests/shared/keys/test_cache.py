@@ -182,7 +182,6 @@ async def test_closing_ends_the_read_and_its_callers(scene: Scene) -> None:
 
 
 async def test_cache_that_is_forced_seldom_looks_once_in_30_seconds() -> None:
-    """However many are refused."""
     scene = Scene(forced=module.FORCED_SELDOM)
     refused = await scene.cache.get()
     for second in range(31):

@@ -129,7 +129,6 @@ async def test_a_rotation_while_requests_run_fails_none(
 async def test_app_looks_for_a_newer_key_every_30_seconds_at_most(
     monkeypatch: pytest.MonkeyPatch, connections: Connections, served: Served, clock: FakeClock
 ) -> None:
-    """However many requests Face refuses."""
     monkeypatch.setattr("shared.http.Connections", lambda: connections)
     served.vault.secrets = {"face-key": "an-old-key", "id-pepper": PEPPER}
     settings: dict[str, Any] = {"FACE_KEY": "", "KEY_VAULT_URL": served.url}

@@ -70,7 +70,6 @@ async def test_an_endpoint_without_a_token_is_explained(
 async def test_a_busy_endpoint_says_when_to_come_back(
     identity: ManagedIdentity, endpoint: FakeIdentity, status: int, retry_after: str, seconds: float
 ) -> None:
-    """Callers that come earlier keep it busy."""
     endpoint.answer, endpoint.retry_after = (status, "{}"), retry_after
     with pytest.raises(KeyUnavailable) as unavailable:
         await identity.get_token(SCOPE)
@@ -80,7 +79,6 @@ async def test_a_busy_endpoint_says_when_to_come_back(
 async def test_an_endpoint_that_is_down_is_named(
     endpoint: FakeIdentity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A refused connection is told from a refusal."""
     monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:9/msi/token")
     async with open_identity() as identity:
         assert await detail(identity) == "the managed identity endpoint did not answer (ClientConnectorError)"
@@ -89,7 +87,6 @@ async def test_an_endpoint_that_is_down_is_named(
 async def test_each_scope_has_one_request_of_its_own(
     endpoint: FakeIdentity, identity: ManagedIdentity
 ) -> None:
-    """Callers share the request for the token that they want."""
     vault = "https://vault.azure.net/.default"
     await asyncio.gather(*(identity.get_token(scope) for scope in (SCOPE, vault, SCOPE, vault)))
     resources = sorted(call["resource"] for call in endpoint.calls)

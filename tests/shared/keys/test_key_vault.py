@@ -82,7 +82,6 @@ async def test_an_error_of_the_vault_says_what_to_do(
 async def test_an_answer_without_a_secret_is_a_failure(
     secrets: KeyVaultSecrets, vault: FakeVault, raw: bytes
 ) -> None:
-    """Whatever the SDK makes of a broken body."""
     vault.raw = raw
     assert re.search("answered 200|is empty|did not answer usably", await detail(secrets))
 

@@ -18,7 +18,6 @@ VALUE = "CANARY-0123456789abcdef"
     [repr, str, ascii, "{}".format, "{:>40}".format, lambda secret: "%s %r" % (secret, [secret])],  # noqa: UP031
 )
 def test_no_text_of_a_secret_shows_its_value(show: Callable[[Secret], str]) -> None:
-    """However a secret is turned into text; a traceback with locals takes the repr."""
     assert "CANARY" not in show(Secret(VALUE))
 
 

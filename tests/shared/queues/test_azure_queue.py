@@ -85,7 +85,6 @@ async def test_message_has_a_delay_in_whole_seconds_and_never_expires(delay: flo
 
 
 async def test_missing_queue_is_not_created_in_azure(azurite: Azurite, name: str) -> None:
-    """There the deployment creates it: a send and a check both fail."""
     account = StorageAccount(connection_string=azurite.connection_string)
     async with aclosing(account.open_queue(name)) as queue:
         for call in (queue.send("a", 0), queue.check()):
@@ -94,7 +93,6 @@ async def test_missing_queue_is_not_created_in_azure(azurite: Azurite, name: str
 
 
 async def test_queue_is_created_only_if_it_is_missing() -> None:
-    """One call is one request once the queue exists."""
     replies = error(404, "QueueNotFound"), answer(201), CREATED, CREATED
     async with RawServer(*replies) as server, queue_at(server, create=True) as queue:
         await queue.send("a", 0)
@@ -210,7 +208,6 @@ class NoToken(StubCredential):
 
 
 async def test_missing_token_is_unavailable() -> None:
-    """A sender gets one kind of error, whatever the cause."""
     account = StorageAccount(queue_endpoint="https://127.0.0.1:9", credential=NoToken())
     async with aclosing(account.open_queue("q", sleep=no_pause)) as queue:
         with pytest.raises(StorageUnavailable) as unavailable:

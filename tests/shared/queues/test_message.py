@@ -18,7 +18,6 @@ def text_with(**fields: object) -> str:
 @pytest.mark.parametrize("reason", Reason)
 @pytest.mark.parametrize("traceparent", [None, "00-" + "1" * 32 + "-" + "2" * 16 + "-00"])
 def test_message_survives_the_queue(reason: Reason, traceparent: str | None) -> None:
-    """What is sent is what is read."""
     sent = CollectMessage(SESSION_ID, reason, 7, traceparent, 8)
 
     assert CollectMessage.from_text(sent.to_text()) == sent
@@ -50,6 +49,5 @@ def test_message_of_another_release_is_read() -> None:
     ],
 )
 def test_unusable_message_is_refused(text: str, problem: str) -> None:
-    """The error says what is wrong."""
     with pytest.raises(ValueError, match=re.escape(problem)):
         CollectMessage.from_text(text)

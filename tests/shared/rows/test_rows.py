@@ -56,13 +56,11 @@ async def test_session_says_what_it_said_to_its_release(row: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("row", stored("throttle"))
 def test_row_of_limits_is_read_and_written_again(row: dict[str, Any]) -> None:
-    """To the letter."""
     assert Row.of(entity_of(row)).entity() == entity_of(row)
 
 
 @pytest.mark.parametrize("row", stored("idempotency"))
 async def test_answer_is_given_again(row: dict[str, Any]) -> None:
-    """Under the key that its request had."""
     store = MemoryStore()
     await store.insert(Table.IDEMPOTENCY, entity_of(row))
 
@@ -74,7 +72,6 @@ async def test_answer_is_given_again(row: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("row", stored("messages"))
 def test_message_is_read(row: dict[str, Any]) -> None:
-    """With all its fields."""
     assert (
         json.loads(CollectMessage.from_text(row["text"]).to_text()).items() >= json.loads(row["text"]).items()
     )

@@ -86,8 +86,6 @@ class Run:
 @settings(max_examples=30)
 @given(plan=st.lists(steps, min_size=1, max_size=12))
 def test_any_operations_end_the_same_in_both_stores(azurite: Azurite, plan: list[Step]) -> None:
-    """Each step has the same answer or error, and the same rows are left."""
-
     async def compare() -> None:
         prefix = f"t{secrets.token_hex(6)}"
         memory = Run(MemoryStore())

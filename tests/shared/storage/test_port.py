@@ -38,7 +38,6 @@ async def keys_in(store: EntityStore, table: Table) -> list[str]:
 
 @each_table
 async def test_missing_entity_reads_as_none(store: EntityStore, table: Table) -> None:
-    """A missing entity is no error, even if the table itself is missing."""
     assert await store.get(table, "nothing") is None
     assert await keys_in(store, table) == []
 
@@ -129,7 +128,6 @@ async def test_write_that_lost_its_race_changes_nothing(
 
 @pytest.mark.parametrize("verb", ["insert", "replace", "write_together"])
 async def test_racing_writes_have_one_winner(store: EntityStore, verb: str) -> None:
-    """Of concurrent inserts under one key, or writes of one version, exactly one succeeds."""
     old = entity("a") if verb == "insert" else await store.insert(Table.THROTTLE, entity("a"))
 
     async def attempt(number: int) -> Entity:

@@ -56,7 +56,6 @@ def test_name_that_means_something_to_the_service_is_refused(name: str) -> None:
 
 
 def test_more_values_than_a_row_can_hold_are_refused() -> None:
-    """251 values fit."""
     values = {f"value_{number}": number for number in range(251)}
     require_storable(Entity("a", values, 1))
 
@@ -66,6 +65,5 @@ def test_more_values_than_a_row_can_hold_are_refused() -> None:
 
 @pytest.mark.parametrize("expires_at", [2**63, -(2**63) - 1])
 def test_end_beyond_64_bits_is_refused(expires_at: int) -> None:
-    """The end of an entity is an integer like others."""
     with pytest.raises(ValueError, match="expires_at"):
         require_storable(Entity("a", {}, expires_at))

@@ -50,7 +50,6 @@ def test_each_error_without_subclasses_has_a_row(kinds: set[type[BrokerError]]) 
 
 
 def test_only_errors_with_a_row_are_created(kinds: set[type[BrokerError]]) -> None:
-    """An error without a row could not be rendered."""
     created = {
         name.id
         for tree in MODULES.values()

@@ -219,7 +219,6 @@ def test_json_may_name_its_charset(media_type: str) -> None:
     ids=str,
 )
 def test_only_json_in_utf8_is_read(fields: dict[str, str | None]) -> None:
-    """Other media types, charsets and codings are refused."""
     with pytest.raises(InvalidMediaType):
         json_body(request_of(**fields))
 

@@ -128,7 +128,6 @@ async def test_retry_after_is_kept_between_a_second_and_a_minute(header: str | N
 )
 @each_operation
 async def test_answer_of_something_else_is_an_unusable_store(operation: Operation, reply: Step) -> None:
-    """Any answer that is not the table service's raises `StorageUnavailable`, and no other error."""
     if operation is WRITES["delete"] and reply == answer(204):
         return  # This is the service's answer to a deletion.
 
@@ -198,7 +197,6 @@ async def test_read_over_a_connection_that_died_idle_succeeds() -> None:
 
 
 async def test_cancelled_call_ends_as_cancelled() -> None:
-    """A cancelled caller gets `CancelledError`, not an error of the store."""
     async with RawServer(HANG) as server, store_at(server) as store:
         call = asyncio.ensure_future(store.get(Table.SESSIONS, "a"))
         await server.arrived()
@@ -232,7 +230,6 @@ async def test_walk_that_is_given_up_reads_no_further_page() -> None:
 
 
 async def test_missing_table_that_cannot_be_made_is_an_unusable_store() -> None:
-    """An error from creating the table is reported like any other."""
     replies = refusal(404, "TableNotFound"), refusal(403, "AuthorizationFailure")
 
     error, received = await failed(WRITES["insert"], *replies, create_missing=True)
