@@ -65,8 +65,3 @@ async def test_deleted_or_unknown_session_is_gone(port: Face) -> None:
     for gone in (session_id, "00000000-0000-4000-8000-000000000000"):
         with pytest.raises(UpstreamSessionGone):
             await port.result(gone, REQUEST_ID)
-
-
-async def test_check_passes_where_endpoint_and_credential_fit(port: Face) -> None:
-    """There is nothing to complain about."""
-    await port.check(REQUEST_ID)

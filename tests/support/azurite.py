@@ -61,10 +61,6 @@ class Tls:
         self._authority.configure_trust(context)
         return context
 
-    def write_authority(self, path: Path) -> None:
-        """Write the authority as a file for `SSL_CERT_FILE` and `REQUESTS_CA_BUNDLE` of a child process."""
-        self._authority.cert_pem.write_to_path(path)
-
     def options(self, folder: Path) -> list[str]:
         """Write the certificate into a folder, and return Azurite's options for it."""
         chain, key = folder / "cert.pem", folder / "key.pem"

@@ -145,29 +145,25 @@ class World(StagedWorld[App]):
 
     def undisturbed(self) -> App:
         """Make an instance that is not on the stage: what it calls happens at once."""
-        return build(
-            self._settings[0],
-            clock=self.clock,
-            face=self.face,
-            store=self.store,
-            queue=self.queue,
-            publisher=self.publisher,
-        )
+        return self._app(0, self)
 
     def new_instance(self, place: int) -> tuple[Process, App]:
         """Make an instance on the stage."""
         instance = Instance(self.stage, self.store, self.face, self.queue, self.publisher)
-        app = build(
-            self._settings[place],
-            clock=self.clock,
-            face=instance.face,
-            store=instance.store,
-            queue=instance.queue,
-            publisher=instance.publisher,
-        )
+        app = self._app(place, instance)
         # On the stage, a call takes as long as the test lets it: no deadline is to fall in between.
         patient = Limiter(instance.store, self.clock, random=random, deadline=3_600)
         return instance, replace(app, limiter=patient)
+
+    def _app(self, place: int, ports: "World | Instance") -> App:
+        return build(
+            self._settings[place],
+            clock=self.clock,
+            face=ports.face,
+            store=ports.store,
+            queue=ports.queue,
+            publisher=ports.publisher,
+        )
 
 
 async def _numbered(number: int, request: Coroutine[Any, Any, T]) -> T:

@@ -120,11 +120,9 @@ def test_schema_lists_exactly_the_fields_of_an_event(result: SessionResult | Non
     assert is_valid(made)
 
 
-ATTRIBUTES = sorted(event().keys() - {"traceparent"})
-FIELDS = sorted(event()["data"])
 WRONG = [
-    *((name, 4711.5) for name in ATTRIBUTES),
-    *((f"data.{name}", []) for name in FIELDS),
+    *((name, 4711.5) for name in sorted(event().keys() - {"traceparent"})),
+    *((f"data.{name}", []) for name in sorted(event()["data"])),
     ("specversion", "0.3"),
     ("type", "liveness.session.started"),
     ("datacontenttype", "text/plain"),
@@ -161,18 +159,6 @@ def test_wrong_value_is_refused(path: str, value: object, result: SessionResult 
     (made["data"] if path != name else made)[name] = value
 
     assert not is_valid(made, kind)
-
-
-@each_result
-def test_missing_value_is_refused(result: SessionResult | None) -> None:
-    """Nothing that a consumer relies on may be missing."""
-    made = event(result)
-    without = [{key: made[key] for key in made if key != name} for name in ATTRIBUTES]
-    for name in FIELDS:
-        data = {key: value for key, value in made["data"].items() if key != name}
-        without.append({**made, "data": data})
-
-    assert not any(is_valid(damaged, made["type"]) for damaged in without)
 
 
 @pytest.mark.parametrize("passed", [True, False])
