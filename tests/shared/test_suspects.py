@@ -46,13 +46,31 @@ class Region:
     async def create(self, device: str = "looping") -> Created:
         return await create_session(self.app, create_command(device))
 
+    async def start(self, device: str = "looping", result: SessionResult = STARTED) -> Created:
+        """Create a session and let its check go on; its own phone polls once."""
+        session = await self.create(device)
+        self.face.answer(session.session_id, result)
+        await self.poll(session)
+        return session
+
     async def poll(self, session: Created, digest: str | None = None) -> SessionStatus:
         """Ask for a result, and let the work behind the answer end."""
         query = ResultQuery(session.session_id, session.auth_token, Caller(), "a-request", digest)
         state = await get_result(self.app, query)
+        await self.work_ends()
+        return state.record.status
+
+    async def examine(self) -> None:
+        """Have the instance look at a session."""
+        self.app.suspects.examine()
+        await self.work_ends()
+
+    async def work_ends(self) -> None:
         for _ in range(100):
             await asyncio.sleep(0)
-        return state.record.status
+
+    async def record(self, session: Created) -> SessionRecord:
+        return (await self.app.sessions.reload(session.session_id)).record
 
     async def collect(self) -> list[str]:
         """Work on the queue; return the types of the published events."""
@@ -81,14 +99,9 @@ async def test_check_that_goes_on_is_ended_with_its_event_and_its_token(
         await region.poll(other)
 
     assert region.face.deleted == [looping.session_id]
-    [line] = [json.loads(record.getMessage()) for record in caplog.records]
-    stored = await region.app.sessions.reload(looping.session_id)
-    assert (line["event"], line["sessionId"], line["device"], line["seconds"]) == (
-        "session_cut_off",
-        looping.session_id,
-        stored.record.device,
-        180,
-    )
+    [line] = map(json.loads, caplog.messages)
+    assert (line["event"], line["sessionId"]) == ("session_cut_off", looping.session_id)
+    assert (line["device"], line["seconds"]) == ((await region.record(looping)).device, 180)
     assert await region.collect() == ["liveness.session.expired"]
     with pytest.raises(SessionNotFound):
         await region.poll(looping)
@@ -121,7 +134,7 @@ async def test_no_other_check_is_ended(
     region.clock.advance_ms(goes_on)
     await region.poll(other)
 
-    record = (await region.app.sessions.reload(session.session_id)).record
+    record = await region.record(session)
     assert (region.face.deleted, record.revoked) == ([], False)
     assert record.passed is (second is REAL)
 
@@ -129,14 +142,12 @@ async def test_no_other_check_is_ended(
 async def test_failed_attempt_of_a_check_that_is_ended_is_charged() -> None:
     """Looping hides no failure: the session has its result, and its device is refused from the fifth on."""
     region = Region()
-    session = await region.create()
     attempt = replace(SPOOF, may_retry=True, decision=None)
-    region.face.answer(session.session_id, attempt)
-    await region.poll(session)
+    session = await region.start(result=attempt)
     region.clock.advance_ms(LONGEST_CHECK_MS)
     await region.poll(await region.create("another"))
 
-    record = (await region.app.sessions.reload(session.session_id)).record
+    record = await region.record(session)
     assert record.revoked
     assert len(record.failed_at) == len(attempt.decisions) > 0
     assert await region.collect() == ["liveness.session.completed"]
@@ -145,10 +156,7 @@ async def test_failed_attempt_of_a_check_that_is_ended_is_charged() -> None:
 async def test_looks_take_a_fifth_of_the_rate_and_a_session_that_cannot_be_read_comes_last() -> None:
     """One is read after five calls. The first error is that of a poll, and the second that of a look."""
     region = Region()
-    unread, second, third = [await region.create(name) for name in ("unread", "second", "third")]
-    for session in (unread, second, third):
-        region.face.answer(session.session_id, STARTED)
-        await region.poll(session)
+    unread, second, third = [await region.start(name) for name in ("unread", "second", "third")]
     region.clock.advance_ms(LONGEST_CHECK_MS)
     other = await region.create("other")
     read: list[list[str]] = []
@@ -182,10 +190,8 @@ async def test_session_that_cannot_be_read_does_not_stop_the_looks(where: str) -
     """Such as one of a version that this release does not know, or a record that somebody changed."""
     store = FakeStore()
     region = Region(store)
-    unreadable, looping, other = [await region.create(name) for name in ("unreadable", "looping", "other")]
-    for session in (unreadable, looping):
-        region.face.answer(session.session_id, STARTED)
-    await region.poll(unreadable)
+    unreadable, looping = [await region.start(name) for name in ("unreadable", "looping")]
+    other = await region.create("other")
 
     async def fail(call: Call, effect: Effect) -> object:
         if unreadable.session_id in call.keys:
@@ -207,9 +213,7 @@ async def test_check_that_ends_during_a_look_is_not_cut_off(
 ) -> None:
     """Another instance wrote the result, or the phone revoked the session, while Face answered."""
     region = Region()
-    session = await region.create()
-    region.face.answer(session.session_id, STARTED)
-    await region.poll(session)
+    session = await region.start()
     region.clock.advance_ms(LONGEST_CHECK_MS)
     sessions = region.app.sessions
 
@@ -223,11 +227,9 @@ async def test_check_that_ends_during_a_look_is_not_cut_off(
         return await effect()
 
     region.face.around = meanwhile
-    region.app.suspects.examine()
-    for _ in range(100):
-        await asyncio.sleep(0)
+    await region.examine()
 
-    record = (await sessions.reload(session.session_id)).record
+    record = await region.record(session)
     assert record == end(record)
     assert (record.revoked, region.face.deleted, caplog.messages) == (late is None, [], [])
 
@@ -235,33 +237,27 @@ async def test_check_that_ends_during_a_look_is_not_cut_off(
 async def test_session_that_face_does_not_know_keeps_no_place(caplog: pytest.LogCaptureFixture) -> None:
     """The next one is looked at then."""
     region = Region()
-    gone, looping, other = [await region.create(name) for name in ("gone", "looping", "other")]
-    for session in (gone, looping):
-        region.face.answer(session.session_id, STARTED)
-        await region.poll(session)
+    gone, looping = [await region.start(name) for name in ("gone", "looping")]
+    other = await region.create("other")
     region.clock.advance_ms(LONGEST_CHECK_MS)
-    region.app.suspects.examine()
     region.face.fail("result", UpstreamSessionGone())
-    for _ in range(100):
-        await asyncio.sleep(0)
+    await region.examine()
     region.clock.advance_seconds(5)
     await region.poll(other)
 
     assert region.face.deleted == [looping.session_id]
-    assert not (await region.app.sessions.reload(gone.session_id)).record.revoked
+    assert not (await region.record(gone)).revoked
     assert "late_work_failed" not in caplog.text
 
 
 async def test_an_instance_knows_a_bounded_number_of_open_sessions() -> None:
     """The oldest are forgotten, and those that ended."""
     region = Region()
-    stored = await region.app.sessions.reload((await region.create()).session_id)
+    record = await region.record(session := await region.create())
     for number in range(MOST_KNOWN):
-        region.app.suspects.know(replace(stored.record, session_id=f"session-{number}"))
-    region.face.answer(stored.record.session_id, STARTED)
+        region.app.suspects.know(replace(record, session_id=f"session-{number}"))
+    region.face.answer(session.session_id, STARTED)
     region.clock.advance_ms(LOOK_AFTER_MS)
-    region.app.suspects.examine()
-    for _ in range(100):
-        await asyncio.sleep(0)
+    await region.examine()
 
     assert region.face.calls["result"] == 0

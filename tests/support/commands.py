@@ -11,6 +11,7 @@ def create_command(
     *,
     key: str | None = None,
     reference: str | None = None,
+    on_behalf_of: str | None = None,
     lifetime: int = 600,
     fingerprint: str = "",
 ) -> CreateCommand:
@@ -20,6 +21,7 @@ def create_command(
         device_id=device,
         client_reference=reference,
         caller=caller or Caller(),
+        on_behalf_of=on_behalf_of,
         idempotency_key=key,
         fingerprint=fingerprint,
         request_id="a-request",

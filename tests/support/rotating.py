@@ -1,17 +1,18 @@
 """Instances of the broker over one store and Face, each at its own step of a rotation of the pepper."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from create_session.use_case import CreateCommand, Created, create_session
 from get_result.use_case import ResultQuery, ResultState, get_result
 from shared.access import OPERATE, Caller
 from shared.app import App, build
-from shared.face.model import LivenessDecision, LivenessMode, SessionResult, SessionSpec, SessionStatus
+from shared.face.model import LivenessDecision, SessionResult, SessionStatus
 from shared.queues.port import MemoryQueue
 from shared.settings import Settings
 from shared.storage.port import EntityStore, MemoryStore
 from tests.support.broker import environment
+from tests.support.commands import create_command
 from tests.support.fake_face import FakeFace
 from tests.support.time import FakeClock
 
@@ -69,25 +70,9 @@ class Rotation:
         await read(app, given, given.command.caller)
 
 
-def command_of(
-    caller: Caller = ANNA,
-    device: str = "a-device",
-    *,
-    reference: str | None = None,
-    on_behalf_of: str | None = None,
-    key: str | None = None,
-) -> CreateCommand:
-    """Ask for a session of ten minutes."""
-    return CreateCommand(
-        spec=SessionSpec(LivenessMode.PASSIVE, device, 600),
-        device_id=device,
-        client_reference=reference,
-        caller=caller,
-        on_behalf_of=on_behalf_of,
-        idempotency_key=key,
-        fingerprint="the same",
-        request_id="a-request",
-    )
+def command_of(caller: Caller = ANNA, device: str = "a-device", **options: Any) -> CreateCommand:
+    """Ask for a session; each time with the same body."""
+    return create_command(device, caller, fingerprint="the same", **options)
 
 
 async def give(app: App, command: CreateCommand) -> Given:
