@@ -13,8 +13,8 @@ from tests.contract.decorated import Decorated
 from tests.contract.expected_functions import FUNCTIONS
 from tests.support.engine import Engine, EngineFailure, start_engine
 
-HTTP_FUNCTIONS = [function for function in FUNCTIONS if function.trigger["type"] == "httpTrigger"]
-EXPECTED = [(function.name, function.bindings) for function in FUNCTIONS]
+HTTP_FUNCTIONS = [name for name, (trigger, *_) in FUNCTIONS.items() if trigger["type"] == "httpTrigger"]
+EXPECTED = list(FUNCTIONS.items())
 
 
 def test_app_has_exactly_the_expected_functions(engine: Engine) -> None:
@@ -49,7 +49,7 @@ def test_routes_in_code_are_those_that_are_indexed(engine: Engine) -> None:
     assert len(indexed) == len(set(indexed))
 
 
-@pytest.mark.parametrize("name", [function.name for function in HTTP_FUNCTIONS])
+@pytest.mark.parametrize("name", HTTP_FUNCTIONS)
 def test_http_function_is_declared_to_answer_a_response_and_not_to_block(
     decorated: Decorated, name: str
 ) -> None:

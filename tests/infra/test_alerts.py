@@ -67,7 +67,9 @@ def test_names_in_queries_exist(kind: str) -> None:
 
 def test_probes_do_not_hide_server_errors() -> None:
     """The objective is about the functions for sessions, and not about those that probes call."""
-    of_sessions = {one.name for one in FUNCTIONS if one.trigger.get("route", "").startswith("sessions")}
+    of_sessions = {
+        name for name, (trigger, *_) in FUNCTIONS.items() if trigger.get("route", "").startswith("sessions")
+    }
 
     assert set(re.findall(r'"([a-z]+_[a-z]+)"', ALERTS["requests-burn-budget"])) == of_sessions
 
@@ -78,7 +80,7 @@ def test_host_logs_our_own_lines_and_not_its_own_two_for_each_call() -> None:
     https://learn.microsoft.com/azure/azure-functions/configure-monitoring#configure-categories. Probes log nothing.
     """
     levels = json.loads((ROOT / "host.json").read_text("utf-8"))["logging"]["logLevel"]
-    logging = {one.name for one in FUNCTIONS} - {"health", "openapi"}
+    logging = FUNCTIONS.keys() - {"health", "openapi"}
     # Requests are `Host.Results`.
     general = dict.fromkeys(("default", "Host.Aggregator", "Host.Results"), "Information")
 

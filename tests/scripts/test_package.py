@@ -124,7 +124,7 @@ def test_the_functions_are_found_in_the_unpacked_package(package: Path, tmp_path
     )
 
     assert run.returncode == 0, run.stderr
-    assert run.stdout.split() == sorted(function.name for function in FUNCTIONS)
+    assert run.stdout.split() == sorted(FUNCTIONS)
 
 
 def test_the_dependencies_are_for_the_python_of_the_app() -> None:

@@ -70,7 +70,7 @@ class Rotation:
         await read(app, given, given.command.caller)
 
 
-def command_of(caller: Caller = ANNA, device: str = "a-device", **options: Any) -> CreateCommand:
+def command_of(caller: Caller = ANNA, device: str = "a-device", **options: Any) -> CreateCommand:  # noqa: ANN401
     """Ask for a session; each time with the same body."""
     return create_command(device, caller, fingerprint="the same", **options)
 
