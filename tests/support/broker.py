@@ -66,7 +66,6 @@ class Broker:
         return await self.http.get(f"/api/sessions/{session['sessionId']}", headers=token | headers)
 
     async def revoke(self, session: Mapping[str, Any]) -> httpx.Response:
-        """Revoke the session with its token."""
         token = {"X-Session-Token": str(session["authToken"])}
         return await self.http.delete(f"/api/sessions/{session['sessionId']}", headers=token)
 

@@ -50,7 +50,6 @@ class EngineResponse:
         return {field.lower(): value for field, value in self.headers.items()}.get(name.lower())
 
     def json(self) -> Any:  # noqa: ANN401 - whatever JSON there is.
-        """The body as JSON."""
         return json.loads(self.body)
 
 
@@ -62,7 +61,6 @@ class Engine:
         self.functions = functions
 
     def function(self, name: str) -> IndexedFunction:
-        """One function by its name."""
         return next(function for function in self.functions if function.name == name)
 
     async def http(

@@ -59,11 +59,9 @@ class FakeIssuer:
 
     @property
     def discovery_path(self) -> str:
-        """The path of the discovery document."""
         return f"{self.path.removesuffix('/')}/.well-known/openid-configuration"
 
     def document(self) -> dict[str, Any]:
-        """The discovery document."""
         base = self.url.removesuffix(self.path) if self.path else self.url
         return {"issuer": self.url, "jwks_uri": f"{base}/keys"}
 

@@ -16,13 +16,10 @@ class FakePublisher(Intercepted):
 
     @property
     def events(self) -> list[Mapping[str, Any]]:
-        """The events that were taken."""
         return self.inner.events
 
     async def publish(self, event: Mapping[str, Any]) -> None:
-        """Take an event."""
         await self.intercept(Call("publish"), lambda: self.inner.publish(event))
 
     async def aclose(self) -> None:
-        """Close the publisher below."""
         await self.inner.aclose()

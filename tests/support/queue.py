@@ -16,15 +16,12 @@ class FakeQueue(Intercepted, Generic[Inner]):
         self.inner = over
 
     async def send(self, text: str, delay_seconds: float, *, patient: bool = False) -> None:
-        """Add a message."""
         await self.intercept(
             Call("send", patient=patient), lambda: self.inner.send(text, delay_seconds, patient=patient)
         )
 
     async def check(self) -> None:
-        """Ask for a sign of life."""
         await self.intercept(Call("check"), self.inner.check)
 
     async def aclose(self) -> None:
-        """Close the queue below."""
         await self.inner.aclose()

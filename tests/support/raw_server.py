@@ -63,7 +63,6 @@ class RawServer:
         return f"AccountName=tests;AccountKey={KEY};TableEndpoint={self.url}/tests"
 
     def methods(self) -> list[str]:
-        """Return the methods of the requests, in their order."""
         return [request.method for request in self.received]
 
     async def arrived(self, requests: int = 1) -> None:

@@ -22,7 +22,6 @@ class StagedMachine(RuleBasedStateMachine):
 
     @property
     def calls(self) -> list[Call]:
-        """The calls on the stage."""
         return self.world.stage.calls
 
     def call(self, index: int) -> Call:

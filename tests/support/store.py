@@ -14,34 +14,28 @@ class FakeStore(Intercepted):
         self.inner = over or MemoryStore()
 
     async def get(self, table: Table, key: str) -> Entity | None:
-        """Read one entity."""
         return await self.intercept(Call("get", table, (key,)), lambda: self.inner.get(table, key))
 
     async def insert(self, table: Table, entity: Entity) -> Entity:
-        """Store a new entity."""
         return await self.intercept(
             Call("insert", table, (entity.key,)), lambda: self.inner.insert(table, entity)
         )
 
     async def replace(self, table: Table, entity: Entity) -> Entity:
-        """Replace an entity."""
         return await self.intercept(
             Call("replace", table, (entity.key,)), lambda: self.inner.replace(table, entity)
         )
 
     async def write_together(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
-        """Write all of them or none."""
         keys = tuple(entity.key for entity in entities)
         return await self.intercept(
             Call("write_together", table, keys), lambda: self.inner.write_together(table, entities)
         )
 
     async def delete(self, table: Table, key: str, etag: str | None = None) -> None:
-        """Delete an entity."""
         await self.intercept(Call("delete", table, (key,)), lambda: self.inner.delete(table, key, etag))
 
     async def delete_together(self, table: Table, entities: Sequence[Entity]) -> int:
-        """Delete those that are still as they were read."""
         keys = tuple(entity.key for entity in entities)
         return await self.intercept(
             Call("delete_together", table, keys), lambda: self.inner.delete_together(table, entities)
@@ -60,11 +54,9 @@ class FakeStore(Intercepted):
             yield found
 
     async def check(self) -> None:
-        """Write a row and read it back."""
         await self.intercept(Call("check"), self.inner.check)
 
     async def aclose(self) -> None:
-        """Close the store below."""
         await self.inner.aclose()
 
 

@@ -26,11 +26,9 @@ class FakeClock:
         return self.now
 
     def advance_seconds(self, seconds: float) -> None:
-        """Let seconds pass."""
         self.advance_ms(round(seconds * 1000))
 
     def advance_ms(self, milliseconds: int) -> None:
-        """Let milliseconds pass."""
         self.now += milliseconds
 
 
@@ -44,11 +42,9 @@ class VirtualLoop:
         self._runner = asyncio.Runner(loop_factory=_Loop)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine to its end."""
         return self._runner.run(coroutine)
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start a coroutine that runs beside the next ones."""
         return self._runner.get_loop().create_task(coroutine)
 
     def settle(self) -> None:

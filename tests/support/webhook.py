@@ -21,7 +21,6 @@ class Webhook:
     taken: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Note the request."""
         body = await request.json() if request.method == "POST" else None
         self.requests.append((request.method, dict(request.headers), body))
         if request.method == "OPTIONS":

@@ -117,7 +117,6 @@ class StagedWorld(ABC, Generic[Part]):
         self.loop.settle()
 
     def close(self) -> None:
-        """End everything."""
         for instance, _ in self.instances:
             instance.alive = False
         self.loop.close()

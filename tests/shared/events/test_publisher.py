@@ -48,12 +48,8 @@ def test_processes_that_write_at_once_do_not_mix_their_lines(tmp_path: Path) -> 
     assert sorted(ids) == sorted(f"{writer}-{number}" for writer in range(3) for number in range(LINES))
 
 
-async def test_file_that_cannot_be_written_is_told_as_such(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("path", "reason"), [("/dev", "Is a directory"), ("/dev/full", "No space left")])
+async def test_event_that_cannot_be_written_is_told_as_such(path: str, reason: str) -> None:
     """The collector then tries again later; the disk may be full today."""
-    with pytest.raises(EventsUnavailable, match="the file for events cannot be written: Is a directory"):
-        await FilePublisher(tmp_path).publish({})
-
-
-async def test_full_disk_is_told_as_such() -> None:
-    with pytest.raises(EventsUnavailable, match="No space left"):
-        await asyncio.wait_for(FilePublisher(Path("/dev/full")).publish({}), 5)
+    with pytest.raises(EventsUnavailable, match=f"the file for events cannot be written: {reason}"):
+        await asyncio.wait_for(FilePublisher(Path(path)).publish({}), 5)

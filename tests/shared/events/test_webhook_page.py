@@ -16,6 +16,7 @@ class Webhook:
     """The printed check, with the keys of a fake of Microsoft Entra ID."""
 
     def __init__(self, entra: FakeIssuer) -> None:
+        self.entra = entra
         self.names = printed()
         self.names["KEYS"] = jwt.PyJWKClient(f"{entra.url}/keys")
         self.claims: dict[str, Any] = {
@@ -32,10 +33,9 @@ class Webhook:
 
 
 @pytest.fixture
-async def entra() -> AsyncIterator[FakeIssuer]:
-    """A server with the keys."""
-    async with running_issuer(FakeClock()) as issuer:
-        yield issuer
+async def webhook() -> AsyncIterator[Webhook]:
+    async with running_issuer(FakeClock()) as entra:
+        yield Webhook(entra)
 
 
 def bearer(claims: dict[str, Any], key: str = "key-1") -> str:
@@ -44,9 +44,8 @@ def bearer(claims: dict[str, Any], key: str = "key-1") -> str:
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
-async def test_token_of_event_grid_is_accepted(entra: FakeIssuer, version: str) -> None:
+async def test_token_of_event_grid_is_accepted(webhook: Webhook, version: str) -> None:
     """Tokens of both versions of Microsoft Entra ID."""
-    webhook = Webhook(entra)
     claims = webhook.claims
     if version == "2.0":
         claims["iss"] = f"https://login.microsoftonline.com/{webhook.names['TENANT']}/v2.0"
@@ -68,25 +67,22 @@ async def test_token_of_event_grid_is_accepted(entra: FakeIssuer, version: str) 
     ],
     ids=str,
 )
-async def test_other_tokens_are_refused(entra: FakeIssuer, changes: dict[str, Any]) -> None:
-    webhook = Webhook(entra)
+async def test_other_tokens_are_refused(webhook: Webhook, changes: dict[str, Any]) -> None:
     claims = {name: value for name, value in (webhook.claims | changes).items() if value is not None}
 
     assert await webhook.accepts(bearer(claims)) is False
 
 
-async def test_made_up_event_has_no_token(entra: FakeIssuer) -> None:
+async def test_made_up_event_has_no_token(webhook: Webhook) -> None:
     """Nor one that its sender signed."""
-    webhook = Webhook(entra)
     forged = [None, "", "Bearer ", "Bearer a.b.c", bearer(webhook.claims, "an-impostor's")]
 
     assert [await webhook.accepts(one) for one in forged] == [False] * 5
 
 
-async def test_unreachable_keys_are_told_from_a_wrong_token(entra: FakeIssuer) -> None:
+async def test_unreachable_keys_are_told_from_a_wrong_token(webhook: Webhook) -> None:
     """The caller answers 503: Event Grid does not send again after a 401."""
-    webhook = Webhook(entra)
-    await entra.stop()
+    await webhook.entra.stop()
 
     with pytest.raises(jwt.PyJWKClientConnectionError):
         await webhook.accepts(bearer(webhook.claims))

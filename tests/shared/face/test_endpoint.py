@@ -28,20 +28,17 @@ def test_unknown_region_is_refused_without_its_value(region: str) -> None:
     assert str(refusal.value) == "must be the name of an Azure region that has Face, in the form westeurope"
 
 
-@pytest.mark.parametrize("name", ["contoso", "my-face-2", "ab", "a" * 64])
-def test_custom_subdomain_is_taken_with_entra(name: str) -> None:
-    """A name has 2 to 64 characters; a slash at the end does not matter."""
-    base_url = f"https://{name}{SUBDOMAIN}"
-    for url in (base_url, f"{base_url}/"):
-        assert Endpoint(base_url, takes_entra_tokens=True) == custom_endpoint(url)
+LOOPBACK = ("http://127.0.0.1:7071", "http://localhost:1", "https://[::1]:65535", "http://localhost")
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:7071", "http://localhost:1", "https://[::1]:65535", "http://localhost"]
+    "url",
+    [*(f"https://{name}{SUBDOMAIN}" for name in ("contoso", "my-face-2", "ab", "a" * 64)), *LOOPBACK],
 )
-def test_loopback_is_taken_with_entra(url: str) -> None:
-    """A simulator on this machine may speak plain HTTP."""
-    assert Endpoint(url, takes_entra_tokens=True) == custom_endpoint(f"{url}/")
+def test_custom_subdomain_and_loopback_are_taken_with_entra(url: str) -> None:
+    """A name has 2 to 64 characters. A simulator on this machine may speak plain HTTP."""
+    for given in (url, f"{url}/"):
+        assert Endpoint(url, takes_entra_tokens=True) == custom_endpoint(given)
 
 
 NO_SUBDOMAINS = ("http://contoso", "https://a", f"https://{'a' * 65}", "https://-contoso", "https://Contoso")

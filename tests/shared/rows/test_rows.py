@@ -86,19 +86,17 @@ async def test_rows_of_this_release_are_stored() -> None:
     assert len(kept["sessions"]) == 11
 
 
+async def row_of(workshop: Workshop, session_id: str) -> Entity:
+    entity = await workshop.store.get(Table.SESSIONS, session_id)
+    assert entity
+    return entity
+
+
 async def rewritten(workshop: Workshop, session_id: str, **values: Value) -> None:
     """Let a later release write columns of a session."""
-    entity = await workshop.store.get(Table.SESSIONS, session_id)
-    assert entity
-    await workshop.store.replace(
-        Table.SESSIONS, with_mac(replace(entity, values={**entity.values, **values}))
-    )
-
-
-async def columns(workshop: Workshop, session_id: str) -> dict[str, Value]:
-    entity = await workshop.store.get(Table.SESSIONS, session_id)
-    assert entity
-    return dict(entity.values)
+    entity = await row_of(workshop, session_id)
+    changed = replace(entity, values={**entity.values, **values})
+    await workshop.store.replace(Table.SESSIONS, with_mac(changed))
 
 
 async def test_status_of_a_later_release_is_kept_until_the_deadline_and_never_a_pass() -> None:
@@ -112,12 +110,12 @@ async def test_status_of_a_later_release_is_kept_until_the_deadline_and_never_a_
     await workshop.collect(session_id)
     assert (state.record.status, state.record.passed) == (SessionStatus.STARTED, False)
     assert workshop.published == []
-    assert later.items() <= (await columns(workshop, session_id)).items()
+    assert later.items() <= (await row_of(workshop, session_id)).values.items()
     await workshop.run_queue()
 
     [event] = workshop.publisher.events
     assert (event["type"], event["data"]["passed"]) == (EXPIRED, False)
-    assert (await columns(workshop, session_id))["reviewer"] == "r"
+    assert (await row_of(workshop, session_id)).values["reviewer"] == "r"
 
 
 async def test_session_that_a_later_release_ended_has_no_second_event() -> None:
@@ -132,7 +130,7 @@ async def test_session_that_a_later_release_ended_has_no_second_event() -> None:
 
     assert (state.record.status, state.record.passed) == (SessionStatus.EXPIRED, False)
     assert (workshop.published, workshop.waiting, workshop.face.deleted) == ([], [], [session_id])
-    assert later.items() <= (await columns(workshop, session_id)).items()
+    assert later.items() <= (await row_of(workshop, session_id)).values.items()
 
 
 async def test_decision_of_a_later_release_is_told_as_unknown() -> None:
@@ -152,6 +150,6 @@ async def test_decision_of_a_later_release_is_told_as_unknown() -> None:
     data = event["data"]
     assert (event["type"], data["passed"], data["livenessDecision"]) == (COMPLETED, False, None)
     assert data["failure"]["code"] == "UnknownDecision"
-    found = await columns(workshop, session_id)
+    found = (await row_of(workshop, session_id)).values
     assert later.items() <= found.items()
     assert "failure_code" not in found
