@@ -4,7 +4,6 @@ https://learn.microsoft.com/azure/event-grid/cloud-event-schema, https://learn.m
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,23 +54,16 @@ class FakeTopic:
     def _refusal(self, request: web.Request, body: bytes) -> web.Response | None:
         if (request.method, request.path_qs) != ("POST", "/api/events?api-version=2018-01-01"):
             return error(404, "NotFound")
-        if not self._authorised(request.headers):
+        if not self.identity.has_issued(request, RESOURCE):
             return error(401, "Unauthorized")
         if request.headers.get("Content-Type") != _CONTENT_TYPE or not isinstance(json.loads(body), list):
             return error(400, "BadRequest")
         return None
 
-    def _authorised(self, headers: Mapping[str, str]) -> bool:
-        scheme, _, token = headers.get("Authorization", "").partition(" ")
-        return scheme == "Bearer" and self.identity.tokens.get(token) == RESOURCE
-
 
 def error(status: int, code: str, **headers: str) -> web.Response:
     """Answer an error in Event Grid's shape."""
-    details = {
-        "code": code,
-        "message": f"Something about {code}. Report '1:2:3' to our forums.",
-        "details": [],
-    }
+    message = f"Something about {code}. Report '1:2:3' to our forums."
+    content = {"error": {"code": code, "message": message, "details": []}}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return web.json_response({"error": details}, status=status, headers=named)
+    return web.json_response(content, status=status, headers=named)

@@ -12,21 +12,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from shared.events.cloud_event import COMPLETED, ERASED, EXPIRED, erased_event, event_id, event_of
-from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
+from shared.face.model import SessionResult
 from shared.sessions.record import SessionRecord
+from tests.collect_result.workshop import MASKED, REAL
 from tests.shared.events.schemas import TYPES, final_records, new_records, parts_of, schema_of, validator_of
 
 Event = dict[str, Any]
 
-PASSED = SessionResult(
-    SessionStatus.RESULT_AVAILABLE,
-    1,
-    LivenessDecision.REALFACE,
-    digest="A" * 64,
-    request_id="a-request",
-    decisions=((1, "realface"),),
-)
-FAILED = SessionResult(SessionStatus.RESULT_AVAILABLE, 1, failure=Failure("FaceWithMaskDetected", "A mask."))
 NEW = SessionRecord(
     "b12e033e-bda7-4b83-a211-e721c661f30e",
     "0" * 64,
@@ -38,10 +30,10 @@ NEW = SessionRecord(
     traceparent="00-" + "1" * 32 + "-" + "2" * 16 + "-00",
 )
 
-each_result = pytest.mark.parametrize("result", [PASSED, FAILED, None], ids=["passed", "failed", "expired"])
+each_result = pytest.mark.parametrize("result", [REAL, MASKED, None], ids=["passed", "failed", "expired"])
 
 
-def event(result: SessionResult | None = PASSED) -> Event:
+def event(result: SessionResult | None = REAL) -> Event:
     """An event as a consumer parses it; without a result, of a session that expired."""
     now = 1_800_000_020_000
     record = NEW.expired(now) if result is None else NEW.with_result(result, now).with_digest("A" * 64)
@@ -184,7 +176,7 @@ def test_contradiction_is_refused(
 )
 def test_expired_event_with_a_result_is_refused(field: str) -> None:
     made = event(None)
-    made["data"][field] = event(FAILED if field == "failure" else PASSED)["data"][field]
+    made["data"][field] = event(MASKED if field == "failure" else REAL)["data"][field]
 
     assert not is_valid(made, EXPIRED)
 

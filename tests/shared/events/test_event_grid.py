@@ -12,15 +12,16 @@ from shared.errors import EventsUnavailable
 from shared.events.event_grid import EventGridPublisher, open_topic
 from shared.http import Connections
 from shared.keys.identity import ManagedIdentity
+from tests.collect_result.workshop import MASKED
 from tests.shared.events.event_grid_server import RESOURCE, FakeTopic, error
-from tests.shared.events.test_cloud_event import FAILED, event
+from tests.shared.events.test_cloud_event import event
 from tests.shared.keys import conftest as azure
 from tests.shared.keys.fake_azure import FakeIdentity
 from tests.support.azurite import StubCredential
 
 HOST = "events-test.westeurope-1.eventgrid.azure.net"
 URL = f"https://{HOST}/api/events"
-EVENT = event(FAILED) | {"data": event(FAILED)["data"] | {"principal": "jörg \U0001f600 \u2028"}}
+EVENT = event(MASKED) | {"data": event(MASKED)["data"] | {"principal": "jörg \U0001f600 \u2028"}}
 
 # The identity endpoint, and names of Azure that lead to loopback, are those of the tests of the keys.
 authority, names, connections = azure.authority, azure.names, azure.connections

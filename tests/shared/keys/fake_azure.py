@@ -54,6 +54,11 @@ class FakeIdentity:
         app.router.add_get("/msi/token", self._token)
         return app
 
+    def has_issued(self, request: web.Request, resource: str) -> bool:
+        """Whether a request brings a token for a resource that is of this endpoint."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return scheme == "Bearer" and self.tokens.get(token) == resource
+
     async def _token(self, request: web.Request) -> web.Response:
         self.calls.append(dict(request.query))
         await self.open.wait()
@@ -78,14 +83,8 @@ class FakeIdentity:
         body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
         token = f"{CANARY}header.{body}.{CANARY}signature"
         self.tokens[token] = resource
-        expires_on = str(int(time.time()) + 86_400)
-        answer = {
-            "access_token": token,
-            "expires_on": expires_on,
-            "resource": resource,
-            "token_type": "Bearer",
-        }
-        return web.json_response(answer)
+        answer = {"access_token": token, "resource": resource, "token_type": "Bearer"}
+        return web.json_response(answer | {"expires_on": str(int(time.time()) + 86_400)})
 
 
 @dataclass
@@ -117,16 +116,12 @@ class FakeVault:
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
-        if not self._authorised(request):
+        if not self.identity.has_issued(request, VAULT_RESOURCE):
             self.challenges += 1
             return self._challenge()
         self.reads += 1
         await self.open.wait()
         return self._answer(request.match_info["name"])
-
-    def _authorised(self, request: web.Request) -> bool:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        return scheme == "Bearer" and self.identity.tokens.get(token) == VAULT_RESOURCE
 
     def _challenge(self) -> web.Response:
         response = key_vault_error(401, "Unauthorized")
