@@ -24,6 +24,7 @@ from tests.ops.shell import ENDED_AT, FORGED, OPEN, RETENTION_DAYS, UNKNOWN, End
 from tests.shared.events import test_event_grid as event_grid
 from tests.shared.events.event_grid_server import FakeTopic, error
 from tests.shared.keys import conftest as azure
+from tests.shared.keys.fake_azure import FakeVault
 from tests.support.app import PSEUDONYMS
 from tests.support.broker import PEPPER
 from tests.support.publisher import FakePublisher
@@ -31,7 +32,7 @@ from tests.support.time import FakeClock, run_in_virtual_time
 
 # A topic and a vault behind TLS, under names of Azure's own that lead to loopback, and the identity endpoint.
 topic, endpoint = event_grid.topic, azure.endpoint
-authority, served = azure.authority, azure.served
+authority, vault = azure.authority, azure.vault
 
 
 @pytest.fixture
@@ -86,12 +87,10 @@ def test_event_is_published_as_the_app_made_it_each_time(shell: Shell) -> None:
     assert shell.store.count("get") == 2 * 20 + 1, "each record is read once"
 
 
-async def test_event_reaches_event_grid_over_tls(
-    shell: Shell, topic: FakeTopic, served: azure.Served
-) -> None:
+async def test_event_reaches_event_grid_over_tls(shell: Shell, topic: FakeTopic, vault: FakeVault) -> None:
     """The machine's identity opens the vault and the topic. What refuses is named, and the record not marked."""
     shell.environment |= {name: os.environ[name] for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER")}
-    shell.environment |= {"PEPPER_SECRET": "a-pepper", "KEY_VAULT_URL": served.url, "ID_PEPPER": ""}
+    shell.environment |= {"PEPPER_SECRET": "a-pepper", "KEY_VAULT_URL": vault.url, "ID_PEPPER": ""}
     record = await asyncio.to_thread(shell.add, published_at=None)
     words = ("--session", record.session_id, "--topic", event_grid.URL)
 
@@ -100,10 +99,10 @@ async def test_event_reaches_event_grid_over_tls(
     assert keyless.errors[0].startswith(
         "ops: secret a-pepper: cannot be read with this login: Key Vault answered 404"
     )
-    served.vault.secrets["a-pepper"] = f"{PEPPER},"
+    vault.secrets["a-pepper"] = f"{PEPPER},"
     halved = await asyncio.to_thread(republish, shell, *words)
     assert halved.errors[0].endswith("expected one value, or several different ones with commas between them")
-    served.vault.secrets["a-pepper"] = PEPPER
+    vault.secrets["a-pepper"] = PEPPER
     topic.trouble = error(403, "Forbidden")
     refused = await asyncio.to_thread(republish, shell, *words)
     topic.trouble = None

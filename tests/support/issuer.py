@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import jwt
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
@@ -55,7 +56,6 @@ class FakeIssuer:
         self.cookies_received: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        self._runner: web.AppRunner | None = None
 
     @property
     def discovery_path(self) -> str:
@@ -74,16 +74,14 @@ class FakeIssuer:
         """Serve at a free port, or again at the one before."""
         app = web.Application()
         app.router.add_get("/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
-        self.port = self._runner.addresses[0][1]
+        self._server = TestServer(app, port=self.port)
+        await self._server.start_server(shutdown_timeout=0.1)
+        self.port = self._server.port or 0
         self.url = self.url or f"http://127.0.0.1:{self.port}{self.path}"
 
     async def stop(self) -> None:
         """Be unreachable."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._server.close()
 
     def claims(self, **changed: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON.
         """The claims of a good token, with changes; None leaves a claim out."""

@@ -3,6 +3,7 @@
 import json
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 import trustme
@@ -34,19 +35,17 @@ async def topic(
 ) -> AsyncIterator[FakeTopic]:
     certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(HOST).configure_cert(certificate)
-    served = FakeTopic(endpoint)
-    runner, names[HOST] = await azure.serve(served.app(), certificate)
-    yield served
-    await runner.cleanup()
+    topic = FakeTopic(endpoint)
+    async with azure.serve(topic.app(), certificate) as names[HOST]:
+        yield topic
 
 
 @pytest.fixture
 async def publisher(
     topic: FakeTopic, identity: ManagedIdentity, connections: Connections
 ) -> AsyncIterator[EventGridPublisher]:
-    opened = open_topic(URL, identity, connections)
-    yield opened
-    await opened.aclose()
+    async with aclosing(open_topic(URL, identity, connections)) as opened:
+        yield opened
 
 
 async def failure(publisher: EventGridPublisher) -> EventsUnavailable:
@@ -147,12 +146,8 @@ async def test_missing_token_fails_the_event(
 @pytest.mark.parametrize("end", ["net", "us", "cn"])
 async def test_a_topic_gets_a_token_of_its_own_cloud(end: str, connections: Connections) -> None:
     """The SDK would ask for a token of the public cloud, which the topics of the others refuse."""
-    credential = StubCredential()
-    publisher = open_topic(
-        f"https://topic.region-1.eventgrid.azure.{end}/api/events", credential, connections
-    )
-
-    await failure(publisher)
-    await publisher.aclose()
+    credential, url = StubCredential(), f"https://topic.region-1.eventgrid.azure.{end}/api/events"
+    async with aclosing(open_topic(url, credential, connections)) as publisher:
+        await failure(publisher)
 
     assert credential.scopes == [f"https://eventgrid.azure.{end}/.default"]

@@ -3,12 +3,13 @@
 import itertools
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 import trustme
 from aiohttp import web
 from aiohttp.abc import ResolveResult
+from aiohttp.test_utils import TestServer
 
 from shared.http import Connections
 from shared.keys.identity import ManagedIdentity, open_identity
@@ -50,29 +51,27 @@ async def connections(authority: trustme.CA, names: Names) -> AsyncIterator[Conn
 
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    opened = Connections(trusting, Resolver(look_up))
-    yield opened
-    await opened.aclose()
+    async with aclosing(Connections(trusting, Resolver(look_up))) as opened:
+        yield opened
 
 
-async def serve(app: web.Application, certificate: ssl.SSLContext | None = None) -> tuple[web.AppRunner, int]:
-    """Serve on loopback, at a port that is free."""
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=certificate)
-    await site.start()
-    return runner, runner.addresses[0][1]
+@asynccontextmanager
+async def serve(app: web.Application, certificate: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """Serve on loopback, at the port that is returned."""
+    server = TestServer(app)
+    await server.start_server(ssl=certificate, shutdown_timeout=0.1)
+    yield server.port or 0
+    await server.close()
 
 
 @pytest.fixture
 async def endpoint(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeIdentity]:
     """Serve an identity endpoint, and announce it in the environment as App Service does."""
     identity = FakeIdentity()
-    runner, port = await serve(identity.app())
-    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{port}/msi/token")
-    monkeypatch.setenv("IDENTITY_HEADER", identity.header)
-    yield identity
-    await runner.cleanup()
+    async with serve(identity.app()) as port:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{port}/msi/token")
+        monkeypatch.setenv("IDENTITY_HEADER", identity.header)
+        yield identity
 
 
 @pytest.fixture
@@ -81,37 +80,19 @@ async def identity(endpoint: FakeIdentity, connections: Connections) -> AsyncIte
         yield opened
 
 
-@dataclass
-class Served:
-    """A vault that is served, and how to stop it."""
-
-    vault: FakeVault
-    url: str
-    host: str
-    runner: web.AppRunner
-
-
 @pytest.fixture
-async def served(endpoint: FakeIdentity, authority: trustme.CA, names: Names) -> AsyncIterator[Served]:
+async def vault(endpoint: FakeIdentity, authority: trustme.CA, names: Names) -> AsyncIterator[FakeVault]:
     """Serve a vault under a name of its own: the SDK keeps challenges by host while the process lives."""
-    host = f"kv-test-{next(_NUMBERS)}.vault.azure.net"
+    vault = FakeVault(endpoint, f"kv-test-{next(_NUMBERS)}.vault.azure.net")
     certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(host).configure_cert(certificate)
-    vault = FakeVault(endpoint)
-    runner, names[host] = await serve(vault.app(), certificate)
-    yield Served(vault, f"https://{host}", host, runner)
-    await runner.cleanup()
-
-
-@pytest.fixture
-def vault(served: Served) -> FakeVault:
-    return served.vault
+    authority.issue_cert(vault.host).configure_cert(certificate)
+    async with serve(vault.app(), certificate) as names[vault.host]:
+        yield vault
 
 
 @pytest.fixture
 async def secrets(
-    served: Served, identity: ManagedIdentity, connections: Connections
+    vault: FakeVault, identity: ManagedIdentity, connections: Connections
 ) -> AsyncIterator[KeyVaultSecrets]:
-    opened = open_key_vault(served.url, identity, connections)
-    yield opened
-    await opened.aclose()
+    async with aclosing(open_key_vault(vault.url, identity, connections)) as opened:
+        yield opened

@@ -95,6 +95,7 @@ class FakeVault:
     """
 
     identity: FakeIdentity
+    host: str = ""
     secrets: dict[str, str] = field(default_factory=dict)
     resource: str = VAULT_RESOURCE
     trouble: web.Response | None = None
@@ -103,7 +104,10 @@ class FakeVault:
     challenges: int = 0
     hung_up: int = 0
     hang_up: bool = False
-    open: asyncio.Event = field(default_factory=set_event)
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.host}"
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -120,7 +124,6 @@ class FakeVault:
             self.challenges += 1
             return self._challenge()
         self.reads += 1
-        await self.open.wait()
         return self._answer(request.match_info["name"])
 
     def _challenge(self) -> web.Response:

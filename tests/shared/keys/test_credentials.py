@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,6 @@ from shared.keys.key_vault import KeyVaultSecrets
 from shared.keys.secret import Secret, StaticSecret
 from shared.text import system_clock
 from tests.e2e.signed_in import signed_in
-from tests.shared.keys.conftest import Served
 from tests.shared.keys.fake_azure import FACE_RESOURCE, FakeIdentity, FakeVault
 from tests.shared.keys.fake_secret import MINUTE, settle
 from tests.support.broker import PEPPER, running_broker
@@ -45,9 +45,8 @@ def test_key_and_token_have_their_header_fields_and_are_not_shown() -> None:
 async def tokens(identity: ManagedIdentity, clock: FakeClock) -> AsyncIterator[CachedSecret]:
     # The endpoint's tokens end a day after the machine's time.
     clock.now = system_clock()
-    cache = face_tokens(identity, clock)
-    yield cache
-    await cache.aclose()
+    async with aclosing(face_tokens(identity, clock)) as cache:
+        yield cache
 
 
 async def test_an_hour_of_requests_makes_one_identity_call(
@@ -127,29 +126,29 @@ async def test_a_rotation_while_requests_run_fails_none(
 
 
 async def test_app_looks_for_a_newer_key_every_30_seconds_at_most(
-    monkeypatch: pytest.MonkeyPatch, connections: Connections, served: Served, clock: FakeClock
+    monkeypatch: pytest.MonkeyPatch, connections: Connections, vault: FakeVault, clock: FakeClock
 ) -> None:
     monkeypatch.setattr("shared.http.Connections", lambda: connections)
-    served.vault.secrets = {"face-key": "an-old-key", "id-pepper": PEPPER}
-    settings: dict[str, Any] = {"FACE_KEY": "", "KEY_VAULT_URL": served.url}
+    vault.secrets = {"face-key": "an-old-key", "id-pepper": PEPPER}
+    settings: dict[str, Any] = {"FACE_KEY": "", "KEY_VAULT_URL": vault.url}
     async with running_broker(clock=clock, **settings) as broker:
         reads = []
         for number in range(31):
             answer = await broker.create(f"device-{number}")
             assert answer.json()["error"]["code"] == "UpstreamUnauthorized", answer.text
-            reads.append(served.vault.reads)
+            reads.append(vault.reads)
             clock.advance_seconds(1)
 
     assert reads == [3] * 30 + [4]
 
 
 async def test_forged_token_of_one_address_leaves_a_look_for_another(
-    monkeypatch: pytest.MonkeyPatch, connections: Connections, served: Served, clock: FakeClock
+    monkeypatch: pytest.MonkeyPatch, connections: Connections, vault: FakeVault, clock: FakeClock
 ) -> None:
     """Else it would hide the new secret of a backend for 30 seconds from everybody."""
     monkeypatch.setattr("shared.http.Connections", lambda: connections)
-    served.vault.secrets = {"backend-key": "a-secret-of-a-backend-for-the-tests"}
-    backend = {"AUTH_SECRET_NAME": "backend-key", "KEY_VAULT_URL": served.url}
+    vault.secrets = {"backend-key": "a-secret-of-a-backend-for-the-tests"}
+    backend = {"AUTH_SECRET_NAME": "backend-key", "KEY_VAULT_URL": vault.url}
     async with signed_in(**backend) as scene:
         sign_in, claims = scene.broker.app.sign_in, scene.issuer.claims(iss="backend-key")
         assert sign_in is not None
@@ -157,6 +156,6 @@ async def test_forged_token_of_one_address_leaves_a_look_for_another(
         forged, good = [scene.issuer.signed(claims, key=key, algorithm="HS256") for key in ("x" * 32, new)]
         with pytest.raises(Unauthorized):
             await sign_in.caller(f"Bearer {forged}", "192.0.2.66")
-        served.vault.secrets["backend-key"] = new
+        vault.secrets["backend-key"] = new
 
         assert (await sign_in.caller(f"Bearer {good}", "192.0.2.1")).principal == "backend-key anna"

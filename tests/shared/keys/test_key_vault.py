@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import KeyUnavailable
 from shared.keys.key_vault import KeyVaultSecrets
-from tests.shared.keys.conftest import Names, Served
+from tests.shared.keys.conftest import Names
 from tests.shared.keys.fake_azure import FakeIdentity, FakeVault, key_vault_error
 
 NAME = "face-key"
@@ -20,9 +20,9 @@ async def detail(secrets: KeyVaultSecrets) -> str:
     return unavailable.value.detail
 
 
-def where(served: Served) -> str:
+def where(vault: FakeVault) -> str:
     """How each of these texts ends."""
-    return f"; secret {NAME}, vault host {served.host}"
+    return f"; secret {NAME}, vault host {vault.host}"
 
 
 async def test_reads_share_challenge_and_token_and_see_the_current_version(
@@ -64,18 +64,16 @@ TENANT = ": it does not accept the identity's token: both have to be in one tena
     ],
 )
 async def test_an_error_of_the_vault_says_what_to_do(
-    secrets: KeyVaultSecrets, served: Served, answer: str, advice: str
+    secrets: KeyVaultSecrets, vault: FakeVault, answer: str, advice: str
 ) -> None:
     """Status and inner code come first. No `Retry-After` is waited out, no redirect followed, no 401 repeated."""
     status, _, inner = answer.partition(" ")
-    served.vault.trouble = key_vault_error(int(status), "Code", inner)
-    served.vault.trouble.headers.update(
-        {"Retry-After": "3600", "Location": "https://elsewhere.vault.azure.net/"}
-    )
+    vault.trouble = key_vault_error(int(status), "Code", inner)
+    vault.trouble.headers.update({"Retry-After": "3600", "Location": "https://elsewhere.vault.azure.net/"})
     with pytest.raises(KeyUnavailable) as unavailable:
         await secrets.read(NAME)
-    assert unavailable.value.detail == f"Key Vault answered {answer}{advice}{where(served)}"
-    assert (served.vault.reads, unavailable.value.retry_after) == (1, 60)
+    assert unavailable.value.detail == f"Key Vault answered {answer}{advice}{where(vault)}"
+    assert (vault.reads, unavailable.value.retry_after) == (1, 60)
 
 
 @pytest.mark.parametrize("raw", [b"", b'{"value": "CANARY', b"[]", b'{"value": null}', b"{}"])
@@ -95,22 +93,22 @@ async def test_an_answer_without_a_secret_is_a_failure(
     ],
 )
 async def test_a_vault_that_does_not_answer_is_named(
-    secrets: KeyVaultSecrets, served: Served, names: Names, way: str, cause: str, tries: int
+    secrets: KeyVaultSecrets, vault: FakeVault, names: Names, way: str, cause: str, tries: int
 ) -> None:
     """A failed connection is tried twice."""
     if way == "down":
-        await served.runner.cleanup()
+        names[vault.host] = 9  # Nobody listens there.
     if way == "no address":
         names.clear()
-    served.vault.hang_up = way == "hangs up"
-    assert await detail(secrets) == f"Key Vault did not answer usably: {cause}{where(served)}"
-    assert served.vault.hung_up == tries
+    vault.hang_up = way == "hangs up"
+    assert await detail(secrets) == f"Key Vault did not answer usably: {cause}{where(vault)}"
+    assert vault.hung_up == tries
 
 
 async def test_a_challenge_for_another_domain_gets_no_token(
-    secrets: KeyVaultSecrets, served: Served, endpoint: FakeIdentity
+    secrets: KeyVaultSecrets, vault: FakeVault, endpoint: FakeIdentity
 ) -> None:
     """A host that asks for another service's token is not a vault."""
-    served.vault.resource = "https://example.com"
-    assert await detail(secrets) == f"Key Vault did not answer usably: ValueError{where(served)}"
+    vault.resource = "https://example.com"
+    assert await detail(secrets) == f"Key Vault did not answer usably: ValueError{where(vault)}"
     assert endpoint.calls == []

@@ -13,8 +13,7 @@ from shared.keys.credentials import face_tokens, key_credential, token_credentia
 from shared.keys.identity import ManagedIdentity
 from shared.keys.key_vault import KeyVaultSecrets
 from shared.text import system_clock
-from tests.shared.keys.conftest import Served
-from tests.shared.keys.fake_azure import CANARY, FakeIdentity, key_vault_error
+from tests.shared.keys.fake_azure import CANARY, FakeIdentity, FakeVault, key_vault_error
 from tests.shared.keys.fake_secret import MINUTE, settle
 from tests.support.time import FakeClock
 
@@ -60,16 +59,16 @@ def everything_told_about(error: BaseException) -> str:
 
 
 async def test_nothing_secret_is_logged_or_told_while_a_key_is_read_rolled_and_refused(
-    served: Served, secrets: KeyVaultSecrets, identity: ManagedIdentity, clock: FakeClock, log: Collector
+    vault: FakeVault, secrets: KeyVaultSecrets, identity: ManagedIdentity, clock: FakeClock, log: Collector
 ) -> None:
     """Neither key, token nor the identity's own header is in a log record or a repr, with every logger at DEBUG."""
-    served.vault.secrets[NAME] = f"{CANARY}-key-1"
+    vault.secrets[NAME] = f"{CANARY}-key-1"
     cache = CachedSecret(partial(secrets.read, NAME), name=NAME, clock=clock)
     credential = key_credential(cache)
     refused = await cache.get()
-    served.vault.secrets[NAME] = f"{CANARY}-key-2"
+    vault.secrets[NAME] = f"{CANARY}-key-2"
     assert await cache.refresh(refused) != refused
-    served.vault.trouble = key_vault_error(403, "Forbidden", "ForbiddenByRbac")
+    vault.trouble = key_vault_error(403, "Forbidden", "ForbiddenByRbac")
     clock.advance_ms(17 * MINUTE)
     shown = [repr(value) for value in (cache, credential, refused, secrets, identity, await cache.get())]
     await settle()
@@ -114,7 +113,7 @@ async def test_nothing_secret_is_logged_or_told_while_tokens_are_issued_and_refu
     ],
 )
 async def test_nothing_secret_is_in_an_error_however_vault_or_identity_fail(
-    served: Served,
+    vault: FakeVault,
     endpoint: FakeIdentity,
     secrets: KeyVaultSecrets,
     identity: ManagedIdentity,
@@ -124,7 +123,7 @@ async def test_nothing_secret_is_in_an_error_however_vault_or_identity_fail(
 ) -> None:
     """No text of an error, no local variable of its frames and no log record quotes what they answered."""
     for name, value in trouble.items():
-        setattr(endpoint if name == "answer" else served.vault, name, value)
+        setattr(endpoint if name == "answer" else vault, name, value)
     clock.now = system_clock()
     keys = CachedSecret(partial(secrets.read, NAME), name=NAME, clock=clock).get
     reads: list[Callable[[], Awaitable[object]]] = [keys, partial(secrets.read, NAME)]
