@@ -115,7 +115,7 @@ def _answered(status: int, kind: type[HttpResponseError] = HttpResponseError) ->
 @pytest.mark.parametrize(
     ("fault", "code", "detail", "lasting"),
     [
-        (KeyUnavailable("no identity"), "", "no token for the shop: no identity", False),
+        (KeyUnavailable("no identity", retry_after=7), "", "no token for the shop: no identity", False),
         (TimeoutError(), "", "the shop did not answer in time", False),
         (
             ServiceRequestError("secret", error=OSError()),
@@ -135,9 +135,10 @@ def _answered(status: int, kind: type[HttpResponseError] = HttpResponseError) ->
 def test_what_a_call_raised_is_explained_without_its_text(
     fault: Exception, code: str, detail: str, lasting: bool
 ) -> None:
-    """Advice is found by the code first, and then by the status."""
+    """Advice is found by the code first, and then by the status. Who waits for a token waits as long as that takes."""
     advice: dict[object, str] = {"Closed": "open it", 403: "knock"}
 
     error = unavailable(StorageUnavailable, "the shop", fault, advice, code=code, lasting=(403,))
 
-    assert (error.detail, error.lasting) == (detail, lasting)
+    wait = 7 if isinstance(fault, KeyUnavailable) else 1
+    assert (error.detail, error.lasting, error.retry_after) == (detail, lasting, wait)

@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, nullcontext
 
 import pytest
-from azure.core.credentials import AccessToken
 
-from shared.errors import KeyUnavailable, StorageUnavailable
+from shared.errors import StorageUnavailable
 from shared.queues.port import MAX_DELAY_SECONDS, MessageQueue
 from shared.storage.account import LARGEST_QUEUE_ANSWER, StorageAccount
 from shared.text import Sleep
-from tests.support.azurite import Azurite, StubCredential
+from tests.support.azurite import Azurite
 from tests.support.raw_server import KEY, RESET, TOO_SLOW, RawServer, Step, answer
 
 NOW = "Mon, 23 Nov 2026 09:52:00 GMT"
@@ -198,19 +197,3 @@ async def test_pauses_between_tries_grow_where_nobody_waits(
 async def test_retry_after_reaches_the_caller(header: str, seconds: float) -> None:
     unavailable, _ = await failed_send(busy(header))
     assert unavailable.retry_after == seconds
-
-
-class NoToken(StubCredential):
-    """An identity that the platform gives no token."""
-
-    async def get_token(self, *scopes: str, **_: object) -> AccessToken:
-        raise KeyUnavailable("the managed identity is missing", retry_after=20.0)
-
-
-async def test_missing_token_is_unavailable() -> None:
-    account = StorageAccount(queue_endpoint="https://127.0.0.1:9", credential=NoToken())
-    async with aclosing(account.open_queue("q", sleep=no_pause)) as queue:
-        with pytest.raises(StorageUnavailable) as unavailable:
-            await queue.send("a", 0)
-    missing = "no token for the queue service: the managed identity is missing"
-    assert (unavailable.value.detail, unavailable.value.retry_after) == (missing, 20.0)
