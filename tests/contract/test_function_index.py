@@ -18,7 +18,6 @@ EXPECTED = list(FUNCTIONS.items())
 
 
 def test_app_has_exactly_the_expected_functions(engine: Engine) -> None:
-    """The engine reports these functions with these bindings, in this order, and no other."""
     assert [(function.name, function.bindings) for function in engine.functions] == EXPECTED
 
 

@@ -59,7 +59,6 @@ async def test_attempt_that_decided_nothing_is_not_charged(result: SessionResult
 
 
 async def test_failed_attempt_is_charged_while_the_session_is_open() -> None:
-    """The collector learns of it before the session ends, and charges it at once."""
     workshop = Workshop(THROTTLE_DEVICE="off", THROTTLE_FAILURES="1/30m")
     session_id = await workshop.created(STARTED_AFTER_SPOOF)
     await workshop.collect(session_id)

@@ -45,7 +45,6 @@ def resolver(server: NameServer) -> Resolver:
 
 
 async def test_an_address_is_looked_up_once_while_it_is_fresh(resolver: Resolver, server: NameServer) -> None:
-    """A second request needs no look-up; one after the time does."""
     first = await resolver.resolve("face", 443)
     server.now += FRESH_SECONDS - 1
 

@@ -41,7 +41,6 @@ def refusal_of(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def test_local_minimum_is_enough() -> None:
-    """A region and a key are all that a laptop needs; everything else has its default."""
     settings = Settings.from_mapping(LOCAL)
 
     assert settings.endpoint.base_url == "https://westeurope.api.cognitive.microsoft.com"

@@ -551,28 +551,6 @@ async def test_new_secret_of_a_backend_is_read(scene: Scene) -> None:
     assert scene.secret.count() == 4
 
 
-async def test_forged_token_does_not_hide_a_new_secret(scene: Scene) -> None:
-    """While an address may not have the vault asked again, its tokens may be good. Others may have it asked."""
-    await scene.refusal(scene.backend_token("another-secret-of-32-characters!"))
-    scene.secret.value = "a-new-secret-of-32-characters-!!"
-    rotated = scene.backend_token(scene.secret.value)
-
-    with pytest.raises(KeyUnavailable) as unavailable:
-        await scene.caller(rotated)
-    assert unavailable.value.retry_after == 30
-    assert unavailable.value.charged_as_miss
-    assert (await scene.caller(rotated, "192.0.2.66")).principal
-    assert (await scene.caller(rotated)).principal
-
-
-async def test_new_secret_while_the_vault_is_down_is_not_called_invalid(scene: Scene) -> None:
-    await scene.caller(scene.backend_token())
-    scene.secret.break_down()
-
-    with pytest.raises(KeyUnavailable):
-        await scene.caller(scene.backend_token("a-new-secret-of-32-characters-!!"))
-
-
 async def test_weak_secret_verifies_nothing(scene: Scene) -> None:
     """A secret that can be guessed from one token is the operator's fault, and told to the operator."""
     await scene.caller(scene.backend_token())

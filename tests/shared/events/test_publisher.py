@@ -28,7 +28,6 @@ asyncio.run(write())
 
 
 async def test_events_are_lines_of_a_file(tmp_path: Path) -> None:
-    """Each event is one line of JSON, added to what is there."""
     path = tmp_path / "events.jsonl"
     for number in range(2):
         await FilePublisher(path).publish({"number": number, "text": "é\n"})
