@@ -32,7 +32,6 @@ def test_content_announced_as_json_is_read(media_type: str) -> None:
 
 @pytest.mark.parametrize("status", [202, 204, 206])
 def test_success_of_another_kind_is_an_upstream_failure(status: int) -> None:
-    """A success that the contract does not have is not read."""
     with pytest.raises(UpstreamFailure, match="unexpected status"):
         read_json(response(status, b"{}"))
 
@@ -71,7 +70,6 @@ def test_text_is_an_identifier_only_of_safe_characters(text: str | None, is_one:
 
 @given(st.text())
 def test_any_text_made_printable_is_one_bounded_line(text: str) -> None:
-    """Whatever a message holds, what is passed on is one line of at most the length asked for."""
     line = printable(text, 64)
     assert len(line) <= 64
     assert line.isprintable()
@@ -79,7 +77,6 @@ def test_any_text_made_printable_is_one_bounded_line(text: str) -> None:
 
 @each_version
 def test_request_about_a_session_names_it_in_the_path(version: str) -> None:
-    """A session is read and deleted under its own path."""
     root = f"/face/{version}/detectLiveness"
     tail = "/singleModal/sessions/" if version == "v1.1-preview.1" else "-sessions/"
     assert load_version(version).request("GET", SESSION) == UpstreamRequest("GET", f"{root}{tail}{SESSION}")

@@ -1,4 +1,3 @@
-import gzip
 import json
 from contextlib import nullcontext
 
@@ -20,14 +19,11 @@ from tests.shared.face.doubles import (
     TOKEN,
     ScriptedFace,
     Step,
-    face_client,
 )
-from tests.support.raw_server import RawServer, answer
 
 SESSIONS = "/face/v1.1-preview.1/detectLiveness/singleModal/sessions"
 GONE: Step = (404, NOT_FOUND)
 OTHER_404: Step = (404, {"error": {"code": "404", "message": "Resource not found"}})
-
 
 _NEW = test_v1_2.session("Succeeded", test_v1_2.SPOOF | {"attemptId": 1}, test_v1_2.REAL)
 ENTRY = test_v1_1_preview_1.ENTRY
@@ -40,7 +36,6 @@ AVAILABLE = {
 
 
 def test_versions_are_found_under_their_own_names() -> None:
-    """Each of the three versions is loaded by name, with the modes and abilities that it has."""
     both = (LivenessMode.PASSIVE, LivenessMode.PASSIVE_ACTIVE)
     found = [
         (version.name, version.modes, version.can_send_results_to_client)
@@ -54,7 +49,6 @@ def test_versions_are_found_under_their_own_names() -> None:
 
 
 async def test_create_posts_the_options_of_the_session() -> None:
-    """A create is one POST of what its version documents."""
     server = ScriptedFace((200, CREATED))
     assert await server.client().create(SPEC, REQUEST_ID) == CreatedSession(SESSION, TOKEN)
     (request,) = server.requests
@@ -63,7 +57,6 @@ async def test_create_posts_the_options_of_the_session() -> None:
 
 
 async def test_result_reads_the_session_of_the_id() -> None:
-    """A result is one GET of the session's path."""
     server = ScriptedFace((200, NOT_STARTED))
     assert await server.client().result(SESSION, REQUEST_ID) == SessionResult(SessionStatus.NOT_STARTED)
     (request,) = server.requests
@@ -72,31 +65,17 @@ async def test_result_reads_the_session_of_the_id() -> None:
 
 @pytest.mark.parametrize("step", [(200, b""), GONE], ids=["200 empty", "404 SessionNotFound"])
 async def test_delete_is_done_when_the_session_is_gone(step: Step) -> None:
-    """A session that is already gone is a success."""
     server = ScriptedFace(step)
     await server.client().delete(SESSION, REQUEST_ID)
     (request,) = server.requests
     assert (request.method, request.path) == ("DELETE", f"{SESSIONS}/{SESSION}")
 
 
-HTML = {"Content-Type": "text/html"}
-
-
-@pytest.mark.parametrize(
-    "behaviour",
-    [
-        answer(200, b"<html>Please sign in</html>", HTML),
-        answer(200, gzip.compress(b""), {"Content-Encoding": "gzip"}),
-        answer(200, b" " * 1_000_000),
-        answer(404, json.dumps({"error": {"code": "404", "message": "Resource not found"}})),
-    ],
-    ids=["HTML", "gzip", "1 MB", "404 of another kind"],
-)
-async def test_delete_is_done_only_if_face_said_so(behaviour: bytes) -> None:
+@pytest.mark.parametrize("step", [(200, b"<html>Please sign in</html>"), OTHER_404], ids=["HTML", "404"])
+async def test_delete_is_done_only_if_face_said_so(step: Step) -> None:
     """An answer of something in front of Face deletes nothing: the token would still work."""
-    async with RawServer(behaviour) as server, face_client(server.url) as face:
-        with pytest.raises(UpstreamFailure) as failure:
-            await face.delete(SESSION, REQUEST_ID)
+    with pytest.raises(UpstreamFailure) as failure:
+        await ScriptedFace(step).client().delete(SESSION, REQUEST_ID)
     assert failure.value.request_sent
 
 
@@ -189,11 +168,8 @@ async def test_started_session_shows_its_earlier_attempts() -> None:
     started = await face.result(SESSION, REQUEST_ID, api_version="v1.1-preview.1")
     await face.result(SESSION, REQUEST_ID, api_version="v1.1-preview.1")
 
-    assert (started.status, started.attempts, started.decisions) == (
-        SessionStatus.STARTED,
-        1,
-        ((4, "spoofface"),),
-    )
+    assert (started.status, started.attempts) == (SessionStatus.STARTED, 1)
+    assert started.decisions == ((4, "spoofface"),)
     assert len(server.requests) == 3
 
 
