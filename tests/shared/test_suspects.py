@@ -61,7 +61,6 @@ class Region:
         return state.record.status
 
     async def examine(self) -> None:
-        """Have the instance look at a session."""
         self.app.suspects.examine()
         await self.work_ends()
 

@@ -56,7 +56,6 @@ class Tls:
         self._certificate = self._authority.issue_cert("localhost", "127.0.0.1")
 
     def client_context(self) -> ssl.SSLContext:
-        """Make a context that trusts this authority alone."""
         context = ssl.create_default_context()
         self._authority.configure_trust(context)
         return context
@@ -131,7 +130,6 @@ class StubCredential:
     scopes: list[str] = field(default_factory=list)
 
     async def get_token(self, *scopes: str, **_: Any) -> AccessToken:  # noqa: ANN401 - the SDK's signature.
-        """Return a token for the storage service."""
         self.scopes.extend(scopes)
         now = int(time.time())
         claims = {"aud": "https://storage.azure.com", "iss": "https://sts.windows.net/tests/"}

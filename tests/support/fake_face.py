@@ -96,8 +96,6 @@ class FakeFace:
     async def delete(
         self, session_id: str, request_id: str, *, api_version: str | None = None, follows: bool = False
     ) -> None:
-        """Delete a session, whether or not there is one."""
-
         async def effect() -> None:
             if self._is_known(session_id, api_version):
                 self.deleted.append(session_id)
@@ -112,8 +110,6 @@ class FakeFace:
         return None
 
     async def check(self, request_id: str) -> None:
-        """Be there."""
-
         async def effect() -> None:
             pass
 

@@ -90,7 +90,6 @@ class FakeIssuer:
         return {name: value for name, value in (claims | changed).items() if value is not None}
 
     def token(self, **changed: Any) -> str:  # noqa: ANN401 - JSON.
-        """A token with the claims of `claims`."""
         return self.signed(self.claims(**changed))
 
     def signed(

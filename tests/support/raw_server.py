@@ -66,7 +66,6 @@ class RawServer:
         return [request.method for request in self.received]
 
     async def arrived(self, requests: int = 1) -> None:
-        """Wait until this many requests have arrived."""
         while len(self.received) < requests:
             self._news.clear()
             await self._news.wait()

@@ -71,12 +71,10 @@ class Rotation:
 
 
 def command_of(caller: Caller = ANNA, device: str = "a-device", **options: Any) -> CreateCommand:  # noqa: ANN401
-    """Ask for a session; each time with the same body."""
     return create_command(device, caller, fingerprint="the same", **options)
 
 
 async def give(app: App, command: CreateCommand) -> Given:
-    """Create a session at an instance."""
     return Given(await create_session(app, command), command)
 
 

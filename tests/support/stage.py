@@ -86,7 +86,6 @@ class Stage:
         call.turn.set_result("fail")
 
     async def arrive(self, effect: Effect) -> None:
-        """Let a late effect happen."""
         self.late.remove(effect)
         await _answer(effect)
 

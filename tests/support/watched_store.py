@@ -23,7 +23,6 @@ class WatchedStore(MemoryStore):
         return entity.values if entity else None
 
     def rows(self) -> dict[tuple[Table, str], tuple[Entity, str]]:
-        """Return every row of every table, with its etag."""
         return {
             (table, key): (entity, entity.etag)
             for table, entities in self._tables.items()

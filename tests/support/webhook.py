@@ -33,7 +33,6 @@ class Webhook:
 
 @asynccontextmanager
 async def running_webhook() -> AsyncIterator[Webhook]:
-    """Serve a webhook until the block ends."""
     webhook, app = Webhook(), web.Application()
     app.router.add_route("*", "/orders", webhook.answer)
     async with TestServer(app) as server:

@@ -92,13 +92,11 @@ class StagedWorld(ABC, Generic[Part]):
             self.go_on(*self.stage.calls)
 
     def fail(self, *calls: Call, late: bool = False) -> None:
-        """Have calls fail, as `Stage.fail` says."""
         for call in calls:
             self.stage.fail(call, late=late)
         self.loop.settle()
 
     def arrive(self, index: int) -> None:
-        """Let one of the late effects happen."""
         self.run(self.stage.arrive(self.stage.late[index % len(self.stage.late)]))
 
     def crash(self, place: int, *, late: bool) -> None:
@@ -147,7 +145,6 @@ class World(StagedWorld[App]):
         return self._app(0, self)
 
     def new_instance(self, place: int) -> tuple[Process, App]:
-        """Make an instance on the stage."""
         instance = Instance(self.stage, self.store, self.face, self.queue, self.publisher)
         app = self._app(place, instance)
         # On the stage, a call takes as long as the test lets it: no deadline is to fall in between.

@@ -22,7 +22,6 @@ TYPES = (COMPLETED, EXPIRED)
 
 @cache
 def schema_of(event_type: str) -> dict[str, Any]:
-    """The published schema of a type of event."""
     content = (DIRECTORY / f"{event_type}.v1.schema.json").read_text(encoding="utf-8")
     return dict(json.loads(content))
 
@@ -34,7 +33,6 @@ def validator_of(event_type: str) -> Draft202012Validator:
 
 
 def parts_of(schema: object) -> Iterator[Mapping[str, Any]]:
-    """All objects within a schema."""
     if isinstance(schema, dict):
         yield schema
     children = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
@@ -69,7 +67,6 @@ started = st.builds(SessionResult, status=st.just(SessionStatus.STARTED), abuse_
 
 @st.composite
 def new_records(draw: st.DrawFn) -> SessionRecord:
-    """Records of sessions that were just created."""
     created_at = draw(_TIMES)
     return SessionRecord(
         session_id=str(draw(st.uuids())),

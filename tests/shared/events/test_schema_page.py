@@ -19,7 +19,6 @@ PAGE = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
-    """The blocks of a language in the page."""
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 

@@ -33,11 +33,9 @@ class FakeSecret(Intercepted):
         self.around = around
 
     def recover(self) -> None:
-        """Let reads succeed again."""
         self.around = None
 
     async def read(self) -> Secret:
-        """Read the secret."""
         return await self.intercept(Call("read"), self._answer)
 
     async def reread(self) -> Secret:

@@ -24,7 +24,6 @@ class Opened:
 
 @pytest.fixture
 def name() -> str:
-    """The name of this test's own queue."""
     return f"q{secrets.token_hex(6)}"
 
 

@@ -39,7 +39,6 @@ class Run:
             return type(outcome).__name__
 
     async def rows(self) -> list[Entity]:
-        """Return all rows."""
         found = [row async for row in self.store.expired(Table.THROTTLE, 2**63 - 1)]
         return sorted(found, key=lambda row: row.key)
 
