@@ -1,16 +1,20 @@
 """The production engine over the real app, with a fake of the upstream and a clock that the test moves."""
 
+import importlib
 import sys
 from collections.abc import AsyncIterator, Mapping
 
+import azure.functions as func
 import pytest
+from azure.functions.decorators.function_app import Function
 
 from shared.app import App, build, install
 from shared.settings import SETTINGS, Settings
-from tests.contract.decorated import Decorated, read_decorated
 from tests.support.engine import Engine, start_engine
 from tests.support.fake_face import FakeFace
 from tests.support.time import FakeClock
+
+Decorated = Mapping[str, Function]
 
 
 @pytest.fixture
@@ -33,7 +37,13 @@ async def engine(environment: Mapping[str, str]) -> Engine:
 
 @pytest.fixture
 def decorated(environment: Mapping[str, str]) -> Decorated:
-    return read_decorated()
+    """The functions by their names as `azure.functions` knows them, on every Python and without the engine."""
+    app: func.FunctionApp = importlib.import_module("function_app").app
+    # The app remembers the names it saw, and takes a second reading for duplicates.
+    app.functions_bindings = None
+    functions = app.get_functions()
+    app.functions_bindings = None
+    return {str(function.get_function_name()): function for function in functions}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from shared.errors import UpstreamQuotaExceeded
 from shared.face.model import LivenessDecision, SessionResult, SessionStatus
 from shared.queues.message import CollectMessage, Reason
 from shared.storage.port import Entity, Table
-from tests.contract.decorated import Decorated
+from tests.contract.conftest import Decorated
 from tests.support.engine import Engine, EngineFailure, EngineResponse
 from tests.support.fake_face import FakeFace
 from tests.support.time import FakeClock

@@ -9,7 +9,7 @@ import azure.functions as func
 import pytest
 
 from shared.web.routes import ROUTES
-from tests.contract.decorated import Decorated
+from tests.contract.conftest import Decorated
 from tests.contract.expected_functions import FUNCTIONS
 from tests.support.engine import Engine, EngineFailure, start_engine
 
