@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -22,12 +23,9 @@ async def issuer() -> AsyncIterator[FakeIssuer]:
         yield running
 
 
-async def read(url: str, connections: Connections | None = None) -> SigningKeys:
-    connections = connections or Connections()
-    try:
+async def read(url: str) -> SigningKeys:
+    async with aclosing(Connections()) as connections:
         return await Issuer(url, connections.transport(largest_answer=LARGEST_ANSWER)).read()
-    finally:
-        await connections.aclose()
 
 
 @pytest.mark.parametrize("path", ["", "/", "/realms/r", "/realms/r/"])

@@ -7,6 +7,7 @@ import logging
 import string
 import zlib
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,15 +55,14 @@ class Scene:
 
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
-    clock, secret, connections = FakeClock(), FakeSecret(SECRET), Connections()
-    http = connections.transport(largest_answer=LARGEST_ANSWER)
-    async with running_issuer(clock) as issuer:
+    clock, secret = FakeClock(), FakeSecret(SECRET)
+    async with aclosing(Connections()) as connections, running_issuer(clock) as issuer:
+        http = connections.transport(largest_answer=LARGEST_ANSWER)
         keys = Cached(Issuer(issuer.url, http).read, name="keys", clock=clock)
         shared = SharedSecret("backend-key", CachedSecret(secret.read, name="backend-key", clock=clock))
         audiences = (AUDIENCE, "6e74172b-be56-4843-9ff4-e66a39bb12e3")
         yield Scene(issuer, clock, secret, SignIn(audiences, {issuer.url: keys}, shared, clock))
         await keys.aclose()
-    await connections.aclose()
 
 
 def sign_in_without_a_server(issuer: FakeIssuer) -> SignIn:
