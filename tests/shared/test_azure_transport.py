@@ -1,6 +1,7 @@
 """The transport of the Azure SDKs, by requests to a server on loopback, and what their errors mean."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from azure.core.exceptions import (
@@ -22,6 +23,12 @@ from tests.support.time import let_pass
 LARGEST = 1000
 
 
+@pytest.fixture
+async def transport() -> AsyncIterator[AzureTransport]:
+    async with AzureTransport(None, LARGEST) as made:
+        yield made
+
+
 def url_of(server: RawServer) -> str:
     return server.connection_string.partition("TableEndpoint=")[2]
 
@@ -40,44 +47,37 @@ async def status(transport: AzureTransport, url: str) -> int:
     ],
 )
 async def test_request_that_may_have_been_applied_is_not_told_as_unsent(
-    reply: Step, error: type[Exception]
+    transport: AzureTransport, reply: Step, error: type[Exception]
 ) -> None:
     """`ServiceRequestError` makes the SDKs send a request again, also on a connection that was used before."""
     async with RawServer(answer(200), reply) as server:
-        transport = AzureTransport(None, LARGEST)
         assert await status(transport, url_of(server)) == 200
         with pytest.raises(error):
             await status(transport, url_of(server))
-        await transport.close()
 
     assert len(server.received) == 2
 
 
-async def test_refused_connection_is_told_as_unsent() -> None:
+async def test_refused_connection_is_told_as_unsent(transport: AzureTransport) -> None:
     async with RawServer(HANG) as server:
         url = url_of(server)
-    transport = AzureTransport(None, LARGEST)
     with pytest.raises(ServiceRequestError):
         await status(transport, url)
-    await transport.close()
 
 
-async def test_largest_answer_is_taken_as_it_is() -> None:
+async def test_largest_answer_is_taken_as_it_is(transport: AzureTransport) -> None:
     async with RawServer(answer(200, "x" * LARGEST)) as server:
-        transport = AzureTransport(None, LARGEST)
         response = await transport.send(HttpRequest("GET", url_of(server)))
         assert response.text() == "x" * LARGEST
-        await transport.close()
 
 
 async def test_calls_under_way_are_bounded_and_cancelled_ones_give_their_places_back(
-    monkeypatch: pytest.MonkeyPatch,
+    transport: AzureTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service that hangs holds `IN_FLIGHT` requests, and none after they were cancelled; others give up in time."""
     monkeypatch.setattr("shared.http.GATE_SECONDS", 30)
     monkeypatch.setattr("shared.http.CONNECT_SECONDS", 90)
     async with RawServer(*[HANG] * IN_FLIGHT, answer(200)) as server:
-        transport = AzureTransport(None, LARGEST)
         calls = [asyncio.create_task(status(transport, url_of(server))) for _ in range(IN_FLIGHT)]
         await server.arrived(IN_FLIGHT)
         refused = asyncio.create_task(status(transport, url_of(server)))
@@ -91,7 +91,6 @@ async def test_calls_under_way_are_bounded_and_cancelled_ones_give_their_places_
             call.cancel()
         await asyncio.wait(calls)
         assert await waiting == 200
-        await transport.close()
 
 
 async def test_connections_of_the_process_outlive_one_client() -> None:
