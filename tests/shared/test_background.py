@@ -87,3 +87,13 @@ async def test_work_that_nobody_waits_for_goes_on_and_its_failure_is_logged(
     await asyncio.sleep(50.0)
     assert (work.ended, work.late) == ended
     assert len(asyncio.all_tasks()) == 1
+
+
+@in_virtual_time
+async def test_closing_ends_work_that_has_just_become_late() -> None:
+    work = Work()
+    with pytest.raises(TimeoutError):
+        await work.answer(30.0)
+    await work.background.aclose()
+    await asyncio.sleep(60.0)
+    assert (work.ended, work.late, len(asyncio.all_tasks())) == ([], [], 1)
