@@ -43,6 +43,7 @@ class Broker:
     phone: httpx.AsyncClient
 
     async def create(self, device_id: str = "a-device", **fields: Any) -> httpx.Response:  # noqa: ANN401 - JSON.
+        """Ask for a session."""
         body = {"livenessOperationMode": "Passive", "deviceCorrelationId": device_id} | fields
         return await self.http.post("/api/sessions", json=body)
 
