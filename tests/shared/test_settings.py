@@ -242,39 +242,32 @@ def test_settings_that_do_not_go_together_are_refused(environment: Mapping[str, 
     assert line.startswith(f"{name}: expected ")
 
 
+SECRET = {"AUTH_ISSUER": "", "AUTH_SECRET_NAME": "backend"}
+
+
 @pytest.mark.parametrize(
-    "environment",
+    ("environment", "client_auth", "needs_token"),
     [
-        LOCAL | JWT,
-        LOCAL
-        | {name: value for name, value in JWT.items() if name != "AUTH_ISSUER"}
-        | {"AUTH_SECRET_NAME": "backend", "AUTH_SECRET": "x" * 32},
-        LOCAL | JWT | {"CLIENT_AUTH": "none"},
-        AZURE | JWT,
-        AZURE | JWT | {"AUTH_ISSUER": "", "AUTH_SECRET_NAME": "backend"},
+        (LOCAL, None, False),
+        (LOCAL | {"CLIENT_REFERENCE": "token"}, None, True),
+        (LOCAL | JWT, "jwt", True),
+        (LOCAL | JWT | {"CLIENT_REFERENCE": "caller"}, "jwt", False),
+        (LOCAL | JWT | {"CLIENT_AUTH": "none"}, "none", False),
+        (LOCAL | JWT | SECRET | {"AUTH_SECRET": "x" * 32}, "jwt", True),
+        (AZURE | JWT, "jwt", True),
+        (AZURE | JWT | SECRET, "jwt", True),
     ],
 )
-def test_sign_in_is_configured(environment: Mapping[str, str]) -> None:
-    """By issuers, or by a secret: in the vault, or locally in a setting. `none` switches it off."""
+def test_callers_sign_in_and_their_tokens_name_the_transaction(
+    environment: Mapping[str, str], client_auth: str | None, needs_token: bool
+) -> None:
+    """By issuers, or by a secret: in the vault, or locally in a setting. `none` switches it off.
+
+    Where callers sign in, a token names the transaction unless the operator says otherwise.
+    """
     settings = Settings.from_mapping(environment)
 
-    assert settings.client_auth == environment["CLIENT_AUTH"]
-
-
-@pytest.mark.parametrize(
-    ("environment", "needs_token"),
-    [
-        (LOCAL, False),
-        (LOCAL | JWT, True),
-        (LOCAL | JWT | {"CLIENT_REFERENCE": "caller"}, False),
-        (LOCAL | {"CLIENT_REFERENCE": "token"}, True),
-    ],
-)
-def test_transaction_is_named_by_a_token_where_callers_sign_in(
-    environment: Mapping[str, str], needs_token: bool
-) -> None:
-    """Unless the operator says otherwise."""
-    assert Settings.from_mapping(environment).reference_needs_token is needs_token
+    assert (settings.client_auth, settings.reference_needs_token) == (client_auth, needs_token)
 
 
 def test_secrets_do_not_show_in_the_repr() -> None:
