@@ -13,7 +13,7 @@ from shared.storage.port import EntityStore
 from shared.telemetry import FloodLog, log_event
 from shared.text import Clock, Sleep
 from shared.throttle.headers import RateLimit, policy_fields
-from shared.throttle.policy import Limit, Log, Policy
+from shared.throttle.policy import Limit, Limits, Log, Policy
 from shared.throttle.rows import Row, Rows
 from shared.values import immutable
 
@@ -30,20 +30,15 @@ _log = logging.getLogger(__name__)
 
 @immutable
 class Subject:
-    """A device, caller or address that a request counts against, with its limits; limits that are off are left out.
+    """A device, caller or address that a request counts against, with its limits.
 
     `key` is the key of its row, made from a pseudonym (`device-<hex>`). `refusal` is the error that a throttled caller
-    gets. Raises `ValueError` where two limits count in one log.
+    gets.
     """
 
     key: str
-    limits: tuple[Limit, ...]
+    limits: Limits
     refusal: type[DeviceThrottled] | type[ClientThrottled]
-
-    def __post_init__(self) -> None:
-        if len({limit.log for limit in self.limits}) != len(self.limits):
-            raise ValueError("expected each limit of a subject to have a log of its own")
-        object.__setattr__(self, "limits", tuple([limit for limit in self.limits if limit.policy.windows]))
 
     @property
     def published(self) -> tuple[Limit, ...]:

@@ -82,14 +82,20 @@ class Policy:
 
     Exact both ways: no interval of a window's period has more admissions than its limit, and none is refused while
     fewer were admitted. Entries ahead of `now` count as within the window: another instance's clock may be ahead.
+
+    An entry can matter for `longest_ms` milliseconds. More than `most` entries decide no more than these.
     """
 
     windows: tuple[Window, ...]
+    longest_ms: int = field(init=False, compare=False)
+    most: int = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         periods = [window.period_ms for window in self.windows]
         if len(periods) > MAX_WINDOWS or sorted(set(periods)) != periods:
             raise ValueError(_EXPECTED)
+        object.__setattr__(self, "longest_ms", max(periods, default=0))
+        object.__setattr__(self, "most", max([window.limit for window in self.windows], default=0))
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -101,11 +107,6 @@ class Policy:
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.windows)) or "off"
-
-    @property
-    def longest_ms(self) -> int:
-        """The milliseconds for which an entry can matter."""
-        return self.windows[-1].period_ms if self.windows else 0
 
     def opens_at(self, log: Log) -> int:
         """Return the unix milliseconds from which on one more is admitted (0: always)."""
@@ -126,14 +127,14 @@ class Policy:
             return ()
         stamp = max(now, log[-1]) if log else now
         recent = log[bisect_right(log, now - self.longest_ms) :]
-        return (*recent, stamp)[-max([window.limit for window in self.windows]) :]
+        return (*recent, stamp)[-self.most :]
 
     def enter(self, log: Log, at: int, now: int) -> Log:
         """Add an entry with its own time, unless the log has one with that time or it is too old to matter."""
         if at in log or at <= now - self.longest_ms:
             return log
         recent = sorted((*log[bisect_right(log, now - self.longest_ms) :], at))
-        return tuple(recent)[-max([window.limit for window in self.windows]) :]
+        return tuple(recent)[-self.most :]
 
     @staticmethod
     def refund(log: Log, stamp: int) -> Log:
@@ -169,6 +170,18 @@ class Limit:
     def __post_init__(self) -> None:
         if not (_NAME.fullmatch(self.name) and _NAME.fullmatch(self.log)):
             raise ValueError("expected a limit and its log to be named with 1 to 32 letters a to z")
+
+
+class Limits(tuple[Limit, ...]):
+    """The limits of a subject; limits that are off are left out. Raises `ValueError` where two count in one log."""
+
+    __slots__ = ()
+
+    def __new__(cls, *limits: Limit) -> Self:
+        """Take the limits one by one."""
+        if len({limit.log for limit in limits}) != len(limits):
+            raise ValueError("expected each limit of a subject to have a log of its own")
+        return super().__new__(cls, [limit for limit in limits if limit.policy.windows])
 
 
 @immutable

@@ -1,7 +1,6 @@
 """Which limits a request counts against, and under which pseudonyms."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from shared.errors import ClientThrottled, DeviceThrottled
@@ -9,7 +8,7 @@ from shared.pseudonyms import Pepper, Pseudonyms
 from shared.sessions.record import SessionRecord
 from shared.settings import Settings
 from shared.throttle.limiter import Subject
-from shared.throttle.policy import Limit
+from shared.throttle.policy import Limit, Limits, Policy
 
 _DEVICE: Final = "device-"
 _PERSON: Final = "principal-"
@@ -21,15 +20,15 @@ class Subjects:
     def __init__(self, settings: Settings, pseudonyms: Pseudonyms) -> None:
         self._pseudonyms = pseudonyms
         self._failures = Limit("failures", settings.throttle_failures, "failed", charged=False)
-        self._device = (Limit("device", settings.throttle_device, "created", charged=True), self._failures)
-        self._person = (
-            Limit("principal", settings.throttle_principal, "created", charged=True),
-            self._failures,
-        )
-        self._transaction = (Limit("reference", settings.throttle_reference, "created", charged=True),)
-        self._client = (Limit("client", settings.throttle_client, "created", charged=True),)
-        self._overrides = {(one.caller, one.limit): one.policy for one in settings.throttle_overrides}
-        self._misses = (Limit("misses", settings.throttle_misses, "missed", charged=True),)
+        self._device = self._limits("device", settings.throttle_device)
+        self._person = self._limits("principal", settings.throttle_principal)
+        self._client = self._limits("client", settings.throttle_client)
+        self._overridden = {
+            (one.caller, one.limit): self._limits(one.limit, one.policy)
+            for one in settings.throttle_overrides
+        }
+        self._transaction = Limits(Limit("reference", settings.throttle_reference, "created", charged=True))
+        self._misses = Limits(Limit("misses", settings.throttle_misses, "missed", charged=True))
 
     def of_create(
         self,
@@ -49,26 +48,28 @@ class Subjects:
         subjects = [self.of_row(key, names) for key in rows_of(device, person)]
         if transaction is not None:
             subjects.append(Subject(f"transaction-{transaction}", self._transaction, ClientThrottled))
-        limits = self._for(names, self._client)
+        limits = self._for(names, "client", self._client)
         # Callers with another limit count apart: a log keeps no more entries than the limit that it was written under.
-        apart = () if limits == self._client else (str(limits[0].policy),)
+        apart = [str(limit.policy) for limit in limits if limit not in self._client]
         return subjects + _of_address(pepper, "client", network, limits, *apart)
 
     def of_row(self, key: str, names: Sequence[str | None] = ()) -> Subject:
         """Return the subject with the row of a device or a person, with the limits for a caller of these names."""
         if key.startswith(_DEVICE):
-            return Subject(key, self._for(names, self._device), DeviceThrottled)
-        return Subject(key, self._for(names, self._person), ClientThrottled)
+            return Subject(key, self._for(names, "device", self._device), DeviceThrottled)
+        return Subject(key, self._for(names, "principal", self._person), ClientThrottled)
 
-    def _for(self, names: Sequence[str | None], limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
-        """The limits as the overrides for a caller change them."""
-        return tuple([self._overridden(names, limit) for limit in limits])
+    def _limits(self, name: str, policy: Policy) -> Limits:
+        """The limits of a device, a person or an address, with this policy for its creates."""
+        created = Limit(name, policy, "created", charged=True)
+        return Limits(created) if name == "client" else Limits(created, self._failures)
 
-    def _overridden(self, names: Sequence[str | None], limit: Limit) -> Limit:
+    def _for(self, names: Sequence[str | None], limit: str, limits: Limits) -> Limits:
+        """The limits for a caller of these names: those of an override, or else these."""
         for name in names:
-            if name is not None and (policy := self._overrides.get((name, limit.name))):
-                return replace(limit, policy=policy)
-        return limit
+            if name is not None and (name, limit) in self._overridden:
+                return self._overridden[name, limit]
+        return limits
 
     def of_failure(self, record: SessionRecord) -> list[tuple[str, Limit]]:
         """Return the rows and limits for the failed checks of a session: those of its device and its person."""
@@ -97,9 +98,7 @@ def devices_in(rows: Iterable[str]) -> set[str]:
     return {key.removeprefix(_DEVICE) for key in rows if key.startswith(_DEVICE)}
 
 
-def _of_address(
-    pepper: Pepper, kind: str, network: str | None, limits: tuple[Limit, ...], *apart: str
-) -> list[Subject]:
+def _of_address(pepper: Pepper, kind: str, network: str | None, limits: Limits, *apart: str) -> list[Subject]:
     if network is None:
         return []
     return [Subject(f"{kind}-{pepper.of('client', network, *apart)}", limits, ClientThrottled)]

@@ -5,7 +5,7 @@ import asyncio
 from shared.errors import ClientThrottled, DeviceThrottled, StorageUnavailable
 from shared.storage.port import Table
 from shared.throttle.limiter import Admission, Limiter, Subject
-from shared.throttle.policy import Limit, Log, Policy
+from shared.throttle.policy import Limit, Limits, Log, Policy
 from shared.throttle.rows import Row
 from tests.support.intercepted import Call, Effect
 from tests.support.store import FakeStore
@@ -25,12 +25,12 @@ def limit(policy: str, name: str = "device", log: str = "created", *, charged: b
 
 def device(name: str = "a", *limits: Limit) -> Subject:
     """Build a device's subject; with the default limits where none are given."""
-    return Subject(f"device-{name}", limits or (DEVICE, FAILURES), DeviceThrottled)
+    return Subject(f"device-{name}", Limits(*limits or (DEVICE, FAILURES)), DeviceThrottled)
 
 
 def client(name: str = "a", *limits: Limit) -> Subject:
     """Build the subject of a client address."""
-    return Subject(f"client-{name}", limits or (CLIENT,), ClientThrottled)
+    return Subject(f"client-{name}", Limits(*limits or (CLIENT,)), ClientThrottled)
 
 
 def limiter(

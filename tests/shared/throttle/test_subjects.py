@@ -13,7 +13,7 @@ from shared.errors import ClientThrottled, DeviceThrottled, SessionNotFound, Thr
 from shared.queues.port import MemoryQueue
 from shared.settings import Settings
 from shared.throttle.limiter import Subject
-from shared.throttle.policy import Limit
+from shared.throttle.policy import Limit, Limits
 from shared.throttle.subjects import Subjects, rows_of
 from tests.shared.sessions.test_record import NEW
 from tests.support.app import PSEUDONYMS
@@ -37,19 +37,19 @@ async def test_create_counts_against_device_person_transaction_and_address() -> 
     reference = Limit("reference", settings.throttle_reference, "created", charged=True)
     called = Limit("client", settings.throttle_client, "created", charged=True)
     missed = Limit("misses", settings.throttle_misses, "missed", charged=True)
-    device = Subject("device-d1", (created, failures), DeviceThrottled)
+    device = Subject("device-d1", Limits(created, failures), DeviceThrottled)
     client_key = f"client-{pepper.of('client', '192.0.2.1')}"
-    client = Subject(client_key, (called,), ClientThrottled)
+    client = Subject(client_key, Limits(called), ClientThrottled)
 
     assert subjects.of_create(pepper, "d1", "c1", "192.0.2.1", "t1") == [
         device,
-        Subject("principal-c1", (principal, failures), ClientThrottled),
-        Subject("transaction-t1", (reference,), ClientThrottled),
+        Subject("principal-c1", Limits(principal, failures), ClientThrottled),
+        Subject("transaction-t1", Limits(reference), ClientThrottled),
         client,
     ]
     assert subjects.of_create(pepper, "d1", None, None) == [device]
     [miss] = await subjects.of_misses((), "192.0.2.1")
-    assert miss == Subject(client_key.replace("client-", "miss-"), (missed,), ClientThrottled)
+    assert miss == Subject(client_key.replace("client-", "miss-"), Limits(missed), ClientThrottled)
     assert await subjects.of_misses((), None) == []
     record = replace(NEW, limit_rows=tuple(rows_of("d1", "c1")))
     assert subjects.of_failure(record) == [(device.key, failures), ("principal-c1", failures)]
@@ -107,6 +107,21 @@ async def test_override_changes_a_limit_for_the_callers_that_it_names(
         await create_for(fleet.here, caller)
     with pytest.raises(Throttled):
         await create_for(fleet.there, caller)
+
+
+@pytest.mark.parametrize("name", ["principal", "client", "device"])
+@pytest.mark.parametrize(("usual", "overridden"), [("off", "1/1h"), ("1/1h", "off")])
+async def test_override_switches_a_limit_on_or_off(name: str, usual: str, overridden: str) -> None:
+    """A limit that is off for others has its windows for the caller, and the other way round."""
+    off = {f"THROTTLE_{one}": "off" for one in ("DEVICE", "PRINCIPAL", "CLIENT")}
+    overrides = f"a-client {name} {overridden}"
+    fleet = Fleet(**off | {f"THROTTLE_{name.upper()}": usual, "THROTTLE_OVERRIDES": overrides})
+    named, other = Caller("shop", "192.0.2.1", client_id="a-client"), Caller("anna", "192.0.2.1")
+    limited, free = (other, named) if overridden == "off" else (named, other)
+    for caller in (limited, free, free):
+        await create_for(fleet.here, caller)
+    with pytest.raises(Throttled):
+        await create_for(fleet.here, limited)
 
 
 async def test_caller_with_another_limit_for_addresses_uses_up_nothing_of_others() -> None:
