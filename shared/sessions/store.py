@@ -174,7 +174,7 @@ def _macs_of(key: str, expires_at: int, values: Mapping[str, Value], peppers: Se
     covered = [[name, values[name]] for name in sorted(values) if name != _MAC]
     # A value of a type that the broker never writes becomes a list, as no other value does.
     content = json.dumps([key, expires_at, covered], default=lambda value: [repr(value)]).encode()
-    return [hmac.digest(pepper.derived_key("session record"), content, "sha256").hex() for pepper in peppers]
+    return [pepper.mac("session record", content).hex() for pepper in peppers]
 
 
 def retention_days_of(entity: Entity) -> int:

@@ -1,5 +1,7 @@
 """Ids as they are stored."""
 
+import hmac
+
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -33,12 +35,14 @@ async def test_pseudonym_depends_on_the_pepper_and_shows_nothing() -> None:
     assert "phone" not in one
 
 
-async def test_derived_key_is_one_of_hkdf() -> None:
-    """The derivation is the library's; keys with other labels are other keys."""
+async def test_mac_has_a_key_of_hkdf() -> None:
+    """The derivation is the library's; keys with other labels are other keys, and each content has its own MAC."""
     pepper, derivation = Pepper(Secret("a-pepper")), HKDF(SHA256(), 32, salt=None, info=b"a label")
 
-    assert pepper.derived_key("a label") == derivation.derive(b"a-pepper")
-    assert pepper.derived_key("another") != pepper.derived_key("a label")
+    key = derivation.derive(b"a-pepper")
+    for content in (b"one", b"two"):
+        assert pepper.mac("a label", content) == hmac.digest(key, content, "sha256")
+    assert pepper.mac("another", b"one") != pepper.mac("a label", b"one")
 
 
 async def test_first_pepper_makes_and_all_recognise() -> None:
