@@ -3,7 +3,6 @@
 A snapshot holds the resources of one environment, with modules and loops expanded, as the compiler predicts them.
 """
 
-import copy
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -46,17 +45,6 @@ class Snapshot:
         """The snapshot as text, to compare it."""
         content = {"predictedResources": self.resources, "outputs": self.outputs}
         return json.dumps(content, indent=2, sort_keys=True).splitlines()
-
-    def changed(self, resource: Resource, path: str, value: Value) -> "Snapshot":
-        """A copy in which one property of one resource has another value."""
-        other = copy.deepcopy(resource)
-        write(other, path, value)
-        return self.replaced(resource, other)
-
-    def replaced(self, resource: Resource, *others: Resource) -> "Snapshot":
-        """A copy in which other resources, or none, replace one resource."""
-        kept = [found for found in self.resources if found is not resource]
-        return Snapshot((*kept, *others), self.outputs)
 
     def region_groups(self) -> list[str]:
         """The resource groups of the regions."""
@@ -114,18 +102,6 @@ def read(resource: Resource, path: str) -> Value:
         except (KeyError, IndexError, TypeError):
             return ABSENT
     return ABSENT if value is None else value
-
-
-def write(resource: Resource, path: str, value: Value) -> None:
-    """Set a property by its path, and create its parents."""
-    *above, last = path.split(".")
-    holder: Value = resource
-    for segment in above:
-        holder = holder[int(segment)] if isinstance(holder, list) else holder.setdefault(segment, {})
-    if isinstance(holder, list):
-        holder[int(last) : int(last) + 1] = [value]
-    else:
-        holder[last] = value
 
 
 def texts_in(value: Value) -> Iterator[str]:

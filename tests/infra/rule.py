@@ -64,40 +64,19 @@ class Rule:
         regions = snapshot.region_groups()
         return [Place(snapshot, regions[0], {}).shared_group] if self.shared else regions
 
-    def places(self, snapshot: Snapshot) -> list[Place]:
-        """All resources that the rule is about."""
-        return [
-            Place(snapshot, group, resource)
-            for group in self.groups(snapshot)
-            for resource in snapshot.find(self.resource, group)
-        ]
-
     def broken(self, snapshot: Snapshot) -> list[str]:
         """One line for each resource that breaks the rule, and for each resource group without such a resource."""
-        lines = [
-            f"{group} has no {self.resource}: {self.why}"
-            for group in self.groups(snapshot)
-            if not snapshot.find(self.resource, group)
-        ]
-        for place in self.places(snapshot):
-            value, right = read(place.resource, self.property), self._right(place)
-            if not _same(value, right):
-                must = f"is {_shown(value)}, but must be {_shown(right)}: {self.why}"
-                lines.append(f"{place.resource['name']}: {self.property} {must}")
+        lines = []
+        for group in self.groups(snapshot):
+            found = snapshot.find(self.resource, group)
+            if not found:
+                lines.append(f"{group} has no {self.resource}: {self.why}")
+            for resource in found:
+                value, right = read(resource, self.property), self._right(Place(snapshot, group, resource))
+                if type(value) is not type(right) or plain(value) != right:
+                    must = f"is {_shown(value)}, but must be {_shown(right)}: {self.why}"
+                    lines.append(f"{resource['name']}: {self.property} {must}")
         return lines
-
-    def unnoticed(self, snapshot: Snapshot) -> list[str]:
-        """The resources of which the property can be changed without breaking the rule once."""
-        places = self.places(snapshot)
-        values = [read(place.resource, self.property) for place in places]
-        return [
-            place.resource["name"]
-            for place in places
-            # A value that is right in another region can be wrong in this one.
-            for wrong in ("?", True, False, *values)
-            if not _same(wrong, self._right(place))
-            if len(self.broken(snapshot.changed(place.resource, self.property, wrong))) != 1
-        ]
 
     def _right(self, place: Place) -> Value:
         return self.expected(place) if callable(self.expected) else self.expected
@@ -134,10 +113,6 @@ def name_of(kind: str) -> Callable[[Place], Value]:
 def output(name: str) -> Callable[[Place], Value]:
     """An output of a module, such as `keyVault.uri`, of the same resource group."""
     return lambda place: f"[{place.group}/{name}]"
-
-
-def _same(value: Value, right: Value) -> bool:
-    return type(value) is type(right) and bool(plain(value) == right)
 
 
 def _shown(value: Value) -> str:

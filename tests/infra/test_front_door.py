@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
-from tests.infra.arm_snapshot import Snapshot, plain, read
+from tests.infra.arm_snapshot import Snapshot, plain
 from tests.infra.rules import ENDPOINT, GROUP, ORIGIN, PROTECTION, ROUTE
 
 ROUTES = {
@@ -54,19 +54,9 @@ def test_the_broker_url_is_the_one_that_callers_can_use(snapshots: Mapping[str, 
 
 
 def test_the_firewall_covers_every_endpoint(snapshots: Mapping[str, Snapshot]) -> None:
-    """No endpoint is left out, and an endpoint that is left out is found."""
-    prod = snapshots["prod"]
-    [policy] = prod.find(PROTECTION)
-    path = "properties.parameters.associations.0.domains"
-
-    assert _uncovered(prod) == set()
-    for domain in read(policy, path):
-        left = [other for other in read(policy, path) if other != domain]
-        assert _uncovered(prod.changed(policy, path, left)) == {domain["id"]}
-
-
-def _uncovered(snapshot: Snapshot) -> set[str]:
-    [policy] = snapshot.find(PROTECTION)
+    """An endpoint that is left out would let any call through."""
+    [policy] = snapshots["prod"].find(PROTECTION)
     [association] = policy["properties"]["parameters"]["associations"]
-    covered = {domain["id"] for domain in association["domains"]}
-    return {endpoint["id"] for endpoint in snapshot.find(ENDPOINT)} - covered
+    endpoints = {endpoint["id"] for endpoint in snapshots["prod"].find(ENDPOINT)}
+
+    assert {domain["id"] for domain in association["domains"]} == endpoints
