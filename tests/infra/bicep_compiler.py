@@ -65,6 +65,7 @@ param broker = {
 }
 param easyAuth = { clientId: 'a-client', allowedApplications: ['an-application'] }
 param frontDoor = { tier: 'Premium', location: 'westeurope', domain: 'liveness.example.com', rateLimitPerMinute: 50 }
+param monitoring = { alertEmails: ['a@example.com'], budget: { amount: 200, from: '2026-12-01' } }
 param publishFrom = ['192.0.2.7/32', '198.51.100.0/24']
 param restoreFace = true
 param azdServiceName = 'api'

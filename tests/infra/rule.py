@@ -8,7 +8,7 @@ from tests.infra.arm_snapshot import ABSENT, Resource, Snapshot, Value, plain, r
 from tests.infra.bicep_compiler import ENVIRONMENTS
 
 # The properties of a resource that are not inside of its `properties`.
-_TOP_LEVEL = {"identity", "kind", "location", "sku", "tags", "type"}
+_TOP_LEVEL = {"condition", "identity", "kind", "location", "sku", "tags", "type"}
 
 
 @dataclass(frozen=True, slots=True)
