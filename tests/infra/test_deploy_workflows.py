@@ -1,12 +1,10 @@
 """The workflows under `.github/` and `azure.yaml`."""
 
-import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,13 +32,12 @@ def test_outside_checks_find_nothing(command: str) -> None:
     program, *arguments = (
         f".github/workflows/{word}.yml" if word in WORKFLOWS else word for word in command.split()
     )
-    found = shutil.which(program, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    if found is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
-            f"{program} is not installed: see requirements-dev.txt."
-        )
-    run = subprocess.run(  # noqa: S603 - the program that was looked up.
-        [found, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    run = subprocess.run(  # noqa: S603 - a program of this environment.
+        [Path(sys.executable).with_name(program), *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert run.returncode == 0, run.stdout + run.stderr
@@ -180,25 +177,26 @@ _PYTHON = 'echo "$*, ${BROKER_TOKEN:-no token}" >> asked'
 def run_step(
     name: str,
     folder: Path,
-    programs: Mapping[str, str] | None = None,
+    programs: Mapping[str, str],
     *,
     workflow: str = REGION,
     **variables: str,
 ) -> int:
     """Run a step of a workflow as GitHub does, with programs of its own in a folder, and return its status."""
-    for program, content in (programs or {}).items():
-        (folder / program).write_text(f"#!/bin/sh\n{content}\n", "utf-8")
-        (folder / program).chmod(0o700)
     [text] = re.findall(
         rf"- name: {name}\n(?:        if: .+\n)?        run: \|\n((?: {{10}}.+\n?)+)", workflow
     )
-    run = subprocess.run(  # noqa: S603 - the steps of the workflow.
-        ["/bin/bash", "-e", "-o", "pipefail", "-c", text],
-        cwd=folder,
-        env={"PATH": f"{folder}:/usr/bin:/bin", "BROKER_AUTH_CLIENT_ID": "a-registration", **variables},
-        check=False,
-    )
-    return run.returncode
+    shell = ("/bin/bash", "-e", "-o", "pipefail", "-c", text)
+    return run(shell, folder, programs, PATH=f"{folder}:/usr/bin:/bin", **variables)
+
+
+def run(shell: Sequence[str], folder: Path, programs: Mapping[str, str], **variables: str) -> int:
+    """Run commands in a folder, with programs of its own, and return their status."""
+    for program, content in programs.items():
+        (folder / program).write_text(f"#!/bin/sh\n{content}\n", "utf-8")
+        (folder / program).chmod(0o700)
+    environment = {"BROKER_AUTH_CLIENT_ID": "a-registration", **variables}
+    return subprocess.run(shell, cwd=folder, env=environment, check=False).returncode  # noqa: S603 - our own.
 
 
 @pytest.mark.parametrize("made", [None, ""], ids=["no deployment began", "the deployment failed"])
@@ -292,10 +290,8 @@ def test_azd_publishes_as_the_pipeline_does(
     hook: str, fails: str, commands: list[str], tmp_path: Path
 ) -> None:
     """It builds a package, waits for new roles, and demands that release; azd's own publishing does neither."""
-    python = f'#!/bin/sh\necho "$*" >> {tmp_path}/asked\n[ "$2" != {fails} ]\n'
-    (tmp_path / "python3.13").write_text(python, "utf-8")
-    (tmp_path / "python3.13").chmod(0o755)
-    environment = {
+    programs = {"python3.13": f'echo "$*" >> asked; [ "$2" != {fails} ]'}
+    variables = {
         "PATH": str(tmp_path),
         "AZURE_SUBSCRIPTION_ID": "a-subscription",
         "BROKER_FUNCTION_APP": "an-app",
@@ -303,12 +299,10 @@ def test_azd_publishes_as_the_pipeline_does(
         "BROKER_URL": "https://a-host",
     }
 
-    run = subprocess.run(  # noqa: S603 - the hook as azd runs it.
-        ["/bin/sh", "-c", HOOKS[hook].removeprefix("|\n")], cwd=ROOT, env=environment, check=False
-    )
+    status = run(("/bin/sh", "-c", HOOKS[hook].removeprefix("|\n")), tmp_path, programs, **variables)
 
     assert (tmp_path / "asked").read_text("utf-8").splitlines() == commands
-    assert (run.returncode == 0) is (fails == "none")
+    assert (status == 0) is (fails == "none")
 
 
 def test_hooks_of_azd_read_outputs_of_the_template(snapshots: Mapping[str, Snapshot]) -> None:

@@ -12,7 +12,6 @@ from tests.infra.arm_snapshot import ABSENT, Snapshot, plain, read
 from tests.infra.bicep_compiler import SWITCHED, Bicep, Compiled, parameters_of, snapshot_with, written
 from tests.infra.rule import Place, Rule, rules_for
 
-
 Deploy = Callable[[str], Snapshot]
 
 
