@@ -1,7 +1,7 @@
 """The layers of the deployed code: imports run downhill, and adapters do not import each other."""
 
 from collections.abc import Iterable, Mapping
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 
 import pytest
 
@@ -80,9 +80,6 @@ def test_imports_run_in_no_circle(imported: Imports) -> None:
     graph = {name: {_longest(target, imported) for target in found} for name, found in imported.items()}
 
     TopologicalSorter(graph).prepare()
-    graph["shared.errors"] = {"shared.settings"}
-    with pytest.raises(CycleError):
-        TopologicalSorter(graph).prepare()
 
 
 @pytest.mark.parametrize(

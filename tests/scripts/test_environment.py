@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,45 +64,24 @@ def test_what_is_there_is_left_alone(project: Path) -> None:
     assert (project / "installed").read_text() == "one==1\none==2\n"
 
 
-def _lose_python(project: Path) -> None:
-    (project / ".venv/bin/python").unlink()
-    (project / ".venv/bin/python").symlink_to("/nowhere/python3.13")
-
-
-def _take_another(project: Path) -> None:
-    make_python(project / ".venv/bin/python", "3.10")
-
-
-def _move(project: Path) -> None:
-    project.rename(project.with_name("before"))
-    shutil.copytree(project.with_name("before"), project.with_name("copy"))
-    project.with_name("copy").rename(project)
-    pip = project / ".venv/bin/pip"
-    pip.write_text(pip.read_text().replace("/project/", "/before/"))
-
-
-def _interrupt(project: Path) -> None:
-    (project / ".venv/bin/pip").unlink()
-
-
-def _link_to_nothing(project: Path) -> None:
-    shutil.rmtree(project / ".venv")
-    (project / ".venv").symlink_to("gone")
-
-
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (_lose_python, "its Python does not run"),
-        (_take_another, "it has Python 3.10, and the chosen one is 3.13"),
-        (_move, "it is incomplete, or was moved here"),
-        (_interrupt, "it is incomplete, or was moved here"),
-        (_link_to_nothing, "its Python does not run"),
+        ("ln -sf /nowhere/python3.13 .venv/bin/python", "its Python does not run"),
+        ("cp python3.10 .venv/bin/python", "it has Python 3.10, and the chosen one is 3.13"),
+        (
+            "cp -R . ../before && sed s,/project/,/before/, pip > .venv/bin/pip",
+            "it is incomplete, or was moved here",
+        ),
+        ("rm .venv/bin/pip", "it is incomplete, or was moved here"),
+        ("rm -r .venv && ln -s gone .venv", "its Python does not run"),
     ],
 )
-def test_a_spoilt_environment_is_made_anew(project: Path, spoil: Callable[[Path], None], reason: str) -> None:
+def test_a_spoilt_environment_is_made_anew(project: Path, spoil: str, reason: str) -> None:
     """The reason is told, and the next run has nothing to do."""
-    spoil(project)
+    make_python(project / "python3.10", "3.10")
+    shutil.copyfile(project / ".venv/bin/pip", project / "pip")
+    subprocess.run(["/bin/sh", "-c", spoil], cwd=project, check=True)  # noqa: S603 - a text of this file.
 
     status, output, _ = prepare(project)
 

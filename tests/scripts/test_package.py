@@ -1,7 +1,6 @@
 """The package for deployment."""
 
 import re
-import subprocess
 import sys
 import tomllib
 import zipfile
@@ -12,27 +11,13 @@ import pytest
 from scripts.package import PYTHON_VERSION, bytecode, deployed, git, main, wrong_python
 from shared.release import Release, read_release
 from tests.architecture.source_tree import FUNCTION_PACKAGES, tracked
-from tests.contract.expected_functions import FUNCTIONS
 from tests.infra.bicep_compiler import INFRA, ROOT
-from tests.support.engine import require_runtime
 
 APP = {"function_app.py", "host.json", "requirements.txt", "shared", *FUNCTION_PACKAGES}
 LEFT_BEHIND = """
     .venv/bin/python .venv-3.11/bin/python .tools/node_modules/a.js .local/events.jsonl .mypy_cache/a.json
     .pytest_cache/a .ruff_cache/a .hypothesis/a .git/config .github/workflows/ci.yml .ci/run local.settings.json
     shared/__pycache__/settings.pyc tests/support/engine.py infra/bicep/main.bicep
-"""
-_INDEX = """
-import asyncio, sys
-from pathlib import Path
-unpacked, repository = sys.argv[1:]
-sys.path[:0] = [unpacked]
-sys.path.append(repository)
-from tests.support.engine import start_engine
-engine = asyncio.run(start_engine(Path(unpacked)))
-import shared
-assert Path(shared.__file__).is_relative_to(unpacked), shared.__file__
-print(*sorted(function.name for function in engine.functions))
 """
 
 
@@ -107,24 +92,6 @@ def test_another_python_is_refused_in_a_line(running: tuple[int, int], refused: 
 
     assert (problem is not None) is refused
     assert problem is None or "python3.13 -m scripts.package" in problem
-
-
-def test_the_functions_are_found_in_the_unpacked_package(package: Path, tmp_path: Path) -> None:
-    """The production engine finds every function in the package alone."""
-    require_runtime()
-    zipfile.ZipFile(package).extractall(tmp_path)
-    environment = {"FACE_REGION": "westeurope", "FACE_KEY": "a-key-of-the-tests"}
-    run = subprocess.run(  # noqa: S603 - this Python.
-        [sys.executable, "-c", _INDEX, str(tmp_path), str(ROOT)],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.split() == sorted(FUNCTIONS)
 
 
 def test_the_dependencies_are_for_the_python_of_the_app() -> None:

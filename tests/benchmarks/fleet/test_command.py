@@ -1,8 +1,6 @@
-"""The command prints the same tables for the same seed, on whichever interpreter process."""
+"""What the command prints is what the page about limits shows."""
 
-import asyncio
 import sys
-from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
@@ -16,42 +14,7 @@ from benchmarks.fleet.throttles import BrokerThrottle
 # On one worker, so that each simulation runs once.
 pytestmark = pytest.mark.xdist_group("tables")
 
-ROOT = Path(__file__).parents[3]
-PAGE = ROOT / "docs" / "throttling.md"
-
-
-async def output(hash_seed: str, *arguments: str) -> bytes:
-    """Run the command in a process of its own, whose sets of strings have an order of their own."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "benchmarks.fleet",
-        *arguments,
-        stdout=PIPE,
-        cwd=ROOT,
-        env={"PYTHONHASHSEED": hash_seed},
-    )
-    printed, _ = await process.communicate()
-    assert process.returncode == 0
-    return printed
-
-
-async def test_the_same_seed_prints_the_same_bytes() -> None:
-    """Two processes with different hash seeds print one text: all tables, with all scenarios and throttles."""
-    arguments = ("--seed", "3", "--minutes", "0.2", "--devices", "20")
-    first, second = await asyncio.gather(output("1", *arguments), output("2", *arguments))
-    assert first == second
-    text = first.decode()
-    assert "0.2 minutes, 4 instances, 20 honest devices" in text
-    assert all(f"\n| {scenario.title} | " in text for scenario in SCENARIOS)
-    assert text.count(f"| {' | '.join(THROTTLES)} |") == 5
-
-
-def test_another_seed_gives_other_visits() -> None:
-    """The seed does decide."""
-    hammering, make = SCENARIOS[1], THROTTLES["fixed window"]
-    others = [simulate(hammering, make, Setup(seed, minutes=0.4)).others_asked for seed in range(4)]
-    assert len(set(others)) > 1
+PAGE = Path(__file__).parents[3] / "docs" / "throttling.md"
 
 
 Results = dict[str, dict[str, Result]]

@@ -1,7 +1,5 @@
 """A fleet under Face's rate completes most of the checks that Face can carry, and one refusal stops nobody."""
 
-import logging
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,14 +9,6 @@ from benchmarks.fleet.face_load import SEEDS, TOLD_AT, load_table, simulate_load
 from tests.support.processes import SOAK
 
 PAGE = Path(__file__).parents[3] / "docs" / "throttling.md"
-
-
-@pytest.fixture(autouse=True)
-def no_log() -> Iterator[None]:
-    """Leave out the thousands of lines about calls that Face refused."""
-    logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize(
@@ -45,9 +35,3 @@ def test_one_refusal_for_26_seconds_does_not_stop_creates(instances: int) -> Non
     after = [at for at in told.created if TOLD_AT - 10 <= at <= TOLD_AT + 40]
     assert max(later - earlier for earlier, later in pairwise(after)) < 10
     assert told_table({instances: told}).splitlines()[-1] in PAGE.read_text("utf-8")
-
-
-def test_the_same_arguments_give_the_same_result() -> None:
-    """Nothing but the arguments decides."""
-    first, again, other = (simulate_load(2, 1.0, seed=seed, seconds=70) for seed in (3, 3, 4))
-    assert first == again != other
