@@ -247,6 +247,10 @@ class CollectMachine(StagedMachine):
             assert not self.is_open(session) or any(session_id in text for text in texts)
 
     @invariant()
+    def no_device_or_token_was_ever_written(self) -> None:
+        assert self.world.store.leaks == []
+
+    @invariant()
     def each_record_only_moves_on(self) -> None:
         for session in self.sessions:
             versions = self.versions(session)[session.judged :]

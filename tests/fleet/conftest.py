@@ -1,12 +1,10 @@
 """What the tests of several instances share."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
-import pytest
 import pytest_asyncio
 
 from local.simulator import FaceSimulator
-from tests.support.azurite import Azurite
 from tests.support.broker import FACE_KEY
 
 
@@ -17,10 +15,3 @@ async def simulator() -> AsyncIterator[FaceSimulator]:
     await running.start()
     yield running
     await running.stop()
-
-
-@pytest.fixture(scope="module")
-def kept_azurite() -> Iterator[Azurite]:
-    """An Azurite for one module, whose data outlives a restart."""
-    with Azurite(keep=True) as running:
-        yield running

@@ -1,7 +1,6 @@
 """Instances that know different values of the pepper act as one: nothing is forgotten, and nothing counts twice."""
 
 import asyncio
-import re
 import secrets
 from dataclasses import replace
 from itertools import pairwise
@@ -9,8 +8,6 @@ from itertools import pairwise
 import pytest
 
 from create_session.use_case import CreateCommand
-from revoke_session.use_case import revoke_session
-from shared.access import Caller
 from shared.app import App
 from shared.errors import (
     ClientThrottled,
@@ -57,24 +54,6 @@ async def require_refused(app: App, command: CreateCommand, policy: str | None =
     assert refused.value.rate_limit.get("RateLimit-Policy") == policy
 
 
-@beside
-@pytest.mark.parametrize("name", COUNTED)
-async def test_creates_of_both_instances_count_together(name: str, here: str, there: str) -> None:
-    """Exactly two in an hour, over both. The device is told of one limit, and what is left of it."""
-    rotation = Rotation(OFF | {"THROTTLE_DEVICE": "3/h", f"THROTTLE_{name}": "2/h"})
-    apps, command = [rotation.at(here), rotation.at(there)], COUNTED[name]
-    limit = 2 if name == "DEVICE" else 3
-
-    told = [(await give(app, command)).created.rate_limit for app in apps]
-
-    left = [re.findall("r=([0-9])", one["RateLimit"]) for one in told]
-    assert left == [[str(limit - 1)], [str(limit - 2)]]
-    for app in apps:
-        await require_refused(app, command, f'"device-1h";q={limit};w=3600')
-    rotation.clock.advance_seconds(3_600)
-    await give(apps[0], command)
-
-
 @pytest.mark.parametrize("name", COUNTED)
 async def test_create_that_would_be_refused_is_one_line(name: str, caplog: pytest.LogCaptureFixture) -> None:
     """Although the rows under both peppers would refuse it."""
@@ -85,54 +64,6 @@ async def test_create_that_would_be_refused_is_one_line(name: str, caplog: pytes
         await give(app, COUNTED[name])
 
     assert len([line for line in caplog.messages if "throttle_would_refuse" in line]) == 1
-
-
-@beside
-@pytest.mark.parametrize(
-    ("command", "refused"),
-    [
-        (command_of(Caller()), command_of(Caller())),
-        (command_of(), command_of(device="another")),
-        (command_of(SHOP, on_behalf_of="carl"), command_of(SHOP, "another", on_behalf_of="carl")),
-    ],
-    ids=["device", "person", "named person"],
-)
-async def test_failed_checks_of_both_instances_count_together(
-    command: CreateCommand, refused: CreateCommand, here: str, there: str
-) -> None:
-    """Wherever the sessions were made, and wherever their results are read. A charge may be repeated."""
-    rotation = Rotation(OFF | {"THROTTLE_FAILURES": "2/h"})
-    apps = [rotation.at(here), rotation.at(there)]
-    given = [await give(app, command) for app in apps]
-
-    for app, one in zip(reversed(apps), given, strict=True):
-        rotation.clock.advance_seconds(60)
-        await give(app, refused)
-        await rotation.fail(app, one)
-        await apps[0].checks.charge((await app.sessions.reload(one.created.session_id)).record)
-
-    for app in apps:
-        await require_refused(app, refused)
-    rotation.clock.advance_seconds(3_600)
-    await give(apps[0], refused)
-
-
-@beside
-@pytest.mark.parametrize(
-    "caller", [BERT, replace(BERT, principal=None, network=HERE)], ids=["person", "address"]
-)
-async def test_misses_at_both_instances_count_together(caller: Caller, here: str, there: str) -> None:
-    """Somebody who guesses has no more tries."""
-    rotation = Rotation(OFF | {"THROTTLE_MISSES": "2/h"})
-    apps = [rotation.at(here), rotation.at(there)]
-    given = await give(apps[0], command_of())
-
-    for app in apps:
-        with pytest.raises(SessionNotFound):
-            await read(app, given, caller)
-    for app in apps:
-        with pytest.raises(ClientThrottled):
-            await read(app, given, caller)
 
 
 @pytest.mark.parametrize("mode", ["enforce", "observe"])
@@ -189,22 +120,6 @@ async def test_refused_device_is_told_what_is_left_under_all_peppers() -> None:
 
 
 @beside
-async def test_session_of_one_instance_is_its_callers_at_the_other(here: str, there: str) -> None:
-    """It is read and revoked there by its caller, and by nobody else. Each writes a MAC that the other one reads."""
-    rotation = Rotation(OFF)
-    first, second = rotation.at(here), rotation.at(there)
-    given = await give(first, command_of())
-
-    with pytest.raises(SessionNotFound):
-        await read(second, given, BERT)
-    await rotation.fail(second, given)
-    assert (await read(first, given, ANNA)).record.final
-    await revoke_session(second, given.created.session_id, given.created.auth_token, ANNA, "a-request")
-    with pytest.raises(SessionNotFound):
-        await read(first, given, ANNA)
-
-
-@beside
 async def test_record_that_was_changed_is_refused_whatever_it_was_written_under(
     here: str, there: str
 ) -> None:
@@ -218,22 +133,6 @@ async def test_record_that_was_changed_is_refused_whatever_it_was_written_under(
 
     with pytest.raises(StorageUnavailable):
         await read(rotation.at(there), given, ANNA)
-
-
-@beside
-async def test_repeat_at_the_other_instance_gets_the_same_answer(here: str, there: str) -> None:
-    """Also where it is refused before it asks for its key. It is charged once."""
-    rotation = Rotation(OFF | {"THROTTLE_DEVICE": "1/h"})
-    first, second = rotation.at(here), rotation.at(there)
-    command = command_of(key="the-key-of-a-phone")
-    given = await give(first, command)
-
-    assert await give(second, command) == given
-    await require_refused(second, command_of(), '"device-1h";q=1;w=3600')
-    assert await give(second, command) == given
-    rotation.clock.advance_seconds(1)
-    assert [await give(app, command) for app in (first, second)] == [given, given]
-    assert len(rotation.face.specs) == 1
 
 
 async def test_repeats_at_the_other_instance_are_bounded() -> None:

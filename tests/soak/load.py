@@ -6,6 +6,7 @@ import secrets
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from statistics import linear_regression
 from typing import Any, Final
 
 import httpx
@@ -197,8 +198,4 @@ def _print_window(
 
 def _slope(samples: list[tuple[float, float]]) -> float:
     """The growth in MB in ten minutes: the line through the samples with the least squares."""
-    middle = sum(at for at, _ in samples) / len(samples)
-    mean = sum(memory for _, memory in samples) / len(samples)
-    spread = sum((at - middle) ** 2 for at, _ in samples)
-    rise = sum((at - middle) * (memory - mean) for at, memory in samples)
-    return _TEN_MINUTES * rise / spread if spread else 0.0
+    return _TEN_MINUTES * linear_regression(*zip(*samples, strict=True)).slope if len(samples) > 1 else 0.0

@@ -3,11 +3,9 @@
 import base64
 import json
 import os
-import signal
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -69,40 +67,19 @@ class Tls:
 
 
 class Azurite(AzuriteProcess):
-    """Azurite for a test, with `keep` with data that outlive a restart.
+    """Azurite for a test.
 
     Without Azurite the test is skipped; it fails if `CI` says that all tests have to run.
     """
 
-    def __init__(self, *, keep: bool = False, tls: Tls | None = None) -> None:
+    def __init__(self, *, tls: Tls | None = None) -> None:
         program = find_azurite()
         if program is None:
             (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(HOW_TO_GET_IT)
         super().__init__(program)
         self.tls = tls
-        if keep:
-            self.options = [f"--location={self.folder}"]
         if tls:
             self.options += tls.options(self.folder)
-
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        """End it, and start it again on the same ports."""
-        self.stop()
-        try:
-            yield
-        finally:
-            self.start()
-
-    @contextmanager
-    def hanging(self) -> Iterator[None]:
-        """Suspend the process: the system still accepts connections, and nothing answers."""
-        assert self.process
-        self.process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.process.send_signal(signal.SIGCONT)
 
     def account_for(self, credential: AsyncTokenCredential) -> StorageAccount:
         """The way here with an identity."""

@@ -58,7 +58,7 @@ PAIRS: Final = (
 async def run_pair(azurite: Azurite, pair: Pair) -> tuple[Told, list[str]]:
     """A create under both faults, then one when both are over; returns the answer and the broken promises."""
     async with world(azurite) as shared, scene(shared) as made:
-        app, broken = made.new_app(), []
+        app = made.new_app()
         assert (await made.create(app, "earlier"))[0].status == 200
         for peer, concerns, fault in pair.faults:
             made.peers[peer].concerns = concerns
@@ -66,14 +66,11 @@ async def run_pair(azurite: Azurite, pair: Pair) -> tuple[Told, list[str]]:
         told, _ = await made.create(app)
         for peer, _, _ in pair.faults:
             await made.peers[peer].heal()
-        if str(told) not in pair.answers:
-            broken.append(f"answered {told}")
-        if told.seconds > 10:
-            broken.append(f"took {told.seconds:.1f} s")
         again, _ = await made.create_when_well(app)
-        if again.status != 200:
-            broken.append(f"answered {again} after the faults")
-        return told, broken
+        made.require(str(told) in pair.answers, f"answered {told}")
+        made.require(told.seconds <= 10, f"took {told.seconds:.1f} s")
+        made.require(again.status == 200, f"answered {again} after the faults")
+        return told, made.broken
 
 
 async def polls_while_a_name_hangs(azurite: Azurite) -> tuple[int, list[Told]]:

@@ -80,16 +80,14 @@ class Peer:
         backend: Address,
         *,
         tls: bool = True,
-        concerns: str = "",
-        success: int = 200,
         error_body: Callable[[int, str, str], tuple[str, bytes]] = json_error,
     ) -> None:
         self._net = net
         self.name = name
         self._backend = backend
         self._tls = tls
-        self.concerns = concerns
-        self.success = success
+        self.concerns = ""
+        self.success = 200
         self._error_body = error_body
         self._tasks: set[asyncio.Task[None]] = set()
         self._address: Address = ("127.0.0.1", 0)
