@@ -1,4 +1,4 @@
-"""What the tests of killed processes share: an Azurite of their own, and the worker processes."""
+"""What the tests of killed processes share."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.faults.scene import Scene, Workers, running_scene
+from tests.faults.scene import Scene, running_scene
 from tests.support.azurite import Azurite
 
 
@@ -17,14 +17,7 @@ def own_azurite() -> Iterator[Azurite]:
         yield running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def workers() -> AsyncIterator[Workers]:
-    ready = await Workers.start()
-    yield ready
-    await ready.stop()
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def scene(own_azurite: Azurite, workers: Workers, tmp_path: Path) -> AsyncIterator[Scene]:
-    async with running_scene(own_azurite, workers, tmp_path) as running:
+async def scene(own_azurite: Azurite, tmp_path: Path) -> AsyncIterator[Scene]:
+    async with running_scene(own_azurite, tmp_path) as running:
         yield running

@@ -1,14 +1,11 @@
 """What a worker process works with, and what must be true of it in the end."""
 
-import asyncio
 import json
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from create_session.use_case import Created, create_session
 from get_result.use_case import ResultQuery, get_result
@@ -21,41 +18,11 @@ from shared.settings import Settings
 from shared.storage.port import Table
 from shared.throttle.rows import Row
 from tests.faults.deaths import Death
-from tests.faults.worker import REQUEST_ID, TOKEN_SECONDS, Order, PromptQueue, Task, command_of
+from tests.faults.worker import REQUEST_ID, TOKEN_SECONDS, Order, PromptQueue, Task, command_of, run
 from tests.support.azurite import Azurite, count_messages
 from tests.support.broker import FACE_KEY, environment
 from tests.support.http import plain_client
 from tests.support.time import FakeClock
-
-_ROOT = Path(__file__).parents[2]
-
-
-class Workers:
-    """Starts worker processes, one after the other."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-
-    @classmethod
-    async def start(cls) -> Self:
-        """Start the process that forks them; its environment only lets the app be imported."""
-        command = (sys.executable, "-m", "tests.faults.worker")
-        process = await asyncio.create_subprocess_exec(
-            *command, cwd=_ROOT, env=environment("http://127.0.0.1:9"), stdin=PIPE, stdout=PIPE
-        )
-        return cls(process)
-
-    async def run(self, order: Order) -> int:
-        """Have a worker carry out an order; returns the exit code of its process."""
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(order.to_text().encode() + b"\n")
-        return int(await self._process.stdout.readline())
-
-    async def stop(self) -> None:
-        """Wait for the end."""
-        # Python 3.11 closes the input only if it gets something to write.
-        await self._process.communicate(b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +33,6 @@ class Scene:
     azurite: Azurite
     simulator: FaceSimulator
     clock: FakeClock
-    workers: Workers
     settings: dict[str, str]
     events_file: Path
 
@@ -94,7 +60,7 @@ class Scene:
         self, task: Task, death: Death | None = None, subject: str = "", secret: str | None = None
     ) -> int:
         """Have a worker process do a task; returns its exit code."""
-        return await self.workers.run(Order(task, self.clock(), self.settings, death, subject, secret))
+        return await run(Order(task, self.clock(), self.settings, death, subject, secret))
 
     async def record(self, session_id: str) -> SessionRecord | None:
         """Return the record of a session, or None."""
@@ -135,7 +101,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def running_scene(azurite: Azurite, workers: Workers, folder: Path) -> AsyncIterator[Scene]:
+async def running_scene(azurite: Azurite, folder: Path) -> AsyncIterator[Scene]:
     """Start Face and an app over an empty queue."""
     clock, events_file = FakeClock(), folder / "events.jsonl"
     simulator = FaceSimulator(key=FACE_KEY, clock=clock)
@@ -150,7 +116,7 @@ async def running_scene(azurite: Azurite, workers: Workers, folder: Path) -> Asy
     app = build(plain.settings, clock=clock, store=plain.store, queue=PromptQueue(plain.queue))
     try:
         await _clear(azurite)
-        yield Scene(app, azurite, simulator, clock, workers, settings, events_file)
+        yield Scene(app, azurite, simulator, clock, settings, events_file)
     finally:
         await app.aclose()
         await plain.aclose()

@@ -1,21 +1,17 @@
 """A worker process that dies at a given call.
 
-`python -m tests.faults.worker` reads orders, one JSON line each, and writes how each worker ended: 0, or the negative
-number of a signal. A worker is a fork of this process, so that a hundred deaths do not import the SDKs a hundred
-times. It builds its own app with its own connections. It shares only Azurite, Face and the file of events with others.
+It is a fork of a process that has imported the SDKs, so that a hundred deaths do not import them a hundred times. It
+builds its own app with its own connections. It shares only Azurite, Face and the file of events with others.
 """
 
 import asyncio
-import importlib
 import json
-import os
-import sys
-import traceback
+import multiprocessing
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self, cast
+from typing import Literal, cast
 
 from create_session.use_case import CreateCommand, create_session
 from get_result.use_case import ResultQuery, get_result
@@ -32,6 +28,7 @@ from shared.storage.account import StorageAccount
 from shared.storage.port import EntityStore
 from tests.faults.deaths import Death, Fate, Mortal
 from tests.support.azurite import count_messages
+from tests.support.broker import function_app
 from tests.support.time import FakeClock
 
 Task = Literal["collect", "create", "poll", "revoke"]
@@ -44,12 +41,9 @@ _LEASE_SECONDS = 1
 _PATIENCE_SECONDS = 60
 _PAUSE_SECONDS = 0.05
 _HOST_JSON = Path(__file__).parents[2] / "host.json"
-_IMPORTED_LATE = (
-    "function_app",
-    "azure.data.tables.aio",
-    "azure.storage.queue.aio",
-    "shared.storage.tables.store",
-)
+_IMPORTED_LATE = ("azure.data.tables.aio", "azure.storage.queue.aio", "shared.storage.tables.store")
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload([__name__, *_IMPORTED_LATE])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +60,6 @@ class Order:
     death: Death | None = None
     subject: str = ""
     secret: str | None = None
-
-    def to_text(self) -> str:
-        """Write it as one line of JSON."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_text(cls, text: str) -> Self:
-        """Read it."""
-        fields = json.loads(text)
-        death = fields.pop("death")
-        return cls(**fields, death=Death(**death) if death else None)
 
 
 class PromptQueue:
@@ -95,26 +78,17 @@ class PromptQueue:
         await self._queue.aclose()
 
 
-def main() -> None:
-    """Fork a worker for each order, one after the other."""
-    for name in _IMPORTED_LATE:
-        importlib.import_module(name)
-    for line in sys.stdin:
-        order = Order.from_text(line)
-        child = os.fork()
-        if child == 0:
-            _end_with(order)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer.
+async def run(order: Order) -> int:
+    """Have a worker carry out an order; returns the exit code of its process."""
+    process = _FORKS.Process(target=_work, args=(order,))
+    process.start()
+    await asyncio.to_thread(process.join)
+    assert process.exitcode is not None
+    return process.exitcode
 
 
-def _end_with(order: Order) -> None:
-    try:
-        asyncio.run(_carry_out(order))
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
+def _work(order: Order) -> None:
+    asyncio.run(_carry_out(order))
 
 
 async def _carry_out(order: Order) -> None:
@@ -127,7 +101,7 @@ async def _carry_out(order: Order) -> None:
             account = StorageAccount.local(order.settings["AzureWebJobsStorage"])
             source = StorageSource(account, RESULTS_QUEUE)
             resources.push_async_callback(source.aclose)
-            await _collect(app, account, cast(MessageSource, Mortal("message", source, fate)))
+            await _collect(app, order.settings, account, cast(MessageSource, Mortal("message", source, fate)))
         else:
             await _request(app, order)
 
@@ -144,11 +118,12 @@ def _mortal(app: App, fate: Fate) -> App:
     )
 
 
-async def _collect(app: App, account: StorageAccount, source: MessageSource) -> None:
+async def _collect(
+    app: App, settings: Mapping[str, str], account: StorageAccount, source: MessageSource
+) -> None:
     install(app)
     host_json = json.loads(_HOST_JSON.read_text())
-    functions = importlib.import_module("function_app").app
-    host = Host(functions, host_json, function_key="unused", master_key="unused")
+    host = Host(function_app(settings), host_json, function_key="unused", master_key="unused")
     pump = queue_pump(app, host, host_json, source=source, lease_seconds=_LEASE_SECONDS)
     while await count_messages(account, RESULTS_QUEUE):
         if not await pump.drain_once():
@@ -175,7 +150,3 @@ def command_of(device_id: str, idempotency_key: str | None) -> CreateCommand:
         fingerprint=device_id,
         request_id=REQUEST_ID,
     )
-
-
-if __name__ == "__main__":
-    main()
