@@ -11,6 +11,12 @@ MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 
 
+def make(*arguments: str) -> str:
+    """What make prints. `make test` runs this, and a make within a make would print its folder."""
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S603
+
+
 @pytest.mark.parametrize(
     "feature",
     [
@@ -28,24 +34,15 @@ def test_nothing_is_newer_than_make_3_81(feature: str) -> None:
 
 def test_help_lists_each_target_with_a_description() -> None:
     """Targets that only others need start with `to-`, but for the one of the editor; or they are `tools`."""
-    shown = subprocess.run(
-        # `make test` runs this, and a make within a make prints its folder.
-        ["make", "--no-print-directory", "help"],  # noqa: S607 - the make of the path.
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    lines = shown.splitlines()
+    lines = make("help").splitlines()
     listed = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines if line[0] != " "}
     options = {line.split("=")[0].strip() for line in lines if line[0] == " "}
     [of_a_run] = re.findall(r"^RUN_OPTIONS = (.*\\\n.*)", MAKEFILE, re.MULTILINE)
 
     assert max(map(len, lines)) <= 120
     assert options == set(re.findall(r"--\S+ \$\((\w+)\)", of_a_run))
-    assert set(listed) == {name for name in TARGETS if not name.startswith("to-")} - {"tools"} | {
-        "to-develop"
-    }
+    for_others = {name for name in TARGETS if name.startswith("to-")} - {"to-develop"}
+    assert set(listed) == TARGETS - for_others - {"tools"}
     assert {name for name, text in listed.items() if not text.endswith(".")} == set()
 
 
@@ -58,13 +55,7 @@ def test_each_target_runs_though_a_file_has_its_name() -> None:
 
 def test_a_run_installs_what_running_needs_alone() -> None:
     """What is for tests is installed by the targets that test."""
-    dry = subprocess.run(
-        ["make", "--dry-run", "run"],  # noqa: S607 - the make of the path.
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    dry = make("--dry-run", "run")
 
     assert re.findall(r"requirements\S*\.txt", dry) == ["requirements-run.txt"]
 
