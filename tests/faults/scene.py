@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from create_session.use_case import Created, create_session
+from create_session.use_case import CreateCommand, Created, create_session
 from get_result.use_case import ResultQuery, get_result
 from local.simulator import FaceSimulator
 from shared.access import Caller
@@ -18,7 +18,7 @@ from shared.settings import Settings
 from shared.storage.port import Table
 from shared.throttle.rows import Row
 from tests.faults.deaths import Death
-from tests.faults.worker import REQUEST_ID, TOKEN_SECONDS, Order, PromptQueue, Task, command_of, run
+from tests.faults.worker import REQUEST_ID, TOKEN_SECONDS, Order, PromptQueue, command_of, run
 from tests.support.azurite import Azurite, count_messages
 from tests.support.broker import FACE_KEY, environment
 from tests.support.http import plain_client
@@ -56,11 +56,9 @@ class Scene:
         """Move the clock until a session without a result has expired."""
         self.clock.advance_seconds(TOKEN_SECONDS + EXPIRY_GRACE_MS / 1000 + 1)
 
-    async def run(
-        self, task: Task, death: Death | None = None, subject: str = "", secret: str | None = None
-    ) -> int:
-        """Have a worker process do a task; returns its exit code."""
-        return await run(Order(task, self.clock(), self.settings, death, subject, secret))
+    async def run(self, create: CreateCommand | None = None, death: Death | None = None) -> int:
+        """Have a worker process create a session, or collect all results; returns its exit code."""
+        return await run(Order(create, self.clock(), self.settings, death))
 
     async def record(self, session_id: str) -> SessionRecord | None:
         """Return the record of a session, or None."""

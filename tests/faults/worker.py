@@ -11,13 +11,11 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 from create_session.use_case import CreateCommand, create_session
-from get_result.use_case import ResultQuery, get_result
 from local.host import Host
 from local.queues import MessageSource, StorageSource, queue_pump
-from revoke_session.use_case import revoke_session
 from shared.access import Caller
 from shared.app import App, build, install
 from shared.events.publisher import Publisher
@@ -30,8 +28,6 @@ from tests.faults.deaths import Death, Fate, Mortal
 from tests.support.azurite import count_messages
 from tests.support.broker import function_app
 from tests.support.time import FakeClock
-
-Task = Literal["collect", "create", "poll", "revoke"]
 
 TOKEN_SECONDS = 60
 REQUEST_ID = "00000000-0000-4000-8000-000000000000"
@@ -48,18 +44,15 @@ _FORKS.set_forkserver_preload([__name__, *_IMPORTED_LATE])
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The task of a worker, its time (unix milliseconds), its settings, and where it dies.
+    """A create, or (None) the collection of results until the queue is empty.
 
-    `collect` goes on until the queue is empty. Any other task is one request for one session: `subject` is the device
-    id or the session id, and `secret` the idempotency key or the auth token.
+    With it come the time (unix milliseconds), the settings, and where the worker dies.
     """
 
-    task: Task
+    create: CreateCommand | None
     now: int
     settings: Mapping[str, str]
     death: Death | None = None
-    subject: str = ""
-    secret: str | None = None
 
 
 class PromptQueue:
@@ -97,13 +90,13 @@ async def _carry_out(order: Order) -> None:
         plain = build(Settings.from_mapping(order.settings), clock=FakeClock(order.now))
         resources.push_async_callback(plain.aclose)
         app = _mortal(plain, fate)
-        if order.task == "collect":
+        if order.create:
+            await create_session(app, order.create)
+        else:
             account = StorageAccount.local(order.settings["AzureWebJobsStorage"])
             source = StorageSource(account, RESULTS_QUEUE)
             resources.push_async_callback(source.aclose)
             await _collect(app, order.settings, account, cast(MessageSource, Mortal("message", source, fate)))
-        else:
-            await _request(app, order)
 
 
 def _mortal(app: App, fate: Fate) -> App:
@@ -128,15 +121,6 @@ async def _collect(
     while await count_messages(account, RESULTS_QUEUE):
         if not await pump.drain_once():
             await asyncio.sleep(_PAUSE_SECONDS)
-
-
-async def _request(app: App, order: Order) -> None:
-    if order.task == "create":
-        await create_session(app, command_of(order.subject, order.secret))
-    elif order.task == "poll":
-        await get_result(app, ResultQuery(order.subject, order.secret, Caller(), REQUEST_ID))
-    else:
-        await revoke_session(app, order.subject, order.secret, Caller(), REQUEST_ID)
 
 
 def command_of(device_id: str, idempotency_key: str | None) -> CreateCommand:
