@@ -1,21 +1,15 @@
 """How often creates and polls call the store and the queue, and how much of that is one call after another."""
 
 import asyncio
-import secrets
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import pytest
 
-from benchmarks.store_calls import CASES, Bench, Counted, Phone, count_calls, count_herd
+from benchmarks.store_calls import CASES, Bench, Counted, Phone, count_herd
 from shared.queues.port import MemoryQueue
-from tests.support.azurite import Azurite
 from tests.support.intercepted import Call, Effect
 from tests.support.queue import FakeQueue
 from tests.support.store import FakeStore
 from tests.support.time import FakeClock, run_in_virtual_time
-
-T = TypeVar("T")
 
 EXPECTED = {
     "create: device unknown": Counted(of_store=2, messages=1, store_trips=2, trips=3),
@@ -79,26 +73,3 @@ def test_herd_on_one_device_makes_the_expected_calls_for_throttle_rows() -> None
     everything, throttle = run_in_virtual_time(count_herd(distant()))
     assert throttle == HERD
     assert (everything.of_store, everything.messages) == (6 + 5, 5)
-
-
-async def test_requests_make_the_expected_calls_of_azurite(azurite: Azurite) -> None:
-    """The same over tables and a queue that answer when they like."""
-
-    async def count(bench: Bench) -> dict[str, Counted]:
-        return {case: await count_calls(bench, case) for case in CASES}
-
-    assert await over_azurite(azurite, count) == EXPECTED
-    assert (await over_azurite(azurite, count_herd))[1] == HERD
-
-
-async def over_azurite(azurite: Azurite, count: Callable[[Bench], Awaitable[T]]) -> T:
-    """Count over tables of this test's own, which are there before anything is counted."""
-    store = azurite.account.open_tables(prefix=f"t{secrets.token_hex(6)}", deadline=30.0)
-    queue = azurite.account.open_queue(f"q-{secrets.token_hex(6)}")
-    bench = Bench(store, queue)
-    try:
-        await Phone(bench).create_elsewhere()
-        return await count(bench)
-    finally:
-        await store.aclose()
-        await queue.aclose()

@@ -1,4 +1,4 @@
-"""Many creates at once over eight processes: exactly as many are admitted as the limit says.
+"""Eight processes over one store behave as one broker, and admit exactly as many creates as the limits say.
 
 A loaded machine may answer 503. Such a create is neither admitted nor refused, and its charge may be stored; the phone
 asks again, as the error guide says.
@@ -9,22 +9,34 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
+import httpx
 import pytest
 import pytest_asyncio
 
 from local.simulator import FaceSimulator
 from tests.fleet.fleet import Fleet, running_fleet
 from tests.support.azurite import Azurite
+from tests.support.broker import FACE_KEY
 from tests.support.processes import SOAK
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("fleet")]
 
 INSTANCES = 8
+FIRST, SECOND = 0, 1
 HERD = 256
 NEIGHBOURS = 64 if SOAK else 32
 DEVICE_LIMIT = 5
 PATIENCE_SECONDS = 120
 ADDRESS_LIMIT = 40 if SOAK else 20
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def simulator() -> AsyncIterator[FaceSimulator]:
+    """The upstream, in this process and in real time."""
+    running = FaceSimulator(key=FACE_KEY)
+    await running.start()
+    yield running
+    await running.stop()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -34,6 +46,35 @@ async def fleet(azurite: Azurite, simulator: FaceSimulator) -> AsyncIterator[Fle
         # The first request creates tables and connections, which these tests are not about.
         await _create_all(running, [f"first-{number}" for number in range(INSTANCES)], "198.51.100.1")
         yield running
+
+
+async def test_session_of_one_process_is_read_and_revoked_at_the_other(fleet: Fleet) -> None:
+    """A revocation at the second process holds at the first, and at Face."""
+    device_id = secrets.token_hex(8)
+    session = (await fleet.create(FIRST, device_id)).json()
+    await fleet.perform(session)
+
+    result = await fleet.result(SECOND, session)
+    revoked = await fleet.revoke(SECOND, session)
+    after = [await fleet.result(instance, session) for instance in (FIRST, SECOND)]
+
+    assert (result.status_code, result.json()["passed"]) == (200, True)
+    assert revoked.status_code == 204
+    assert [(answer.status_code, _code(answer)) for answer in after] == [(404, "SessionNotFound")] * 2
+    assert [session.deleted for session in fleet.sessions_of(device_id)] == [True]
+
+
+async def test_concurrent_creates_with_one_key_get_one_session(fleet: Fleet) -> None:
+    """Later ones wait and replay the first answer; another request with this key is refused."""
+    device_id, key = secrets.token_hex(8), secrets.token_hex(16)
+    told = await asyncio.gather(
+        *(_until_answered(fleet, number, device_id, key) for number in range(INSTANCES))
+    )
+    reused = await fleet.create(SECOND, f"{device_id}-2", key=key)
+
+    assert len(set(told)) == 1
+    assert len(fleet.sessions_of(device_id)) == 1
+    assert (reused.status_code, _code(reused)) == (422, "IdempotencyKeyReused")
 
 
 @pytest.mark.parametrize("run", range(20 if SOAK else 2))
@@ -86,3 +127,17 @@ async def _create_all(fleet: Fleet, devices: Sequence[str], address: str) -> Ans
 
     await asyncio.gather(*(create(number % INSTANCES, device) for number, device in enumerate(devices)))
     return answers
+
+
+async def _until_answered(fleet: Fleet, instance: int, device_id: str, key: str) -> tuple[str, str]:
+    async with asyncio.timeout(60):
+        while True:
+            answer = await fleet.create(instance, device_id, key=key)
+            if answer.status_code == 200:
+                return answer.json()["sessionId"], answer.json()["authToken"]
+            assert _code(answer) == "IdempotencyInProgress"
+            await asyncio.sleep(int(answer.headers["Retry-After"]))
+
+
+def _code(answer: httpx.Response) -> object:
+    return answer.json()["error"]["code"]
