@@ -1,6 +1,5 @@
 """Instances that know different values of the pepper act as one: nothing is forgotten, and nothing counts twice."""
 
-import asyncio
 import secrets
 from dataclasses import replace
 from itertools import pairwise
@@ -11,12 +10,10 @@ from create_session.use_case import CreateCommand
 from shared.app import App
 from shared.errors import (
     ClientThrottled,
-    IdempotencyInProgress,
     SessionNotFound,
     StorageUnavailable,
     Throttled,
 )
-from shared.idempotency import LEASE_MS
 from shared.storage.port import MemoryStore, Table
 from tests.support.azurite import Azurite
 from tests.support.rotating import (
@@ -146,32 +143,6 @@ async def test_repeats_at_the_other_instance_are_bounded() -> None:
         assert await give(second, command) == given
     with pytest.raises(ClientThrottled):
         await give(second, command)
-
-
-@beside
-@pytest.mark.parametrize("dies", [True, False], ids=["died", "is slow"])
-async def test_key_is_free_at_the_other_instance_after_the_lease(dies: bool, here: str, there: str) -> None:
-    """What its owner was charged counts for the repeat. An owner that was only slow changes nothing any more."""
-    rotation = Rotation(OFF | {"THROTTLE_DEVICE": "1/h"})
-    first, second = rotation.at(here), rotation.at(there)
-    command = command_of(key="the-key-of-a-phone")
-    gate = rotation.face.gate = asyncio.Event()
-    owner = asyncio.create_task(give(first, command))
-    await rotation.face.arrived.wait()
-    rotation.face.gate = None
-    if dies:
-        owner.cancel()
-
-    with pytest.raises(IdempotencyInProgress):
-        await give(second, command)
-    rotation.clock.advance_ms(LEASE_MS)
-    given = await give(second, command)
-    gate.set()
-
-    with pytest.raises((asyncio.CancelledError, IdempotencyInProgress)):
-        await owner
-    assert await give(first, command) == given
-    assert rotation.face.specs.keys() - set(rotation.face.deleted) == {given.created.session_id}
 
 
 async def test_rows_under_two_peppers_fit_into_tables(azurite: Azurite) -> None:
