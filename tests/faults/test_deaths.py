@@ -7,14 +7,18 @@ connections and Azurite are real.
 import random
 import secrets
 import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from shared.idempotency import LEASE_MS
 from shared.sessions.record import SessionRecord
 from tests.faults.deaths import ANY_CALL, Death
-from tests.faults.scene import Scene
+from tests.faults.scene import Scene, running_scene
 from tests.faults.worker import command_of
+from tests.support.azurite import Azurite
 from tests.support.processes import SOAK
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("deaths")]
@@ -41,6 +45,19 @@ DECISIONS = {
 FAILED = ("sim-spoofface", "sim-uncertain")
 DEATHS = 7 if SOAK else 2
 """In the long form, one less than the deliveries after which the host gives a message up."""
+
+
+@pytest.fixture(scope="module")
+def own_azurite() -> Iterator[Azurite]:
+    """An Azurite whose queue no other test uses."""
+    with Azurite() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def scene(own_azurite: Azurite, tmp_path: Path) -> AsyncIterator[Scene]:
+    async with running_scene(own_azurite, tmp_path) as running:
+        yield running
 
 
 @pytest.mark.parametrize("step", CREATING)

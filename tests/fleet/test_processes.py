@@ -14,10 +14,10 @@ import pytest
 import pytest_asyncio
 
 from local.simulator import FaceSimulator
-from tests.fleet.fleet import Fleet, running_fleet
+from tests.fleet.fleet import Fleet
 from tests.support.azurite import Azurite
-from tests.support.broker import FACE_KEY
-from tests.support.processes import SOAK
+from tests.support.broker import FACE_KEY, environment
+from tests.support.processes import SOAK, running_processes
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("fleet")]
 
@@ -41,8 +41,15 @@ async def simulator() -> AsyncIterator[FaceSimulator]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fleet(azurite: Azurite, simulator: FaceSimulator) -> AsyncIterator[Fleet]:
-    limits = {"THROTTLE_DEVICE": f"{DEVICE_LIMIT}/10m", "THROTTLE_CLIENT": f"{ADDRESS_LIMIT}/10m"}
-    async with running_fleet(INSTANCES, azurite, simulator, CLIENT_ADDRESS="appservice", **limits) as running:
+    settings = environment(
+        simulator.url,
+        AzureWebJobsStorage=azurite.connection_string,
+        CLIENT_ADDRESS="appservice",
+        THROTTLE_DEVICE=f"{DEVICE_LIMIT}/10m",
+        THROTTLE_CLIENT=f"{ADDRESS_LIMIT}/10m",
+    )
+    async with running_processes(INSTANCES, settings) as instances:
+        running = Fleet(instances, simulator)
         # The first request creates tables and connections, which these tests are not about.
         await _create_all(running, [f"first-{number}" for number in range(INSTANCES)], "198.51.100.1")
         yield running
