@@ -25,7 +25,7 @@ from shared.settings import Settings
 from shared.text import LONGEST_RETRY_AFTER, continued, parse_json, parse_session_id, retry_after_seconds
 from shared.web.client_address import UNVOUCHED, client_network, network
 from shared.web.endpoint import json_body
-from tests.fuzz.target import Target, complete, message, message_of, object_of, text_of
+from tests.fuzz.target import complete, fuzzer, message, message_of, object_of, text_of
 from tests.support.fake_face import FakeFace
 from tests.support.issuer import AUDIENCE, private_key, public_jwk
 from tests.support.time import FakeClock
@@ -41,140 +41,6 @@ _TENANT, _OBJECT = "72f988bf-86f1-41af-91ab-2d7cd011db47", "0f8fad5b-d9cb-469f-a
 _ISSUER, _ENTRA = "https://sso.example/realms/shop", f"https://login.microsoftonline.com/{_TENANT}/v2.0"
 _BACKEND, _SECRET = "backend-key", "a-secret-of-a-backend-for-the-tests"
 _FRONT_DOOR: Final = "0f8fad5b-d9cb-469f-a165-70867728950e"
-
-
-def _create_body(data: bytes) -> None:
-    headers, body = message_of(data)
-    headers.setdefault("content-length", str(len(body)))
-    request = func.HttpRequest("POST", "http://localhost/api/sessions", headers=headers, body=body)
-    device_header = request.headers.get(DEVICE_HEADER)
-    read, faults = read_body(json_body(request), device_header, _FACE, _SETTINGS)
-    if faults:
-        assert all(isinstance(fault, RequestRefused) for fault in faults)
-        return
-    spec = read.spec(_SETTINGS.auth_token_ttl_max_seconds)
-    device_id = read.device_id(device_header)
-    assert device_id is not None
-    assert 1 <= len(device_id) <= 64
-    assert spec.device_id in (None, device_id)
-    assert MIN_TOKEN_LIFETIME <= spec.token_lifetime <= _SETTINGS.auth_token_ttl_max_seconds
-    assert spec.mode in _FACE.modes
-    # Ids are hashed as UTF-8.
-    device_id.encode()
-
-
-def _strict_json(data: bytes) -> None:
-    content = parse_json(data)
-    assert parse_json(json.dumps(content, ensure_ascii=False).encode()) == content
-
-
-def _session_id(data: bytes) -> None:
-    text = text_of(data)
-    if (parsed := parse_session_id(text)) is not None:
-        assert parsed == text.lower()
-        assert str(uuid.UUID(parsed)) == parsed
-
-
-def _retry_after(data: bytes) -> None:
-    seconds = retry_after_seconds(message_of(data)[0])
-    assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
-
-
-def _traceparent(data: bytes) -> None:
-    text = text_of(data)
-    sent = continued(text)
-    version, trace, span, flags = sent.split("-")
-    assert (version, flags, len(trace), len(span)) == ("00", "00", 32, 16)
-    assert int(trace, 16)
-    assert int(span, 16)
-
-
-def _client_address(data: bytes) -> None:
-    headers, _ = message_of(data)
-    for source in ("none", "appservice", "frontdoor"):
-        found = client_network(headers, source, _FRONT_DOOR)
-        if found is None or found == UNVOUCHED:
-            continue
-        assert ip_network(found).prefixlen in (32, 64)
-        assert network(found.partition("/")[0]) == found
-        assert source == "appservice" or headers["x-azure-fdid"].lower() == _FRONT_DOOR
-
-
-def _idempotency_key(data: bytes) -> None:
-    text = text_of(data)
-    assert re.fullmatch("[A-Za-z0-9_-]{16,128}", parsed := parse_key(text))
-    assert parsed in text
-
-
-class _Documents:
-    """Serves a discovery document and keys."""
-
-    discovery = keys = b""
-
-    async def send(
-        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None
-    ) -> HttpAnswer:
-        return HttpAnswer(200, {}, self.discovery if "openid-configuration" in url else self.keys)
-
-
-_DOCUMENTS: Final = _Documents()
-_READER: Final = Issuer(_ISSUER, _DOCUMENTS)
-
-
-def _read_keys(discovery: bytes, keys: bytes) -> SigningKeys:
-    _DOCUMENTS.discovery, _DOCUMENTS.keys = discovery, keys
-    return complete(_READER.read())
-
-
-def _issuer(discovery: bytes, keys: bytes) -> None:
-    for key in _read_keys(discovery, keys).keys:
-        assert not hasattr(key.key, "private_bytes"), "a private key is taken for a public one"
-        assert not set(key.algorithms) & {"HS256", "HS384", "HS512", "none"}
-
-
-class _Keys:
-    """The keys of an issuer that needs no server."""
-
-    failing = False
-    refresh_pause = 0.0
-
-    async def get(self) -> SigningKeys:
-        return _published()
-
-    async def refresh(self, refused: SigningKeys, *, may_read: bool = True) -> SigningKeys:
-        return refused
-
-
-@cache
-def _published() -> SigningKeys:
-    return _read_keys(_DISCOVERY, _JWKS)
-
-
-@cache
-def _sign_in() -> SignIn:
-    _published()
-    secret = SharedSecret(_BACKEND, StaticSecret(Secret(_SECRET), name=_BACKEND))
-    return SignIn((AUDIENCE,), {_ISSUER: _Keys(), _ENTRA: _Keys()}, secret, _CLOCK)
-
-
-def _bearer_token(data: bytes) -> None:
-    caller = complete(_sign_in().caller(text_of(data), None))
-    # Whoever forges a token without a key must not get in: only what was signed says who the caller is.
-    assert caller.principal == f"{_BACKEND} shop"
-    assert caller.client_reference == "order-1"
-    assert not caller.operator
-
-
-def _claims(data: bytes) -> None:
-    token = object_of(data)
-    if token is None:
-        return
-    caller = complete(_sign_in().caller(f"Bearer {_signed(token.get('header'), token.get('claims'))}", None))
-    principal = caller.principal or ""
-    assert principal.startswith((f"{_BACKEND} ", "entra:"))
-    for text in (principal, caller.client_id or "", caller.client_reference or "", *caller.roles):
-        text.encode()
-        assert text.isprintable()
 
 
 def _signed(header: object, claims: object) -> str:
@@ -239,102 +105,205 @@ _UNSIGNED: Final = (
     ),
 )
 
-TARGETS: Final = (
-    Target(
-        "create body",
-        _create_body,
-        (RequestRefused,),
-        (
-            message(_BODY, content_type="application/json"),
-            message(
-                _WHOLE_BODY, content_type="application/json; charset=utf-8", x_device_correlation_id="a phone"
-            ),
-            message(b"", content_type="application/json", content_length="7", content_encoding="identity"),
-        ),
-    ),
-    Target(
-        "strict JSON",
-        _strict_json,
-        (ValueError,),
-        (
-            json.dumps(_WHOLE_BODY).encode(),
-            b'[1, -0.0, 1e3, null, true, "\\ud83d\\ude00", {"a": {"a": []}}]',
-            b"[" * 400 + b"]" * 400,
-            b"\xef\xbb\xbf{}",
-        ),
-    ),
-    Target(
-        "session id",
-        _session_id,
-        (),
-        (
-            SESSION.encode(),
-            SESSION.upper().encode(),
-            f"{{{SESSION}}}".encode(),
-            f"urn:uuid:{SESSION}".encode(),
-        ),
-    ),
-    Target(
-        "Retry-After",
-        _retry_after,
-        (),
-        (
-            message(retry_after="26"),
-            message(retry_after="Mon, 23 Nov 2026 09:53:00 GMT", date="Mon, 23 Nov 2026 09:52:00 GMT"),
-            message(retry_after="Monday, 23-Nov-26 09:53:00 GMT", date="Mon Nov 23 09:52:00 2026"),
-            message(retry_after="23 Nov 2026 09:53 -0000", date="Mon, 23 Nov 2026 09:52:00 +0100 (CET)"),
-        ),
-    ),
-    Target(
-        "traceparent",
-        _traceparent,
-        (),
-        (
-            b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-00",
-        ),
-    ),
-    Target(
-        "client address",
-        _client_address,
-        (),
-        (
-            message(client_ip="203.0.113.7:50000"),
-            message(client_ip="[2001:db8::1]:443"),
-            message(
-                client_ip="::ffff:203.0.113.7", x_azure_fdid=_FRONT_DOOR, x_azure_socketip="2001:db8::1%eth0"
-            ),
-            message(x_azure_fdid=_FRONT_DOOR.upper(), x_azure_socketip="203.0.113.7"),
-        ),
-    ),
-    Target(
-        "Idempotency-Key",
-        _idempotency_key,
-        (InvalidIdempotencyKey,),
-        (b"0123456789abcdef", b'"0123456789abcdef-_ABC"', b"a" * 128, b"{" + SESSION.encode() + b"}"),
-    ),
-    Target(
-        "discovery document",
-        lambda data: _issuer(data, _JWKS),
-        (KeyUnavailable,),
-        (
-            _DISCOVERY,
-            json.dumps({"issuer": _ISSUER, "jwks_uri": "http://127.0.0.1:7073/keys?a=1#b"}).encode(),
-        ),
-    ),
-    Target("JWKS", lambda data: _issuer(_DISCOVERY, data), (KeyUnavailable,), (_JWKS, _PRIVATE_JWKS)),
-    Target(
-        "bearer token",
-        _bearer_token,
-        (Unauthorized,),
-        (f"Bearer {_TOKEN}".encode(), *[f"bearer {token}".encode() for token in _UNSIGNED]),
-    ),
-    Target(
-        "token claims",
-        _claims,
-        (Unauthorized,),
-        tuple(
-            json.dumps({"header": _HS256, "claims": claims}).encode() for claims in (_CLAIMS, _WIDE_CLAIMS)
-        ),
-    ),
+
+@fuzzer(
+    "create body",
+    message(_BODY, content_type="application/json"),
+    message(_WHOLE_BODY, content_type="application/json; charset=utf-8", x_device_correlation_id="a phone"),
+    message(b"", content_type="application/json", content_length="7", content_encoding="identity"),
+    raises=(RequestRefused,),
 )
+def _create_body(data: bytes) -> None:
+    headers, body = message_of(data)
+    headers.setdefault("content-length", str(len(body)))
+    request = func.HttpRequest("POST", "http://localhost/api/sessions", headers=headers, body=body)
+    device_header = request.headers.get(DEVICE_HEADER)
+    read, faults = read_body(json_body(request), device_header, _FACE, _SETTINGS)
+    if faults:
+        assert all(isinstance(fault, RequestRefused) for fault in faults)
+        return
+    spec = read.spec(_SETTINGS.auth_token_ttl_max_seconds)
+    device_id = read.device_id(device_header)
+    assert device_id is not None
+    assert 1 <= len(device_id) <= 64
+    assert spec.device_id in (None, device_id)
+    assert MIN_TOKEN_LIFETIME <= spec.token_lifetime <= _SETTINGS.auth_token_ttl_max_seconds
+    assert spec.mode in _FACE.modes
+    # Ids are hashed as UTF-8.
+    device_id.encode()
+
+
+@fuzzer(
+    "strict JSON",
+    _WHOLE_BODY,
+    b'[1, -0.0, 1e3, null, true, "\\ud83d\\ude00", {"a": {"a": []}}]',
+    b"[" * 400 + b"]" * 400,
+    b"\xef\xbb\xbf{}",
+    raises=(ValueError,),
+)
+def _strict_json(data: bytes) -> None:
+    content = parse_json(data)
+    assert parse_json(json.dumps(content, ensure_ascii=False).encode()) == content
+
+
+@fuzzer("session id", SESSION, SESSION.upper(), f"{{{SESSION}}}", f"urn:uuid:{SESSION}")
+def _session_id(data: bytes) -> None:
+    text = text_of(data)
+    if (parsed := parse_session_id(text)) is not None:
+        assert parsed == text.lower()
+        assert str(uuid.UUID(parsed)) == parsed
+
+
+@fuzzer(
+    "Retry-After",
+    message(retry_after="26"),
+    message(retry_after="Mon, 23 Nov 2026 09:53:00 GMT", date="Mon, 23 Nov 2026 09:52:00 GMT"),
+    message(retry_after="Monday, 23-Nov-26 09:53:00 GMT", date="Mon Nov 23 09:52:00 2026"),
+    message(retry_after="23 Nov 2026 09:53 -0000", date="Mon, 23 Nov 2026 09:52:00 +0100 (CET)"),
+)
+def _retry_after(data: bytes) -> None:
+    seconds = retry_after_seconds(message_of(data)[0])
+    assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
+
+
+@fuzzer(
+    "traceparent",
+    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    f"00-{'0' * 32}-{'0' * 16}-00",
+)
+def _traceparent(data: bytes) -> None:
+    text = text_of(data)
+    sent = continued(text)
+    version, trace, span, flags = sent.split("-")
+    assert (version, flags, len(trace), len(span)) == ("00", "00", 32, 16)
+    assert int(trace, 16)
+    assert int(span, 16)
+
+
+@fuzzer(
+    "client address",
+    message(client_ip="203.0.113.7:50000"),
+    message(client_ip="[2001:db8::1]:443"),
+    message(client_ip="::ffff:203.0.113.7", x_azure_fdid=_FRONT_DOOR, x_azure_socketip="2001:db8::1%eth0"),
+    message(x_azure_fdid=_FRONT_DOOR.upper(), x_azure_socketip="203.0.113.7"),
+)
+def _client_address(data: bytes) -> None:
+    headers, _ = message_of(data)
+    for source in ("none", "appservice", "frontdoor"):
+        found = client_network(headers, source, _FRONT_DOOR)
+        if found is None or found == UNVOUCHED:
+            continue
+        assert ip_network(found).prefixlen in (32, 64)
+        assert network(found.partition("/")[0]) == found
+        assert source == "appservice" or headers["x-azure-fdid"].lower() == _FRONT_DOOR
+
+
+@fuzzer(
+    "Idempotency-Key",
+    "0123456789abcdef",
+    '"0123456789abcdef-_ABC"',
+    "a" * 128,
+    f"{{{SESSION}}}",
+    raises=(InvalidIdempotencyKey,),
+)
+def _idempotency_key(data: bytes) -> None:
+    text = text_of(data)
+    assert re.fullmatch("[A-Za-z0-9_-]{16,128}", parsed := parse_key(text))
+    assert parsed in text
+
+
+class _Documents:
+    """Serves a discovery document and keys."""
+
+    discovery = keys = b""
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None
+    ) -> HttpAnswer:
+        return HttpAnswer(200, {}, self.discovery if "openid-configuration" in url else self.keys)
+
+
+_DOCUMENTS: Final = _Documents()
+_READER: Final = Issuer(_ISSUER, _DOCUMENTS)
+
+
+def _read_keys(discovery: bytes, keys: bytes) -> SigningKeys:
+    _DOCUMENTS.discovery, _DOCUMENTS.keys = discovery, keys
+    return complete(_READER.read())
+
+
+def _issuer(discovery: bytes, keys: bytes) -> None:
+    for key in _read_keys(discovery, keys).keys:
+        assert not hasattr(key.key, "private_bytes"), "a private key is taken for a public one"
+        assert not set(key.algorithms) & {"HS256", "HS384", "HS512", "none"}
+
+
+@fuzzer(
+    "discovery document",
+    _DISCOVERY,
+    {"issuer": _ISSUER, "jwks_uri": "http://127.0.0.1:7073/keys?a=1#b"},
+    raises=(KeyUnavailable,),
+)
+def _discovery(data: bytes) -> None:
+    _issuer(data, _JWKS)
+
+
+@fuzzer("JWKS", _JWKS, _PRIVATE_JWKS, raises=(KeyUnavailable,))
+def _jwks(data: bytes) -> None:
+    _issuer(_DISCOVERY, data)
+
+
+class _Keys:
+    """The keys of an issuer that needs no server."""
+
+    failing = False
+    refresh_pause = 0.0
+
+    async def get(self) -> SigningKeys:
+        return _published()
+
+    async def refresh(self, refused: SigningKeys, *, may_read: bool = True) -> SigningKeys:
+        return refused
+
+
+@cache
+def _published() -> SigningKeys:
+    return _read_keys(_DISCOVERY, _JWKS)
+
+
+@cache
+def _sign_in() -> SignIn:
+    _published()
+    secret = SharedSecret(_BACKEND, StaticSecret(Secret(_SECRET), name=_BACKEND))
+    return SignIn((AUDIENCE,), {_ISSUER: _Keys(), _ENTRA: _Keys()}, secret, _CLOCK)
+
+
+@fuzzer(
+    "bearer token",
+    f"Bearer {_TOKEN}",
+    *(f"bearer {token}" for token in _UNSIGNED),
+    raises=(Unauthorized,),
+)
+def _bearer_token(data: bytes) -> None:
+    caller = complete(_sign_in().caller(text_of(data), None))
+    # Whoever forges a token without a key must not get in: only what was signed says who the caller is.
+    assert caller.principal == f"{_BACKEND} shop"
+    assert caller.client_reference == "order-1"
+    assert not caller.operator
+
+
+@fuzzer(
+    "token claims",
+    *({"header": _HS256, "claims": claims} for claims in (_CLAIMS, _WIDE_CLAIMS)),
+    raises=(Unauthorized,),
+)
+def _claims(data: bytes) -> None:
+    token = object_of(data)
+    if token is None:
+        return
+    caller = complete(_sign_in().caller(f"Bearer {_signed(token.get('header'), token.get('claims'))}", None))
+    principal = caller.principal or ""
+    assert principal.startswith((f"{_BACKEND} ", "entra:"))
+    for text in (principal, caller.client_id or "", caller.client_reference or "", *caller.roles):
+        text.encode()
+        assert text.isprintable()

@@ -29,7 +29,7 @@ from shared.storage.port import Entity, EntityStore, MemoryStore, Table
 from shared.text import LATEST, rfc3339
 from shared.throttle.policy import Policy
 from shared.throttle.rows import Row, encode
-from tests.fuzz.target import Target, complete, object_of, text_of
+from tests.fuzz.target import complete, fuzzer, object_of, text_of
 from tests.support.time import FakeClock
 
 SESSION: Final = "b12e033e-bda7-4b83-a211-e721c661f30e"
@@ -43,121 +43,6 @@ _CONTENT: Final = {
     "expires_at": _NOW + 600_000,
     "rate_limit": {},
 }
-
-
-class _OneRow:
-    """A store with one row, whatever it holds."""
-
-    def __init__(self, values: Mapping[str, Any], expires_at: int) -> None:
-        self._values = values
-        self._expires_at = expires_at
-
-    async def get(self, table: Table, key: str) -> Entity:
-        return Entity(key, self._values, self._expires_at, "an etag")
-
-
-def _store_of(data: bytes) -> EntityStore | None:
-    """A row from a JSON object: arrays and objects stand for the types of Table Storage that the app does not write."""
-    values = object_of(data)
-    if values is None:
-        return None
-    row = {name: _stored(value) for name, value in values.items() if value is not None}
-    expires_at = row.pop("expires_at", 0)
-    return cast(EntityStore, _OneRow(row, expires_at if type(expires_at) is int else 0))
-
-
-def _stored(value: object) -> object:
-    if isinstance(value, dict):
-        return datetime.fromtimestamp(0, UTC)
-    # An integer has at most 64 bits in a table.
-    is_other = isinstance(value, list) or (type(value) is int and not -(2**63) <= value < 2**63)
-    return b"bytes" if is_other else value
-
-
-def _session_row(data: bytes) -> None:
-    store = _store_of(data)
-    if store is None:
-        return
-    entity = complete(store.get(Table.SESSIONS, SESSION))
-    assert entity is not None
-    values = entity.values
-    record = unverified(entity).record
-    if record.passed:
-        assert (values["status"], values["decision"]) == ("ResultAvailable", "realface")
-        assert "failure_code" not in values
-    assert record.decision is None or record.status is SessionStatus.RESULT_AVAILABLE
-    (record.principal or "").encode()
-    json.dumps([event_of(record), [astuple(entry) for entry in record.audit()]])
-    rfc3339(record.token_expires_at)
-    # Nothing is decided by a row that the broker did not write.
-    complete(from_entity(entity, _PEPPER))
-    assert not record.passed
-    assert {**values, "expires_at": entity.expires_at} in _WRITTEN
-
-
-def _idempotency_row(data: bytes) -> None:
-    store = _store_of(data)
-    if store is not None:
-        answer = complete(Idempotency(store, _PEPPER, _CLOCK).find(_REQUEST))
-        assert answer is None or dict(answer.content) == _CONTENT
-
-
-def _throttle_row(data: bytes) -> None:
-    store = _store_of(data)
-    if store is None:
-        return
-    entity = complete(store.get(Table.THROTTLE, "device-0"))
-    assert entity is not None
-    row = Row.of(entity)
-    assert Row.of(row.entity()) == row
-    for log in row.logs.values():
-        assert list(log) == sorted(log)
-        assert all(0 <= at <= LATEST for at in log)
-        _POLICY.opens_at(log)
-
-
-def _sealed(data: bytes) -> None:
-    opened = unseal(bytes(32), data, b"a row")
-    assert opened is None or data == _SEALED
-
-
-def _queue_message(data: bytes) -> None:
-    message = CollectMessage.from_text(text_of(data))
-    for following in (message, message.after_look(), message.after_failure()):
-        assert CollectMessage.from_text(following.to_text()) == following
-
-
-def _settings(data: bytes) -> None:
-    lines = (line.partition("=") for line in text_of(data).split("\n"))
-    settings = Settings.from_mapping({name: value for name, _, value in lines})
-    assert settings.endpoint.base_url.startswith("http")
-    assert settings.region
-    assert settings.base_url is None or settings.base_url.startswith("http")
-
-
-def _policy(data: bytes) -> None:
-    policy = Policy.parse(text_of(data))
-    assert Policy.parse(str(policy)) == policy
-    assert policy.opens_at(()) == 0
-
-
-def _connection_string(data: bytes) -> None:
-    text = text_of(data)
-    try:
-        settings = Settings.from_mapping({**_LOCAL, "AzureWebJobsStorage": text})
-    except SettingsError:
-        return
-    if settings.storage_connection is None:
-        return
-    account = StorageAccount.local(settings.storage_connection.reveal())
-    complete(_opened(account))
-
-
-async def _opened(account: StorageAccount) -> None:
-    store = account.open_tables()
-    await store.aclose()
-    queue = account.open_queue("a-queue")
-    await queue.aclose()
 
 
 def _row_of(record: SessionRecord) -> bytes:
@@ -239,52 +124,147 @@ _SETTINGS: Final = (
     "FACE_ENDPOINT=http://[::1]:7072\nFACE_KEY=k\nID_PEPPER=p\nAzureWebJobsStorage=" + _AZURITE,
 )
 
-TARGETS: Final = (
-    Target("session row", _session_row, (StorageUnavailable,), _ROWS),
-    Target(
-        "idempotency row",
-        _idempotency_row,
-        (StorageUnavailable, IdempotencyKeyReused, IdempotencyInProgress),
-        complete(_claimed(_CONTENT)),
-    ),
-    Target(
-        "throttle row",
-        _throttle_row,
-        (StorageUnavailable,),
-        (
-            json.dumps({"created": encode((_NOW, _NOW, _NOW + 1000)), "failed": ""}).encode(),
-            json.dumps({"called": encode(tuple(range(_NOW, _NOW + 60)))}).encode(),
-        ),
-    ),
-    Target("sealed answer", _sealed, (), (_SEALED, base64.b64encode(_SEALED))),
-    Target(
-        "queue message",
-        _queue_message,
-        (ValueError,),
-        (
-            CollectMessage(SESSION, Reason.SWEEP, traceparent="00-x").to_text().encode(),
-            CollectMessage(SESSION, Reason.REPLAY, attempt=3, looks=2).to_text().encode(),
-        ),
-    ),
-    Target("settings", _settings, (SettingsError,), tuple(text.encode() for text in _SETTINGS)),
-    Target(
-        "limits",
-        _policy,
-        (ValueError,),
-        (b"5/10m, 20/d", b"off", b"1/s", b"1000/31d,1/2s, 3/4m , 5/6h"),
-    ),
-    Target(
-        "connection string",
-        _connection_string,
-        (ValueError,),
-        (
-            _AZURITE.encode(),
-            b"UseDevelopmentStorage=true;",
-            (
-                b"TableEndpoint=https://a.table.core.windows.net;QueueEndpoint=https://a.queue.core.windows.net;"
-                b"SharedAccessSignature=sv=2026&sig=a%3D"
-            ),
-            b"DefaultEndpointsProtocol=https;AccountName=a;AccountKey=a2V5;EndpointSuffix=core.windows.net",
-        ),
-    ),
+
+class _OneRow:
+    """A store with one row, whatever it holds."""
+
+    def __init__(self, values: Mapping[str, Any], expires_at: int) -> None:
+        self._values = values
+        self._expires_at = expires_at
+
+    async def get(self, table: Table, key: str) -> Entity:
+        return Entity(key, self._values, self._expires_at, "an etag")
+
+
+def _store_of(data: bytes) -> EntityStore | None:
+    """A row from a JSON object: arrays and objects stand for the types of Table Storage that the app does not write."""
+    values = object_of(data)
+    if values is None:
+        return None
+    row = {name: _stored(value) for name, value in values.items() if value is not None}
+    expires_at = row.pop("expires_at", 0)
+    return cast(EntityStore, _OneRow(row, expires_at if type(expires_at) is int else 0))
+
+
+def _stored(value: object) -> object:
+    if isinstance(value, dict):
+        return datetime.fromtimestamp(0, UTC)
+    # An integer has at most 64 bits in a table.
+    is_other = isinstance(value, list) or (type(value) is int and not -(2**63) <= value < 2**63)
+    return b"bytes" if is_other else value
+
+
+@fuzzer("session row", *_ROWS, raises=(StorageUnavailable,))
+def _session_row(data: bytes) -> None:
+    store = _store_of(data)
+    if store is None:
+        return
+    entity = complete(store.get(Table.SESSIONS, SESSION))
+    assert entity is not None
+    values = entity.values
+    record = unverified(entity).record
+    if record.passed:
+        assert (values["status"], values["decision"]) == ("ResultAvailable", "realface")
+        assert "failure_code" not in values
+    assert record.decision is None or record.status is SessionStatus.RESULT_AVAILABLE
+    (record.principal or "").encode()
+    json.dumps([event_of(record), [astuple(entry) for entry in record.audit()]])
+    rfc3339(record.token_expires_at)
+    # Nothing is decided by a row that the broker did not write.
+    complete(from_entity(entity, _PEPPER))
+    assert not record.passed
+    assert {**values, "expires_at": entity.expires_at} in _WRITTEN
+
+
+@fuzzer(
+    "idempotency row",
+    *complete(_claimed(_CONTENT)),
+    raises=(StorageUnavailable, IdempotencyKeyReused, IdempotencyInProgress),
 )
+def _idempotency_row(data: bytes) -> None:
+    store = _store_of(data)
+    if store is not None:
+        answer = complete(Idempotency(store, _PEPPER, _CLOCK).find(_REQUEST))
+        assert answer is None or dict(answer.content) == _CONTENT
+
+
+@fuzzer(
+    "throttle row",
+    {"created": encode((_NOW, _NOW, _NOW + 1000)), "failed": ""},
+    {"called": encode(tuple(range(_NOW, _NOW + 60)))},
+    raises=(StorageUnavailable,),
+)
+def _throttle_row(data: bytes) -> None:
+    store = _store_of(data)
+    if store is None:
+        return
+    entity = complete(store.get(Table.THROTTLE, "device-0"))
+    assert entity is not None
+    row = Row.of(entity)
+    assert Row.of(row.entity()) == row
+    for log in row.logs.values():
+        assert list(log) == sorted(log)
+        assert all(0 <= at <= LATEST for at in log)
+        _POLICY.opens_at(log)
+
+
+@fuzzer("sealed answer", _SEALED, base64.b64encode(_SEALED))
+def _sealed(data: bytes) -> None:
+    opened = unseal(bytes(32), data, b"a row")
+    assert opened is None or data == _SEALED
+
+
+@fuzzer(
+    "queue message",
+    CollectMessage(SESSION, Reason.SWEEP, traceparent="00-x").to_text(),
+    CollectMessage(SESSION, Reason.REPLAY, attempt=3, looks=2).to_text(),
+    raises=(ValueError,),
+)
+def _queue_message(data: bytes) -> None:
+    message = CollectMessage.from_text(text_of(data))
+    for following in (message, message.after_look(), message.after_failure()):
+        assert CollectMessage.from_text(following.to_text()) == following
+
+
+@fuzzer("settings", *_SETTINGS, raises=(SettingsError,))
+def _settings(data: bytes) -> None:
+    lines = (line.partition("=") for line in text_of(data).split("\n"))
+    settings = Settings.from_mapping({name: value for name, _, value in lines})
+    assert settings.endpoint.base_url.startswith("http")
+    assert settings.region
+    assert settings.base_url is None or settings.base_url.startswith("http")
+
+
+@fuzzer("limits", "5/10m, 20/d", "off", "1/s", "1000/31d,1/2s, 3/4m , 5/6h", raises=(ValueError,))
+def _policy(data: bytes) -> None:
+    policy = Policy.parse(text_of(data))
+    assert Policy.parse(str(policy)) == policy
+    assert policy.opens_at(()) == 0
+
+
+@fuzzer(
+    "connection string",
+    _AZURITE,
+    "UseDevelopmentStorage=true;",
+    "TableEndpoint=https://a.table.core.windows.net;QueueEndpoint=https://a.queue.core.windows.net;"
+    "SharedAccessSignature=sv=2026&sig=a%3D",
+    "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=a2V5;EndpointSuffix=core.windows.net",
+    raises=(ValueError,),
+)
+def _connection_string(data: bytes) -> None:
+    text = text_of(data)
+    try:
+        settings = Settings.from_mapping({**_LOCAL, "AzureWebJobsStorage": text})
+    except SettingsError:
+        return
+    if settings.storage_connection is None:
+        return
+    account = StorageAccount.local(settings.storage_connection.reveal())
+    complete(_opened(account))
+
+
+async def _opened(account: StorageAccount) -> None:
+    store = account.open_tables()
+    await store.aclose()
+    queue = account.open_queue("a-queue")
+    await queue.aclose()

@@ -2,26 +2,24 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from shared.http_port import HttpAnswer
 
 T = TypeVar("T")
+Parse = Callable[[bytes], object]
 
 _LOOP: Final = asyncio.new_event_loop()
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One parser: `parse` reads an input with it and asserts what must be true of the result.
-
-    `declared` are the errors that it may raise. `seeds` are inputs that are good, or nearly.
-    """
+    """One parser, as `fuzzer` describes it."""
 
     name: str
-    parse: Callable[[bytes], object]
+    parse: Parse
     declared: tuple[type[Exception], ...]
     seeds: tuple[bytes, ...]
 
@@ -33,6 +31,32 @@ class Target:
             raise
         except self.declared:
             pass
+
+
+TARGETS: Final[dict[str, Target]] = {}
+"""All fuzzers, by their names."""
+
+
+def fuzzer(
+    name: str, *seeds: bytes | str | Mapping[str, Any], raises: tuple[type[Exception], ...] = ()
+) -> Callable[[Parse], Parse]:
+    """Make a fuzzer of a function that reads an input with a parser and asserts what must be true of the result.
+
+    `raises` are the errors that the parser may raise. `seeds` are inputs that are good, or nearly; one that is neither
+    bytes nor text is sent as JSON.
+    """
+
+    def add(parse: Parse) -> Parse:
+        TARGETS[name] = Target(name, parse, raises, tuple(map(_input_of, seeds)))
+        return parse
+
+    return add
+
+
+def _input_of(seed: bytes | str | Mapping[str, Any]) -> bytes:
+    if isinstance(seed, bytes):
+        return seed
+    return (seed if isinstance(seed, str) else json.dumps(seed)).encode()
 
 
 def complete(coroutine: Coroutine[Any, Any, T]) -> T:
