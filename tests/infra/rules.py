@@ -148,30 +148,30 @@ _MONITORING = (
     *(
         rule
         for part, workspace, categories, why in (
-            ("vaults", AUDIT_WORKSPACE, ("AuditEvent",), "the log says who read the key"),
+            ("vaults", AUDIT_WORKSPACE, "AuditEvent", "the log says who read the key"),
             (
                 "queueServices",
                 AUDIT_WORKSPACE,
-                ("StorageWrite", "StorageDelete"),
-                "the alert for poison messages reads it",
+                "StorageWrite StorageDelete",
+                "an alert looks for poison messages",
             ),
             (
                 "tableServices",
                 AUDIT_WORKSPACE,
-                ("StorageWrite", "StorageDelete"),
+                "StorageWrite StorageDelete",
                 "the log says who wrote to a record",
             ),
             (
                 "topics",
                 WORKSPACE,
-                ("DeliveryFailures", "PublishFailures"),
+                "DeliveryFailures PublishFailures",
                 "the log says why an event did not arrive",
             ),
         )
         for rule in rules_for(
             f"Microsoft.Insights/diagnosticSettings:*/{part}/*",
             ("workspaceId", id_of(workspace), "logs stay in their region"),
-            ("logs", [{"category": category, "enabled": True} for category in categories], why),
+            ("logs", [{"category": one, "enabled": True} for one in categories.split()], why),
         )
     ),
 )
@@ -410,11 +410,7 @@ _FUNCTION_APP = (
             for part in ("blob", "queue", "table")
         ),
         ("AzureWebJobsStorage", ABSENT, "the host would use it in place of the identity"),
-        (
-            "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
-            _insights_login,
-            "telemetry is sent as the region's identity",
-        ),
+        ("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", _insights_login, "telemetry is sent without keys"),
         ("APPLICATIONINSIGHTS_CONNECTION_STRING", output("logs.connectionString"), "telemetry needs it"),
         *((name, ABSENT, _FLEX_REFUSES) for name in _REFUSED_SETTINGS.split()),
         ("AZURE_CLIENT_ID", lambda place: f"[{_client_id(place)}]", _HAS_ROLES),
