@@ -1,13 +1,19 @@
 """Instances of the broker over one store, and the calls of a phone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
 from local.simulator import FaceSimulator, Session
+from tests.support.azurite import Azurite
+from tests.support.broker import environment
 from tests.support.http import plain_client
+from tests.support.processes import running_processes
+
+PEPPER: Final = "pepper-of-the-tests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,18 @@ class Fleet:
     def sessions_of(self, *device_ids: str) -> list[Session]:
         """Return all sessions that Face ever created for these devices."""
         return [session for session in self.simulator.sessions if session.device_id in device_ids]
+
+
+@asynccontextmanager
+async def running_fleet(
+    count: int, azurite: Azurite, simulator: FaceSimulator, **settings: str
+) -> AsyncIterator[Fleet]:
+    """Start instances as processes over one Azurite, and end them."""
+    shared = environment(
+        simulator.url, AzureWebJobsStorage=azurite.connection_string, ID_PEPPER=PEPPER, **settings
+    )
+    async with running_processes(count, shared) as instances:
+        yield Fleet(instances, simulator)
 
 
 def _path(session: Mapping[str, Any]) -> str:

@@ -14,10 +14,9 @@ import pytest
 import pytest_asyncio
 
 from local.simulator import FaceSimulator
-from tests.fleet.fleet import Fleet
+from tests.fleet.fleet import Fleet, running_fleet
 from tests.support.azurite import Azurite
-from tests.support.broker import FACE_KEY, environment
-from tests.support.processes import SOAK, running_processes
+from tests.support.processes import SOAK
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("fleet")]
 
@@ -31,25 +30,9 @@ ADDRESS_LIMIT = 40 if SOAK else 20
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def simulator() -> AsyncIterator[FaceSimulator]:
-    """The upstream, in this process and in real time."""
-    running = FaceSimulator(key=FACE_KEY)
-    await running.start()
-    yield running
-    await running.stop()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fleet(azurite: Azurite, simulator: FaceSimulator) -> AsyncIterator[Fleet]:
-    settings = environment(
-        simulator.url,
-        AzureWebJobsStorage=azurite.connection_string,
-        CLIENT_ADDRESS="appservice",
-        THROTTLE_DEVICE=f"{DEVICE_LIMIT}/10m",
-        THROTTLE_CLIENT=f"{ADDRESS_LIMIT}/10m",
-    )
-    async with running_processes(INSTANCES, settings) as instances:
-        running = Fleet(instances, simulator)
+    limits = {"THROTTLE_DEVICE": f"{DEVICE_LIMIT}/10m", "THROTTLE_CLIENT": f"{ADDRESS_LIMIT}/10m"}
+    async with running_fleet(INSTANCES, azurite, simulator, CLIENT_ADDRESS="appservice", **limits) as running:
         # The first request creates tables and connections, which these tests are not about.
         await _create_all(running, [f"first-{number}" for number in range(INSTANCES)], "198.51.100.1")
         yield running

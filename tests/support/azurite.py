@@ -67,17 +67,19 @@ class Tls:
 
 
 class Azurite(AzuriteProcess):
-    """Azurite for a test.
+    """Azurite for a test, with `keep` with data that outlive a restart.
 
     Without Azurite the test is skipped; it fails if `CI` says that all tests have to run.
     """
 
-    def __init__(self, *, tls: Tls | None = None) -> None:
+    def __init__(self, *, keep: bool = False, tls: Tls | None = None) -> None:
         program = find_azurite()
         if program is None:
             (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(HOW_TO_GET_IT)
         super().__init__(program)
         self.tls = tls
+        if keep:
+            self.options = [f"--location={self.folder}"]
         if tls:
             self.options += tls.options(self.folder)
 
