@@ -136,8 +136,3 @@ async def face_client(
             sleep=_no_wait,
             random=lambda: 1.0,
         )
-
-
-def response(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> HttpAnswer:
-    """Build a response as the transport returns it."""
-    return HttpAnswer(status, {"content-type": "application/json", **(headers or {})}, body)

@@ -10,7 +10,8 @@ from shared.face.answers import UpstreamRequest, identifier, printable, read_cre
 from shared.face.client import load_version
 from shared.face.endpoint import API_VERSIONS
 from shared.face.model import CreatedSession, LivenessMode, SessionSpec
-from tests.shared.face.doubles import CREATED, SESSION, TOKEN, response
+from tests.shared.face.doubles import CREATED, SESSION, TOKEN
+from tests.support.http import answer_of
 
 each_version = pytest.mark.parametrize("version", API_VERSIONS)
 
@@ -19,7 +20,7 @@ each_version = pytest.mark.parametrize("version", API_VERSIONS)
 def test_content_not_announced_as_json_is_an_upstream_failure(media_type: str) -> None:
     """JSON under another name is not read: it was made by something that is not Face."""
     with pytest.raises(UpstreamFailure, match="not announced as JSON"):
-        read_json(response(200, b"{}", {"content-type": media_type}))
+        read_json(answer_of(200, b"{}", {"content-type": media_type}))
 
 
 @pytest.mark.parametrize(
@@ -27,29 +28,29 @@ def test_content_not_announced_as_json_is_an_upstream_failure(media_type: str) -
 )
 def test_content_announced_as_json_is_read(media_type: str) -> None:
     """The media type counts, not its case or parameters."""
-    assert read_json(response(200, b'{"a": 1}', {"content-type": media_type})) == {"a": 1}
+    assert read_json(answer_of(200, b'{"a": 1}', {"content-type": media_type})) == {"a": 1}
 
 
 @pytest.mark.parametrize("status", [202, 204, 206])
 def test_success_of_another_kind_is_an_upstream_failure(status: int) -> None:
     with pytest.raises(UpstreamFailure, match="unexpected status"):
-        read_json(response(status, b"{}"))
+        read_json(answer_of(status, b"{}"))
 
 
 def test_failure_names_the_cause_and_the_call_but_no_value() -> None:
     """The log gets what is wrong, and no value: neither from the failure nor from what caused it."""
     with pytest.raises(UpstreamFailure, match="not strict JSON") as raised:
-        read_json(response(200, b'{"a": "canary-value"', {"apim-request-id": "4af681e9"}))
+        read_json(answer_of(200, b'{"a": "canary-value"', {"apim-request-id": "4af681e9"}))
     assert raised.value.upstream_request_id == "4af681e9"
     assert "canary-value" not in repr(raised.value) + repr(raised.value.__cause__)
     with pytest.raises(UpstreamFailure, match="too large, or compressed"):
-        read_json(replace(response(200), unread=True))
+        read_json(replace(answer_of(200), unread=True))
 
 
 def test_values_in_messages_are_in_no_repr() -> None:
     """The device id of a request and the body of an answer do not show up when they are printed."""
     request = UpstreamRequest("POST", "/sessions", {"deviceCorrelationId": "canary-device"})
-    assert "canary" not in repr(request) + repr(response(200, b"canary-token"))
+    assert "canary" not in repr(request) + repr(answer_of(200, b"canary-token"))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_client_names_its_device_if_the_spec_does_not(version: str) -> None:
 
 def test_response_to_a_create_has_the_id_and_the_token() -> None:
     """Other fields are ignored, and the token is in no repr."""
-    session = read_created(response(200, json.dumps({"more": 1, **CREATED}).encode()))
+    session = read_created(answer_of(200, json.dumps({"more": 1, **CREATED}).encode()))
     assert session == CreatedSession(SESSION, TOKEN)
     assert TOKEN not in repr(session)
 
@@ -114,7 +115,7 @@ def test_response_to_a_create_has_the_id_and_the_token() -> None:
 def test_create_without_a_guid_and_a_usable_token_is_an_upstream_failure(content: object) -> None:
     """The id becomes part of later URLs, and the token of a header field: both have to be safe."""
     with pytest.raises(UpstreamFailure, match="not Face's contract"):
-        read_created(response(200, json.dumps(content).encode()))
+        read_created(answer_of(200, json.dumps(content).encode()))
 
 
 @pytest.mark.parametrize(
@@ -123,9 +124,9 @@ def test_create_without_a_guid_and_a_usable_token_is_an_upstream_failure(content
 def test_delete_is_confirmed_by_what_only_face_answers(version: str, status: int) -> None:
     """Each version has its status, without any content; a page, JSON or a body that was not read is no deletion."""
     confirm = load_version(version).require_deleted
-    confirm(response(status))
-    others = [response(other) for other in (200, 201, 202, 204, 206) if other != status]
-    contents = [response(status, body) for body in (b"<html>Please sign in</html>", b"{}", b'{"a":', b" ")]
-    for wrong in (*others, *contents, replace(response(status), unread=True)):
+    confirm(answer_of(status))
+    others = [answer_of(other) for other in (200, 201, 202, 204, 206) if other != status]
+    contents = [answer_of(status, body) for body in (b"<html>Please sign in</html>", b"{}", b'{"a":', b" ")]
+    for wrong in (*others, *contents, replace(answer_of(status), unread=True)):
         with pytest.raises(UpstreamFailure, match="does not confirm a delete"):
             confirm(wrong)

@@ -14,7 +14,8 @@ from shared.errors import (
 from shared.face.refusals import refusal
 from shared.http_port import HttpAnswer
 from shared.text import LONGEST_RETRY_AFTER
-from tests.shared.face.doubles import NOT_FOUND, response
+from tests.shared.face.doubles import NOT_FOUND
+from tests.support.http import answer_of
 
 HOUR = LONGEST_RETRY_AFTER
 GATEWAY_429 = (
@@ -68,7 +69,7 @@ def test_status_and_body_give_the_kind_of_failure(
     status: int, body: bytes, kind: type[UpstreamError], retry_after: float | None
 ) -> None:
     """Each documented error answer, and each undocumented status, is one of the broker's upstream failures."""
-    failure = refusal(response(status, body))
+    failure = refusal(answer_of(status, body))
     assert isinstance(failure, UpstreamError)
     assert (type(failure), failure.retry_after, failure.request_sent) == (kind, retry_after, True)
 
@@ -89,7 +90,7 @@ IN_THE_HEADER = {"x-ms-error-code": "SessionNotFound"}
 def test_code_of_the_body_or_else_of_the_header_says_that_the_session_is_gone(
     body: bytes, headers: dict[str, str], kind: type[UpstreamError]
 ) -> None:
-    assert type(refusal(response(404, body, headers))) is kind
+    assert type(refusal(answer_of(404, body, headers))) is kind
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_code_of_the_body_or_else_of_the_header_says_that_the_session_is_gone(
 )
 def test_detail_has_the_status_and_a_safe_code_alone(body: bytes, headers: dict[str, str], code: str) -> None:
     """The log gets the status and an identifier, never the message; Face's id of the call is for a support case."""
-    failure = refusal(response(400, body, headers | {"apim-request-id": "4af681e9"}))
+    failure = refusal(answer_of(400, body, headers | {"apim-request-id": "4af681e9"}))
     assert isinstance(failure, UpstreamFailure)
     assert (str(failure), failure.upstream_request_id) == (f"Face answered 400{code}", "4af681e9")
 
@@ -131,10 +132,10 @@ def test_detail_has_the_status_and_a_safe_code_alone(body: bytes, headers: dict[
 )
 def test_wait_in_prose_is_understood(message: str, seconds: float) -> None:
     """The English of Face says how long to wait: an hour at most, and a second where it does not say."""
-    assert wait_of(response(429, error("429", message))) == seconds
+    assert wait_of(answer_of(429, error("429", message))) == seconds
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("5", 5.0), ("0", 0.0), ("soon", 26.0)])
 def test_header_counts_before_prose_where_it_can_be_read(header: str, seconds: float) -> None:
-    answered = response(429, error(None, IN_26_SECONDS), {"retry-after": header})
+    answered = answer_of(429, error(None, IN_26_SECONDS), {"retry-after": header})
     assert wait_of(answered) == seconds

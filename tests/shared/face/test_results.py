@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from shared.errors import UpstreamFailure
 from shared.face.model import Failure, LivenessDecision, SessionStatus
 from shared.face.results import Digest, Part, failure, read, status_of, verdict
-from tests.shared.face.doubles import response
+from tests.support.http import answer_of
 
 
 class Sample(Part):
@@ -29,7 +29,7 @@ class Sample(Part):
 )
 def test_named_fields_are_read_and_others_are_not(body: bytes, expected: tuple[object, ...]) -> None:
     """A field that is not named leaves no trace; null, and an empty digest, count as absent."""
-    assert tuple(read(Sample, response(200, body)).model_dump().values()) == expected
+    assert tuple(read(Sample, answer_of(200, body)).model_dump().values()) == expected
 
 
 @pytest.mark.parametrize(
@@ -50,13 +50,13 @@ def test_named_fields_are_read_and_others_are_not(body: bytes, expected: tuple[o
 )
 def test_body_that_is_not_the_contract_is_an_upstream_failure(body: bytes) -> None:
     with pytest.raises(UpstreamFailure, match="not Face's contract"):
-        read(Sample, response(200, body))
+        read(Sample, answer_of(200, body))
 
 
 def test_failure_names_the_place_and_no_value() -> None:
     """What is wrong is named for the log, the value is not: neither in the failure nor in what caused it."""
     with pytest.raises(UpstreamFailure, match="int_type at someCount") as raised:
-        read(Sample, response(200, b'{"someCount": "canary-value"}'))
+        read(Sample, answer_of(200, b'{"someCount": "canary-value"}'))
     assert "canary-value" not in repr(raised.value) + repr(raised.value.__cause__)
 
 

@@ -16,7 +16,8 @@ from shared.face.model import (
     SessionSpec,
     SessionStatus,
 )
-from tests.shared.face.doubles import SESSION, response
+from tests.shared.face.doubles import SESSION
+from tests.support.http import answer_of
 
 VERSION = v1_1_preview_1.VERSION
 REAL = {"livenessDecision": "realface"}
@@ -62,7 +63,7 @@ def standing(status: str, expired: bool | None) -> dict[str, Any]:
 
 def read(content: object) -> SessionResult:
     headers = {"apim-request-id": "read-call"}
-    return VERSION.read_result(response(200, json.dumps(content).encode(), headers), SESSION)
+    return VERSION.read_result(answer_of(200, json.dumps(content).encode(), headers), SESSION)
 
 
 @pytest.mark.parametrize("to_client", [True, False])
@@ -203,7 +204,7 @@ FAILED = {"body": {"error": {"code": MASK.code, "message": MASK.message}}, "stat
 
 
 def read_audit(*entries: object) -> tuple[AuditEntry, ...]:
-    return READ_AUDIT(response(200, json.dumps(entries).encode()), SESSION)
+    return READ_AUDIT(answer_of(200, json.dumps(entries).encode()), SESSION)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +281,7 @@ def test_what_is_not_allow_listed_does_not_come_through(changed: dict[str, objec
 def test_audit_that_breaks_the_contract_is_an_upstream_failure(content: object) -> None:
     """A partial audit is refused; and the failure's text repeats nothing of it."""
     with pytest.raises(UpstreamFailure) as failure:
-        READ_AUDIT(response(200, json.dumps(content).encode()), SESSION)
+        READ_AUDIT(answer_of(200, json.dumps(content).encode()), SESSION)
     assert "canary" not in str(failure.value)
 
 

@@ -8,7 +8,8 @@ from shared.errors import UpstreamFailure
 from shared.face import v1_2, v1_3_preview_1
 from shared.face.answers import ApiVersion, UpstreamRequest
 from shared.face.model import LivenessDecision, LivenessMode, SessionResult, SessionSpec, SessionStatus
-from tests.shared.face.doubles import SESSION, response
+from tests.shared.face.doubles import SESSION
+from tests.support.http import answer_of
 
 DIGEST = "B0A803BB7B26F3C8F29CD36030F8E63ED3FAF955FEEF8E01C88AB8FD89CCF761"
 MASK = {
@@ -40,7 +41,7 @@ def session(status: object, *attempts: object, **changed: object) -> dict[str, A
 
 def read(content: object) -> SessionResult:
     headers = {"apim-request-id": "read-call"}
-    return v1_2.VERSION.read_result(response(200, json.dumps(content).encode(), headers), SESSION)
+    return v1_2.VERSION.read_result(answer_of(200, json.dumps(content).encode(), headers), SESSION)
 
 
 @versions
@@ -119,7 +120,7 @@ def test_attempt_without_a_decision_may_be_followed_by_another(
     content: dict[str, Any], by_version: tuple[bool, bool]
 ) -> None:
     """Up to three in v1.2, and one in v1.3-preview.1 unless a create asks for more. A canceled session is over."""
-    answer = response(200, json.dumps(content).encode())
+    answer = answer_of(200, json.dumps(content).encode())
     found = [version.read_result(answer, SESSION) for version in (v1_2.VERSION, v1_3_preview_1.VERSION)]
 
     assert tuple(result.may_retry for result in found) == by_version
@@ -160,7 +161,7 @@ def test_attempt_with_a_decision_and_an_error_never_passes(
 ) -> None:
     """What contradicts itself is no decision, however little the error says."""
     content = session("Succeeded", REAL | {"error": error})
-    result = version.read_result(response(200, json.dumps(content).encode()), SESSION)
+    result = version.read_result(answer_of(200, json.dumps(content).encode()), SESSION)
 
     assert result.decision is None
     assert result.failure is not None

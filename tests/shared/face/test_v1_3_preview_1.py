@@ -7,8 +7,9 @@ from shared.errors import UpstreamFailure
 from shared.face import v1_2
 from shared.face.model import LivenessDecision, SessionResult
 from shared.face.v1_3_preview_1 import VERSION
-from tests.shared.face.doubles import SESSION, response
+from tests.shared.face.doubles import SESSION
 from tests.shared.face.test_v1_2 import MASK, REAL, session
+from tests.support.http import answer_of
 
 OTHER = "0b2a3c4d-0000-4000-8000-000000000001"
 FLAGGED = {"isAbuseDetected": True, "otherFlaggedSessions": [{"attemptId": 1, "sessionId": OTHER}]}
@@ -20,7 +21,7 @@ def attempt(number: int, abuse: object, **changed: object) -> dict[str, Any]:
 
 
 def read(content: object) -> SessionResult:
-    return VERSION.read_result(response(200, json.dumps(content).encode()), SESSION)
+    return VERSION.read_result(answer_of(200, json.dumps(content).encode()), SESSION)
 
 
 @pytest.mark.parametrize(
@@ -87,5 +88,5 @@ def test_abuse_that_cannot_be_read_is_an_upstream_failure(wrong: dict[str, objec
 
     with pytest.raises(UpstreamFailure):
         read(content)
-    answer = response(200, json.dumps(content).encode())
+    answer = answer_of(200, json.dumps(content).encode())
     assert v1_2.VERSION.read_result(answer, SESSION).abuse_detected is None
