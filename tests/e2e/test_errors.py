@@ -288,22 +288,6 @@ async def test_sixth_create_in_ten_minutes_is_throttled(broker: Broker) -> None:
     assert (await broker.create()).status_code == 200
 
 
-async def test_address_that_guesses_tokens_is_throttled() -> None:
-    """Misses count against the address that makes them, and not the reads of a caller with the token."""
-    async with running_broker(CLIENT_ADDRESS="appservice", THROTTLE_MISSES="3/10m") as broker:
-        from_here = {"client-ip": "[2001:db8::1]:443"}
-        session = await broker.created()
-        wrong = session | {"authToken": "guess"}
-
-        answers = [await broker.result(wrong, **from_here) for _ in range(3)]
-        refused = await broker.result(wrong, **{"client-ip": "2001:db8::ffff"})
-        honest = await broker.result(session, **from_here)
-
-        assert [answer.status_code for answer in answers] == [404, 404, 404]
-        require_error(refused, "ClientThrottled")
-        assert honest.status_code == 200
-
-
 @pytest.mark.parametrize(
     ("source", "headers"),
     [

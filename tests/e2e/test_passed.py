@@ -20,34 +20,41 @@ from tests.support.store import FakeStore
 
 OLD, NEW, NEWEST = API_VERSIONS
 STATUS_ALONE = {"sessionId", "status", "createdDateTime", "expiresAt"}
+REQUIRED = {"REQUIRE_DIGEST": "true"}
+STATUS_FOR_PHONES = {"RESULT_VISIBILITY": "status"}
+# Decision, `digestMatches` and `passed` of an answer or an event.
+UNDECIDED = (None, None, False)
+MATCHES = ("realface", True, True)
+DIFFERS = ("realface", False, False)
+NOT_SENT, MISSING = ("realface", None, True), ("realface", None, False)
+SPOOF = ("spoofface", None, False)
+# The one word of an answer that tells the status alone.
+WITHHELD = "ResultAvailable"
 
 every_version = pytest.mark.parametrize("version", API_VERSIONS)
 
 
-async def read(broker: Broker, session: Mapping[str, Any], digest: str | None = None) -> dict[str, Any]:
-    """The answer to a phone that sends this digest, a second after its last one."""
-    broker.clock.advance_seconds(1)
+async def read(
+    broker: Broker, session: Mapping[str, Any], digest: str | None = None, after: float = 1
+) -> dict[str, Any]:
+    """The answer to a phone that sends this digest, some seconds after its last one."""
+    broker.clock.advance_seconds(after)
     headers = {} if digest is None else {"X-Client-Digest": digest}
     answer = await broker.result(session, **headers)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
 
+def events(broker: Broker) -> list[dict[str, Any]]:
+    assert isinstance(broker.app.publisher, MemoryPublisher)
+    return broker.app.publisher.events
+
+
 async def event_of(broker: Broker, session: Mapping[str, Any]) -> dict[str, Any]:
     """The data of the session's one event, once everything that is waiting was collected."""
     await collect_all(broker)
-    publisher = broker.app.publisher
-    assert isinstance(publisher, MemoryPublisher)
-    [event] = [event for event in publisher.events if event["subject"] == session["sessionId"]]
+    [event] = [event for event in events(broker) if event["subject"] == session["sessionId"]]
     return dict(event["data"])
-
-
-async def published(broker: Broker) -> int:
-    """How many events there are after what is due was collected."""
-    await collect_due(broker)
-    publisher = broker.app.publisher
-    assert isinstance(publisher, MemoryPublisher)
-    return len(publisher.events)
 
 
 def shown(data: Mapping[str, Any], *names: str) -> list[Any]:
@@ -55,84 +62,86 @@ def shown(data: Mapping[str, Any], *names: str) -> list[Any]:
     return [data[name] for name in names]
 
 
+async def told(broker: Broker, device: str, steps: str) -> list[object]:
+    """Take a session through steps; returns the outcome that each read and the event tells, and counts of events.
+
+    `poll` reads without a digest, `digest` with the one that the phone was told, and `early` with it, but too soon
+    for a call of Face. `due` collects what is due, and `event` all.
+    """
+    session, digest, outcomes = await broker.created(device), "", list[object]()
+    for step in steps.split():
+        if step == "check":
+            digest = (await broker.perform(session))["digest"] or ""
+        elif step == "revoke":
+            assert (await broker.revoke(session)).status_code == 204
+        elif step == "due":
+            await collect_due(broker)
+            outcomes.append(len(events(broker)))
+        else:
+            sent = {"poll": None, "empty": "", "lower": digest.lower(), "wrong": "0" * 64}.get(step, digest)
+            data = await (
+                event_of(broker, session)
+                if step == "event"
+                else read(broker, session, sent, after=0 if step == "early" else 1)
+            )
+            whole = [data.get(name) for name in ("livenessDecision", "digestMatches", "passed")]
+            outcomes.append(data["status"] if set(data) == STATUS_ALONE else tuple(whole))
+    return outcomes
+
+
 @every_version
-@pytest.mark.parametrize("required", ["true", "false"])
-async def test_digest_that_differed_once_differs_for_good(version: str, required: str) -> None:
-    """The right one that comes later, or none, changes nothing: not in the answers, and not in the event."""
-    async with running_broker(FACE_API_VERSION=version, REQUIRE_DIGEST=required) as broker:
-        session = await broker.created()
-        told = await broker.perform(session)
-
-        answers = [await read(broker, session, digest) for digest in ("0" * 64, told["digest"])]
-        if required == "false":
-            answers.append(await read(broker, session))
-        answers.append(await event_of(broker, session))
-        answers.append(await read(broker, session, told["digest"]))
-
-    assert [shown(one, "livenessDecision", "digestMatches", "passed") for one in answers] == [
-        ["realface", False, False]
-    ] * len(answers)
-
-
-@pytest.mark.parametrize("required", ["true", "false"])
-async def test_digest_of_a_poll_that_comes_too_soon_counts(required: str) -> None:
-    """It is compared when the decision is read: by a poll without a digest, or by the collector."""
-    async with running_broker(REQUIRE_DIGEST=required) as broker:
-        checks = []
-        for spoiled in (True, False):
-            session = await broker.created()
-            await read(broker, session)
-            told = await broker.perform(session)
-            digest = "0" * 64 if spoiled else told["digest"]
-            too_soon = await broker.result(session, **{"X-Client-Digest": digest})
-            assert too_soon.json()["status"] == "NotStarted"
-            checks.append(session)
-        await read(broker, checks[0])
-        events = [await event_of(broker, session) for session in checks]
-
-    assert [shown(event, "digestMatches", "passed") for event in events] == [[False, False], [True, True]]
-
-
-async def test_phone_that_tries_again_after_a_digest_that_differed(broker: Broker) -> None:
-    """The decision of the first attempt is final, and so is its comparison."""
-    session = await broker.created("sim-digest-second-matches")
-    first = await broker.perform(session)
-    answers = [await read(broker, session, first["digest"])]
-    second = await broker.perform(session)
-    answers.append(await read(broker, session, second["digest"]))
-    answers.append(await event_of(broker, session))
-
-    assert [shown(one, "digestMatches", "passed") for one in answers] == [[False, False]] * 3
+@pytest.mark.parametrize(
+    ("settings", "device", "steps", "expected"),
+    [
+        # A digest that differed once differs for good, whatever is sent later.
+        ({}, "", "check wrong digest poll event digest", [DIFFERS] * 5),
+        (REQUIRED, "", "check wrong digest event digest", [DIFFERS] * 4),
+        ({}, "sim-digest-second-matches", "check digest check digest event", [DIFFERS] * 3),
+        ({}, "", "check lower wrong event", [MATCHES] * 3),
+        # The digest of a poll that comes too soon is compared when the decision is read.
+        ({}, "", "poll check early poll event", [UNDECIDED] * 2 + [MATCHES] * 2),
+        (REQUIRED, "", "poll check early event", [UNDECIDED] * 2 + [MATCHES]),
+        # Without the digest that is required nobody has passed, and the event waits for it.
+        (REQUIRED, "", "poll check poll empty due digest", [UNDECIDED, WITHHELD, WITHHELD, 0, MATCHES]),
+        (REQUIRED, "", "check digest poll empty due event", [MATCHES, WITHHELD, WITHHELD, 1, MATCHES]),
+        (REQUIRED, "", "check poll event digest", [WITHHELD, MISSING, MISSING]),
+        (REQUIRED, "", "check event digest", [MISSING] * 2),
+        (REQUIRED, "", "check poll due revoke due event", [WITHHELD, 0, 1, MISSING]),
+        # Where none is required a digest counts until the event is made.
+        ({}, "", "check poll event wrong", [NOT_SENT] * 3),
+        ({}, "", "check poll wrong event", [NOT_SENT, DIFFERS, DIFFERS]),
+        # Where a digest is required, Face's result has to have one.
+        (REQUIRED, "sim-no-digest", "check wrong event", [DIFFERS] * 2),
+        (STATUS_FOR_PHONES, "", "check wrong event", [WITHHELD, DIFFERS]),
+        # A session that is revoked without a check has nothing to tell.
+        ({}, "", "revoke due", [0]),
+        ({}, "sim-abandoned", "check revoke due", [0]),
+    ],
+)
+async def test_answers_and_event_say_the_same(
+    version: str, settings: dict[str, str], device: str, steps: str, expected: list[object]
+) -> None:
+    async with running_broker(FACE_API_VERSION=version, **settings) as broker:
+        assert await told(broker, device or "a-device", steps) == expected
+        await collect_all(broker)
+        assert waiting_messages(broker) == []
 
 
-async def test_digest_that_matches_is_told_by_answer_and_event(broker: Broker) -> None:
-    """Upper and lower case are the same. A wrong one that comes later changes nothing."""
-    session = await broker.created()
-    told = await broker.perform(session)
-    answers = [await read(broker, session, digest) for digest in (told["digest"].lower(), "0" * 64)]
-    answers.append(await event_of(broker, session))
-
-    assert [shown(one, "digestMatches", "passed") for one in answers] == [[True, True]] * 3
-
-
-@pytest.mark.parametrize("nothing", [None, ""])
-async def test_digest_is_required_status_alone_is_told_without_one(nothing: str | None) -> None:
-    """The event waits for it. An empty header is none. With the digest the session passes."""
-    async with running_broker(REQUIRE_DIGEST="true") as broker:
-        session = await broker.created()
-        before = await read(broker, session, nothing)
-        told = await broker.perform(session)
-        withheld = [await read(broker, session, nothing) for _ in range(2)]
-        events = await published(broker)
-        answer = await read(broker, session, told["digest"])
-        again = await read(broker, session, nothing)
-
-        assert shown(before, "status", "passed") == ["NotStarted", False]
-        assert [set(one) for one in (*withheld, again)] == [STATUS_ALONE] * 3
-        assert (withheld[0]["status"], events) == ("ResultAvailable", 0)
-        assert shown(answer, "digestMatches", "passed") == [True, True]
-        assert await published(broker) == 1
-        assert shown(await event_of(broker, session), "digestMatches", "passed") == [True, True]
+@pytest.mark.parametrize(
+    ("device", "steps", "expected"),
+    [
+        ("sim-second-passes", "check poll due check poll event", [UNDECIDED, 0, NOT_SENT, NOT_SENT]),
+        ("sim-second-passes", "check check poll event", [NOT_SENT] * 2),
+        ("sim-third-passes", "check poll check poll check poll event", [SPOOF] * 4),
+    ],
+)
+@pytest.mark.parametrize("version", [OLD, NEW])
+async def test_poll_between_attempts_ends_the_session_at_a_decision_alone(
+    version: str, device: str, steps: str, expected: list[object]
+) -> None:
+    """The person may take off the mask and try again; a later attempt does not change a decision."""
+    async with running_broker(FACE_API_VERSION=version) as broker:
+        assert await told(broker, device, steps) == expected
 
 
 async def test_message_does_not_settle_a_check_that_waits_for_its_digest() -> None:
@@ -151,38 +160,6 @@ async def test_message_does_not_settle_a_check_that_waits_for_its_digest() -> No
 
         assert shown(answer, "digestMatches", "passed") == [True, True]
         assert shown(await event_of(broker, session), "digestMatches", "passed") == [True, True]
-
-
-@pytest.mark.parametrize("polls", [True, False])
-async def test_digest_is_required_and_never_comes(polls: bool) -> None:
-    """After the token's end the event says that nobody passed. A digest that comes after it is not compared."""
-    async with running_broker(REQUIRE_DIGEST="true") as broker:
-        session = await broker.created()
-        told = await broker.perform(session)
-        if polls:
-            await read(broker, session)
-        event = await event_of(broker, session)
-        late = await read(broker, session, told["digest"])
-
-    expected = ["realface", None, False]
-    assert [shown(one, "livenessDecision", "digestMatches", "passed") for one in (event, late)] == [
-        expected
-    ] * 2
-
-
-async def test_event_is_settled_without_a_digest_where_none_is_required(broker: Broker) -> None:
-    """A digest counts until the event is made. After that, answer and event still say the same."""
-    session, other = await broker.created(), await broker.created()
-    for one in (session, other):
-        await broker.perform(one)
-        await read(broker, one)
-    in_time = await read(broker, other, "0" * 64)
-    event = await event_of(broker, session)
-    late = await read(broker, session, "0" * 64)
-
-    assert [shown(one, "digestMatches", "passed") for one in (event, late)] == [[None, True]] * 2
-    assert shown(in_time, "digestMatches", "passed") == [False, False]
-    assert shown(await event_of(broker, other), "digestMatches", "passed") == [False, False]
 
 
 async def test_server_sees_the_outcome_once_no_digest_is_awaited() -> None:
@@ -224,68 +201,33 @@ async def test_server_sends_no_digest_in_place_of_the_phone(version: str, requir
     assert told["digest"] in audit.text
 
 
-async def test_result_without_a_digest_matches_none() -> None:
-    """Where a digest is required, Face's result has to have one."""
-    async with running_broker(REQUIRE_DIGEST="true") as broker:
-        session = await broker.created("sim-no-digest")
-        await broker.perform(session)
-
-        assert shown(await read(broker, session, "0" * 64), "digestMatches", "passed") == [False, False]
-        assert shown(await event_of(broker, session), "digest", "passed") == [None, False]
-
-
-async def test_digest_is_read_where_decisions_are_hidden() -> None:
-    """The phone sees the status alone; the event knows that its digest differed."""
-    async with running_broker(RESULT_VISIBILITY="status") as broker:
-        session = await broker.created()
-        await broker.perform(session)
-
-        assert set(await read(broker, session, "0" * 64)) == STATUS_ALONE
-        assert shown(await event_of(broker, session), "digestMatches", "passed") == [False, False]
-
-
-@pytest.mark.parametrize(("is_failure", "passed"), [("true", False), ("false", True)])
+@pytest.mark.parametrize(
+    ("version", "device", "is_failure", "detected", "passed"),
+    [
+        (NEWEST, "sim-abuse", "true", True, False),
+        (NEWEST, "sim-abuse", "false", True, True),
+        (NEWEST, "sim-realface", "true", False, True),
+        (NEW, "sim-realface", "true", None, True),
+        (OLD, "sim-realface", "true", None, True),
+    ],
+)
 async def test_abuse_is_told_and_no_pass_where_it_is_a_failure(
-    is_failure: str, passed: bool, caplog: pytest.LogCaptureFixture
+    version: str,
+    device: str,
+    is_failure: str,
+    detected: bool | None,
+    passed: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The log names the session once, because a human has to look at it."""
-    async with running_broker(FACE_API_VERSION=NEWEST, ABUSE_IS_FAILURE=is_failure) as broker:
-        session = await broker.created("sim-abuse")
+    """Only the newest version tells it. The log names the session once, because a human has to look at it."""
+    async with running_broker(FACE_API_VERSION=version, ABUSE_IS_FAILURE=is_failure) as broker:
+        session = await broker.created(device)
         await broker.perform(session)
         answers = [await read(broker, session), await event_of(broker, session)]
 
-    assert [shown(one, "abuseDetected", "passed") for one in answers] == [[True, passed]] * 2
-    [line] = [line.getMessage() for line in caplog.records if '"abuse_detected"' in line.getMessage()]
-    assert session["sessionId"] in line
-
-
-@pytest.mark.parametrize(("version", "detected"), [(OLD, None), (NEW, None), (NEWEST, False)])
-async def test_check_without_abuse_passes(version: str, detected: bool | None) -> None:
-    """Only the newest version says so."""
-    async with running_broker(FACE_API_VERSION=version) as broker:
-        session = await broker.created()
-        await broker.perform(session)
-
-        assert shown(await read(broker, session), "abuseDetected", "passed") == [detected, True]
-
-
-@pytest.mark.parametrize("version", [OLD, NEW])
-@pytest.mark.parametrize("polls", [True, False])
-async def test_poll_between_two_attempts_does_not_end_the_session(version: str, polls: bool) -> None:
-    """An attempt that failed is shown, and the person may take off the mask and try again."""
-    async with running_broker(FACE_API_VERSION=version) as broker:
-        session = await broker.created("sim-second-passes")
-        await broker.perform(session)
-        if polls:
-            between = await read(broker, session)
-            assert shown(between, "status", "passed", "livenessDecision") == ["Started", False, None]
-            assert between["failure"]["code"] == "FaceWithMaskDetected"
-            assert await published(broker) == 0
-            assert not broker.simulator.sessions[0].deleted
-        await broker.perform(session)
-        answers = [await read(broker, session), await event_of(broker, session)]
-
-    assert [shown(one, "passed", "failure", "attempts") for one in answers] == [[True, None, 2]] * 2
+    assert [shown(one, "abuseDetected", "passed") for one in answers] == [[detected, passed]] * 2
+    lines = [line for line in caplog.messages if '"abuse_detected"' in line]
+    assert [session["sessionId"] in line for line in lines] == ([True] if detected else [])
 
 
 @every_version
@@ -301,18 +243,6 @@ async def test_failed_attempt_is_the_result_when_the_token_has_ended(version: st
         assert event["failure"]["code"] == "FaceWithMaskDetected"
         assert shown(event, "passed", "livenessDecision", "digestMatches") == [False, None, None]
         assert (await read(broker, session))["status"] == "ResultAvailable"
-
-
-async def test_decision_is_final_whatever_the_phone_does_after_it(broker: Broker) -> None:
-    """A later attempt that fails does not take the pass away, and one that passes does not give one."""
-    session = await broker.created("sim-third-passes")
-    answers = []
-    for _ in range(3):
-        await broker.perform(session)
-        answers.append(await read(broker, session))
-    answers.append(await event_of(broker, session))
-
-    assert [shown(one, "livenessDecision", "passed") for one in answers] == [["spoofface", False]] * 4
 
 
 @pytest.mark.parametrize("version", [OLD, NEW])
@@ -404,33 +334,6 @@ async def test_check_that_was_made_cannot_be_hidden_by_a_deletion(
             assert (event["failure"] or {}).get("code") == code
 
     assert statuses == ([200, 200, 429] if decision == "spoofface" else [200] * 3)
-
-
-async def test_session_that_is_revoked_without_a_check_has_no_event(broker: Broker) -> None:
-    """Not started, or started and given up: there is nothing to tell."""
-    for device_id in ("a-device", "sim-abandoned"):
-        session = await broker.created(device_id)
-        if device_id == "sim-abandoned":
-            await broker.perform(session)
-        assert (await broker.revoke(session)).status_code == 204
-    await collect_all(broker)
-
-    assert await published(broker) == 0
-    assert waiting_messages(broker) == []
-
-
-async def test_digest_was_required_and_the_session_is_revoked() -> None:
-    """Nobody can send the digest any more: the event comes at once, and says that nobody passed."""
-    async with running_broker(REQUIRE_DIGEST="true") as broker:
-        session = await broker.created()
-        await broker.perform(session)
-        await read(broker, session)
-        assert await published(broker) == 0
-
-        await broker.revoke(session)
-
-        assert await published(broker) == 1
-        assert shown(await event_of(broker, session), "digestMatches", "passed") == [None, False]
 
 
 async def test_phone_is_shown_no_decision_by_face_itself_unless_the_operator_allows_it() -> None:
