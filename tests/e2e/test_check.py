@@ -53,16 +53,17 @@ async def test_mode_of_the_newer_version_is_taken_there() -> None:
 
 async def test_own_name_of_a_device_and_reference_are_not_sent_upstream(broker: Broker) -> None:
     """The header of a device that names itself stays here; the business system's reference is on the record."""
-    body = {"livenessOperationMode": "Passive", "deviceCorrelationIdSetInClient": True}
     headers = {"X-Device-Correlation-Id": "my-own-name"}
+    body = {
+        "deviceCorrelationId": None,
+        "deviceCorrelationIdSetInClient": True,
+        "clientReference": "order:4711",
+    }
 
-    answer = await broker.http.post(
-        "/api/sessions", json=body | {"clientReference": "order:4711"}, headers=headers
-    )
+    answer = await broker.create(headers=headers, **body)
 
     assert answer.status_code == 200
-    stored = await broker.app.sessions.get(answer.json()["sessionId"])
-    assert stored is not None
+    stored = await broker.app.sessions.reload(answer.json()["sessionId"])
     assert stored.record.client_reference == "order:4711"
     [session] = broker.simulator.sessions
     assert not any(text in repr(session) for text in ("my-own-name", "order:4711"))
@@ -80,11 +81,7 @@ async def test_a_gateway_may_put_a_prefix_in_front() -> None:
     """The gateway takes its prefix off again. The result URL and the OpenAPI document have it."""
     base_url, origin = "https://api.bank.example/liveness", "https://app.bank.example"
     async with running_broker(PUBLIC_BASE_URL=base_url, ALLOWED_ORIGINS=origin) as broker:
-        answer = await broker.http.post(
-            "/api/sessions",
-            json={"livenessOperationMode": "Passive", "deviceCorrelationId": "a"},
-            headers={"Origin": origin},
-        )
+        answer = await broker.create(headers={"Origin": origin})
         session = answer.json()
         path = session["resultUrl"].removeprefix(base_url)
         read = await broker.http.get(path, headers={"X-Session-Token": session["authToken"]})

@@ -76,7 +76,6 @@ def upstream_calls(broker: Broker) -> dict[str, int]:
 
 async def is_ended(broker: Broker, session: dict[str, str]) -> bool:
     """Whether the session's event was taken, Face was told to forget it, and no message is left."""
-    stored = await broker.app.sessions.get(session["sessionId"])
-    assert stored is not None
+    stored = await broker.app.sessions.reload(session["sessionId"])
     ended = stored.record.published_at is not None and stored.record.deleted_upstream
     return ended and not waiting_messages(broker)

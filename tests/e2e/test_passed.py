@@ -7,7 +7,6 @@ import pytest
 
 from collect_result.use_case import collect_result
 from shared.errors import StorageUnavailable
-from shared.events.publisher import MemoryPublisher
 from shared.face.endpoint import API_VERSIONS
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import EXPIRY_GRACE_MS
@@ -45,15 +44,10 @@ async def read(
     return dict(answer.json())
 
 
-def events(broker: Broker) -> list[dict[str, Any]]:
-    assert isinstance(broker.app.publisher, MemoryPublisher)
-    return broker.app.publisher.events
-
-
 async def event_of(broker: Broker, session: Mapping[str, Any]) -> dict[str, Any]:
     """The data of the session's one event, once everything that is waiting was collected."""
     await collect_all(broker)
-    [event] = [event for event in events(broker) if event["subject"] == session["sessionId"]]
+    [event] = [event for event in broker.events if event["subject"] == session["sessionId"]]
     return dict(event["data"])
 
 
@@ -76,7 +70,7 @@ async def told(broker: Broker, device: str, steps: str) -> list[object]:
             assert (await broker.revoke(session)).status_code == 204
         elif step == "due":
             await collect_due(broker)
-            outcomes.append(len(events(broker)))
+            outcomes.append(len(broker.events))
         else:
             sent = {"poll": None, "empty": "", "lower": digest.lower(), "wrong": "0" * 64}.get(step, digest)
             data = await (

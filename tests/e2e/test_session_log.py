@@ -13,22 +13,15 @@ async def test_each_session_that_is_made_or_revoked_is_logged_once(
 ) -> None:
     """A create that fails, or is answered again, is not logged; a revocation is, also where Face fails then."""
     caplog.set_level(logging.INFO)
-    body = {"livenessOperationMode": "Passive", "deviceCorrelationId": "sim-delete-500"}
     key = {"Idempotency-Key": "a-key-of-the-tests"}
-    answers = [
-        await broker.http.post(
-            "/api/sessions", json=body | {"authTokenTimeToLiveInSeconds": 120}, headers=key
-        )
-        for _ in range(2)
-    ]
+    answers = [await broker.create("sim-delete-500", key, authTokenTimeToLiveInSeconds=120) for _ in range(2)]
     await broker.create(device_id="")
     broker.simulator.fail(500, 1)
     await broker.create()
     session = answers[0].json()
     revocations = [await broker.revoke(session) for _ in range(2)]
 
-    lines = [record.getMessage() for record in caplog.records]
-    events = [json.loads(line) for line in lines if line.startswith('{"event": "session_')]
+    events = [json.loads(line) for line in caplog.messages if line.startswith('{"event": "session_')]
     assert [answer.status_code for answer in (*answers, *revocations)] == [200, 200, 502, 502]
     request_id = revocations[0].headers["x-ms-request-id"]
     device = await broker.app.pseudonyms.of("device", "sim-delete-500")

@@ -93,8 +93,7 @@ async def test_device_of_one_caller_is_not_locked_by_another(limits: dict[str, s
         assert (await scene.create(mallory)).json()["error"]["code"] == "DeviceThrottled"
 
         assert (await scene.create(anna)).status_code == 200
-    stored = await scene.broker.app.sessions.get(session["sessionId"])
-    assert stored is not None
+    stored = await scene.broker.app.sessions.reload(session["sessionId"])
     name = f"{scene.issuer.url} mallory"
     assert stored.record.device == await scene.broker.app.pseudonyms.of("device", name, "a-device")
 

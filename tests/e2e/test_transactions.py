@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from collect_result.use_case import collect_result
-from shared.events.publisher import MemoryPublisher
 from shared.queues.message import CollectMessage, Reason
 from shared.storage.port import MemoryStore
 from tests.e2e.signed_in import ROLE, signed_in
@@ -25,8 +24,7 @@ async def event_of(broker: Broker, session: Mapping[str, Any], outcome: str = "r
     """Perform the check, and collect its event."""
     await broker.perform(session, outcome=outcome)
     await collect_result(broker.app, CollectMessage(session["sessionId"], Reason.POLL))
-    assert isinstance(broker.app.publisher, MemoryPublisher)
-    return dict(broker.app.publisher.events[-1])
+    return broker.events[-1]
 
 
 def require_forbidden(answer: httpx.Response, *fields: str) -> None:
@@ -166,8 +164,7 @@ async def test_key_from_before_sign_in_is_not_replayed_to_a_signed_in_caller() -
     store = MemoryStore()
     pepper: dict[str, Any] = {"ID_PEPPER": "a-pepper-of-both"}
     async with running_broker(store=store, **pepper) as broker:
-        body = {"livenessOperationMode": "Passive", "deviceCorrelationId": "a-device"}
-        first = (await broker.http.post("/api/sessions", json=body, headers=KEY)).json()
+        first = (await broker.create(headers=KEY)).json()
     async with signed_in(store=store, **pepper) as scene:
         second = await scene.created(scene.issuer.token(), **KEY)
 

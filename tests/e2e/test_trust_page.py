@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from shared.events.publisher import MemoryPublisher
 from tests.collect_result.draining import collect_all
 from tests.e2e.signed_in import ROLE, Scene, signed_in
 from tests.support.consumer import Orders
@@ -23,8 +22,7 @@ FOR_ANNA = {"onBehalfOf": "anna", "clientReference": ORDER}
 async def outcome(scene: Scene, session: Mapping[str, Any]) -> dict[str, Any]:
     """The session's one event, after everything that waits was collected."""
     await collect_all(scene.broker)
-    assert isinstance(scene.broker.app.publisher, MemoryPublisher)
-    [event] = [one for one in scene.broker.app.publisher.events if one["subject"] == session["sessionId"]]
+    [event] = [one for one in scene.broker.events if one["subject"] == session["sessionId"]]
     return dict(event)
 
 

@@ -14,29 +14,34 @@ ROOT = Path(__file__).parents[2]
 @functools.cache
 def logged_events() -> dict[str, set[str]]:
     """Return the level or levels of each event, by its name."""
-    events: dict[str, set[str]] = defaultdict(set)
-    for folder in (*FUNCTION_PACKAGES, "shared"):
-        for path in (ROOT / folder).rglob("*.py"):
-            for node in ast.walk(_parsed(path)):
-                for level, event in _logged(node):
-                    assert isinstance(level, ast.Attribute), "write the level where it is logged"
-                    events[ast.literal_eval(event)].add(level.attr)
-    return dict(events)
+    levels: dict[str, set[str]] = defaultdict(set)
+    for event, level, _ in _calls():
+        levels[event].add(level)
+    return dict(levels)
 
 
 @functools.cache
 def logged_fields() -> dict[str, set[str]]:
     """Return the fields of each event, by its name: those that it may have."""
     fields: dict[str, set[str]] = defaultdict(set)
+    for event, _, names in _calls():
+        fields[event] |= names
+    return dict(fields)
+
+
+def _calls() -> Iterator[tuple[str, str, set[str]]]:
+    """Yield the event, the level and the fields of each call that logs."""
     for folder in (*FUNCTION_PACKAGES, "shared"):
         for path in (ROOT / folder).rglob("*.py"):
             for function in ast.walk(_parsed(path)):
-                if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-                    for node in ast.walk(function):
-                        for _, event in _logged(node):
-                            assert isinstance(node, ast.Call)
-                            fields[ast.literal_eval(event)] |= _fields(node, function) | _added(path, node)
-    return dict(fields)
+                if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                    continue
+                for call in ast.walk(function):
+                    for level, event in _logged(call):
+                        assert isinstance(call, ast.Call)
+                        assert isinstance(level, ast.Attribute), "write the level where it is logged"
+                        names = _fields(call, function) | _added(path, call)
+                        yield ast.literal_eval(event), level.attr, names
 
 
 @functools.cache

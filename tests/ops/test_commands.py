@@ -28,24 +28,25 @@ class Command:
     shows: bool = False
 
 
+NOBODY = "99999999-0000-4000-8000-000000000000"
 COMMANDS = (
     Command("poison list"),
     Command(f"poison show {UNUSABLE}", "poison show nothing"),
     Command("poison replay ID", "poison replay nothing", shows=True),
     Command(f"poison drop {UNUSABLE}", "poison drop nothing", asks="Drop 1 message?", shows=True),
-    Command(f"session show {UNKNOWN}", "session show 99999999-0000-4000-8000-000000000000"),
+    Command(f"session show {UNKNOWN}", f"session show {NOBODY}"),
     Command("session find --owed"),
-    Command(f"session collect {UNKNOWN}", "session collect 99999999-0000-4000-8000-000000000000"),
+    Command(f"session collect {UNKNOWN}", f"session collect {NOBODY}"),
     Command(
         f"session erase {UNKNOWN}",
-        "session erase 99999999-0000-4000-8000-000000000000",
+        f"session erase {NOBODY}",
         asks="Erase 1 session, of which 1 will never tell an outcome, and 1 row of limits for ever?",
         shows=True,
     ),
-    Command(f"device show --session {UNKNOWN}", "device show --session 99999999-0000-4000-8000-000000000000"),
+    Command(f"device show --session {UNKNOWN}", f"device show --session {NOBODY}"),
     Command(
         f"device reset --session {UNKNOWN}",
-        "device reset --session 99999999-0000-4000-8000-000000000000",
+        f"device reset --session {NOBODY}",
         asks="Clear 1 row: device-a-pseudonym?",
         shows=True,
     ),
@@ -118,25 +119,21 @@ def test_dry_run_changes_nothing(account: Shell, command: Command) -> None:
 
     ended = account.run(*words_of(command.words, account), *(["--dry-run"] if command.shows else []))
 
-    reads = command.shows or "collect" not in command.words
     assert ended.status == 0
-    assert (state(account) == before) is reads
-    if command.asks:
-        assert "dry-run" in ended.lines[0]
-    if command.shows:
-        assert "would be" in ended.lines[-1]
+    assert (state(account) == before) is (command.shows or "collect" not in command.words)
+    assert "dry-run" in ended.lines[0] or not command.asks
+    assert "would be" in ended.lines[-1] or not command.shows
 
 
 @each
 @pytest.mark.parametrize(
     ("text", "status", "error"),
     [
-        pytest.param("y\n", 0, "", id="yes"),
-        pytest.param("\n", 1, "nothing was changed", id="no"),
-        pytest.param(
-            None, 2, "ops: this destroys something, and nobody can be asked here: add --yes", id="script"
-        ),
+        ("y\n", 0, ""),
+        ("\n", 1, "nothing was changed"),
+        (None, 2, "ops: this destroys something, and nobody can be asked here: add --yes"),
     ],
+    ids=["yes", "no", "script"],
 )
 def test_command_that_destroys_asks(
     account: Shell,
@@ -181,8 +178,6 @@ def test_table_has_each_command_and_each_writes_json() -> None:
     for name, parser in found.items():
         options = parser.format_help()
         assert "--json" in options, name
-        if name in table:
-            assert (bool(table[name].asks), table[name].shows) == (
-                "--yes" in options,
-                "--dry-run" in options,
-            ), name
+        if command := table.get(name):
+            has = ("--yes" in options, "--dry-run" in options)
+            assert has == (bool(command.asks), command.shows), name

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from ops.azure_cli import AzureCli
 from ops.output import CommandFailed, Output
-from ops.publish import Scm, find_site, publish, scm_host, tag
+from ops.publish import Scm, find_site, publish, tag
 from ops.publish import run as run_publish
 from shared.release import Release
 from tests.ops.shell import add_az, add_package, run_command
@@ -158,12 +158,7 @@ SUCCESSES: list[tuple[str, list[Refusal], list[list[tuple[int, str]]], int]] = [
     ("site restarts meanwhile", [], [[(RUNNING, ""), (503, ""), (403, ""), (SUCCESS, "")]], 1),
     ("site restarts afterwards", [], [[(PARTIAL, "Kudu has been restarted after package deployed")]], 1),
     ("answer was lost", [Refusal(502, lost=True)], [[(RUNNING, ""), (SUCCESS, "")]], 1),
-    (
-        "answer was lost, and it takes long",
-        [Refusal(502, lost=True)],
-        [[(RUNNING, "")] * 9 + [(SUCCESS, "")]],
-        1,
-    ),
+    ("answer was lost, and it lasts", [Refusal(502, lost=True)], [[(RUNNING, "")] * 9 + [(SUCCESS, "")]], 1),
     ("record is gone afterwards", [], [[(RUNNING, ""), (503, ""), (404, "")]], 1),
     ("record is gone at once", [], [[(404, "")]], 1),
     ("answer was lost, and it arrives late", [Refusal(502, lost=True, late=31)], [], 1),
@@ -272,17 +267,13 @@ async def test_role_that_never_comes_ends_with_what_azure_said(site: ScmSite, ur
     assert 600 < sum(ended.slept) <= 910
 
 
-async def test_deployment_of_somebody_else_is_not_taken_for_ours(site: ScmSite, url: str) -> None:
-    """The site names the deployment of the package, and another one is the newest."""
-    site.outcomes = [[(RUNNING, "")]]
-    site.overtaken = True
-
-    assert "the deployment has not ended" in (await published(url)).error
-
-
-async def test_package_that_never_shows_is_no_success(site: ScmSite, url: str) -> None:
-    """The newest deployment stays the one before: nothing says that ours was made."""
-    site.refusals = [Refusal(202, '"deployment-2"', lost=True, late=10_000)]
+@pytest.mark.parametrize("never_shows", [False, True], ids=["another is the newest", "ours never shows"])
+async def test_other_deployment_is_not_taken_for_ours(site: ScmSite, url: str, never_shows: bool) -> None:
+    """The site names the deployment of the package: nothing else says that it was made."""
+    if never_shows:
+        site.refusals = [Refusal(202, '"deployment-2"', lost=True, late=10_000)]
+    else:
+        site.outcomes, site.overtaken = [[(RUNNING, "")]], True
 
     assert "the deployment has not ended" in (await published(url)).error
 
@@ -296,16 +287,13 @@ async def test_nothing_answers() -> None:
 
 
 ID = "/subscriptions/a-subscription/resourceGroups/a-group"
-NAMES = [("Standard", "an-app-abc.westeurope-01.azurewebsites.net"), ("Repository", "an-app.scm.example")]
-SITE = {
-    "id": f"{ID}/providers/Microsoft.Web/sites/an-app",
-    "properties": {"hostNameSslStates": [{"hostType": kind, "name": name} for kind, name in NAMES]},
-}
 
 
-def test_scm_site_is_the_one_that_azure_names() -> None:
-    """A new app has a hash and its region in its host names."""
-    assert scm_host(SITE) == "an-app.scm.example"
+def described(scm: str = "an-app.scm.example") -> dict[str, object]:
+    """An app as Azure describes it. The hash and the region of a new one are in its host names."""
+    names = {"Standard": "an-app-abc.westeurope-01.azurewebsites.net", "Repository": scm}
+    hosts = [{"hostType": kind, "name": name} for kind, name in names.items()]
+    return {"id": f"{ID}/providers/Microsoft.Web/sites/an-app", "properties": {"hostNameSslStates": hosts}}
 
 
 @pytest.mark.parametrize(
@@ -336,13 +324,11 @@ async def test_command_publishes_with_the_login_of_az_and_tags(
     site: ScmSite, url: str, path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The site takes the token of az. It refuses the machine until the new IP rule acts."""
-    hosts = [{"hostType": "Repository", "name": url.removeprefix("http://")}]
-    described = json.dumps({**SITE, "properties": {"hostNameSslStates": hosts}})
     add_az(
         path,
         f"""echo "$*" >>{path}/calls
 case "$*" in
-"resource show "*) echo '{described}' ;;
+"resource show "*) echo '{json.dumps(described(url.removeprefix("http://")))}' ;;
 "account get-access-token "*) echo '{{"accessToken": "a-token"}}' ;;
 esac""",
     )
@@ -357,8 +343,8 @@ esac""",
 
     timed = partial(run_publish, scheme="http", clock=lambda: sum(slept), sleep=sleep)
     monkeypatch.setattr("ops.publish.run", timed)
-    words = ["publish", "a-group", "an-app", str(package), "--admitted", "--subscription", "a-subscription"]
-    words.append("--json")
+    options = ["--admitted", "--subscription", "a-subscription", "--json"]
+    words = ["publish", "a-group", "an-app", str(package), *options]
     ended = await asyncio.to_thread(run_command, capsys, words, {})
 
     assert (ended.status, site.packages) == (0, [package.read_bytes()])
@@ -383,21 +369,21 @@ SHAPES: list[object] = [{}, [], None, "a text"]
 
 
 @pytest.mark.parametrize(
-    ("described", "login"),
+    ("shown", "login"),
     [
-        *((site, LOGIN) for site in [*SHAPES, *ALMOST, {**SITE, "id": None}]),
-        *((SITE, login) for login in SHAPES),
+        *((site, LOGIN) for site in [*SHAPES, *ALMOST, described() | {"id": None}]),
+        *((described(), login) for login in SHAPES),
     ],
     ids=json.dumps,
 )
 def test_answer_of_another_shape_is_told(
-    described: object, login: object, path: Path, capsys: pytest.CaptureFixture[str]
+    shown: object, login: object, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A later Azure CLI may answer so. Nothing is published."""
     add_az(
         path,
         f"""case "$1" in
-resource) echo '{json.dumps(described)}' ;;
+resource) echo '{json.dumps(shown)}' ;;
 account) echo '{json.dumps(login)}' ;;
 esac""",
     )

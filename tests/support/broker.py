@@ -16,6 +16,7 @@ import pytest
 from local.host import Host
 from local.simulator import FaceSimulator
 from shared.app import App, build, install
+from shared.events.publisher import MemoryPublisher
 from shared.face.budget import Budget
 from shared.face.model import Face
 from shared.settings import Settings
@@ -42,10 +43,21 @@ class Broker:
     http: httpx.AsyncClient
     phone: httpx.AsyncClient
 
-    async def create(self, device_id: str = "a-device", **fields: Any) -> httpx.Response:  # noqa: ANN401 - JSON.
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What was published."""
+        assert isinstance(self.app.publisher, MemoryPublisher)
+        return self.app.publisher.events
+
+    async def create(
+        self,
+        device_id: str = "a-device",
+        headers: Mapping[str, str] | None = None,
+        **fields: Any,  # noqa: ANN401 - JSON.
+    ) -> httpx.Response:
         """Ask for a session."""
         body = {"livenessOperationMode": "Passive", "deviceCorrelationId": device_id} | fields
-        return await self.http.post("/api/sessions", json=body)
+        return await self.http.post("/api/sessions", json=body, headers=headers)
 
     async def created(self, device_id: str = "a-device", **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON.
         """Ask for a session and expect to be given one."""
