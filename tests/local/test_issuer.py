@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import os
 import shlex
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,11 @@ from local.event_log import EventLog
 from local.issuer import AUDIENCE, LocalIssuer
 from shared.access import Caller
 from shared.text import system_clock
+from tests.local.test_run import PATIENCE_SECONDS, events_in, started, values
 from tests.support.broker import running_broker
 from tests.support.http import plain_client
 from tests.support.publisher import FakePublisher
 from tests.support.time import FakeClock
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -103,21 +100,13 @@ async def test_demonstration_that_does_not_sign_in_fails(
 
 def test_run_signs_in_and_prints_how(tmp_path: Path) -> None:
     """The whole command, with a check that goes well; a setting of the environment does not switch sign-in off."""
-    words = ("run", "--auth", "jwt", "--once", "--port", "0", "--simulator-port", "0")
-    run = subprocess.run(  # noqa: S603 - our own module.
-        [sys.executable, "-m", "local", *words],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "CLIENT_AUTH": "none"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    with started("run", "--auth", "jwt", "--once", cwd=tmp_path, CLIENT_AUTH="none") as run:
+        output, errors = run.communicate(timeout=PATIENCE_SECONDS)
 
-    assert (run.returncode, run.stderr) == (0, "")
-    assert "callers    sign in with tokens of http://127.0.0.1:" in run.stdout
-    [event] = map(json.loads, (tmp_path / ".local/events.jsonl").read_text().splitlines())
+    assert (run.returncode, errors) == (0, "")
+    assert "callers    sign in with tokens of http://127.0.0.1:" in output
+    [event] = events_in(tmp_path / ".local/events.jsonl")
     assert event["data"]["principal"].endswith(" anna")
-    assert "403 Forbidden, target clientReference" in run.stdout
-    assert "200, passed true" in run.stdout
-    assert ["clientReferenceFrom", "token"] in [line.split() for line in run.stdout.splitlines()]
+    assert "403 Forbidden, target clientReference" in output
+    assert "200, passed true" in output
+    assert values(output, "clientReferenceFrom") == ["token"]

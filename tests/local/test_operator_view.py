@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.operator_view import OperatorsShell, OperatorView, RecentLog, where_to_look
-from local.queues import MemorySource, message_source
+from local.queues import MemorySource, MessageSource, message_source
 from shared.errors import StorageUnavailable
 from shared.face.budget import Budget
 from shared.queues.message import CollectMessage, Reason
@@ -46,11 +46,14 @@ def source(broker: Broker) -> MemorySource:
     return source
 
 
+def view_of(broker: Broker, source: MessageSource, log: RecentLog) -> OperatorView:
+    shell = OperatorsShell("", "ops")
+    return OperatorView(broker.app, source, Budget(CEILING), log, deliveries=8, shell=shell)
+
+
 @pytest.fixture
 def view(broker: Broker, source: MemorySource, log: RecentLog) -> OperatorView:
-    return OperatorView(
-        broker.app, source, Budget(CEILING), log, deliveries=8, shell=OperatorsShell("", "ops")
-    )
+    return view_of(broker, source, log)
 
 
 async def test_quiet_broker(view: OperatorView) -> None:
@@ -136,10 +139,8 @@ async def test_poison_message_says_why_and_what_mends_it(
     assert usable["insertedOn"] == "2027-01-15T08:00:00.000Z"
     [session] = status["owed"]["sessions"]
     assert session["trouble"] == "the collector gave up"
-    assert (
-        session["advice"]
-        == f"Its message is poison. Fix the cause (see {where_to_look(REFUSED)}), then replay the message."
-    )
+    fix = f"Fix the cause (see {where_to_look(REFUSED)}), then replay the message."
+    assert session["advice"] == f"Its message is poison. {fix}"
     assert session["commands"] == [f"ops session show {session_id}", usable["commands"][1]]
 
 
@@ -197,21 +198,10 @@ async def test_own_checks_of_readiness_are_no_recent_errors(broker: Broker, view
 async def test_refused_devices_are_shown(mode: str) -> None:
     """By their pseudonym, with what `ops device` takes; without refusals there are none."""
     async with running_broker(THROTTLE_MODE=mode, THROTTLE_DEVICE="2/10m,20/d") as broker:
-        source = message_source(broker.app)
-        view = OperatorView(
-            broker.app,
-            source,
-            Budget(CEILING),
-            RecentLog(broker.clock),
-            deliveries=8,
-            shell=OperatorsShell("", "ops"),
-        )
-        session = await broker.created("refused")
-        await broker.created("refused")
-        await broker.created("another")
-        stored = await broker.app.sessions.get(session["sessionId"])
-        assert stored
-        device = stored.record.device
+        view = view_of(broker, message_source(broker.app), RecentLog(broker.clock))
+        for device_id in ("refused", "refused", "another"):
+            await broker.created(device_id)
+        device = await broker.app.pseudonyms.of("device", "refused")
         refused, text = (await view.status())["devices"], (await view.status())["summary"]["text"]
         broker.clock.advance_seconds(601)
         later = (await view.status())["devices"]
@@ -280,13 +270,6 @@ async def test_flood_of_refusals_is_counted_whole(log: RecentLog) -> None:
     assert log.refusals == {"DeviceThrottled": 41}
 
 
-async def test_failed_calls_of_face_are_counted(broker: Broker, view: OperatorView) -> None:
-    """By their error, whoever asked."""
-    broker.simulator.fail(500)
-    await broker.create()
-    assert (await view.status())["face"]["errors"] == {"UpstreamFailure": 1}
-
-
 async def test_refusals_are_counted_by_code(
     broker: Broker, view: OperatorView, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -305,7 +288,9 @@ async def test_dependency_that_fails_is_among_the_recent_errors(
     """With the broker's own time; the other logs have it as well."""
     broker.simulator.fail(500)
     await broker.create()
-    last = (await view.status())["trouble"][-1]
+    status = await view.status()
+    last = status["trouble"][-1]
+    assert status["face"]["errors"] == {"UpstreamFailure": 1}
     assert (last["level"], last["fields"]["event"]) == ("WARNING", "dependency_failed")
     assert len(last["fields"]["requestId"]) == 36
     assert last["time"].startswith("2027-01-15T08:00:00")
@@ -328,16 +313,8 @@ async def test_readiness_names_what_does_not_answer(broker: Broker, view: Operat
         ("face", "UpstreamFailure: no answer: ConnectionBroken", "Face"),
         ("face", "UpstreamUnauthorized: Face answered 401", "the Face key"),
         ("face", "UpstreamNotApproved", "the approval of the Face resource"),
-        (
-            "",
-            "UpstreamFailure: Face does not know the session: is this the resource that made it?",
-            OTHER_RESOURCE,
-        ),
-        (
-            "face",
-            "KeyUnavailable: the managed identity endpoint answered 200 without a token",
-            "the managed identity",
-        ),
+        ("", "UpstreamFailure: Face does not know the session: is this", OTHER_RESOURCE),
+        ("face", "KeyUnavailable: the managed identity endpoint answered 200", "the managed identity"),
         ("secrets", "KeyUnavailable", "Key Vault"),
         ("signIn", "KeyUnavailable: no answer", "an issuer of tokens (`AUTH_ISSUER`)"),
         ("storage", "StorageUnavailable: down", "Table Storage"),
@@ -346,14 +323,10 @@ async def test_readiness_names_what_does_not_answer(broker: Broker, view: Operat
     ],
 )
 def test_each_problem_names_its_row_of_the_operators_page(name: str, problem: str, row: str) -> None:
-    """The row is in the table of docs/operations.md, with what to do."""
+    """The row is in the table of docs/operations.md, with what to do. A fault of the broker's own has none."""
     table = (ROOT / "docs/operations.md").read_text("utf-8").partition("## When something is down\n")[2]
     assert f"\n| {row} | " in table.partition("\n## ")[0]
     assert where_to_look(problem, name) == f'"{row}" under "When something is down" in docs/operations.md'
-
-
-def test_unknown_problem_names_no_row() -> None:
-    """A fault of the broker's own has none."""
     assert where_to_look("InternalError") is None
 
 
