@@ -6,6 +6,7 @@ import uuid
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -107,11 +108,7 @@ class Shell:
 
     def run(self, *words: str) -> Ended:
         """Run `python -m ops` in this process, over memory."""
-
-        def connect(settings: Settings, environment: Mapping[str, str]) -> Connections:
-            return MemoryConnections(settings, environment, self)
-
-        return run_command(self.capsys, words, self.environment, connect)
+        return run_command(self.capsys, words, self.environment, partial(MemoryConnections, self))
 
     def events(self) -> list[str]:
         """Return the lines of the file for events."""
@@ -144,7 +141,7 @@ class Shell:
 class MemoryConnections(Connections):
     """Connections to the shell's account in memory; publishers are the real ones."""
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str], shell: Shell) -> None:
+    def __init__(self, shell: Shell, settings: Settings, environment: Mapping[str, str]) -> None:
         super().__init__(settings, environment)
         self._shell = shell
 

@@ -62,22 +62,18 @@ def test_missing_or_bad_setting_is_an_error_that_says_what_to_set(
 
 def test_option_replaces_the_setting_of_the_environment() -> None:
     """Without the option the setting counts. A bad setting that no command uses is not read."""
-    names = {
-        "storage_account": "AzureWebJobsStorage__accountName",
-        "event_grid_topic_endpoint": "EVENT_GRID_TOPIC_ENDPOINT",
-        "events_file": "EVENTS_FILE",
-        "key_vault_url": "KEY_VAULT_URL",
+    options = {
+        "storage_account": ("AzureWebJobsStorage__accountName", "anaccount", "another"),
+        "event_grid_topic_endpoint": ("EVENT_GRID_TOPIC_ENDPOINT", OTHER, TOPIC),
+        "events_file": ("EVENTS_FILE", "a-file", "a-second"),
+        "key_vault_url": ("KEY_VAULT_URL", "https://another.vault.azure.net", VAULT),
     }
-    values = {"storage_account": "anaccount", "event_grid_topic_endpoint": OTHER, "events_file": "a-file"}
-    values["key_vault_url"] = "https://another.vault.azure.net"
-    environment = {names[field]: value for field, value in values.items()}
+    environment = {name: value for name, value, _ in options.values()}
     environment |= {"FACE_MAX_TPS": "many", "ID_PEPPER": PEPPER}
-    options = {"storage_account": "another", "event_grid_topic_endpoint": TOPIC, "events_file": "a-second"}
-    options["key_vault_url"] = VAULT
 
-    for field, value in options.items():
-        alone, both = read_settings(environment, {}), read_settings(environment, {field: value})
-        assert (getattr(alone, field), getattr(both, field)) == (values[field], value)
+    for field, (_, value, option) in options.items():
+        alone, both = read_settings(environment, {}), read_settings(environment, {field: option})
+        assert (getattr(alone, field), getattr(both, field)) == (value, option)
 
     # A file on the command line replaces the topic of the environment.
     assert read_settings(environment, {"events_file": "a-second"}).event_grid_topic_endpoint is None
