@@ -60,7 +60,7 @@ async def test_own_name_of_a_device_and_reference_are_not_sent_upstream(broker: 
         "clientReference": "order:4711",
     }
 
-    answer = await broker.create(headers=headers, **body)
+    answer = await broker.create("", headers, **body)
 
     assert answer.status_code == 200
     stored = await broker.app.sessions.reload(answer.json()["sessionId"])
@@ -81,7 +81,7 @@ async def test_a_gateway_may_put_a_prefix_in_front() -> None:
     """The gateway takes its prefix off again. The result URL and the OpenAPI document have it."""
     base_url, origin = "https://api.bank.example/liveness", "https://app.bank.example"
     async with running_broker(PUBLIC_BASE_URL=base_url, ALLOWED_ORIGINS=origin) as broker:
-        answer = await broker.create(headers={"Origin": origin})
+        answer = await broker.create("a-device", {"Origin": origin})
         session = answer.json()
         path = session["resultUrl"].removeprefix(base_url)
         read = await broker.http.get(path, headers={"X-Session-Token": session["authToken"]})

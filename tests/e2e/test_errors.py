@@ -57,7 +57,7 @@ def created(*, times: int = 1, headers: Mapping[str, str] | None = None, **field
 
     async def provoke(broker: Broker) -> httpx.Response:
         for _ in range(times):
-            answer = await broker.create(headers=headers, **fields)
+            answer = await broker.create("a-device", headers, **fields)
         return answer
 
     return provoke

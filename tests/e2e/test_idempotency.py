@@ -8,7 +8,7 @@ KEY, ANOTHER = "0123456789abcdef", "another-key-of-16"
 
 
 async def create(broker: Broker, key: str = KEY, **fields: object) -> httpx.Response:
-    return await broker.create(headers={"Idempotency-Key": key}, **fields)
+    return await broker.create("a-device", {"Idempotency-Key": key}, **fields)
 
 
 async def test_same_key_gets_the_same_session(broker: Broker) -> None:
@@ -43,7 +43,7 @@ async def test_other_device_with_the_same_key_is_refused(broker: Broker) -> None
     """The device is part of the request that a key stands for, wherever it is named."""
     in_header = {"deviceCorrelationId": None, "deviceCorrelationIdSetInClient": True}
     answers = [
-        await broker.create(headers={"Idempotency-Key": KEY, "X-Device-Correlation-Id": name}, **in_header)
+        await broker.create("", {"Idempotency-Key": KEY, "X-Device-Correlation-Id": name}, **in_header)
         for name in ("one", "two")
     ]
 

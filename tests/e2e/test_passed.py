@@ -113,7 +113,7 @@ async def told(broker: Broker, device: str, steps: str) -> list[object]:
     ],
 )
 async def test_answers_and_event_say_the_same(
-    version: str, settings: dict[str, str], device: str, steps: str, expected: list[object]
+    version: str, settings: dict[str, Any], device: str, steps: str, expected: list[object]
 ) -> None:
     async with running_broker(FACE_API_VERSION=version, **settings) as broker:
         assert await told(broker, device or "a-device", steps) == expected

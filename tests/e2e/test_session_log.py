@@ -15,7 +15,7 @@ async def test_each_session_that_is_made_or_revoked_is_logged_once(
     caplog.set_level(logging.INFO)
     key = {"Idempotency-Key": "a-key-of-the-tests"}
     answers = [await broker.create("sim-delete-500", key, authTokenTimeToLiveInSeconds=120) for _ in range(2)]
-    await broker.create(device_id="")
+    await broker.create("")
     broker.simulator.fail(500, 1)
     await broker.create()
     session = answers[0].json()

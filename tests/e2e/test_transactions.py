@@ -24,7 +24,7 @@ async def event_of(broker: Broker, session: Mapping[str, Any], outcome: str = "r
     """Perform the check, and collect its event."""
     await broker.perform(session, outcome=outcome)
     await collect_result(broker.app, CollectMessage(session["sessionId"], Reason.POLL))
-    return broker.events[-1]
+    return dict(broker.events[-1])
 
 
 def require_forbidden(answer: httpx.Response, *fields: str) -> None:
@@ -164,7 +164,7 @@ async def test_key_from_before_sign_in_is_not_replayed_to_a_signed_in_caller() -
     store = MemoryStore()
     pepper: dict[str, Any] = {"ID_PEPPER": "a-pepper-of-both"}
     async with running_broker(store=store, **pepper) as broker:
-        first = (await broker.create(headers=KEY)).json()
+        first = (await broker.create("a-device", KEY)).json()
     async with signed_in(store=store, **pepper) as scene:
         second = await scene.created(scene.issuer.token(), **KEY)
 

@@ -77,6 +77,6 @@ async def test_login_that_ends_during_a_command_is_named() -> None:
 
     async with QueueClient("https://localhost:1", "a-queue", credential=credential) as client:
         queue = AzureQueue(client, create=False, deadline=10)
-        with pytest.raises(CommandFailed, match="^the queue: no token: .*: log in again$"):
-            with explained("the queue", QUEUE_WRITER):
-                await queue.send("a-text", 0)
+        said = r"^the queue: no token: .*: log in again$"
+        with pytest.raises(CommandFailed, match=said), explained("the queue", QUEUE_WRITER):
+            await queue.send("a-text", 0)

@@ -44,7 +44,7 @@ class Broker:
     phone: httpx.AsyncClient
 
     @property
-    def events(self) -> list[dict[str, Any]]:
+    def events(self) -> list[Mapping[str, Any]]:
         """What was published."""
         assert isinstance(self.app.publisher, MemoryPublisher)
         return self.app.publisher.events
@@ -53,6 +53,7 @@ class Broker:
         self,
         device_id: str = "a-device",
         headers: Mapping[str, str] | None = None,
+        /,
         **fields: Any,  # noqa: ANN401 - JSON.
     ) -> httpx.Response:
         """Ask for a session."""
