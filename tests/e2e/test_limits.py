@@ -6,6 +6,7 @@ import logging
 import httpx
 import pytest
 
+from shared.storage.port import Table
 from tests.e2e.signed_in import signed_in
 from tests.support.broker import Broker, running_broker
 from tests.support.store import FakeStore
@@ -69,6 +70,21 @@ async def test_misses_of_a_signed_in_caller_count_for_that_caller() -> None:
 async def create_as(broker: Broker, device: str, key: str, lifetime: int = 600) -> httpx.Response:
     headers = HERE | {"Idempotency-Key": f"{key:->16}"}
     return await broker.create(device, headers, authTokenTimeToLiveInSeconds=lifetime)
+
+
+async def test_refused_creates_with_new_keys_and_devices_hardly_read() -> None:
+    """One address costs a read of a stored answer a second, however many devices it makes up."""
+    store = FakeStore()
+    async with running_broker(store=store, CLIENT_ADDRESS="appservice", THROTTLE_CLIENT="1/10m") as broker:
+        first = await create_as(broker, "phone", "first")
+        flood = [await create_as(broker, f"phone-{number}", f"key-{number}") for number in range(50)]
+        reads = store.count("get", table=Table.IDEMPOTENCY)
+        broker.clock.advance_seconds(1)
+        repeat = await create_as(broker, "phone", "first")
+
+    assert {answer.status_code for answer in flood} == {429}
+    assert reads <= 2
+    assert repeat.text == first.text
 
 
 @pytest.mark.parametrize("mode", ["enforce", "observe"])

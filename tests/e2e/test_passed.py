@@ -60,7 +60,7 @@ async def told(broker: Broker, device: str, steps: str) -> list[object]:
     """Take a session through steps; returns the outcome that each read and the event tells, and counts of events.
 
     `poll` reads without a digest, `digest` with the one that the phone was told, and `early` with it, but too soon
-    for a call of Face. `due` collects what is due, and `event` all.
+    for a call of Face. `due` collects what is due, and `all` and `event` everything.
     """
     session, digest, outcomes = await broker.created(device), "", list[object]()
     for step in steps.split():
@@ -68,8 +68,8 @@ async def told(broker: Broker, device: str, steps: str) -> list[object]:
             digest = (await broker.perform(session))["digest"] or ""
         elif step == "revoke":
             assert (await broker.revoke(session)).status_code == 204
-        elif step == "due":
-            await collect_due(broker)
+        elif step in ("due", "all"):
+            await (collect_due if step == "due" else collect_all)(broker)
             outcomes.append(len(broker.events))
         else:
             sent = {"poll": None, "empty": "", "lower": digest.lower(), "wrong": "0" * 64}.get(step, digest)
@@ -108,8 +108,8 @@ async def told(broker: Broker, device: str, steps: str) -> list[object]:
         (REQUIRED, "sim-no-digest", "check wrong event", [DIFFERS] * 2),
         (STATUS_FOR_PHONES, "", "check wrong event", [WITHHELD, DIFFERS]),
         # A session that is revoked without a check has nothing to tell.
-        ({}, "", "revoke due", [0]),
-        ({}, "sim-abandoned", "check revoke due", [0]),
+        ({}, "", "revoke all", [0]),
+        ({}, "sim-abandoned", "check revoke all", [0]),
     ],
 )
 async def test_answers_and_event_say_the_same(
@@ -156,26 +156,13 @@ async def test_message_does_not_settle_a_check_that_waits_for_its_digest() -> No
         assert shown(await event_of(broker, session), "digestMatches", "passed") == [True, True]
 
 
-async def test_server_sees_the_outcome_once_no_digest_is_awaited() -> None:
-    """Until then it is told the status alone, as a phone without its digest: nothing has passed or failed yet."""
-    async with signed_in(REQUIRE_DIGEST="true") as scene:
-        anna, server = scene.issuer.token(), scene.issuer.token(sub="shop", roles=ROLE)
-        session = await scene.created(anna)
-        told = await scene.broker.perform(session)
-        path = f"sessions/{session['sessionId']}"
-        before = await scene.send("GET", path, server)
-        headers = {"X-Session-Token": session["authToken"], "X-Client-Digest": told["digest"]}
-        await scene.send("GET", path, anna, **headers)
-        after = await scene.send("GET", path, server)
-
-    assert set(before.json()) == STATUS_ALONE
-    assert shown(after.json(), "digestMatches", "passed") == [True, True]
-
-
 @every_version
 @pytest.mark.parametrize("required", ["true", "false"])
 async def test_server_sends_no_digest_in_place_of_the_phone(version: str, required: str) -> None:
-    """It cannot copy Face's own out of the audit to pass a check, nor spoil one. The phone's counts."""
+    """It cannot copy Face's own out of the audit to pass a check, nor spoil one. The phone's counts.
+
+    While a digest is awaited the server is told the status alone: nothing has passed or failed yet.
+    """
     async with signed_in(REQUIRE_DIGEST=required, FACE_API_VERSION=version) as scene:
         anna, server = scene.issuer.token(), scene.issuer.token(sub="shop", roles=ROLE)
         session = await scene.created(anna)
@@ -183,15 +170,16 @@ async def test_server_sends_no_digest_in_place_of_the_phone(version: str, requir
         path = f"sessions/{session['sessionId']}"
         for _ in range(2):
             audit = await scene.send("GET", f"{path}/audit", server)
+            before = await scene.send("GET", path, server, **{"X-Client-Digest": "0" * 64})
             if required == "true":
                 assert told["digest"] not in audit.text
-            await scene.send("GET", path, server, **{"X-Client-Digest": "0" * 64})
+                assert set(before.json()) == STATUS_ALONE
             scene.broker.clock.advance_seconds(1)
-        headers = {"X-Session-Token": session["authToken"], "X-Client-Digest": told["digest"]}
-        answer = await scene.send("GET", path, anna, **headers)
+        answer = await scene.of(session, "GET", anna, **{"X-Client-Digest": told["digest"]})
+        after = await scene.send("GET", path, server)
         audit = await scene.send("GET", f"{path}/audit", server)
 
-    assert shown(answer.json(), "digestMatches", "passed") == [True, True]
+    assert [shown(one.json(), "digestMatches", "passed") for one in (answer, after)] == [[True, True]] * 2
     assert told["digest"] in audit.text
 
 

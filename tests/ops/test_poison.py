@@ -1,23 +1,13 @@
 """`ops poison`: list, replay and drop."""
 
-import asyncio
 import base64
 import uuid
 
 import pytest
 
-from collect_result.use_case import collect_result
-from shared.app import build
 from shared.errors import StorageUnavailable
-from shared.face.model import LivenessDecision, SessionResult, SessionStatus
 from shared.queues.message import CollectMessage, Reason
-from shared.settings import Settings
-from tests.ops.shell import OPEN, TRACEPARENT, UNKNOWN, Shell, collect_message
-from tests.support.broker import environment
-from tests.support.fake_face import FakeFace
-from tests.support.publisher import FakePublisher
-
-REAL = SessionResult(SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, digest="A" * 64)
+from tests.ops.shell import TRACEPARENT, UNKNOWN, Shell, collect_message
 
 
 def encoded(text: str) -> str:
@@ -159,23 +149,3 @@ def test_replay_that_cannot_add_a_message_loses_none(shell: Shell) -> None:
     assert (ended.status, ended.lines) == (1, [])
     assert ended.errors == ["ops: the queue liveness-results: the queue does not exist"]
     assert len(shell.poison.messages) == 1
-
-
-def test_replayed_message_ends_its_session(shell: Shell) -> None:
-    """The collector accepts the replayed message: the session gets its result and its event."""
-    record, publisher, face = shell.add(**OPEN), FakePublisher(), FakeFace()
-    add_message(shell, record.session_id)
-    shell.run("poison", "replay", "--all")
-    face.answer(record.session_id, REAL)
-    settings = Settings.from_mapping(environment("http://127.0.0.1:9"))
-
-    async def collect() -> None:
-        app = build(settings, face=face, store=shell.store, queue=shell.results, publisher=publisher)
-        [message] = shell.results_messages()
-        await collect_result(app, message)
-        await app.aclose()
-
-    asyncio.run(collect())
-
-    assert [event["subject"] for event in publisher.events] == [record.session_id]
-    assert shell.run("session", "show", record.session_id, "--json").objects[0]["passed"] is True
