@@ -18,8 +18,10 @@ async def test_page_of_an_allowed_origin_may_call_and_read_what_it_needs() -> No
     async with running_broker(ALLOWED_ORIGINS=f"{PAGE}, http://localhost:3000") as broker:
         asked = await broker.http.request("OPTIONS", "/api/sessions", headers=PREFLIGHT)
         refused = await broker.http.post("/api/sessions", content=b"{}", headers={"Origin": PAGE})
+        no_preflight = await broker.http.request("OPTIONS", "/api/sessions", headers={"Origin": PAGE})
 
     assert (asked.status_code, asked.content) == (204, b"")
+    assert (no_preflight.status_code, no_preflight.headers["Allow"]) == (405, "POST")
     assert access_control(asked.headers)["access-control-allow-methods"] == "POST"
     sent = access_control(asked.headers)["access-control-allow-headers"].split(", ")
     assert {"Authorization", "Content-Type", "Idempotency-Key", "X-Session-Token", "X-Client-Digest"} <= set(
