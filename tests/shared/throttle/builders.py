@@ -33,21 +33,9 @@ def client(name: str = "a", *limits: Limit) -> Subject:
     return Subject(f"client-{name}", Limits(*limits or (CLIENT,)), ClientThrottled)
 
 
-def limiter(
-    store: FakeStore,
-    clock: FakeClock | None = None,
-    *,
-    cached_rows: int = 100_000,
-    cached_refusals: int = 10_000,
-) -> Limiter:
+def limiter(store: FakeStore, clock: FakeClock | None = None, *, cached_refusals: int = 10_000) -> Limiter:
     """Build a limiter without jitter and without real pauses."""
-    return Limiter(
-        store,
-        clock or FakeClock(),
-        random=lambda: 0.0,
-        cached_rows=cached_rows,
-        cached_refusals=cached_refusals,
-    )
+    return Limiter(store, clock or FakeClock(), random=lambda: 0.0, cached_refusals=cached_refusals)
 
 
 Outcome = Admission | DeviceThrottled | ClientThrottled | StorageUnavailable

@@ -29,10 +29,31 @@ from tests.shared.throttle.builders import (
 )
 from tests.support.intercepted import Call, Effect
 from tests.support.store import FakeStore
-from tests.support.time import FakeClock, run_in_virtual_time, virtual_clock
+from tests.support.time import FakeClock, in_virtual_time, virtual_clock
 
 WRITE = "write_together"
 POLICY_FIELD = {"RateLimit-Policy": '"device-10m";q=5;w=600, "device-1d";q=20;w=86400'}
+
+
+@pytest.fixture
+def store() -> FakeStore:
+    return FakeStore()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def throttle(store: FakeStore, clock: FakeClock) -> Limiter:
+    return limiter(store, clock)
+
+
+@pytest.fixture
+def elsewhere(store: FakeStore, clock: FakeClock) -> Limiter:
+    """The limiter of another instance."""
+    return limiter(store, clock)
 
 
 def operations(store: FakeStore) -> list[str]:
@@ -52,10 +73,8 @@ async def throttled(throttle: Limiter, *subjects: Subject) -> Throttled:
 # Charging.
 
 
-async def test_device_is_charged_in_one_write() -> None:
+async def test_device_is_charged_in_one_write(store: FakeStore, clock: FakeClock, throttle: Limiter) -> None:
     """All rows of the request are written together; an instance knows the rows that it wrote, however long ago."""
-    store, clock = FakeStore(), FakeClock()
-    throttle = limiter(store, clock)
     subjects = [device(), client("b"), client("c")]
     admission = await throttle.admit(subjects)
     assert admission.charges == tuple(Charge(subject.key, "created", START) for subject in subjects)
@@ -68,65 +87,65 @@ async def test_device_is_charged_in_one_write() -> None:
 
 
 @pytest.mark.parametrize("known", [False, True])
-async def test_device_that_was_served_elsewhere_costs_a_lost_write_and_a_read(known: bool) -> None:
+async def test_device_that_was_served_elsewhere_costs_a_lost_write_and_a_read(
+    store: FakeStore, throttle: Limiter, elsewhere: Limiter, known: bool
+) -> None:
     """The write loses, both rows are read, and the next write holds both charges."""
-    store = FakeStore()
-    here, there = limiter(store), limiter(store)
     if known:
-        await here.admit([device(), client()])
-    await there.admit([device(), client()])
+        await throttle.admit([device(), client()])
+    await elsewhere.admit([device(), client()])
     store.calls.clear()
-    await here.admit([device(), client()])
+    await throttle.admit([device(), client()])
     assert operations(store) == [WRITE, "get", "get", WRITE]
     assert len(await stored_log(store, "device-a")) == len(await stored_log(store, "client-a")) == 2 + known
 
 
-async def test_device_that_was_used_up_elsewhere_is_read_once() -> None:
+async def test_device_that_was_used_up_elsewhere_is_read_once(
+    store: FakeStore, throttle: Limiter, elsewhere: Limiter
+) -> None:
     """The rows that were read after the lost write suffice for the refusal."""
-    store = FakeStore()
     subjects = [device("a", limit("1/m")), client()]
-    await limiter(store).admit(subjects)
+    await elsewhere.admit(subjects)
     store.calls.clear()
-    await throttled(limiter(store), *subjects)
+    await throttled(throttle, *subjects)
     assert operations(store) == [WRITE, "get", "get"]
 
 
 @pytest.mark.parametrize("subjects", [[], [device("a", limit("off")), client("a", limit("off"))]])
-async def test_request_without_limits_costs_nothing(subjects: list[Subject]) -> None:
-    """It is admitted without a header field, and a failure of a limit that is off is not entered."""
-    store = FakeStore()
-    throttle = limiter(store)
+async def test_request_without_limits_costs_nothing(
+    store: FakeStore, throttle: Limiter, subjects: list[Subject]
+) -> None:
+    """Nor does its refund. It has no header field, and a failure of a limit that is off is not entered."""
     assert await throttle.admit(subjects) == Admission()
+    await throttle.refund(Admission())
     await throttle.charge("device-a", limit("off"), START)
     assert operations(store) == []
     admission = await throttle.admit([*subjects, device("b", limit("off"), FAILURES), client("b")])
     assert admission == Admission((Charge("client-b", "created", START),))
 
 
-async def test_admission_tells_the_state_of_the_device_limit_alone() -> None:
+async def test_admission_tells_the_state_of_the_device_limit_alone(throttle: Limiter) -> None:
     """The charge is counted; neither failures nor the address are told."""
-    admission = await limiter(FakeStore()).admit([client(), device()])
+    admission = await throttle.admit([client(), device()])
     assert admission.rate_limit == {**POLICY_FIELD, "RateLimit": '"device-10m";r=4;t=600'}
 
 
-async def test_row_that_is_only_looked_at_is_read_by_each_request() -> None:
+async def test_row_that_is_only_looked_at_is_read_by_each_request(
+    store: FakeStore, throttle: Limiter, elsewhere: Limiter
+) -> None:
     """What another instance entered counts, though no write of this one would notice."""
-    store = FakeStore()
-    here, there = limiter(store), limiter(store)
-    await there.charge("device-a", FAILURES, START)
-    assert (await here.admit([device("a", FAILURES), client()])).charges == (
-        Charge("client-a", "created", START),
-    )
-    for number in range(1, 5):
-        await there.charge("device-a", FAILURES, START - number)
-    await throttled(here, device("a", FAILURES), client())
+    await elsewhere.charge("device-a", FAILURES, START)
+    admission = await throttle.admit([device("a", FAILURES), client()])
+    assert admission.charges == (Charge("client-a", "created", START),)
+    await elsewhere.charge("device-a", FAILURES, *range(START - 4, START))
+    await throttled(throttle, device("a", FAILURES), client())
     assert await stored_log(store, "client-a") == (START,)
 
 
-async def test_row_that_was_deleted_is_inserted_again() -> None:
+async def test_row_that_was_deleted_is_inserted_again(
+    store: FakeStore, clock: FakeClock, throttle: Limiter
+) -> None:
     """The retention job may have deleted it since this instance wrote."""
-    store, clock = FakeStore(), FakeClock()
-    throttle = limiter(store, clock)
     await throttle.admit([device()])
     clock.advance_seconds(86_400)
     await store.inner.delete(Table.THROTTLE, "device-a")
@@ -134,12 +153,12 @@ async def test_row_that_was_deleted_is_inserted_again() -> None:
     assert await stored_log(store, "device-a") == (clock.now,)
 
 
-async def test_row_expires_when_none_of_its_logs_matters_any_more() -> None:
+async def test_row_expires_when_none_of_its_logs_matters_any_more(
+    store: FakeStore, throttle: Limiter
+) -> None:
     """The retention job may delete it then. An entry is never older than one of another instance's clock."""
-    store, clock = FakeStore(), FakeClock()
     ahead = Entity("device-a", {"created": f"{START + 7000:x}"}, START)
     await store.inner.insert(Table.THROTTLE, ahead)
-    throttle = limiter(store, clock)
     await throttle.admit([device()])
     await throttle.charge("device-a", FAILURES, START)
     row = await stored(store, "device-a")
@@ -153,10 +172,8 @@ async def test_row_expires_when_none_of_its_logs_matters_any_more() -> None:
 # Refusing.
 
 
-async def test_used_up_device_is_refused_until_exactly_the_end() -> None:
+async def test_used_up_device_is_refused_until_exactly_the_end(clock: FakeClock, throttle: Limiter) -> None:
     """One millisecond before the time that it was told, it is refused; then it is admitted."""
-    clock = FakeClock()
-    throttle = limiter(FakeStore(), clock)
     for _ in range(5):
         await throttle.admit([device()])
         clock.advance_ms(1000)
@@ -170,10 +187,8 @@ async def test_used_up_device_is_refused_until_exactly_the_end() -> None:
     assert isinstance(await attempt(throttle, device()), Admission)
 
 
-async def test_refusal_by_several_limits_tells_the_longest_wait() -> None:
+async def test_refusal_by_several_limits_tells_the_longest_wait(store: FakeStore, throttle: Limiter) -> None:
     """To retry earlier would be in vain. The cached refusal says the same as the first."""
-    store = FakeStore()
-    throttle = limiter(store)
     subjects = [device("a", limit("1/m")), client("a", limit("1/h", "client"))]
     await throttle.admit(subjects)
     for reads in (["get", "get"], []):
@@ -183,9 +198,8 @@ async def test_refusal_by_several_limits_tells_the_longest_wait() -> None:
         assert operations(store) == reads
 
 
-async def test_refusal_of_a_shared_limit_does_not_tell_the_state_of_the_device() -> None:
+async def test_refusal_of_a_shared_limit_does_not_tell_the_state_of_the_device(throttle: Limiter) -> None:
     """It costs nothing, so that a caller could go on asking for the state of any device."""
-    throttle = limiter(FakeStore())
     address = client("a", limit("1/h", "client"))
     await throttle.admit([device("a"), address])
     for _ in range(2):
@@ -194,12 +208,11 @@ async def test_refusal_of_a_shared_limit_does_not_tell_the_state_of_the_device()
         assert error.rate_limit == POLICY_FIELD
 
 
-async def test_refusal_by_failures_tells_no_later_reset_and_no_failures() -> None:
+async def test_refusal_by_failures_tells_no_later_reset_and_no_failures(
+    store: FakeStore, throttle: Limiter
+) -> None:
     """The state is that of the device limit, as far as it says nothing about a check."""
-    store, clock = FakeStore(), FakeClock()
-    throttle = limiter(store, clock)
-    for number in range(6):
-        await throttle.charge("device-a", FAILURES, START + 1000 * number)
+    await throttle.charge("device-a", FAILURES, *(START + 1000 * number for number in range(6)))
     assert await stored_log(store, "device-a", "failed") == tuple(START + 1000 * n for n in range(1, 6))
     error = await throttled(throttle, device())
     assert (type(error), error.retry_after) == (DeviceThrottled, 1801.0)
@@ -222,26 +235,26 @@ def test_jitter_is_a_little_and_never_early(wait_ms: int, chance: float) -> None
     assert asyncio.run(refused()) == pytest.approx(wait + min(wait / 10, 5) * chance)
 
 
-async def test_cached_row_that_refuses_is_read_before_the_refusal() -> None:
+async def test_cached_row_that_refuses_is_read_before_the_refusal(
+    store: FakeStore, throttle: Limiter, elsewhere: Limiter
+) -> None:
     """Another instance may have refunded a charge. Only the row that refuses is read."""
-    store = FakeStore()
-    here, there = limiter(store), limiter(store)
-    admission = await there.admit([device(), client("b")])
+    admission = await elsewhere.admit([device(), client("b")])
     for _ in range(4):
-        await here.admit([device(), client()])
-    await there.refund(admission)
+        await throttle.admit([device(), client()])
+    await elsewhere.refund(admission)
     store.calls.clear()
-    assert isinstance(await attempt(here, device(), client()), Admission)
+    assert isinstance(await attempt(throttle, device(), client()), Admission)
     assert operations(store) == ["get", WRITE]
 
 
 # Cached refusals.
 
 
-async def test_flood_of_refused_calls_costs_a_read_each_ten_seconds_and_ends_in_time() -> None:
+async def test_flood_of_refused_calls_costs_a_read_each_ten_seconds_and_ends_in_time(
+    store: FakeStore, clock: FakeClock, throttle: Limiter
+) -> None:
     """Of a thousand calls over the whole wait 59 read, each 10.2 s after the one before."""
-    store, clock = FakeStore(), FakeClock()
-    throttle = limiter(store, clock)
     subject = device("a", limit("5/10m"))
     for _ in range(5):
         await throttle.admit([subject])
@@ -256,22 +269,22 @@ async def test_flood_of_refused_calls_costs_a_read_each_ten_seconds_and_ends_in_
     assert isinstance(await attempt(throttle, subject), Admission)
 
 
-async def test_refund_elsewhere_makes_room_within_ten_seconds() -> None:
+async def test_refund_elsewhere_makes_room_within_ten_seconds(
+    store: FakeStore, clock: FakeClock, throttle: Limiter, elsewhere: Limiter
+) -> None:
     """Until then the refusal is repeated; then one request of a crowd gets the place, and one more reads."""
-    store, clock = FakeStore(), FakeClock()
-    here, there = limiter(store, clock), limiter(store, clock)
     minute = device("a", limit("2/m"))
-    admission = await there.admit([minute])
-    await there.admit([minute])
-    await throttled(here, minute)
-    await there.refund(admission)
+    admission = await elsewhere.admit([minute])
+    await elsewhere.admit([minute])
+    await throttled(throttle, minute)
+    await elsewhere.refund(admission)
     store.calls.clear()
     clock.advance_ms(9_999)
-    await throttled(here, minute)
+    await throttled(throttle, minute)
     assert operations(store) == []
     clock.advance_ms(1)
     store.around = one_turn
-    outcomes = await asyncio.gather(*(attempt(here, minute) for _ in range(64)))
+    outcomes = await asyncio.gather(*(attempt(throttle, minute) for _ in range(64)))
     assert sum(isinstance(outcome, Admission) for outcome in outcomes) == 1
     assert operations(store) == ["get", WRITE, "get"]
 
@@ -286,30 +299,31 @@ async def test_refund_elsewhere_makes_room_within_ten_seconds() -> None:
     ],
     ids=["raised-limit", "lowered-limit", "other-limit", "device-of-the-same-request"],
 )
-async def test_cached_refusal_holds_for_its_limit_and_subject_alone(asked: Subject, refused: bool) -> None:
+async def test_cached_refusal_holds_for_its_limit_and_subject_alone(
+    throttle: Limiter, asked: Subject, refused: bool
+) -> None:
     """A limit that was changed in the settings counts at once."""
-    throttle = limiter(FakeStore())
     await throttle.admit([device("a", limit("1/10m")), client()])
     await throttled(throttle, device("a", limit("1/10m")), device("b", limit("1/10m")))
     assert isinstance(await attempt(throttle, asked, client()), Throttled) is refused
 
 
-async def test_clock_that_is_set_back_keeps_refusals_exact() -> None:
+async def test_clock_that_is_set_back_keeps_refusals_exact(
+    store: FakeStore, clock: FakeClock, throttle: Limiter
+) -> None:
     """A refusal from the future is not believed; the wait is that of the clock as it is now."""
-    store, clock = FakeStore(), FakeClock()
-    throttle = limiter(store, clock)
-    await throttle.admit([device("a", limit("1/m"))])
+    minute = device("a", limit("1/m"))
+    await throttle.admit([minute])
     clock.advance_seconds(30)
-    await throttled(throttle, device("a", limit("1/m")))
+    await throttled(throttle, minute)
     clock.advance_seconds(-35)
     store.calls.clear()
-    assert (await throttled(throttle, device("a", limit("1/m")))).retry_after == 65.0
+    assert (await throttled(throttle, minute)).retry_after == 65.0
     assert operations(store) == ["get"]
 
 
-async def test_cache_of_refusals_is_bounded() -> None:
+async def test_cache_of_refusals_is_bounded(store: FakeStore) -> None:
     """Made-up ids cannot fill it: the refusal that was not used the longest goes first."""
-    store = FakeStore()
     throttle = limiter(store, cached_refusals=2)
     for name in "abc":
         await throttle.admit([device(name, limit("1/m"))])
@@ -332,10 +346,10 @@ async def test_cache_of_refusals_is_bounded() -> None:
     ],
     ids=["repeated-in-any-order", "too-old", "just-young-enough"],
 )
-async def test_failure_is_entered_once_by_its_time(times: Sequence[int], log: Sequence[int]) -> None:
+async def test_failure_is_entered_once_by_its_time(
+    store: FakeStore, throttle: Limiter, times: Sequence[int], log: Sequence[int]
+) -> None:
     """A message that is delivered again charges nothing again, and an entry without effect leaves no row."""
-    store = FakeStore()
-    throttle = limiter(store)
     for at in times:
         await throttle.charge("device-a", FAILURES, at)
     row = await stored(store, "device-a")
@@ -343,10 +357,10 @@ async def test_failure_is_entered_once_by_its_time(times: Sequence[int], log: Se
 
 
 @pytest.mark.parametrize("refunded", [True, False])
-async def test_refund_or_failure_voids_the_cached_refusal_of_its_own_instance(refunded: bool) -> None:
+async def test_refund_or_failure_voids_the_cached_refusal_of_its_own_instance(
+    clock: FakeClock, throttle: Limiter, refunded: bool
+) -> None:
     """A refund makes room at once; a failure makes the wait longer."""
-    clock = FakeClock()
-    throttle = limiter(FakeStore(), clock)
     failures = limit("1/m", "failures", "failed", charged=False)
     phone = device("a", limit("1/m"), failures)
     admission = await throttle.admit([phone])
@@ -360,10 +374,10 @@ async def test_refund_or_failure_voids_the_cached_refusal_of_its_own_instance(re
         assert (await throttled(throttle, phone)).retry_after == 60.0
 
 
-async def test_refund_takes_exactly_its_charges_back() -> None:
+async def test_refund_takes_exactly_its_charges_back(
+    store: FakeStore, clock: FakeClock, throttle: Limiter
+) -> None:
     """All rows are refunded in one write, each log of a row; the charges before and after stay."""
-    store, clock = FakeStore(), FakeClock()
-    throttle = limiter(store, clock)
     two_logs = device("a", DEVICE, limit("9/m", "other", "other"))
     admissions = []
     for _ in range(3):
@@ -377,10 +391,10 @@ async def test_refund_takes_exactly_its_charges_back() -> None:
     assert await stored_log(store, "client-a") == kept
 
 
-async def test_refund_that_fails_is_logged_and_not_raised(caplog: pytest.LogCaptureFixture) -> None:
+async def test_refund_that_fails_is_logged_and_not_raised(
+    store: FakeStore, throttle: Limiter, caplog: pytest.LogCaptureFixture
+) -> None:
     """The request that it belongs to has a response of its own; no key is in the log."""
-    store = FakeStore()
-    throttle = limiter(store)
     admission = await throttle.admit([device()])
     store.fail(WRITE, StorageUnavailable("down"))
     await throttle.refund(admission)
@@ -390,25 +404,19 @@ async def test_refund_that_fails_is_logged_and_not_raised(caplog: pytest.LogCapt
     assert await stored_log(store, "device-a") == (START,)
 
 
-async def test_refund_brings_no_deleted_row_back() -> None:
-    """A request without limits was charged nothing, and its refund costs nothing."""
-    store = FakeStore()
-    throttle = limiter(store)
+async def test_refund_brings_no_deleted_row_back(store: FakeStore, throttle: Limiter) -> None:
+    """The retention job deletes a row when nothing in it matters."""
     admission = await throttle.admit([device()])
     await store.inner.delete(Table.THROTTLE, "device-a")
     await throttle.refund(admission)
     assert not (await stored(store, "device-a")).etag
-    store.calls.clear()
-    await throttle.refund(Admission())
-    assert operations(store) == []
 
 
 # Faults.
 
 
-async def test_lost_races_are_retried_after_a_growing_pause() -> None:
+async def test_lost_races_are_retried_after_a_growing_pause(store: FakeStore) -> None:
     """Each time the rows are read again; nothing is charged twice."""
-    store = FakeStore()
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -422,13 +430,13 @@ async def test_lost_races_are_retried_after_a_growing_pause() -> None:
     assert await stored_log(store, "device-a") == (START,)
 
 
-async def test_what_cannot_be_counted_is_an_error() -> None:
+async def test_what_cannot_be_counted_is_an_error(throttle: Limiter) -> None:
     """One row cannot be two identities, and one log cannot be trimmed for two policies.
 
     Names go into header fields and table columns as they are.
     """
     with pytest.raises(ValueError, match="different keys"):
-        await limiter(FakeStore()).admit([device(), device()])
+        await throttle.admit([device(), device()])
     with pytest.raises(ValueError, match="a log of its own"):
         device("a", DEVICE, CLIENT)
     for name, log in [("", "created"), ("Device", "created"), ("device", "x-y"), ("device", "a" * 33)]:
@@ -440,21 +448,21 @@ async def test_what_cannot_be_counted_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("others", [0, 1, 3])
-async def test_herd_on_one_device_costs_at_most_eight_calls(others: int) -> None:
+async def test_herd_on_one_device_costs_at_most_eight_calls(
+    store: FakeStore, throttle: Limiter, others: int
+) -> None:
     """Of 64 at once five are admitted with a write each; the sixth reads the row, and the others cost nothing."""
-    store = FakeStore()
     store.around = one_turn
-    throttle = limiter(store)
     subjects = [device(), *(client(str(number)) for number in range(others))]
     outcomes = await asyncio.gather(*(attempt(throttle, *subjects) for _ in range(64)))
     assert [isinstance(outcome, Admission) for outcome in outcomes] == [True] * 5 + [False] * 59
     assert operations(store) == [WRITE] * 5 + ["get"]
 
 
-async def test_request_that_is_refused_already_does_not_wait_for_its_rows() -> None:
+async def test_request_that_is_refused_already_does_not_wait_for_its_rows(
+    store: FakeStore, throttle: Limiter
+) -> None:
     """A slow store must not hold up a flood of refused requests."""
-    store = FakeStore()
-    throttle = limiter(store)
     minute = device("a", limit("1/m"))
     await throttle.admit([minute])
     await throttled(throttle, minute)
@@ -471,68 +479,45 @@ async def test_request_that_is_refused_already_does_not_wait_for_its_rows() -> N
     slow.cancel()
 
 
-async def test_failing_store_reaches_every_caller_and_leaves_no_task() -> None:
-    """Each gets an error of its own."""
-    store = FakeStore()
-    store.around = one_turn
-    throttle = limiter(store)
-    store.fail(WRITE, *(StorageUnavailable("down") for _ in range(20)))
-    outcomes = await asyncio.gather(*(attempt(throttle, device()) for _ in range(20)))
-    assert {str(outcome) for outcome in outcomes} == {"down"}
-    assert len({id(outcome) for outcome in outcomes}) == 20
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+async def herd(instances: int, creates: int, policy: str, *, longest_call: float) -> list[Outcome]:
+    """Send creates of different devices behind one address at once; a call of the store may take that many seconds."""
+    store, chance = FakeStore(), Random(1)  # noqa: S311 - a pattern, not a secret.
 
-
-class Journey:
-    """Lets each call of a store take from `shortest` to `longest` seconds, half of it before its effect."""
-
-    def __init__(self, chance: Random, shortest: float, longest: float) -> None:
-        self.chance = chance
-        self.shortest = shortest
-        self.longest = longest
-
-    async def __call__(self, call: Call, effect: Effect) -> object:
-        half = self.chance.uniform(self.shortest, self.longest) / 2
+    async def around(call: Call, effect: Effect) -> object:
+        half = chance.uniform(longest_call / 4, longest_call) / 2
         await asyncio.sleep(half)
         try:
             return await effect()
         finally:
             await asyncio.sleep(half)
 
-
-async def herd(
-    journey: Journey, instances: int, creates: int, *shared: Subject
-) -> tuple[list[Outcome], float]:
-    """Send creates over instances at once; return what came of each, and the seconds until the last."""
-    store = FakeStore()
-    store.around = journey
-    limiters = [Limiter(store, virtual_clock, random=journey.chance.random) for _ in range(instances)]
-    outcomes = await asyncio.gather(
-        *(attempt(limiters[n % instances], device(str(n)), *shared) for n in range(creates))
+    store.around = around
+    limiters = [Limiter(store, virtual_clock, random=chance.random) for _ in range(instances)]
+    address = client("a", limit(policy, "client"))
+    return await asyncio.gather(
+        *(attempt(limiters[n % instances], device(str(n)), address) for n in range(creates))
     )
-    return outcomes, asyncio.get_running_loop().time()
 
 
 @pytest.mark.parametrize(
     ("instances", "creates", "policy", "admitted"),
     [(1, 256, "60/10m", 60), (8, 256, "60/10m", 60), (40, 160, "1000/10m", 160)],
 )
-def test_herd_behind_one_address_is_admitted_exactly(
+@in_virtual_time
+async def test_herd_behind_one_address_is_admitted_exactly(
     instances: int, creates: int, policy: str, admitted: int
 ) -> None:
     """None of many creates at once fails, however many instances compete for the row."""
-    journey = Journey(Random(1), 0.005, 0.020)  # noqa: S311 - a pattern, not a secret.
-    address = client("a", limit(policy, "client"))
-    outcomes, _ = run_in_virtual_time(herd(journey, instances, creates, address))
+    outcomes = await herd(instances, creates, policy, longest_call=0.02)
     assert sum(isinstance(outcome, Admission) for outcome in outcomes) == admitted
     assert sum(isinstance(outcome, ClientThrottled) for outcome in outcomes) == creates - admitted
 
 
-def test_call_ends_after_five_seconds_in_all() -> None:
+@in_virtual_time
+async def test_call_ends_after_five_seconds_in_all() -> None:
     """The wait for the row counts. A caller without a decision is told to come back."""
-    journey = Journey(Random(1), 1.4, 1.4)  # noqa: S311 - a pattern, not a secret.
-    outcomes, seconds = run_in_virtual_time(herd(journey, 24, 96, client("a", limit("1000/10m", "client"))))
-    assert seconds == pytest.approx(5.0)
+    outcomes = await herd(24, 96, "1000/10m", longest_call=2.0)
+    assert asyncio.get_running_loop().time() == pytest.approx(5.0)
     assert any(isinstance(outcome, Admission) for outcome in outcomes)
     failed = [outcome for outcome in outcomes if isinstance(outcome, StorageUnavailable)]
     assert {(error.detail, error.retry_after) for error in failed} == {
@@ -540,9 +525,8 @@ def test_call_ends_after_five_seconds_in_all() -> None:
     }
 
 
-def test_a_local_limit_forgets_old_keys() -> None:
+def test_a_local_limit_forgets_old_keys(clock: FakeClock) -> None:
     """It says how long to wait, and keeps no more keys than it may."""
-    clock = FakeClock()
     limit = LocalLimit("2/10s", clock, keys=2)
     for key in ("a", "a", "b"):
         assert limit.wait_ms(key) == 0
