@@ -4,14 +4,12 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from purge_expired.use_case import BOUNDS, MARGIN_MS, Bounds, Tally, purge_expired
 from shared.app import App
@@ -24,14 +22,13 @@ from shared.sessions.store import Sessions
 from shared.storage.port import Entity, EntityStore, MemoryStore, Table
 from shared.storage.tables.rows import place
 from tests.support.app import PSEUDONYMS, app_of
-from tests.support.intercepted import Around, Call, Effect
+from tests.support.intercepted import Call, Effect
 from tests.support.store import FakeStore
 from tests.support.time import FakeClock
 
 DAY = 86_400
 KEPT = 30 * DAY
 FUTURE = 2**61
-ROWS = 8
 
 
 def made_at(now: int, **fields: Any) -> SessionRecord:  # noqa: ANN401 - fields of the record.
@@ -183,59 +180,28 @@ async def test_sessions_stay_while_the_key_of_their_macs_cannot_be_read(
     assert len(await left(store, Table.SESSIONS)) == 1
 
 
-steps = st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(0, ROWS - 1)), max_size=40)
+async def test_row_that_is_renewed_before_its_deletion_is_kept(clock: FakeClock) -> None:
+    """A request may use it between the walk and the deletion; two runs at once delete each other row once."""
+    renewed: list[Entity] = []
 
-
-@settings(max_examples=75)
-@given(plan=steps, batch=st.integers(1, ROWS), rows=st.integers(1, ROWS), runs=st.integers(1, 3))
-def test_concurrent_runs_delete_expired_rows_and_no_renewed_one(
-    plan: list[tuple[int, int | None]], batch: int, rows: int, runs: int
-) -> None:
-    """A row that is renewed between the walk and its deletion keeps its content; each deletion counts once.
-
-    The plan says what happens at each call: a number of turns for other tasks, and a row that is renewed, if any. A
-    row that is gone by then is made anew, as requests do.
-    """
-    steps, renewed = list(plan), set[str]()
-
-    async def renew(key: str) -> None:
-        found = await store.inner.get(Table.THROTTLE, key)
-        fresh = Entity(key, {"renewed": "1"}, FUTURE, found.etag if found else "")
-        await (store.inner.replace if found else store.inner.insert)(Table.THROTTLE, fresh)
-        renewed.add(key)
-
-    async def disturbed(_: Call, effect: Effect) -> object:
-        turns, row = steps.pop(0) if steps else (0, None)
-        if row is not None:
-            await renew(f"row-{row}")
-        for _turn in range(turns):
-            await asyncio.sleep(0)
+    async def renewing(call: Call, effect: Effect) -> object:
+        if call.operation == "delete_together" and call.keys and not renewed:
+            found = await store.inner.get(Table.THROTTLE, call.keys[0])
+            assert found
+            fresh = replace(found, values={"renewed": "1"}, expires_at=FUTURE)
+            renewed.append(await store.inner.replace(Table.THROTTLE, fresh))
+        await asyncio.sleep(0)
         return await effect()
 
-    async def run() -> None:
-        app = app_of(store=store)
-        for number in range(ROWS):
-            row = Entity(f"row-{number}", {"a": "1"}, app.clock() - 2 * MARGIN_MS)
-            await store.inner.insert(Table.THROTTLE, row)
-        bounds = Bounds(rows=rows, batch=batch)
-        tallies = await asyncio.gather(*(purge_expired(app, bounds) for _ in range(runs)))
-        steps.clear()
-
-        after = await left(store, Table.THROTTLE)
-        deleted = sum(tally[Table.THROTTLE].deleted for tally in tallies)
-        assert renewed <= after
-        assert all(not tally[Table.THROTTLE].trouble for tally in tallies)
-        # A row may be deleted and then renewed.
-        assert ROWS - len(after) <= deleted <= ROWS
-
-        await purge_expired(app)
-        kept = [row async for row in store.expired(Table.THROTTLE, 2**62)]
-        assert {row.key for row in kept} == renewed
-        assert all(row.values == {"renewed": "1"} for row in kept)
-
     store = FakeStore()
-    store.around = disturbed
-    asyncio.run(run())
+    store.around = renewing
+    await add(store, Table.THROTTLE, 8, clock() - 2 * MARGIN_MS)
+    app = app_of(store=store, clock=clock)
+
+    tallies = await asyncio.gather(*(purge_expired(app, Bounds(batch=3)) for _ in range(2)))
+
+    assert [row async for row in store.inner.expired(Table.THROTTLE, 2**62)] == renewed
+    assert sum(tally[Table.THROTTLE].deleted for tally in tallies) == 7
 
 
 async def test_tables_share_the_time_of_a_run(clock: FakeClock) -> None:
@@ -272,47 +238,6 @@ def test_run_ends_before_the_host_ends_it() -> None:
     assert BOUNDS.seconds < (hours * 60 + minutes) * 60 + seconds
 
 
-async def old_rows(clock: FakeClock, around: Around) -> FakeStore:
-    """A store with two expired rows in each table, whose calls run as the test says."""
-    store = FakeStore()
-    for table in Table:
-        await add(store, table, 2, clock() - 2 * MARGIN_MS)
-    store.around = around
-    return store
-
-
-async def test_endless_walk_ends_with_its_time(clock: FakeClock) -> None:
-    """Rows that it found are deleted, and the other tables are purged."""
-
-    async def endless(call: Call, effect: Effect) -> object:
-        answer = await effect()
-        if call.table is Table.IDEMPOTENCY and answer is None:
-            await asyncio.Event().wait()
-        return answer
-
-    store = await old_rows(clock, endless)
-
-    tallies = await purge_expired(app_of(store=store, clock=clock), Bounds(milliseconds=20))
-
-    assert [tallies[table].deleted for table in Table] == [2, 2, 2]
-    assert [table for table in Table if tallies[table].unfinished] == [Table.IDEMPOTENCY]
-
-
-async def test_hanging_run_is_ended_and_logged(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
-    """It ends before the host would kill the process, and with it the requests of phones."""
-
-    async def hanging(call: Call, effect: Effect) -> object:
-        return await (asyncio.Event().wait() if call.operation == "delete_together" else effect())
-
-    store = await old_rows(clock, hanging)
-
-    with caplog.at_level("INFO"):
-        tallies = await purge_expired(app_of(store=store, clock=clock), Bounds(seconds=0.01))
-
-    assert [table for table in Table if tallies[table].unfinished] == [Table.SESSIONS, Table.THROTTLE]
-    assert '"trouble": "idempotency: out of time"' in caplog.text
-
-
 async def test_session_that_changes_while_it_is_put_off_is_left_alone(clock: FakeClock) -> None:
     """The other writer wrote the new date too."""
     store = FakeStore()
@@ -325,29 +250,73 @@ async def test_session_that_changes_while_it_is_put_off_is_left_alone(clock: Fak
     assert len(await left(store, Table.SESSIONS)) == 1
 
 
-@pytest.mark.parametrize("fails", ["expired", "delete_together"])
-async def test_failure_of_the_store_is_logged_once_and_left_to_the_next_run(
-    clock: FakeClock, caplog: pytest.LogCaptureFixture, fails: str
+async def hangs(_: Effect) -> object:
+    return await asyncio.Event().wait()
+
+
+async def hangs_at_the_end_of_a_walk(effect: Effect) -> object:
+    return await effect() or await asyncio.Event().wait()
+
+
+async def fails(_: Effect) -> object:
+    raise StorageUnavailable("the table service answered 503")
+
+
+@pytest.mark.parametrize(
+    ("operation", "trouble", "bounds", "deleted", "unfinished", "logged"),
+    [
+        ("expired", fails, BOUNDS, [2, 0, 2], [False, True, False], "the table service answered 503"),
+        (
+            "delete_together",
+            fails,
+            BOUNDS,
+            [2, 0, 2],
+            [False, False, False],
+            "the table service answered 503",
+        ),
+        (
+            "expired",
+            hangs_at_the_end_of_a_walk,
+            Bounds(milliseconds=20),
+            [2, 2, 2],
+            [False, True, False],
+            None,
+        ),
+        ("delete_together", hangs, Bounds(seconds=0.01), [0, 0, 2], [True, False, False], "out of time"),
+    ],
+)
+async def test_trouble_with_one_table_is_logged_once_and_left_to_the_next_run(
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    operation: str,
+    trouble: Callable[[Effect], Awaitable[object]],
+    bounds: Bounds,
+    deleted: list[int],
+    unfinished: list[bool],
+    logged: str | None,
 ) -> None:
-    """It is not raised; the other tables are purged, and the next run does the rest."""
+    """It is not raised, and the other tables are purged. A run ends before the host would kill its process."""
 
-    async def troubled(call: Call, effect: Effect) -> object:
-        if (call.operation, call.table) == (fails, Table.THROTTLE):
-            raise StorageUnavailable("the table service answered 503")
-        return await effect()
+    async def around(call: Call, effect: Effect) -> object:
+        is_meant = (call.operation, call.table) == (operation, Table.THROTTLE)
+        return await (trouble(effect) if is_meant else effect())
 
-    store = await old_rows(clock, troubled)
+    store = FakeStore()
+    for table in Table:
+        await add(store, table, 2, clock() - 2 * MARGIN_MS)
+    store.around = around
     app = app_of(store=store, clock=clock)
 
     with caplog.at_level("INFO"):
-        first = await purge_expired(app)
+        tallies = await purge_expired(app, bounds)
     store.around = None
-    second = await purge_expired(app)
+    again = await purge_expired(app)
 
-    assert [first[table].deleted for table in Table] == [2, 0, 2]
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert '"trouble": "throttle: the table service answered 503"' in caplog.text
-    assert second[Table.THROTTLE].deleted == 2
+    assert [tallies[table].deleted for table in Table] == deleted
+    assert [tallies[table].unfinished for table in Table] == unfinished
+    assert [record.levelname for record in caplog.records] == ["WARNING" if logged else "INFO"]
+    assert json.loads(caplog.messages[0]).get("trouble") == (logged and f"throttle: {logged}")
+    assert [again[table].deleted for table in Table] == [2 - count for count in deleted]
 
 
 async def test_runs_of_two_days_begin_everywhere(clock: FakeClock) -> None:
