@@ -15,6 +15,7 @@ NEW = SessionRecord(
     SESSION_ID, token_hash("token"), "device-hash", created_at=1_000, token_expires_at=601_000
 )
 DIGEST = "A" * 64
+END = NEW.token_expires_at + EXPIRY_GRACE_MS
 REAL = SessionResult(
     SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, DIGEST, decisions=((1, "realface"),)
 )
@@ -184,21 +185,25 @@ def test_digest_is_hidden_until_no_digest_of_the_phone_counts_any_more() -> None
 
 
 @pytest.mark.parametrize(
-    ("may_retry", "now", "status"),
+    ("shown", "now", "status"),
     [
-        (True, 2_000, SessionStatus.STARTED),
-        (True, NEW.token_expires_at + EXPIRY_GRACE_MS, SessionStatus.STARTED),
-        (True, NEW.token_expires_at + EXPIRY_GRACE_MS + 1, SessionStatus.RESULT_AVAILABLE),
-        (False, 2_000, SessionStatus.RESULT_AVAILABLE),
+        (replace(MASKED, may_retry=True), 2_000, SessionStatus.STARTED),
+        (replace(MASKED, may_retry=True), END, SessionStatus.STARTED),
+        (replace(MASKED, may_retry=True), END + 1, SessionStatus.RESULT_AVAILABLE),
+        (MASKED, 2_000, SessionStatus.RESULT_AVAILABLE),
+        (SessionResult(SessionStatus.NOT_STARTED), END + 1, SessionStatus.EXPIRED),
+        (SessionResult(SessionStatus.EXPIRED), END + 1, SessionStatus.EXPIRED),
+        (SessionResult(SessionStatus.EXPIRED), END, SessionStatus.NOT_STARTED),
+        (SessionResult(SessionStatus.STARTED), END + 1, SessionStatus.STARTED),
     ],
 )
-def test_failed_attempt_is_final_when_no_other_can_be_made(
-    may_retry: bool, now: int, status: SessionStatus
+def test_session_is_open_while_a_result_may_still_come(
+    shown: SessionResult, now: int, status: SessionStatus
 ) -> None:
-    """As long as the token lives and Face allows another one, the phone may try again; the failure is shown."""
-    record = NEW.with_result(replace(MASKED, may_retry=may_retry), now)
+    """The phone may try again while its token lives and Face allows that. A check that was started may still end."""
+    record = NEW.with_result(shown, now)
 
-    assert (record.status, record.failure) == (status, MASKED.failure)
+    assert (record.status, record.failure) == (status, shown.failure)
     assert record.with_result(REAL, now + 1).passed is not record.final
 
 
@@ -267,29 +272,11 @@ def test_session_is_held_by_its_token_and_its_caller(
 
     Such a session is read by others until its end only.
     """
-    record, end = replace(NEW, caller=owner), NEW.token_expires_at + EXPIRY_GRACE_MS
+    record = replace(NEW, caller=owner)
 
-    assert record.is_held_by(token, callers, end) is expected
+    assert record.is_held_by(token, callers, END) is expected
     is_from_before = owner is None and callers
-    assert record.is_held_by(token, callers, end + 1) is (expected and not is_from_before)
-
-
-@pytest.mark.parametrize(
-    ("status", "late", "expected"),
-    [
-        (SessionStatus.NOT_STARTED, 1, SessionStatus.EXPIRED),
-        (SessionStatus.EXPIRED, 1, SessionStatus.EXPIRED),
-        (SessionStatus.EXPIRED, 0, SessionStatus.NOT_STARTED),
-        (SessionStatus.STARTED, 1, SessionStatus.STARTED),
-    ],
-)
-def test_unfinished_session_after_its_grace(
-    status: SessionStatus, late: int, expected: SessionStatus
-) -> None:
-    """What nobody can start any more is settled; what was started stays open: its result may still come."""
-    now = NEW.token_expires_at + EXPIRY_GRACE_MS + late
-
-    assert NEW.with_result(SessionResult(status), now).status is expected
+    assert record.is_held_by(token, callers, END + 1) is (expected and not is_from_before)
 
 
 def test_started_session_does_not_go_back() -> None:
