@@ -11,8 +11,6 @@ import pytest
 from collect_result.delays import DEADLINE, OUTAGE_DEADLINE
 from collect_result.use_case import MAX_FAILURES, collect_result
 from create_session.use_case import CreateCommand, create_session
-from get_result.use_case import ResultQuery, get_result
-from revoke_session.use_case import revoke_session
 from shared.errors import (
     EventsUnavailable,
     KeyUnavailable,
@@ -29,7 +27,7 @@ from shared.face.model import SessionResult, SessionStatus
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import Step
 from shared.storage.port import Table
-from tests.collect_result.workshop import PHONE, REAL, SPOOF, STARTED, TOKEN, Workshop
+from tests.collect_result.workshop import PHONE, REAL, SPOOF, STARTED, Workshop
 from tests.shared.face.doubles import CREATED, NOT_STARTED, REQUEST_ID, SESSION, SPEC, ScriptedFace
 from tests.support.app import app_of
 from tests.support.time import in_virtual_time
@@ -65,7 +63,7 @@ async def test_result_is_recorded_published_and_deleted_upstream_in_this_order(w
     await workshop.collect(session_id)
 
     [event] = workshop.publisher.events
-    steps = [step for _, step in (await workshop.app.sessions.reload(session_id)).record.history]
+    steps = [step for _, step in (await workshop.record(session_id)).history]
     assert steps == [Step.CREATED, Step.COMPLETED, Step.PUBLISHED, Step.DELETED_UPSTREAM]
     assert (event["type"], event["subject"], event["data"]["passed"]) == (COMPLETED, session_id, True)
     assert (workshop.face.deleted, workshop.waiting) == ([session_id], [])
@@ -156,10 +154,9 @@ async def test_session_is_ended_in_the_api_version_that_made_it(workshop: Worksh
     workshop.face.api_version = "v1.2"
 
     if way == "poll":
-        query = ResultQuery(session_id, TOKEN, PHONE, "a-request")
-        assert (await get_result(workshop.app, query)).record.final
+        assert (await workshop.poll(session_id)).record.final
     if way == "revoke":
-        await revoke_session(workshop.app, session_id, TOKEN, PHONE, "a-request")
+        await workshop.revoke(session_id)
     await workshop.collect(session_id)
 
     versions = [event["data"]["faceApiVersion"] for event in workshop.publisher.events]
@@ -221,7 +218,7 @@ async def test_revoked_session_with_a_check_is_not_said_to_have_no_event(
     """While the topic is down the alert on missing events may name it. Its event comes later."""
     caplog.set_level(logging.INFO)
     session_id = await workshop.created(SPOOF)
-    await revoke_session(workshop.app, session_id, TOKEN, PHONE, "a-request")
+    await workshop.revoke(session_id)
     workshop.publisher.fail("publish", TOPIC_DOWN)
 
     for attempt in range(2):

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from collect_result.use_case import collect_result
 from create_session.use_case import create_session
+from get_result.use_case import ResultQuery, ResultState, get_result
+from revoke_session.use_case import revoke_session
 from shared.access import Caller
 from shared.app import build
 from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
@@ -77,6 +79,18 @@ class Workshop:
             self.face.answer(session_id, result)
         return session_id
 
+    async def poll(self, session_id: str, digest: str | None = None) -> ResultState:
+        """Ask for the result, as the phone that created the first session."""
+        return await get_result(self.app, ResultQuery(session_id, TOKEN, PHONE, "a-request", digest))
+
+    async def revoke(self, session_id: str) -> None:
+        """Revoke the first session, as its phone."""
+        await revoke_session(self.app, session_id, TOKEN, PHONE, "a-request")
+
+    async def record(self, session_id: str) -> SessionRecord:
+        """The record as it is stored."""
+        return (await self.app.sessions.reload(session_id)).record
+
     async def collect(
         self, session_id: str, attempt: int = 0, reason: Reason = Reason.SWEEP, looks: int = 0
     ) -> None:
@@ -118,6 +132,6 @@ class Workshop:
 
     async def noted(self, session_id: str) -> tuple[float | None, str | None, int]:
         """What the record says of the collector: seconds until its next look, its last error, failures in a row."""
-        record = (await self.app.sessions.reload(session_id)).record
+        record = await self.record(session_id)
         at = record.next_look_at
         return at and (at - self.clock()) / 1000, record.last_error, record.failed_looks

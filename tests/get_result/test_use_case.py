@@ -5,60 +5,40 @@ import contextlib
 
 import pytest
 
-from collect_result.use_case import collect_result
-from create_session.use_case import Created, create_session
 from get_result.use_case import ResultQuery, ResultState, get_result
-from revoke_session.use_case import revoke_session
 from shared.access import OPERATE, Caller
-from shared.app import App
 from shared.errors import SessionNotFound, UpstreamFailure, UpstreamThrottled
 from shared.face.model import LivenessDecision, SessionStatus
 from shared.queues.message import CollectMessage, Reason
-from shared.queues.port import MemoryQueue
-from tests.collect_result.workshop import REAL, SPOOF, STARTED
-from tests.support.app import app_of
-from tests.support.commands import create_command
-from tests.support.fake_face import FakeFace
+from tests.collect_result.workshop import REAL, SPOOF, STARTED, Workshop
 from tests.support.intercepted import Call, Effect
-from tests.support.time import FakeClock
 
 
 @pytest.fixture
-def face() -> FakeFace:
-    return FakeFace()
+def workshop() -> Workshop:
+    """A broker over doubles, with the default settings."""
+    return Workshop()
 
 
-async def begun(face: FakeFace, clock: FakeClock | None = None, limit: str = "1/s") -> tuple[App, Created]:
-    app = app_of(face=face, clock=clock, THROTTLE_RESULT=limit)
-    return app, await create_session(app, create_command())
-
-
-async def asked(app: App, session: Created, digest: str | None = None) -> ResultState:
-    query = ResultQuery(session.session_id, session.auth_token, Caller(), "a-request", digest)
-    return await get_result(app, query)
-
-
-async def held_up(
-    app: App, face: FakeFace, session: Created
-) -> tuple[asyncio.Task[ResultState], asyncio.Event]:
+async def held_up(workshop: Workshop, session_id: str) -> tuple[asyncio.Task[ResultState], asyncio.Event]:
     """Start a poll that waits in Face until the event is set; later calls do not wait."""
+    face = workshop.face
     face.gate = gate = asyncio.Event()
-    reading = asyncio.create_task(asked(app, session))
+    reading = asyncio.create_task(workshop.poll(session_id))
     await face.arrived.wait()
     face.gate = None
     return reading, gate
 
 
 @pytest.mark.parametrize("rival", ["revocation", "collector"])
-async def test_session_that_ends_while_face_is_asked(face: FakeFace, rival: str) -> None:
+async def test_session_that_ends_while_face_is_asked(workshop: Workshop, rival: str) -> None:
     """A revoked session is not found, a collected one has its result, although Face knows neither by then."""
-    app, session = await begun(face)
-    face.answer(session.session_id, REAL)
-    reading, gate = await held_up(app, face, session)
+    session_id = await workshop.created(REAL)
+    reading, gate = await held_up(workshop, session_id)
     if rival == "revocation":
-        await revoke_session(app, session.session_id, session.auth_token, Caller(), "a-request")
+        await workshop.revoke(session_id)
     else:
-        await collect_result(app, CollectMessage(session.session_id, Reason.SWEEP))
+        await workshop.collect(session_id)
     gate.set()
 
     if rival == "revocation":
@@ -68,11 +48,10 @@ async def test_session_that_ends_while_face_is_asked(face: FakeFace, rival: str)
         assert (await reading).record.decision is LivenessDecision.REALFACE
 
 
-async def test_failed_check_that_a_poll_has_read_counts_after_the_revocation(face: FakeFace) -> None:
+async def test_failed_check_that_a_poll_has_read_counts_after_the_revocation(workshop: Workshop) -> None:
     """Its answer comes when the session is revoked and deleted. The phone learns nothing, the event comes at once."""
-    app, session = await begun(face)
-    face.answer(session.session_id, SPOOF)
-    gate = asyncio.Event()
+    session_id = await workshop.created(SPOOF)
+    face, gate = workshop.face, asyncio.Event()
 
     async def late(_: Call, effect: Effect) -> object:
         face.around = None
@@ -82,46 +61,42 @@ async def test_failed_check_that_a_poll_has_read_counts_after_the_revocation(fac
         return answer
 
     face.around = late
-    reading = asyncio.create_task(asked(app, session))
+    reading = asyncio.create_task(workshop.poll(session_id))
     await face.arrived.wait()
-    face.answer(session.session_id, STARTED)
-    await revoke_session(app, session.session_id, session.auth_token, Caller(), "a-request")
+    face.answer(session_id, STARTED)
+    await workshop.revoke(session_id)
     gate.set()
 
     with pytest.raises(SessionNotFound):
         await reading
-    record = (await app.sessions.reload(session.session_id)).record
+    record = await workshop.record(session_id)
     assert (record.decision, record.deleted_upstream) == (LivenessDecision.SPOOFFACE, True)
-    assert isinstance(app.queue, MemoryQueue)
-    assert [CollectMessage.from_text(message.text).reason for message in app.queue.messages] == [
-        Reason.SWEEP,
-        Reason.POLL,
-    ]
+    assert workshop.waiting == [CollectMessage(session_id, Reason.POLL)]
 
 
-async def test_server_that_polls_a_revoked_session_costs_no_call_of_face(face: FakeFace) -> None:
+async def test_server_that_polls_a_revoked_session_costs_no_call_of_face(workshop: Workshop) -> None:
     """It is not found, whatever Face knows."""
-    app, session = await begun(face)
-    face.fail("delete", UpstreamFailure("down"))
+    session_id = await workshop.created()
+    workshop.face.fail("delete", UpstreamFailure("down"))
     with pytest.raises(UpstreamFailure):
-        await revoke_session(app, session.session_id, session.auth_token, Caller(), "a-request")
-    reads = face.calls["result"]
+        await workshop.revoke(session_id)
+    reads = workshop.face.calls["result"]
     server = Caller(principal="a-server", roles=frozenset({OPERATE}))
 
     with pytest.raises(SessionNotFound):
-        await get_result(app, ResultQuery(session.session_id, None, server, "a-request"))
-    assert face.calls["result"] == reads
+        await get_result(workshop.app, ResultQuery(session_id, None, server, "a-request"))
+    assert workshop.face.calls["result"] == reads
 
 
-async def test_poll_that_was_overtaken_answers_the_other_polls_record(face: FakeFace) -> None:
+async def test_poll_that_was_overtaken_answers_the_other_polls_record() -> None:
     """The slower one has an older answer of Face: both tell the result."""
-    app, session = await begun(face, limit="off")
-    face.answer(session.session_id, STARTED)
-    slow, gate = await held_up(app, face, session)
-    face.answer(session.session_id, REAL)
-    first = await asked(app, session)
+    workshop = Workshop(THROTTLE_RESULT="off")
+    session_id = await workshop.created(STARTED)
+    slow, gate = await held_up(workshop, session_id)
+    workshop.face.answer(session_id, REAL)
+    first = await workshop.poll(session_id)
     # Face answered the slow one before the check ended.
-    face.answer(session.session_id, STARTED)
+    workshop.face.answer(session_id, STARTED)
     gate.set()
 
     assert (await slow).record == first.record
@@ -133,31 +108,29 @@ async def test_poll_that_was_overtaken_answers_the_other_polls_record(face: Fake
     [("1/s", 0, 2_000, 1), ("1/30s", 0, 30_000, 1), ("1/30s", 10, 20_000, 1), ("off", 10, 2_000, 2)],
 )
 async def test_wait_is_as_long_as_the_limit(
-    face: FakeFace, limit: str, after_seconds: int, expected_ms: int, reads: int
+    limit: str, after_seconds: int, expected_ms: int, reads: int
 ) -> None:
     """A poll that comes earlier gets the last known state, without a call of Face."""
-    clock = FakeClock()
-    app, session = await begun(face, clock, limit)
-    state = await asked(app, session)
+    workshop = Workshop(THROTTLE_RESULT=limit)
+    session_id = await workshop.created()
+    state = await workshop.poll(session_id)
     if after_seconds:
-        clock.advance_seconds(after_seconds)
-        state = await asked(app, session)
+        workshop.clock.advance_seconds(after_seconds)
+        state = await workshop.poll(session_id)
 
-    assert (state.retry_after_ms, face.calls["result"]) == (expected_ms, reads)
+    assert (state.retry_after_ms, workshop.face.calls["result"]) == (expected_ms, reads)
 
 
-async def test_started_check_that_is_late_is_still_open(face: FakeFace) -> None:
+async def test_started_check_that_is_late_is_still_open(workshop: Workshop) -> None:
     """While Face may bring a result, the status is not final: the phone would give up."""
-    clock = FakeClock()
-    app, session = await begun(face, clock)
-    face.answer(session.session_id, STARTED)
-    clock.advance_seconds(600 + 121)
-    late = await asked(app, session)
-    clock.advance_seconds(5)
-    face.answer(session.session_id, REAL)
+    session_id = await workshop.created(STARTED)
+    workshop.clock.advance_seconds(600 + 121)
+    late = await workshop.poll(session_id)
+    workshop.clock.advance_seconds(5)
+    workshop.face.answer(session_id, REAL)
 
     assert (late.record.status, late.retry_after_ms is None) == (SessionStatus.STARTED, False)
-    assert (await asked(app, session)).record.passed
+    assert (await workshop.poll(session_id)).record.passed
 
 
 def test_no_repr_shows_the_token() -> None:
@@ -165,17 +138,17 @@ def test_no_repr_shows_the_token() -> None:
     assert "canary" not in repr(ResultQuery("an-id", "canary", Caller(), "a-request"))
 
 
-async def test_poll_without_room_for_a_call_gets_what_is_known(face: FakeFace) -> None:
+async def test_poll_without_room_for_a_call_gets_what_is_known() -> None:
     """It is answered from the record, whether this instance has no room or Face; the wait is as long as Face asks."""
-    app, session = await begun(face, limit="off")
-    face.answer(session.session_id, REAL)
-    face.fail("result", UpstreamThrottled("no room", retry_after=0.5, request_sent=False))
-    face.fail("result", UpstreamThrottled("too many calls", retry_after=26))
+    workshop = Workshop(THROTTLE_RESULT="off")
+    session_id = await workshop.created(REAL)
+    workshop.face.fail("result", UpstreamThrottled("no room", retry_after=0.5, request_sent=False))
+    workshop.face.fail("result", UpstreamThrottled("too many calls", retry_after=26))
 
-    state = await asked(app, session)
+    state = await workshop.poll(session_id)
     assert (state.record.status, state.retry_after_ms) == (SessionStatus.NOT_STARTED, 2_000)
-    assert (await asked(app, session)).retry_after_ms == 26_000
-    assert (await asked(app, session)).record.status is SessionStatus.RESULT_AVAILABLE
+    assert (await workshop.poll(session_id)).retry_after_ms == 26_000
+    assert (await workshop.poll(session_id)).record.status is SessionStatus.RESULT_AVAILABLE
 
 
 @pytest.mark.parametrize("limit", ["1/s", "off"])
@@ -186,30 +159,20 @@ async def test_poll_without_room_for_a_call_gets_what_is_known(face: FakeFace) -
     ("digest", "matches"), [("A" * 64, True), ("0" * 64, False), ("\ud800" * 9_000, False)]
 )
 async def test_digest_is_kept_although_its_poll_learns_nothing(
-    face: FakeFace, limit: str, trouble: Exception | None, digest: str, matches: bool
+    limit: str, trouble: Exception | None, digest: str, matches: bool
 ) -> None:
     """The next read that has the decision compares it. A digest that comes later changes nothing."""
-    clock = FakeClock()
-    app, session = await begun(face, clock, limit)
-    await asked(app, session)
-    clock.advance_seconds(1)
+    workshop = Workshop(THROTTLE_RESULT=limit)
+    session_id = await workshop.created()
+    await workshop.poll(session_id)
+    workshop.clock.advance_seconds(1)
     if trouble:
-        face.fail("result", trouble)
+        workshop.face.fail("result", trouble)
     with contextlib.suppress(UpstreamFailure):
-        await asked(app, session, digest)
-    await asked(app, session, "A" * 64)
-    face.answer(session.session_id, REAL)
-    clock.advance_seconds(1)
+        await workshop.poll(session_id, digest)
+    await workshop.poll(session_id, "A" * 64)
+    workshop.face.answer(session_id, REAL)
+    workshop.clock.advance_seconds(1)
 
-    assert (await asked(app, session)).record.digest_matches is matches
-    assert (await asked(app, session, "A" * 64)).record.digest_matches is matches
-
-
-async def test_poll_after_a_revocation_is_told_so_at_once(face: FakeFace) -> None:
-    """No answer comes from the memory of an instance: another one may have revoked the session since."""
-    app, session = await begun(face)
-    face.answer(session.session_id, REAL)
-    assert (await asked(app, session)).record.passed
-    await revoke_session(app, session.session_id, session.auth_token, Caller(), "a-request")
-    with pytest.raises(SessionNotFound):
-        await asked(app, session)
+    assert (await workshop.poll(session_id)).record.digest_matches is matches
+    assert (await workshop.poll(session_id, "A" * 64)).record.digest_matches is matches

@@ -10,9 +10,8 @@ from revoke_session.use_case import revoke_session
 from shared.errors import UpstreamFailure, UpstreamThrottled
 from shared.events.cloud_event import COMPLETED
 from shared.face.budget import Budget
-from tests.collect_result.workshop import PHONE, SPOOF, TOKEN, Workshop
-from tests.shared.face.doubles import CREATED, NOT_STARTED, REQUEST_ID, SESSION, SPEC, ScriptedFace
-from tests.shared.face.doubles import TOKEN as FACE_TOKEN
+from tests.collect_result.workshop import PHONE, SPOOF, Workshop
+from tests.shared.face.doubles import CREATED, NOT_STARTED, REQUEST_ID, SESSION, SPEC, TOKEN, ScriptedFace
 from tests.support.app import app_of
 from tests.support.intercepted import Call, Effect
 from tests.support.time import in_virtual_time
@@ -22,10 +21,6 @@ from tests.support.time import in_virtual_time
 def workshop() -> Workshop:
     """A broker over doubles, with the default settings."""
     return Workshop()
-
-
-async def revoke(workshop: Workshop, session_id: str) -> None:
-    await revoke_session(workshop.app, session_id, TOKEN, PHONE, "a-request")
 
 
 async def test_second_read_fails_the_same_call_again_finishes(workshop: Workshop) -> None:
@@ -40,13 +35,13 @@ async def test_second_read_fails_the_same_call_again_finishes(workshop: Workshop
 
     workshop.store.around = around
     with pytest.raises(UpstreamFailure):
-        await revoke(workshop, session_id)
-    assert (await workshop.app.sessions.reload(session_id)).record.revoked
+        await workshop.revoke(session_id)
+    assert (await workshop.record(session_id)).revoked
     assert workshop.face.deleted == []
 
     workshop.face.answer(session_id, SPOOF)
     for _ in range(2):
-        await revoke(workshop, session_id)
+        await workshop.revoke(session_id)
     await workshop.run_queue()
     assert (workshop.face.deleted, workshop.published) == ([session_id], [COMPLETED])
 
@@ -63,7 +58,7 @@ async def test_session_that_was_deleted_meanwhile_is_not_deleted_again(workshop:
         return await effect()
 
     workshop.store.around = around
-    revoking = asyncio.create_task(revoke(workshop, session_id))
+    revoking = asyncio.create_task(workshop.revoke(session_id))
     await workshop.face.arrived.wait()
     workshop.face.gate = None
     await workshop.collect(session_id)
@@ -83,8 +78,8 @@ async def test_session_is_revoked_at_the_time_that_the_refusal_named(rate: float
     await create_session(app, CreateCommand(SPEC, "a-device", None, PHONE, None, "", REQUEST_ID))
 
     with pytest.raises(UpstreamThrottled) as full:
-        await revoke_session(app, SESSION, FACE_TOKEN, PHONE, REQUEST_ID)
+        await revoke_session(app, SESSION, TOKEN, PHONE, REQUEST_ID)
     await asyncio.sleep(full.value.retry_after or 0)
-    await revoke_session(app, SESSION, FACE_TOKEN, PHONE, REQUEST_ID)
+    await revoke_session(app, SESSION, TOKEN, PHONE, REQUEST_ID)
 
     assert [request.method for request in face.requests] == ["POST", "GET", "GET", "DELETE"]
