@@ -148,6 +148,20 @@ def test_refund_takes_one_admission_with_its_stamp(log: Log, stamp: int, left: L
     assert Policy.refund(log, stamp) == left
 
 
+@given(policies(), st.lists(st.integers(90_000, 110_000), max_size=20), steps)
+def test_entries_are_kept_once_and_in_order_as_long_as_they_matter(
+    policy: Policy, entries: list[int], later: int
+) -> None:
+    """Whatever the order in which they are entered, and however often."""
+    log: Log = ()
+    for at in entries:
+        log = policy.enter(log, at, 110_000)
+    now = 110_000 + later
+    log = policy.enter(log, now, now)
+    recent = sorted({at for at in (*entries, now) if at > now - policy.longest_ms})
+    assert log == tuple(recent)[-max(window.limit for window in policy.windows) :]
+
+
 def test_state_tells_what_is_left_of_each_window() -> None:
     """The shorter is free again before the longer; the call waits for both."""
     policy, log = Policy.parse("2/10s, 3/1m"), (1_000, 52_000, 55_000)
