@@ -181,20 +181,6 @@ async def test_session_without_a_record_is_deleted_at_face_where_there_is_no_roo
     assert [request.method for request in face.requests] == ["POST", "DELETE"]
 
 
-@pytest.mark.parametrize("arrives", [False, True], ids=["not sent", "answer lost"])
-async def test_session_whose_answer_is_surely_not_stored_is_undone(arrives: bool) -> None:
-    """Session and record go while the claim is still there; otherwise a repeat may have got the answer."""
-    scene = Scene()
-    scene.store.around = failing_once("replace", Table.IDEMPOTENCY, arrives=arrives, error=DOWN)
-
-    with pytest.raises(StorageUnavailable):
-        await create_session(scene.app, create_command(key=KEY))
-
-    (session_id,) = scene.face.specs
-    assert (await scene.app.sessions.get(session_id) is not None) == arrives
-    assert scene.face.deleted == ([] if arrives else [session_id])
-
-
 async def test_create_keeps_what_its_end_needs() -> None:
     """The record knows the session as it was given, and the sweep comes when its record can be settled."""
     scene = Scene()
