@@ -17,9 +17,6 @@ from tests.support.broker import FACE_KEY, FUNCTION_KEY, Broker, running_broker
 
 OLD, *NEWER = API_VERSIONS
 KEY = {"x-functions-key": FUNCTION_KEY}
-ENTRY = {"id", "event", "receivedDateTime", "requestId", "clientRequestId", "request", "response"}
-ENTRY |= {"livenessDecision", "failure", "digest", "digestMatches", "decisions"}
-ENTRY |= {"abuseDetected", "flaggedSessions", "clientInformation"}
 
 
 async def audit(broker: Broker, session: dict[str, Any], **query: str | int) -> httpx.Response:
@@ -29,16 +26,11 @@ async def audit(broker: Broker, session: dict[str, Any], **query: str | int) -> 
 
 
 async def audited(broker: Broker, session: dict[str, Any], **query: str | int) -> dict[str, Any]:
-    """Ask, and expect entries of the one shape."""
+    """Ask, and expect entries."""
     answer = await audit(broker, session, **query)
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()
-    assert set(body) == {"sessionId", "source", "entries"}
     assert body["sessionId"] == session["sessionId"]
-    for entry in body["entries"]:
-        assert set(entry) == ENTRY
-        assert set(entry["request"]) == {"method", "url"}
-        assert set(entry["response"]) == {"statusCode", "latencyInMilliseconds"}
     return body
 
 
@@ -115,16 +107,14 @@ async def test_collected_session_is_told_from_the_record(version: str) -> None:
         # The first version's result needs one. The answer from the record needs none.
         assert broker.simulator.calls["audit"] == (version == OLD)
     created, completed, *others = body["entries"]
-    times = [created["receivedDateTime"], completed["receivedDateTime"]]
     assert body["source"] == "record"
-    assert [entry["event"] for entry in body["entries"]] == [
-        "created",
-        "completed",
-        "published",
-        "deletedUpstream",
+    began, ended = "2027-01-15T08:00:00.000Z", "2027-01-15T08:00:05.000Z"
+    assert [(entry["id"], entry["event"], entry["receivedDateTime"]) for entry in body["entries"]] == [
+        (1, "created", began),
+        (2, "completed", ended),
+        (3, "published", ended),
+        (4, "deletedUpstream", ended),
     ]
-    assert [entry["id"] for entry in body["entries"]] == [1, 2, 3, 4]
-    assert times == ["2027-01-15T08:00:00.000Z", "2027-01-15T08:00:05.000Z"]
     assert (completed["livenessDecision"], completed["digest"]) == ("realface", told["digest"])
     assert uuid.UUID(completed["requestId"])
     for entry in (created, *others):
