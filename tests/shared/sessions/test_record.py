@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
-from shared.sessions.record import EXPIRY_GRACE_MS, UNFINISHED, SessionRecord, Step, token_hash
+from shared.sessions.record import UNFINISHED, SessionRecord, Step, token_hash
 
 SESSION_ID = "b12e033e-bda7-4b83-a211-e721c661f30e"
 NEW = SessionRecord(
     SESSION_ID, token_hash("token"), "device-hash", created_at=1_000, token_expires_at=601_000
 )
 DIGEST = "A" * 64
-END = NEW.token_expires_at + EXPIRY_GRACE_MS
+END = NEW.token_expires_at + 120_000
 REAL = SessionResult(
     SessionStatus.RESULT_AVAILABLE, 1, LivenessDecision.REALFACE, DIGEST, decisions=((1, "realface"),)
 )
@@ -149,12 +149,29 @@ def test_first_digest_is_compared_whole_and_without_case(
     assert record.with_digest(later) == record
 
 
-def test_first_fifty_flagged_sessions_and_addresses_are_kept() -> None:
-    """A row holds no more, however many Face names."""
+def test_no_more_is_kept_than_a_row_holds() -> None:
+    """Fifty flagged sessions and addresses, however many Face names, and the begin of an error's text."""
     names = tuple(map(str, range(1_000)))
     record = NEW.with_result(replace(REAL, flagged_sessions=names, client_addresses=names), 2_000)
 
     assert (record.flagged_sessions, record.client_addresses) == (names[:50], names[:50])
+    assert NEW.with_next_look(1, "x" * 300).last_error == "x" * 256
+
+
+@pytest.mark.parametrize(
+    ("status", "reads", "until"),
+    [
+        (SessionStatus.NOT_STARTED, (), 0),
+        (SessionStatus.NOT_STARTED, (1_000, 11_009), 12_009),
+        (SessionStatus.NOT_STARTED, (301_010,), 331_010),
+        (SessionStatus.STARTED, (11_000,), 0),
+    ],
+)
+def test_session_that_nobody_started_is_read_ever_more_slowly(
+    status: SessionStatus, reads: tuple[int, ...], until: int
+) -> None:
+    """After a tenth of the age that it had at the last read, and after 30 s at most."""
+    assert replace(NEW, status=status, reads=reads).idle_until == until
 
 
 @pytest.mark.parametrize(
