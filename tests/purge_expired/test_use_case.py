@@ -15,13 +15,11 @@ from purge_expired.use_case import BOUNDS, MARGIN_MS, Bounds, Tally, purge_expir
 from shared.app import App
 from shared.errors import EntityChanged, StorageUnavailable
 from shared.face.model import SessionStatus
-from shared.keys.secret import Secret, StaticSecret
-from shared.pseudonyms import Pseudonyms
 from shared.sessions.record import SessionRecord
 from shared.sessions.store import Sessions
 from shared.storage.port import Entity, EntityStore, MemoryStore, Table
 from shared.storage.tables.rows import place
-from tests.support.app import PSEUDONYMS, app_of
+from tests.support.app import PSEUDONYMS, app_of, pseudonyms_of
 from tests.support.intercepted import Call, Effect
 from tests.support.store import FakeStore
 from tests.support.time import FakeClock
@@ -171,7 +169,7 @@ async def test_sessions_stay_while_the_key_of_their_macs_cannot_be_read(
     """Nobody can tell then which ones owe an event; the other tables are purged."""
     for table in (Table.SESSIONS, Table.THROTTLE):
         await add(store, table, 1, clock() - 2 * MARGIN_MS)
-    keyless = replace(app, pseudonyms=Pseudonyms(StaticSecret(Secret(""), name="ID_PEPPER")))
+    keyless = replace(app, pseudonyms=pseudonyms_of(""))
 
     tallies = await purge_expired(keyless)
 

@@ -27,10 +27,9 @@ from shared.idempotency import (
     seal,
     unseal,
 )
-from shared.keys.secret import Secret, StaticSecret
-from shared.pseudonyms import Pseudonyms
 from shared.storage.port import Entity, Table, Value
 from tests.support import junk
+from tests.support.app import PSEUDONYMS
 from tests.support.intercepted import Call, Effect, failing_once
 from tests.support.store import FakeStore
 from tests.support.time import FakeClock
@@ -40,9 +39,6 @@ DOWN = StorageUnavailable("for the test")
 KEY = RequestKey("anna", "an-idempotency-key", "a request")
 
 Work = Callable[[], Coroutine[Any, Any, Answer]]
-
-
-PSEUDONYMS = Pseudonyms(StaticSecret(Secret("a-pepper"), name="ID_PEPPER"))
 
 
 class Scene:
@@ -74,10 +70,6 @@ class Scene:
     async def row(self) -> Entity:
         (row,) = await self.rows()
         return row
-
-
-def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode()
 
 
 def raising(error: BaseException) -> Work:
@@ -280,7 +272,8 @@ async def test_answer_that_was_moved_to_another_row_does_not_open(scene: Scene) 
 
 @given(
     st.dictionaries(
-        st.sampled_from(["fingerprint", "owner", "answer"]), junk.VALUES | st.binary().map(_base64)
+        st.sampled_from(["fingerprint", "owner", "answer"]),
+        junk.VALUES | st.binary().map(lambda content: base64.b64encode(content).decode()),
     ),
     st.booleans(),
 )

@@ -23,7 +23,6 @@ from shared.face import v1_3_preview_1
 from shared.face.calls import LARGEST_BODY
 from shared.face.model import SessionResult
 from shared.http_port import HttpAnswer
-from shared.keys.secret import Secret, StaticSecret
 from shared.pseudonyms import Pseudonyms
 from shared.sessions.record import SessionRecord, Step
 from shared.sessions.store import Sessions, Stored, from_entity, retention_days_of, unverified
@@ -31,7 +30,7 @@ from shared.storage.port import Entity, Table, Value
 from shared.text import LATEST
 from tests.shared.sessions.test_record import DIGEST, NEW, SESSION_ID, steps
 from tests.support import junk
-from tests.support.app import PSEUDONYMS
+from tests.support.app import PSEUDONYMS, pseudonyms_of
 from tests.support.broker import PEPPER
 from tests.support.intercepted import Call, Effect
 from tests.support.store import FakeStore
@@ -270,7 +269,6 @@ def test_row_with_any_other_column_is_refused(name: str, value: Any) -> None:  #
 
 
 OTHER_ID = "00000000-0000-4000-8000-000000000000"
-OTHER_PEPPER = Pseudonyms(StaticSecret(Secret("another-pepper"), name="ID_PEPPER"))
 
 
 @pytest.mark.parametrize(
@@ -280,7 +278,7 @@ OTHER_PEPPER = Pseudonyms(StaticSecret(Secret("another-pepper"), name="ID_PEPPER
         pytest.param(replace(ROW, etag="another"), PSEUDONYMS, True, id="the etag is the store's"),
         pytest.param(replace(ROW, key=OTHER_ID), PSEUDONYMS, False, id="of another session"),
         pytest.param(replace(ROW, expires_at=50_001), PSEUDONYMS, False, id="kept longer"),
-        pytest.param(ROW, OTHER_PEPPER, False, id="of another vault"),
+        pytest.param(ROW, pseudonyms_of("another-pepper"), False, id="of another vault"),
     ],
 )
 def test_row_fits_its_session_its_retention_and_its_vault(
@@ -299,7 +297,7 @@ def test_row_fits_its_session_its_retention_and_its_vault(
 
 async def test_session_cannot_be_read_or_kept_without_the_key(store: FakeStore, stored: Stored) -> None:
     """A row without a MAC is never written; a row is not read while nobody can tell whether it fits."""
-    sessions = Sessions(store, 30, Pseudonyms(StaticSecret(Secret(""), name="ID_PEPPER")))
+    sessions = Sessions(store, 30, pseudonyms_of(""))
     calls = store.count("insert")
 
     with pytest.raises(KeyUnavailable):
