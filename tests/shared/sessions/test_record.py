@@ -114,13 +114,6 @@ def test_what_a_record_says_stands(
 
     assert record.digest_matches is compared
     assert times == sorted(set(times))
-    assert record.passed == (
-        record.status is SessionStatus.RESULT_AVAILABLE
-        and record.decision is LivenessDecision.REALFACE
-        and compared is not False
-        and (compared is True or not digest_required)
-        and not (record.abuse_detected and abuse_is_failure)
-    )
 
 
 @pytest.mark.parametrize(
@@ -183,6 +176,9 @@ def test_outcome_awaits_the_digest_that_is_required(required: bool, sent: str | 
     record = replace(NEW, digest_required=required).with_result(REAL, 2_000).with_digest(sent)
 
     assert (record.awaits_digest, record.as_settled().awaits_digest) == (awaits, False)
+    # Its event waits no longer than the phone can send one.
+    assert [record.waits_for_digest(now) for now in (END, END + 1)] == [awaits, False]
+    assert not record.as_revoked(3_000).waits_for_digest(END)
     assert not replace(NEW, digest_required=required).with_result(MASKED, 2_000).awaits_digest
 
 
@@ -303,12 +299,54 @@ def test_started_session_does_not_go_back() -> None:
     assert started.with_result(SessionResult(SessionStatus.NOT_STARTED), 3_000) == started
 
 
-@pytest.mark.parametrize("status", SessionStatus)
-def test_decision_passes_only_as_a_result(status: SessionStatus) -> None:
-    """A record of a session that has not ended, or has expired, is no pass, whatever decision it holds."""
-    record = replace(NEW, status=status, decision=LivenessDecision.REALFACE)
+PASSED = replace(
+    NEW,
+    status=SessionStatus.RESULT_AVAILABLE,
+    decision=LivenessDecision.REALFACE,
+    digest_required=True,
+    digest_matches=True,
+)
 
-    assert record.passed is (status is SessionStatus.RESULT_AVAILABLE)
+
+@pytest.mark.parametrize(
+    ("changed", "passed"),
+    [
+        ({}, True),
+        *[({"status": status}, False) for status in SessionStatus if status is not PASSED.status],
+        *[({"decision": decision}, decision is PASSED.decision) for decision in (None, *LivenessDecision)],
+        ({"failure": UNFINISHED}, False),
+        ({"digest_matches": False}, False),
+        ({"digest_matches": False, "digest_required": False}, False),
+        ({"digest_matches": None}, False),
+        ({"digest_matches": None, "digest_required": False}, True),
+        ({"abuse_detected": False}, True),
+        ({"abuse_detected": True}, False),
+        ({"abuse_detected": True, "abuse_is_failure": False}, True),
+    ],
+)
+def test_check_passed_only_where_nothing_speaks_against_it(changed: dict[str, Any], passed: bool) -> None:
+    """One thing that does not fit is enough."""
+    assert replace(PASSED, **changed).passed is passed
+
+
+@pytest.mark.parametrize(
+    ("fields", "closed", "owes_event"),
+    [
+        ({}, False, True),
+        ({"revoked": True}, False, False),
+        ({"revoked": True, "deleted_upstream": True}, True, False),
+        ({"status": SessionStatus.EXPIRED}, True, True),
+        ({"status": SessionStatus.EXPIRED, "revoked": True}, True, True),
+        ({"status": SessionStatus.EXPIRED, "published_at": 1}, True, False),
+    ],
+)
+def test_session_is_closed_and_its_event_owed_by_its_state(
+    fields: dict[str, Any], closed: bool, owes_event: bool
+) -> None:
+    """Face is read until there is an outcome. A session that was revoked without one has no event."""
+    record = replace(NEW, **fields)
+
+    assert (record.closed, record.owes_event) == (closed, owes_event)
 
 
 def test_history_tells_each_step_once() -> None:
