@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.errors import UpstreamFailure
 from shared.face.model import Failure, LivenessDecision, SessionResult, SessionStatus
 from shared.sessions.record import UNFINISHED, SessionRecord, Step, token_hash
 
@@ -14,6 +15,7 @@ SESSION_ID = "b12e033e-bda7-4b83-a211-e721c661f30e"
 NEW = SessionRecord(
     SESSION_ID, token_hash("token"), "device-hash", created_at=1_000, token_expires_at=601_000
 )
+REVOKED = NEW.as_revoked(1_500)
 DIGEST = "A" * 64
 END = NEW.token_expires_at + 120_000
 REAL = SessionResult(
@@ -140,6 +142,7 @@ def test_first_digest_is_compared_whole_and_without_case(
 
     assert record.digest_matches is expected
     assert record.with_digest(later) == record
+    assert NEW.with_digest(sent).with_result(result, 2_000).digest_matches is expected
 
 
 def test_no_more_is_kept_than_a_row_holds() -> None:
@@ -198,23 +201,29 @@ def test_digest_is_hidden_until_no_digest_of_the_phone_counts_any_more() -> None
 
 
 @pytest.mark.parametrize(
-    ("shown", "now", "status"),
+    ("before", "shown", "now", "status"),
     [
-        (replace(MASKED, may_retry=True), 2_000, SessionStatus.STARTED),
-        (replace(MASKED, may_retry=True), END, SessionStatus.STARTED),
-        (replace(MASKED, may_retry=True), END + 1, SessionStatus.RESULT_AVAILABLE),
-        (MASKED, 2_000, SessionStatus.RESULT_AVAILABLE),
-        (SessionResult(SessionStatus.NOT_STARTED), END + 1, SessionStatus.EXPIRED),
-        (SessionResult(SessionStatus.EXPIRED), END + 1, SessionStatus.EXPIRED),
-        (SessionResult(SessionStatus.EXPIRED), END, SessionStatus.NOT_STARTED),
-        (SessionResult(SessionStatus.STARTED), END + 1, SessionStatus.STARTED),
+        (NEW, replace(MASKED, may_retry=True), 2_000, SessionStatus.STARTED),
+        (NEW, replace(MASKED, may_retry=True), END, SessionStatus.STARTED),
+        (NEW, replace(MASKED, may_retry=True), END + 1, SessionStatus.RESULT_AVAILABLE),
+        (NEW, MASKED, 2_000, SessionStatus.RESULT_AVAILABLE),
+        (NEW, SessionResult(SessionStatus.NOT_STARTED), END + 1, SessionStatus.EXPIRED),
+        (NEW, SessionResult(SessionStatus.EXPIRED), END + 1, SessionStatus.EXPIRED),
+        (NEW, SessionResult(SessionStatus.EXPIRED), END, SessionStatus.NOT_STARTED),
+        (NEW, SessionResult(SessionStatus.STARTED), END + 1, SessionStatus.STARTED),
+        (REVOKED, replace(MASKED, may_retry=True), 2_000, SessionStatus.RESULT_AVAILABLE),
+        (REVOKED, SessionResult(SessionStatus.STARTED), 2_000, SessionStatus.NOT_STARTED),
+        (REVOKED, SessionResult(SessionStatus.NOT_STARTED), END + 1, SessionStatus.NOT_STARTED),
     ],
 )
 def test_session_is_open_while_a_result_may_still_come(
-    shown: SessionResult, now: int, status: SessionStatus
+    before: SessionRecord, shown: SessionResult, now: int, status: SessionStatus
 ) -> None:
-    """The phone may try again while its token lives and Face allows that. A check that was started may still end."""
-    record = NEW.with_result(shown, now)
+    """The phone may try again while its token lives and Face allows that. A check that was started may still end.
+
+    A check that was made before the revocation counts.
+    """
+    record = before.with_result(shown, now)
 
     assert (record.status, record.failure) == (status, shown.failure)
     assert record.with_result(REAL, now + 1).passed is not record.final
@@ -251,13 +260,14 @@ def test_each_attempt_that_decided_is_kept_under_a_time_of_its_own() -> None:
     spoofs = ((1, "spoofface"), (3, "spoofface"))
     record = NEW.with_result(replace(MASKED, may_retry=True, attempts=3, decisions=spoofs), 5_000)
     later = ((1, "spoofface"), (2, "uncertain"), (3, "unknown"), (4, "realface"))
-    record = record.with_result(replace(REAL, decisions=later), 5_000)
+    record = record.with_result(SessionResult(SessionStatus.STARTED, 3, decisions=later[:2]), 5_000)
+    record = record.with_result(replace(REAL, decisions=later), 9_000)
 
     assert record.decided == (
         (4_999, "spoofface", 1),
         (5_000, "spoofface", 3),
         (5_001, "uncertain", 2),
-        (5_002, "realface", 4),
+        (9_000, "realface", 4),
     )
     assert record.failed_at == (4_999, 5_000, 5_001)
     assert record.passed
@@ -275,7 +285,7 @@ def test_each_attempt_that_decided_is_kept_under_a_time_of_its_own() -> None:
         ("Token", "p", ("p",), False),
         ("Token", None, (), False),
         ("", None, (), False),
-        ("tokén", None, (), False),
+        ("tok\ud800n", None, (), False),
     ],
 )
 def test_session_is_held_by_its_token_and_its_caller(
@@ -292,11 +302,36 @@ def test_session_is_held_by_its_token_and_its_caller(
     assert record.is_held_by(token, callers, END + 1) is (expected and not is_from_before)
 
 
-def test_started_session_does_not_go_back() -> None:
-    """An upstream that answers from an older copy does not undo the start."""
-    started = NEW.with_result(SessionResult(SessionStatus.STARTED, 1), 2_000)
+def test_older_answer_of_face_takes_nothing_away() -> None:
+    """Neither the start, nor what was said of the attempts, of abuse and of addresses."""
+    newer = SessionResult(
+        SessionStatus.STARTED, 2, abuse_detected=True, flagged_sessions=("a",), client_addresses=("b",)
+    )
+    record = NEW.with_result(SessionResult(SessionStatus.STARTED, 1), 2_000).with_result(newer, 3_000)
 
-    assert started.with_result(SessionResult(SessionStatus.NOT_STARTED), 3_000) == started
+    said = (record.attempts, record.abuse_detected, record.flagged_sessions, record.client_addresses)
+    assert said == (2, True, ("a",), ("b",))
+    assert record.with_result(SessionResult(SessionStatus.NOT_STARTED), 4_000) == record
+
+
+def test_outcome_of_another_release_stands_until_the_session_ends() -> None:
+    """It may be worse than Face's: the session never passes."""
+    unread = replace(NEW, unread={"status": "Later"})
+    failed = replace(unread, decided=((2_000, "spoofface", 1),))
+
+    assert unread.with_result(REAL, 3_000) is unread
+    for record, status in ((unread, SessionStatus.EXPIRED), (failed, SessionStatus.RESULT_AVAILABLE)):
+        ended = record.expired(4_000)
+        assert (ended.status, ended.completed_at, ended.unread) == (status, 4_000, {})
+
+
+def test_session_that_face_has_to_know_is_not_gone() -> None:
+    """Face drops a session by itself only after its end. One that has ended stays as it is."""
+    with pytest.raises(UpstreamFailure):
+        NEW.gone(END)
+    assert NEW.gone(END + 1).status is SessionStatus.EXPIRED
+    for ended in (REVOKED, NEW.with_result(REAL, 2_000)):
+        assert ended.gone(3_000) is ended
 
 
 PASSED = replace(
@@ -350,19 +385,40 @@ def test_session_is_closed_and_its_event_owed_by_its_state(
 
 
 def test_history_tells_each_step_once() -> None:
-    """Polls that bring nothing new leave no trace."""
+    """What happens again leaves no trace, and the outcome is in the entry of its step."""
     record = NEW.noted(Step.CREATED, 1_000)
     for now in (2_000, 3_000):
         record = record.with_result(SessionResult(SessionStatus.STARTED), now)
-    record = record.with_result(
-        SessionResult(SessionStatus.RESULT_AVAILABLE, 1, failure=Failure("a", "b")), 4_000
-    )
+    record = record.with_result(replace(MASKED, request_id="a-request"), 4_000)
+    for now in (5_000, 6_000):
+        record = record.as_revoked(now)
+        record = record.with_next_look(now, "the topic is down", 1).as_published(now)
+        record = record.with_next_look(now, "Face is down", 1).as_deleted_upstream(now)
 
-    assert record.history == ((1_000, Step.CREATED), (2_000, Step.STARTED), (4_000, Step.COMPLETED))
-    assert [(entry.id, entry.failure) for entry in record.audit()] == [
-        *[(1, None), (2, None)],
-        (3, Failure("a", "b")),
+    assert record.history == (
+        (1_000, Step.CREATED),
+        (2_000, Step.STARTED),
+        (4_000, Step.COMPLETED),
+        (5_000, Step.REVOKED),
+        (5_000, Step.PUBLISHED),
+        (5_000, Step.DELETED_UPSTREAM),
+    )
+    assert (record.completed_at, record.published_at, record.deleted_upstream) == (4_000, 5_000, True)
+    outcomes = [(entry.id, entry.failure, entry.request_id) for entry in record.audit()]
+    assert outcomes[:4] == [
+        *[(1, None, None), (2, None, None)],
+        (3, MASKED.failure, "a-request"),
+        (4, None, None),
     ]
+
+
+def test_progress_ends_what_operators_are_told_of_the_last_try() -> None:
+    """They see when the next look is, why the last one failed, and how many did."""
+    waiting = NEW.expired(2_000).with_next_look(9_000, "down", 3)
+
+    assert (waiting.next_look_at, waiting.last_error, waiting.failed_looks) == (9_000, "down", 3)
+    for record in (waiting.as_published(3_000), waiting.as_deleted_upstream(3_000)):
+        assert (record.next_look_at, record.last_error, record.failed_looks) == (None, None, 0)
 
 
 @pytest.mark.parametrize(
