@@ -66,38 +66,39 @@ BUG = ValueError("a fault of the broker's own")
 
 
 @pytest.mark.parametrize(
-    ("operation", "error"),
+    ("operation", "table", "error", "raised"),
     [
-        ("create", UpstreamFailure("answered", request_sent=True)),
-        ("create", UpstreamTimeout("slow", request_sent=True)),
-        ("create", KeyUnavailable("the key was refused, and there is no newer one", request_sent=True)),
-        ("create", UpstreamFailure("no connection", request_sent=False)),
-        ("create", BUG),
-        ("send", DOWN),
-        ("send", BUG),
+        ("create", None, UpstreamFailure("answered", request_sent=True), UpstreamFailure),
+        ("create", None, UpstreamTimeout("slow", request_sent=True), UpstreamTimeout),
+        ("create", None, KeyUnavailable("no newer key", request_sent=True), KeyUnavailable),
+        ("create", None, UpstreamFailure("no connection", request_sent=False), UpstreamFailure),
+        ("create", None, BUG, ValueError),
+        ("send", None, DOWN, StorageUnavailable),
+        ("send", None, BUG, ValueError),
+        ("insert", Table.SESSIONS, DOWN, StorageUnavailable),
+        ("insert", Table.SESSIONS, KeyUnavailable("no key for the record's MAC"), StorageUnavailable),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("key", [None, "0123456789abcdef"])
-async def test_create_that_gives_no_session_is_not_charged(
-    operation: str, error: Exception, key: str | None
+@pytest.mark.parametrize("key", [None, KEY])
+async def test_create_that_fails_is_undone_and_not_charged(
+    operation: str, table: Table | None, error: Exception, raised: type[Exception], key: str | None
 ) -> None:
-    """A minute of Face's failures must not lock honest devices out. A session that was made is deleted again."""
+    """A minute of failures must not lock honest devices out. A session that was made is deleted, with its record."""
     scene = Scene(THROTTLE_DEVICE="1/10m")
-    if operation == "send":
-        scene.queue.fail("send", error)
-    else:
-        scene.face.fail("create", error)
-    with pytest.raises(type(error)):
+    failing = failing_once(operation, table, arrives=operation != "create", error=error)
+    scene.face.around = scene.queue.around = scene.store.around = failing
+    with pytest.raises(raised):
         await create_session(scene.app, create_command(key=key))
     assert scene.live() == set()
+    assert [await scene.app.sessions.get(session_id) for session_id in scene.face.specs] in ([], [None])
 
     await create_session(scene.app, create_command(key=key))
     with pytest.raises(DeviceThrottled):
         await create_session(scene.app, create_command())
 
 
-@pytest.mark.parametrize("key", [None, "0123456789abcdef"])
+@pytest.mark.parametrize("key", [None, KEY])
 async def test_session_that_face_gives_twice_stays_with_the_first_phone(key: str | None) -> None:
     """The second create fails and is not charged; nothing of the first one is deleted."""
     face = FakeFace()
@@ -140,30 +141,6 @@ async def test_whatever_call_fails_the_key_works_at_once(
 
     assert len(answers) >= 2
     assert {answer.session_id for answer in answers} == scene.live()
-
-
-@pytest.mark.parametrize(
-    ("operation", "table", "error"),
-    [
-        ("insert", Table.SESSIONS, DOWN),
-        ("insert", Table.SESSIONS, KeyUnavailable("no key for the record's MAC")),
-        ("send", None, DOWN),
-    ],
-    ids=["add", "key", "send"],
-)
-async def test_create_without_a_key_is_undone_too(
-    operation: str, table: Table | None, error: Exception
-) -> None:
-    """A session that could not be recorded is deleted at Face, and has no record."""
-    scene = Scene()
-    scene.store.around = scene.queue.around = failing_once(operation, table, arrives=True, error=error)
-
-    with pytest.raises(StorageUnavailable):
-        await create_session(scene.app, create_command())
-
-    assert scene.live() == set()
-    assert scene.store.count("delete", table=Table.SESSIONS) == 1
-    assert await scene.app.sessions.get(next(iter(scene.face.specs))) is None
 
 
 @in_virtual_time
