@@ -56,6 +56,11 @@ async def test_create_counts_against_device_person_transaction_and_address() -> 
     assert rows_of("d1", None) == [device.key]
 
 
+def create(app: App, caller: Caller, device: str = "a-device", key: str | None = None) -> Awaitable[object]:
+    command = create_command(device, caller, key=key, reference=caller.client_reference)
+    return create_session(app, command)
+
+
 class Fleet:
     """Two instances of the app over one store, queue and Face."""
 
@@ -104,9 +109,9 @@ async def test_override_changes_a_limit_for_the_callers_that_it_names(
     fleet = Fleet(**off | {f"THROTTLE_{name.upper()}": "1/1h", "THROTTLE_OVERRIDES": overrides})
     caller = Caller("shop", "192.0.2.1", issuer, client_id)
     for _ in range(admitted):
-        await create_for(fleet.here, caller)
+        await create(fleet.here, caller)
     with pytest.raises(Throttled):
-        await create_for(fleet.there, caller)
+        await create(fleet.there, caller)
 
 
 @pytest.mark.parametrize("name", ["principal", "client", "device"])
@@ -129,9 +134,9 @@ async def test_caller_with_another_limit_for_addresses_uses_up_nothing_of_others
     fleet = Fleet(THROTTLE_CLIENT="1/1h", THROTTLE_OVERRIDES="a-client client 2/1h")
     server, phone = Caller("shop", "192.0.2.1", client_id="a-client"), Caller("anna", "192.0.2.1")
     for caller in (server, phone, server):
-        await create_for(fleet.here, caller)
+        await create(fleet.here, caller)
     for caller in (server, phone):
-        await fleet.require_refusal_without_effect(create_for(fleet.there, caller), ClientThrottled)
+        await fleet.require_refusal_without_effect(create(fleet.there, caller), ClientThrottled)
 
 
 V1 = Caller("entra:a-tenant anna", issuer="https://sts.windows.net/a-tenant/", client_reference="order:1")
@@ -152,60 +157,49 @@ async def test_transaction_of_an_entra_tenant_is_one_over_both_versions(
 ) -> None:
     """Their issuers differ. The transactions of other tenants and issuers are others."""
     fleet = Fleet(THROTTLE_REFERENCE="1/d", CLIENT_REFERENCE="token")
-    await create_for(fleet.here, V1)
+    await create(fleet.here, V1)
     if is_refused:
-        await fleet.require_refusal_without_effect(create_for(fleet.there, second), ClientThrottled)
+        await fleet.require_refusal_without_effect(create(fleet.there, second), ClientThrottled)
     else:
-        await create_for(fleet.there, second)
+        await create(fleet.there, second)
 
 
-def create_for(app: App, caller: Caller) -> Awaitable[object]:
-    return create_session(app, create_command(caller=caller, reference=caller.client_reference))
-
-
-def create(app: App, device: str, principal: str, network: str, key: str | None = None) -> Awaitable[object]:
-    return create_session(app, create_command(device, Caller(principal, network), key=key))
-
-
-def miss(app: App, network: str) -> Awaitable[object]:
-    session_id = "ffffffff-fa4e-4000-8000-000000000000"
-    return get_result(app, ResultQuery(session_id, "a-token", Caller(None, network), "a-request"))
+HOME, OFFICE = "192.0.2.1", "192.0.2.2"
 
 
 @pytest.mark.parametrize(
-    ("name", "asked", "refusal"),
+    ("name", "device", "caller", "refusal"),
     [
-        ("DEVICE", ("phone", "caller", "192.0.2.2"), DeviceThrottled),
-        ("FAILURES", ("phone", "caller", "192.0.2.2"), DeviceThrottled),
-        ("PRINCIPAL", ("other-phone", "caller", "192.0.2.2"), ClientThrottled),
-        ("CLIENT", ("other-phone", "other-caller", "192.0.2.1"), ClientThrottled),
+        ("DEVICE", "phone", Caller("anna", OFFICE), DeviceThrottled),
+        ("FAILURES", "phone", Caller("anna", OFFICE), DeviceThrottled),
+        ("PRINCIPAL", "other-phone", Caller("anna", OFFICE), ClientThrottled),
+        ("CLIENT", "other-phone", Caller("bert", HOME), ClientThrottled),
     ],
 )
 async def test_create_that_one_limit_refuses_leaves_everything_as_it_was(
-    name: str, asked: tuple[str, str, str], refusal: type[Throttled]
+    name: str, device: str, caller: Caller, refusal: type[Throttled]
 ) -> None:
     """No row of any table changes, no message is sent and Face is not called; on each instance, with a key or not."""
     fleet = Fleet(**{f"THROTTLE_{name}": "1/1h"})
-    await create(fleet.here, "phone", "caller", "192.0.2.1")
+    await create(fleet.here, Caller("anna", HOME), "phone")
     if name == "FAILURES":
-        device = await fleet.here.pseudonyms.of("device", "caller", "phone")
-        record = replace(NEW, limit_rows=tuple(rows_of(device, None)))
+        pseudonym = await fleet.here.pseudonyms.of("device", "anna", "phone")
+        record = replace(NEW, limit_rows=tuple(rows_of(pseudonym, None)))
         for key, limit in fleet.here.subjects.of_failure(record):
             await fleet.here.limiter.charge(key, limit, fleet.here.clock())
     for app in (fleet.here, fleet.there, fleet.here):
-        await fleet.require_refusal_without_effect(create(app, *asked), refusal)
-        await fleet.require_refusal_without_effect(create(app, *asked, "an-idempotency-key"), refusal)
+        for key in (None, "an-idempotency-key"):
+            await fleet.require_refusal_without_effect(create(app, caller, device, key), refusal)
 
 
 async def test_misses_do_not_use_up_the_creates_of_their_address() -> None:
     """A miss that is refused leaves everything as it was, and creates go on; the other way round too."""
     fleet = Fleet(THROTTLE_CLIENT="1/1h", THROTTLE_MISSES="1/1h")
+    query = ResultQuery("ffffffff-fa4e-4000-8000-000000000000", "a-token", Caller(None, HOME), "a-request")
     with pytest.raises(SessionNotFound):
-        await miss(fleet.there, "192.0.2.1")
+        await get_result(fleet.there, query)
     for app in (fleet.here, fleet.there):
-        await fleet.require_refusal_without_effect(miss(app, "192.0.2.1"), ClientThrottled)
-    await create(fleet.here, "phone", "caller", "192.0.2.1")
+        await fleet.require_refusal_without_effect(get_result(app, query), ClientThrottled)
+    await create(fleet.here, Caller("anna", HOME))
     for app in (fleet.here, fleet.there):
-        await fleet.require_refusal_without_effect(
-            create(app, "other-phone", "other-caller", "192.0.2.1"), ClientThrottled
-        )
+        await fleet.require_refusal_without_effect(create(app, Caller("bert", HOME)), ClientThrottled)
