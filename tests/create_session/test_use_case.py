@@ -2,14 +2,12 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from create_session.use_case import CreateCommand, create_session
 from revoke_session.use_case import revoke_session
 from shared.access import Caller
-from shared.app import App
 from shared.errors import (
     DeviceThrottled,
     IdempotencyInProgress,
@@ -24,15 +22,14 @@ from shared.errors import (
 from shared.face.budget import Budget, Lane
 from shared.face.model import LivenessMode, SessionSpec
 from shared.idempotency import LEASE_MS
-from shared.queues.port import MemoryQueue
 from shared.sessions.record import EXPIRY_GRACE_MS, Step
 from shared.storage.port import Table
+from tests.collect_result.workshop import Workshop
 from tests.shared.face.doubles import CREATED, REQUEST_ID, ScriptedFace
 from tests.support.app import app_of
 from tests.support.commands import create_command
 from tests.support.fake_face import FakeFace
 from tests.support.intercepted import Call, Effect, failing_once
-from tests.support.queue import FakeQueue
 from tests.support.store import FakeStore
 from tests.support.time import FakeClock, in_virtual_time
 
@@ -40,16 +37,8 @@ KEY = "an-idempotency-key"
 NO_ROOM = UpstreamThrottled("no room", retry_after=3.0, request_sent=False)
 
 
-class Scene:
-    """An app over doubles, and what is left after a create."""
-
-    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - settings of the app.
-        self.face, self.store = FakeFace(), FakeStore()
-        app = app_of(face=self.face, store=self.store, **settings)
-        assert isinstance(app.queue, MemoryQueue)
-        self.messages = app.queue.messages
-        self.queue = FakeQueue(app.queue)
-        self.app: App = replace(app, queue=self.queue)
+class Scene(Workshop):
+    """A broker over doubles, and what is left after a create."""
 
     def live(self) -> set[str]:
         """The sessions that somebody with their token could use."""
