@@ -185,8 +185,8 @@ async def test_create_that_one_limit_refuses_leaves_everything_as_it_was(
     if name == "FAILURES":
         pseudonym = await fleet.here.pseudonyms.of("device", "anna", "phone")
         record = replace(NEW, limit_rows=tuple(rows_of(pseudonym, None)))
-        for key, limit in fleet.here.subjects.of_failure(record):
-            await fleet.here.limiter.charge(key, limit, fleet.here.clock())
+        for row, limit in fleet.here.subjects.of_failure(record):
+            await fleet.here.limiter.charge(row, limit, fleet.here.clock())
     for app in (fleet.here, fleet.there, fleet.here):
         for key in (None, "an-idempotency-key"):
             await fleet.require_refusal_without_effect(create(app, caller, device, key), refusal)
