@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import (
+    ClientThrottled,
     IdempotencyInProgress,
     IdempotencyKeyReused,
     InvalidIdempotencyKey,
@@ -96,6 +97,18 @@ async def test_repeat_gets_the_first_answer_until_it_expires(scene: Scene) -> No
     assert await scene.idempotency.find(KEY) is None
     assert (await scene.once()).content["number"] == 2
     assert scene.again == [False, False]
+
+
+async def test_key_that_is_repeated_too_often_is_refused(scene: Scene) -> None:
+    """Ten times in ten seconds: each repeat costs calls of the store, and no other limit counts it."""
+    for _ in range(11):
+        await scene.once()
+    with pytest.raises(ClientThrottled) as refused:
+        await scene.once()
+
+    assert refused.value.retry_after == 10.0
+    scene.clock.advance_seconds(10)
+    assert (await scene.once()).replayed
 
 
 async def test_key_of_another_request_is_refused(scene: Scene) -> None:
@@ -314,9 +327,9 @@ async def test_row_without_a_fingerprint_is_no_other_request(scene: Scene, left_
 
 
 @pytest.mark.parametrize("key", ["k" * 16, "Az09_-" * 20 + "k" * 8])
-def test_key_is_read_bare_or_quoted(key: str) -> None:
-    """16 to 128 of `A-Za-z0-9_-`; the draft writes keys as quoted strings."""
-    assert parse_key(key) == parse_key(f'"{key}"') == key
+def test_key_is_read_bare_quoted_or_in_braces(key: str) -> None:
+    """16 to 128 of `A-Za-z0-9_-`; the draft writes keys as quoted strings, and some platforms GUIDs in braces."""
+    assert parse_key(key) == parse_key(f'"{key}"') == parse_key(f"{{{key}}}") == key
 
 
 @pytest.mark.parametrize(
