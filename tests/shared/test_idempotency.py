@@ -334,7 +334,10 @@ def test_key_is_read_bare_quoted_or_in_braces(key: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "k" * 15, "k" * 129, "sixteen characters", f'"{"k" * 16}', f"{'k' * 16}\n", "\uff4b" * 16],
+    [
+        *("", "k" * 15, "k" * 129, "sixteen characters", f"{'k' * 16}\n", "\uff4b" * 16),
+        *(f'"{"k" * 20}', f'{"k" * 20}"', f'{{{"k" * 20}"'),
+    ],
     ids=ascii,
 )
 def test_other_text_is_no_key(text: str) -> None:
