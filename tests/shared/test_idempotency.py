@@ -202,9 +202,9 @@ async def test_race_for_a_free_key_has_one_winner(scene: Scene, row_is_gone: boo
         return result
 
     scene.store.around = race
-    with pytest.raises(IdempotencyInProgress):
+    with pytest.raises(IdempotencyInProgress) as refused:
         await scene.once()
-    assert (scene.worked, len(raced)) == (1, 1)
+    assert (scene.worked, len(raced), refused.value.retry_after) == (1, 1, 1.0)
 
 
 @pytest.mark.parametrize(("fault", "undone"), [("not sent", 1), ("answer lost", 0), ("store gone", 0)])
