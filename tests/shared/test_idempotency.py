@@ -140,6 +140,13 @@ async def test_failed_work_frees_the_key(scene: Scene, error: Exception) -> None
     assert (await scene.once()).content["number"] == 1
 
 
+async def test_failure_of_the_work_is_told_although_the_key_stays_claimed(scene: Scene) -> None:
+    """It says more than that of the store."""
+    scene.store.fail("delete", DOWN)
+    with pytest.raises(UpstreamFailure):
+        await scene.once(work=raising(UpstreamFailure("for the test")))
+
+
 @pytest.mark.parametrize("after_ms", [0, 1, LEASE_MS - 1])
 async def test_repeat_waits_while_the_lease_lasts(scene: Scene, after_ms: int) -> None:
     """While the first request may still run, nobody else does; it is worth asking again within a second."""
@@ -310,7 +317,8 @@ async def test_row_that_holds_no_answer_is_a_failure_of_the_store(
     declared = (StorageUnavailable, IdempotencyKeyReused)
     with pytest.raises(declared) as refused:
         await (scene.once() if claims else scene.idempotency.find(KEY))
-    assert "fingerprint" in changed or isinstance(refused.value, StorageUnavailable)
+    is_other_request = isinstance(refused.value, IdempotencyKeyReused)
+    assert "fingerprint" in changed if is_other_request else refused.value.lasting
     assert scene.worked == 1
 
 
