@@ -429,16 +429,20 @@ async def test_log_tells_the_outcome_and_how_long_its_event_took(
     assert outcome == {"passed": False, "decision": "spoofface", "digestMatches": None, "milliseconds": 7000}
 
 
-async def test_log_tells_that_an_outcome_waits_for_a_digest(caplog: pytest.LogCaptureFixture) -> None:
-    """Its event comes later, and the alert for late events has to know."""
+async def test_event_waits_for_a_digest_that_is_required(caplog: pytest.LogCaptureFixture) -> None:
+    """Until the phone cannot send one any more. The log says so, for the alert on late events."""
     caplog.set_level(logging.INFO)
     workshop = Workshop(REQUIRE_DIGEST="true")
     session_id = await workshop.created(REAL)
 
-    await workshop.app.checks.read(await workshop.app.sessions.reload(session_id), "a-request")
+    await workshop.collect(session_id)
 
-    line = json.loads(caplog.records[-1].getMessage())
-    assert (line["event"], line["awaitsDigest"]) == ("session_ended", True)
+    ended, still_open = [json.loads(record.getMessage()) for record in caplog.records[-2:]]
+    assert (ended["event"], ended["awaitsDigest"]) == ("session_ended", True)
+    assert (still_open["event"], workshop.published) == ("session_still_open", [])
+    workshop.clock.advance_seconds(721)
+    await workshop.collect(session_id)
+    assert [event["data"]["passed"] for event in workshop.publisher.events] == [False]
 
 
 @in_virtual_time
