@@ -98,6 +98,7 @@ async def test_open_session_is_looked_at_again_later_and_later(
         (SessionResult(SessionStatus.NOT_STARTED), 725, [EXPIRED]),
         (SessionResult(SessionStatus.EXPIRED), 720, []),
         (SessionResult(SessionStatus.EXPIRED), 721, [EXPIRED]),
+        (None, 720, []),
         (None, 721, [EXPIRED]),
         (STARTED, DEADLINE - 1, []),
         (STARTED, DEADLINE, [EXPIRED]),
@@ -117,34 +118,6 @@ async def test_session_expires_when_no_result_can_come(
 
     assert workshop.published == published
     assert workshop.face.deleted == ([session_id] if published else [])
-
-
-async def test_started_session_without_an_end_expires_after_47_hours(workshop: Workshop) -> None:
-    """It is looked at until shortly before Face forgets it."""
-    session_id = await workshop.created(STARTED)
-    created_at = workshop.clock()
-    workshop.clock.advance_seconds(725)
-    await workshop.collect(session_id)
-
-    await workshop.run_queue()
-
-    assert (workshop.published, workshop.clock()) == ([EXPIRED], created_at + DEADLINE * 1000)
-    assert (workshop.face.calls["result"], workshop.face.deleted) == (10, [session_id])
-
-
-@pytest.mark.parametrize(("known", "age"), [(True, DEADLINE - 1), (False, 720)])
-async def test_late_result_completes(workshop: Workshop, known: bool, age: float) -> None:
-    """A started session, or one that Face must know but does not find, stays open for another look."""
-    session_id = await workshop.created(STARTED)
-    if not known:
-        workshop.face.forget(session_id)
-    workshop.clock.advance_seconds(age)
-    await workshop.collect(session_id)
-    workshop.face.answer(session_id, REAL)
-
-    await workshop.run_queue()
-
-    assert workshop.published == [COMPLETED]
 
 
 @pytest.mark.parametrize("way", ["collect", "poll", "revoke"])

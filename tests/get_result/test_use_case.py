@@ -121,18 +121,6 @@ async def test_wait_is_as_long_as_the_limit(
     assert (state.retry_after_ms, workshop.face.calls["result"]) == (expected_ms, reads)
 
 
-async def test_started_check_that_is_late_is_still_open(workshop: Workshop) -> None:
-    """While Face may bring a result, the status is not final: the phone would give up."""
-    session_id = await workshop.created(STARTED)
-    workshop.clock.advance_seconds(600 + 121)
-    late = await workshop.poll(session_id)
-    workshop.clock.advance_seconds(5)
-    workshop.face.answer(session_id, REAL)
-
-    assert (late.record.status, late.retry_after_ms is None) == (SessionStatus.STARTED, False)
-    assert (await workshop.poll(session_id)).record.passed
-
-
 def test_no_repr_shows_the_token() -> None:
     """A query in a log line opens no session."""
     assert "canary" not in repr(ResultQuery("an-id", "canary", Caller(), "a-request"))
