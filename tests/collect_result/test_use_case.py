@@ -21,7 +21,7 @@ from shared.errors import (
     UpstreamQuotaExceeded,
     UpstreamUnauthorized,
 )
-from shared.events.cloud_event import COMPLETED, EXPIRED
+from shared.events.cloud_event import COMPLETED, EXPIRED, event_of
 from shared.face.budget import Budget
 from shared.face.model import SessionResult, SessionStatus
 from shared.queues.message import CollectMessage, Reason
@@ -30,6 +30,7 @@ from shared.storage.port import Table
 from tests.collect_result.workshop import PHONE, REAL, SPOOF, STARTED, Workshop
 from tests.shared.face.doubles import CREATED, NOT_STARTED, REQUEST_ID, SESSION, SPEC, ScriptedFace
 from tests.support.app import app_of
+from tests.support.intercepted import Call, Effect
 from tests.support.time import in_virtual_time
 
 HOUR = 3_600
@@ -322,17 +323,35 @@ async def test_recorded_outcome_has_no_deadline(workshop: Workshop) -> None:
     assert workshop.delays == [400.0, 400.0]
 
 
-async def test_deletion_ends_when_face_forgets(workshop: Workshop) -> None:
+@pytest.mark.parametrize(("age", "tries"), [(48 * HOUR - 1, 1), (48 * HOUR, 0)])
+async def test_deletion_ends_when_face_forgets(workshop: Workshop, age: float, tries: int) -> None:
     """A Face resource that is gone leaves no message behind after 48 hours."""
     session_id = await workshop.created(REAL)
-    created_at = workshop.clock()
-    workshop.face.fail("delete", *[UpstreamUnauthorized("no such resource")] * 100)
+    await workshop.poll(session_id)
+    workshop.clock.advance_seconds(age)
+    workshop.messages.clear()
+    workshop.face.fail("delete", UpstreamUnauthorized("no such resource"))
 
     await workshop.collect(session_id)
-    await workshop.run_queue()
 
-    assert created_at + 48 * HOUR * 1000 <= workshop.clock() < created_at + 49 * HOUR * 1000
-    assert (workshop.published, workshop.face.deleted) == ([COMPLETED], [])
+    assert (workshop.face.calls["delete"], len(workshop.waiting)) == (tries, tries)
+    assert workshop.published == [COMPLETED]
+
+
+async def test_digest_that_comes_while_the_event_is_published_changes_nothing(workshop: Workshop) -> None:
+    """The event says already how the digests compare; record and answers have to say the same."""
+    session_id = await workshop.created(REAL)
+
+    async def around(_: Call, effect: Effect) -> object:
+        await workshop.poll(session_id, "0" * 64)
+        return await effect()
+
+    workshop.publisher.around = around
+    await workshop.collect(session_id)
+
+    [event] = workshop.publisher.events
+    assert event == event_of(await workshop.record(session_id))
+    assert (event["data"]["passed"], event["data"]["digestMatches"]) == (True, None)
 
 
 async def test_event_that_is_always_refused_goes_to_the_operator(

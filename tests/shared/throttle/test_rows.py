@@ -88,15 +88,18 @@ async def test_tasks_get_a_row_one_after_another_in_order_of_arrival() -> None:
     assert entered == ["one", "other", "one left", "other left", "two", "two left", "three", "three left"]
 
 
-async def test_tasks_with_the_same_rows_in_another_order_do_not_wait_for_each_other() -> None:
-    """Otherwise each would hold one row and wait for the other; the same key twice is one lock."""
-    rows, entered = Rows(FakeStore(), 10), list[str]()
+async def test_tasks_take_their_locks_in_one_order() -> None:
+    """Otherwise two could hold a row each and wait for the other's; the same key twice is one lock."""
+    rows, entered, keys = Rows(FakeStore(), 10), list[str](), "abcdefgh"
     async with asyncio.timeout(5):
         await asyncio.gather(
-            *(hold(rows, entered, "there", "a", "b", "a") for _ in range(3)),
-            *(hold(rows, entered, "back", "b", "a") for _ in range(3)),
+            hold(rows, entered, "first", "a"),
+            hold(rows, entered, "all", *reversed(keys), *keys),
+            *(hold(rows, entered, key, key) for key in keys[1:]),
         )
-    assert len(entered) == 12
+    # While it waits for the first row, it holds no other.
+    assert entered[:8] == ["first", *keys[1:]]
+    assert entered[-2:] == ["all", "all left"]
 
 
 async def test_cancelled_task_gives_up_its_locks_and_its_place() -> None:
