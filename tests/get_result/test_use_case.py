@@ -10,7 +10,8 @@ from shared.access import OPERATE, Caller
 from shared.errors import SessionNotFound, UpstreamFailure, UpstreamThrottled
 from shared.face.model import LivenessDecision, SessionStatus
 from shared.queues.message import CollectMessage, Reason
-from tests.collect_result.workshop import REAL, SPOOF, STARTED, Workshop
+from shared.sessions.record import SessionRecord
+from tests.collect_result.workshop import PHONE, REAL, SPOOF, STARTED, Workshop
 from tests.support.intercepted import Call, Effect
 
 
@@ -74,6 +75,24 @@ async def test_failed_check_that_a_poll_has_read_counts_after_the_revocation(wor
     assert workshop.waiting == [CollectMessage(session_id, Reason.POLL)]
 
 
+SERVER = Caller(principal="a-server", roles=frozenset({OPERATE}))
+
+
+async def test_server_reads_without_the_token_and_its_digest_does_not_count(workshop: Workshop) -> None:
+    """Only the phone's own digest says what the phone saw. A caller without the role needs the token."""
+    session_id = await workshop.created(REAL)
+
+    async def read(token: str | None, caller: Caller) -> SessionRecord:
+        query = ResultQuery(session_id, token, caller, "a-request", digest="0" * 64)
+        return (await get_result(workshop.app, query)).record
+
+    for token, caller in ((None, PHONE), ("a-guess", SERVER)):
+        with pytest.raises(SessionNotFound):
+            await read(token, caller)
+    record = await read(None, SERVER)
+    assert (record.passed, record.sent_digest, record.digest_matches) == (True, None, None)
+
+
 async def test_server_that_polls_a_revoked_session_costs_no_call_of_face(workshop: Workshop) -> None:
     """It is not found, whatever Face knows."""
     session_id = await workshop.created()
@@ -81,10 +100,9 @@ async def test_server_that_polls_a_revoked_session_costs_no_call_of_face(worksho
     with pytest.raises(UpstreamFailure):
         await workshop.revoke(session_id)
     reads = workshop.face.calls["result"]
-    server = Caller(principal="a-server", roles=frozenset({OPERATE}))
 
     with pytest.raises(SessionNotFound):
-        await get_result(workshop.app, ResultQuery(session_id, None, server, "a-request"))
+        await get_result(workshop.app, ResultQuery(session_id, None, SERVER, "a-request"))
     assert workshop.face.calls["result"] == reads
 
 

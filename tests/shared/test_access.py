@@ -7,16 +7,25 @@ import pytest
 
 from create_session.use_case import create_session
 from revoke_session.use_case import revoke_session
-from shared.access import OPERATE, Caller
+from shared.access import Caller
 from shared.errors import ClientThrottled, SessionNotFound
-from tests.support.app import app_of
+from tests.support.app import PSEUDONYMS, app_of
 from tests.support.commands import create_command
 from tests.support.time import FakeClock
 
 UNKNOWN = "b12e033e-bda7-4b83-a211-e721c661f30e"
 HERE = "203.0.113.7/32"
 ANNA = Caller(principal="https://issuer.example anna", network=HERE)
-SHOP = Caller(principal="https://issuer.example shop", network=HERE, roles=frozenset({OPERATE}))
+SHOP = Caller(principal="https://issuer.example shop", network=HERE, roles=frozenset({"Liveness.Operate"}))
+
+
+async def test_caller_is_named_by_its_principal_and_has_its_role_by_the_token() -> None:
+    """Its issuer vouches for it. Nobody is named where callers are not signed in."""
+    assert [caller.operator for caller in (ANNA, SHOP, Caller())] == [False, True, False]
+    assert [caller.authority for caller in (ANNA, Caller())] == ["https://issuer.example", None]
+    for caller in (ANNA, Caller()):
+        names = await caller.pseudonyms(PSEUDONYMS)
+        assert await caller.pseudonym(PSEUDONYMS) == next(iter(names), None)
 
 
 async def test_session_is_found_by_its_holder_and_by_servers_alone() -> None:

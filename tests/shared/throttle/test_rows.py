@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from shared.errors import EntityChanged, StorageUnavailable
 from shared.storage.port import Entity, Value
+from shared.text import LATEST
 from shared.throttle.rows import Row, Rows, decode, encode
 from tests.support.intercepted import Call, Effect
 from tests.support.store import FakeStore
@@ -26,6 +27,7 @@ def test_log_is_stored_as_a_time_and_steps() -> None:
     """The text is short, and plain to read in the table."""
     assert encode((0x19AAF3D2C01, 0x19AAF3D2C01, 0x19AAF3D2FE9)) == "19aaf3d2c01.0.3e8"
     assert encode(()) == ""
+    assert decode(f"{LATEST:x}") == (LATEST,)
 
 
 def test_largest_log_fits_into_a_property() -> None:
@@ -38,7 +40,7 @@ def test_largest_log_fits_into_a_property() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["x", "1.", ".1", "1..2", "-1", "1.-2", "1_0", " 1", "1\n", "A", "1,2", "0x1", "1" * 13, "f" * 12,
+    ["x", "1.", ".1", "1..2", "-1", "1.-2", "1_0", " 1", "1\n", "A", "1,2", "0x1", "1" * 13, f"{LATEST + 1:x}",
      ".".join("1" * 1001), 7, 1.5, True],
 )  # fmt: skip
 def test_unknown_content_is_a_failure_of_the_store(value: Value) -> None:
