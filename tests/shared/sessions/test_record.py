@@ -396,13 +396,14 @@ def test_history_tells_each_step_once() -> None:
         record = record.with_next_look(now, "Face is down", 1).as_deleted_upstream(now)
 
     assert record.history == (
-        (1_000, Step.CREATED),
-        (2_000, Step.STARTED),
-        (4_000, Step.COMPLETED),
-        (5_000, Step.REVOKED),
-        (5_000, Step.PUBLISHED),
-        (5_000, Step.DELETED_UPSTREAM),
+        (1_000, "created"),
+        (2_000, "started"),
+        (4_000, "completed"),
+        (5_000, "revoked"),
+        (5_000, "published"),
+        (5_000, "deletedUpstream"),
     )
+    assert NEW.expired(2_000).history == ((2_000, "expired"),)
     assert (record.completed_at, record.published_at, record.deleted_upstream) == (4_000, 5_000, True)
     outcomes = [(entry.id, entry.failure, entry.request_id) for entry in record.audit()]
     assert outcomes[:4] == [
