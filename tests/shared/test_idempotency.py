@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.errors import (
     ClientThrottled,
+    EntityChanged,
     IdempotencyInProgress,
     IdempotencyKeyReused,
     InvalidIdempotencyKey,
@@ -30,7 +31,7 @@ from shared.idempotency import (
 )
 from shared.storage.port import Entity, Table, Value
 from tests.support import junk
-from tests.support.app import PSEUDONYMS
+from tests.support.app import PSEUDONYMS, pseudonyms_of
 from tests.support.intercepted import Call, Effect, failing_once
 from tests.support.store import FakeStore
 from tests.support.time import FakeClock
@@ -214,6 +215,25 @@ async def test_race_for_a_free_key_has_one_winner(scene: Scene, row_is_gone: boo
     assert (scene.worked, len(raced), refused.value.retry_after) == (1, 1, 1.0)
 
 
+@pytest.mark.parametrize("answered", [False, True])
+async def test_row_under_the_former_pepper_that_has_ended_frees_the_key(scene: Scene, answered: bool) -> None:
+    """The work is told whether it was answered. A row that changes meanwhile is the claim of another request."""
+    scene.idempotency = Idempotency(scene.store, pseudonyms_of("old"), scene.clock)
+    if answered:
+        await scene.once()
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            await scene.once(work=raising(KeyboardInterrupt()))
+    scene.clock.advance_ms(600_000)
+    scene.idempotency = Idempotency(scene.store, pseudonyms_of("new,old"), scene.clock)
+    scene.store.fail("delete", EntityChanged())
+    with pytest.raises(IdempotencyInProgress):
+        await scene.once()
+    await scene.once()
+
+    assert scene.again == [False, not answered]
+
+
 @pytest.mark.parametrize(("fault", "undone"), [("not sent", 1), ("answer lost", 0), ("store gone", 0)])
 async def test_answer_that_is_not_certainly_stored(scene: Scene, fault: str, undone: int) -> None:
     """The work is undone only where no repeat can get its answer; the key works again as soon as it can."""
@@ -286,8 +306,9 @@ async def test_answer_that_was_moved_to_another_row_does_not_open(scene: Scene) 
 
     with pytest.raises(IdempotencyInProgress):
         await scene.once(other, forging)
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(StorageUnavailable) as refused:
         await scene.once(other)
+    assert refused.value.lasting
 
 
 @given(
