@@ -129,6 +129,21 @@ async def test_admission_tells_the_state_of_the_device_limit_alone(throttle: Lim
     assert admission.rate_limit == {**POLICY_FIELD, "RateLimit": '"device-10m";r=4;t=600'}
 
 
+async def test_device_with_two_rows_is_told_the_state_of_the_one_with_less_left(
+    clock: FakeClock, throttle: Limiter
+) -> None:
+    """While the pepper is rotated it has one under each. Among equals it is the one that resets last."""
+    old, new = device("old"), device("new")
+    await throttle.admit([old])
+    clock.advance_seconds(60)
+    await throttle.admit([new])
+    equal = await throttle.admit([old, new])
+    await throttle.admit([old])
+    less = await throttle.admit([new, old])
+    states = [admission.rate_limit["RateLimit"] for admission in (equal, less)]
+    assert states == ['"device-10m";r=3;t=600', '"device-10m";r=1;t=540']
+
+
 async def test_row_that_is_only_looked_at_is_read_by_each_request(
     store: FakeStore, throttle: Limiter, elsewhere: Limiter
 ) -> None:
