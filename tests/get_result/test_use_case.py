@@ -7,7 +7,7 @@ import pytest
 
 from get_result.use_case import ResultQuery, ResultState, get_result
 from shared.access import OPERATE, Caller
-from shared.errors import SessionNotFound, UpstreamFailure, UpstreamThrottled
+from shared.errors import EntityChanged, SessionNotFound, UpstreamFailure, UpstreamThrottled
 from shared.face.model import LivenessDecision, SessionStatus
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord
@@ -121,12 +121,40 @@ async def test_poll_that_was_overtaken_answers_the_other_polls_record() -> None:
     assert first.record.status is SessionStatus.RESULT_AVAILABLE
 
 
+async def test_final_result_is_answered_from_the_record(workshop: Workshop) -> None:
+    """It costs no call of Face, also where the phone sends its digest only now."""
+    session_id = await workshop.created(REAL)
+    await workshop.poll(session_id)
+    workshop.clock.advance_seconds(1)
+    state = await workshop.poll(session_id, "A" * 64)
+
+    assert (state.record.digest_matches, state.retry_after_ms) == (True, None)
+    assert workshop.face.calls["result"] == 1
+
+
+async def test_poll_that_lost_its_place_answers_the_record_of_the_other(workshop: Workshop) -> None:
+    """Face is not asked twice at once."""
+    session_id = await workshop.created(REAL)
+    workshop.store.fail("replace", EntityChanged())
+    state = await workshop.poll(session_id)
+
+    assert (state.record.status, state.retry_after_ms) == (SessionStatus.NOT_STARTED, 2_000)
+    assert workshop.face.calls["result"] == 0
+
+
 @pytest.mark.parametrize(
     ("limit", "after_seconds", "expected_ms", "reads"),
-    [("1/s", 0, 2_000, 1), ("1/30s", 0, 30_000, 1), ("1/30s", 10, 20_000, 1), ("off", 10, 2_000, 2)],
+    [
+        ("1/s", 0, 2_000, 1),
+        ("1/30s", 0, 30_000, 1),
+        ("1/30s", 10, 20_000, 1),
+        ("1/30s", 29.999, 2_000, 1),
+        ("1/30s", 30, 30_000, 2),
+        ("off", 10, 2_000, 2),
+    ],
 )
 async def test_wait_is_as_long_as_the_limit(
-    limit: str, after_seconds: int, expected_ms: int, reads: int
+    limit: str, after_seconds: float, expected_ms: int, reads: int
 ) -> None:
     """A poll that comes earlier gets the last known state, without a call of Face."""
     workshop = Workshop(THROTTLE_RESULT=limit)
