@@ -5,13 +5,15 @@ import contextlib
 
 import pytest
 
+from create_session.use_case import create_session
 from get_result.use_case import ResultQuery, ResultState, get_result
 from shared.access import OPERATE, Caller
 from shared.errors import EntityChanged, SessionNotFound, UpstreamFailure, UpstreamThrottled
-from shared.face.model import LivenessDecision, SessionStatus
+from shared.face.model import LivenessDecision, Reader, SessionStatus
 from shared.queues.message import CollectMessage, Reason
 from shared.sessions.record import SessionRecord
 from tests.collect_result.workshop import PHONE, REAL, SPOOF, STARTED, Workshop
+from tests.support.commands import create_command
 from tests.support.intercepted import Call, Effect
 
 
@@ -119,6 +121,22 @@ async def test_poll_that_was_overtaken_answers_the_other_polls_record() -> None:
 
     assert (await slow).record == first.record
     assert first.record.status is SessionStatus.RESULT_AVAILABLE
+
+
+@pytest.mark.parametrize(("principal", "network"), [("anna", "192.0.2.1"), (None, "192.0.2.1"), (None, None)])
+async def test_room_at_face_is_shared_by_callers_or_addresses_or_sessions(
+    workshop: Workshop, principal: str | None, network: str | None
+) -> None:
+    """Whoever asks again comes after others, unless the poll brings the first digest."""
+    caller = Caller(principal, network)
+    created = await create_session(workshop.app, create_command(caller=caller))
+    for digest in (None, None, "A" * 64, "A" * 64):
+        query = ResultQuery(created.session_id, created.auth_token, caller, "a-request", digest)
+        await get_result(workshop.app, query)
+        workshop.clock.advance_seconds(1)
+
+    name = await caller.pseudonym(workshop.app.pseudonyms) or network or created.session_id
+    assert workshop.face.readers == [Reader(name, again=again) for again in (False, True, False, True)]
 
 
 async def test_final_result_is_answered_from_the_record(workshop: Workshop) -> None:

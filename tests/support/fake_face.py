@@ -30,9 +30,9 @@ class FakeFace:
     """A `Face` that makes sessions with ids and tokens of its own, counted from 1.
 
     `calls` counts the calls by operation, failed ones too; `specs` holds what each session was created with, `deleted`
-    which ones were deleted, `request_ids` what came along. A session is known only in the version of the API that it
-    was made with. While `gate` is set to an event, every call sets `arrived` and waits for it. `around` runs each call;
-    by default it awaits the effect.
+    which ones were deleted, `request_ids` what came along, `readers` who asked for results. A session is known only in
+    the version of the API that it was made with. While `gate` is set to an event, every call sets `arrived` and waits
+    for it. `around` runs each call; by default it awaits the effect.
     """
 
     api_version: str = "v1.1-preview.1"
@@ -42,6 +42,7 @@ class FakeFace:
     specs: dict[str, SessionSpec] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
     request_ids: list[str] = field(default_factory=list)
+    readers: list[Reader] = field(default_factory=list)
     gate: asyncio.Event | None = None
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     around: Around | None = None
@@ -85,6 +86,7 @@ class FakeFace:
         self, session_id: str, request_id: str, *, api_version: str | None = None, reader: Reader = BY_BROKER
     ) -> SessionResult:
         """Answer what the test said; raises `UpstreamSessionGone` for what was deleted or forgotten."""
+        self.readers.append(reader)
 
         async def effect() -> SessionResult:
             if session_id not in self._results or not self._is_known(session_id, api_version):
