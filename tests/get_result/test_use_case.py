@@ -185,6 +185,23 @@ async def test_wait_is_as_long_as_the_limit(
     assert (state.retry_after_ms, workshop.face.calls["result"]) == (expected_ms, reads)
 
 
+@pytest.mark.parametrize(("pause", "reads"), [(0.999, [1, 1, 1]), (1, [1, 2, 2])])
+async def test_first_digest_does_not_wait_as_an_idle_session_does(
+    workshop: Workshop, pause: float, reads: list[int]
+) -> None:
+    """It says that the phone made a check. The limit of a session holds all the same."""
+    session_id = await workshop.created()
+    workshop.clock.advance_seconds(100)
+    made = []
+    for digest in (None, "A" * 64, "A" * 64):
+        await workshop.poll(session_id, digest)
+        made.append(workshop.face.calls["result"])
+        workshop.clock.advance_seconds(pause)
+
+    assert made == reads
+    assert (await workshop.record(session_id)).sent_digest
+
+
 def test_no_repr_shows_the_token() -> None:
     """A query in a log line opens no session."""
     assert "canary" not in repr(ResultQuery("an-id", "canary", Caller(), "a-request"))
