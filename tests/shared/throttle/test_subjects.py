@@ -124,9 +124,9 @@ async def test_override_switches_a_limit_on_or_off(name: str, usual: str, overri
     named, other = Caller("shop", "192.0.2.1", client_id="a-client"), Caller("anna", "192.0.2.1")
     limited, free = (other, named) if overridden == "off" else (named, other)
     for caller in (limited, free, free):
-        await create_for(fleet.here, caller)
+        await create(fleet.here, caller)
     with pytest.raises(Throttled):
-        await create_for(fleet.here, limited)
+        await create(fleet.here, limited)
 
 
 async def test_caller_with_another_limit_for_addresses_uses_up_nothing_of_others() -> None:
