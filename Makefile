@@ -72,8 +72,12 @@ PYTEST := pytest --numprocesses=auto --dist=loadgroup
 quick: check  ## Checks and unit tests, in a minute.
 	$(BIN)/$(PYTEST) $(UNIT_TESTS)
 
+# Tests of several parts wait a lot: for programs that start, and for deadlines of production. Two more workers than
+# cores keep the cores busy meanwhile.
+WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
+
 test: check tools to-check-infra to-develop-oldest  ## Everything that can be tested on this machine.
-	$(BIN)/$(PYTEST)
+	$(BIN)/$(PYTEST) --numprocesses=$(WORKERS)
 	$(if $(OLDEST),$(OLDEST_VENV)/bin/$(PYTEST) $(UNIT_TESTS))
 
 # Each test has an hour: the long forms of state machines take their time, and a hang still ends.
