@@ -303,7 +303,8 @@ class Target:
 async def run_target(azurite: Azurite, target: Target) -> list[Cell]:
     """Play all cells of a target, some at once: most of their time is waiting.
 
-    A cell that breaks is played once more, alone: on a busy machine a crowd can miss the deadlines of production.
+    A cell that breaks, or ends with an exception, is played once more, alone: on a busy machine a crowd can miss the
+    deadlines of production.
     """
     gate = asyncio.Semaphore(_AT_ONCE)
     async with world(azurite) as shared:
@@ -312,9 +313,11 @@ async def run_target(azurite: Azurite, target: Target) -> list[Cell]:
             async with gate:
                 return await run_cell(shared, target, fault)
 
-        cells = await asyncio.gather(*map(play, target.faults()))
+        cells = await asyncio.gather(*map(play, target.faults()), return_exceptions=True)
         return [
-            replace(await run_cell(shared, target, fault), replayed=True) if cell.broken else cell
+            replace(await run_cell(shared, target, fault), replayed=True)
+            if isinstance(cell, BaseException) or cell.broken
+            else cell
             for fault, cell in zip(target.faults(), cells, strict=True)
         ]
 
