@@ -121,6 +121,19 @@ async def test_session_expires_when_no_result_can_come(
     assert workshop.face.deleted == ([session_id] if published else [])
 
 
+async def test_started_session_without_an_end_expires_after_47_hours(workshop: Workshop) -> None:
+    """It is looked at until shortly before Face forgets it."""
+    session_id = await workshop.created(STARTED)
+    created_at = workshop.clock()
+    workshop.clock.advance_seconds(725)
+    await workshop.collect(session_id)
+
+    await workshop.run_queue()
+
+    assert (workshop.published, workshop.clock()) == ([EXPIRED], created_at + DEADLINE * 1000)
+    assert (workshop.face.calls["result"], workshop.face.deleted) == (10, [session_id])
+
+
 @pytest.mark.parametrize("way", ["collect", "poll", "revoke"])
 async def test_session_is_ended_in_the_api_version_that_made_it(workshop: Workshop, way: str) -> None:
     """The operator may change FACE_API_VERSION while a session is open."""
