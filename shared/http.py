@@ -123,11 +123,11 @@ class HttpTransport:
         # A `ValueError` is about a URL, or a header field that HTTP does not allow.
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise NoAnswer(
-                # Without the text of the error, which can hold the value of a header field.
+                # Without the error itself: its text or its repr can hold the value of a header field.
                 type(error).__name__,
                 sent=not isinstance(error, _NEVER_LEFT),
                 timed_out=isinstance(error, TimeoutError),
-            ) from error
+            ) from None
         finally:
             self._gate.release()
 

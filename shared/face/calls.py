@@ -85,6 +85,13 @@ class Operation:
         self.deadline = asyncio.get_running_loop().time() + self.patience.total
 
 
+class _Headers(dict[str, str]):
+    """The header fields of a request. One holds the credential, so the repr shows only their names."""
+
+    def __repr__(self) -> str:
+        return f"<header fields {', '.join(self)}>"
+
+
 @immutable
 class Trouble:
     """The error of a failed try, and the status and Face's own id of its response if there was one."""
@@ -158,10 +165,10 @@ class FaceCalls:
         headers = {**_HEADERS, "client-request-id": operation.request_id}
         if operation.request.json is not None:
             headers["Content-Type"] = "application/json"
-        # The value is in no variable, because an error report may show those.
+        # An error report may show variables: no other one has the value.
         if not _FIELD_VALUE.fullmatch(self._credential.prefix + secret.reveal()):
             raise KeyUnavailable("the credential has characters that a header field cannot carry")
-        return headers | {self._credential.name: self._credential.prefix + secret.reveal()}
+        return _Headers(headers | {self._credential.name: self._credential.prefix + secret.reveal()})
 
     async def _try(
         self, operation: Operation, attempt: int, headers: Mapping[str, str]

@@ -1,8 +1,6 @@
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -15,11 +13,11 @@ from shared.keys.key_vault import KeyVaultSecrets
 from shared.text import system_clock
 from tests.shared.keys.fake_azure import CANARY, FakeIdentity, FakeVault, key_vault_error
 from tests.shared.keys.fake_secret import MINUTE, settle
+from tests.support.secrecy import everything_told_about
 from tests.support.time import FakeClock
 
 NAME = "face-key"
 VAULT_SCOPE = "https://vault.azure.net/.default"
-OURS = str(Path(__file__).parents[3] / "shared" / "keys")
 
 
 class Collector(logging.Handler):
@@ -49,13 +47,6 @@ def log() -> Iterator[Collector]:
     logging.getLogger().removeHandler(collector)
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
-
-
-def everything_told_about(error: BaseException) -> str:
-    """All texts of an exception, and the local variables of this package's frames."""
-    told = traceback.TracebackException.from_exception(error, capture_locals=True)
-    ours = [repr(frame.locals) for frame in told.stack if frame.filename.startswith(OURS)]
-    return "\n".join([repr(error), *traceback.format_exception(error), *ours])
 
 
 async def test_nothing_secret_is_logged_or_told_while_a_key_is_read_rolled_and_refused(
