@@ -30,8 +30,7 @@ meets a connection which Face is closing is lost, because it must not be repeate
 CONNECT_SECONDS: Final = 1.5
 """How long a connection may take to be made. The time of the whole request is its caller's to bound."""
 
-
-_NEVER_LEFT: Final = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.InvalidURL)
+NEVER_LEFT: Final = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.InvalidURL)
 """The errors of requests that certainly never left. Nothing ambiguous may be one of them."""
 
 
@@ -125,7 +124,7 @@ class HttpTransport:
             raise NoAnswer(
                 # Without the error itself: its text or its repr can hold the value of a header field.
                 type(error).__name__,
-                sent=not isinstance(error, _NEVER_LEFT),
+                sent=not isinstance(error, NEVER_LEFT),
                 timed_out=isinstance(error, TimeoutError),
             ) from None
         finally:
