@@ -9,6 +9,7 @@ import pytest
 from local.webhook import WebhookPublisher
 from shared.errors import SettingsError
 from shared.events.publisher import MemoryPublisher
+from tests.support.raw_server import TOO_SLOW, RawServer
 from tests.support.webhook import Webhook, running_webhook
 
 EVENT = {"specversion": "1.0", "id": "1", "type": "liveness.session.completed", "data": {"passed": True}}
@@ -108,6 +109,15 @@ async def test_webhook_that_is_down_is_tried_again(caplog: pytest.LogCaptureFixt
     await publish("http://127.0.0.1:1/", waits.over, waits)
 
     assert "again in 10 s: ClientConnectorError" in caplog.text
+
+
+async def test_webhook_that_hangs_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Event Grid waits 30 seconds for an answer."""
+    waits = Waits(last=1)
+    async with RawServer(TOO_SLOW) as server:
+        await publish(server.url, waits.over, waits)
+
+    assert "again in 10 s: no answer within 30 s" in caplog.text
 
 
 NOT_HERE = """
