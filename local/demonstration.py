@@ -9,7 +9,7 @@ from typing import Any
 
 from local.event_log import EventLog
 from shared.http import Connections
-from shared.http_port import Http, HttpAnswer
+from shared.http_port import Http, HttpAnswer, NoAnswer
 
 REFERENCE = "demonstration:1"
 """The transaction of the check."""
@@ -17,6 +17,7 @@ REFERENCE = "demonstration:1"
 _BODY = {"livenessOperationMode": "Passive", "deviceCorrelationId": "demonstration-device"}
 _Json = Mapping[str, Any]
 _LARGEST_ANSWER = 64 * 1024
+_ANSWER_WITHIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Tokens:
 
 
 class _Failed(Exception):
-    """An answer that ends the demonstration."""
+    """What ends the demonstration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,16 @@ class _Client:
     async def send(
         self, method: str, path: str, body: _Json | None = None, headers: Mapping[str, str] | None = None
     ) -> HttpAnswer:
-        """Send a request; returns its answer, whatever the status."""
+        """Send a request; returns its answer, whatever the status. Raises `_Failed` without one."""
         fields = {"Content-Type": "application/json"} if body else {}
         if self.token:
             fields["Authorization"] = f"Bearer {self.token}"
         content = json.dumps(body).encode() if body else None
-        return await self.http.send(method, self.url + path, fields | dict(headers or {}), content)
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_SECONDS):
+                return await self.http.send(method, self.url + path, fields | dict(headers or {}), content)
+        except (NoAnswer, TimeoutError) as error:
+            raise _Failed(f"no answer from {self.url}: {str(error) or type(error).__name__}") from error
 
 
 async def demonstrate(

@@ -30,3 +30,11 @@ async def test_demonstration_prints_an_error_of_the_broker(capsys: pytest.Captur
     output = capsys.readouterr().out
     assert "Failed: HTTP 429" in output
     assert "DeviceThrottled" in output
+
+
+async def test_demonstration_without_a_broker_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    """It says who did not answer, without a traceback."""
+    closed = "http://127.0.0.1:1"
+    assert not await demonstrate(closed, closed, EventLog(FakePublisher()), patience=0)
+
+    assert f"Failed: no answer from {closed}: ClientConnectorError" in capsys.readouterr().out
