@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from create_session.use_case import CreateCommand
+from shared.access import Caller
 from shared.app import App
 from shared.errors import (
     ClientThrottled,
@@ -61,6 +62,47 @@ async def test_create_that_would_be_refused_is_one_line(name: str, caplog: pytes
         await give(app, COUNTED[name])
 
     assert len([line for line in caplog.messages if "throttle_would_refuse" in line]) == 1
+
+
+@beside
+@pytest.mark.parametrize(
+    ("command", "refused"),
+    [
+        (command_of(Caller()), command_of(Caller())),
+        (command_of(), command_of(device="another")),
+        (command_of(SHOP, on_behalf_of="carl"), command_of(SHOP, "another", on_behalf_of="carl")),
+    ],
+    ids=["device", "person", "named person"],
+)
+async def test_failed_checks_of_both_instances_count_together(
+    command: CreateCommand, refused: CreateCommand, here: str, there: str
+) -> None:
+    """Wherever the sessions were made, and wherever their results are read."""
+    rotation = Rotation(OFF | {"THROTTLE_FAILURES": "2/h"})
+    apps = [rotation.at(here), rotation.at(there)]
+    given = [await give(app, command) for app in apps]
+
+    for app, one in zip(reversed(apps), given, strict=True):
+        await give(app, refused)
+        rotation.clock.advance_seconds(60)
+        await rotation.fail(app, one)
+
+    for app in apps:
+        await require_refused(app, refused)
+
+
+@beside
+@pytest.mark.parametrize("caller", [BERT, Caller(network=HERE)], ids=["person", "address"])
+async def test_misses_at_both_instances_count_together(caller: Caller, here: str, there: str) -> None:
+    """Somebody who guesses has no more tries."""
+    rotation = Rotation(OFF | {"THROTTLE_MISSES": "2/h"})
+    apps = [rotation.at(here), rotation.at(there)]
+    given = await give(apps[0], command_of())
+
+    for refusal in (SessionNotFound, ClientThrottled):
+        for app in apps:
+            with pytest.raises(refusal):
+                await read(app, given, caller)
 
 
 @pytest.mark.parametrize("mode", ["enforce", "observe"])
@@ -130,6 +172,20 @@ async def test_record_that_was_changed_is_refused_whatever_it_was_written_under(
 
     with pytest.raises(StorageUnavailable):
         await read(rotation.at(there), given, ANNA)
+
+
+@beside
+async def test_repeat_at_the_other_instance_gets_the_same_answer(here: str, there: str) -> None:
+    """Also where it is refused before it asks for its key. It is charged once."""
+    rotation = Rotation(OFF | {"THROTTLE_DEVICE": "1/h"})
+    first, second = rotation.at(here), rotation.at(there)
+    command = command_of(key="the-key-of-a-phone")
+    given = await give(first, command)
+
+    assert await give(second, command) == given
+    await require_refused(second, command_of(), '"device-1h";q=1;w=3600')
+    assert await give(second, command) == given
+    assert len(rotation.face.specs) == 1
 
 
 async def test_repeats_at_the_other_instance_are_bounded() -> None:

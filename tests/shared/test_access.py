@@ -55,9 +55,15 @@ async def test_session_is_found_by_its_holder_and_by_servers_alone() -> None:
 async def test_misses_of_an_address_are_limited() -> None:
     """Ids and tokens cannot be guessed; another address is free."""
     app = app_of(THROTTLE_MISSES="3/10m")
-    for expected in [*[SessionNotFound] * 3, ClientThrottled]:
+    existing = (await create_session(app, create_command())).session_id
+    for session_id, expected in (
+        (UNKNOWN, SessionNotFound),
+        (existing, SessionNotFound),
+        (existing, SessionNotFound),
+        (existing, ClientThrottled),
+    ):
         with pytest.raises(expected):
-            await app.access.find(UNKNOWN, "a-guess", Caller(network=HERE))
+            await app.access.find(session_id, "a-guess", Caller(network=HERE))
     with pytest.raises(SessionNotFound):
         await app.access.find(UNKNOWN, "a-guess", Caller(network="203.0.113.8/32"))
 
@@ -69,15 +75,17 @@ async def test_server_that_floods_has_a_line_for_each_session_and_few_for_ids_wi
     clock = FakeClock()
     app = app_of(clock=clock)
     created = await create_session(app, create_command(caller=ANNA))
+    guesses = [f"{number:08x}-bda7-4b83-a211-e721c661f30e" for number in range(1_000)]
     with caplog.at_level(logging.INFO):
-        for number in range(1_000):
+        for guess in guesses:
             await app.access.find_any(created.session_id, SHOP, "a-request")
             with pytest.raises(SessionNotFound):
-                await app.access.find_any(f"{number:08x}-bda7-4b83-a211-e721c661f30e", SHOP, "a-request")
+                await app.access.find_any(guess, SHOP, "a-request")
         clock.advance_seconds(60)
         await app.access.find_any(created.session_id, SHOP, "a-request")
 
     lines = [json.loads(record.getMessage()) for record in caplog.records]
     accesses = [line for line in lines if line["event"] == "session_accessed_by_server"]
     assert [line.get("times") for line in accesses] == [None] * 10 + [995] * 2 + [None]
+    assert [line["sessionId"] for line in accesses[1:10:2]] == guesses[:5]
     assert len({line["caller"] for line in accesses}) == 1
