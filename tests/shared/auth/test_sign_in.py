@@ -113,8 +113,9 @@ OF_KEYCLOAK = {
             OF_KEYCLOAK,
             Caller(f"{KEYCLOAK} f:1:jörg", NETWORK, client_id="app", client_reference="order:4711"),
         ),
+        (AUTH0, {"client_id": "a-client"}, Caller(f"{AUTH0} anna", NETWORK, client_id="a-client")),
     ],
-    ids=["Entra v1", "Entra v2", "Entra External ID", "like Auth0", "like Keycloak"],
+    ids=["Entra v1", "Entra v2", "Entra External ID", "like Auth0", "like Keycloak", "RFC 9068"],
 )
 async def test_tokens_of_known_products_sign_in(
     issuer: str, claims: dict[str, Any], expected: Caller
@@ -167,6 +168,11 @@ async def test_backend_with_a_secret_signs_in(scene: Scene) -> None:
 
     assert (caller.principal, caller.issuer) == ("backend-key shop", "backend-key")
     assert caller.operator
+
+
+@pytest.mark.parametrize("roles", ["Liveness.Operate", {"Liveness.Operate": True}, 7])
+async def test_roles_that_are_no_list_are_none(scene: Scene, roles: object) -> None:
+    assert not (await scene.caller(scene.issuer.token(roles=roles))).operator
 
 
 @pytest.mark.parametrize(
