@@ -140,14 +140,14 @@ async def test_room_at_face_is_shared_by_callers_or_addresses_or_sessions(
 
 
 async def test_final_result_is_answered_from_the_record(workshop: Workshop) -> None:
-    """It costs no call of Face, also where the phone sends its digest only now."""
+    """It costs no call of Face, also where the phone sends its digest only now. Its event was asked for once."""
     session_id = await workshop.created(REAL)
     await workshop.poll(session_id)
     workshop.clock.advance_seconds(1)
     state = await workshop.poll(session_id, "A" * 64)
 
     assert (state.record.digest_matches, state.retry_after_ms) == (True, None)
-    assert workshop.face.calls["result"] == 1
+    assert (workshop.face.calls["result"], workshop.waiting) == (1, [CollectMessage(session_id, Reason.POLL)])
 
 
 async def test_poll_that_lost_its_place_answers_the_record_of_the_other(workshop: Workshop) -> None:
