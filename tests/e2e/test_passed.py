@@ -59,8 +59,10 @@ def shown(data: Mapping[str, Any], *names: str) -> list[Any]:
 async def told(broker: Broker, device: str, steps: str) -> list[object]:
     """Take a session through steps; returns the outcome that each read and the event tells, and counts of events.
 
-    `poll` reads without a digest, `digest` with the one that the phone was told, and `early` with it, but too soon
-    for a call of Face. `due` collects what is due, and `all` and `event` everything.
+    `check` makes an attempt. `poll` reads without a digest, `digest` with the one that the phone was told, and `early`
+    with it, but too soon for a call of Face. `lower`, `wrong` and `empty` read with it in lower case, with another
+    one, and with an empty header. `due` collects what is due and counts the events, `all` does so with everything that
+    waits, and `event` reads the session's one event then.
     """
     session, digest, outcomes = await broker.created(device), "", list[object]()
     for step in steps.split():
@@ -78,8 +80,11 @@ async def told(broker: Broker, device: str, steps: str) -> list[object]:
                 if step == "event"
                 else read(broker, session, sent, after=0 if step == "early" else 1)
             )
-            whole = [data.get(name) for name in ("livenessDecision", "digestMatches", "passed")]
-            outcomes.append(data["status"] if set(data) == STATUS_ALONE else tuple(whole))
+            outcomes.append(
+                data["status"]
+                if set(data) == STATUS_ALONE
+                else tuple(shown(data, "livenessDecision", "digestMatches", "passed"))
+            )
     return outcomes
 
 
