@@ -351,6 +351,18 @@ async def test_deletion_ends_when_face_forgets(workshop: Workshop, age: float, t
     assert workshop.published == [COMPLETED]
 
 
+async def test_failed_check_is_not_charged_again_after_its_event(workshop: Workshop) -> None:
+    """An operator may have cleared the limits of its device since."""
+    session_id = await workshop.created(SPOOF)
+    await workshop.collect(session_id)
+    row, _ = (await workshop.record(session_id)).limit_rows
+    await workshop.store.delete(Table.THROTTLE, row)
+
+    await workshop.poll(session_id)
+
+    assert await workshop.store.get(Table.THROTTLE, row) is None
+
+
 async def test_digest_that_comes_while_the_event_is_published_changes_nothing(workshop: Workshop) -> None:
     """The event says already how the digests compare; record and answers have to say the same."""
     session_id = await workshop.created(REAL)
