@@ -219,11 +219,11 @@ async def test_create_without_room_at_face_writes_nothing(key: str | None, reads
     assert (scene.store.count(), scene.store.count("get"), scene.face.calls["create"]) == (reads, reads, 0)
 
 
-@pytest.mark.parametrize("principal", [None, "anna"], ids=["device", "person"])
+@pytest.mark.parametrize("principal", [None, "anna"], ids=["address", "person"])
 async def test_flood_of_refused_creates_with_new_keys_hardly_reads(principal: str | None) -> None:
-    """Each might be one that was answered before: the instance looks once a second for each device.
+    """Each might be one that was answered before: the instance looks once a second for each address.
 
-    It looks so for each person where callers sign in: new device ids do not help.
+    It looks so for each person where callers sign in: new device ids and addresses do not help.
     """
     store = FakeStore()
     app = app_of(store=store, THROTTLE_DEVICE="1/10m", THROTTLE_PRINCIPAL="1/10m")
@@ -232,8 +232,9 @@ async def test_flood_of_refused_creates_with_new_keys_hardly_reads(principal: st
         await create_session(app, create_command(caller=Caller(principal)))
     store.calls.clear()
     for number in range(100):
-        device = f"device-{number}" if principal else "a-device"
-        command = create_command(device, Caller(principal), key=f"key-number-{number:08}")
+        device, host = (f"device-{number}", number) if principal else ("a-device", 0)
+        caller = Caller(principal, f"192.0.2.{host}")
+        command = create_command(device, caller, key=f"key-number-{number:08}")
         with pytest.raises(Throttled):
             await create_session(app, command)
 
