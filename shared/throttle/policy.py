@@ -82,20 +82,14 @@ class Policy:
 
     Exact both ways: no interval of a window's period has more admissions than its limit, and none is refused while
     fewer were admitted. Entries ahead of `now` count as within the window: another instance's clock may be ahead.
-
-    An entry can matter for `longest_ms` milliseconds. More than `most` entries decide no more than these.
     """
 
     windows: tuple[Window, ...]
-    longest_ms: int = field(init=False, compare=False)
-    most: int = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         periods = [window.period_ms for window in self.windows]
         if len(periods) > MAX_WINDOWS or sorted(set(periods)) != periods:
             raise ValueError(_EXPECTED)
-        object.__setattr__(self, "longest_ms", max(periods, default=0))
-        object.__setattr__(self, "most", max([window.limit for window in self.windows], default=0))
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -107,6 +101,16 @@ class Policy:
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.windows)) or "off"
+
+    @property
+    def longest_ms(self) -> int:
+        """The milliseconds for which an entry can matter."""
+        return self.windows[-1].period_ms if self.windows else 0
+
+    @property
+    def _largest_limit(self) -> int:
+        """More entries than this decide no more than these."""
+        return max([window.limit for window in self.windows], default=0)
 
     def opens_at(self, log: Log) -> int:
         """Return the unix milliseconds from which on one more is admitted (0: always)."""
@@ -127,14 +131,14 @@ class Policy:
             return ()
         stamp = max(now, log[-1]) if log else now
         recent = log[bisect_right(log, now - self.longest_ms) :]
-        return (*recent, stamp)[-self.most :]
+        return (*recent, stamp)[-self._largest_limit :]
 
     def enter(self, log: Log, at: int, now: int) -> Log:
         """Add an entry with its own time, unless the log has one with that time or it is too old to matter."""
         if at in log or at <= now - self.longest_ms:
             return log
         recent = sorted((*log[bisect_right(log, now - self.longest_ms) :], at))
-        return tuple(recent)[-self.most :]
+        return tuple(recent)[-self._largest_limit :]
 
     @staticmethod
     def refund(log: Log, stamp: int) -> Log:
