@@ -1,4 +1,4 @@
-"""The port to the HTTP connections: the answer to a request, and the error where there is none."""
+"""The port through which the broker sends HTTP requests: a request gets an answer, or raises `NoAnswer`."""
 
 from collections.abc import Mapping
 from dataclasses import field

@@ -194,7 +194,7 @@ class CollectMachine(StagedMachine):
     ) -> None:
         """One stops somewhere on its way, the other goes all of it, perhaps with other news from Face.
 
-        Where both have read a result, and not the same, whoever comes first writes the outcome.
+        Where they have read different results, the first one to write decides the outcome.
         """
         messages = self.world.queue.messages
         message = messages[index % len(messages)]

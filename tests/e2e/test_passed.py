@@ -235,7 +235,7 @@ async def test_failed_attempt_is_the_result_when_the_token_has_ended(version: st
 @pytest.mark.parametrize("version", [OLD, NEW])
 @pytest.mark.parametrize("way", ["polls", "revokes", "stays away"])
 async def test_each_failed_attempt_is_charged_once(version: str, way: str) -> None:
-    """Two spoofs before a real face in one session count as two, whoever reads them, and however often."""
+    """Two spoofs before a real face in one session are two failures, no matter who reads them and how often."""
     async with running_broker(
         FACE_API_VERSION=version, THROTTLE_FAILURES="3/1d", THROTTLE_DEVICE="off"
     ) as broker:

@@ -84,7 +84,7 @@ async def test_open_routes_stay_open(scene: Scene, path: str, status: int) -> No
     ids=["sessions", "failed checks"],
 )
 async def test_device_of_one_caller_is_not_locked_by_another(limits: dict[str, str]) -> None:
-    """Whoever knows the id of a device cannot use up its limits: neither of sessions nor of failed checks."""
+    """A stranger who knows the id of a device cannot use up its limits of sessions or of failed checks."""
     async with signed_in(**limits) as scene:
         anna, mallory = scene.issuer.token(), scene.issuer.token(sub="mallory")
         session = await scene.created(mallory)

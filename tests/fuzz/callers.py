@@ -286,7 +286,7 @@ def _sign_in() -> SignIn:
 )
 def _bearer_token(data: bytes) -> None:
     caller = complete(_sign_in().caller(text_of(data), None))
-    # Whoever forges a token without a key must not get in: only what was signed says who the caller is.
+    # A token that was forged without a key must be refused: only what was signed says who the caller is.
     assert caller.principal == f"{_BACKEND} shop"
     assert caller.client_reference == "order-1"
     assert not caller.operator

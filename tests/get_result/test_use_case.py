@@ -127,7 +127,7 @@ async def test_poll_that_was_overtaken_answers_the_other_polls_record() -> None:
 async def test_room_at_face_is_shared_by_callers_or_addresses_or_sessions(
     workshop: Workshop, principal: str | None, network: str | None
 ) -> None:
-    """Whoever asks again comes after others, unless the poll brings the first digest."""
+    """A poll that asks again comes after others, unless it brings the first digest."""
     caller = Caller(principal, network)
     created = await create_session(workshop.app, create_command(caller=caller))
     for digest in (None, None, "A" * 64, "A" * 64):

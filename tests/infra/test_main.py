@@ -219,7 +219,7 @@ def test_ranges_of_version_6_may_publish(deploy: Deploy) -> None:
 
 @pytest.mark.parametrize("region", ["westus", "ukwest"])
 def test_storage_is_as_redundant_as_the_region_allows(deploy: Deploy, region: str) -> None:
-    """Without a choice it is in all zones, or in one place where there are none, also where there is no Face."""
+    """By default it is in all zones of a region, or in one place if the region has none. A region may lack Face."""
     text = SWITCHED.replace(", storageSku: 'Standard_LRS'", "").replace("['wus']", "[]")
     accounts = deploy(text.replace("'westus'", f"'{region}'")).find(rules.ACCOUNT)
 

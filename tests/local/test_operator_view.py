@@ -196,7 +196,7 @@ async def test_own_checks_of_readiness_are_no_recent_errors(broker: Broker, view
 
 @pytest.mark.parametrize("mode", ["enforce", "observe"])
 async def test_refused_devices_are_shown(mode: str) -> None:
-    """By their pseudonym, with what `ops device` takes; without refusals there are none."""
+    """Each has its pseudonym and the argument for `ops device`. Without refusals the list is empty."""
     async with running_broker(THROTTLE_MODE=mode, THROTTLE_DEVICE="2/10m,20/d") as broker:
         view = view_of(broker, message_source(broker.app), RecentLog(broker.clock))
         for device_id in ("refused", "refused", "another"):
