@@ -27,10 +27,9 @@ async def measure(simulator_url: str) -> dict[str, list[str]]:
     walked = {}
     async with broker_trigger(environment(simulator_url) | {"CLIENT_ADDRESS": "appservice"}) as trigger:
         for name, key in (("without key", {}), ("with key", {"idempotency-key": uuid.uuid4().hex})):
-            address = {"client-ip": "203.0.113.9:50000"}
-            await create(trigger, **address)  # The first request of an app opens connections.
+            await create(trigger)  # The first request of an app opens connections.
             with _files_called() as files:
-                await create(trigger, **address, **key)
+                await create(trigger, **key)
             walked[name] = files
     return walked
 

@@ -4,6 +4,8 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from ipaddress import IPv4Address
+from random import getrandbits
 
 import azure.functions as func
 
@@ -45,9 +47,14 @@ async def broker_trigger(settings: dict[str, str]) -> AsyncIterator[Handle]:
 
 
 async def create(handle: Handle, **headers: str) -> None:
-    """Send one create, from a device of its own: the throttle decides and admits."""
+    """Send one create, from a device and an address of its own: the throttle decides and admits."""
     body = json.dumps({"livenessOperationMode": "Passive", "deviceCorrelationId": str(uuid.uuid4())}).encode()
-    headers |= {"content-type": "application/json", "content-length": str(len(body))}
+    headers |= {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        # Read where `CLIENT_ADDRESS` is `appservice`.
+        "client-ip": str(IPv4Address(getrandbits(32))),
+    }
     request = func.HttpRequest("POST", "http://localhost/api/sessions", headers=headers, body=body)
     response = await handle(request)
     assert response.status_code == 200, response.get_body()

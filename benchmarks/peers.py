@@ -15,6 +15,7 @@ from pathlib import Path
 import azure.functions as func
 import httpx
 
+from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
 from local.host import Host
 from local.simulator import FaceSimulator
 from shared.app import App, build, install
@@ -44,6 +45,25 @@ class Peer:
 def environment(simulator_url: str) -> dict[str, str]:
     """The settings of the broker under measurement: state in memory."""
     return {"FACE_ENDPOINT": simulator_url, "FACE_KEY": KEY, "CLIENT_AUTH": "none"}
+
+
+COUNTS_ADDRESSES = {"CLIENT_ADDRESS": "appservice"}
+"""As Bicep deploys the broker without Front Door."""
+
+
+@contextmanager
+def running_azurite() -> Iterator[AzuriteProcess]:
+    """Run Azurite; ends the program with how to install it where it is missing."""
+    program = find_azurite()
+    if program is None:
+        sys.exit(HOW_TO_GET_IT)
+    with AzuriteProcess(program) as azurite:
+        yield azurite
+
+
+def stored_in(azurite: AzuriteProcess) -> dict[str, str]:
+    """The settings of a broker with its state in tables and its messages in a queue."""
+    return {"AzureWebJobsStorage": azurite.connection_string, "ID_PEPPER": "a-pepper"}
 
 
 def install_broker(settings: dict[str, str]) -> App:

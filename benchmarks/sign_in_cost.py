@@ -5,7 +5,14 @@ import uuid
 
 from benchmarks.create_cost import broker_trigger, create
 from benchmarks.load import CALLS, ROUNDS, compare, table
-from benchmarks.peers import environment, install_broker, peer
+from benchmarks.peers import (
+    COUNTS_ADDRESSES,
+    environment,
+    install_broker,
+    peer,
+    running_azurite,
+    stored_in,
+)
 from shared.app import current_app, install
 from shared.text import system_clock
 from tests.support.issuer import AUDIENCE, FakeIssuer, running_issuer
@@ -14,26 +21,37 @@ _GROUPS = 5
 
 
 async def measure() -> str:
-    """Measure both in turn; state is in memory, and each create is of another person."""
+    """Measure both in turn for each place of the state; each create is of another person."""
+    with peer("simulator") as simulator, running_azurite() as azurite:
+        memory = environment(simulator.url)
+        tables = memory | stored_in(azurite)
+        rows = [
+            ("in memory", 1, *await _compare(memory, 1), "1.15"),
+            ("in tables, addresses counted", 16, *await _compare(tables | COUNTS_ADDRESSES, 16), "1.15"),
+            ("in tables, addresses not counted", 16, *await _compare(tables, 16), ""),
+        ]
+    return table(("state", "in flight", "caller signed in, us", "anybody, us", "ratio", "target"), *rows)
+
+
+async def _compare(settings: dict[str, str], in_flight: int) -> tuple[str, str, str]:
     async with running_issuer(system_clock) as issuer:
         auth = {"CLIENT_AUTH": "jwt", "AUTH_ISSUER": issuer.url, "AUTH_AUDIENCE": AUDIENCE}
         tokens = iter([_token(issuer) for _ in range(CALLS * (ROUNDS + 1))])
-        with peer("simulator") as simulator:
-            signed_in = install_broker(environment(simulator.url) | auth)
-            async with broker_trigger(environment(simulator.url)) as handle:
-                anybody = current_app()
+        signed_in = install_broker(settings | auth)
+        async with broker_trigger(settings) as handle:
+            anybody = current_app()
 
-                async def with_token() -> None:
-                    install(signed_in)
-                    await create(handle, authorization=f"Bearer {next(tokens)}")
+            async def with_token() -> None:
+                install(signed_in)
+                await create(handle, authorization=f"Bearer {next(tokens)}")
 
-                async def without() -> None:
-                    install(anybody)
-                    await create(handle)
+            async def without() -> None:
+                install(anybody)
+                await create(handle)
 
-                costs = await compare(with_token, without, 1)
-            await signed_in.aclose()
-    return table(("caller signed in, us", "anybody, us", "ratio", "target"), (*costs, "1.15"))
+            costs = await compare(with_token, without, in_flight)
+        await signed_in.aclose()
+    return costs
 
 
 def _token(issuer: FakeIssuer) -> str:

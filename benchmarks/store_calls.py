@@ -1,7 +1,6 @@
 """The calls of the store and the queue that one request makes, counted over Azurite."""
 
 import asyncio
-import sys
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -9,9 +8,9 @@ from itertools import count
 from typing import Final
 
 from benchmarks.load import table
+from benchmarks.peers import running_azurite
 from create_session.use_case import CreateCommand, Created, create_session
 from get_result.use_case import ResultQuery, get_result
-from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
 from shared.access import Caller
 from shared.app import App, build
 from shared.errors import DeviceThrottled
@@ -214,10 +213,7 @@ async def count_herd(bench: Bench) -> tuple[Counted, Counted]:
 
 async def measure() -> str:
     """Count the calls of each kind of request over Azurite."""
-    program = find_azurite()
-    if program is None:
-        sys.exit(HOW_TO_GET_IT)
-    with AzuriteProcess(program) as azurite:
+    with running_azurite() as azurite:
         # Azurite answers 64 at a time in a tenth of a second; nothing here is about a store that fails.
         store = azurite.account.open_tables(deadline=10.0)
         queue = azurite.account.open_queue(RESULTS_QUEUE)

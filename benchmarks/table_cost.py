@@ -1,33 +1,33 @@
 """The CPU time of one create with its state in Azurite, beside one bare read of a table by the same SDK."""
 
-import sys
-
 from azure.data.tables.aio import TableClient
 
 from benchmarks.create_cost import broker_trigger, create
 from benchmarks.load import compare, table
-from benchmarks.peers import environment, peer
-from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
+from benchmarks.peers import COUNTS_ADDRESSES, environment, peer, running_azurite, stored_in
 
 IN_FLIGHT = 16
 
 
 async def measure() -> str:
     """Measure both in turn, in this process: the device of each create is unknown."""
-    program = find_azurite()
-    if program is None:
-        sys.exit(HOW_TO_GET_IT)
-    with peer("simulator") as simulator, AzuriteProcess(program) as azurite:
-        state = {"AzureWebJobsStorage": azurite.connection_string, "ID_PEPPER": "a-pepper"}
-        client = TableClient.from_connection_string(azurite.connection_string, "bare")
-        async with client, broker_trigger(environment(simulator.url) | state) as broker:
+    with peer("simulator") as simulator, running_azurite() as azurite:
+        settings = environment(simulator.url) | stored_in(azurite)
+        async with TableClient.from_connection_string(azurite.connection_string, "bare") as client:
             await client.create_table()
             await client.create_entity({"PartitionKey": "a", "RowKey": "b", "text": "x" * 200})
+            rows = [
+                ("not counted", IN_FLIGHT, *await _compare(settings, client), "5.50"),
+                ("counted", IN_FLIGHT, *await _compare(settings | COUNTS_ADDRESSES, client), ""),
+            ]
+    return table(("addresses", "in flight", "create, us", "bare read, us", "ratio", "target"), *rows)
 
-            async def read() -> None:
-                await client.get_entity("a", "b")
 
-            # The first create makes the tables.
-            await create(broker)
-            costs = await compare(lambda: create(broker), read, IN_FLIGHT)
-    return table(("in flight", "create, us", "bare read, us", "ratio", "target"), (IN_FLIGHT, *costs, "5.50"))
+async def _compare(settings: dict[str, str], client: TableClient) -> tuple[str, str, str]:
+    async def read() -> None:
+        await client.get_entity("a", "b")
+
+    async with broker_trigger(settings) as broker:
+        # The first create makes the tables.
+        await create(broker)
+        return await compare(lambda: create(broker), read, IN_FLIGHT)
