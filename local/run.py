@@ -137,6 +137,7 @@ class _Running:
     simulator_url: str
     settings: Settings
     events: EventLog
+    events_webhook: str | None
     own_azurite: str | None
     issuer: LocalIssuer | None
     operator: OperatorsShell | None
@@ -163,6 +164,8 @@ class _Running:
         print("Face Liveness Broker, on this machine only\n")
         print(f"  broker     {self.broker.url}/api\n{face}")
         print(f"  state      {state}\n  events     {events}")
+        if self.events_webhook:
+            print(f"             and sent to {self.events_webhook}")
         if self.issuer:
             print(f"  callers    sign in with tokens of {self.issuer.url}")
         print()
@@ -183,9 +186,9 @@ class _Running:
         if self.issuer:
             print(*self.issuer.introduction(), sep="\n")
         if self.simulated:
-            move = "-H 'Content-Type: application/json' -d '{\"seconds\": 600}'"
+            move = "-H 'Content-Type: application/json' -d '{\"seconds\": 900}'"
             print(f"  clock      curl -sw '\\n' {move} {self.simulator_url}/simulator/clock")
-            print("             lets ten minutes pass at once, for the broker too: sessions expire")
+            print("             lets 15 minutes pass at once, for the broker too: sessions end")
         print("  outcomes   docs/simulator.md lists the device ids that choose an outcome")
         print("  events     appear here and in the console when a session ends")
         print("Press Ctrl-C to end.", flush=True)
@@ -265,7 +268,9 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
                     source=source,
                 )
             )
-        yield _Running(broker, simulator.url, settings, events, own_azurite, issuer, operator)
+        yield _Running(
+            broker, simulator.url, settings, events, options.events_webhook, own_azurite, issuer, operator
+        )
 
 
 def _operators_shell(settings: Settings, own_azurite: str | None) -> OperatorsShell | None:

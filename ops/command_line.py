@@ -165,8 +165,8 @@ def _joined(words: Sequence[str]) -> list[str]:
 def _add_preflight(parser: argparse.ArgumentParser) -> None:
     parser.description = """
     Find what would block a deployment, or what a running broker lacks (--url). Changes nothing. For a deployment `az`,
-    signed in, and `bicep` are needed; for `azd` the subscription is AZURE_SUBSCRIPTION_ID where it is set. A running
-    broker needs a function key, BROKER_KEY, and behind Easy Auth a bearer token, BROKER_TOKEN.
+    signed in, and `az bicep install` are needed; for `azd` the subscription is AZURE_SUBSCRIPTION_ID where it is set. A
+    running broker needs a function key, BROKER_KEY, and behind Easy Auth a bearer token, BROKER_TOKEN.
     """
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("environment", nargs="?", choices=("dev", "prod", "azd"), help="what to deploy")

@@ -80,7 +80,11 @@ def check_session(
     else:
         _expect(_create(replace(broker, token=None)), HTTPStatus.UNAUTHORIZED, "unauthenticated create")
         output.result("passed   unauthenticated create: refused")
-    session = _expect(repeated(lambda: _create(broker)), HTTPStatus.OK, "create").body
+    created = repeated(lambda: _create(broker))
+    if created.status == HTTPStatus.UNAUTHORIZED and broker.token is None:
+        option = " and leave --anonymous out" if anonymous else ""
+        raise CommandFailed(f"create: callers sign in here: put an access token into BROKER_TOKEN{option}")
+    session = _expect(created, HTTPStatus.OK, "create").body
     result = urlsplit(session["resultUrl"])
     region = replace(broker, url=f"{result.scheme}://{result.netloc}")
     output.result(f"passed   create: a session at {result.netloc}")

@@ -95,6 +95,20 @@ async def test_token_needs_the_role_where_the_broker_signs_callers_in(
     assert (person.status, person.errors) == (1, [error])
 
 
+@pytest.mark.parametrize(
+    ("option", "advice"),
+    [("", "into BROKER_TOKEN"), ("--anonymous", "into BROKER_TOKEN and leave --anonymous out")],
+)
+async def test_broker_that_signs_callers_in_asks_for_a_token(
+    capsys: pytest.CaptureFixture[str], option: str, advice: str
+) -> None:
+    async with signed_in() as scene:
+        ended = await run_beside(capsys, f"smoke {scene.broker.host.url} {option}")
+
+    error = f"ops: create: callers sign in here: put an access token {advice}"
+    assert (ended.status, ended.errors) == (1, [error])
+
+
 async def test_trouble_with_face_is_named_with_its_code(
     broker: Broker, capsys: pytest.CaptureFixture[str]
 ) -> None:

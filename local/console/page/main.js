@@ -19,7 +19,7 @@ import { offerScenarios } from "./scenarios.js";
 import { forgetToken, offerSignIn, signIn } from "./sign_in.js";
 import { ofCheck, ofCreate, ofResult, ofRevocation } from "./verdicts.js";
 
-const MOVE_SECONDS = 600;
+const MOVE_SECONDS = 900;
 const NEED_SESSION = ["perform", "read", "read-wrong-digest", "read-wrong-token", "read-no-token", "revoke"];
 
 const NO_DIGEST = "The phone has no digest yet.";
@@ -99,7 +99,7 @@ async function read(title, token, digest) {
 }
 
 async function letTimePass() {
-  await call("Move the clock on by ten minutes", moveClock(MOVE_SECONDS));
+  await call("Move the clock on by 15 minutes", moveClock(MOVE_SECONDS));
   forgetToken();
   await lookAtClock();
 }
