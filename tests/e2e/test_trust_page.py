@@ -91,6 +91,21 @@ async def test_session_that_is_named_after_its_event_confirms_nothing(orders: Or
     assert orders.verified() == []
 
 
+async def test_session_of_a_grant_confirms_its_own_order_alone(orders: Orders) -> None:
+    """Its phone may name it for another order of the same person: the token says what the check is for."""
+    async with signed_in() as scene:
+        anna = f"{scene.issuer.url} anna"
+        orders.expect(ORDER, anna)
+        orders.expect("login:1", anna)
+        session = await scene.created(scene.issuer.token(**GRANT))
+        assert orders.name_session("login:1", anna, session["sessionId"]) is True
+        await scene.broker.perform(session)
+        event = await outcome(scene, session)
+
+    assert orders.handle(event) is True
+    assert orders.verified() == [ORDER]
+
+
 async def test_digest_of_a_servers_session_needs_both_tokens() -> None:
     """The phone has no access token. The server sends the session's token too, or its digest is ignored."""
     async with signed_in(REQUIRE_DIGEST="true") as scene:
