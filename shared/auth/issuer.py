@@ -131,6 +131,9 @@ def _usable_key(published: object) -> SigningKey | None:
     algorithms = _ALGORITHMS.get(
         (str(jwk.get("kty")), None if jwk.get("kty") == "RSA" else str(jwk.get("crv")))
     )
+    operations = jwk.get("key_ops", ["verify"])
+    if not (isinstance(operations, list) and "verify" in operations):
+        return None
     if algorithms is None or not isinstance(jwk.get("kid"), str | None):
         return None
     if "alg" in jwk:
