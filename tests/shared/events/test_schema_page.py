@@ -81,6 +81,13 @@ def test_example_applies_a_duplicate_once(waiting: Orders) -> None:
     assert waiting.database.execute("SELECT count(*) FROM applied_events").fetchone() == (1,)
 
 
+def test_example_verifies_an_order_once(waiting: Orders) -> None:
+    """The pass of another session of the same person for it is nothing new."""
+    events = [changed(SAMPLES[0]), {**changed(SAMPLES[0], sessionId="another"), "id": "another"}]
+
+    assert [waiting.handle(event) for event in events] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("fields", "verified"),
     [
@@ -91,6 +98,7 @@ def test_example_applies_a_duplicate_once(waiting: Orders) -> None:
         ({"clientReferenceFrom": "caller"}, False),
         ({"clientReferenceFrom": None}, False),
         ({"clientReference": "order:1"}, False),
+        ({"clientReference": "order:1", "sessionId": "a-session-of-the-server"}, False),
         ({"clientReference": None, "clientReferenceFrom": None}, False),
         ({"clientReferenceFrom": "caller", "sessionId": "a-session-of-the-server"}, True),
         ({"principal": "mallory", "sessionId": "a-session-of-the-server"}, False),
