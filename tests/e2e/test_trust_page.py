@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.collect_result.draining import collect_all
+from tests.collect_result.draining import collect_all, collect_due
 from tests.e2e.signed_in import ROLE, Scene, signed_in
 from tests.support.consumer import Orders
 
@@ -89,6 +89,24 @@ async def test_session_that_is_named_after_its_event_confirms_nothing(orders: Or
 
     assert orders.handle(event) is False
     assert orders.verified() == []
+
+
+@pytest.mark.parametrize(("seconds", "counts"), [(600 + 124, True), (600 + 125, False)])
+async def test_phone_can_hold_back_the_event_of_its_check(orders: Orders, seconds: int, counts: bool) -> None:
+    """It does not read its result, and names the session later: until two minutes after the token's end that counts."""
+    async with signed_in() as scene:
+        anna = f"{scene.issuer.url} anna"
+        orders.expect("login:1", anna)
+        session = await scene.created(scene.issuer.token(**PERSON))
+        await scene.broker.perform(session)
+        scene.broker.clock.advance_seconds(seconds)
+        await collect_due(scene.broker)
+        for event in scene.broker.events:
+            orders.handle(event)
+        orders.name_session("login:1", anna, session["sessionId"])
+        event = await outcome(scene, session)
+
+    assert orders.handle(event) is counts
 
 
 async def test_session_of_a_grant_confirms_its_own_order_alone(orders: Orders) -> None:
