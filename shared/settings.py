@@ -459,6 +459,9 @@ def _auth_conflicts(settings: Settings) -> Iterator[str]:
         yield "AUTH_SECRET_NAME: expected with AUTH_SECRET"
     if settings.auth_secret_name and not (settings.auth_secret or settings.key_vault_url):
         yield "AUTH_SECRET: expected with AUTH_SECRET_NAME, or KEY_VAULT_URL"
+    if settings.auth_secret_name in (settings.pepper_secret, settings.face_key_secret):
+        # A backend knows the secret that it signs with.
+        yield "AUTH_SECRET_NAME: expected another secret than those of PEPPER_SECRET and FACE_KEY_SECRET"
     # Somebody who names an issuer believes that callers have to sign in.
     if sources and settings.client_auth is None and not settings.in_azure:
         yield "CLIENT_AUTH: expected `jwt` with AUTH_ISSUER or AUTH_SECRET_NAME, or `none`"

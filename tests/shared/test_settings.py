@@ -220,6 +220,8 @@ def test_all_faults_are_told_at_once(good: dict[str, str], wrong: dict[str, str]
         (AZURE | JWT | {"CLIENT_AUTH": ""}, "CLIENT_AUTH"),
         (AZURE | JWT | {"AUTH_ISSUER": "http://127.0.0.1:7073"}, "AUTH_ISSUER"),
         (AZURE | JWT | {"AUTH_SECRET_NAME": "backend", "AUTH_SECRET": "x" * 32}, "AUTH_SECRET"),
+        (AZURE | JWT | {"AUTH_SECRET_NAME": "id-pepper"}, "AUTH_SECRET_NAME"),
+        (AZURE | JWT | {"AUTH_SECRET_NAME": "a-key", "FACE_KEY_SECRET": "a-key"}, "AUTH_SECRET_NAME"),
         (AZURE | {"KEY_VAULT_URL": ""}, "KEY_VAULT_URL"),
         (AZURE | {"AzureWebJobsStorage__accountName": ""}, _TABLES),
         (AZURE | {_TABLES: "https://account.table.core.windows.net"}, _TABLES),
