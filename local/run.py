@@ -145,12 +145,12 @@ class _Running:
     @property
     def simulated(self) -> bool:
         """Whether Face is the simulator. The environment may name the real one."""
-        return self.settings.endpoint.base_url == self.simulator_url
+        return self.settings.face_url == self.simulator_url
 
     def introduce(self) -> None:
         """Print where everything is."""
         settings = self.settings
-        face = f"  Face       {settings.endpoint.base_url} (the real one, {settings.face_api_version})"
+        face = f"  Face       {settings.face_url} (the real one, {settings.face_api_version})"
         if self.simulated:
             face = f"  simulator  {self.simulator_url} (in place of Azure Face, {settings.face_api_version})"
         state = "in memory; lost when this ends"
@@ -225,7 +225,7 @@ async def _running(options: RunOptions) -> AsyncIterator[_Running]:
         settings = Settings.from_environment()
         if settings.events_file and not Path(settings.events_file).parent.is_dir():
             raise SettingsError(["EVENTS_FILE: expected a file in a folder that exists"])
-        is_simulated = settings.endpoint.base_url == simulator.url
+        is_simulated = settings.face_url == simulator.url
         app, budget = _build(settings, simulator if is_simulated else None)
         publisher = app.publisher
         if options.events_webhook:

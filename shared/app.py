@@ -196,7 +196,7 @@ class _Builder:
         http = self._connections.transport(largest_answer=LARGEST_BODY)
         return FaceClient(
             http,
-            settings.endpoint.base_url,
+            settings.face_url,
             load_version(settings.face_api_version),
             self._face_credential(),
             self._budget,

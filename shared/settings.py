@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from shared.cloud import CLOUDS, PUBLIC, Cloud, cloud_of
 from shared.errors import KeyUnavailable, SettingsError
-from shared.face.endpoint import API_VERSIONS, Endpoint, custom_endpoint, regional_endpoint
+from shared.face.endpoint import API_VERSIONS, REGION_NAMES, custom_endpoint
 from shared.keys.secret import Secret, flaw_of, values_of
 from shared.throttle.policy import Override, Policy
 from shared.values import immutable
@@ -90,14 +90,6 @@ def _peppers(text: str) -> Secret:
     return secret
 
 
-def _accepted_by(check: Callable[[str], object]) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        check(text)
-        return text
-
-    return parse
-
-
 def _base_url(text: str) -> str:
     url = urlsplit(_matching(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~-]+)*")(text))
     # Clients drop dot segments, and call another path.
@@ -156,10 +148,10 @@ class Settings:
     """
 
     face_region: str | None = _setting(
-        _accepted_by(regional_endpoint), "the region of the Face resource, one of the 32 such as `westeurope`"
+        "|".join(REGION_NAMES), "the region of the Face resource, one of the 32 such as `westeurope`"
     )
     face_endpoint: str | None = _setting(
-        _accepted_by(custom_endpoint),
+        custom_endpoint,
         "`https://NAME.cognitiveservices.azure.com`; plain http only to loopback",
     )
     face_api_version: str = _setting(
@@ -358,11 +350,9 @@ class Settings:
         return self.website_site_name is not None
 
     @property
-    def endpoint(self) -> Endpoint:
-        """The endpoint of Face."""
-        if self.face_endpoint:
-            return custom_endpoint(self.face_endpoint)
-        return regional_endpoint(self.face_region or "")
+    def face_url(self) -> str:
+        """The base URL of Face, without a path."""
+        return self.face_endpoint or f"https://{self.face_region}.api.cognitive.microsoft.com"
 
     @property
     def tables_url(self) -> str | None:
@@ -443,8 +433,9 @@ def _conflicts(settings: Settings) -> Iterator[str]:
 def _endpoint_conflicts(settings: Settings) -> Iterator[str]:
     if (settings.face_region is None) == (settings.face_endpoint is None):
         yield "FACE_REGION: expected either this or FACE_ENDPOINT"
-        return
-    if settings.face_auth == "identity" and not settings.endpoint.takes_entra_tokens:
+    elif settings.face_auth == "identity" and settings.face_region:
+        # "Regional endpoints do not support Microsoft Entra authentication":
+        # https://learn.microsoft.com/azure/ai-services/authentication
         yield "FACE_AUTH: expected `key`; `identity` needs a custom subdomain in FACE_ENDPOINT"
 
 

@@ -3,7 +3,6 @@
 import re
 
 from shared.cloud import CLOUDS
-from shared.values import immutable
 
 API_VERSIONS = ("v1.1-preview.1", "v1.2", "v1.3-preview.1")
 """The versions of the Face API that the broker can call."""
@@ -26,36 +25,13 @@ _LOOPBACK = re.compile(r"https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::([1-9][0
 _HIGHEST_PORT = 65535
 
 
-@immutable
-class Endpoint:
-    """A base URL without a path, and whether it takes Entra tokens.
+def custom_endpoint(url: str) -> str:
+    """Return the base URL of a custom subdomain or of this machine; raises `ValueError` for any other URL.
 
-    Keys work everywhere; "regional endpoints do not support Microsoft Entra authentication":
-    https://learn.microsoft.com/azure/ai-services/authentication
+    The name of a subdomain has 2 to 64 characters. Nothing follows host and port but one slash, which is cut off.
     """
-
-    base_url: str
-    takes_entra_tokens: bool
-
-
-def regional_endpoint(region: str) -> Endpoint:
-    """Return the endpoint of a region such as `westeurope`; raises `ValueError` for an unknown one."""
-    if region not in REGION_NAMES:
-        raise ValueError("must be the name of an Azure region that has Face, in the form westeurope")
-    return Endpoint(f"https://{region}.api.cognitive.microsoft.com", takes_entra_tokens=False)
-
-
-def custom_endpoint(url: str) -> Endpoint:
-    """Check the URL of a custom subdomain or of loopback; raises `ValueError`, whose text omits the URL."""
     base_url = url.removesuffix("/")
-    if _CUSTOM_SUBDOMAIN.fullmatch(base_url) or _is_loopback(base_url):
-        return Endpoint(base_url, takes_entra_tokens=True)
-    raise ValueError(
-        "must be https://NAME.cognitiveservices.azure.com, or .us or .cn (NAME: 2 to 64 of a-z, 0-9 and - inside), "
-        "or http or https to 127.0.0.1, localhost or [::1] with a port; nothing may follow"
-    )
-
-
-def _is_loopback(base_url: str) -> bool:
-    match = _LOOPBACK.fullmatch(base_url)
-    return match is not None and int(match[1] or 1) <= _HIGHEST_PORT
+    local = _LOOPBACK.fullmatch(base_url)
+    if _CUSTOM_SUBDOMAIN.fullmatch(base_url) or (local and int(local[1] or 1) <= _HIGHEST_PORT):
+        return base_url
+    raise ValueError("expected the URL of a custom subdomain, or of this machine")

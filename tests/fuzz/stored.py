@@ -230,7 +230,7 @@ def _queue_message(data: bytes) -> None:
 def _settings(data: bytes) -> None:
     lines = (line.partition("=") for line in text_of(data).split("\n"))
     settings = Settings.from_mapping({name: value for name, _, value in lines})
-    assert settings.endpoint.base_url.startswith("http")
+    assert settings.face_url.startswith("http")
     assert settings.region
     assert settings.base_url is None or settings.base_url.startswith("http")
 

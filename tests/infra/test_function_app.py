@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import pytest
 
-from shared.face.endpoint import custom_endpoint
 from shared.settings import SETTINGS, Settings
 from tests.infra import rules
 from tests.infra.arm_snapshot import Snapshot
@@ -64,7 +63,7 @@ def test_the_app_starts_with_the_deployed_settings(
             "NOT_DEPLOYED has the exceptions, each with its reason"
         )
         assert settings.in_azure
-        assert settings.endpoint == custom_endpoint(_AT_DEPLOYMENT["face-"])
+        assert settings.face_url == _AT_DEPLOYMENT["face-"].removesuffix("/")
         for setting in SETTINGS:
             if environment == "dev" and setting.default is not None and setting.field not in chosen:
                 assert getattr(settings, setting.field) == setting.default, setting.name

@@ -43,7 +43,7 @@ def refusal_of(environment: Mapping[str, str]) -> tuple[str, ...]:
 def test_local_minimum_is_enough() -> None:
     settings = Settings.from_mapping(LOCAL)
 
-    assert settings.endpoint.base_url == "https://westeurope.api.cognitive.microsoft.com"
+    assert settings.face_url == "https://westeurope.api.cognitive.microsoft.com"
     assert (settings.face_api_version, settings.face_auth) == ("v1.1-preview.1", "key")
     assert str(settings.throttle_device) == "5/10m, 20/d"
     assert settings.client_address == "none"
@@ -136,7 +136,15 @@ BAD_VALUES = {
     "AUTH_SECRET": ["x" * 31, f"{CANARY} {CANARY}"],
     "FACE_API_VERSION": [CANARY],
     "FACE_AUTH": [CANARY],
-    "FACE_REGION": [CANARY],
+    "FACE_REGION": [
+        CANARY,
+        "westmars",
+        "WestEurope",
+        "westeurope\n",
+        " westeurope",
+        "westeurope.evil.example/",
+        "../westeurope",
+    ],
     "FACE_ENDPOINT": [f"https://{CANARY}", "http://169.254.169.254"],
     "FRONT_DOOR_ID": [CANARY, "-" * 36],
     "RESULT_VISIBILITY": [CANARY],
@@ -320,4 +328,4 @@ def test_each_cloud_has_its_own_hosts(ends: tuple[str, str, str, str], cloud: Cl
 
     assert settings.cloud is cloud
     assert settings.tables_url == f"https://stexample.table.core.{storage}"
-    assert settings.endpoint.takes_entra_tokens
+    assert settings.face_url == f"https://face-example.cognitiveservices.{face}"
