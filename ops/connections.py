@@ -106,7 +106,7 @@ class Connections:
                 raise CommandFailed(
                     f"secret {name}: cannot be read with this login: {fault.detail}"
                 ) from fault
-        return Pseudonyms(StaticSecret(secret, name=name)) if secret else None
+        return Pseudonyms(StaticSecret(secret)) if secret else None
 
     async def needed_pseudonyms(self, lack: str) -> Pseudonyms:
         """The same for a command that cannot do without; raises `UsageError`, which begins with `lack`."""

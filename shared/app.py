@@ -171,7 +171,7 @@ class _Builder:
         if settings.id_pepper is None and settings.key_vault_url is not None:
             # With a value that cannot be used, instances go on with the one that they have.
             return self._vault_secret(settings.pepper_secret, check=values_of)
-        return StaticSecret(settings.id_pepper or Secret(secrets.token_hex(_PEPPER_BYTES)), name="ID_PEPPER")
+        return StaticSecret(settings.id_pepper or Secret(secrets.token_hex(_PEPPER_BYTES)))
 
     def sign_in(self) -> "SignIn":
         from shared.auth.issuer import LARGEST_ANSWER, Issuer
@@ -187,7 +187,7 @@ class _Builder:
         }
         secret = None
         if name := settings.auth_secret_name:
-            given = settings.auth_secret and StaticSecret(settings.auth_secret, name="AUTH_SECRET")
+            given = settings.auth_secret and StaticSecret(settings.auth_secret)
             secret = SharedSecret(name, given or self._vault_secret(name, forced=FORCED))
         return SignIn(settings.auth_audience, issuers, secret, self._clock)
 
@@ -208,7 +208,7 @@ class _Builder:
             scope = f"https://{settings.cloud.face}/.default"
             return token_credential(self.closed_with_app(face_tokens(self._identity, self._clock, scope)))
         if settings.face_key is not None:
-            return key_credential(StaticSecret(settings.face_key, name="FACE_KEY"))
+            return key_credential(StaticSecret(settings.face_key))
         return key_credential(self._vault_secret(settings.face_key_secret))
 
     def queue(self) -> MessageQueue:

@@ -187,7 +187,7 @@ class _Fleet:
                 face,
                 "https://face.example",
                 load_version(settings.face_api_version),
-                key_credential(StaticSecret(Secret("a-key"), name="FACE_KEY")),
+                key_credential(StaticSecret(Secret("a-key"))),
                 Budget(settings.face_max_tps, monotonic=now),
                 random=chance.random,
             )

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from shared.errors import KeyUnavailable
 from shared.keys.identity import LARGEST_ANSWER, SDK_OPTIONS
-from shared.keys.secret import Secret, require_usable
+from shared.keys.secret import Secret, flaw_of
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -47,7 +47,10 @@ class KeyVaultSecrets:
             async with asyncio.timeout(self._deadline):
                 # The SDK's object hides the value in its repr; the plain text gets no variable here.
                 fetched = await self._client.get_secret(name)
-        return require_usable(Secret(fetched.value or ""), name)
+        secret = Secret(fetched.value or "")
+        if flaw := flaw_of(secret):
+            raise KeyUnavailable(f"secret {name} {flaw}")
+        return secret
 
     async def aclose(self) -> None:
         """Close the connections to the vault; the identity stays open."""

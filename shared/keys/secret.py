@@ -59,27 +59,16 @@ class StaticSecret:
     failing = False
     refresh_pause = 0.0
 
-    def __init__(self, value: Secret, *, name: str) -> None:
+    def __init__(self, value: Secret) -> None:
         self._value = value
-        flaw = flaw_of(value)
-        self._flaw = flaw and f"secret {name} {flaw}"
 
     async def get(self) -> Secret:
-        """Return the value; raises `KeyUnavailable` where no header can carry it."""
-        if self._flaw is not None:
-            raise KeyUnavailable(self._flaw)
+        """Return the value."""
         return self._value
 
     async def refresh(self, refused: Secret, *, may_read: bool = True) -> Secret:
         """Return the same value, whatever was refused."""
-        return await self.get()
-
-
-def require_usable(secret: Secret, name: str) -> Secret:
-    """Return the secret; raises `KeyUnavailable` with the reason where no header can carry it."""
-    if flaw := flaw_of(secret):
-        raise KeyUnavailable(f"secret {name} {flaw}")
-    return secret
+        return self._value
 
 
 def flaw_of(secret: Secret) -> str | None:

@@ -274,7 +274,7 @@ def _published() -> SigningKeys:
 @cache
 def _sign_in() -> SignIn:
     _published()
-    secret = SharedSecret(_BACKEND, StaticSecret(Secret(_SECRET), name=_BACKEND))
+    secret = SharedSecret(_BACKEND, StaticSecret(Secret(_SECRET)))
     return SignIn((AUDIENCE,), {_ISSUER: _Keys(), _ENTRA: _Keys()}, secret, _CLOCK)
 
 

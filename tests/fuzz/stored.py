@@ -35,7 +35,7 @@ from tests.support.time import FakeClock
 SESSION: Final = "b12e033e-bda7-4b83-a211-e721c661f30e"
 _NOW: Final = 1_800_000_000_000
 _CLOCK: Final = FakeClock(_NOW)
-_PEPPER: Final = Pseudonyms(StaticSecret(Secret("pepper-of-the-tests"), name="pepper"))
+_PEPPER: Final = Pseudonyms(StaticSecret(Secret("pepper-of-the-tests")))
 _REQUEST: Final = RequestKey("somebody", "a-key-of-16-characters", "the request")
 _CONTENT: Final = {
     "session_id": SESSION,

@@ -173,7 +173,8 @@ async def test_sessions_stay_while_the_key_of_their_macs_cannot_be_read(
 
     tallies = await purge_expired(keyless)
 
-    assert tallies[Table.SESSIONS] == Tally(seen=1, unfinished=True, trouble="secret ID_PEPPER is empty")
+    trouble = "expected one value, or several different ones with commas between them"
+    assert tallies[Table.SESSIONS] == Tally(seen=1, unfinished=True, trouble=trouble)
     assert tallies[Table.THROTTLE].deleted == 1
     assert len(await left(store, Table.SESSIONS)) == 1
 

@@ -13,7 +13,7 @@ from tests.support.time import FakeClock
 
 def pseudonyms_of(pepper: str) -> Pseudonyms:
     """Pseudonyms under a pepper, or several with commas between them."""
-    return Pseudonyms(StaticSecret(Secret(pepper), name="ID_PEPPER"))
+    return Pseudonyms(StaticSecret(Secret(pepper)))
 
 
 PSEUDONYMS = pseudonyms_of(PEPPER)

@@ -34,7 +34,7 @@ REQUEST_ID = "723d6d03-ef33-40a8-9682-23a1feb7bccd"
 
 
 def test_key_and_token_have_their_header_fields_and_are_not_shown() -> None:
-    source = StaticSecret(Secret(KEY), name="face-key")
+    source = StaticSecret(Secret(KEY))
     key, token = key_credential(source), token_credential(source)
     assert (key.name, key.prefix) == (KEY_HEADER, "")
     assert (token.name, token.prefix) == ("Authorization", "Bearer ")

@@ -76,12 +76,16 @@ async def test_an_error_of_the_vault_says_what_to_do(
     assert (vault.reads, unavailable.value.retry_after) == (1, 60)
 
 
-@pytest.mark.parametrize("raw", [b"", b'{"value": "CANARY', b"[]", b'{"value": null}', b"{}"])
-async def test_an_answer_without_a_secret_is_a_failure(
+@pytest.mark.parametrize(
+    "raw", [b"", b'{"value": "CANARY', b"[]", b'{"value": null}', b"{}", b'{"value": "CANARY\\n"}']
+)
+async def test_an_answer_without_a_usable_secret_is_a_failure(
     secrets: KeyVaultSecrets, vault: FakeVault, raw: bytes
 ) -> None:
     vault.raw = raw
-    assert re.search("answered 200|is empty|did not answer usably", await detail(secrets))
+    assert re.search(
+        "answered 200|is empty|line break at its end|did not answer usably", await detail(secrets)
+    )
 
 
 @pytest.mark.parametrize(
