@@ -1,8 +1,6 @@
 """Secrets of one Azure Key Vault."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -12,7 +10,6 @@ from shared.keys.secret import Secret, flaw_of
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
-    from azure.core.exceptions import HttpResponseError
     from azure.keyvault.secrets.aio import SecretClient
 
     from shared.http import Connections
@@ -42,11 +39,20 @@ class KeyVaultSecrets:
         self._host = urlsplit(client.vault_url).netloc
 
     async def read(self, name: str) -> Secret:
-        """Fetch the current version; raises `KeyUnavailable`, also for a value that no header can carry."""
-        with _explained(self._host, name):
+        """Fetch the current version; raises `KeyUnavailable`, also for a value that no header can carry.
+
+        The SDK's error is cut off with `from None`: its text quotes whole bodies, which may hold a secret.
+        """
+        from shared.azure_transport import unavailable
+
+        try:
             async with asyncio.timeout(self._deadline):
                 # The SDK's object hides the value in its repr; the plain text gets no variable here.
                 fetched = await self._client.get_secret(name)
+        except Exception as error:
+            failure = unavailable(KeyUnavailable, "Key Vault", error, _ADVICE, code=_inner_code(error))
+            detail = f"{failure.detail}; secret {name}, vault host {self._host}"
+            raise KeyUnavailable(detail, retry_after=failure.retry_after) from None
         secret = Secret(fetched.value or "")
         if flaw := flaw_of(secret):
             raise KeyUnavailable(f"secret {name} {flaw}")
@@ -74,28 +80,7 @@ def open_key_vault(
     return KeyVaultSecrets(client, deadline=deadline)
 
 
-@contextmanager
-def _explained(host: str, name: str) -> Iterator[None]:
-    """Turn every error of one read of a secret into `KeyUnavailable`, which tells the operator what to do.
-
-    The SDK's error is cut off with `from None`: its text quotes whole bodies, which may hold a secret.
-    """
-    from azure.core.exceptions import HttpResponseError
-
-    from shared.azure_transport import unavailable
-
-    try:
-        yield
-    except KeyUnavailable:
-        raise
-    except Exception as error:
-        code = _inner_code(error) if isinstance(error, HttpResponseError) else ""
-        failure = unavailable(KeyUnavailable, "Key Vault", error, _ADVICE, code=code)
-        detail = f"{failure.detail}; secret {name}, vault host {host}"
-        raise KeyUnavailable(detail, retry_after=failure.retry_after) from None
-
-
-def _inner_code(error: "HttpResponseError") -> str:
-    inner = error.error.innererror if error.error else None
+def _inner_code(error: Exception) -> str:
+    inner = getattr(getattr(error, "error", None), "innererror", None)
     code = inner.get("code") if isinstance(inner, dict) else None
     return code if isinstance(code, str) and code.isalnum() else ""

@@ -63,7 +63,7 @@ def identity_after(seconds: float) -> ManagedIdentity:
 @pytest.mark.parametrize(
     ("token_after", "secret_after", "told", "after"),
     [
-        (SILENT, 0.0, IDENTITY, 1.5),
+        (SILENT, 0.0, f"no token for Key Vault: {IDENTITY}; secret face-key", 1.5),
         (0.0, SILENT, VAULT, 3.0),
         (1.4, SILENT, VAULT, 3.0),
         (1.4, 1.5, None, 2.9),
