@@ -2,12 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 
 from shared.errors import UpstreamFailure, UpstreamSessionGone
-from shared.face.answers import ApiVersion, UpstreamRequest, read_created
+from shared.face.answers import ApiVersion, read_created
 from shared.face.budget import Budget, Lane
 from shared.face.calls import FaceCalls, Operation
 from shared.face.endpoint import API_VERSIONS
@@ -23,7 +23,7 @@ from shared.face.model import (
     SessionSpec,
     SessionStatus,
 )
-from shared.http_port import Http, HttpAnswer
+from shared.http_port import Http
 from shared.text import Sleep
 
 _ALL_ATTEMPTS = AuditPage(top=20)
@@ -78,7 +78,7 @@ class FaceClient:
         """Create a session; repeated only if Face certainly made none."""
         request = self._version.create_request(spec)
         try:
-            response = await self._perform("create", request, request_id, Lane.CREATE)
+            response = await self._calls.perform(Operation("create", request, request_id, Lane.CREATE))
         except UpstreamSessionGone as error:
             raise UpstreamFailure("a create was answered as if it were about a session") from error
         return read_created(response)
@@ -93,7 +93,7 @@ class FaceClient:
         version = self._version_of(api_version)
         request = version.request("GET", session_id)
         lane = Lane.FOLLOW_UP if reader.follows else Lane.REPEATED_READ if reader.again else Lane.READ
-        response = await self._perform("result", request, request_id, lane, reader.name)
+        response = await self._calls.perform(Operation("result", request, request_id, lane, reader.name))
         result = version.read_result(response, session_id)
         # A started check may follow an attempt that decided.
         if version.with_audit is None or result.status is SessionStatus.NOT_STARTED:
@@ -109,7 +109,7 @@ class FaceClient:
         try:
             request = version.request("DELETE", session_id)
             lane = Lane.FOLLOW_UP if follows else Lane.READ
-            response = await self._perform("delete", request, request_id, lane)
+            response = await self._calls.perform(Operation("delete", request, request_id, lane))
         except UpstreamSessionGone:
             return
         version.require_deleted(response)
@@ -131,13 +131,8 @@ class FaceClient:
         if version.read_audit is None:
             return None
         request = version.request("GET", session_id, f"/audit?start={page.start}&top={page.top}")
-        return version.read_audit(await self._perform("audit", request, request_id, lane), session_id)
-
-    def _perform(
-        self, name: str, request: UpstreamRequest, request_id: str, lane: Lane, asker: str = ""
-    ) -> Awaitable[HttpAnswer]:
-        # Not async: saves a coroutine for each call.
-        return self._calls.perform(Operation(name, request, request_id, lane, asker))
+        response = await self._calls.perform(Operation("audit", request, request_id, lane))
+        return version.read_audit(response, session_id)
 
     def _version_of(self, api_version: str | None) -> ApiVersion:
         """Return the version that created the session; None means the configured one."""
