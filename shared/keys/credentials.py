@@ -1,13 +1,11 @@
 """The header field that authenticates a call to Face: the subscription key, or a token of the app's identity."""
 
-from shared.cloud import PUBLIC
 from shared.face.model import FaceCredential
 from shared.keys.cache import CachedSecret
 from shared.keys.identity import ManagedIdentity
 from shared.keys.secret import Secret, SecretSource
 from shared.text import Clock
 
-_SCOPE = f"https://{PUBLIC.face}/.default"
 # The SDK caches tokens itself: asked each minute, it calls the identity endpoint only for one that is due.
 _TOKEN_LIFETIME_MS = 60_000
 
@@ -26,8 +24,8 @@ def token_credential(tokens: SecretSource) -> FaceCredential:
     return FaceCredential(tokens, "Authorization", "Bearer ")
 
 
-def face_tokens(identity: ManagedIdentity, clock: Clock, scope: str = _SCOPE) -> CachedSecret:
-    """The tokens of the app's identity for Face. The platform itself keeps a token for hours."""
+def face_tokens(identity: ManagedIdentity, clock: Clock, scope: str) -> CachedSecret:
+    """The tokens of the app's identity for Face, whose scope the cloud decides; the platform keeps one for hours."""
 
     async def read(claims: str | None = None) -> Secret:
         token = await identity.get_token(scope, claims=claims)

@@ -58,17 +58,15 @@ class _Answer:
 
 
 class ManagedIdentity:
-    """An `AsyncTokenCredential` that answers within `deadline` seconds or raises `KeyUnavailable`.
+    """An `AsyncTokenCredential` that answers within `DEADLINE_SECONDS` or raises `KeyUnavailable`.
 
-    Callers that want the same token share one request. It goes on when they are cancelled, for up to `patience`
-    seconds: an endpoint slower than a caller's own deadline still gives a token to later callers. The SDK's
+    Callers that want the same token share one request. It goes on when they are cancelled, for up to
+    `PATIENCE_SECONDS`: an endpoint slower than a caller's own deadline still gives a token to later callers. The SDK's
     credential keeps tokens in memory, and renews them long before their end.
     """
 
-    def __init__(self, credential: "AsyncTokenCredential", *, deadline: float, patience: float) -> None:
+    def __init__(self, credential: "AsyncTokenCredential") -> None:
         self._credential = credential
-        self._deadline = deadline
-        self._patience = patience
         self._requests: dict[tuple[object, ...], asyncio.Task[_Answer]] = {}
 
     async def get_token(self, *scopes: str, **options: Any) -> "AccessToken":  # noqa: ANN401 - the SDK's own.
@@ -80,7 +78,7 @@ class ManagedIdentity:
             self._requests[wanted].add_done_callback(partial(self._forget, wanted))
         request = self._requests[wanted]
         with _explained():
-            async with asyncio.timeout(self._deadline):
+            async with asyncio.timeout(DEADLINE_SECONDS):
                 # Unlike awaiting the task, this does not cancel it with its caller.
                 await asyncio.wait((request,))
         if request.cancelled():
@@ -103,7 +101,7 @@ class ManagedIdentity:
 
     async def _fetch(self, ask: Callable[[], Awaitable["AccessToken"]]) -> _Answer:
         with _explained():
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 return _Answer(await ask())
 
     def _forget(self, wanted: tuple[object, ...], request: asyncio.Task[_Answer]) -> None:
@@ -125,7 +123,7 @@ def open_identity(client_id: str | None = None, connections: "Connections | None
         raw_response_hook=_require_token,
         **SDK_OPTIONS | {"read_timeout": PATIENCE_SECONDS},
     )
-    return ManagedIdentity(credential, deadline=DEADLINE_SECONDS, patience=PATIENCE_SECONDS)
+    return ManagedIdentity(credential)
 
 
 def _require_token(response: "PipelineResponse[Any, Any]") -> None:

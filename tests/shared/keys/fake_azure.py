@@ -12,6 +12,7 @@ from aiohttp import web
 
 VAULT_RESOURCE = "https://vault.azure.net"
 FACE_RESOURCE = "https://cognitiveservices.azure.com"
+FACE_SCOPE = f"{FACE_RESOURCE}/.default"
 TENANT = "11111111-2222-3333-4444-555555555555"
 CANARY = "CANARY"
 """Part of every value that must never show up anywhere."""

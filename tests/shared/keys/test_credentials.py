@@ -22,7 +22,7 @@ from shared.keys.key_vault import KeyVaultSecrets
 from shared.keys.secret import Secret, StaticSecret
 from shared.text import system_clock
 from tests.e2e.signed_in import signed_in
-from tests.shared.keys.fake_azure import FACE_RESOURCE, FakeIdentity, FakeVault
+from tests.shared.keys.fake_azure import FACE_RESOURCE, FACE_SCOPE, FakeIdentity, FakeVault
 from tests.shared.keys.fake_secret import MINUTE, settle
 from tests.support.broker import PEPPER, running_broker
 from tests.support.http import answer_of
@@ -45,7 +45,7 @@ def test_key_and_token_have_their_header_fields_and_are_not_shown() -> None:
 async def tokens(identity: ManagedIdentity, clock: FakeClock) -> AsyncIterator[CachedSecret]:
     # The endpoint's tokens end a day after the machine's time.
     clock.now = system_clock()
-    async with aclosing(face_tokens(identity, clock)) as cache:
+    async with aclosing(face_tokens(identity, clock, FACE_SCOPE)) as cache:
         yield cache
 
 

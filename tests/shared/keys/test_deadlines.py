@@ -55,9 +55,8 @@ class SlowClient(SecretClient):
 
 
 def identity_after(seconds: float) -> ManagedIdentity:
-    """The identity with the deadlines of production."""
     credential: Any = SlowCredential(seconds)
-    return ManagedIdentity(credential, deadline=identity.DEADLINE_SECONDS, patience=identity.PATIENCE_SECONDS)
+    return ManagedIdentity(credential)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +105,7 @@ async def test_silent_identity_is_named_by_every_dependency(dependency: str, tol
         "table": lambda: tables.get(Table.SESSIONS, "a"),
         "queue": queue.check,
         "topic": lambda: topic.publish({"specversion": "1.0", "id": "1", "source": "/", "type": "a"}),
-        "face": face_tokens(own, virtual_clock).get,
+        "face": face_tokens(own, virtual_clock, "a-scope").get,
     }
     with pytest.raises(Failed) as failed:
         await calls[dependency]()
@@ -122,7 +121,7 @@ async def test_silent_identity_is_named_by_every_dependency(dependency: str, tol
 async def test_request_for_a_token_goes_on_for_its_patience() -> None:
     """An endpoint that takes ten seconds fails its first callers, and serves the next ones with the same call."""
     credential: Any = SlowCredential(10.0)
-    own = ManagedIdentity(credential, deadline=identity.DEADLINE_SECONDS, patience=identity.PATIENCE_SECONDS)
+    own = ManagedIdentity(credential)
     for _ in range(6):
         with pytest.raises(Failed):
             await own.get_token("a")

@@ -11,7 +11,7 @@ from shared.keys.credentials import face_tokens, key_credential, token_credentia
 from shared.keys.identity import ManagedIdentity
 from shared.keys.key_vault import KeyVaultSecrets
 from shared.text import system_clock
-from tests.shared.keys.fake_azure import CANARY, FakeIdentity, FakeVault, key_vault_error
+from tests.shared.keys.fake_azure import CANARY, FACE_SCOPE, FakeIdentity, FakeVault, key_vault_error
 from tests.shared.keys.fake_secret import MINUTE, settle
 from tests.support.secrecy import everything_told_about
 from tests.support.time import FakeClock
@@ -75,7 +75,7 @@ async def test_nothing_secret_is_logged_or_told_while_tokens_are_issued_and_refu
 ) -> None:
     """Tokens sent to Face stay out of the log, also of the SDK's, which reads their claims."""
     clock = FakeClock(system_clock())
-    tokens = face_tokens(identity, clock)
+    tokens = face_tokens(identity, clock, FACE_SCOPE)
     credential = token_credential(tokens)
     refused = await tokens.get()
     newer = await tokens.refresh(refused)
@@ -119,7 +119,7 @@ async def test_nothing_secret_is_in_an_error_however_vault_or_identity_fail(
     keys = CachedSecret(partial(secrets.read, NAME), name=NAME, clock=clock).get
     reads: list[Callable[[], Awaitable[object]]] = [keys, partial(secrets.read, NAME)]
     if "answer" in trouble:
-        reads = [keys, face_tokens(identity, clock).get, partial(identity.get_token, VAULT_SCOPE)]
+        reads = [keys, face_tokens(identity, clock, FACE_SCOPE).get, partial(identity.get_token, VAULT_SCOPE)]
     for read in reads[: 1 if "raw" in trouble else None]:
         with pytest.raises(KeyUnavailable) as unavailable:
             await read()
