@@ -97,7 +97,7 @@ class Access:
         address = await self._pseudonyms.of_address(caller.network)
         subjects = await self._subjects.of_misses(callers, caller.network)
         self._limiter.require_not_refused(subjects)
-        # What was charged is taken back where a later one of them refuses, or would refuse if it did not only observe.
+        # If a later one refuses, or would refuse if it did not only observe, the earlier charges are taken back.
         async with AsyncExitStack() as charged:
             for subject in subjects:
                 admission = await self._limiter.admit([subject], caller=pseudonym, address=address)

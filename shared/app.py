@@ -169,7 +169,7 @@ class _Builder:
         """The secret that ids are hashed with; random where there is neither a vault nor a lasting store."""
         settings = self._settings
         if settings.id_pepper is None and settings.key_vault_url is not None:
-            # With a value that cannot be used, instances go on with the one that they have.
+            # If a new value cannot be used, instances go on with the one that they have.
             return self._vault_secret(settings.pepper_secret, check=values_of)
         return StaticSecret(settings.id_pepper or Secret(secrets.token_hex(_PEPPER_BYTES)))
 

@@ -69,7 +69,7 @@ class Checks:
         return stored
 
     async def gone(self, stored: Stored) -> Stored:
-        """Keep that Face does not know the session; raises `UpstreamFailure` while it has to, and `SessionNotFound`.
+        """Record that Face does not know the session; raises `UpstreamFailure` while Face must, and `SessionNotFound`.
 
         Another request may have ended the session meanwhile, and deleted it. So the record is read again.
         """
@@ -77,7 +77,7 @@ class Checks:
         return await self.sessions.change(stored, lambda record: record.gone(self.clock()))
 
     async def delete(self, stored: Stored, request_id: str, *, follows: bool) -> None:
-        """Delete the session at Face, its image included, and keep that; raises the errors of Face and the store.
+        """Delete the session at Face with its image, and record that; raises the errors of Face and the store.
 
         With `follows`, which is for right after a read, the deletion does not wait for its turn: below one call a
         second it would never get one.

@@ -7,7 +7,7 @@ Failed                      a call that failed
 │   │   └── Throttled       a limit of the broker
 │   ├── UpstreamError       Azure Face failed; never the phone's fault
 │   └── InternalError       a fault in the broker's own code
-└── EventsUnavailable       an event could not be published; only the collector hears of it
+└── EventsUnavailable       an event could not be published; only the collector sees it
 Outcome                     an answer that the calling code expects and turns into something else
 MessageGivenUp              a queue message that an operator has to look at
 SettingsError               the app cannot start as it is configured
@@ -135,7 +135,7 @@ class InvalidTop(RequestRefused):
 
 
 class Unauthorized(RequestRefused):
-    """No bearer token, or one that is not valid; `problem` is what the caller is told of its token, if it sent one.
+    """No bearer token, or one that is not valid; `problem` is what the caller is told about its token, if it sent one.
 
     `charged_as_miss` is false where the token is genuine.
     """

@@ -65,7 +65,7 @@ class RequestKey:
 
 @immutable
 class Answer:
-    """What a request was answered, as JSON values, until a time in unix milliseconds; `replayed` where it was kept."""
+    """The answer to a request as JSON values, until a time in unix milliseconds; `replayed` if it was stored before."""
 
     content: Mapping[str, Any] = field(repr=False)
     expires_at: int
@@ -108,8 +108,8 @@ class Idempotency:
     ) -> Answer:
         """Run `work` and store its answer, or return the answer that an earlier request with the key got.
 
-        `work` is told whether an earlier request with the key began its work and never ended, as its process died, and
-        the row that the answer is going to be kept in.
+        `work` is called with two arguments. The first is true if an earlier request with the key began and never ended,
+        because its process died. The second is the key of the row that will hold the answer.
 
         Where the answer cannot be stored, `undo` is run if it is certain that no repeat can get the answer.
         Raises `IdempotencyInProgress` while the first request runs, `IdempotencyKeyReused` where the key stands for
@@ -140,7 +140,7 @@ class Idempotency:
             await undo(answer)
             raise IdempotencyInProgress("the key was taken over") from lost
         except StorageUnavailable as failure:
-            # The write may have happened. Only while the claim is still there did nobody get the answer.
+            # The write may have happened. If the claim is still there, it did not, and nobody got the answer.
             if await self._release(claim):
                 await undo(answer)
             raise StorageUnavailable("the answer could not be stored") from failure

@@ -1,4 +1,4 @@
-"""Keyed hashes in place of ids, so that a stolen table names no device and no address; keys from the same secret."""
+"""Pseudonyms and MACs under a secret, the pepper. A stolen table then names no device and no address."""
 
 import hmac
 from functools import lru_cache
@@ -37,8 +37,8 @@ class Pepper:
     def mac(self, label: str, content: bytes) -> bytes:
         """The HMAC-SHA256 of a content under a key of 32 bytes for the purpose that the label names.
 
-        The key is derived from the pepper, so that no second secret has to be made, guarded and read. Nobody learns one
-        from the other: HKDF-SHA256 (RFC 5869) without a salt, its extraction and one block of its expansion.
+        The key is derived from the pepper, so that no second secret has to be made, guarded and read. Neither can be
+        worked out from the other. The derivation is HKDF-SHA256 (RFC 5869) without a salt, with one block of output.
         """
         if label not in self._derived:
             # The library for this takes some 20 ms to load, in each new instance.

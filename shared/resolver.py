@@ -25,7 +25,7 @@ DEADLINE_SECONDS: Final = 1.5
 """How long a request waits for a look-up where no address is known."""
 
 RENEWAL_SECONDS: Final = 0.3
-"""How long a request waits for a look-up before it uses an old address: a name server that is well is faster."""
+"""How long a request waits for a look-up before it uses an old address. A healthy name server is faster."""
 
 LookUp = Callable[[str, int, int], list[ResolveResult]]
 """Blocks until it has the addresses of a host, port and address family; raises `OSError`."""

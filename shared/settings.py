@@ -240,7 +240,7 @@ class Settings:
 
     throttle_device: Policy = _policy("5/10m, 20/d", "sessions per device")
     throttle_failures: Policy = _policy(
-        "5/30m", "failed checks per device, and per signed-in caller, before no more sessions"
+        "5/30m", "failed checks per device, and per signed-in caller, before it gets no more sessions"
     )
     throttle_principal: Policy = _policy(
         "10/10m", "sessions per signed-in caller; unused while CLIENT_AUTH is `none`"
@@ -310,7 +310,7 @@ class Settings:
     storage_tables: str | None = _setting(
         rf"https://[a-z0-9]{{3,24}}\.table\.({_STORAGE})/?",
         "the tables of the app's storage account in any cloud, in place of its name: "
-        "`https://NAME.table.core.windows.net`; tells the cloud of all services",
+        "`https://NAME.table.core.windows.net`; its cloud is that of all services",
         name="AzureWebJobsStorage__tableServiceUri",
     )
     storage_connection: Secret | None = _setting(
@@ -468,7 +468,7 @@ def _azure_conflicts(settings: Settings) -> Iterator[str]:
         if (url := getattr(settings, name)) and not settings.cloud.has(url):
             yield f"{_SETTING_OF[name].name}: expected an endpoint of Azure, in the cloud of the storage account"
     if settings.face_region and settings.cloud is not PUBLIC:
-        yield "FACE_REGION: expected in the public cloud alone; FACE_ENDPOINT is for all"
+        yield "FACE_REGION: expected in the public cloud alone; set FACE_ENDPOINT in other clouds"
     if settings.event_grid_topic_endpoint is None:
         yield _SETTING_OF["event_grid_topic_endpoint"].refusal
     if any(issuer.startswith("http:") for issuer in settings.auth_issuer):

@@ -49,7 +49,7 @@ class Suspects:
         self._checks = checks
         self._background = background
         self._clock = clock
-        # By session: whether it comes after those whose check was seen to go on, and when to look at it.
+        # By session: false if its check was seen in progress, so that it comes first; and when to look at it.
         self._open: dict[str, tuple[bool, int]] = {}
         self._next_at = 0
 

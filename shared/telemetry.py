@@ -58,7 +58,7 @@ class BackgroundLog:
             _INVOCATION.reset(token)
 
     def keep(self, logger: logging.Logger, level: int, fields: Mapping[str, Field]) -> None:
-        """Keep a line with its time, which is earlier than that of its log record will be."""
+        """Keep a line with its own time, because its log record is written later."""
         self._kept.append((logger, level, {**fields, "at": rfc3339(self._clock())}))
 
 

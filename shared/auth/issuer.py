@@ -124,7 +124,7 @@ class Issuer:
 
 
 def _usable_key(published: object) -> SigningKey | None:
-    """The key of a JWK (RFC 7517), or None where it is not a public key for signatures of ours."""
+    """The key of a JWK (RFC 7517), or None if it is no public key that the broker accepts signatures of."""
     if not isinstance(published, dict) or published.get("use", "sig") != "sig":
         return None
     jwk: JWKDict = published

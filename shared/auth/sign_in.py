@@ -113,7 +113,7 @@ class SignIn:
         self._header = lru_cache(_MOST_HEADERS)(_algorithm_and_key_id)
 
     async def caller(self, authorization: str | None, network: str | None) -> Caller:
-        """Return who holds the token in a header `Authorization`.
+        """Return the caller that the token in the header `Authorization` stands for.
 
         Raises `Unauthorized`, and `KeyUnavailable` where the issuer's keys cannot be read.
         """
@@ -239,7 +239,7 @@ class SignIn:
 class _Token:
     """A signed token in its compact form (RFC 7515): nothing in it counts before its signature was verified."""
 
-    # Shows no field.
+    # The repr shows no field.
     __repr__ = object.__repr__
 
     algorithm: str

@@ -32,8 +32,8 @@ class ApiVersion:
     """One API version: builds requests, and reads responses or raises `UpstreamFailure`.
 
     The requests about one session raise `UpstreamSessionGone` for an id that no session can have. `deleted_status` is
-    the status of the response to a delete. `read_audit` and `with_audit` are None if the version has no audit. Its
-    result shows the last attempt alone, and `with_audit` adds the others to it.
+    the status of the response to a delete. `read_audit` and `with_audit` are None if the version has no audit. If it
+    has one, its result shows only the last attempt, and `with_audit` adds the others.
     """
 
     name: str

@@ -38,8 +38,8 @@ create by some seconds, so Face feels a lower rate late. Without this, one insta
 RECOVERY_SECONDS: Final = 30.0
 RECOVERY_CALLS: Final = 120
 """The rate is back where Face refused after three quarters of 30 s and 120 calls, and at five times that after all of
-them. In fewer calls, 40 instances with 0.1 calls a second each would cause more than 5 % of 429s; in less time, one
-instance would. In more, a fleet that a phone brought down to 0.3 calls a second would stay there for minutes after it.
+them. With fewer calls, 40 instances with 0.1 calls a second each would cause more than 5 % of 429s; with less time, one
+instance would. With more, a fleet that a phone brought down to 0.3 calls a second would stay there for minutes.
 An instance counts as making at least `LOWEST_RATE` calls a second, so one without calls is back after 30 minutes."""
 
 CREATE_SHARE: Final = 0.5
@@ -194,7 +194,7 @@ class Budget:
         self._expected = {asker: one for asker, one in self._expected.items() if one[1] > self._now}
         ahead = sum(other < rank for other, _ in self._expected.values())
         kept = self._burst * CREATE_SHARE
-        # Not more than there can ever be: who is expected may have gone to another instance.
+        # At most what the bucket can hold: an asker that is expected may have gone to another instance.
         needed = min(1.0 + ahead, max(2.0, self._burst - kept))
         missing = needed + kept - self._tokens
         return missing / self._rate if missing > _TOLERANCE else 0.0

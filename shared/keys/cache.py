@@ -19,7 +19,7 @@ RETRY_PAUSE: Final = 30_000  # After a failed refresh, while there is a value to
 COLD_PAUSE: Final = 5_000  # After a failed read, while there is no value to serve.
 LONGEST_PAUSE: Final = 60_000  # The longest `Retry-After` of a source that is waited out.
 
-# The most reads because the value in memory was refused, and the time in which they are counted.
+# The most reads that are forced because a service refused the value in memory, and the time that they are counted in.
 FORCED: Final = (2, 10_000)  # So that a forged token does not use up the read of a good one.
 FORCED_SELDOM: Final = (1, 30_000)  # For a secret that nobody but its own service refuses.
 

@@ -25,7 +25,7 @@ class Reason(StrEnum):
 
 @immutable
 class CollectMessage:
-    """`reason` may be one that only another release knows.
+    """Asks for the result of one session. `reason` may be one that only another release knows.
 
     `attempt` counts the failures since the last success, `looks` how often there was no result yet.
 

@@ -64,8 +64,8 @@ class SessionRecord:
     event was published.
 
     `digest_required` and `abuse_is_failure` are the settings when the session was made: what they say about a session
-    does not change while it lives. `decided` is what each attempt decided, between the time when the broker learned it
-    and the attempt's id at Face. No two times are the same. `settled` is true if no digest is compared any more.
+    does not change while it lives. `decided` has an entry for each attempt that decided: when the broker learned of it,
+    what it decided, and its id at Face. No two times are the same. `settled` is true if no digest is compared any more.
 
     `sent_digest` is the SHA-256 of the first digest that the phone sent before the decision was known.
 
@@ -355,5 +355,5 @@ def token_hash(auth_token: str) -> str:
 
 
 def _digest_hash(digest: str) -> str:
-    """The SHA-256 of a digest, in which case does not count. A phone may send any text, of any length."""
+    """The SHA-256 of a digest, whose letters may be of either case. A phone may send any text, of any length."""
     return sha256(digest.lower().encode("utf-8", "replace")).hexdigest()

@@ -5,7 +5,7 @@ column of the row that it was made for, columns of another release too, and the 
 written by anybody but the broker is not read: not one with another decision, not the row of another session, not one
 without its MAC.
 
-It cannot show that a row is the newest: an older row of the same session fits, and so does a row that is gone.
+It cannot show that a row is the newest: an older row of the same session fits too. Nor can it show that a row is gone.
 Everybody who can read the secret can make MACs.
 """
 
@@ -82,8 +82,8 @@ class Stored:
 class Sessions:
     """Reads and writes session records, which are kept for `retention_days` after their creation.
 
-    Twice as long while the event is not published, so that an operator has time to find out why. Every method but
-    `remove` raises `KeyUnavailable` without the key of the MACs, and what `from_entity` raises.
+    A record is kept twice as long while its event is not published: an operator needs time to find out why. Every
+    method but `remove` raises `KeyUnavailable` without the key of the MACs, and what `from_entity` raises.
     """
 
     def __init__(self, store: EntityStore, retention_days: int, pseudonyms: Pseudonyms) -> None:
@@ -236,7 +236,7 @@ def _to_record(session_id: str, values: Mapping[str, Value]) -> SessionRecord:
 def _outcome(
     values: Mapping[str, Value],
 ) -> tuple[SessionStatus, LivenessDecision | None, Failure | None, bool]:
-    """Status, decision and failure, and if they only stand for those of another release; raises `ValueError`."""
+    """Status, decision and failure, and whether they only stand for those of another release; raises `ValueError`."""
     status, decision = columns.text(values["status"]), columns.text(values.get("decision", ""))
     failure = None
     if "failure_code" in values:

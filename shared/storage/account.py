@@ -108,7 +108,7 @@ class StorageAccount:
             "transport": AzureTransport(self.connections, largest_answer),
             "retry_total": 0,
             "permit_redirects": False,
-            # Leaves time for another try; once connected, an answer may take all the time that there is.
+            # Leaves time for another try. Once connected, an answer may take the whole deadline.
             "connection_timeout": 0.45 * deadline,
             "read_timeout": deadline,
         }

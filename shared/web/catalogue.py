@@ -190,7 +190,7 @@ CATALOGUE: tuple[CatalogueRow, ...] = (
         errors.UpstreamQuotaExceeded,
         503,
         "The call volume of the liveness service is used up.",
-        "Do not send it again by itself: Retry-After is an hour, and the quota may be used up for days. "
+        "Do not repeat it automatically: Retry-After is an hour, and the quota may be used up for days. "
         "The operator must raise it.",
     ),
     _soon(errors.StorageUnavailable, 503, "The service's store is not available."),

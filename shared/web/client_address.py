@@ -5,7 +5,8 @@ from hmac import compare_digest
 from ipaddress import IPv6Address, ip_address, ip_network
 
 UNVOUCHED = "unvouched"
-"""The one network of all requests without the platform's header: no way around its front is a way around limits."""
+"""The network of all requests that lack the platform's header. They share its limits, so going around the front that
+writes the header gains nothing."""
 
 
 def client_network(headers: Mapping[str, str], source: str, front_door_id: str | None = None) -> str | None:

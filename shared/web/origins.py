@@ -17,7 +17,7 @@ _PREFLIGHT_SECONDS: Final = 600
 
 
 def of_answer(origin: str | None, allowed: Collection[str]) -> dict[str, str]:
-    """The fields of an answer to a page of this origin, where some origin is allowed: this one, or another."""
+    """The fields of an answer to a page of this origin, which may be one of the `allowed` ones."""
     # A cache must not give the answer for one origin to another.
     varying = {"Vary": "Origin"}
     if origin not in allowed:
