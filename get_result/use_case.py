@@ -59,7 +59,7 @@ async def get_result(app: App, query: ResultQuery) -> ResultState:
 
 
 async def _refreshed(app: App, stored: Stored, query: ResultQuery) -> tuple[Stored, int]:
-    """The record after Face was asked, if the limit allows that, and the milliseconds that Face wants to be left alone.
+    """The record after Face was asked, if the limit allows that, and for how many milliseconds Face has no room.
 
     If another poll came first, its record counts.
     """

@@ -43,7 +43,7 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
         if arguments.dry_run or not arguments.yes:
             _show(records, rows, output, system_clock())
             if not arguments.dry_run and (records or rows):
-                confirm(f"Erase {amount} for ever?")
+                confirm(f"Erase {amount}? This cannot be undone.")
         if not arguments.dry_run:
             erasure = Erasure(
                 store, await connections.results(), await connections.publisher(), system_clock, output

@@ -116,7 +116,7 @@ async def _session_may_go(app: App, entity: Entity, tally: Tally) -> bool:
     except EntityChanged:
         return False
     if stored.record.owes_event:
-        # Before the deletion, in which a run may end: a line twice is better than no line.
+        # Before the deletion, because a run may end there: two lines are better than none.
         log_event(_log, logging.ERROR, "session_purged_without_event", sessionId=entity.key)
         tally.unpublished += 1
     return True

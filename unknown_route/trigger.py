@@ -1,4 +1,4 @@
-"""The trigger for whatever no other function takes.
+"""The trigger for all paths that no other function takes.
 
 The host tries routes in the alphabetical order of the function names and the first match wins, so this one's name has
 to be the last of them. It takes every method: the host itself never answers 405.
@@ -20,7 +20,7 @@ unknown_route_bp = func.Blueprint()
 @unknown_route_bp.function_name("unknown_route")
 @unknown_route_bp.route(route="{*path}", auth_level=func.AuthLevel.ANONYMOUS)
 async def trigger(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer what is left."""
+    """Answer requests to all other paths."""
     return await respond(req, "unknown_route", _answer, open_to_all=True)
 
 

@@ -76,7 +76,7 @@ private fun post(path: String, body: String = "", vararg headers: String): Strin
 private fun perform(authToken: String): String? =
     Regex("\"digest\": ?\"([^\"]*)\"").find(post("/simulator/perform", "", "Authorization", "Bearer $authToken"))?.groupValues?.get(1)
 
-/** A service that gives one answer after the other, the last one for ever. */
+/** A service that gives one answer after the other, and then always the last one. */
 private suspend fun against(vararg answers: Answer, work: suspend (url: String, sent: List<Sent>) -> Unit) {
     val sent = mutableListOf<Sent>()
     val server = HttpServer.create(InetSocketAddress("127.0.0.1", 0), 0)

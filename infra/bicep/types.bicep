@@ -165,7 +165,7 @@ type frontDoorType = {
 }
 
 @export()
-@description('Where a region writes its logs, how long and how much of them, and who hears of alerts.')
+@description('Where a region writes its logs, how long it keeps them, how much of them, and whom alerts reach.')
 type monitoringType = {
   @description('Optional. Days that logs are kept. Default 30.')
   @minValue(30)
@@ -205,7 +205,7 @@ type stampNamesType = {
   identity: string
   @description('The Log Analytics workspace.')
   workspace: string
-  @description('The workspace for who touched secrets, records and messages.')
+  @description('The workspace that logs who accessed secrets, records and messages.')
   auditWorkspace: string
   @description('The Application Insights component.')
   applicationInsights: string

@@ -15,7 +15,7 @@ EXPIRED = "liveness.session.expired"
 ERASED = "liveness.session.erased"
 
 _SCHEMAS = "https://face-liveness-broker.example/events"
-# A UUID made once for this project. It never changes, so that the ids of events stay the same for ever.
+# A UUID made once for this project. It never changes: the id of an event stays the same.
 _NAMESPACE = "5b6d6c5e-7a0d-5f0e-9d0a-2f6f0c1b7e44"
 
 

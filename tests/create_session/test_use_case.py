@@ -195,7 +195,7 @@ async def test_repeats_write_nothing_and_ask_nobody() -> None:
 
 
 async def test_revoked_session_is_not_handed_out_again() -> None:
-    """Its token is dead, so the phone is told to make a new key; so too where the record is gone."""
+    """Its token is dead, so the phone is told to make a new key. It is told the same where the record is gone."""
     scene = Scene()
     created = await create_session(scene.app, create_command(key=KEY))
     await revoke_session(scene.app, created.session_id, created.auth_token, Caller(), "a-request")

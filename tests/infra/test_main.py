@@ -58,7 +58,7 @@ _PUBLISHERS = [
 
 
 def _told(kind: str, percent: int) -> Callable[[Place], object]:
-    """Who hears of it when the costs come to so much of the budget."""
+    """The people who are mailed when the costs reach this part of the budget."""
     return lambda place: {
         "enabled": True,
         "operator": "GreaterThan",

@@ -40,7 +40,7 @@ COMMANDS = (
     Command(
         f"session erase {UNKNOWN}",
         f"session erase {NOBODY}",
-        asks="Erase 1 session, of which 1 will never tell an outcome, and 1 row of limits for ever?",
+        asks="Erase 1 session, of which 1 will never tell an outcome, and 1 row of limits? This cannot be undone.",
         shows=True,
     ),
     Command(f"device show --session {UNKNOWN}", f"device show --session {NOBODY}"),

@@ -72,7 +72,7 @@ async def test_cancelled_caller_cancels_its_work() -> None:
 async def test_work_that_nobody_waits_for_goes_on_and_its_failure_is_logged(
     how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody else hears of the error; its text could hold anything. Closing ends all work at the end of the app."""
+    """Only the log has the error; its text could hold anything. Closing ends all work at the end of the app."""
     work, durations = Work(), (11.0, 13.0, 99.0)
     if how == "late":
         await asyncio.gather(*map(work.answer, durations), return_exceptions=True)

@@ -11,7 +11,7 @@ param tags resourceInput<'Microsoft.Insights/scheduledQueryRules@2026-03-01'>.ta
 @description('Required. The workspace.')
 param workspaceName string
 
-@description('Required. The workspace for who touched secrets, records and messages.')
+@description('Required. The workspace that logs who accessed secrets, records and messages.')
 param auditWorkspaceName string
 
 @description('Required. The Application Insights component.')

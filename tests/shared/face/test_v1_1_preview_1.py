@@ -107,7 +107,7 @@ NULLS = dict.fromkeys(("error", "code", "statusCode", "message"))
 
 @pytest.mark.parametrize(("body", "status_code"), [(REAL, 200), (REAL, 204), (REAL | NULLS, 200)])
 def test_attempt_that_succeeded_has_its_decision(body: object, status_code: int) -> None:
-    """The phone itself may have got an empty answer; an error that is null is none."""
+    """The phone itself may have got an empty answer. An error that is null counts as absent."""
     assert read(with_result(body, status_code)) == SessionResult(
         SessionStatus.RESULT_AVAILABLE,
         1,

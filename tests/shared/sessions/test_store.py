@@ -120,7 +120,7 @@ async def test_change_is_made_over_the_other_writers_record(
 
 
 async def test_change_that_loses_every_race_fails(store: FakeStore, stored: Stored) -> None:
-    """The caller hears of it; nothing was changed."""
+    """The caller gets the error; nothing was changed."""
     sessions = Sessions(store, 30, PSEUDONYMS)
     overtake(store, 5)
 

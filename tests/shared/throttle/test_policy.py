@@ -122,7 +122,7 @@ def test_reset_is_when_the_next_unit_comes_back(
 def test_refund_restores_what_was_left(
     policy: Policy, gaps: list[int], others: list[int], later: int
 ) -> None:
-    """An admission taken back leaves no trace in any later verdict, whoever was admitted in between."""
+    """An admission taken back changes no later verdict, however many were admitted in between."""
     log, now = filled(policy, gaps)
     if policy.opens_at(log) > now:
         return

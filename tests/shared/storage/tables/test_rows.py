@@ -34,7 +34,7 @@ def test_fraction_of_a_table_is_a_place(table: Table, start: float, expected: tu
 
 
 def test_integers_are_sent_with_64_bits() -> None:
-    """Only whole numbers need a type: a bool is none."""
+    """Only whole numbers need a type, and a bool is not one of them."""
     row = to_row(Table.THROTTLE, Entity("a", {"number": 1, "flag": True, "text": "x"}, 2))
     assert {name: row[name] for name in ("number", "expires_at", "flag", "text")} == {
         "number": EntityProperty(1, EdmType.INT64),
