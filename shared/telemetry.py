@@ -63,8 +63,8 @@ class BackgroundLog:
 
 
 @dataclass(slots=True)
-class _Subject:
-    """What was logged about a subject in this minute, and the last line that was left out."""
+class _Group:
+    """The lines of one group in this minute: how many were logged and left out, and the last one that was left out."""
 
     lines: int = 0
     left_out: int = 0
@@ -72,10 +72,11 @@ class _Subject:
 
 
 class FloodLog:
-    """Logs the first five lines about each subject in a minute, and counts the others.
+    """Logs the first five lines of each group in a minute, and counts the others.
 
-    So a flood of requests neither uses up the daily volume of the workspace nor hides what else happens. The last line
-    that was left out is logged after the minute, with the number of all of them as `times`.
+    Lines with the same event, kind and sender are one group. So a flood of requests neither uses up the daily volume of
+    the workspace nor hides what else happens. The last line that was left out is logged after the minute, with the
+    number of all of them as `times`.
 
     An event has at most 100 lines in a minute. Further ones are counted for all senders of one kind together: there is
     one more line for each kind, which names no sender. A kind without senders keeps its fields.
@@ -85,7 +86,7 @@ class FloodLog:
         self._clock = clock
         self._ends_at = 0
         self._lines: Counter[str] = Counter()
-        self._subjects: dict[tuple[str | None, ...], _Subject] = {}
+        self._groups: dict[tuple[str | None, ...], _Group] = {}
 
     def write(
         self,
@@ -96,28 +97,28 @@ class FloodLog:
         sender: str | None,
         **fields: Field,
     ) -> None:
-        """Log a line about a subject, or count it. The subject is the event with its kind and its sender."""
+        """Log a line, or count it as one of its group."""
         self._begin_minute()
         has_room = self._lines[event] < _MOST_LINES
         key = (event, *kind, sender)
-        seen = self._subjects.get(key, _Subject())
-        if has_room and seen.lines < _FIRST_LINES:
-            seen.lines += 1
+        group = self._groups.get(key, _Group())
+        if has_room and group.lines < _FIRST_LINES:
+            group.lines += 1
             self._lines[event] += 1
-            self._subjects[key] = seen
+            self._groups[key] = group
             log_event(logger, level, event, **fields)
             return
-        if not seen.left_out:
+        if not group.left_out:
             if has_room:
                 # The line with the count.
                 self._lines[event] += 1
             elif sender is None:
-                self._subjects[key] = seen
+                self._groups[key] = group
             else:
-                seen = self._subjects.setdefault((event, *kind), _Subject())
+                group = self._groups.setdefault((event, *kind), _Group())
                 fields = {name: value for name, value in fields.items() if name not in _SENDER}
-        seen.left_out += 1
-        seen.last = (logger, level, event, fields)
+        group.left_out += 1
+        group.last = (logger, level, event, fields)
 
     def _begin_minute(self) -> None:
         """Log what was left out in the minute that has ended."""
@@ -125,12 +126,12 @@ class FloodLog:
         # A clock that was set back begins a minute too.
         if self._ends_at - _MINUTE_MS <= now < self._ends_at:
             return
-        subjects = self._subjects.values()
-        self._ends_at, self._lines, self._subjects = now + _MINUTE_MS, Counter(), {}
-        for seen in subjects:
-            if seen.last:
-                logger, level, event, fields = seen.last
-                log_event(logger, level, event, **fields, times=seen.left_out)
+        groups = self._groups.values()
+        self._ends_at, self._lines, self._groups = now + _MINUTE_MS, Counter(), {}
+        for group in groups:
+            if group.last:
+                logger, level, event, fields = group.last
+                log_event(logger, level, event, **fields, times=group.left_out)
 
 
 def quiet_libraries() -> None:
