@@ -32,16 +32,6 @@ def headers_of(error: Exception) -> Mapping[str, str]:
     return headers
 
 
-def asked_pause(error: Exception, longest: float = LONGEST_PAUSE) -> float:
-    """The seconds to wait that a service asked for in a refusal, between one and `longest`."""
-    return max(1.0, retry_after_seconds(headers_of(error), longest) or 0.0)
-
-
-def cause_of(error: Exception) -> str:
-    """The name of the type of an error, or of the error inside."""
-    return type(getattr(error, "inner_exception", None) or error).__name__
-
-
 _Error = TypeVar("_Error", StorageUnavailable, EventsUnavailable, KeyUnavailable)
 
 
@@ -70,13 +60,15 @@ def unavailable(
         # The SDK of Event Grid makes this error itself, without the answer.
         status = 404
     if status is None:
-        how = "in time" if isinstance(fault, TimeoutError) else f"usably: {cause_of(fault)}"
+        cause = getattr(fault, "inner_exception", None) or fault
+        how = "in time" if isinstance(fault, TimeoutError) else f"usably: {type(cause).__name__}"
         return kind(f"{service} did not answer {how}")
     detail = f"{service} answered {status} {code}".rstrip()
     unusable = "the answer cannot be used" if status < 300 else None
     if told := advice.get(code) or advice.get(status) or unusable:
         detail += f": {told}"
-    return kind(detail, retry_after=asked_pause(fault, longest), lasting=status in lasting)
+    asked = retry_after_seconds(headers_of(fault), longest) or 0.0
+    return kind(detail, retry_after=max(1.0, asked), lasting=status in lasting)
 
 
 class AzureTransport(AioHttpTransport):  # type: ignore[misc] # The SDK loads the class lazily, as Any.

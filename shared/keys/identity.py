@@ -39,14 +39,15 @@ and queue and 3 for the vault, so that their errors name the identity where it i
 PATIENCE_SECONDS: Final = 15.0
 """How long a request for a token goes on after its callers have left."""
 
-# What App Service answers for an identity that the app does not have; None where the SDK finds no endpoint to ask.
-_IDENTITY_MISSING = (None, 400, 403)
 _ASSIGN = "assign it, and compare the configured client id"
-_IDENTITY_ANSWERS = {
-    401: ": it does not accept the app's own header: restart the app",
-    404: ": the identity is not there, or not yet: try again, then " + _ASSIGN,
-    408: ": it was too slow: try again later",
-    429: ": it throttles the app: try again later",
+_MISSING = f"the identity is missing or not assigned to the app: {_ASSIGN}"
+_ADVICE: Final[dict[object, str]] = {
+    400: _MISSING,
+    401: "it does not accept the app's own header: restart the app",
+    403: _MISSING,
+    404: f"the identity is not there, or not yet: try again, then {_ASSIGN}",
+    408: "it was too slow: try again later",
+    429: "it throttles the app: try again later",
 }
 
 
@@ -147,26 +148,15 @@ def _explained() -> Iterator[None]:
 
     The SDK's error is cut off with `from None`: its text quotes whole bodies, which may hold a secret.
     """
-    from azure.core.exceptions import AzureError, ClientAuthenticationError
+    from azure.core.exceptions import ClientAuthenticationError
 
-    from shared.azure_transport import asked_pause, cause_of
+    from shared.azure_transport import unavailable
 
     try:
         yield
     except KeyUnavailable:
         raise
-    except ClientAuthenticationError as error:
-        raise KeyUnavailable(_refusal(error.status_code), retry_after=asked_pause(error)) from None
-    except (AzureError, TimeoutError) as error:
-        raise KeyUnavailable(f"the managed identity endpoint did not answer ({cause_of(error)})") from None
     except Exception as error:
-        # The SDK lets through what its parsers raise.
-        raise KeyUnavailable(f"the managed identity endpoint answered no token ({cause_of(error)})") from None
-
-
-def _refusal(status: int | None) -> str:
-    if status in _IDENTITY_MISSING:
-        shown = f" ({status})" if status else ""
-        return f"the managed identity is missing or not assigned to the app{shown}: {_ASSIGN}"
-    meaning = _IDENTITY_ANSWERS.get(status or 0, " without a token")
-    return f"the managed identity endpoint answered {status}{meaning}"
+        if isinstance(error, ClientAuthenticationError) and error.status_code is None:
+            raise KeyUnavailable(f"there is no managed identity endpoint: {_MISSING}") from None
+        raise unavailable(KeyUnavailable, "the managed identity endpoint", error, _ADVICE) from None

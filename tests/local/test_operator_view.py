@@ -314,7 +314,7 @@ async def test_readiness_names_what_does_not_answer(broker: Broker, view: Operat
         ("face", "UpstreamUnauthorized: Face answered 401", "the Face key"),
         ("face", "UpstreamNotApproved", "the approval of the Face resource"),
         ("", "UpstreamFailure: Face does not know the session: is this", OTHER_RESOURCE),
-        ("face", "KeyUnavailable: the managed identity endpoint answered 200", "the managed identity"),
+        ("face", "KeyUnavailable: the managed identity endpoint answered 400", "the managed identity"),
         ("secrets", "KeyUnavailable", "Key Vault"),
         ("signIn", "KeyUnavailable: no answer", "an issuer of tokens (`AUTH_ISSUER`)"),
         ("storage", "StorageUnavailable: down", "Table Storage"),

@@ -21,7 +21,7 @@ from shared.storage.port import Table
 from tests.support.time import in_virtual_time, virtual_clock
 
 SILENT = 3_600.0
-IDENTITY = "the managed identity endpoint did not answer (TimeoutError)"
+IDENTITY = "the managed identity endpoint did not answer in time"
 VAULT = "Key Vault did not answer in time; secret face-key, vault host kv.vault.azure.net"
 
 

@@ -3,25 +3,29 @@
 import asyncio
 
 import pytest
+from azure.core.credentials import AccessToken
+from azure.identity import CredentialUnavailableError
 
 from shared.errors import KeyUnavailable
 from shared.keys.identity import ManagedIdentity, open_identity
 from tests.shared.keys.fake_azure import FakeIdentity
 from tests.shared.keys.fake_secret import settle
+from tests.support.azurite import StubCredential
 
 SCOPE = "https://storage.azure.com/.default"
+NAMED = "the managed identity endpoint answered"
 MISSING = (
-    "the managed identity is missing or not assigned to the app (400): "
+    f"{NAMED} 400: the identity is missing or not assigned to the app: "
     "assign it, and compare the configured client id"
 )
-NAMED = "the managed identity endpoint answered"
-NO_TOKEN = "the managed identity endpoint answered {} without a token"
 
 
 async def detail(identity: ManagedIdentity) -> str:
     """What the operator reads when there is no token."""
     with pytest.raises(KeyUnavailable) as unavailable:
         await identity.get_token(SCOPE)
+    # The text of the SDK's own error quotes whole bodies.
+    assert unavailable.value.__cause__ is None
     return unavailable.value.detail
 
 
@@ -43,16 +47,16 @@ async def test_the_configured_identity_is_asked_for(endpoint: FakeIdentity) -> N
         (401, '{"statusCode":401}', f"{NAMED} 401: it does not accept the app's own header"),
         (404, '{"statusCode":404}', f"{NAMED} 404: the identity is not there, or not yet"),
         (408, '{"statusCode":408}', f"{NAMED} 408: it was too slow"),
-        (409, '{"statusCode":409}', NO_TOKEN.format(409)),
+        (409, '{"statusCode":409}', f"{NAMED} 409"),
         (429, '{"statusCode":429}', f"{NAMED} 429: it throttles the app"),
-        (500, '{"statusCode":500}', NO_TOKEN.format(500)),
-        (503, "<html>", NO_TOKEN.format(503)),
-        (200, "{", NO_TOKEN.format(200)),
-        (200, '{"access_token":"CANARY","expires_on":"4102444800"}', NO_TOKEN.format(200)),
+        (500, '{"statusCode":500}', f"{NAMED} 500"),
+        (503, "<html>", f"{NAMED} 503"),
+        (200, "{", f"{NAMED} 200 without a token"),
+        (200, '{"access_token":"CANARY","expires_on":"4102444800"}', f"{NAMED} 200 without a token"),
         (
             200,
             '{"access_token":"CANARY","expires_on":"soon","resource":"r"}',
-            f"{NAMED} no token (ValueError)",
+            "the managed identity endpoint did not answer usably: ValueError",
         ),
     ],
 )
@@ -81,7 +85,19 @@ async def test_an_endpoint_that_is_down_is_named(
 ) -> None:
     monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:9/msi/token")
     async with open_identity() as identity:
-        assert await detail(identity) == "the managed identity endpoint did not answer (ClientConnectorError)"
+        told = await detail(identity)
+    assert told == "the managed identity endpoint did not answer usably: ClientConnectorError"
+
+
+async def test_an_app_without_any_identity_is_told_to_assign_one() -> None:
+    """The platform then sets no endpoint, and the SDK finds nobody to ask."""
+
+    class Nobody(StubCredential):
+        async def get_token(self, *_: str, **__: object) -> AccessToken:
+            raise CredentialUnavailableError("no endpoint")
+
+    told = await detail(ManagedIdentity(Nobody()))
+    assert told == MISSING.replace(f"{NAMED} 400", "there is no managed identity endpoint")
 
 
 async def test_each_scope_has_one_request_of_its_own(
