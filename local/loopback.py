@@ -14,7 +14,7 @@ _READING: Final = ("GET", "HEAD")
 
 
 def only_this_machine(allowed_origins: Collection[str] = ()) -> Middleware:
-    """Return the middleware that answers 403 to whatever comes by another site's name, or from its pages.
+    """Return the middleware that answers 403 to requests by another site's name or from its pages.
 
     A site can point its own name at 127.0.0.1 (DNS rebinding). Browsers then take this machine for that site, so the
     header `Host` has to name this machine. A page can also send requests to 127.0.0.1 itself. It cannot read the

@@ -1,4 +1,4 @@
-"""The poison queue: messages that failed too often, read as they lie there."""
+"""The poison queue: messages that failed too often, read as they are stored."""
 
 import base64
 from collections.abc import Awaitable, Callable

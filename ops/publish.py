@@ -249,7 +249,7 @@ def _ended(deployment: _Deployment) -> _Deployment:
 
 
 def _accepted(answer: Answer) -> Answer:
-    """Return an answer of success; raises `_TryAgain` where the next one may be, else `CommandFailed`."""
+    """Return an answer of success; raises `_TryAgain` if the next try may succeed, else `CommandFailed`."""
     if answer.status in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
         return answer
     if answer.status == HTTPStatus.UNAUTHORIZED:

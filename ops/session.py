@@ -48,7 +48,7 @@ async def run(arguments: argparse.Namespace, environment: Mapping[str, str], con
 async def show_session(
     store: EntityStore, pseudonyms: Pseudonyms | None, output: Output, session_id: str, now: int
 ) -> None:
-    """Show the record of a session, and how to find who looked; raises `CommandFailed` without one.
+    """Show the record of a session, and how to find the servers that read it; raises `CommandFailed` without one.
 
     Face is not called. `now` is in unix milliseconds.
     """
@@ -140,7 +140,7 @@ async def devices_of(arguments: argparse.Namespace, pseudonyms: Pseudonyms | Non
 
 
 def caller_hint(arguments: argparse.Namespace) -> str:
-    """What may be missing where nothing was found: a device's own id is one of its caller, where callers sign in."""
+    """A hint for a search that found nothing: where callers sign in, a device's own id needs its caller too."""
     device = arguments.device
     is_alone = device and not arguments.caller and not _PSEUDONYM.fullmatch(device)
     return "; where callers sign in, add --caller NAME" if is_alone else ""
@@ -216,7 +216,7 @@ async def find_session(
 ) -> tuple[Entity, SessionRecord]:
     """Read the row and the record of a session; raises `CommandFailed` without one.
 
-    Also where its MAC does not fit, which nobody can tell without `pseudonyms`.
+    With `pseudonyms` it also raises that if the MAC does not fit. Without them, the MAC is not checked.
     """
     with explained("the sessions", TABLE_READER):
         entity = await store.get(Table.SESSIONS, session_id)

@@ -42,7 +42,7 @@ def wait_for_health(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Wait until the app, and the release, answers, which takes a while after a deployment.
+    """Wait until the app answers with the expected release, which takes a while after a deployment.
 
     Raises `CommandFailed` after `seconds`.
     """
