@@ -6,9 +6,11 @@ They are those of aiohttp, which the SDKs of Azure use as well.
 import asyncio
 import ssl
 from collections.abc import Mapping
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
@@ -144,6 +146,11 @@ async def enter(gate: asyncio.Semaphore) -> None:
 class _Connector(aiohttp.TCPConnector):
     """Never gives out a connection on which an answer came that nobody asked for: the next caller would get it."""
 
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - those of aiohttp.
+        super().__init__(**options)
+        protocol: type[ResponseHandler] = _Protocol
+        self._factory = partial(protocol, loop=self._loop)
+
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
         # aiohttp looks at what has arrived when a connection is given back, and not when it is used again.
         while connection := await super()._get(key, traces):
@@ -151,6 +158,19 @@ class _Connector(aiohttp.TCPConnector):
                 return connection
             connection.close()
         return None
+
+
+class _Protocol(ResponseHandler):
+    """Tells the reader of a body that a chunk is malformed.
+
+    aiohttp closes the connection then, and tells only who reads a head: who reads the body would wait for ever.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        body = self._payload
+        if self.exception() is not None and body is not None and not body.is_eof():
+            body.set_exception(aiohttp.ClientPayloadError("the rest of the answer is malformed"))
 
 
 class _BoundedAnswer(aiohttp.ClientResponse):

@@ -160,6 +160,26 @@ async def test_identity_and_chunks_are_no_coding(http: HttpTransport) -> None:
         assert await call(http, server.url) == (200, b"ok")
 
 
+@pytest.mark.parametrize(
+    "chunk", [b"no size\r\n", b"2\r\nok, and no end", b"f" * 17 + b"\r\n"], ids=["size", "end", "huge"]
+)
+async def test_a_chunk_that_breaks_off_the_answer_ends_the_call_at_once(
+    http: HttpTransport, chunk: bytes
+) -> None:
+    """Also where it comes after the head was read."""
+
+    async def answer_in_two_parts(writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n")
+        for _ in range(10):
+            # It is on loopback already: the next turns of the loop read it.
+            await asyncio.sleep(0)
+        writer.write(chunk)
+        return True
+
+    async with RawServer(answer_in_two_parts) as server, no_answer(sent=True), asyncio.timeout(5):
+        await call(http, server.url)
+
+
 async def test_a_broken_connection_is_not_tried_again(http: HttpTransport, upstream: Upstream) -> None:
     """Nobody can tell whether the request had its effect: it counts as sent."""
     await call(http, f"{upstream.url}/warm")
