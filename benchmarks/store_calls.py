@@ -104,6 +104,7 @@ class Phone:
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
         self._device = f"device-{uuid.uuid4()}"
+        self._address = f"address of {self._device}"
         self._session: Created | None = None
 
     async def create(self) -> None:
@@ -113,6 +114,12 @@ class Phone:
     async def create_elsewhere(self) -> None:
         """Create a session by the other instance."""
         await self._create(self._bench.elsewhere)
+
+    async def neighbour_creates_elsewhere(self) -> None:
+        """Create a session for another device with the same address, by the other instance."""
+        neighbour = Phone(self._bench)
+        neighbour._address = self._address
+        await neighbour.create_elsewhere()
 
     async def create_with_key(self) -> None:
         """Create a session with the idempotency key, the same each time."""
@@ -147,7 +154,7 @@ class Phone:
             spec=SessionSpec(LivenessMode.PASSIVE, self._device, 600),
             device_id=self._device,
             client_reference=None,
-            caller=Caller(network=f"address of {self._device}"),
+            caller=Caller(network=self._address),
             idempotency_key=key,
             fingerprint=self._device,
             request_id="benchmark",
@@ -172,6 +179,10 @@ CASES: Final[dict[str, tuple[Sequence[Step], Step]]] = {
     "create: device known here, idempotency key": ([Phone.create], Phone.create_with_key),
     "create: device known here, then served elsewhere": (
         [Phone.create, Phone.create_elsewhere],
+        Phone.create,
+    ),
+    "create: device known here, its address served elsewhere": (
+        [Phone.create, Phone.neighbour_creates_elsewhere],
         Phone.create,
     ),
     "create: refused": ([Phone.use_up], Phone.be_refused),

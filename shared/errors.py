@@ -282,7 +282,14 @@ class EntityExists(Outcome):
 
 
 class EntityChanged(Outcome):
-    """The entity was changed or deleted since it was read."""
+    """The entity was changed or deleted since it was read.
+
+    Of entities that were written together, `index` is the place of the first such one.
+    """
+
+    def __init__(self, index: int = 0) -> None:
+        super().__init__()
+        self.index = index
 
 
 class UpstreamSessionGone(Outcome):

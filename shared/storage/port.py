@@ -68,7 +68,7 @@ class EntityStore(Protocol):
         """Replace the entity read with this etag and return it with the new one; raises `EntityChanged`."""
 
     async def write_together(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
-        """Insert (no etag) or replace (etag) all of them or none; raises `EntityChanged` if any lost a race.
+        """Insert (no etag) or replace (etag) all or none; raises `EntityChanged` for the first that lost a race.
 
         At most 100 entities with different keys, in a table whose rows share a partition.
         """
@@ -186,8 +186,8 @@ class MemoryStore:
     async def write_together(self, table: Table, entities: Sequence[Entity]) -> list[Entity]:
         """Insert or replace all of them, or none."""
         require_batch(entities)
-        for entity in entities:
-            self._require_unchanged(table, entity.key, entity.etag)
+        for index, entity in enumerate(entities):
+            self._require_unchanged(table, entity.key, entity.etag, index)
         return [self._put(table, entity) for entity in entities]
 
     async def delete(self, table: Table, key: str, etag: str | None = None) -> None:
@@ -227,10 +227,10 @@ class MemoryStore:
     async def aclose(self) -> None:
         """Do nothing."""
 
-    def _require_unchanged(self, table: Table, key: str, etag: str) -> None:
+    def _require_unchanged(self, table: Table, key: str, etag: str, index: int = 0) -> None:
         stored = self._tables[table].get(key)
         if (stored.etag if stored else "") != etag:
-            raise EntityChanged
+            raise EntityChanged(index)
 
     def _put(self, table: Table, entity: Entity) -> Entity:
         stored = Entity(entity.key, dict(entity.values), entity.expires_at, f"m{next(self._etags)}")

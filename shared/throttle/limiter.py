@@ -250,7 +250,8 @@ class Limiter:
     async def _settle(self, keys: Collection[str], decide: _Decide) -> _Decision:
         """Decide over rows and write what changes, until no row that the decision rests on was out of date.
 
-        The first decision is over the cached rows. A write fails if another instance has written one of them since.
+        The first decision is over the cached rows. A write fails if another instance has written one of them since;
+        then that row is read, and those after it.
         Rows that the decision rests on without writing them are read before it counts.
         """
         try:
@@ -269,14 +270,17 @@ class Limiter:
                         if decision.changed:
                             await self._rows.write(decision.changed.values())
                         return decision
-                    except EntityChanged:
+                    except EntityChanged as changed:
                         # Instances that compete for a row retry at different times.
                         await self._sleep(
                             self._random() * min(_FIRST_PAUSE * 2 ** min(lost, 10), _LONGEST_PAUSE)
                         )
+                        # Rows before the one that changed are as this instance knows them.
+                        known = set() if lost else set(list(decision.changed)[: changed.index])
+                        stale = [key for key in keys if key not in known]
                         lost += 1
-                        rows = await self._rows.read(keys)
-                        read.update(keys)
+                        rows |= await self._rows.read(stale)
+                        read.update(stale)
         except TimeoutError as error:
             raise StorageUnavailable("throttle rows could not be written in time") from error
 

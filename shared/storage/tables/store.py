@@ -118,8 +118,9 @@ class AzureTableStore:
                 # A transaction costs the client twice the work of a plain write.
                 return [await (self.replace if one.etag else self.insert)(table, one) for one in entities]
             written = await self._transact(table, [_write(table, entity) for entity in entities])
-        except EntityExists as lost:
-            raise EntityChanged from lost
+        except (EntityExists, EntityChanged) as lost:
+            # The SDK's error of a transaction has the place of the operation that failed first.
+            raise EntityChanged(getattr(lost.__cause__, "index", 0)) from lost
         return [with_etag(entity, metadata) for entity, metadata in zip(entities, written, strict=True)]
 
     async def delete(self, table: Table, key: str, etag: str | None = None) -> None:

@@ -107,7 +107,10 @@ each_lost_race = pytest.mark.parametrize(
 async def test_write_that_lost_its_race_changes_nothing(
     store: EntityStore, lose: Callable[[EntityStore], Awaitable[Entity]], position: int
 ) -> None:
-    """The loser gets an error, alone or wherever it is in a transaction; the others in it are not written."""
+    """The loser gets an error, alone or wherever it is in a transaction; the others in it are not written.
+
+    The error names its place.
+    """
     kept = await store.insert(Table.THROTTLE, entity("kept", number=1))
     lost = await lose(store)
     batch = [entity("new"), replace(kept, values={"number": 2})]
@@ -117,8 +120,9 @@ async def test_write_that_lost_its_race_changes_nothing(
     with pytest.raises(EntityChanged if lost.etag else EntityExists):
         await (store.replace if lost.etag else store.insert)(Table.THROTTLE, lost)
     for together in ([lost], batch):
-        with pytest.raises(EntityChanged):
+        with pytest.raises(EntityChanged) as changed:
             await store.write_together(Table.THROTTLE, together)
+        assert changed.value.index == together.index(lost)
 
     found = await store.get(Table.THROTTLE, "kept")
     assert (found, found and found.etag) == (kept, kept.etag)

@@ -438,6 +438,39 @@ async def test_lost_races_are_retried_after_a_growing_pause(store: FakeStore) ->
     assert await stored_log(store, "device-a") == (START,)
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "read"),
+    [
+        ([client()], ["client-a"]),
+        ([device()], ["device-a", "client-a"]),
+        ([device(), client()], ["device-a", "client-a"]),
+    ],
+)
+async def test_rows_before_the_one_that_changed_elsewhere_are_not_read_again(
+    store: FakeStore, throttle: Limiter, elsewhere: list[Subject], read: list[str]
+) -> None:
+    """A refused write tells that they are as they were. What was admitted elsewhere counts all the same."""
+    subjects = [device(), client()]
+    await throttle.admit(subjects)
+    await limiter(store, FakeClock(START + 1000)).admit(elsewhere)
+    store.calls.clear()
+
+    await throttle.admit(subjects)
+
+    assert [call.keys for call in store.calls if call.operation == "get"] == [(key,) for key in read]
+    assert operations(store) == [WRITE, *["get"] * len(read), WRITE]
+    for subject in subjects:
+        admitted = len(await stored_log(store, subject.key))
+        assert admitted == (3 if subject in elsewhere else 2)
+
+
+async def test_all_rows_are_read_where_a_write_is_refused_again(store: FakeStore, throttle: Limiter) -> None:
+    """A store that names the wrong row does not keep a request from its admission."""
+    store.fail(WRITE, EntityChanged(1), EntityChanged(1))
+    await throttle.admit([device(), client()])
+    assert operations(store) == [WRITE, "get", WRITE, "get", "get", WRITE]
+
+
 async def test_what_cannot_be_counted_is_an_error(throttle: Limiter) -> None:
     """One row cannot be two identities, and one log cannot be trimmed for two policies.
 
