@@ -18,7 +18,7 @@ from azure.core.exceptions import (
 from azure.core.pipeline.transport import AioHttpTransport
 
 from shared.errors import EventsUnavailable, KeyUnavailable, StorageUnavailable
-from shared.http import IN_FLIGHT, Connections, enter
+from shared.http import CONNECT_SECONDS, IN_FLIGHT, NEVER_LEFT, Connections, enter
 from shared.text import retry_after_seconds
 
 LONGEST_PAUSE: Final = 60.0
@@ -61,7 +61,7 @@ def unavailable(
         status = 404
     if status is None:
         cause = getattr(fault, "inner_exception", None) or fault
-        how = "in time" if isinstance(fault, TimeoutError) else f"usably: {type(cause).__name__}"
+        how = "in time" if isinstance(cause, TimeoutError) else f"usably: {type(cause).__name__}"
         return kind(f"{service} did not answer {how}")
     detail = f"{service} answered {status} {code}".rstrip()
     unusable = "the answer cannot be used" if status < 300 else None
@@ -74,11 +74,18 @@ def unavailable(
 class AzureTransport(AioHttpTransport):  # type: ignore[misc] # The SDK loads the class lazily, as Any.
     """Sends the requests of one SDK client, at most `IN_FLIGHT` at a time; bytes above `largest_answer` are refused.
 
+    A call ends where the service is silent for `read_timeout` seconds; without it, only its caller ends it. A client
+    that is given a transport ignores its own options of this kind.
+
     Without `connections` it makes its own, and closes them with the client.
     """
 
-    def __init__(self, connections: Connections | None, largest_answer: int) -> None:
-        super().__init__(use_env_settings=False)
+    def __init__(
+        self, connections: Connections | None, largest_answer: int, read_timeout: float | None = None
+    ) -> None:
+        super().__init__(
+            use_env_settings=False, connection_timeout=CONNECT_SECONDS, read_timeout=read_timeout
+        )
         self._connections = connections or Connections()
         self._owns_connections = connections is None
         self._largest_answer = largest_answer
@@ -104,7 +111,7 @@ class AzureTransport(AioHttpTransport):  # type: ignore[misc] # The SDK loads th
         try:
             return await super().send(request, **options)
         except ServiceRequestError as error:
-            if isinstance(error.inner_exception, aiohttp.ClientConnectorError | None):
+            if error.inner_exception is None or isinstance(error.inner_exception, NEVER_LEFT):
                 raise
             # The SDK takes each error of aiohttp for a request that never left, and may repeat it.
             raise ServiceResponseError(error.inner_exception, error=error.inner_exception) from error

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from shared.http import Connections
 
 SDK_OPTIONS: Final[dict[str, Any]] = {
-    # Seconds; the SDKs' own defaults are 300 each.
-    "connection_timeout": 1,
-    "read_timeout": 2,
     # One more try of a failed connection, at once; the SDKs' default is three, seconds apart.
     "retry_total": 1,
     # azure-core would wait out a `Retry-After` until the deadline, and hide the reason.
@@ -122,7 +119,7 @@ def open_identity(client_id: str | None = None, connections: "Connections | None
         client_id=client_id,
         transport=AzureTransport(connections, LARGEST_ANSWER),
         raw_response_hook=_require_token,
-        **SDK_OPTIONS | {"read_timeout": PATIENCE_SECONDS},
+        **SDK_OPTIONS,
     )
     return ManagedIdentity(credential)
 

@@ -105,10 +105,7 @@ class StorageAccount:
         from shared.azure_transport import AzureTransport
 
         return {
-            "transport": AzureTransport(self.connections, largest_answer),
+            "transport": AzureTransport(self.connections, largest_answer, deadline),
             "retry_total": 0,
             "permit_redirects": False,
-            # Leaves time for another try. Once connected, an answer may take the whole deadline.
-            "connection_timeout": 0.45 * deadline,
-            "read_timeout": deadline,
         }

@@ -11,13 +11,22 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceRequestTimeoutError,
     ServiceResponseError,
+    ServiceResponseTimeoutError,
 )
 from azure.core.rest import HttpRequest
 
 from shared.azure_transport import AzureTransport, unavailable
 from shared.errors import KeyUnavailable, StorageUnavailable
 from shared.http import IN_FLIGHT, Connections
-from tests.support.raw_server import HANG, RESET, RawServer, Step, answer
+from tests.support.raw_server import (
+    HANG,
+    RESET,
+    RawServer,
+    Step,
+    answer,
+    full_backlog,
+    silent_for_a_minute,
+)
 from tests.support.time import let_pass
 
 LARGEST = 1000
@@ -63,6 +72,26 @@ async def test_refused_connection_is_told_as_unsent(transport: AzureTransport) -
         url = url_of(server)
     with pytest.raises(ServiceRequestError):
         await status(transport, url)
+
+
+async def test_connection_that_is_not_made_in_time_is_told_as_unsent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDKs' own time limit, five minutes, is longer than any caller waits."""
+    monkeypatch.setattr("shared.azure_transport.CONNECT_SECONDS", 0.05)
+    with full_backlog() as url:
+        async with AzureTransport(None, LARGEST) as transport, asyncio.timeout(5):
+            with pytest.raises(ServiceRequestTimeoutError):
+                await status(transport, url)
+
+
+async def test_silence_ends_a_call() -> None:
+    """Options of an SDK's client do not reach a transport that it is given."""
+    async with (
+        RawServer(silent_for_a_minute) as server,
+        AzureTransport(None, LARGEST, read_timeout=30) as transport,
+    ):
+        with pytest.raises(ServiceResponseTimeoutError):
+            async with asyncio.timeout(61):
+                await status(transport, url_of(server))
 
 
 async def test_largest_answer_is_taken_as_it_is(transport: AzureTransport) -> None:
@@ -116,6 +145,7 @@ def _answered(status: int, kind: type[HttpResponseError] = HttpResponseError) ->
     [
         (KeyUnavailable("no identity", retry_after=7), "", "no token for the shop: no identity", False),
         (TimeoutError(), "", "the shop did not answer in time", False),
+        (ServiceRequestError("secret", error=TimeoutError()), "", "the shop did not answer in time", False),
         (
             ServiceRequestError("secret", error=OSError()),
             "",

@@ -2,9 +2,8 @@
 
 import asyncio
 import gzip
-import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
@@ -12,7 +11,7 @@ from aiohttp import web
 
 from shared.http import IN_FLIGHT, NEVER_LEFT, Connections, HttpTransport
 from shared.http_port import NoAnswer
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, answer, full_backlog
 
 LARGEST = 64 * 1024
 
@@ -259,16 +258,9 @@ async def test_a_connection_that_is_not_made_in_time_says_so(
 ) -> None:
     """Nothing was sent to a server that takes no more connections."""
     monkeypatch.setattr("shared.http.CONNECT_SECONDS", 0.05)
-    with ExitStack() as opened:
-        listening = opened.enter_context(socket.socket())
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(0)
-        for _ in range(4):
-            waiting = opened.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listening.getsockname())
+    with full_backlog() as url:
         async with no_answer(sent=False, timed_out=True):
-            await call(http, "http://{}:{}/".format(*listening.getsockname()))
+            await call(http, url)
 
 
 async def test_a_request_that_cannot_be_sent_says_so_without_its_value(

@@ -6,7 +6,8 @@ import json
 import socket
 import ssl
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -100,6 +101,20 @@ async def _read_request(reader: asyncio.StreamReader, connection: int) -> Receiv
     return Received(method, path, headers, body, connection)
 
 
+@contextmanager
+def full_backlog() -> Iterator[str]:
+    """The URL of a server that accepts no connection: the queue of the ones that wait for it is full."""
+    with ExitStack() as opened:
+        listening = opened.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):
+            waiting = opened.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield "http://{}:{}/".format(*listening.getsockname())
+
+
 def answer(status: int, body: str | bytes = "", headers: Mapping[str, str] | None = None) -> bytes:
     """Make an HTTP answer; its content is JSON where `headers` name no other type."""
     content = body if isinstance(body, bytes) else body.encode()
@@ -162,6 +177,12 @@ async def silent(writer: asyncio.StreamWriter) -> bool:
 async def too_slow(writer: asyncio.StreamWriter) -> bool:
     """Never answer: an hour passes on the clock of the event loop once the request has arrived."""
     let_pass(3600)
+    return await silent(writer)
+
+
+async def silent_for_a_minute(writer: asyncio.StreamWriter) -> bool:
+    """Never answer: a minute passes on the clock of the event loop once the request has arrived."""
+    let_pass(60)
     return await silent(writer)
 
 

@@ -1,5 +1,6 @@
 """Azure Queue Storage: the requests, and the error for each failure."""
 
+import asyncio
 import base64
 import re
 import traceback
@@ -7,13 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, nullcontext
 
 import pytest
+from azure.core.exceptions import ServiceResponseTimeoutError
 
 from shared.errors import StorageUnavailable
 from shared.queues.port import MAX_DELAY_SECONDS, MessageQueue
 from shared.storage.account import LARGEST_QUEUE_ANSWER, StorageAccount
 from shared.text import Sleep
 from tests.support.azurite import Azurite
-from tests.support.raw_server import KEY, RESET, TOO_SLOW, RawServer, Step, answer
+from tests.support.raw_server import KEY, RESET, TOO_SLOW, RawServer, Step, answer, silent_for_a_minute
 
 NOW = "Mon, 23 Nov 2026 09:52:00 GMT"
 MESSAGE = (
@@ -54,6 +56,15 @@ async def failed_send(*answers: Step) -> tuple[StorageUnavailable, list[str]]:
         with pytest.raises(StorageUnavailable) as unavailable:
             await queue.send("a", 0)
     return unavailable.value, server.methods()
+
+
+async def test_client_of_the_sdk_gives_up_in_time() -> None:
+    """The commands of operators call it without a deadline of their own."""
+    async with RawServer(silent_for_a_minute) as server:
+        account = StorageAccount(connection_string=server.connection_string.replace("Table", "Queue"))
+        async with account.queue_client("q", deadline=30) as client, asyncio.timeout(61):
+            with pytest.raises(ServiceResponseTimeoutError):
+                await client.get_queue_properties()
 
 
 async def test_text_is_base64_on_the_wire(azurite: Azurite, name: str) -> None:
