@@ -76,7 +76,8 @@ async def run_pair(azurite: Azurite, pair: Pair) -> tuple[Told, list[str]]:
 async def polls_while_a_name_hangs(azurite: Azurite) -> tuple[int, list[Told]]:
     """Twelve creates wait for Face's name, which nobody resolves; finished sessions are polled meanwhile.
 
-    Returns the number of polls, and the ones that failed.
+    The table has closed its connections, so that the polls look its name up. Returns the number of polls, and the ones
+    that failed.
     """
     async with world(azurite) as shared, scene(shared) as made:
         app = made.new_app()
@@ -84,21 +85,25 @@ async def polls_while_a_name_hangs(azurite: Azurite) -> tuple[int, list[Told]]:
         assert (await made.read(app, session))[1]["passed"] is True
         await made.peers["face"].heal()  # Its address is known, and too old from here on.
         fresh = made.new_app()
-        over = threading.Event()
+        asked, over = threading.Event(), threading.Event()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(socket, "getaddrinfo", _hanging(made.name_of("face"), over))
-            creates = [asyncio.create_task(made.create(fresh)) for _ in range(12)]
+            patch.setattr(socket, "getaddrinfo", _hanging(made.name_of("face"), asked, over))
+            creates = [asyncio.create_task(made.create(fresh, f"hangs-{number}")) for number in range(12)]
+            while not asked.is_set():
+                await _pause(0.05)
+            await made.peers["table"].heal()
             polls = [(await made.read(fresh, session))[0] for _ in range(40) if await _pause(0.05)]
             over.set()
             await asyncio.gather(*creates)
         return len(polls), [told for told in polls if told.status != 200]
 
 
-def _hanging(host: str, over: threading.Event) -> Callable[..., Any]:
+def _hanging(host: str, asked: threading.Event, over: threading.Event) -> Callable[..., Any]:
     real = socket.getaddrinfo
 
     def getaddrinfo(name: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         if name == host:
+            asked.set()
             over.wait(20)
         return real(name, *args, **kwargs)
 
