@@ -1,6 +1,5 @@
 """An OpenID Connect issuer on loopback, in plain HTTP."""
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -41,7 +40,7 @@ class FakeIssuer:
     """Serves discovery and keys, and signs tokens with the key whose id is `kid`.
 
     It compresses for readers that allow it, and sets a cookie. `answers` makes other answers for a path; `calls`
-    counts requests. Requests wait while `gate` is cleared.
+    counts requests.
     """
 
     def __init__(self, clock: Clock, *, url: str | None = None, path: str = "") -> None:
@@ -54,8 +53,6 @@ class FakeIssuer:
         self.answers: dict[str, Callable[[], web.StreamResponse]] = {}
         self.calls: Counter[str] = Counter()
         self.cookies_received: list[str] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
 
     @property
     def discovery_path(self) -> str:
@@ -113,7 +110,6 @@ class FakeIssuer:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.calls[request.path] += 1
         self.cookies_received += request.cookies
-        await self.gate.wait()
         if answer := self.answers.get(request.path):
             return answer()
         if request.path not in (self.discovery_path, "/keys"):

@@ -1,7 +1,8 @@
 """Reading the keys of an issuer, over HTTP."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -9,12 +10,12 @@ import pytest
 from aiohttp import web
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from shared.auth import issuer as module
 from shared.auth.issuer import LARGEST_ANSWER, Issuer, SigningKeys
 from shared.errors import KeyUnavailable
 from shared.http import Connections
+from shared.http_port import HttpAnswer
 from tests.support.issuer import FakeIssuer, private_key, public_jwk, running_issuer
-from tests.support.time import FakeClock
+from tests.support.time import FakeClock, in_virtual_time
 
 
 @pytest.fixture
@@ -208,15 +209,24 @@ async def test_keys_are_read_over_tls_or_from_loopback_alone(issuer: FakeIssuer,
         await read(issuer.url)
 
 
-async def test_issuer_that_is_down_or_hangs_is_no_answer(
-    issuer: FakeIssuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Both documents have one deadline."""
-    monkeypatch.setattr(module, "DEADLINE", 0.05)
-    issuer.gate.clear()
+class SlowHttp:
+    """Takes three seconds for the discovery document, and three for the keys."""
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None
+    ) -> HttpAnswer:
+        await asyncio.sleep(3)
+        return HttpAnswer(200, {}, b'{"issuer": "https://a.example", "jwks_uri": "https://a.example/keys"}')
+
+
+@in_virtual_time
+async def test_both_documents_have_five_seconds_together() -> None:
     with pytest.raises(KeyUnavailable, match="TimeoutError"):
-        await read(issuer.url)
-    issuer.gate.set()
+        await Issuer("https://a.example", SlowHttp()).read()
+    assert asyncio.get_running_loop().time() == 5
+
+
+async def test_issuer_that_is_down_is_no_answer(issuer: FakeIssuer) -> None:
     await issuer.stop()
     with pytest.raises(KeyUnavailable, match="ClientConnectorError"):
         await read(issuer.url)
