@@ -122,7 +122,7 @@ def test_variables_that_decide_whether_a_job_runs_are_set_in_the_repository() ->
     assert set(_VARIABLE.findall(sentence)) == set(deciding)
 
 
-@pytest.mark.parametrize("command", [line for line in COMMANDS if "-m scripts." in line])
+@pytest.mark.parametrize("command", re.findall(r"-m scripts\.[^\n`]+", PAGE))
 def test_commands_have_the_options_that_are_shown(command: str) -> None:
     """Our own commands accept the options on the page."""
     [module] = re.findall(r"-m (scripts\.\w+)", command)
