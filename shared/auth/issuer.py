@@ -19,6 +19,9 @@ _HEADERS: Final = {"Accept": "application/json"}
 
 _ASKS_TO_WAIT: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
+LONGEST_PAUSE: Final = 60.0
+"""Seconds; a longer `Retry-After` of an issuer is cut to this."""
+
 LARGEST_ANSWER: Final = 256 * 1024
 """Bytes of a document of an issuer. Entra's keys come with their certificates, some 20 KB in all."""
 
@@ -102,8 +105,10 @@ class Issuer:
     async def _fetch(self, url: str) -> dict[str, Any]:
         answer = await self._http.send("GET", url, _HEADERS)
         if answer.status != HTTPStatus.OK:
-            wait = retry_after_seconds(answer.headers) if answer.status in _ASKS_TO_WAIT else None
-            raise self._trouble(f"it answered {answer.status} for {url}", wait)
+            wait = retry_after_seconds(answer.headers, LONGEST_PAUSE)
+            raise self._trouble(
+                f"it answered {answer.status} for {url}", wait if answer.status in _ASKS_TO_WAIT else None
+            )
         if answer.unread:
             raise self._trouble(f"too large or compressed an answer from {url}")
         try:

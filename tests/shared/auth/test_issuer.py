@@ -161,7 +161,7 @@ async def test_trouble_of_an_issuer_is_told_to_the_operator(issuer: FakeIssuer, 
     ("status", "headers", "pause"),
     [
         (429, {"Retry-After": "20"}, 20),
-        (503, {"Retry-After": "30"}, 30),
+        (503, {"Retry-After": "3600"}, 60),
         (429, {"Retry-After": "soon"}, 1),
         (429, {}, 1),
         (404, {"Retry-After": "20"}, 1),
@@ -170,7 +170,7 @@ async def test_trouble_of_an_issuer_is_told_to_the_operator(issuer: FakeIssuer, 
 async def test_pause_that_an_issuer_asks_for_is_kept(
     issuer: FakeIssuer, document: str, status: int, headers: dict[str, str], pause: int
 ) -> None:
-    """Only where the issuer throttles or is down."""
+    """A minute at most, and only where the issuer throttles or is down."""
     path = issuer.discovery_path if document == "discovery" else "/keys"
     issuer.answers[path] = body(status, {}, **headers)
 
