@@ -15,7 +15,7 @@ from pathlib import Path
 import azure.functions as func
 import httpx
 
-from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
+from local.azurite import AzuriteProcess
 from local.host import Host
 from local.simulator import FaceSimulator
 from shared.app import App, build, install
@@ -49,16 +49,6 @@ def environment(simulator_url: str) -> dict[str, str]:
 
 COUNTS_ADDRESSES = {"CLIENT_ADDRESS": "appservice"}
 """As Bicep deploys the broker without Front Door."""
-
-
-@contextmanager
-def running_azurite() -> Iterator[AzuriteProcess]:
-    """Run Azurite; ends the program with how to install it where it is missing."""
-    program = find_azurite()
-    if program is None:
-        sys.exit(HOW_TO_GET_IT)
-    with AzuriteProcess(program) as azurite:
-        yield azurite
 
 
 def stored_in(azurite: AzuriteProcess) -> dict[str, str]:

@@ -10,9 +10,9 @@ from benchmarks.peers import (
     environment,
     install_broker,
     peer,
-    running_azurite,
     stored_in,
 )
+from local.azurite import running_azurite
 from shared.app import current_app, install
 from shared.text import system_clock
 from tests.support.issuer import AUDIENCE, FakeIssuer, running_issuer

@@ -8,9 +8,9 @@ from itertools import count
 from typing import Final
 
 from benchmarks.load import table
-from benchmarks.peers import running_azurite
 from create_session.use_case import CreateCommand, Created, create_session
 from get_result.use_case import ResultQuery, get_result
+from local.azurite import running_azurite
 from shared.access import Caller
 from shared.app import App, build
 from shared.errors import DeviceThrottled

@@ -4,7 +4,8 @@ from azure.data.tables.aio import TableClient
 
 from benchmarks.create_cost import broker_trigger, create
 from benchmarks.load import compare, table
-from benchmarks.peers import COUNTS_ADDRESSES, environment, peer, running_azurite, stored_in
+from benchmarks.peers import COUNTS_ADDRESSES, environment, peer, stored_in
+from local.azurite import running_azurite
 
 IN_FLIGHT = 16
 

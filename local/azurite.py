@@ -5,8 +5,10 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -95,6 +97,16 @@ class AzuriteProcess:
     def account(self) -> StorageAccount:
         """The account with its key; tables and queues are created on first use."""
         return StorageAccount.local(self.connection_string)
+
+
+@contextmanager
+def running_azurite() -> Iterator[AzuriteProcess]:
+    """Run Azurite for a command; ends the command with how to install it where it is missing."""
+    program = find_azurite()
+    if program is None:
+        sys.exit(HOW_TO_GET_IT)
+    with AzuriteProcess(program) as azurite:
+        yield azurite
 
 
 def _guard(process_id: int, folder: Path) -> subprocess.Popen[bytes]:

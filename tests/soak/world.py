@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from local.azurite import HOW_TO_GET_IT, AzuriteProcess, find_azurite
+from local.azurite import running_azurite
 from local.simulator import FaceSimulator
 from shared.sessions.store import unverified
 from shared.storage.account import StorageAccount
@@ -135,12 +135,10 @@ class World:
 @asynccontextmanager
 async def running_world(**settings: str) -> AsyncIterator[World]:
     """Start everything on free ports of loopback, and end it."""
-    if (program := find_azurite()) is None:
-        raise SystemExit(HOW_TO_GET_IT)
-    key = secrets.token_hex(16)
-    simulator = FaceSimulator(key=key)
-    await simulator.start()
-    with tempfile.TemporaryDirectory() as folder, AzuriteProcess(program) as azurite:
+    with running_azurite() as azurite, tempfile.TemporaryDirectory() as folder:
+        key = secrets.token_hex(16)
+        simulator = FaceSimulator(key=key)
+        await simulator.start()
         environment = {
             "FACE_ENDPOINT": simulator.url,
             "FACE_KEY": key,
