@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -39,6 +40,12 @@ def program(*names: str) -> str:
     """Find a program. Without it the test is skipped, or fails in CI."""
     found = next(filter(None, map(shutil.which, names)), None)
     return found or missing(f"{names[0]} is not installed.")
+
+
+def browser(profile: Path) -> tuple[str, ...]:
+    """The command of Chromium without a window, with a folder of its own for what it stores."""
+    chromium = program("chromium", "chromium-browser", "google-chrome")
+    return (chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}")
 
 
 def missing(what: str) -> NoReturn:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.clients.services import missing, program, services
+from tests.clients.services import browser, missing, program, services
 
 # A client waits as the service says, and a browser starts slowly on a loaded machine.
 pytestmark = pytest.mark.timeout(300)
@@ -120,7 +120,7 @@ async def test_the_client_in_node() -> None:
 
 async def test_the_client_in_a_browser(tmp_path: Path) -> None:
     """A page of an allowed origin does whole checks, and reads errors with their waits."""
-    chromium = program("chromium", "chromium-browser", "google-chrome")
+    command = browser(tmp_path)
     done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     content = ""
 
@@ -139,9 +139,8 @@ async def test_the_client_in_a_browser(tmp_path: Path) -> None:
     origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
     async with services(ALLOWED_ORIGINS=origin) as running:
         content = _PAGE.format(broker=running.broker, simulator=running.simulator)
-        flags = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}")
         process = await asyncio.create_subprocess_exec(
-            chromium, *flags, "--remote-debugging-port=0", origin, stdout=PIPE, stderr=STDOUT
+            *command, "--remote-debugging-port=0", origin, stdout=PIPE, stderr=STDOUT
         )
         try:
             async with asyncio.timeout(200):

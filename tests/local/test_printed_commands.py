@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.clients.services import program
+from tests.clients.services import browser
 from tests.local.test_run import PATIENCE_SECONDS, ROOT, events_in, printed, started, values
 from tests.support.azurite import Azurite
 
@@ -64,10 +64,8 @@ def answers(folder: Path, addresses: dict[str, str], commands: list[str]) -> lis
 
 def in_browser(url: str, profile: Path) -> str:
     """The document at a URL, after its script has run in Chromium."""
-    chromium = program("chromium", "chromium-browser", "google-chrome")
-    options = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}")
     return subprocess.run(  # noqa: S603 - the program that was looked up.
-        [chromium, *options, "--virtual-time-budget=30000", "--dump-dom", url],
+        [*browser(profile), "--virtual-time-budget=30000", "--dump-dom", url],
         capture_output=True,
         text=True,
         check=True,

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.clients.services import program
+from tests.clients.services import browser
 from tests.local.test_printed_commands import running
 
 # A browser starts slowly on a loaded machine.
@@ -70,10 +70,8 @@ class Tab:
 @asynccontextmanager
 async def opened(url: str, profile: Path) -> AsyncIterator[Tab]:
     """Open a page in a browser of its own."""
-    chromium = program("chromium", "chromium-browser", "google-chrome")
-    flags = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}")
     process = await asyncio.create_subprocess_exec(
-        chromium, *flags, "--remote-debugging-port=0", url, stdout=DEVNULL, stderr=PIPE
+        *browser(profile), "--remote-debugging-port=0", url, stdout=DEVNULL, stderr=PIPE
     )
     try:
         assert process.stderr
