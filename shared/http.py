@@ -163,7 +163,7 @@ class _Connector(aiohttp.TCPConnector):
 class _Protocol(ResponseHandler):
     """Tells the reader of a body that a chunk is malformed.
 
-    aiohttp closes the connection then, and tells only who reads a head: who reads the body would wait for ever.
+    aiohttp closes the connection then, and tells a reader of the head alone. A reader of the body would wait forever.
     """
 
     def data_received(self, data: bytes) -> None:

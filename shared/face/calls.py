@@ -30,7 +30,7 @@ _logger = logging.getLogger(__name__)
 LARGEST_BODY = 64 * 1024
 """Bytes on the wire; a real response has a few kilobytes."""
 
-# A request with our key goes to paths of this form alone: no library, no proxy and not Face reads them as another path.
+# A request with our key goes only to paths of this form, which libraries, proxies and Face all read in the same way.
 _PATH = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+(?:\?[a-z0-9=&]+)?")
 
 _REQUEST_ID = re.compile(r"[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}")

@@ -18,7 +18,7 @@ class WatchedStore(MemoryStore):
         self._secrets = tuple(secrets)
 
     def now(self, table: Table, key: str) -> Mapping[str, Value] | None:
-        """Return the values of a row as it is now, or None where there is none."""
+        """Return the values of a row as it is now, or None if there is no such row."""
         entity = self._tables[table].get(key)
         return entity.values if entity else None
 

@@ -115,7 +115,7 @@ class AzureTableStore:
         require_batch(entities)
         try:
             if len(entities) < 2:
-                # A transaction costs the client twice the work of a plain write.
+                # A transaction costs the client several times the work of a plain write (docs/performance.md).
                 return [await (self.replace if one.etag else self.insert)(table, one) for one in entities]
             written = await self._transact(table, [_write(table, entity) for entity in entities])
         except (EntityExists, EntityChanged) as lost:
